@@ -1,0 +1,129 @@
+"""Phonon bands along a path, with and without the non-analytical correction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from ase.cell import Cell
+from numpy.typing import NDArray
+from phonopy import Phonopy
+from phonopy.harmonic.dynamical_matrix import DynamicalMatrix, DynamicalMatrixNAC
+from phonopy.phonon.band_structure import BandStructure
+
+from ase_equivar.lo_to import warn_if_imaginary
+
+
+@dataclass(frozen=True)
+class BandSegment:
+    """One straight piece of the path; the M bands are sorted by frequency at each q.
+
+    Attributes
+    ----------
+    start, end : str
+        Names of the end points in ASE's notation ("G" is Γ).
+    qpoints : ndarray, shape (n, 3)
+        In units of the primitive cell's reciprocal vectors.
+    distances : ndarray, shape (n,)
+        Along the whole path, 1/Å (without 2π); segments that are not joined do not add up.
+    uncorrected : ndarray, shape (n, M)
+        Frequencies without the correction, THz; negative: imaginary.
+    corrected : ndarray, shape (n, M), or None
+        Frequencies with it, at Γ for q → 0 along this segment. None without ``nac_params``.
+    """
+
+    start: str
+    end: str
+    qpoints: NDArray[np.float64]
+    distances: NDArray[np.float64]
+    uncorrected: NDArray[np.float64]
+    corrected: NDArray[np.float64] | None
+
+
+def bands(phonon: Phonopy, path: str | None = None, *, npoints: int = 61) -> list[BandSegment]:
+    """Return the phonon bands along a path, with and without the correction.
+
+    Parameters
+    ----------
+    phonon : phonopy.Phonopy
+        With force constants, and with ``nac_params`` for the corrected bands. Not changed.
+    path : str, optional
+        Special points in ASE's notation, "GXWKGLUWLK,UX"; by default ASE's path of the primitive
+        cell's Bravais lattice.
+    npoints : int
+        Number of q-points on each segment, ends included.
+
+    Raises
+    ------
+    ValueError
+        When `phonon` lacks force constants, or for a point that this lattice does not have.
+
+    Warns
+    -----
+    UserWarning
+        When modes are imaginary; they are returned as negative frequencies.
+    """
+    if phonon.force_constants is None:
+        raise ValueError("the Phonopy object has no force constants; see force_constants()")
+    ends = _segments(Cell(phonon.primitive.cell), path)
+    qpoints = [np.linspace(start, end, npoints) for (_, start), (_, end) in ends]
+
+    matrix = phonon.dynamical_matrix
+    assert matrix is not None  # phonopy makes it with the force constants
+    plain = DynamicalMatrix(phonon.supercell, phonon.primitive, phonon.force_constants)
+    without = _run(phonon, plain, qpoints)
+    corrected = _run(phonon, matrix, qpoints) if isinstance(matrix, DynamicalMatrixNAC) else None
+    segments = [
+        BandSegment(
+            start=start,
+            end=end,
+            qpoints=qpoints[i],
+            distances=np.asarray(without.distances[i]),
+            uncorrected=without.frequencies[i],
+            corrected=None if corrected is None else corrected.frequencies[i],
+        )
+        for i, ((start, _), (end, _)) in enumerate(ends)
+    ]
+    lowest = min(
+        float((s.uncorrected if s.corrected is None else s.corrected).min()) for s in segments
+    )
+    warn_if_imaginary(lowest, "along the path")
+    return segments
+
+
+def _run(
+    phonon: Phonopy, matrix: DynamicalMatrix, qpoints: Sequence[NDArray[np.float64]]
+) -> BandStructure:
+    return BandStructure(qpoints, matrix, factor=phonon.unit_conversion_factor)
+
+
+_Point = tuple[str, NDArray[np.float64]]
+
+
+def _segments(cell: Cell, path: str | None) -> list[tuple[_Point, _Point]]:
+    """Return the named ends of each straight piece of the path."""
+    try:
+        band_path = cell.bandpath(path, npoints=0)
+    except (KeyError, ValueError) as error:
+        known = "".join(sorted(cell.bandpath(npoints=0).special_points))
+        raise ValueError(f"the path {path!r} does not fit this lattice; it has {known}") from error
+    points = band_path.special_points
+    names = [_split(piece) for piece in band_path.path.split(",")]
+    return [
+        ((start, points[start]), (end, points[end]))
+        for piece in names
+        for start, end in pairwise(piece)
+    ]
+
+
+def _split(path: str) -> list[str]:
+    """Split "GX1M" into its points: a letter and the digits after it."""
+    names: list[str] = []
+    for character in path:
+        if character.isdigit() and names:
+            names[-1] += character
+        else:
+            names.append(character)
+    return names

@@ -1,0 +1,149 @@
+"""Where Z* and ε∞ for a Phonopy object come from, and which of its atoms they belong to."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
+from numpy.typing import ArrayLike, NDArray
+from phonopy import Phonopy
+from phonopy.structure.cells import get_atom_order
+
+from ase_equivar.force_constants import to_ase, to_phonopy
+
+Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
+"""What gives Z* and ε∞: a calculator, Atoms with one, or (born_charges, dielectric_tensor)."""
+
+
+def read_source(
+    phonon: Phonopy, source: Source, dielectric_tensor: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Return Z* and ε∞ as given, and which cell's atoms the Z* are of.
+
+    Parameters
+    ----------
+    phonon, source, dielectric_tensor
+        See `ase_equivar.phonons.nac_params`.
+
+    Returns
+    -------
+    born_charges : ndarray, shape (N, 3, 3)
+        In the atom order of that cell, |e|.
+    dielectric_tensor : ndarray
+        ε∞; its shape is not checked here.
+    of_unit_cell : bool
+        True: of the unit cell; False: of the primitive cell.
+
+    Raises
+    ------
+    ValueError
+        When the source fits neither cell, or does not give what is needed.
+    TypeError
+        When it is none of the three kinds of source.
+    """
+    if isinstance(source, tuple):
+        if len(source) != 2:
+            raise ValueError(
+                f"expected (born_charges, dielectric_tensor), got a tuple of {len(source)}"
+            )
+        born = np.asarray(source[0], dtype=float)
+        given = source[1] if dielectric_tensor is None else dielectric_tensor
+        return born, np.asarray(given, dtype=float), _is_of_unit_cell(phonon, born)
+    if isinstance(source, Atoms):
+        if source.calc is None:
+            raise ValueError("the Atoms that should give Z* have no calculator")
+        born, dielectric = _calculate(source, source.calc, dielectric_tensor)
+        order, of_unit_cell = _match(phonon, source)
+        return born[order], dielectric, of_unit_cell
+    if not isinstance(source, BaseCalculator):
+        raise TypeError(
+            "Z* must come from an ASE calculator, Atoms with one, or a tuple (born_charges, "
+            f"dielectric_tensor), not from a {type(source).__name__}"
+        )
+    born, dielectric = _calculate(to_ase(phonon.primitive), source, dielectric_tensor)
+    return born, dielectric, False
+
+
+def _calculate(
+    atoms: Atoms, calc: BaseCalculator, dielectric_tensor: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if charge := getattr(calc, "total_charge", 0):
+        raise ValueError(
+            f"the calculator has total_charge={charge}: the non-analytical correction needs a "
+            "neutral cell"
+        )
+    born = _property(calc, "born_effective_charges", atoms)
+    if born is None:
+        raise ValueError(f"{_name(calc)} does not give born_effective_charges")
+    if born.shape != (len(atoms), 3, 3):
+        raise ValueError(
+            f"{_name(calc)} gave born_effective_charges of shape {born.shape} for "
+            f"{len(atoms)} atoms"
+        )
+    if dielectric_tensor is not None:
+        return born, np.asarray(dielectric_tensor, dtype=float)
+    dielectric = _property(calc, "dielectric_tensor", atoms)
+    if dielectric is None:
+        raise ValueError(
+            f"{_name(calc)} does not give dielectric_tensor (ε∞): pass it as dielectric_tensor="
+        )
+    return born, dielectric
+
+
+def _property(calc: BaseCalculator, name: str, atoms: Atoms) -> NDArray[np.float64] | None:
+    if name not in calc.implemented_properties and name not in getattr(calc, "results", {}):
+        return None
+    try:
+        value = calc.get_property(name, atoms)
+    except PropertyNotImplementedError:
+        return None
+    return None if value is None else np.asarray(value, dtype=float)
+
+
+def _name(calc: BaseCalculator) -> str:
+    return type(calc).__name__
+
+
+def _is_of_unit_cell(phonon: Phonopy, born: NDArray[np.float64]) -> bool:
+    n_unit, n_primitive = len(phonon.unitcell), len(phonon.primitive)
+    if born.shape == (n_unit, 3, 3) and n_unit == n_primitive:
+        if not np.array_equal(unit_cell_atoms_of_primitive(phonon), np.arange(n_unit)):
+            raise ValueError(
+                f"unit cell and primitive cell both have {n_unit} atoms but in different order, so "
+                "an array of charges is ambiguous: give Atoms with a calculator that holds them"
+            )
+        return False
+    if born.shape not in ((n_unit, 3, 3), (n_primitive, 3, 3)):
+        raise ValueError(
+            f"born_charges of shape {born.shape} fit neither the unit cell ({n_unit} atoms) nor "
+            f"the primitive cell ({n_primitive} atoms): expected ({n_unit}, 3, 3) or "
+            f"({n_primitive}, 3, 3)"
+        )
+    return len(born) == n_unit
+
+
+def _match(phonon: Phonopy, atoms: Atoms) -> tuple[list[int], bool]:
+    given = to_phonopy(atoms)
+    tolerance = phonon.symmetry.tolerance
+    for cell, of_unit_cell in ((phonon.unitcell, True), (phonon.primitive, False)):
+        order = get_atom_order(given, cell, atol=tolerance)
+        if order is not None:
+            return order, of_unit_cell
+    raise ValueError(
+        f"the Atoms that give Z* ({len(atoms)} atoms) are neither the unit cell "
+        f"({len(phonon.unitcell)} atoms) nor the primitive cell ({len(phonon.primitive)} atoms) of "
+        f"the Phonopy object: cells, species and positions must agree within {tolerance} Å"
+    )
+
+
+def unit_cell_atoms_of_primitive(phonon: Phonopy) -> NDArray[np.int64]:
+    """Return, for each atom of the primitive cell, the atom of the unit cell that it repeats.
+
+    Returns
+    -------
+    ndarray, shape (primitive atoms,)
+    """
+    supercell = phonon.supercell
+    return np.array([supercell.u2u_map[s] for s in supercell.s2u_map[phonon.primitive.p2s_map]])

@@ -1,0 +1,329 @@
+"""The ASE calculator: Z* and ε∞ of any Atoms, and the forces of a static electric field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import (
+    BaseCalculator,
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+    all_properties,
+)
+from numpy.typing import ArrayLike, NDArray
+from rich.console import Console
+from rich.progress import track
+
+from ase_equivar.fields import check_field, field_forces
+from ase_equivar.prediction import (
+    MAX_EDGES,
+    Diagnostics,
+    Evaluation,
+    Prediction,
+    Predictor,
+    warn_if_broken,
+)
+
+PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
+
+SETTINGS = ("model", "electric_field", "total_charge")
+BORN_NAMES = ("born_charges", "born_effective_charges")
+DIELECTRIC_NAME = "dielectric_tensor"
+STRESS_NAMES = ("stress", "stresses")
+
+
+class EquivarCalculator(Calculator):
+    """Born effective charges and ε∞ from a network, beside the properties of any calculator.
+
+    Properties: ``born_charges`` and ``born_effective_charges`` (one array, |e|, row = field,
+    column = displacement, float64, shape=(N, 3, 3), summing to `total_charge`);
+    ``dielectric_tensor`` (ε∞, relative, shape=(3, 3)) if the model has it; and whatever the
+    wrapped calculator lists, passed through.
+
+    With a field, ``forces`` are those of the wrapped calculator plus `field_forces`. All other
+    properties stay those *without* field. So does the energy: the field's part of it, −Ω E·P, is
+    defined only up to multiples of the polarization quantum in a periodic cell, hence forces are
+    not the gradient of this energy while a field is on.
+
+    Parameters
+    ----------
+    calculator : ase calculator, optional
+        Gives energy, forces, stress, and so on.
+    model : str, pathlib.Path or torch.nn.Module
+        Name of a bundled model, folder of a saved one, or a network, of which a copy is used.
+    device : torch.device or str, optional
+        Default: CUDA if there is any, else the CPU.
+    dtype : torch.dtype, optional
+        Of the network: torch.float32 (default) or torch.float64. Results are float64 always.
+    electric_field : array_like, optional
+        Static uniform macroscopic field in V/Å, Cartesian, shape=(3,).
+    total_charge : float
+        Net charge of the cell in |e|, which Z* sum to.
+    stress_without_field : bool
+        With a field on, stress is refused, because Z* alone do not define the field's part of it
+        (that needs the piezoelectric response). True: give the wrapped calculator's instead.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError, TypeError
+        If an argument is wrong; see `ase_equivar.prediction.Predictor` for those of the model.
+    """
+
+    def __init__(
+        self,
+        calculator: BaseCalculator | None = None,
+        *,
+        model: str | Path | torch.nn.Module = "universal",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        electric_field: ArrayLike | None = None,
+        total_charge: float = 0.0,
+        stress_without_field: bool = False,
+    ) -> None:
+        super().__init__()
+        self._wrapped = calculator
+        self._stress_without_field = stress_without_field
+        self.results: dict[str, Any] = {}
+        self._latest: Evaluation | None = None
+        self._changed_settings: list[str] = []
+        self.electric_field = electric_field
+        self.total_charge = total_charge
+        self._predictor = Predictor(model, device, dtype)
+
+    @property
+    def calculator(self) -> BaseCalculator | None:
+        """The wrapped calculator."""
+        return self._wrapped
+
+    @property
+    def model(self) -> str:
+        """Name, or path, of the model. A new one may be set, in any form that `__init__` takes."""
+        return self._predictor.name
+
+    @model.setter
+    def model(self, model: str | Path | torch.nn.Module) -> None:
+        self._predictor = Predictor(model, self._predictor.device, self._predictor.dtype)
+        self._latest = None
+        self._drop_results("model")
+
+    @property
+    def electric_field(self) -> NDArray[np.float64] | None:
+        """Static field in V/Å, shape=(3,), or None. Set it as a whole: its array is read-only."""
+        return self._field
+
+    @electric_field.setter
+    def electric_field(self, field: ArrayLike | None) -> None:
+        self._field = None if field is None else check_field(field)
+        if self._field is not None:
+            self._field.setflags(write=False)
+        self._drop_results("electric_field")
+
+    @property
+    def total_charge(self) -> float:
+        """Net charge of the cell in |e|."""
+        return self._total_charge
+
+    @total_charge.setter
+    def total_charge(self, charge: float) -> None:
+        if not np.isfinite(charge):
+            raise ValueError(f"total_charge is {charge}; give a finite number of |e|")
+        self._total_charge = float(charge)
+        self._drop_results("total_charge")
+
+    @property
+    def implemented_properties(self) -> list[str]:
+        """Names of all properties that this instance can give as it stands."""
+        own = [*BORN_NAMES, *([DIELECTRIC_NAME] if self._predictor.has_dielectric else [])]
+        return own + [name for name in self._passed_through() if not self._refusal(name)]
+
+    @property
+    def diagnostics(self) -> Diagnostics:
+        """How the latest Z* came about.
+
+        Raises
+        ------
+        RuntimeError
+            If none have been calculated yet.
+        """
+        if self._latest is None:
+            raise RuntimeError("no Z* have been calculated yet; ask for 'born_charges' first")
+        return self._latest.diagnostics(self._total_charge)
+
+    def set(self, **settings: Any) -> dict[str, Any]:
+        """Change settings in ASE's way; the same as assigning to the attributes of that name."""
+        for name, value in settings.items():
+            if name not in SETTINGS:
+                raise TypeError(f"no setting {name!r}; there are {', '.join(SETTINGS)}")
+            setattr(self, name, value)
+        return settings
+
+    def todict(self, skip_default: bool = True) -> dict[str, Any]:
+        """Return the settings as plain data; ASE stores them beside results."""
+        settings: dict[str, Any] = {"model": self.model, "total_charge": self.total_charge}
+        if self._field is not None:
+            settings["electric_field"] = self._field.tolist()
+        if self._wrapped is not None:
+            settings["calculator"] = self._wrapped.name
+        return settings
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """List what changed since the last calculation: parts of `atoms`, and settings."""
+        return [*super().check_state(atoms, tol), *self._changed_settings]
+
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """Give one property; see `ase.calculators.calculator.Calculator.get_property`.
+
+        Raises
+        ------
+        ase.calculators.calculator.PropertyNotImplementedError
+            If this instance cannot give it as it stands, saying why.
+        """
+        self._require(name)
+        return super().get_property(name, atoms, allow_calculation)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("born_charges",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Calculate the properties asked for, and nothing that costs more.
+
+        Raises
+        ------
+        ase.calculators.calculator.PropertyNotImplementedError
+            If a property cannot be given.
+        ValueError
+            If the structure makes no sense or has elements that the model has never seen.
+        """
+        for name in properties:
+            self._require(name)
+        atoms = self.atoms if atoms is None else atoms
+        if atoms is None:
+            raise ValueError("the calculator has no structure yet; give it one: atoms.calc = calc")
+        super().calculate(atoms, properties, system_changes)
+        if system_changes:
+            self.results = {}
+        self._changed_settings = []
+        field = self._active_field if "forces" in properties else None
+        if field is not None or any(self._is_own(name) for name in properties):
+            self._predict(atoms)
+        others = [name for name in properties if not self._is_own(name)]
+        if others and self._wrapped is not None:
+            self._pass_through(self._wrapped, atoms, others)
+        if field is not None:
+            added = field_forces(self.results["born_charges"], field)
+            self.results["forces"] = self.results["forces"] + added
+
+    def predict(self, images: Iterable[Atoms], *, max_edges: int = MAX_EDGES) -> list[Prediction]:
+        """Predict many structures, several in one call of the network.
+
+        The cached results of the calculator stay as they are. Long lists get a progress bar.
+
+        Parameters
+        ----------
+        images : iterable of ase.Atoms
+            All are checked before the first is predicted.
+        max_edges : int
+            Bound on the edges of one call, and so on memory. A larger structure goes alone.
+
+        Returns
+        -------
+        list of Prediction
+            In the order of `images`, each summing to `total_charge`.
+
+        Raises
+        ------
+        ValueError
+            If a structure makes no sense or has unknown elements, saying which.
+        """
+        if isinstance(images, Atoms):
+            raise TypeError("predict takes a list of Atoms; for one structure give [atoms]")
+        images = list(images)
+        for index, atoms in enumerate(images):
+            try:
+                self._predictor.check(atoms)
+            except ValueError as error:
+                raise ValueError(f"structure {index} of {len(images)}: {error}") from error
+        raw = track(
+            self._predictor.predict(images, max_edges),
+            description="Z*",
+            total=len(images),
+            console=Console(stderr=True),
+            disable=len(images) < PROGRESS_FROM,
+        )
+        predictions = [Prediction.from_raw(one, self._total_charge) for one in raw]
+        warn_if_broken(images, predictions)
+        return predictions
+
+    @property
+    def _active_field(self) -> NDArray[np.float64] | None:
+        return self._field if self._field is not None and self._field.any() else None
+
+    def _drop_results(self, setting: str) -> None:
+        self.results = {}
+        self._changed_settings.append(setting)
+
+    def _is_own(self, name: str) -> bool:
+        return name in BORN_NAMES or (name == DIELECTRIC_NAME and self._predictor.has_dielectric)
+
+    def _passed_through(self) -> list[str]:
+        if self._wrapped is None:
+            return []
+        return [name for name in self._wrapped.implemented_properties if not self._is_own(name)]
+
+    def _refusal(self, name: str) -> str | None:
+        """Say why a property cannot be given, None if it can."""
+        if self._is_own(name):
+            return None
+        if name not in self._passed_through():
+            source = (
+                "wrap a calculator that gives it: EquivarCalculator(calculator)"
+                if self._wrapped is None
+                else f"the wrapped {self._wrapped.name} does not list it either"
+            )
+            return f"{name!r} is not predicted by the model {self.model}; {source}"
+        in_field = self._active_field is not None
+        if name in STRESS_NAMES and in_field and not self._stress_without_field:
+            return (
+                f"{name!r} in an electric field is not defined by Z* alone; set electric_field to "
+                "None, or construct with stress_without_field=True for the wrapped calculator's"
+            )
+        return None
+
+    def _require(self, name: str) -> None:
+        reason = self._refusal(name)
+        if reason is not None:
+            raise PropertyNotImplementedError(reason)
+
+    def _predict(self, atoms: Atoms) -> None:
+        """Put the tensors of `atoms` in the results; the network runs for a new geometry only."""
+        if self._latest is None or not self._latest.is_of(atoms):
+            self._latest = self._predictor.evaluate(atoms)
+        prediction = Prediction.from_raw(self._latest.raw, self._total_charge)
+        for name in BORN_NAMES:
+            self.results[name] = prediction.born_charges
+        if prediction.dielectric_tensor is not None:
+            self.results[DIELECTRIC_NAME] = prediction.dielectric_tensor
+        warn_if_broken([atoms], [prediction])
+
+    def _pass_through(self, wrapped: BaseCalculator, atoms: Atoms, names: list[str]) -> None:
+        """Take properties from the wrapped calculator: these, and others that it has ready."""
+        for name in names:
+            self.results[name] = wrapped.get_property(name, atoms)
+        for name in self._passed_through():
+            if name in self.results or name not in all_properties or self._refusal(name):
+                continue
+            if name == "forces" and self._active_field is not None:
+                continue  # they would need Z*, which nobody has asked for
+            value = wrapped.get_property(name, atoms, allow_calculation=False)
+            if value is not None:
+                self.results[name] = value

@@ -1,0 +1,59 @@
+"""Forces of a uniform electric field on the atoms of an insulator."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def check_field(field: ArrayLike) -> NDArray[np.float64]:
+    """Return the field as an array of three finite numbers, or refuse it.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape or is not finite.
+    """
+    vector = np.array(field, dtype=np.float64)
+    if vector.shape != (3,):
+        raise ValueError(
+            f"the electric field has shape {vector.shape}; give three numbers (Ex, Ey, Ez) in V/Å"
+        )
+    if not np.isfinite(vector).all():
+        raise ValueError(f"the electric field {vector.tolist()} V/Å is not finite")
+    return vector
+
+
+def field_forces(born_charges: ArrayLike, field: ArrayLike) -> NDArray[np.float64]:
+    """Work out the force of a uniform electric field on each atom.
+
+    ``F[i, b] = Σ_a field[a] · born_charges[i, a, b]``: the field is contracted with the *first*
+    index of Z*, that of polarization, as F = −∂(−Ω E·P)/∂u asks for. Contracting the second is
+    wrong for every atom whose Z* is not symmetric.
+
+    Parameters
+    ----------
+    born_charges : array_like
+        Z*[i, a, b] = Ω ∂P_a/∂u_ib in |e|, row = field, column = displacement. shape=(N, 3, 3).
+    field : array_like
+        The macroscopic electric field in V/Å, Cartesian. shape=(3,).
+
+    Returns
+    -------
+    numpy.ndarray
+        In eV/Å, shape=(N, 3). They sum to (total charge of the cell) · field.
+
+    Raises
+    ------
+    ValueError
+        If a shape is wrong or the field is not finite.
+
+    Notes
+    -----
+    First order in the field, as in Eq. (1) of Kutana et al., Sci. Rep. (2025),
+    doi:10.1038/s41598-025-01250-5.
+    """
+    charges = np.asarray(born_charges, dtype=np.float64)
+    if charges.ndim != 3 or charges.shape[1:] != (3, 3):
+        raise ValueError(f"born_charges has shape {charges.shape}, not (N, 3, 3)")
+    return np.einsum("a,iab->ib", check_field(field), charges)

@@ -1,0 +1,240 @@
+"""Atoms to graph: who is within the cutoff of whom, every periodic image counted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.data import chemical_symbols
+from ase.geometry import complete_cell
+from numpy.typing import NDArray
+from vesin import NeighborList
+
+MIN_DISTANCE = 0.5  # Å; closer atoms are a mistake in the input, not chemistry
+MIN_RELATIVE_VOLUME = 1e-6  # of the box with the same edge lengths and right angles
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One structure, or several laid end to end.
+
+    Attributes
+    ----------
+    numbers : torch.Tensor
+        Atomic numbers, int64, shape=(N,).
+    senders : torch.Tensor
+        Neighbour j of each edge, whose features travel. int64, shape=(E,).
+    receivers : torch.Tensor
+        Centre i of each edge, which sums what it gets. int64, ascending, shape=(E,).
+    vectors : torch.Tensor
+        r_j (of that image) − r_i in Å. Floating point, shape=(E, 3).
+    structure : torch.Tensor
+        Index of the structure that each atom belongs to. int64, ascending, shape=(N,).
+    n_structures : int
+        Number of structures, S.
+    """
+
+    numbers: torch.Tensor
+    senders: torch.Tensor
+    receivers: torch.Tensor
+    vectors: torch.Tensor
+    structure: torch.Tensor
+    n_structures: int
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms, N."""
+        return len(self.numbers)
+
+    @property
+    def n_edges(self) -> int:
+        """Number of directed edges, E: each pair within the cutoff counts twice."""
+        return len(self.senders)
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> Graph:
+        """Return the graph on another device; `dtype` is that of `vectors` alone."""
+        return replace(
+            self,
+            numbers=self.numbers.to(device=device),
+            senders=self.senders.to(device=device),
+            receivers=self.receivers.to(device=device),
+            vectors=self.vectors.to(device=device, dtype=dtype),
+            structure=self.structure.to(device=device),
+        )
+
+
+def check_atoms(atoms: Atoms) -> None:
+    """Refuse a structure that no model could make sense of.
+
+    Raises
+    ------
+    ValueError
+        If there are no atoms; if a position or cell vector is not finite; if the cell vectors
+        along periodic directions span no volume; if two atoms, or an atom and its own periodic
+        image, are closer than 0.5 Å.
+    """
+    _check_numbers_and_cell(atoms)
+    _check_distances(atoms, *_neighbours(atoms, MIN_DISTANCE))
+
+
+def check_elements(atoms: Atoms, known: Collection[int]) -> None:
+    """Refuse elements that a model has never seen.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The structure.
+    known : collection of int
+        Atomic numbers of the elements in the model's training data.
+
+    Raises
+    ------
+    ValueError
+        Naming the unknown elements and listing the known ones.
+    """
+    unknown = sorted(set(atoms.numbers.tolist()) - set(known))
+    if unknown:
+        raise ValueError(
+            f"the model has never seen {_symbols(unknown)} (in {atoms.get_chemical_formula()}); "
+            f"it knows {_symbols(sorted(known))}"
+        )
+
+
+def build_graph(atoms: Atoms, cutoff: float, *, dtype: torch.dtype = torch.float32) -> Graph:
+    """Connect every atom with all neighbours within a cutoff.
+
+    All periodic images count, an atom's own among them, so that cells smaller than the cutoff
+    are treated like any supercell of them. Positions need not lie inside the cell.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Periodic in 0 to 3 directions. Cell vectors along the others are ignored.
+    cutoff : float
+        Largest distance of two connected atoms, Å.
+    dtype : torch.dtype
+        Of `Graph.vectors`. Distances are always worked out in float64.
+
+    Returns
+    -------
+    Graph
+        On the CPU, with one structure.
+
+    Raises
+    ------
+    ValueError
+        See `check_atoms`.
+    """
+    _check_numbers_and_cell(atoms)
+    centres, neighbours, vectors = _neighbours(atoms, cutoff)
+    _check_distances(atoms, centres, neighbours, vectors)
+    return Graph(
+        numbers=torch.tensor(atoms.numbers, dtype=torch.int64),
+        senders=torch.from_numpy(neighbours),
+        receivers=torch.from_numpy(centres),
+        vectors=torch.from_numpy(vectors).to(dtype),
+        structure=torch.zeros(len(atoms), dtype=torch.int64),
+        n_structures=1,
+    )
+
+
+def collate(graphs: Sequence[Graph]) -> Graph:
+    """Lay several graphs end to end; no edge joins two of them.
+
+    Parameters
+    ----------
+    graphs : sequence of Graph
+        On one device, with `vectors` of one dtype. At least one.
+
+    Returns
+    -------
+    Graph
+        With the structures counted through in the order given.
+    """
+    if not graphs:
+        raise ValueError("collate needs at least one graph")
+    first_atom = np.cumsum([0, *(graph.n_atoms for graph in graphs)]).tolist()
+    first_structure = np.cumsum([0, *(graph.n_structures for graph in graphs)]).tolist()
+    # The last entry of both lists is the total, left over when zipped with the graphs.
+    shifted = list(zip(graphs, first_atom, first_structure, strict=False))
+    return Graph(
+        numbers=torch.cat([graph.numbers for graph in graphs]),
+        senders=torch.cat([graph.senders + atom for graph, atom, _ in shifted]),
+        receivers=torch.cat([graph.receivers + atom for graph, atom, _ in shifted]),
+        vectors=torch.cat([graph.vectors for graph in graphs]),
+        structure=torch.cat([graph.structure + structure for graph, _, structure in shifted]),
+        n_structures=first_structure[-1],
+    )
+
+
+def _symbols(numbers: Collection[int]) -> str:
+    return ", ".join(chemical_symbols[number] for number in numbers)
+
+
+def _check_numbers_and_cell(atoms: Atoms) -> None:
+    if len(atoms) == 0:
+        raise ValueError("the structure has no atoms; give an Atoms object with at least one")
+    finite = np.isfinite(atoms.positions).all(axis=1)
+    if not finite.all():
+        index = int(np.flatnonzero(~finite)[0])
+        raise ValueError(
+            f"the position of atom {index} ({atoms.symbols[index]}) is not finite: "
+            f"{atoms.positions[index]}"
+        )
+    if not np.isfinite(atoms.cell.array).all():
+        raise ValueError(f"the cell has entries that are not finite: {atoms.cell.array.tolist()}")
+    periodic = atoms.cell.array[atoms.pbc]
+    lengths = np.linalg.norm(periodic, axis=1)
+    volume = np.sqrt(max(np.linalg.det(periodic @ periodic.T), 0.0))
+    if volume <= MIN_RELATIVE_VOLUME * lengths.prod():
+        axes = ", ".join(axis for axis, on in zip("abc", atoms.pbc, strict=True) if on)
+        raise ValueError(
+            f"the structure is periodic along {axes}, but these cell vectors span no volume: "
+            f"{periodic.tolist()}; set the cell, or pbc=False along directions without one"
+        )
+
+
+def _neighbours(
+    atoms: Atoms, cutoff: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return centres (ascending), neighbours and vectors of all pairs within the cutoff."""
+    # Vectors along non-periodic directions say nothing about neighbours, yet may be zero or
+    # parallel to the others: put unit vectors there, orthogonal to the periodic ones.
+    cell = complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0))
+    search = NeighborList(cutoff=cutoff, full_list=True, sorted=True)
+    centres, neighbours, vectors = search.compute(
+        points=np.ascontiguousarray(atoms.positions, dtype=np.float64),
+        box=np.ascontiguousarray(cell, dtype=np.float64),
+        periodic=atoms.pbc,
+        quantities="ijD",
+    )
+    return centres.astype(np.int64), neighbours.astype(np.int64), vectors
+
+
+def _check_distances(
+    atoms: Atoms,
+    centres: NDArray[np.int64],
+    neighbours: NDArray[np.int64],
+    vectors: NDArray[np.float64],
+) -> None:
+    if len(vectors) == 0:
+        return
+    distances = np.linalg.norm(vectors, axis=1)
+    closest = int(distances.argmin())
+    if distances[closest] >= MIN_DISTANCE:
+        return
+    i, j = int(centres[closest]), int(neighbours[closest])
+    pair = (
+        f"atom {i} ({atoms.symbols[i]}) and its own periodic image"
+        if i == j
+        else f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]})"
+    )
+    raise ValueError(
+        f"{pair} are {distances[closest]:.3f} Å apart, closer than {MIN_DISTANCE} Å; "
+        "check positions, cell and units (Å)"
+    )

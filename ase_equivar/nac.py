@@ -1,0 +1,283 @@
+"""From Z* and ε∞ to phonopy's non-analytical correction.
+
+The long-range field of a polar phonon adds to the dynamical matrix, as q → 0 along q̂,
+
+    ΔD[ia, jb] = (4π k / Ω) (q̂·Z_i)_a (q̂·Z_j)_b / (q̂·ε∞·q̂) / sqrt(M_i M_j),
+
+with (q̂·Z_i)_a = Σ_c q̂_c Z_i[c, a], k = e²/(4πε0) and Ω the volume of the primitive cell: Pick,
+Cohen and Martin, Phys. Rev. B 1, 910 (1970); Gonze and Lee, Phys. Rev. B 55, 10355 (1997), Eq. 60.
+It is what raises the longitudinal optical modes above the transverse ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+from phonopy import Phonopy
+from phonopy.file_IO import get_BORN_lines
+from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC, NacParams
+from phonopy.physical_units import get_calculator_physical_units
+from phonopy.structure.atoms import PhonopyAtoms
+from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
+
+from ase_equivar.born_source import Source, read_source, unit_cell_atoms_of_primitive
+from ase_equivar.force_constants import make_phonon
+from ase_equivar.sum_rule import neutralize, violation
+
+logger = logging.getLogger(__name__)
+
+NAC_FACTOR = 14.399652
+"""e²/(4πε0) in eV·Å, for force constants in eV/Å² and lengths in Å."""
+
+SUM_RULE_WARNING = 0.5  # |e|, per primitive cell
+
+
+def nac_params(
+    phonon: Phonopy, source: Source, *, dielectric_tensor: ArrayLike | None = None
+) -> NacParams:
+    """Return phonopy's parameters of the non-analytical correction.
+
+    The charges are put into the primitive cell's own atom order, symmetrized with phonopy's routine
+    and made neutral last.
+
+    Parameters
+    ----------
+    phonon : phonopy.Phonopy
+        Gives the unit cell and the primitive cell. It is not changed; `apply_nac` sets the
+        parameters as well.
+    source : calculator, ase.Atoms or tuple
+        One of
+
+        - an ASE calculator that gives ``born_effective_charges``: it is run on the primitive cell;
+        - Atoms with such a calculator: they must be the unit cell or the primitive cell, their
+          atoms may be in any order;
+        - (born_charges, dielectric_tensor): shape (N, 3, 3) in |e|, row = field or polarization,
+          column = displacement, for the N atoms of the unit cell or of the primitive cell, in its
+          order; and shape (3, 3).
+    dielectric_tensor : array_like, optional
+        ε∞, shape (3, 3), relative. Needed when the calculator does not give ``dielectric_tensor``;
+        overrides it when it does.
+
+    Returns
+    -------
+    NacParams
+        ``born`` (primitive atoms, 3, 3), ``dielectric`` (3, 3) and ``factor`` = 14.399652 eV·Å.
+
+    Raises
+    ------
+    ValueError
+        When charges and cells do not fit each other, ε∞ is missing or not positive definite, a
+        number is not finite, the cell is charged, or `phonon` is not in eV and Å.
+
+    Warns
+    -----
+    UserWarning
+        When the given charges of a primitive cell sum to more than 0.5 e, or break the crystal's
+        symmetry by more than 0.1 e.
+    """
+    _check_units(phonon)
+    born, dielectric, of_unit_cell = read_source(phonon, source, dielectric_tensor)
+    if not np.isfinite(born).all():
+        raise ValueError("the Born effective charges are not all finite")
+    _check_dielectric(dielectric)
+
+    cell: PhonopyAtoms = phonon.unitcell if of_unit_cell else phonon.primitive
+    n_primitive_cells = len(cell) / len(phonon.primitive)
+    excess = float(np.abs(violation(born)).max()) / n_primitive_cells
+    if excess > SUM_RULE_WARNING:
+        warnings.warn(
+            f"the Born effective charges of a primitive cell sum to {excess:.2f} e instead of 0: "
+            "they are likely wrong for this crystal",
+            stacklevel=2,
+        )
+
+    born, dielectric = symmetrize_borns_and_epsilon(
+        born, dielectric, cell, symprec=phonon.symmetry.tolerance
+    )
+    if of_unit_cell:
+        born = born[unit_cell_atoms_of_primitive(phonon)]
+    # A symmetric ε∞: the correction sees q·ε∞·q only.
+    dielectric = (dielectric + dielectric.T) / 2
+    return {"born": neutralize(born), "dielectric": dielectric, "factor": NAC_FACTOR}
+
+
+def apply_nac(
+    phonon: Phonopy, source: Source, *, dielectric_tensor: ArrayLike | None = None
+) -> Phonopy:
+    """Switch the non-analytical correction on, and check that it acts.
+
+    Sets ``phonon.nac_params`` and compares the change of the dynamical matrix at Γ along x, y and z
+    with the closed formula.
+
+    Parameters
+    ----------
+    phonon : phonopy.Phonopy
+        With force constants. Changed in place.
+    source, dielectric_tensor
+        See `nac_params`.
+
+    Returns
+    -------
+    Phonopy
+        `phonon` itself.
+
+    Raises
+    ------
+    ValueError
+        As `nac_params`; and when `phonon` has no force constants.
+    RuntimeError
+        When the correction is not what Z* and ε∞ demand.
+    """
+    if phonon.force_constants is None:
+        raise ValueError("the Phonopy object has no force constants; see force_constants()")
+    params = nac_params(phonon, source, dielectric_tensor=dielectric_tensor)
+    phonon.nac_params = params
+    in_use = cast(DynamicalMatrixNAC, phonon.dynamical_matrix).born
+    if not np.allclose(in_use, params["born"], atol=1e-6):  # phonopy symmetrizes once more
+        raise RuntimeError("phonopy does not use the Born effective charges that it was given")
+    largest = max(float(np.abs(checked_correction(phonon, axis)).max()) for axis in np.eye(3))
+    if largest < 1e-6:
+        logger.warning("Z* is zero: the non-analytical correction changes nothing in this crystal")
+    return phonon
+
+
+def gamma_matrices(
+    phonon: Phonopy, direction: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the dynamical matrix at Γ without the correction, and with it for q → 0 along q̂.
+
+    Parameters
+    ----------
+    phonon : phonopy.Phonopy
+        With force constants and ``nac_params``.
+    direction : array_like
+        Of q, Cartesian, shape (3,); its length does not matter.
+
+    Returns
+    -------
+    without, with_correction : ndarray, shape (3 N, 3 N)
+        N atoms of the primitive cell, eV/(Å² u); both are real at Γ.
+
+    Raises
+    ------
+    ValueError
+        When `phonon` lacks force constants or ``nac_params``, or `direction` is zero.
+    """
+    if phonon.force_constants is None:
+        raise ValueError("the Phonopy object has no force constants; see force_constants()")
+    matrix = phonon.dynamical_matrix
+    if not isinstance(matrix, DynamicalMatrixNAC):
+        raise ValueError("the Phonopy object has no nac_params; see apply_nac()")
+    # Components along the reciprocal basis, as phonopy wants them: q_i = a_i·q.
+    q_direction = phonon.primitive.cell @ unit_vector(direction)
+    matrix.run(np.zeros(3))
+    without = np.array(matrix.dynamical_matrix).real
+    matrix.run(np.zeros(3), q_direction=q_direction)
+    return without, np.array(matrix.dynamical_matrix).real
+
+
+def checked_correction(phonon: Phonopy, direction: ArrayLike) -> NDArray[np.float64]:
+    """Return ΔD along a direction, after comparing phonopy's with the closed formula.
+
+    Returns
+    -------
+    ndarray, shape (3 N, 3 N), eV/(Å² u)
+
+    Raises
+    ------
+    ValueError
+        As `gamma_matrices`.
+    RuntimeError
+        When the two differ: the correction does not act as Z* and ε∞ demand.
+    """
+    without, corrected = gamma_matrices(phonon, direction)
+    matrix = cast(DynamicalMatrixNAC, phonon.dynamical_matrix)
+    q = unit_vector(direction)
+    cell = phonon.primitive
+    charge = np.einsum("c,ica->ia", q, matrix.born) / np.sqrt(cell.masses)[:, None]
+    scale = 4 * np.pi * NAC_FACTOR / abs(cell.volume) / (q @ matrix.dielectric_constant @ q)
+    expected = scale * np.outer(charge, charge)
+    difference = np.abs(corrected - without - expected).max()
+    if difference > 1e-3 * np.abs(expected).max() + 1e-6:
+        raise RuntimeError(
+            f"the non-analytical correction along {np.round(q, 3)} does not act as Z* and ε∞ "
+            f"demand: it should change the dynamical matrix at Γ by up to "
+            f"{np.abs(expected).max():.3g} eV/(Å² u) and is off by {difference:.3g}; check "
+            "phonon.nac_params, its factor above all"
+        )
+    return corrected - without
+
+
+def write_born(
+    path: str | os.PathLike[str],
+    cell: Phonopy | Atoms,
+    source: Source,
+    *,
+    dielectric_tensor: ArrayLike | None = None,
+    symprec: float = 1e-5,
+) -> None:
+    """Write phonopy's BORN file: ε∞, then Z* of the symmetry-independent atoms.
+
+    phonopy reads it for the primitive cell that it finds in the same unit cell.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    cell : phonopy.Phonopy or ase.Atoms
+        The unit cell that phonopy will be given, or a Phonopy object of it.
+    source, dielectric_tensor
+        See `nac_params`.
+    symprec : float
+        Symmetry tolerance, Å, of Atoms given as `cell` (a Phonopy object has its own). It must be
+        the one that phonopy will read the file with; 1e-5 is phonopy's default.
+
+    Raises
+    ------
+    ValueError
+        As `nac_params`.
+    """
+    phonon = cell if isinstance(cell, Phonopy) else make_phonon(cell, symprec=symprec)
+    params = nac_params(phonon, source, dielectric_tensor=dielectric_tensor)
+    lines = get_BORN_lines(
+        phonon.primitive, params["born"], params["dielectric"], symprec=phonon.symmetry.tolerance
+    )
+    Path(path).write_text("\n".join(line.rstrip() for line in lines) + "\n", encoding="utf-8")
+
+
+def unit_vector(direction: ArrayLike) -> NDArray[np.float64]:
+    """Return a direction scaled to length 1, shape (3,)."""
+    vector = np.asarray(direction, dtype=float)
+    length = np.linalg.norm(vector)
+    if vector.shape != (3,) or not np.isfinite(length) or length == 0:
+        raise ValueError(f"a direction is three numbers that are not all zero, got {direction!r}")
+    return vector / length
+
+
+def _check_units(phonon: Phonopy) -> None:
+    units = get_calculator_physical_units(phonon.calculator)
+    if (units.length_unit, units.force_constants_unit) != ("angstrom", "eV/angstrom^2"):
+        raise ValueError(
+            f"the Phonopy object is in the units of {phonon.calculator} "
+            f"({units.length_unit}, {units.force_constants_unit}); only Å and eV/Å² are supported"
+        )
+
+
+def _check_dielectric(dielectric: NDArray[np.float64]) -> None:
+    if dielectric.shape != (3, 3) or not np.isfinite(dielectric).all():
+        raise ValueError(
+            f"the dielectric tensor must be 3×3 finite numbers, got shape {dielectric.shape}"
+        )
+    lowest = np.linalg.eigvalsh((dielectric + dielectric.T) / 2)[0]
+    if lowest <= 0:
+        raise ValueError(
+            "the dielectric tensor must be positive definite, but its lowest eigenvalue is "
+            f"{lowest:.3g}"
+        )

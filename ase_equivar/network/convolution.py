@@ -1,0 +1,197 @@
+"""The equivariant convolution over neighbours, channel by channel.
+
+    out_i[path, m3, c] = Σ_j w_ij[path, c] Σ_{m1 m2} C[m1 m2 m3] x_j[m1, c] Y_ij[m2]
+
+A path joins one irrep of the features, one degree of the bond's spherical harmonics and one irrep
+of the result. Features lie as (atoms, components, channels): all channels of one component side
+by side, which is what a processor likes.
+
+Two ways compute the same numbers: `e3nn`, which is its TensorProduct run literally and the oracle
+of the tests, and `numba`, which gathers, multiplies and adds without storing messages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+from ase_equivar.network.scatter import sum_by_index
+
+
+@dataclass(frozen=True)
+class Path:
+    """One coupling: irrep `input` of the features × degree `degree` → irrep `output`.
+
+    `input` and `output` are places in the lists of irreps.
+    """
+
+    input: int
+    degree: int
+    output: int
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """Everything about a convolution but its weights: irreps, paths and coefficients.
+
+    Attributes
+    ----------
+    inputs, outputs : tuple of e3nn.o3.Irrep
+        Irreps of the features (each once; channels are counted elsewhere).
+    l_max : int
+        Largest degree of the bond harmonics.
+    """
+
+    inputs: tuple[o3.Irrep, ...]
+    outputs: tuple[o3.Irrep, ...]
+    l_max: int
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All couplings that rotation and inversion allow, ordered by output."""
+        return tuple(
+            Path(i, degree, k)
+            for k, target in enumerate(self.outputs)
+            for i, source in enumerate(self.inputs)
+            for degree in range(self.l_max + 1)
+            if target in source * o3.Irrep(degree, (-1) ** degree)
+        )
+
+    @property
+    def input_dim(self) -> int:
+        """Components of the features."""
+        return sum(ir.dim for ir in self.inputs)
+
+    @property
+    def output_dim(self) -> int:
+        """Components of the result, all paths."""
+        return sum(self.outputs[path.output].dim for path in self.paths)
+
+    def coefficients(self, path: Path) -> Tensor:
+        """Clebsch–Gordan coefficients (dim1, dim2, dim3) in e3nn's component normalization."""
+        source, target = self.inputs[path.input], self.outputs[path.output]
+        w3j = o3.wigner_3j(source.l, path.degree, target.l, dtype=torch.float64)
+        return w3j * target.dim**0.5
+
+
+class Convolution(nn.Module):
+    """Weightless convolution over neighbours; the weights come with each bond.
+
+    Parameters
+    ----------
+    coupling : Coupling
+        Irreps and paths.
+    channels : int
+        Channels of every irrep.
+    """
+
+    def __init__(self, coupling: Coupling, channels: int) -> None:
+        super().__init__()
+        self.coupling = coupling
+        self.channels = channels
+        self.backend = "numba"
+
+    def forward(
+        self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: EdgeIndex
+    ) -> Tensor:
+        """Convolve.
+
+        Parameters
+        ----------
+        features : Tensor, shape (N, input_dim, C)
+        harmonics : Tensor, shape (E, (l_max + 1)²)
+        weights : Tensor, shape (E, n_paths, C)
+        edges : EdgeIndex
+            Who sends to whom.
+
+        Returns
+        -------
+        Tensor, shape (N, output_dim, C)
+            Rows ordered by path, then by component.
+        """
+        if self.backend == "numba" and features.device.type == "cpu":
+            from ase_equivar.network.kernels import convolve  # compiles on first use
+
+            return convolve(self.coupling, features, harmonics, weights, edges)
+        return self._literal(features, harmonics, weights, edges)
+
+    def _literal(
+        self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: EdgeIndex
+    ) -> Tensor:
+        """e3nn's own tensor product on every edge, then a sum over the senders."""
+        product = _e3nn_product(self.coupling, self.channels, features.dtype, features.device)
+        dims_in = [ir.dim for ir in self.coupling.inputs]
+        dims_out = [self.coupling.outputs[path.output].dim for path in self.coupling.paths]
+        # e3nn keeps the components of one channel together: (channel, component)
+        sent = torch.cat(
+            [x.transpose(1, 2).flatten(1) for x in features[edges.senders].split(dims_in, dim=1)],
+            dim=1,
+        )
+        messages = product(sent, harmonics, weights.flatten(1))
+        total = sum_by_index(messages, edges.receivers, len(features))
+        blocks = total.split([self.channels * dim for dim in dims_out], dim=1)
+        return torch.cat(
+            [
+                block.view(-1, self.channels, dim).transpose(1, 2)
+                for block, dim in zip(blocks, dims_out, strict=True)
+            ],
+            dim=1,
+        )
+
+
+@cache
+def _e3nn_product(
+    coupling: Coupling, channels: int, dtype: torch.dtype, device: torch.device
+) -> o3.TensorProduct:
+    """Return the literal tensor product of `coupling`, one output slot per path."""
+    paths = coupling.paths
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)  # e3nn takes the precision of its coefficients from there
+    try:
+        product = o3.TensorProduct(
+            o3.Irreps([(channels, ir) for ir in coupling.inputs]),
+            o3.Irreps.spherical_harmonics(coupling.l_max),
+            o3.Irreps([(channels, coupling.outputs[path.output]) for path in paths]),
+            [(path.input, path.degree, k, "uvu", True) for k, path in enumerate(paths)],
+            shared_weights=False,
+            internal_weights=False,
+        )
+    finally:
+        torch.set_default_dtype(default)
+    return product.to(device)
+
+
+class EdgeIndex:
+    """Senders and receivers, with the orders in which kernels walk through them.
+
+    Parameters
+    ----------
+    senders, receivers : Tensor of int64, shape (E,)
+        Receivers ascend.
+    n_atoms : int
+    """
+
+    def __init__(self, senders: Tensor, receivers: Tensor, n_atoms: int) -> None:
+        self.senders = senders
+        self.receivers = receivers
+        self.n_atoms = n_atoms
+        self._by_sender: tuple[Tensor, Tensor] | None = None
+        self.receiver_starts = _starts(receivers, n_atoms)
+
+    @property
+    def by_sender(self) -> tuple[Tensor, Tensor]:
+        """Edges ordered by sender, and where each sender's edges start (for the backward pass)."""
+        if self._by_sender is None:
+            order = torch.argsort(self.senders, stable=True)
+            self._by_sender = order, _starts(self.senders, self.n_atoms)
+        return self._by_sender
+
+
+def _starts(index: Tensor, size: int) -> Tensor:
+    """Offsets (size + 1,) of the groups of a sorted index with these values."""
+    counts = torch.bincount(index, minlength=size)
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])

@@ -1,0 +1,78 @@
+"""From irreducible parts to the tensors of physics: Z* (3×3) and ε∞ (symmetric, above 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class RawTensors:
+    """What a network predicts, before neutrality is imposed.
+
+    Attributes
+    ----------
+    born_charges : Tensor, shape (N, 3, 3)
+        Z*[i, a, b] = Ω ∂P_a/∂u_ib in |e|: row = polarization or field, column = displacement.
+    dielectric : Tensor or None, shape (S, 3, 3)
+        Electronic dielectric tensor ε∞ of each structure, relative permittivity.
+    """
+
+    born_charges: Tensor
+    dielectric: Tensor | None
+
+
+class CartesianTensor(nn.Module):
+    """Assemble a 3×3 tensor from its parts of degree 0 (trace), 1 (antisymmetric), 2 (traceless).
+
+    The change of basis is orthonormal, so that the Frobenius norm of the tensor is the norm of
+    its parts: T_ab = Σ_l Σ_m Q^l_{ab,m} t_lm, with Q^l from e3nn's Wigner 3j symbols.
+    """
+
+    basis: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        parts = [
+            o3.wigner_3j(1, 1, degree, dtype=torch.float64) * (2 * degree + 1) ** 0.5
+            for degree in (0, 1, 2)
+        ]
+        self.register_buffer("basis", torch.cat(parts, dim=2), persistent=False)
+
+    def forward(self, parts: Tensor) -> Tensor:
+        """(N, 9) parts, ordered 0e, 1e, 2e, to (N, 3, 3) tensors."""
+        return torch.einsum("abm,nm->nab", self.basis.to(parts.dtype), parts)
+
+    def inverse(self, tensors: Tensor) -> Tensor:
+        """(N, 3, 3) tensors to their (N, 9) parts."""
+        return torch.einsum("abm,nab->nm", self.basis.to(tensors.dtype), tensors)
+
+
+def dielectric_from_log(log_susceptibility: Tensor) -> Tensor:
+    """ε∞ = 1 + exp(S): positive definite, and above vacuum, whatever the symmetric S.
+
+    Parameters
+    ----------
+    log_susceptibility : Tensor, shape (S, 3, 3)
+        Symmetric matrices, the logarithm of the electronic susceptibility ε∞ - 1.
+
+    Returns
+    -------
+    Tensor, shape (S, 3, 3)
+    """
+    identity = torch.eye(3, dtype=log_susceptibility.dtype, device=log_susceptibility.device)
+    return identity + torch.matrix_exp(log_susceptibility)
+
+
+def log_susceptibility(dielectric: Tensor) -> Tensor:
+    """Inverse of `dielectric_from_log`: S = ln(ε∞ - 1), by eigenvalues, of (S, 3, 3) tensors.
+
+    Eigenvalues of ε∞ - 1 are held above 1e-3, so that a label of a near-vacuum cell stays finite.
+    """
+    identity = torch.eye(3, dtype=dielectric.dtype, device=dielectric.device)
+    symmetric = 0.5 * (dielectric + dielectric.transpose(1, 2)) - identity
+    values, axes = torch.linalg.eigh(symmetric)
+    return (axes * values.clamp(min=1e-3).log().unsqueeze(1)) @ axes.transpose(1, 2)

@@ -1,0 +1,111 @@
+"""Pictures of phonons, drawn without a display: every function returns a matplotlib Figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ase_equivar.bands import BandSegment
+from ase_equivar.lo_to import THZ_TO_CM
+
+CORRECTED = "#c0392b"
+UNCORRECTED = "#8a96a3"
+
+
+def plot_bands(segments: Sequence[BandSegment], *, title: str | None = None) -> Figure:
+    """Draw the phonon bands with the non-analytical correction over those without.
+
+    At Γ the corrected bands end at the frequencies for q → 0 along each segment, so they may jump
+    there; without the correction they cannot.
+
+    Parameters
+    ----------
+    segments : sequence of BandSegment
+        From `ase_equivar.phonons.bands`.
+    title : str, optional
+        Written above the picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        THz on the left, cm⁻¹ on the right; imaginary modes below zero. Save it with ``savefig``.
+
+    Raises
+    ------
+    ValueError
+        When there are no segments.
+    """
+    if not segments:
+        raise ValueError("there are no band segments to draw")
+    figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
+    ax = figure.add_subplot()
+    has_correction = segments[0].corrected is not None
+    for i, segment in enumerate(segments):
+        for frequencies, color, style, label in (
+            (segment.uncorrected, UNCORRECTED, "--", "without correction"),
+            (segment.corrected, CORRECTED, "-", "with non-analytical correction"),
+        ):
+            if frequencies is None:
+                continue
+            lines = ax.plot(
+                segment.distances,
+                frequencies,
+                linestyle=style if has_correction else "-",
+                color=color,
+                linewidth=1.4,
+            )
+            if i == 0 and has_correction:
+                lines[0].set_label(label)
+
+    ticks, names = _ticks(segments)
+    ax.set_xticks(ticks, names)
+    ax.set_xlim(ticks[0], ticks[-1])
+    for tick in ticks[1:-1]:
+        ax.axvline(tick, color="black", linewidth=0.6)
+
+    values = [f for s in segments for f in (s.uncorrected, s.corrected) if f is not None]
+    lowest, highest = min(f.min() for f in values), max(f.max() for f in values)
+    if lowest < -0.02 * highest:
+        ax.axhline(0, color="black", linewidth=0.6)
+        ax.set_ylabel("frequency (THz; imaginary below 0)")
+    else:
+        lowest = 0.0
+        ax.set_ylabel("frequency (THz)")
+    margin = 0.05 * (highest - lowest)
+    ax.set_ylim(lowest - margin if lowest < 0 else 0.0, highest + margin)
+    wavenumbers = ax.secondary_yaxis("right", functions=(_to_wavenumber, _to_frequency))
+    wavenumbers.set_ylabel("wavenumber (cm⁻¹)")
+    if has_correction:
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    if title:
+        ax.set_title(title, fontsize="medium")
+    return figure
+
+
+def _ticks(segments: Sequence[BandSegment]) -> tuple[list[float], list[str]]:
+    """Return where the segments meet and what to write there; "U|K" where the path jumps."""
+    ticks = [float(segments[0].distances[0])]
+    names = [_pretty(segments[0].start)]
+    for segment, following in zip(segments, [*segments[1:], None], strict=True):
+        ticks.append(float(segment.distances[-1]))
+        name = _pretty(segment.end)
+        if following is not None and following.start != segment.end:
+            name += "|" + _pretty(following.start)
+        names.append(name)
+    return ticks, names
+
+
+def _to_wavenumber(frequency: Any) -> Any:
+    return frequency * THZ_TO_CM
+
+
+def _to_frequency(wavenumber: Any) -> Any:
+    return wavenumber / THZ_TO_CM
+
+
+def _pretty(name: str) -> str:
+    letter, digits = name[0], name[1:]
+    letter = "Γ" if letter == "G" else letter
+    return f"{letter}$_{{{digits}}}$" if digits else letter

@@ -1,0 +1,275 @@
+"""Atoms through a network: one structure, or many in batches of similar size."""
+
+from __future__ import annotations
+
+import copy
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import compare_atoms
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+from ase_equivar.graph import Graph, build_graph, check_atoms, check_elements, collate
+from ase_equivar.sum_rule import neutralize, violation
+from ase_equivar.weights import load_model
+
+MAX_EDGES = 50_000  # of one call; some hundred megabytes with the networks bundled here
+VIOLATION_WARNING = 0.5  # |e|, of any component of Σ Z* − Q·1
+NETWORK_ATTRIBUTES = ("cutoff", "elements", "has_dielectric")
+
+
+class SumRuleWarning(UserWarning):
+    """The raw Z* break the sum rule by so much that they should not be trusted."""
+
+
+@dataclass(frozen=True)
+class RawPrediction:
+    """What the network says about one structure, before the sum rule.
+
+    Attributes
+    ----------
+    born_charges : numpy.ndarray
+        In |e|, row = field, column = displacement. float64, shape=(N, 3, 3).
+    dielectric_tensor : numpy.ndarray or None
+        ε∞, relative. float64, shape=(3, 3). None if the model does not predict it.
+    n_edges : int
+        Directed edges of the structure's graph.
+    """
+
+    born_charges: NDArray[np.float64]
+    dielectric_tensor: NDArray[np.float64] | None
+    n_edges: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Response tensors of one structure.
+
+    Attributes
+    ----------
+    born_charges : numpy.ndarray
+        In |e|, row = field, column = displacement; sums to the total charge. float64,
+        shape=(N, 3, 3).
+    dielectric_tensor : numpy.ndarray or None
+        ε∞, relative. float64, shape=(3, 3). None if the model does not predict it.
+    sum_rule_violation : numpy.ndarray
+        Σ_i Z_i − Q·1 in |e| before the correction: the model's own alarm. shape=(3, 3).
+    """
+
+    born_charges: NDArray[np.float64]
+    dielectric_tensor: NDArray[np.float64] | None
+    sum_rule_violation: NDArray[np.float64]
+
+    @classmethod
+    def from_raw(cls, raw: RawPrediction, total_charge: float) -> Prediction:
+        """Correct a raw prediction by the sum rule."""
+        return cls(
+            born_charges=neutralize(raw.born_charges, total_charge),
+            dielectric_tensor=raw.dielectric_tensor,
+            sum_rule_violation=violation(raw.born_charges, total_charge)[0],
+        )
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """How the Z* of a structure came about.
+
+    Attributes
+    ----------
+    raw_born_charges : numpy.ndarray
+        Z* in |e| before the correction by the sum rule. shape=(N, 3, 3).
+    sum_rule_violation : numpy.ndarray
+        Σ_i Z_i − Q·1 of the raw Z* in |e|. shape=(3, 3).
+    elements : tuple of str
+        Symbols of the elements in the structure, by atomic number.
+    n_edges : int
+        Directed edges of the graph.
+    seconds : float
+        Wall time for graph and network.
+    """
+
+    raw_born_charges: NDArray[np.float64]
+    sum_rule_violation: NDArray[np.float64]
+    elements: tuple[str, ...]
+    n_edges: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A structure, what the network said about it, and the seconds that this took."""
+
+    atoms: Atoms
+    raw: RawPrediction
+    seconds: float
+
+    def is_of(self, atoms: Atoms) -> bool:
+        """Say whether `atoms` look the same to the network as the structure evaluated."""
+        unseen = ("initial_charges", "initial_magmoms")
+        return not compare_atoms(self.atoms, atoms, excluded_properties=unseen)
+
+    def diagnostics(self, total_charge: float) -> Diagnostics:
+        """Report on the evaluation, for a cell of the given total charge in |e|."""
+        numbers = sorted(set(self.atoms.numbers.tolist()))
+        return Diagnostics(
+            raw_born_charges=self.raw.born_charges,
+            sum_rule_violation=violation(self.raw.born_charges, total_charge)[0],
+            elements=tuple(chemical_symbols[number] for number in numbers),
+            n_edges=self.raw.n_edges,
+            seconds=self.seconds,
+        )
+
+
+class Predictor:
+    """A network on its device, and the way of atoms through it.
+
+    Parameters
+    ----------
+    model : str, pathlib.Path or torch.nn.Module
+        Name of a bundled model, folder of a saved one, or a network, of which a copy is used.
+    device : torch.device, str or None
+        None: CUDA if there is any, else the CPU.
+    dtype : torch.dtype or None
+        torch.float32 (None) or torch.float64.
+
+    Raises
+    ------
+    ValueError
+        If CUDA is asked for and absent, the device or dtype is none that is supported, or the
+        model's files are damaged.
+    FileNotFoundError
+        If there is no such model.
+    TypeError
+        If the network lacks what every network here has.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | torch.nn.Module,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.device = _choose_device(device)
+        self.dtype = _choose_dtype(dtype)
+        network: Any
+        if isinstance(model, torch.nn.Module):
+            missing = [name for name in NETWORK_ATTRIBUTES if not hasattr(model, name)]
+            if missing:
+                raise TypeError(
+                    f"{type(model).__name__} cannot be used as a model: it lacks "
+                    f"{', '.join(missing)}; see ase_equivar.network"
+                )
+            self.name = type(model).__name__
+            network = copy.deepcopy(model).to(device=self.device, dtype=self.dtype)
+            network.eval().requires_grad_(False)
+        else:
+            self.name = str(model)
+            network = load_model(model, device=self.device, dtype=self.dtype)
+        self._network = network
+        self.cutoff = float(network.cutoff)
+        self.elements = tuple(network.elements)
+        self.has_dielectric = bool(network.has_dielectric)
+
+    def check(self, atoms: Atoms) -> None:
+        """Refuse a structure that this network can say nothing about; see `check_atoms`."""
+        check_atoms(atoms)
+        check_elements(atoms, self.elements)
+
+    def predict(
+        self, images: Iterable[Atoms], max_edges: int = MAX_EDGES
+    ) -> Iterator[RawPrediction]:
+        """Predict structures in their order, several in one call of the network.
+
+        Parameters
+        ----------
+        images : iterable of ase.Atoms
+            Graphs are built as they are needed, so that many structures fit in memory.
+        max_edges : int
+            Bound on the edges of one call. A structure with more has a call of its own.
+
+        Yields
+        ------
+        RawPrediction
+            One for each structure.
+        """
+        batch: list[Graph] = []
+        for atoms in images:
+            check_elements(atoms, self.elements)
+            graph = build_graph(atoms, self.cutoff, dtype=self.dtype)
+            if batch and sum(g.n_edges for g in batch) + graph.n_edges > max_edges:
+                yield from self._call(batch)
+                batch = []
+            batch.append(graph)
+        if batch:
+            yield from self._call(batch)
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        """Predict one structure and keep with it what it was."""
+        start = time.perf_counter()
+        [raw] = self.predict([atoms])
+        return Evaluation(atoms.copy(), raw, time.perf_counter() - start)
+
+    def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
+        with torch.inference_mode():
+            tensors = self._network(collate(graphs).to(self.device))
+        born = tensors.born_charges.cpu().double()
+        if not born.isfinite().all():
+            raise FloatingPointError(
+                f"the network {self.name} gave Z* that are not finite; its weights, or distances "
+                "far from those that it was trained on, are to blame"
+            )
+        dielectric = tensors.dielectric.cpu().double().numpy() if self.has_dielectric else None
+        for index, (graph, charges) in enumerate(
+            zip(graphs, born.split([graph.n_atoms for graph in graphs]), strict=True)
+        ):
+            yield RawPrediction(
+                born_charges=charges.numpy(),
+                dielectric_tensor=None if dielectric is None else dielectric[index],
+                n_edges=graph.n_edges,
+            )
+
+
+def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -> None:
+    """Warn if raw Z* broke the sum rule by more than 0.5 e, naming the worst structure."""
+    broken = [float(np.abs(one.sum_rule_violation).max()) for one in predictions]
+    if max(broken, default=0.0) > VIOLATION_WARNING:
+        count = sum(value > VIOLATION_WARNING for value in broken)
+        worst = broken.index(max(broken))
+        warnings.warn(
+            f"the raw Z* of {count} of {len(broken)} structures break the sum rule by more than "
+            f"{VIOLATION_WARNING} e, worst in {images[worst].get_chemical_formula()} (index "
+            f"{worst}): {broken[worst]:.2f} e. The corrected Z* are doubtful too",
+            SumRuleWarning,
+            stacklevel=3,
+        )
+
+
+def _choose_device(device: torch.device | str | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {device!r}; use 'cpu' or 'cuda'") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device {str(device)!r} was asked for, but PyTorch {torch.__version__} finds no CUDA "
+            "device; use device='cpu', or leave device out"
+        )
+    return chosen
+
+
+def _choose_dtype(dtype: torch.dtype | None) -> torch.dtype:
+    if dtype is None:
+        return torch.float32
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype is {dtype!r}; use torch.float32 or torch.float64")
+    return dtype

@@ -1,0 +1,148 @@
+"""Neutrality: the Born effective charges of a cell sum to its total charge.
+
+A uniform displacement of all atoms changes the polarization only by the net charge that moves,
+so Σ_i Z_i = Q·1 (the acoustic sum rule; Pick, Cohen & Martin, Phys. Rev. B 1, 910 (1970)).
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Array = TypeVar("Array", NDArray[np.float64], torch.Tensor)
+
+
+def violation(
+    born_charges: Array,
+    total_charge: float | torch.Tensor = 0.0,
+    structure: torch.Tensor | None = None,
+    n_structures: int | None = None,
+) -> Array:
+    """Work out by how much the sum rule is broken: Σ_i Z_i − Q·1 of each structure.
+
+    Parameters
+    ----------
+    born_charges : numpy.ndarray or torch.Tensor
+        Z* in |e|, row = field, column = displacement. shape=(N, 3, 3).
+    total_charge : float, or torch.Tensor of shape=(S,)
+        Total charge Q of the cell in |e|, one for all structures or one for each.
+    structure : torch.Tensor, optional
+        Index of the structure that each atom belongs to, shape=(N,). Default: all in one, which
+        is what NumPy arrays must be.
+    n_structures : int, optional
+        S; needed with `structure` only.
+
+    Returns
+    -------
+    numpy.ndarray or torch.Tensor
+        In |e|, float64, of the kind that `born_charges` is (torch: differentiable).
+        shape=(S, 3, 3).
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other.
+    """
+    if isinstance(born_charges, np.ndarray):
+        charges = torch.tensor(born_charges, dtype=torch.float64)
+        excess = _violation(charges, total_charge, structure, n_structures)
+        return cast(Array, excess.numpy())
+    return _violation(born_charges.double(), total_charge, structure, n_structures)
+
+
+def neutralize(
+    born_charges: Array,
+    total_charge: float | torch.Tensor = 0.0,
+    structure: torch.Tensor | None = None,
+    n_structures: int | None = None,
+) -> Array:
+    """Subtract the mean violation of its structure from each atom's Z*.
+
+    This is the last of all steps: whatever acts on Z* later (symmetrization, rounding) may break
+    the sum rule again. NumPy arrays are also moved, by about the last bit of their sum, to
+    values whose sum in float64 is Q·1 without any rounding, in whatever order they are added.
+
+    Parameters
+    ----------
+    born_charges, total_charge, structure, n_structures
+        As in `violation`.
+
+    Returns
+    -------
+    numpy.ndarray or torch.Tensor
+        A corrected copy in |e|, float64, of the kind that `born_charges` is (torch:
+        differentiable). shape=(N, 3, 3).
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other.
+    """
+    if isinstance(born_charges, np.ndarray):
+        if structure is not None:
+            raise ValueError("NumPy arrays hold one structure; give torch tensors for several")
+        charges = torch.tensor(born_charges, dtype=torch.float64)
+        neutral = _neutralize(charges, total_charge, None, None).numpy()
+        return _with_exact_sum(neutral, float(total_charge))
+    return _neutralize(born_charges.double(), total_charge, structure, n_structures)
+
+
+def _violation(
+    charges: torch.Tensor,
+    total_charge: float | torch.Tensor,
+    structure: torch.Tensor | None,
+    n_structures: int | None,
+) -> torch.Tensor:
+    if charges.ndim != 3 or charges.shape[1:] != (3, 3):
+        raise ValueError(f"born_charges has shape {tuple(charges.shape)}, not (N, 3, 3)")
+    if structure is None:
+        # torch sums pairwise here: exact enough for thousands of atoms, unlike index_add.
+        total = charges.sum(dim=0, keepdim=True)
+    else:
+        if n_structures is None:
+            raise ValueError("n_structures must be given together with structure")
+        if structure.shape != charges.shape[:1]:
+            raise ValueError(
+                f"structure has shape {tuple(structure.shape)}, but there are "
+                f"{len(charges)} atoms: give one index per atom"
+            )
+        total = charges.new_zeros(n_structures, 3, 3).index_add(0, structure, charges)
+    charge = torch.as_tensor(total_charge, dtype=charges.dtype, device=charges.device)
+    if charge.ndim and charge.shape != (len(total),):
+        raise ValueError(
+            f"total_charge has shape {tuple(charge.shape)}: give one number, "
+            f"or one for each of the {len(total)} structures"
+        )
+    identity = torch.eye(3, dtype=charges.dtype, device=charges.device)
+    return total - charge.reshape(-1, 1, 1) * identity
+
+
+def _neutralize(
+    charges: torch.Tensor,
+    total_charge: float | torch.Tensor,
+    structure: torch.Tensor | None,
+    n_structures: int | None,
+) -> torch.Tensor:
+    excess = _violation(charges, total_charge, structure, n_structures)
+    if structure is None:
+        return charges - excess / len(charges)
+    n_atoms = torch.bincount(structure, minlength=len(excess)).to(charges.dtype)
+    return charges - (excess / n_atoms.reshape(-1, 1, 1))[structure]
+
+
+def _with_exact_sum(charges: NDArray[np.float64], total_charge: float) -> NDArray[np.float64]:
+    """Round to a grid on which float64 sums are exact, and share out what is missing there.
+
+    A plain sum of thousands of values rounds by more than 1e-12 on its way, however neutral
+    they are; sums of less than 2^53 grid units do not round.
+    """
+    largest_sum = max(1.0, np.abs(charges).sum(axis=0).max() + abs(total_charge))
+    grid = 2.0 ** (np.ceil(np.log2(largest_sum)) - 52)
+    units = np.rint(charges / grid)
+    missing = np.rint(total_charge * np.eye(3) / grid) - units.sum(axis=0)
+    for_all, for_some = np.divmod(missing, len(units))
+    units += for_all + (np.arange(len(units))[:, None, None] < for_some)
+    return units * grid

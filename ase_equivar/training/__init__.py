@@ -1,0 +1,4 @@
+"""Training: labelled crystals → examples → fit → model folder → errors and card.
+
+Needs the extra `train` (Lightning, torchmetrics, PyYAML).
+"""

@@ -1,0 +1,179 @@
+"""What a training run is made of: one YAML file, checked before any work."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SECTIONS = {"output", "data", "network", "fit", "about"}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the labels are and what they are called.
+
+    Attributes
+    ----------
+    train, valid : tuple of str
+        Files that ASE reads (extended XYZ as a rule), relative to the YAML file.
+    born_charges : str
+        Name of the per-atom array with nine columns.
+    order : str
+        "field-first" when the nine are Z[a, b] with a = polarization and b = displacement, row by
+        row (the package's own order); "displacement-first" when they are the transpose.
+    dielectric : str or None
+        Name of the 3×3 entry of ``atoms.info`` with ε∞; None when there is none to learn.
+    max_sum_rule_violation : float
+        Frames whose |Σ Z| exceeds this many e in any component are kept out.
+    """
+
+    train: tuple[str, ...]
+    valid: tuple[str, ...]
+    born_charges: str = "born_charges"
+    order: str = "field-first"
+    dielectric: str | None = "electronic_dielectric_tensor"
+    max_sum_rule_violation: float = 0.5
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How the weights are found.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the training data.
+    batch_size : int
+        Crystals per step, over all processes.
+    learning_rate : float
+        Peak of the one-cycle schedule.
+    warm_up : float
+        Part of the run in which the rate rises.
+    weight_decay : float
+        Of AdamW.
+    violation_weight : float
+        Weight of the network's own violation of the sum rule: mean over structures and components
+        of |Σ Z*| before it is removed, e. A small violation makes a large one a useful alarm.
+    dielectric_weight : float
+        Weight of the mean absolute error of ln(ε∞ - 1).
+    averaging : float
+        Decay of the exponential moving average of the weights, which is the model in the end.
+    gradient_clip : float
+        Largest norm of the gradient.
+    seed : int
+        Of weights, order and dropout.
+    """
+
+    epochs: int = 60
+    batch_size: int = 16
+    learning_rate: float = 4e-3
+    warm_up: float = 0.1
+    weight_decay: float = 0.05
+    violation_weight: float = 0.05
+    dielectric_weight: float = 0.1
+    averaging: float = 0.998
+    gradient_clip: float = 10.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run: data, network (as for `build_network`, without its elements), fit, output.
+
+    Attributes
+    ----------
+    output : str
+        Folder of the model, checkpoints and logs, relative to the YAML file.
+    about : dict of str to str
+        Paragraphs for the model card: heading to text.
+    """
+
+    output: str
+    data: DataConfig
+    network: dict[str, Any]
+    fit: FitConfig = field(default_factory=FitConfig)
+    about: dict[str, str] = field(default_factory=dict)
+
+
+def read_config(path: str | Path) -> TrainingConfig:
+    """Read a YAML file.
+
+    Parameters
+    ----------
+    path : str or Path
+        File with the sections ``output``, ``data``, ``network`` and, if wished, ``fit``.
+
+    Returns
+    -------
+    TrainingConfig
+        With all paths made absolute.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the file, or a data file that it names, is missing.
+    ValueError
+        When a section or an entry is missing, unknown or of a wrong kind; the message names it.
+    """
+    import yaml
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no training configuration at {path}")
+    content = yaml.safe_load(path.read_text())
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not a mapping with output, data, network and fit")
+    _known(content, SECTIONS, {"output", "data", "network"}, str(path))
+    folder = path.resolve().parent
+    data = dict(content["data"])
+    for split in {"train", "valid"} & set(data):
+        files = data[split]
+        files = [files] if isinstance(files, str) else files
+        data[split] = tuple(str((folder / file).resolve()) for file in files)
+        for file in data[split]:
+            if not Path(file).is_file():
+                raise FileNotFoundError(f"{path}: data.{split} names {file}, which does not exist")
+    config = TrainingConfig(
+        output=str((folder / content["output"]).resolve()),
+        data=_section(DataConfig, data, f"{path}: data"),
+        network=dict(content["network"]),
+        fit=_section(FitConfig, content.get("fit") or {}, f"{path}: fit"),
+        about=dict(content.get("about") or {}),
+    )
+    if config.data.order not in ("field-first", "displacement-first"):
+        raise ValueError(
+            f"{path}: data.order is {config.data.order!r}; "
+            "it must be 'field-first' or 'displacement-first'"
+        )
+    return config
+
+
+def _section(kind: type, content: dict[str, Any], where: str) -> Any:
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    required = {
+        name
+        for name, f in fields.items()
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    }
+    _known(content, set(fields), required, where)
+    values = {}
+    for name, value in content.items():
+        default = fields[name].default
+        if isinstance(default, float) and isinstance(value, int):
+            value = float(value)
+        if isinstance(default, int | float) and type(value) is not type(default):
+            raise ValueError(f"{where}.{name} must be a number like {default!r}, not {value!r}")
+        values[name] = value
+    return kind(**values)
+
+
+def _known(content: dict[str, Any], known: set[str], required: set[str], where: str) -> None:
+    unknown, missing = sorted(set(content) - known), sorted(required - set(content))
+    if unknown:
+        raise ValueError(
+            f"{where} has no entry {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        )
+    if missing:
+        raise ValueError(f"{where} lacks {', '.join(missing)}")

@@ -1,0 +1,196 @@
+"""Labelled structures to examples, with the doubtful ones named and kept out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ase_equivar.graph import Graph, build_graph, collate
+from ase_equivar.training.config import DataConfig
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LabelledFrame:
+    """A structure and its first-principles tensors.
+
+    Attributes
+    ----------
+    atoms : ase.Atoms
+    born_charges : ndarray, shape (N, 3, 3), |e|
+        Field first, displacement second.
+    dielectric : ndarray or None, shape (3, 3)
+        ε∞, relative.
+    """
+
+    atoms: Atoms
+    born_charges: NDArray[np.float64]
+    dielectric: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A frame that is not used, and why."""
+
+    file: str
+    frame: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, frame {self.frame}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several examples laid end to end.
+
+    Attributes
+    ----------
+    graph : Graph
+    born_charges : Tensor, shape (N, 3, 3), |e|
+    dielectric : Tensor, shape (S, 3, 3)
+        NaN where a structure has no label.
+    """
+
+    graph: Graph
+    born_charges: Tensor
+    dielectric: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the same batch on `device`."""
+        return Batch(
+            self.graph.to(device), self.born_charges.to(device), self.dielectric.to(device)
+        )
+
+
+def read_frames(
+    files: Iterable[str | Path], config: DataConfig
+) -> tuple[list[LabelledFrame], list[Rejected]]:
+    """Read labelled structures.
+
+    Parameters
+    ----------
+    files : iterable of path
+        Files that ASE reads.
+    config : DataConfig
+        Names and order of the labels.
+
+    Returns
+    -------
+    frames : list of LabelledFrame
+    rejected : list of Rejected
+        Frames kept out: label missing, of a wrong shape or not finite, sum rule broken.
+
+    Raises
+    ------
+    ValueError
+        When a file has no usable frame at all.
+    """
+    frames: list[LabelledFrame] = []
+    rejected: list[Rejected] = []
+    for file in files:
+        before = len(frames)
+        for number, atoms in enumerate(ase.io.read(file, index=":")):
+            try:
+                frames.append(_labelled(atoms, config))
+            except ValueError as error:
+                rejected.append(Rejected(str(file), number, str(error)))
+        if len(frames) == before:
+            first = f"; the first: {rejected[-1].reason}" if rejected else ""
+            raise ValueError(f"{file} has no usable frame{first}")
+    for entry in rejected:
+        logger.warning("kept out: %s", entry)
+    return frames, rejected
+
+
+def _labelled(atoms: Atoms, config: DataConfig) -> LabelledFrame:
+    """Take the labels of one frame; every ValueError is the reason to keep it out."""
+    values = atoms.arrays.get(config.born_charges)
+    if values is None and atoms.calc is not None:
+        values = atoms.calc.results.get(config.born_charges)
+    if values is None:
+        names = ", ".join(sorted(set(atoms.arrays) - {"numbers", "positions"})) or "none"
+        raise ValueError(f"no per-atom array {config.born_charges!r} (there: {names})")
+    if np.size(values) != 9 * len(atoms):
+        raise ValueError(
+            f"{config.born_charges!r} has shape {np.shape(values)}, not ({len(atoms)}, 9)"
+        )
+    charges = np.array(values, dtype=float).reshape(-1, 3, 3)
+    if config.order == "displacement-first":
+        charges = charges.transpose(0, 2, 1)
+    if not np.isfinite(charges).all():
+        raise ValueError(f"{config.born_charges!r} has entries that are not finite")
+    violation = np.abs(charges.sum(axis=0)).max()
+    if violation > config.max_sum_rule_violation:
+        raise ValueError(
+            f"Σ Z* is off by {violation:.3f} e, more than {config.max_sum_rule_violation} e"
+        )
+    if config.dielectric is None or config.dielectric not in atoms.info:
+        return LabelledFrame(atoms, charges, None)
+    dielectric = np.asarray(atoms.info[config.dielectric], dtype=float)
+    if dielectric.size != 9 or not np.isfinite(dielectric).all():
+        raise ValueError(f"{config.dielectric!r} is no finite 3×3 tensor")
+    dielectric = dielectric.reshape(3, 3)
+    if np.linalg.eigvalsh(0.5 * (dielectric + dielectric.T)).min() < 1.0:
+        raise ValueError(f"{config.dielectric!r} is below that of vacuum")
+    return LabelledFrame(atoms, charges, dielectric)
+
+
+def elements_of(frames: Iterable[LabelledFrame]) -> tuple[int, ...]:
+    """Atomic numbers that occur in the frames, ascending."""
+    return tuple(sorted({int(z) for frame in frames for z in frame.atoms.numbers}))
+
+
+def make_batch(examples: Sequence[tuple[Graph, LabelledFrame]], dtype: torch.dtype) -> Batch:
+    """Collate examples; the function that a DataLoader calls."""
+    missing = np.full((3, 3), np.nan)
+    dielectric = [missing if f.dielectric is None else f.dielectric for _, f in examples]
+    return Batch(
+        graph=collate([graph for graph, _ in examples]).to(dtype=dtype),
+        born_charges=torch.from_numpy(np.concatenate([f.born_charges for _, f in examples])).to(
+            dtype
+        ),
+        dielectric=torch.from_numpy(np.stack(dielectric)).to(dtype),
+    )
+
+
+def make_loader(
+    frames: Sequence[LabelledFrame],
+    cutoff: float,
+    batch_size: int,
+    *,
+    shuffle: bool,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> DataLoader[tuple[Graph, LabelledFrame]]:
+    """Build all graphs once and serve them in batches.
+
+    Parameters
+    ----------
+    frames : sequence of LabelledFrame
+    cutoff : float
+        Of the network, Å.
+    batch_size : int
+        Structures per batch.
+    shuffle : bool
+        Whether the order changes from epoch to epoch, as `seed` says.
+    """
+    examples = [(build_graph(frame.atoms, cutoff, dtype=dtype), frame) for frame in frames]
+    return DataLoader(
+        examples,  # type: ignore[arg-type]  # a list is a map-style dataset
+        batch_size=batch_size,
+        shuffle=shuffle,
+        generator=torch.Generator().manual_seed(seed),
+        collate_fn=lambda chosen: make_batch(chosen, dtype),
+    )

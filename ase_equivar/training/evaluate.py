@@ -1,0 +1,256 @@
+"""Errors of a model on labelled structures, taken apart in the ways that matter to its users."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import spglib
+import torch
+from ase import Atoms
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+from rich.progress import track
+
+from ase_equivar.network import Network
+from ase_equivar.sum_rule import neutralize, violation
+from ase_equivar.training.data import LabelledFrame, make_loader
+
+CRYSTAL_SYSTEMS = (
+    (2, "triclinic"),
+    (15, "monoclinic"),
+    (74, "orthorhombic"),
+    (142, "tetragonal"),
+    (167, "trigonal"),
+    (194, "hexagonal"),
+    (230, "cubic"),
+)
+CLEAN_LABEL = 0.1  # e; labels whose own sum-rule violation is below
+MODERATE_DIELECTRIC = 20.0  # trace/3; above, the gap is nearly closed
+
+
+@dataclass(frozen=True)
+class BornErrors:
+    """Errors of Z* over the atoms of a set, in |e|.
+
+    Attributes
+    ----------
+    n_atoms : int
+    mae, rmse : float
+        Over all nine components.
+    diagonal_mae, off_diagonal_mae : float
+        Over the three diagonal and the six other components.
+    diagonal_rmse, off_diagonal_rmse : float
+    """
+
+    n_atoms: int
+    mae: float
+    rmse: float
+    diagonal_mae: float
+    diagonal_rmse: float
+    off_diagonal_mae: float
+    off_diagonal_rmse: float
+
+
+@dataclass(frozen=True)
+class DielectricErrors:
+    """Errors of ε∞ over the structures with a label.
+
+    Attributes
+    ----------
+    n_structures : int
+    median_relative_trace : float
+        Median of |tr ε / tr ε_label - 1|.
+    moderate_mae : float
+        Mean absolute error of all components where trace/3 of the label is below 20.
+    n_moderate : int
+    """
+
+    n_structures: int
+    median_relative_trace: float
+    moderate_mae: float
+    n_moderate: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All errors of one model on one set of structures.
+
+    Attributes
+    ----------
+    n_structures : int
+    unknown : tuple of str
+        Formulas left out because the model does not know an element of theirs.
+    born : BornErrors
+    largest_charge_mae : float
+        Mean over structures of the error of max |Z*| (largest component), e.
+    raw_violation : float
+        Mean over structures of the largest component of |Σ Z* - Q| before correction, e.
+    raw_violation_per_atom : float
+        The same divided by the number of atoms.
+    by_source, by_element, by_crystal_system, by_label : dict of str to BornErrors
+    dielectric : DielectricErrors or None
+    """
+
+    n_structures: int
+    unknown: tuple[str, ...]
+    born: BornErrors
+    largest_charge_mae: float
+    raw_violation: float
+    raw_violation_per_atom: float
+    by_source: dict[str, BornErrors]
+    by_element: dict[str, BornErrors]
+    by_crystal_system: dict[str, BornErrors]
+    by_label: dict[str, BornErrors]
+    dielectric: DielectricErrors | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def evaluate(
+    network: Network, frames: Sequence[LabelledFrame], *, progress: bool = False
+) -> Evaluation:
+    """Compare a model with labels; its charges are made neutral as the calculator makes them.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In evaluation mode, as `load_model` gives it.
+    frames : sequence of LabelledFrame
+        Structures with elements unknown to the model are left out and named.
+    progress : bool
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    ValueError
+        When no structure is left.
+    """
+    known = set(network.elements)
+    unknown = [f for f in frames if not set(f.atoms.numbers.tolist()) <= known]
+    left = [f for f in frames if set(f.atoms.numbers.tolist()) <= known]
+    if not left:
+        raise ValueError("the model knows the elements of none of these structures")
+    loader = make_loader(left, network.cutoff, 16, shuffle=False, dtype=_dtype(network))
+    predicted: list[NDArray[np.float64]] = []
+    dielectric: list[NDArray[np.float64]] = []
+    with torch.no_grad():
+        for batch in track(loader, "predicting", disable=not progress):
+            raw = network(batch.graph)
+            counts = torch.bincount(batch.graph.structure).tolist()
+            predicted += [z.double().numpy() for z in raw.born_charges.split(counts)]
+            if raw.dielectric is not None:
+                dielectric += list(raw.dielectric.double().numpy())
+    excess = [np.abs(violation(raw)).max() for raw in predicted]
+    charges = [neutralize(raw) for raw in predicted]
+    differences = [z - f.born_charges for z, f in zip(charges, left, strict=True)]
+    largest = [
+        abs(np.abs(z).max() - np.abs(f.born_charges).max())
+        for z, f in zip(charges, left, strict=True)
+    ]
+    return Evaluation(
+        n_structures=len(left),
+        unknown=tuple(f.atoms.get_chemical_formula() for f in unknown),
+        born=_born_errors(np.concatenate(differences)),
+        largest_charge_mae=float(np.mean(largest)),
+        raw_violation=float(np.mean(excess)),
+        raw_violation_per_atom=float(
+            np.mean([x / len(f.atoms) for x, f in zip(excess, left, strict=True)])
+        ),
+        by_source=_grouped(left, differences, lambda a: str(a.info.get("source", "unnamed"))),
+        by_element=_by_element(left, differences),
+        by_crystal_system=_grouped(left, differences, crystal_system),
+        by_label=_grouped(left, differences, _label_quality),
+        dielectric=_dielectric_errors(left, dielectric) if dielectric else None,
+    )
+
+
+def crystal_system(atoms: Atoms) -> str:
+    """Crystal system of a structure by spglib; "none" where it finds no space group."""
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    found = spglib.get_symmetry_dataset(cell, symprec=1e-2) if atoms.pbc.all() else None
+    if found is None:
+        return "none"
+    return next(name for last, name in CRYSTAL_SYSTEMS if found.number <= last)
+
+
+def _dtype(network: Network) -> torch.dtype:
+    return next(network.parameters()).dtype
+
+
+def _label_quality(atoms: Atoms) -> str:
+    own = atoms.info.get("raw_sum_rule_violation")
+    if own is None:
+        return "label's own sum-rule violation not given"
+    side = "up to" if own <= CLEAN_LABEL else "above"
+    return f"label's own sum-rule violation {side} {CLEAN_LABEL} e"
+
+
+def _born_errors(difference: NDArray[np.float64]) -> BornErrors:
+    diagonal = difference[:, np.eye(3, dtype=bool)]
+    rest = difference[:, ~np.eye(3, dtype=bool)]
+
+    def mae(values: NDArray[np.float64]) -> float:
+        return float(np.abs(values).mean())
+
+    def rmse(values: NDArray[np.float64]) -> float:
+        return float(np.sqrt((values**2).mean()))
+
+    return BornErrors(
+        n_atoms=len(difference),
+        mae=mae(difference),
+        rmse=rmse(difference),
+        diagonal_mae=mae(diagonal),
+        diagonal_rmse=rmse(diagonal),
+        off_diagonal_mae=mae(rest),
+        off_diagonal_rmse=rmse(rest),
+    )
+
+
+def _grouped(
+    frames: Sequence[LabelledFrame],
+    differences: Sequence[NDArray[np.float64]],
+    name: Callable[[Atoms], str],
+) -> dict[str, BornErrors]:
+    groups: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    for frame, difference in zip(frames, differences, strict=True):
+        groups[name(frame.atoms)].append(difference)
+    return {key: _born_errors(np.concatenate(groups[key])) for key in sorted(groups)}
+
+
+def _by_element(
+    frames: Sequence[LabelledFrame], differences: Sequence[NDArray[np.float64]]
+) -> dict[str, BornErrors]:
+    numbers = np.concatenate([frame.atoms.numbers for frame in frames])
+    all_atoms = np.concatenate(differences)
+    return {chemical_symbols[z]: _born_errors(all_atoms[numbers == z]) for z in np.unique(numbers)}
+
+
+def _dielectric_errors(
+    frames: Sequence[LabelledFrame], predicted: Sequence[NDArray[np.float64]]
+) -> DielectricErrors | None:
+    pairs = [
+        (tensor, frame.dielectric)
+        for tensor, frame in zip(predicted, frames, strict=True)
+        if frame.dielectric is not None
+    ]
+    if not pairs:
+        return None
+    relative = [abs(np.trace(ours) / np.trace(label) - 1.0) for ours, label in pairs]
+    moderate = [
+        np.abs(ours - label).mean()
+        for ours, label in pairs
+        if np.trace(label) / 3.0 < MODERATE_DIELECTRIC
+    ]
+    return DielectricErrors(
+        n_structures=len(pairs),
+        median_relative_trace=float(np.median(relative)),
+        moderate_mae=float(np.mean(moderate)) if moderate else float("nan"),
+        n_moderate=len(moderate),
+    )

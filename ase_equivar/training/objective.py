@@ -1,0 +1,83 @@
+"""What training minimizes, and the start that makes it short."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ase_equivar.network import GatedNetwork, Network
+from ase_equivar.network.readout import log_susceptibility
+from ase_equivar.network.scatter import sum_by_index
+from ase_equivar.training.config import FitConfig
+from ase_equivar.training.data import Batch, LabelledFrame
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Terms of the objective for one batch.
+
+    Attributes
+    ----------
+    neutral : Tensor, scalar
+        Mean absolute error of all components of Z* after the sum rule is imposed, e.
+    violation : Tensor, scalar
+        Mean over structures and components of |Σ Z*| before that, e.
+    log_dielectric : Tensor, scalar
+        Mean absolute error of the components of ln(ε∞ - 1); 0 without labels.
+    """
+
+    neutral: Tensor
+    violation: Tensor
+    log_dielectric: Tensor
+
+    def total(self, config: FitConfig) -> Tensor:
+        """Weighted sum that is minimized."""
+        return (
+            self.neutral
+            + config.violation_weight * self.violation
+            + config.dielectric_weight * self.log_dielectric
+        )
+
+
+def errors(network: Network, batch: Batch) -> Errors:
+    """Compare the network's tensors with the labels of a batch."""
+    parts, log_predicted = network.parts(batch.graph)
+    raw: Tensor = network.cartesian(parts)
+    structure, n = batch.graph.structure, batch.graph.n_structures
+    excess = sum_by_index(raw, structure, n)
+    n_atoms = torch.bincount(structure, minlength=n).to(raw.dtype)
+    neutral = raw - (excess / n_atoms[:, None, None])[structure]
+    log_error = raw.new_zeros(())
+    labelled = torch.isfinite(batch.dielectric).all(dim=2).all(dim=1)
+    if log_predicted is not None and labelled.any():
+        target = log_susceptibility(batch.dielectric[labelled])
+        log_error = (log_predicted[labelled] - target).abs().mean()
+    return Errors(
+        neutral=(neutral - batch.born_charges).abs().mean(),
+        violation=excess.abs().mean(),
+        log_dielectric=log_error,
+    )
+
+
+def start_from_labels(network: Network, frames: Sequence[LabelledFrame]) -> None:
+    """Let an untrained network predict each element's median charge and the mean ln(ε∞ - 1).
+
+    Networks without such offsets (the published one) are left as they are.
+    """
+    if not isinstance(network, GatedNetwork):
+        return
+    numbers = np.concatenate([frame.atoms.numbers for frame in frames])
+    charges = np.concatenate([frame.born_charges for frame in frames])
+    isotropic = np.trace(charges, axis1=1, axis2=2) / 3.0
+    with torch.no_grad():
+        for index, element in enumerate(network.elements):
+            network.shift.weight[index] = float(np.median(isotropic[numbers == element]))
+        labels = [frame.dielectric for frame in frames if frame.dielectric is not None]
+        if network.dielectric_head is not None and labels:
+            logs = log_susceptibility(torch.from_numpy(np.stack(labels)))
+            mean = logs.diagonal(dim1=1, dim2=2).mean()
+            network.dielectric_head.scalar.bias.fill_(3**0.5 * float(mean))

@@ -1,0 +1,131 @@
+"""Z* in ASE's own machinery: properties, trajectories, databases, extended XYZ."""
+
+import ase.db
+import ase.io
+import numpy as np
+import pytest
+import structures
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError, all_properties
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.outputs import all_outputs
+from toy_network import ToyNetwork
+
+from ase_equivar import EquivarCalculator, read_extxyz, write_extxyz
+from ase_equivar.ase_properties import register
+
+pytestmark = pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")
+
+
+def calculated(name: str = "triclinic") -> Atoms:
+    atoms = structures.ALL[name]()
+    atoms.calc = EquivarCalculator(model=ToyNetwork())
+    atoms.get_property("born_charges")
+    return atoms
+
+
+def assert_same_tensors(found: Atoms, expected: Atoms, atol: float = 0.0) -> None:
+    for name in ("born_charges", "born_effective_charges", "dielectric_tensor"):
+        value = found.get_property(name)
+        assert value.shape == expected.get_property(name).shape
+        np.testing.assert_allclose(value, expected.get_property(name), rtol=0, atol=atol)
+
+
+def test_registration_can_be_repeated():
+    register()
+    register()
+    assert all_properties.count("born_charges") == 1
+    assert all_outputs["born_charges"].shapespec == ("natoms", 3, 3)
+
+
+def test_get_property_of_a_calculator_that_knows_nothing_of_us():
+    atoms = Atoms("Cu2", [[0, 0, 0], [2.3, 0, 0]], calculator=EMT())
+    np.testing.assert_array_equal(atoms.get_property("forces"), atoms.get_forces())
+    assert atoms.get_property("forces", allow_calculation=False) is not None
+    with pytest.raises(PropertyNotImplementedError):
+        atoms.get_property("born_charges")
+
+
+def test_get_property_without_calculator_says_so():
+    with pytest.raises(RuntimeError, match="no calculator to ask for 'born_charges'"):
+        Atoms("Na").get_property("born_charges")
+
+
+def test_get_properties_of_ase():
+    atoms = calculated()
+    found = atoms.get_properties(["born_charges", "dielectric_tensor"])
+    np.testing.assert_array_equal(found["born_charges"], atoms.get_property("born_charges"))
+    assert found["natoms"] == len(atoms)
+
+
+@pytest.mark.parametrize("name", ["traj", "json", "single.json"])
+def test_files_of_ase_keep_the_tensors(tmp_path, name):
+    images = [calculated(), calculated("lone_atom_crystal"), calculated("ethanol")]
+    images = images[:1] if name == "single.json" else images
+    ase.io.write(tmp_path / f"images.{name}", images)
+    found = ase.io.read(tmp_path / f"images.{name}", ":")
+    assert len(found) == len(images)
+    for one, other in zip(found, images, strict=True):
+        assert_same_tensors(one, other)
+
+
+def test_json_database_keeps_the_tensors(tmp_path):
+    with ase.db.connect(tmp_path / "images.json") as database:
+        database.write(calculated())
+        database.write(calculated("sheet"))
+    rows = list(ase.db.connect(tmp_path / "images.json").select())
+    assert_same_tensors(rows[0].toatoms(), calculated())
+    assert_same_tensors(rows[1].toatoms(), calculated("sheet"))
+
+
+def test_extxyz_round_trip(tmp_path):
+    images = [calculated(), calculated("lone_atom_crystal"), calculated("ethanol")]
+    write_extxyz(tmp_path / "a.xyz", images[:2])
+    write_extxyz(tmp_path / "a.xyz", images[2], append=True)
+    found = read_extxyz(tmp_path / "a.xyz")
+    for one, other in zip(found, images, strict=True):
+        assert_same_tensors(one, other, atol=1e-8)
+        np.testing.assert_allclose(one.positions, other.positions, atol=1e-8)
+    write_extxyz(tmp_path / "b.xyz", found)
+    assert (tmp_path / "b.xyz").read_text() == (tmp_path / "a.xyz").read_text()
+
+
+def test_extxyz_columns_are_rows_of_the_tensor_and_stay_arrays_for_ase(tmp_path):
+    atoms = calculated()
+    write_extxyz(tmp_path / "a.xyz", atoms)
+    plain = ase.io.read(tmp_path / "a.xyz")
+    columns = plain.arrays["born_charges"]
+    np.testing.assert_allclose(
+        columns[2, 1], atoms.get_property("born_charges")[2, 0, 1], atol=1e-8
+    )
+    tensor = plain.info["electronic_dielectric_tensor"]
+    np.testing.assert_allclose(tensor, atoms.get_property("dielectric_tensor"), atol=1e-8)
+
+
+def test_extxyz_keeps_energy_and_forces(tmp_path):
+    atoms = structures.ethanol()
+    born_charges = np.random.default_rng(1).normal(size=(len(atoms), 3, 3))
+    forces = np.random.default_rng(2).normal(size=(len(atoms), 3))
+    atoms.calc = SinglePointCalculator(
+        atoms, energy=-1.25, forces=forces, born_effective_charges=born_charges
+    )
+    write_extxyz(tmp_path / "a.xyz", atoms)
+    [found] = read_extxyz(tmp_path / "a.xyz")
+    assert found.get_potential_energy() == -1.25
+    np.testing.assert_allclose(found.get_forces(), forces, atol=1e-8)
+    np.testing.assert_allclose(found.get_property("born_charges"), born_charges, atol=1e-8)
+
+
+def test_extxyz_without_charges_is_refused_before_writing(tmp_path):
+    bare = structures.triclinic()
+    with pytest.raises(ValueError, match=r"structure 1 \(.*\) has no calculated Z\*"):
+        write_extxyz(tmp_path / "a.xyz", [calculated(), bare])
+    bare.calc = SinglePointCalculator(bare, born_effective_charges=np.zeros((4, 3, 3)))
+    with pytest.raises(ValueError, match=r"has 5 atoms, but its Z\* have shape \(4, 3, 3\)"):
+        write_extxyz(tmp_path / "a.xyz", bare)
+    assert not (tmp_path / "a.xyz").exists()
+    bare.calc = None
+    ase.io.write(tmp_path / "b.xyz", bare, format="extxyz")
+    with pytest.raises(ValueError, match=r"frame 0 .* column 'born_charges' .* but has none"):
+        read_extxyz(tmp_path / "b.xyz")

@@ -1,0 +1,308 @@
+"""Training: labels read right, doubtful ones kept out, runs that resume, errors that are true."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+import torch
+import yaml
+from ase import Atoms
+from ase.neighborlist import neighbor_list
+from structures import triclinic
+
+from ase_equivar.network import build_network
+from ase_equivar.training.card import model_card
+from ase_equivar.training.config import DataConfig, FitConfig, TrainingConfig, read_config
+from ase_equivar.training.data import elements_of, make_loader, read_frames
+from ase_equivar.training.evaluate import crystal_system, evaluate
+from ase_equivar.training.fit import fit
+from ase_equivar.training.objective import errors, start_from_labels
+from ase_equivar.weights import load_model, read_metadata
+
+NETWORK = {
+    "architecture": "gated",
+    "channels": 4,
+    "radial_hidden": 4,
+    "embedding": 4,
+    "interactions": 2,
+    "cutoff": 3.5,
+}
+
+
+def labelled(n: int, seed: int = 0) -> list[Atoms]:
+    """Rattled low-symmetry crystals, labelled by a made-up law of bonds: neutral, asymmetric."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for number in range(n):
+        atoms = triclinic()
+        atoms.rattle(0.1, rng=rng)
+        i, j, d, vectors = neighbor_list("ijdD", atoms, 3.5)
+        bonds = np.einsum("e,ea,eb->eab", np.exp(-d) * atoms.numbers[j] / 3.0, vectors, vectors)
+        charges = np.zeros((len(atoms), 3, 3))
+        np.add.at(charges, i, bonds)
+        turned = np.cross(charges[:, 0], charges[:, 1])  # a pseudovector, for the 1e part
+        charges += 0.2 * np.cross(np.eye(3), turned[:, None, :])
+        charges -= charges.mean(axis=0)
+        atoms.set_array("born_charges", charges.reshape(-1, 9))
+        atoms.info["electronic_dielectric_tensor"] = 2.0 * np.eye(3) + bonds.mean(axis=0)
+        atoms.info["source"] = "even" if number % 2 == 0 else "odd"
+        frames.append(atoms)
+    return frames
+
+
+def write(path: Path, frames: list[Atoms]) -> str:
+    ase.io.write(path, frames, format="extxyz")
+    return str(path)
+
+
+def run_config(folder: Path, *, epochs: int = 2, n: int = 8) -> TrainingConfig:
+    data = DataConfig(
+        train=(write(folder / "train.extxyz", labelled(n)),),
+        valid=(write(folder / "valid.extxyz", labelled(3, seed=1)),),
+    )
+    return TrainingConfig(
+        output=str(folder / "model"),
+        data=data,
+        network=NETWORK,
+        fit=FitConfig(epochs=epochs, batch_size=4),
+    )
+
+
+def test_index_order_is_read_as_named(tmp_path: Path) -> None:
+    frames = labelled(2)
+    file = write(tmp_path / "x.extxyz", frames)
+    own, _ = read_frames([file], DataConfig((), ()))
+    other, _ = read_frames([file], DataConfig((), (), order="displacement-first"))
+    expected = frames[1].arrays["born_charges"].reshape(-1, 3, 3)
+    assert np.allclose(own[1].born_charges, expected, atol=1e-7)
+    assert np.allclose(other[1].born_charges, expected.transpose(0, 2, 1), atol=1e-7)
+    assert not np.allclose(expected, expected.transpose(0, 2, 1), atol=0.1)
+
+
+def test_doubtful_frames_are_named_and_kept_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = labelled(5)
+    frames[1].arrays["born_charges"][0, 0] += 0.9  # sum rule
+    frames[2].arrays["born_charges"][3, 4] = np.nan
+    frames[3].info["electronic_dielectric_tensor"] = np.diag([0.5, 2.0, 2.0])
+    del frames[4].arrays["born_charges"]
+    file = write(tmp_path / "x.extxyz", frames)
+    kept, rejected = read_frames([file], DataConfig((), ()))
+    assert len(kept) == 1
+    assert [entry.frame for entry in rejected] == [1, 2, 3, 4]
+    for entry, reason in zip(
+        rejected, ["off by 0.9", "not finite", "below that of vacuum", "no per-atom"], strict=True
+    ):
+        assert reason in entry.reason
+        assert f"frame {entry.frame}" in caplog.text
+    with pytest.raises(ValueError, match="no usable frame; the first: no per-atom array 'zstar'"):
+        read_frames([file], DataConfig((), (), born_charges="zstar"))
+
+
+def test_objective_by_hand(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.extxyz", labelled(3))
+    frames, _ = read_frames([file], DataConfig((), ()))
+    frames[1] = replace(frames[1], dielectric=None)
+    torch.manual_seed(0)
+    network = build_network({**NETWORK, "elements": elements_of(frames)})
+    loader = make_loader(frames, network.cutoff, 3, shuffle=False, dtype=torch.float64)
+    batch = next(iter(loader))
+    found = errors(network, batch)
+    raw = network(batch.graph)
+    n = len(frames[0].atoms)
+    violations, differences = [], []
+    for k, frame in enumerate(frames):
+        charges = raw.born_charges[k * n : (k + 1) * n].detach().numpy()
+        violations.append(np.abs(charges.sum(axis=0)))
+        differences.append(np.abs(charges - charges.mean(axis=0) - frame.born_charges))
+    assert float(found.neutral) == pytest.approx(np.mean(differences), rel=1e-12)
+    assert float(found.violation) == pytest.approx(np.mean(violations), rel=1e-12)
+    logs = []
+    for k in (0, 2):  # the one without a label does not count
+        label = frames[k].dielectric
+        assert label is not None
+        for tensor in (label, raw.dielectric[k].detach().numpy()):
+            values, axes = np.linalg.eigh(tensor - np.eye(3))
+            logs.append(axes @ np.diag(np.log(values)) @ axes.T)
+    expected = np.mean([np.abs(logs[0] - logs[1]), np.abs(logs[2] - logs[3])])
+    assert float(found.log_dielectric) == pytest.approx(expected, rel=1e-6)
+    total = found.total(FitConfig(violation_weight=0.5, dielectric_weight=0.25))
+    assert float(total) == pytest.approx(
+        np.mean(differences) + 0.5 * np.mean(violations) + 0.25 * expected, rel=1e-6
+    )
+
+
+def test_start_is_the_median_charge(tmp_path: Path) -> None:
+    frames, _ = read_frames([write(tmp_path / "x.extxyz", labelled(4))], DataConfig((), ()))
+    network = build_network({**NETWORK, "elements": elements_of(frames)})
+    start_from_labels(network, frames)
+    element = network.elements[-1]
+    traces = [
+        np.trace(z) / 3
+        for frame in frames
+        for number, z in zip(frame.atoms.numbers, frame.born_charges, strict=True)
+        if number == element
+    ]
+    assert network.shift.weight[-1].item() == pytest.approx(np.median(traces), abs=1e-6)
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    """A handful of crystals is learned almost by heart."""
+    config = run_config(tmp_path, epochs=150, n=4)
+    config = replace(
+        config,
+        data=replace(config.data, valid=config.data.train),
+        network={**NETWORK, "channels": 16, "radial_hidden": 16, "embedding": 8},
+        fit=replace(config.fit, averaging=0.9, learning_rate=1e-2),
+    )
+    folder = fit(config, progress=False)
+    rows = [row for row in _log(folder) if row["valid_mae"]]
+    assert float(rows[-1]["valid_mae"]) < 0.5 * float(rows[0]["valid_mae"])
+    frames, _ = read_frames(config.data.train, config.data)
+    found = evaluate(load_model(folder), frames)
+    # the model on disk is the averaged one that the log speaks of
+    assert found.born.mae == pytest.approx(float(rows[-1]["valid_mae"]), rel=1e-3)
+
+
+def test_killed_run_resumes(tmp_path: Path) -> None:
+    """Kill the command with no warning; the next call goes on and loses at most one epoch."""
+    epochs = 60
+    run_config(tmp_path)
+    content = {
+        "output": "model",
+        "data": {"train": "train.extxyz", "valid": "valid.extxyz"},
+        "network": NETWORK,
+        "fit": {"epochs": epochs, "batch_size": 4},
+        "about": {"Data": "made up"},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(content))
+    call = [sys.executable, "-c", "from ase_equivar.cli import app; app()"]
+    call += ["train", str(tmp_path / "run.yaml"), "--no-progress"]
+    checkpoint = tmp_path / "model" / "checkpoints" / "last.ckpt"
+    process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = torch.load(checkpoint, weights_only=False)["epoch"] + 1
+    assert 1 <= done < epochs
+    result = subprocess.run(call, capture_output=True, text=True, check=True)
+    assert "going on from" in result.stderr
+    state = torch.load(checkpoint, weights_only=False)
+    steps_per_epoch = 2
+    assert state["epoch"] + 1 == epochs
+    assert state["global_step"] == epochs * steps_per_epoch  # none twice, none left out
+    metadata = read_metadata(tmp_path / "model")
+    assert metadata["training"]["about"] == {"Data": "made up"}
+    assert metadata["training"]["data"]["train"] == ["../train.extxyz"]
+    assert load_model(tmp_path / "model").elements == (8, 11, 12, 17)
+
+
+def test_evaluation_by_hand(tmp_path: Path) -> None:
+    frames, _ = read_frames([write(tmp_path / "x.extxyz", labelled(4))], DataConfig((), ()))
+    torch.manual_seed(0)
+    network = build_network({**NETWORK, "elements": elements_of(frames)}).eval()
+    start_from_labels(network, frames)
+    found = evaluate(network, frames)
+    differences, traces = [], []
+    for frame in frames:
+        loader = make_loader([frame], network.cutoff, 1, shuffle=False, dtype=torch.float64)
+        with torch.no_grad():
+            raw = network(next(iter(loader)).graph)
+        charges = raw.born_charges.numpy()
+        differences.append(charges - charges.mean(axis=0) - frame.born_charges)
+        assert frame.dielectric is not None
+        traces.append(abs(np.trace(raw.dielectric[0].numpy()) / np.trace(frame.dielectric) - 1))
+    everything = np.concatenate(differences)
+    diagonal = np.concatenate([np.diag(d) for d in everything])
+    n = len(frames[0].atoms)
+    assert found.born.mae == pytest.approx(np.abs(everything).mean(), rel=1e-10)
+    assert found.born.diagonal_mae == pytest.approx(np.abs(diagonal).mean(), rel=1e-10)
+    assert 9 * found.born.mae == pytest.approx(
+        3 * found.born.diagonal_mae + 6 * found.born.off_diagonal_mae
+    )
+    assert found.dielectric is not None
+    assert found.dielectric.median_relative_trace == pytest.approx(np.median(traces), rel=1e-10)
+    assert set(found.by_source) == {"even", "odd"}
+    assert found.by_source["even"].mae == pytest.approx(
+        np.abs(np.concatenate(differences[0::2])).mean(), rel=1e-10
+    )
+    assert found.by_element["Mg"].n_atoms == 4 * int((frames[0].atoms.numbers == 12).sum())
+    assert found.by_crystal_system["triclinic"].n_atoms == 4 * n
+    json.dumps(found.as_dict())
+    card = model_card("toy", network, {}, found, "x.extxyz")
+    assert f"| all | {4 * n} | {found.born.mae:.3f} |" in card
+
+
+def test_unknown_elements_are_left_out_and_named(tmp_path: Path) -> None:
+    frames, _ = read_frames([write(tmp_path / "x.extxyz", labelled(2))], DataConfig((), ()))
+    network = build_network({**NETWORK, "elements": elements_of(frames)}).eval()
+    strange = frames[0].atoms.copy()
+    strange.numbers[0] = 57
+    mixed = [frames[1], replace(frames[0], atoms=strange)]
+    found = evaluate(network, mixed)
+    assert found.n_structures == 1
+    assert "La" in found.unknown[0]
+    with pytest.raises(ValueError, match="elements of none"):
+        evaluate(network, mixed[1:])
+
+
+@pytest.mark.parametrize(
+    ("number", "cell", "system"),
+    [
+        ("NaCl", [[0, 2.8, 2.8], [2.8, 0, 2.8], [2.8, 2.8, 0]], "cubic"),
+        ("NaCl", [[4, 0, 0], [0, 4, 0], [0, 0, 5]], "tetragonal"),
+        ("NaCl", [[4, 0, 0], [0.3, 5, 0], [0.5, 0.9, 6]], "triclinic"),
+    ],
+)
+def test_crystal_system(number: str, cell: list[list[float]], system: str) -> None:
+    atoms = Atoms(number, scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=cell, pbc=True)
+    assert crystal_system(atoms) == system
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": {}}, "has no entry optimizer; known are about, data, fit"),
+        ({"output": None}, "lacks output"),
+        ({"fit": {"epoch": 3}}, "fit has no entry epoch; known are .*epochs"),
+        ({"fit": {"epochs": "many"}}, "fit.epochs must be a number like 60, not 'many'"),
+        ({"data": {"train": "train.extxyz"}}, "data lacks valid"),
+        ({"data": {"train": "train.extxyz", "valid": "no.xyz"}}, "no.xyz, which does not exist"),
+        (
+            {"data": {"train": "train.extxyz", "valid": "train.extxyz", "order": "vasp"}},
+            "'field-first' or 'displacement-first'",
+        ),
+    ],
+)
+def test_wrong_configuration(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    write(tmp_path / "train.extxyz", labelled(1))
+    content: dict[str, object] = {
+        "output": "model",
+        "data": {"train": "train.extxyz", "valid": "train.extxyz"},
+        "network": NETWORK,
+    }
+    content.update(change)
+    file = tmp_path / "run.yaml"
+    file.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        read_config(file)
+
+
+def _log(folder: Path) -> list[dict[str, str]]:
+    with (folder / "logs" / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
