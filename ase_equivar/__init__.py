@@ -1,15 +1,21 @@
 """Born effective charges from an equivariant network, as an ASE calculator.
 
 Importing the package makes ``born_charges`` known to ASE; see `ase_equivar.ase_properties`.
+The rest is imported when it is first used, so that the import itself is quick.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ase_equivar.ase_properties import register
-from ase_equivar.calculator import EquivarCalculator
-from ase_equivar.extxyz import read_extxyz, write_extxyz
-from ase_equivar.fields import field_forces
-from ase_equivar.prediction import Diagnostics, Prediction, SumRuleWarning
-from ase_equivar.sum_rule import neutralize
-from ase_equivar.weights import available_models, load_model, save_model
+
+if TYPE_CHECKING:
+    from ase_equivar.calculator import EquivarCalculator
+    from ase_equivar.extxyz import read_extxyz, write_extxyz
+    from ase_equivar.fields import field_forces
+    from ase_equivar.prediction import Diagnostics, Prediction, SumRuleWarning
+    from ase_equivar.sum_rule import neutralize
+    from ase_equivar.weights import available_models, load_model, save_model
 
 __version__ = "0.1.0"
 __all__ = [
@@ -26,4 +32,21 @@ __all__ = [
     "write_extxyz",
 ]
 
+_HOMES = {
+    "calculator": ("EquivarCalculator",),
+    "extxyz": ("read_extxyz", "write_extxyz"),
+    "fields": ("field_forces",),
+    "prediction": ("Diagnostics", "Prediction", "SumRuleWarning"),
+    "sum_rule": ("neutralize",),
+    "weights": ("available_models", "load_model", "save_model"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
 register()
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module where it lives."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

@@ -92,6 +92,7 @@ class EquivarCalculator(Calculator):
         self.results: dict[str, Any] = {}
         self._latest: Evaluation | None = None
         self._changed_settings: list[str] = []
+        self._doubtful: set[str] = set()  # formulas: one warning each, not one per step of MD
         self.electric_field = electric_field
         self.total_charge = total_charge
         self._predictor = Predictor(model, device, dtype)
@@ -110,6 +111,7 @@ class EquivarCalculator(Calculator):
     def model(self, model: str | Path | torch.nn.Module) -> None:
         self._predictor = Predictor(model, self._predictor.device, self._predictor.dtype)
         self._latest = None
+        self._doubtful = set()
         self._drop_results("model")
 
     @property
@@ -313,7 +315,9 @@ class EquivarCalculator(Calculator):
             self.results[name] = prediction.born_charges
         if prediction.dielectric_tensor is not None:
             self.results[DIELECTRIC_NAME] = prediction.dielectric_tensor
-        warn_if_broken([atoms], [prediction])
+        formula = atoms.get_chemical_formula()
+        if formula not in self._doubtful and warn_if_broken([atoms], [prediction]):
+            self._doubtful.add(formula)
 
     def _pass_through(self, wrapped: BaseCalculator, atoms: Atoms, names: list[str]) -> None:
         """Take properties from the wrapped calculator: these, and others that it has ready."""

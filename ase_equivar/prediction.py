@@ -237,19 +237,23 @@ class Predictor:
             )
 
 
-def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -> None:
-    """Warn if raw Z* broke the sum rule by more than 0.5 e, naming the worst structure."""
+def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -> bool:
+    """Warn if raw Z* broke the sum rule by more than 0.5 e, and say whether they did."""
     broken = [float(np.abs(one.sum_rule_violation).max()) for one in predictions]
-    if max(broken, default=0.0) > VIOLATION_WARNING:
-        count = sum(value > VIOLATION_WARNING for value in broken)
-        worst = broken.index(max(broken))
-        warnings.warn(
-            f"the raw Z* of {count} of {len(broken)} structures break the sum rule by more than "
-            f"{VIOLATION_WARNING} e, worst in {images[worst].get_chemical_formula()} (index "
-            f"{worst}): {broken[worst]:.2f} e. The corrected Z* are doubtful too",
-            SumRuleWarning,
-            stacklevel=3,
-        )
+    if max(broken, default=0.0) <= VIOLATION_WARNING:
+        return False
+    count = sum(value > VIOLATION_WARNING for value in broken)
+    worst = broken.index(max(broken))
+    n_atoms = len(images[worst])
+    warnings.warn(
+        f"the raw Z* of {count} of {len(broken)} structures break the sum rule by more than "
+        f"{VIOLATION_WARNING} e, worst in {images[worst].get_chemical_formula()} (index "
+        f"{worst}): {broken[worst]:.2f} e, {broken[worst] / n_atoms:.3f} e per atom. "
+        "The corrected Z* are doubtful too, the more so the larger the violation per atom",
+        SumRuleWarning,
+        stacklevel=3,
+    )
+    return True
 
 
 def _choose_device(device: torch.device | str | None) -> torch.device:

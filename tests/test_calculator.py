@@ -1,5 +1,9 @@
 """The calculator as ASE sees it: what it gives, what it caches, what it passes on."""
 
+import subprocess
+import sys
+import warnings
+
 import numpy as np
 import pytest
 import structures
@@ -373,6 +377,27 @@ def test_violation_above_half_a_charge_warns(atoms):
         with pytest.warns(SumRuleWarning, match=r"of 1 of 2 structures .* \(index 1\): 0\.51 e"):
             calc.predict([atoms[:1], atoms])
     calculator(model=ConstantNetwork(scale=0.2), total_charge=1).get_property("born_charges", atoms)
+
+
+def test_one_warning_per_formula(atoms):
+    """A run of MD with a doubtful model is told so once, not at every step."""
+    calc = calculator(model=ConstantNetwork(scale=0.2))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            atoms.rattle(0.01, seed=1)
+            calc.get_property("born_charges", atoms)
+        calc.get_property("born_charges", atoms * (2, 1, 1))
+    assert [w.category for w in caught] == [SumRuleWarning] * 2
+
+
+def test_import_is_light():
+    """Registration with ASE needs no torch; every public name is there when asked for."""
+    code = (
+        "import sys, ase_equivar; assert 'torch' not in sys.modules; "
+        "[getattr(ase_equivar, name) for name in ase_equivar.__all__]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_charges_that_are_not_finite_are_refused(atoms):

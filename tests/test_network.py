@@ -14,7 +14,7 @@ from e3nn.io import CartesianTensor as E3nnCartesianTensor
 from scipy.spatial.transform import Rotation
 
 from ase_equivar.graph import build_graph, collate
-from ase_equivar.network import RawTensors, build_network
+from ase_equivar.network import RawTensors, build_network, gated
 from ase_equivar.network import scatter as scatter_module
 from ase_equivar.network.basis import GaussianBasis, bond_harmonics, smooth_cutoff
 from ase_equivar.network.convolution import Convolution, Coupling, EdgeIndex
@@ -207,6 +207,34 @@ def test_batch_is_single(config: dict[str, Any]) -> None:
         assert torch.allclose(together.dielectric, tensors, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("at_once", [1, 50, 97])
+def test_pieces_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Long edge lists are worked off in pieces; with gradients they are taken whole."""
+    network, atoms = make(GATED), Atoms("O", positions=[[50.0, 0, 0]])
+    graph = collate([build_graph(a, 4.0, dtype=torch.float64) for a in (triclinic(), atoms)] * 2)
+    whole = network(graph)
+    monkeypatch.setattr(gated, "EDGES_AT_ONCE", at_once)
+    with torch.no_grad():
+        pieces = network(graph)
+    scale = whole.born_charges.abs().max()
+    assert (pieces.born_charges - whole.born_charges).abs().max() < 1e-12 * scale
+    assert torch.allclose(pieces.dielectric, whole.dielectric, rtol=1e-12, atol=1e-12)
+
+
+def test_pieces_cover_every_edge_once() -> None:
+    receivers = torch.tensor([0, 0, 0, 2, 2, 3, 5])  # atoms 1, 4 and 6 hear nobody
+    edges = EdgeIndex(torch.arange(7), receivers, 7, 7)
+    for at_once in (1, 2, 3, 4, 100):
+        pieces = list(edges.pieces(at_once))
+        assert [a for p in pieces for a in range(p.atoms.start, p.atoms.stop)] == list(range(7))
+        assert torch.cat([p.index.senders for p in pieces]).tolist() == list(range(7))
+        back = torch.cat([p.index.receivers + p.atoms.start for p in pieces])
+        assert torch.equal(back, receivers)
+        for piece in pieces:
+            n_atoms = piece.atoms.stop - piece.atoms.start
+            assert len(piece.index.senders) <= at_once or n_atoms == 1
+
+
 @pytest.mark.parametrize("config", [GATED, MIRRORABLE])
 def test_site_symmetry_with_random_weights(config: dict[str, Any]) -> None:
     """What the site group demands, from the network alone and before any neutrality."""
@@ -282,7 +310,7 @@ def test_kernel_equals_e3nn(
     convolution = Convolution(coupling, channels)
     receivers = torch.randint(0, n_atoms - 1, (n_edges,)).sort().values  # the last hears nobody
     senders = torch.randint(1, n_atoms, (n_edges,))  # the first is heard by nobody
-    edges = EdgeIndex(senders, receivers, n_atoms)
+    edges = EdgeIndex(senders, receivers, n_atoms, n_atoms)
     features = torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype)
     weights = torch.randn(n_edges, len(coupling.paths), channels, dtype=dtype)
     harmonics = bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2)

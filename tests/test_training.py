@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import signal
 import subprocess
@@ -25,7 +24,7 @@ from ase_equivar.training.card import model_card
 from ase_equivar.training.config import DataConfig, FitConfig, TrainingConfig, read_config
 from ase_equivar.training.data import elements_of, make_loader, read_frames
 from ase_equivar.training.evaluate import crystal_system, evaluate
-from ase_equivar.training.fit import fit
+from ase_equivar.training.fit import fit, learning_curve
 from ase_equivar.training.objective import errors, start_from_labels
 from ase_equivar.weights import load_model, read_metadata
 
@@ -126,8 +125,8 @@ def test_objective_by_hand(tmp_path: Path) -> None:
         charges = raw.born_charges[k * n : (k + 1) * n].detach().numpy()
         violations.append(np.abs(charges.sum(axis=0)))
         differences.append(np.abs(charges - charges.mean(axis=0) - frame.born_charges))
-    assert float(found.neutral) == pytest.approx(np.mean(differences), rel=1e-12)
-    assert float(found.violation) == pytest.approx(np.mean(violations), rel=1e-12)
+    assert found.neutral.item() == pytest.approx(np.mean(differences), rel=1e-12)
+    assert found.violation.item() == pytest.approx(np.mean(violations), rel=1e-12)
     logs = []
     for k in (0, 2):  # the one without a label does not count
         label = frames[k].dielectric
@@ -136,9 +135,9 @@ def test_objective_by_hand(tmp_path: Path) -> None:
             values, axes = np.linalg.eigh(tensor - np.eye(3))
             logs.append(axes @ np.diag(np.log(values)) @ axes.T)
     expected = np.mean([np.abs(logs[0] - logs[1]), np.abs(logs[2] - logs[3])])
-    assert float(found.log_dielectric) == pytest.approx(expected, rel=1e-6)
+    assert found.log_dielectric.item() == pytest.approx(expected, rel=1e-6)
     total = found.total(FitConfig(violation_weight=0.5, dielectric_weight=0.25))
-    assert float(total) == pytest.approx(
+    assert total.item() == pytest.approx(
         np.mean(differences) + 0.5 * np.mean(violations) + 0.25 * expected, rel=1e-6
     )
 
@@ -167,12 +166,12 @@ def test_training_learns(tmp_path: Path) -> None:
         fit=replace(config.fit, averaging=0.9, learning_rate=1e-2),
     )
     folder = fit(config, progress=False)
-    rows = [row for row in _log(folder) if row["valid_mae"]]
-    assert float(rows[-1]["valid_mae"]) < 0.5 * float(rows[0]["valid_mae"])
+    rows = learning_curve(folder)
+    assert rows[-1]["valid_mae"] < 0.5 * rows[0]["valid_mae"]
     frames, _ = read_frames(config.data.train, config.data)
     found = evaluate(load_model(folder), frames)
     # the model on disk is the averaged one that the log speaks of
-    assert found.born.mae == pytest.approx(float(rows[-1]["valid_mae"]), rel=1e-3)
+    assert found.born.mae == pytest.approx(rows[-1]["valid_mae"], rel=1e-3)
 
 
 def test_killed_run_resumes(tmp_path: Path) -> None:
@@ -210,6 +209,41 @@ def test_killed_run_resumes(tmp_path: Path) -> None:
     assert metadata["training"]["about"] == {"Data": "made up"}
     assert metadata["training"]["data"]["train"] == ["../train.extxyz"]
     assert load_model(tmp_path / "model").elements == (8, 11, 12, 17)
+    curve = learning_curve(tmp_path / "model")
+    assert [row["epoch"] for row in curve] == list(range(epochs))
+    assert all("valid_mae" in row and "train_mae" in row for row in curve[done:])
+
+
+def test_finished_run_stays_as_it_is(tmp_path: Path) -> None:
+    """Called again, a finished run gives the same averaged weights and keeps its log."""
+    config = run_config(tmp_path)
+    first = load_model(fit(config, progress=False)).state_dict()
+    again = load_model(fit(config, progress=False)).state_dict()
+    assert all(torch.equal(again[name], value) for name, value in first.items())
+    assert len(learning_curve(config.output)) == config.fit.epochs
+
+
+def test_fine_tuning_starts_where_the_model_stands(tmp_path: Path) -> None:
+    config = run_config(tmp_path)
+    first = fit(config, progress=False)
+    tuned = replace(
+        config,
+        network=None,
+        start=str(first),
+        output=str(tmp_path / "tuned"),
+        data=replace(config.data, train=(config.data.train[0] + "@::2",)),
+        fit=replace(config.fit, epochs=1, learning_rate=1e-12, weight_decay=0.0),
+    )
+    before, after = load_model(first), load_model(fit(tuned, progress=False))
+    for name, value in before.state_dict().items():
+        assert torch.allclose(after.state_dict()[name], value, atol=1e-7)
+    assert read_metadata(tmp_path / "tuned")["n_train"] == 4
+    strange = labelled(2)
+    for atoms in strange:
+        atoms.numbers[0] = 57
+    data = replace(config.data, train=(write(tmp_path / "la.extxyz", strange),))
+    with pytest.raises(ValueError, match="cannot be fine-tuned for La"):
+        fit(replace(tuned, data=data, output=str(tmp_path / "no")), progress=False)
 
 
 def test_evaluation_by_hand(tmp_path: Path) -> None:
@@ -279,6 +313,8 @@ def test_crystal_system(number: str, cell: list[list[float]], system: str) -> No
     [
         ({"optimizer": {}}, "has no entry optimizer; known are about, data, fit"),
         ({"output": None}, "lacks output"),
+        ({"network": None}, "either network, to train from scratch, or start, to fine-tune"),
+        ({"start": "universal"}, "either network, .* or start"),
         ({"fit": {"epoch": 3}}, "fit has no entry epoch; known are .*epochs"),
         ({"fit": {"epochs": "many"}}, "fit.epochs must be a number like 60, not 'many'"),
         ({"data": {"train": "train.extxyz"}}, "data lacks valid"),
@@ -301,8 +337,3 @@ def test_wrong_configuration(tmp_path: Path, change: dict[str, object], message:
     file.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         read_config(file)
-
-
-def _log(folder: Path) -> list[dict[str, str]]:
-    with (folder / "logs" / "metrics.csv").open() as file:
-        return list(csv.DictReader(file))

@@ -12,6 +12,7 @@ of the tests, and `numba`, which gathers, multiplies and adds without storing me
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -102,7 +103,7 @@ class Convolution(nn.Module):
 
         Parameters
         ----------
-        features : Tensor, shape (N, input_dim, C)
+        features : Tensor, shape (N_senders, input_dim, C)
         harmonics : Tensor, shape (E, (l_max + 1)²)
         weights : Tensor, shape (E, n_paths, C)
         edges : EdgeIndex
@@ -110,7 +111,7 @@ class Convolution(nn.Module):
 
         Returns
         -------
-        Tensor, shape (N, output_dim, C)
+        Tensor, shape (N_receivers, output_dim, C)
             Rows ordered by path, then by component.
         """
         if self.backend == "numba" and features.device.type == "cpu":
@@ -132,7 +133,7 @@ class Convolution(nn.Module):
             dim=1,
         )
         messages = product(sent, harmonics, weights.flatten(1))
-        total = sum_by_index(messages, edges.receivers, len(features))
+        total = sum_by_index(messages, edges.receivers, edges.n_receivers)
         blocks = total.split([self.channels * dim for dim in dims_out], dim=1)
         return torch.cat(
             [
@@ -172,23 +173,65 @@ class EdgeIndex:
     ----------
     senders, receivers : Tensor of int64, shape (E,)
         Receivers ascend.
-    n_atoms : int
+    n_senders, n_receivers : int
+        Atoms that may send, and atoms that receive; the same in a whole graph.
     """
 
-    def __init__(self, senders: Tensor, receivers: Tensor, n_atoms: int) -> None:
+    def __init__(
+        self, senders: Tensor, receivers: Tensor, n_senders: int, n_receivers: int
+    ) -> None:
         self.senders = senders
         self.receivers = receivers
-        self.n_atoms = n_atoms
+        self.n_senders = n_senders
+        self.n_receivers = n_receivers
         self._by_sender: tuple[Tensor, Tensor] | None = None
-        self.receiver_starts = _starts(receivers, n_atoms)
+        self.receiver_starts = _starts(receivers, n_receivers)
 
     @property
     def by_sender(self) -> tuple[Tensor, Tensor]:
         """Edges ordered by sender, and where each sender's edges start (for the backward pass)."""
         if self._by_sender is None:
             order = torch.argsort(self.senders, stable=True)
-            self._by_sender = order, _starts(self.senders, self.n_atoms)
+            self._by_sender = order, _starts(self.senders, self.n_senders)
         return self._by_sender
+
+    def pieces(self, max_edges: int) -> Iterator[Piece]:
+        """Cut into runs of receivers with about `max_edges` edges each (one atom's at least)."""
+        starts = self.receiver_starts.cpu()
+        first = 0
+        while first < self.n_receivers:
+            target = starts[first] + max_edges
+            last = int(torch.searchsorted(starts, target, right=True)) - 1
+            last = min(max(last, first + 1), self.n_receivers)
+            edges = slice(int(starts[first]), int(starts[last]))
+            yield Piece(
+                atoms=slice(first, last),
+                edges=edges,
+                index=EdgeIndex(
+                    self.senders[edges],
+                    self.receivers[edges] - first,
+                    self.n_senders,
+                    last - first,
+                ),
+            )
+            first = last
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some receivers of a graph, and all their edges.
+
+    Attributes
+    ----------
+    atoms, edges : slice
+        Which atoms and edges of the graph.
+    index : EdgeIndex
+        Receivers counted from the first of these atoms, senders as in the graph.
+    """
+
+    atoms: slice
+    edges: slice
+    index: EdgeIndex
 
 
 def _starts(index: Tensor, size: int) -> Tensor:

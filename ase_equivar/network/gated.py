@@ -21,9 +21,16 @@ from torch import Tensor, nn
 from ase_equivar.graph import Graph
 from ase_equivar.network.basis import BesselBasis, bond_harmonics, smooth_cutoff
 from ase_equivar.network.convolution import Convolution, Coupling, EdgeIndex
+from ase_equivar.network.layers import (
+    IrrepwiseLinear,
+    RadialWeights,
+    TensorHead,
+    drop_channels,
+)
 from ase_equivar.network.readout import CartesianTensor, RawTensors, dielectric_from_log
 from ase_equivar.network.scatter import mean_by_index
 
+EDGES_AT_ONCE = 8192  # whose weights exist at one time: a few megabytes per layer
 OUTPUT_IRREPS = (o3.Irrep("0e"), o3.Irrep("1e"), o3.Irrep("2e"))
 
 
@@ -82,50 +89,6 @@ class GatedConfig:
             raise ValueError(f"irreps are {self.irreps}; the first must be '0e', the scalars")
 
 
-class IrrepwiseLinear(nn.Module):
-    """A linear map between channels, one matrix per irrep: Schur's lemma leaves nothing else.
-
-    Parameters
-    ----------
-    channels_in, channels_out : sequence of int
-        Channels of each irrep before and after.
-    """
-
-    def __init__(self, channels_in: list[int], channels_out: list[int]) -> None:
-        super().__init__()
-        self.weights = nn.ParameterList(
-            nn.Parameter(torch.randn(n_in, n_out) / n_in**0.5)
-            for n_in, n_out in zip(channels_in, channels_out, strict=True)
-        )
-
-    def forward(self, blocks: list[Tensor]) -> list[Tensor]:
-        """Blocks (N, 2l+1, channels_in), one per irrep, to blocks (N, 2l+1, channels_out)."""
-        return [x @ weight for x, weight in zip(blocks, self.weights, strict=True)]
-
-
-class RadialWeights(nn.Module):
-    """Weights of every path and channel from the bond length and the two elements."""
-
-    def __init__(self, config: GatedConfig, n_weights: int) -> None:
-        super().__init__()
-        width = config.radial_hidden
-        self.distance = nn.Linear(config.radial_functions, width)
-        self.sender = nn.Linear(config.embedding, width, bias=False)
-        self.receiver = nn.Linear(config.embedding, width, bias=False)
-        self.hidden = nn.Linear(width, width)
-        self.out = nn.Linear(width, n_weights, bias=False)
-
-    def forward(
-        self, radial: Tensor, envelope: Tensor, species: Tensor, edges: EdgeIndex
-    ) -> Tensor:
-        """(E, R) functions, (E,) envelope, (N, d) elements to (E, n_weights)."""
-        x = self.distance(radial)
-        x = x + self.sender(species)[edges.senders] + self.receiver(species)[edges.receivers]
-        x = nn.functional.silu(self.hidden(nn.functional.silu(x)))
-        weights: Tensor = self.out(x * envelope[:, None])
-        return weights
-
-
 class Interaction(nn.Module):
     """Convolution over neighbours, gate, and a residual that knows the element."""
 
@@ -139,7 +102,12 @@ class Interaction(nn.Module):
         self.norm = config.mean_neighbours**-0.5
         self.n_gates = len(outputs) - 1
         self.before = IrrepwiseLinear([n] * len(inputs), [n] * len(inputs))
-        self.radial = RadialWeights(config, n * len(coupling.paths))
+        self.radial = RadialWeights(
+            config.radial_functions,
+            config.embedding,
+            config.radial_hidden,
+            n * len(coupling.paths),
+        )
         self.convolution = Convolution(coupling, n)
         n_paths = [sum(path.output == k for path in coupling.paths) for k in range(len(outputs))]
         widths = [n * (1 + self.n_gates)] + [n] * self.n_gates
@@ -160,20 +128,50 @@ class Interaction(nn.Module):
         edges: EdgeIndex,
     ) -> list[Tensor]:
         """Features per irrep (N, 2l+1, C) to features per irrep of the next layer."""
-        n = blocks[0].shape[2]
-        weights = self.radial(radial, envelope, species, edges)
-        weights = weights.view(len(weights), len(self.convolution.coupling.paths), n)
         sent = torch.cat(self.before(blocks), dim=1)
+        if torch.is_grad_enabled():  # the backward pass wants everything anyway
+            return self._update(blocks, sent, harmonics, radial, envelope, species, species, edges)
+        # weights and messages of all edges at once would take most of the memory
+        pieces = [
+            self._update(
+                [block[piece.atoms] for block in blocks],
+                sent,
+                harmonics[piece.edges],
+                radial[piece.edges],
+                envelope[piece.edges],
+                species,
+                species[piece.atoms],
+                piece.index,
+            )
+            for piece in edges.pieces(EDGES_AT_ONCE)
+        ]
+        return [torch.cat(parts) for parts in zip(*pieces, strict=True)]
+
+    def _update(
+        self,
+        blocks: list[Tensor],
+        sent: Tensor,
+        harmonics: Tensor,
+        radial: Tensor,
+        envelope: Tensor,
+        senders: Tensor,
+        receivers: Tensor,
+        edges: EdgeIndex,
+    ) -> list[Tensor]:
+        """Work out new features from the old ones, `blocks`, and what all atoms have `sent`."""
+        n = sent.shape[2]
+        weights = self.radial(radial, envelope, senders, receivers, edges)
+        weights = weights.view(len(weights), len(self.convolution.coupling.paths), n)
         messages = self.convolution(sent, harmonics, weights, edges) * self.norm
         mixed = self.after(self._group(messages))
-        scalars = mixed[0].squeeze(1) + self.element_bias(species)
+        scalars = mixed[0].squeeze(1) + self.element_bias(receivers)
         new = [nn.functional.silu(scalars[:, :n]).unsqueeze(1)]
         gates = torch.sigmoid(scalars[:, n:]).unsqueeze(1).split(n, dim=2)
         new += [block * gate for block, gate in zip(mixed[1:], gates, strict=True)]
         if self.training and self.dropout > 0:
-            new = [_drop_channels(block, self.dropout) for block in new]
+            new = [drop_channels(block, self.dropout) for block in new]
         old = self.skip([blocks[i] for i, _ in self.shared])
-        scales = self.element_scale(species).unsqueeze(1).split(n, dim=2)
+        scales = self.element_scale(receivers).unsqueeze(1).split(n, dim=2)
         for (_, k), block, scale in zip(self.shared, old, scales, strict=True):
             new[k] = new[k] + block * (1.0 + scale)
         return new
@@ -189,32 +187,6 @@ class Interaction(nn.Module):
             block = block.view(len(block), count, ir.dim, -1).transpose(1, 2)
             grouped.append(block.flatten(2))
         return grouped
-
-
-def _drop_channels(block: Tensor, chance: float) -> Tensor:
-    """Dropout that keeps equivariance: a channel goes with all its components."""
-    keep = torch.rand(len(block), 1, block.shape[2], dtype=block.dtype, device=block.device)
-    return block * (keep >= chance) / (1.0 - chance)
-
-
-class TensorHead(nn.Module):
-    """Features of each atom to the parts of one 3×3 tensor; scalars also steer the other parts."""
-
-    def __init__(self, channels: int, irreps: tuple[o3.Irrep, ...]) -> None:
-        super().__init__()
-        self.irreps = irreps
-        self.hidden = nn.Linear(channels, channels)
-        self.scalar = nn.Linear(channels, 1)
-        self.gates = nn.Linear(channels, channels * (len(irreps) - 1))
-        self.mix = IrrepwiseLinear([channels] * (len(irreps) - 1), [1] * (len(irreps) - 1))
-
-    def forward(self, blocks: list[Tensor]) -> Tensor:
-        """Blocks (N, 2l+1, C), one per irrep, to (N, Σ 2l+1)."""
-        n = blocks[0].shape[2]
-        hidden = nn.functional.silu(self.hidden(blocks[0].squeeze(1)))
-        gates = self.gates(hidden).unsqueeze(1).split(n, dim=2)
-        rest = self.mix([x * g for x, g in zip(blocks[1:], gates, strict=True)])
-        return torch.cat([self.scalar(hidden), *[x.squeeze(2) for x in rest]], dim=1)
 
 
 class GatedNetwork(nn.Module):
@@ -285,7 +257,8 @@ class GatedNetwork(nn.Module):
 
     def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """Irreducible parts (N, 9) of Z*, and ln(ε∞ - 1) as (S, 3, 3): what training compares."""
-        edges = EdgeIndex(graph.senders, graph.receivers, len(graph.numbers))
+        n_atoms = len(graph.numbers)
+        edges = EdgeIndex(graph.senders, graph.receivers, n_atoms, n_atoms)
         species_index = self.element_index[graph.numbers]
         species = self.embedding(species_index)
         distances = torch.linalg.vector_norm(graph.vectors, dim=1)

@@ -169,7 +169,7 @@ class _Convolve(torch.autograd.Function):
         x, w, y = x.contiguous(), w.contiguous(), y.contiguous()
         ctx.save_for_backward(x, w, y)
         ctx.coupling, ctx.edges = coupling, edges
-        out = x.new_zeros(len(x), coupling.output_dim, x.shape[2])
+        out = x.new_zeros(edges.n_receivers, coupling.output_dim, x.shape[2])
         _run("forward", coupling, edges, x, y, w, out, out)
         return out
 
@@ -197,17 +197,18 @@ def _run(
         order, start = edges.by_sender
     else:
         order, start = edges.receivers, edges.receiver_starts  # the order is not looked at
+    n_atoms = len(start) - 1
     kernel = getattr(_kernels(coupling, x.dtype), name)
     arrays = [t.detach().numpy() for t in (x, y, w, g)]
     index = [t.numpy() for t in (edges.senders, edges.receivers, order, start)]
     n_threads = torch.get_num_threads()
     if n_threads == 1 or len(y) < MIN_EDGES_PER_THREAD * n_threads:
-        kernel(*arrays, *index, out.numpy(), 0, edges.n_atoms)
+        kernel(*arrays, *index, out.numpy(), 0, n_atoms)
         return
     # every thread owns a run of atoms with about the same number of edges
     shares = np.linspace(0, len(y), n_threads + 1)
     cuts = np.searchsorted(start.numpy(), shares)
-    cuts[0], cuts[-1] = 0, edges.n_atoms
+    cuts[0], cuts[-1] = 0, n_atoms
     jobs = [
         _threads(n_threads).submit(partial(kernel, *arrays, *index, out.numpy(), first, last))
         for first, last in itertools.pairwise(cuts.tolist())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SECTIONS = {"output", "data", "network", "fit", "about"}
+SECTIONS = {"output", "data", "network", "start", "fit", "about"}
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class DataConfig:
     Attributes
     ----------
     train, valid : tuple of str
-        Files that ASE reads (extended XYZ as a rule), relative to the YAML file.
+        Files that ASE reads (extended XYZ as a rule), relative to the YAML file; a part of one in
+        ASE's way, ``file.extxyz@1::5`` being every fifth frame from the second on.
     born_charges : str
         Name of the per-atom array with nine columns.
     order : str
@@ -80,19 +81,26 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One run: data, network (as for `build_network`, without its elements), fit, output.
+    """One run: where it starts, what it learns, and where the model goes.
 
     Attributes
     ----------
     output : str
         Folder of the model, checkpoints and logs, relative to the YAML file.
+    data : DataConfig
+    network : dict
+        As for `build_network`, without the elements, which are those of the training data.
+    start : str or None
+        Instead of `network`: a bundled model's name or a folder, to fine-tune from.
+    fit : FitConfig
     about : dict of str to str
         Paragraphs for the model card: heading to text.
     """
 
     output: str
     data: DataConfig
-    network: dict[str, Any]
+    network: dict[str, Any] | None = None
+    start: str | None = None
     fit: FitConfig = field(default_factory=FitConfig)
     about: dict[str, str] = field(default_factory=dict)
 
@@ -103,7 +111,8 @@ def read_config(path: str | Path) -> TrainingConfig:
     Parameters
     ----------
     path : str or Path
-        File with the sections ``output``, ``data``, ``network`` and, if wished, ``fit``.
+        File with the sections ``output``, ``data``, ``network`` or ``start`` and, if wished,
+        ``fit`` and ``about``.
 
     Returns
     -------
@@ -125,7 +134,11 @@ def read_config(path: str | Path) -> TrainingConfig:
     content = yaml.safe_load(path.read_text())
     if not isinstance(content, dict):
         raise ValueError(f"{path} is not a mapping with output, data, network and fit")
-    _known(content, SECTIONS, {"output", "data", "network"}, str(path))
+    _known(content, SECTIONS, {"output", "data"}, str(path))
+    if ("network" in content) == ("start" in content):
+        raise ValueError(
+            f"{path} must have either network, to train from scratch, or start, to fine-tune"
+        )
     folder = path.resolve().parent
     data = dict(content["data"])
     for split in {"train", "valid"} & set(data):
@@ -133,12 +146,13 @@ def read_config(path: str | Path) -> TrainingConfig:
         files = [files] if isinstance(files, str) else files
         data[split] = tuple(str((folder / file).resolve()) for file in files)
         for file in data[split]:
-            if not Path(file).is_file():
+            if not Path(file.split("@")[0]).is_file():
                 raise FileNotFoundError(f"{path}: data.{split} names {file}, which does not exist")
     config = TrainingConfig(
         output=str((folder / content["output"]).resolve()),
         data=_section(DataConfig, data, f"{path}: data"),
-        network=dict(content["network"]),
+        network=content.get("network"),
+        start=_start(content.get("start"), folder),
         fit=_section(FitConfig, content.get("fit") or {}, f"{path}: fit"),
         about=dict(content.get("about") or {}),
     )
@@ -148,6 +162,13 @@ def read_config(path: str | Path) -> TrainingConfig:
             "it must be 'field-first' or 'displacement-first'"
         )
     return config
+
+
+def _start(start: str | None, folder: Path) -> str | None:
+    """Return a bundled name as it is, a folder as seen from anywhere."""
+    if start is None or not (folder / start).is_dir():
+        return start
+    return str((folder / start).resolve())
 
 
 def _section(kind: type, content: dict[str, Any], where: str) -> Any:

@@ -101,7 +101,9 @@ def read_frames(
     rejected: list[Rejected] = []
     for file in files:
         before = len(frames)
-        for number, atoms in enumerate(ase.io.read(file, index=":")):
+        part = None if "@" in str(file) else ":"  # ASE takes the index from the name, or here
+        images = ase.io.read(file, index=part)
+        for number, atoms in enumerate([images] if isinstance(images, Atoms) else images):
             try:
                 frames.append(_labelled(atoms, config))
             except ValueError as error:

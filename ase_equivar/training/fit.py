@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import logging
 import os
@@ -12,6 +13,7 @@ from typing import Any
 
 import lightning as pl
 import torch
+from ase.data import chemical_symbols
 from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     LearningRateMonitor,
@@ -23,13 +25,14 @@ from torch import Tensor
 
 from ase_equivar.network import Network, build_network
 from ase_equivar.training.config import TrainingConfig
-from ase_equivar.training.data import Batch, elements_of, make_loader, read_frames
+from ase_equivar.training.data import Batch, LabelledFrame, elements_of, make_loader, read_frames
 from ase_equivar.training.objective import Errors, errors, start_from_labels
-from ase_equivar.weights import save_model
+from ase_equivar.weights import load_model, save_model
 
 logger = logging.getLogger(__name__)
 
 LAST_CHECKPOINT = "last.ckpt"
+LOGS = "logs"
 
 
 class TrainingModule(pl.LightningModule):
@@ -138,15 +141,14 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     pl.seed_everything(config.fit.seed, workers=True, verbose=False)
     train, rejected = read_frames(config.data.train, config.data)
     valid, rejected_valid = read_frames(config.data.valid, config.data)
-    elements = elements_of(train)
-    network = build_network({**config.network, "elements": elements}).float()
+    network = _first_network(config, train)
+    elements = network.elements
     known = [frame for frame in valid if set(elements_of([frame])) <= set(elements)]
     if len(known) < len(valid):
         logger.warning(
             "%d validation frames have elements that no training frame has, and are not used",
             len(valid) - len(known),
         )
-    start_from_labels(network, train)
     module = TrainingModule(network, config)
     cutoff = network.cutoff
     n_processes = int(os.environ.get("WORLD_SIZE", "1"))
@@ -156,7 +158,7 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
         max_epochs=config.fit.epochs,
         accelerator="auto",
         gradient_clip_val=config.fit.gradient_clip,
-        logger=CSVLogger(output, name="logs", version=""),
+        logger=CSVLogger(output, name=LOGS),  # a folder per session: nothing is overwritten
         callbacks=_callbacks(config, checkpoints, progress),
         enable_progress_bar=progress,
         enable_model_summary=False,
@@ -176,8 +178,9 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     )
     if trainer.interrupted or not trainer.is_global_zero:
         return output
+    _load_averaged(network, last)
     save_model(
-        module.network.cpu().eval(),
+        network.cpu().eval(),
         output,
         metadata={
             "training": _portable(config),
@@ -189,6 +192,58 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
         },
     )
     return output
+
+
+def learning_curve(folder: str | Path) -> list[dict[str, float]]:
+    """Read the logs of a run, all its sessions.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run's output.
+
+    Returns
+    -------
+    list of dict
+        One for each epoch: ``epoch``, and the errors by the names of Lightning's log
+        (``train_mae``, ``valid_mae``, …).
+    """
+    rows: dict[int, dict[str, float]] = {}
+    sessions = sorted(
+        (Path(folder) / LOGS).glob("version_*/metrics.csv"),
+        key=lambda file: int(file.parent.name.removeprefix("version_")),
+    )
+    for session in sessions:
+        with session.open(encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row["epoch"]:  # else a row of the learning rate
+                    values = {key: float(value) for key, value in row.items() if value}
+                    rows.setdefault(int(row["epoch"]), {}).update(values)
+    return [rows[epoch] for epoch in sorted(rows)]
+
+
+def _load_averaged(network: Network, checkpoint: Path) -> None:
+    """Take the averaged weights: in a checkpoint they are the state of the module."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+    prefix = "network."
+    network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items()})
+
+
+def _first_network(config: TrainingConfig, train: list[LabelledFrame]) -> Network:
+    """Make a network for the training data, or take the one to fine-tune."""
+    elements = elements_of(train)
+    if config.start is not None:
+        network = load_model(config.start).requires_grad_(True).train()
+        new = sorted(set(elements) - set(network.elements))
+        if new:
+            raise ValueError(
+                f"the model {config.start} cannot be fine-tuned for "
+                f"{', '.join(chemical_symbols[z] for z in new)}: it has never seen them"
+            )
+        return network
+    network = build_network({**(config.network or {}), "elements": elements}).float()
+    start_from_labels(network, train)
+    return network
 
 
 def _portable(config: TrainingConfig) -> dict[str, Any]:

@@ -1,0 +1,99 @@
+"""Equivariant layers on features laid out as (atoms, components, channels).
+
+Only channels are mixed, never components, and all components of a channel are scaled alike: what
+rotation and inversion leave free.
+"""
+
+from __future__ import annotations
+
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+from ase_equivar.network.convolution import EdgeIndex
+
+
+class IrrepwiseLinear(nn.Module):
+    """A linear map between channels, one matrix per irrep: Schur's lemma leaves nothing else.
+
+    Parameters
+    ----------
+    channels_in, channels_out : sequence of int
+        Channels of each irrep before and after.
+    """
+
+    def __init__(self, channels_in: list[int], channels_out: list[int]) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList(
+            nn.Parameter(torch.randn(n_in, n_out) / n_in**0.5)
+            for n_in, n_out in zip(channels_in, channels_out, strict=True)
+        )
+
+    def forward(self, blocks: list[Tensor]) -> list[Tensor]:
+        """Blocks (N, 2l+1, channels_in), one per irrep, to blocks (N, 2l+1, channels_out)."""
+        return [x @ weight for x, weight in zip(blocks, self.weights, strict=True)]
+
+
+class RadialWeights(nn.Module):
+    """Weights of every path and channel from the bond length and the two elements.
+
+    Parameters
+    ----------
+    radial_functions : int
+        Functions of the distance that come in.
+    embedding : int
+        Numbers that describe an element.
+    width : int
+        Of the two hidden layers.
+    n_weights : int
+        Paths times channels.
+    """
+
+    def __init__(self, radial_functions: int, embedding: int, width: int, n_weights: int) -> None:
+        super().__init__()
+        self.distance = nn.Linear(radial_functions, width)
+        self.sender = nn.Linear(embedding, width, bias=False)
+        self.receiver = nn.Linear(embedding, width, bias=False)
+        self.hidden = nn.Linear(width, width)
+        self.out = nn.Linear(width, n_weights, bias=False)
+
+    def forward(
+        self,
+        radial: Tensor,
+        envelope: Tensor,
+        senders: Tensor,
+        receivers: Tensor,
+        edges: EdgeIndex,
+    ) -> Tensor:
+        """(E, R) functions, (E,) envelope, (N, d) elements on both sides to (E, n_weights)."""
+        x = self.distance(radial)
+        x = x + self.sender(senders)[edges.senders] + self.receiver(receivers)[edges.receivers]
+        x = nn.functional.silu(self.hidden(nn.functional.silu(x)))
+        weights: Tensor = self.out(x * envelope[:, None])
+        return weights
+
+
+def drop_channels(block: Tensor, chance: float) -> Tensor:
+    """Dropout that keeps equivariance: a channel goes with all its components."""
+    keep = torch.rand(len(block), 1, block.shape[2], dtype=block.dtype, device=block.device)
+    return block * (keep >= chance) / (1.0 - chance)
+
+
+class TensorHead(nn.Module):
+    """Features of each atom to the parts of one 3×3 tensor; scalars also steer the other parts."""
+
+    def __init__(self, channels: int, irreps: tuple[o3.Irrep, ...]) -> None:
+        super().__init__()
+        self.irreps = irreps
+        self.hidden = nn.Linear(channels, channels)
+        self.scalar = nn.Linear(channels, 1)
+        self.gates = nn.Linear(channels, channels * (len(irreps) - 1))
+        self.mix = IrrepwiseLinear([channels] * (len(irreps) - 1), [1] * (len(irreps) - 1))
+
+    def forward(self, blocks: list[Tensor]) -> Tensor:
+        """Blocks (N, 2l+1, C), one per irrep, to (N, Σ 2l+1)."""
+        n = blocks[0].shape[2]
+        hidden = nn.functional.silu(self.hidden(blocks[0].squeeze(1)))
+        gates = self.gates(hidden).unsqueeze(1).split(n, dim=2)
+        rest = self.mix([x * g for x, g in zip(blocks[1:], gates, strict=True)])
+        return torch.cat([self.scalar(hidden), *[x.squeeze(2) for x in rest]], dim=1)
