@@ -29,8 +29,8 @@ EPOCHS = 25
 # name: (changes of the network, changes of the fit)
 ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "base": ({}, {}),
-    "dropout 0": ({"dropout": 0.0}, {}),
-    "dropout 0.3": ({"dropout": 0.3}, {}),
+    "dropout 0": ({}, {"dropout": 0.0}),
+    "dropout 0.3": ({}, {"dropout": 0.3}),
     "32 channels": ({"channels": 32}, {}),
     "cutoff 4 Å": ({"cutoff": 4.0, "mean_neighbours": 17.0}, {}),
     "cutoff 6 Å": ({"cutoff": 6.0, "mean_neighbours": 59.0}, {}),

@@ -59,8 +59,6 @@ class GatedConfig:
         Numbers that describe an element.
     mean_neighbours : float
         Neighbours of a typical atom; messages are divided by its square root.
-    dropout : float
-        Chance that a channel is dropped in training.
     dielectric : bool
         Whether there is a head for ε∞.
     """
@@ -75,7 +73,6 @@ class GatedConfig:
     radial_hidden: int = 32
     embedding: int = 32
     mean_neighbours: float = 34.0
-    dropout: float = 0.0
     dielectric: bool = True
 
     def __post_init__(self) -> None:
@@ -116,7 +113,7 @@ class Interaction(nn.Module):
         self.shared = [(inputs.index(ir), k) for k, ir in enumerate(outputs) if ir in inputs]
         self.skip = IrrepwiseLinear([n] * len(self.shared), [n] * len(self.shared))
         self.element_scale = nn.Linear(config.embedding, n * len(self.shared))
-        self.dropout = config.dropout
+        self.dropout = 0.0  # chance that a channel is dropped in training
 
     def forward(
         self,
@@ -226,6 +223,12 @@ class GatedNetwork(nn.Module):
             TensorHead(config.channels, (inputs[0], inputs[-1])) if config.dielectric else None
         )
         self.cartesian = CartesianTensor()
+
+    def set_dropout(self, chance: float) -> None:
+        """Set the chance that a channel of an atom is dropped in training."""
+        for interaction in self.interactions:
+            assert isinstance(interaction, Interaction)
+            interaction.dropout = chance
 
     @property
     def config(self) -> dict[str, Any]:

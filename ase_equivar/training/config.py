@@ -54,6 +54,8 @@ class FitConfig:
         Part of the run in which the rate rises.
     weight_decay : float
         Of AdamW.
+    dropout : float
+        Chance that a channel is dropped (gated networks).
     violation_weight : float
         Weight of the network's own violation of the sum rule: mean over structures and components
         of |Σ Z*| before it is removed, e. A small violation makes a large one a useful alarm.
@@ -72,6 +74,7 @@ class FitConfig:
     learning_rate: float = 4e-3
     warm_up: float = 0.1
     weight_decay: float = 0.05
+    dropout: float = 0.0
     violation_weight: float = 0.05
     dielectric_weight: float = 0.1
     averaging: float = 0.998

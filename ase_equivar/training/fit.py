@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 
-from ase_equivar.network import Network, build_network
+from ase_equivar.network import GatedNetwork, Network, build_network
 from ase_equivar.training.config import TrainingConfig
 from ase_equivar.training.data import Batch, LabelledFrame, elements_of, make_loader, read_frames
 from ase_equivar.training.objective import Errors, errors, start_from_labels
@@ -142,6 +142,8 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     train, rejected = read_frames(config.data.train, config.data)
     valid, rejected_valid = read_frames(config.data.valid, config.data)
     network = _first_network(config, train)
+    if isinstance(network, GatedNetwork):
+        network.set_dropout(config.fit.dropout)
     elements = network.elements
     known = [frame for frame in valid if set(elements_of([frame])) <= set(elements)]
     if len(known) < len(valid):
