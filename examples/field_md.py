@@ -6,6 +6,7 @@ What it shows, for MgO:
    and swing about their new places: with the macroscopic field held fixed, at the frequency of
    the transverse optical mode. The energy that the wrapped calculator sees, plus the kinetic one,
    grows by exactly the work of the field, Σ ∫ F_field·v dt: ASE's energy has no field in it.
+   `drive` keeps the account of that work.
 2. Langevin at 30 K. Friction brings the sublattices to rest, on average, where the restoring
    force balances Z*ᵀE.
 
@@ -28,6 +29,7 @@ from ase.md.md import MolecularDynamics
 from ase.md.verlet import VelocityVerlet
 
 from ase_equivar import EquivarCalculator, field_forces
+from ase_equivar.dynamics import drive
 
 FIELD = np.array([0.0, 0.0, 0.1])  # V/Å
 SPRING = 8.0  # eV/Å², of the springs used without SevenNet
@@ -53,8 +55,7 @@ class Run:
 def main() -> None:
     atoms = bulk("MgO", "rocksalt", a=LATTICE_CONSTANT, cubic=True)
     wrapped = force_calculator(atoms)
-    calc = EquivarCalculator(wrapped, electric_field=FIELD)
-    atoms.calc = calc
+    atoms.calc = EquivarCalculator(wrapped)
     print(f"MgO, {len(atoms)} atoms, forces from {wrapped.name}, E = {FIELD[2]} V/Å along z")
     z_star = atoms.get_property("born_charges")
     force = field_forces(z_star, FIELD)
@@ -101,22 +102,15 @@ def force_calculator(atoms: Atoms) -> BaseCalculator:
     return SevenNetCalculator("7net-0")
 
 
-def run(atoms: Atoms, dynamics: MolecularDynamics, steps: int) -> Run:
-    """Run MD, recording separation, energy and the work of the field."""
+def run(atoms: Atoms, dynamics: MolecularDynamics, steps: int, field: np.ndarray = FIELD) -> Run:
+    """Run MD in the field, recording separation, energy and the work of the field."""
+    driven = drive(dynamics, field)
     rows = []
-    work = 0.0
-    last = (atoms.positions.copy(), field_part(atoms))
     for _ in dynamics.irun(steps):
-        now = (atoms.positions.copy(), field_part(atoms))
-        work += float(((now[0] - last[0]) * (now[1] + last[1]) / 2).sum())  # trapezium rule
-        last = now
-        rows.append((dynamics.get_time() / units.fs, separation(atoms),
-                     atoms.get_total_energy(), work))  # fmt: skip
+        time = dynamics.get_time() / units.fs
+        rows.append((time, separation(atoms), atoms.get_total_energy(), driven.work))
+    driven.release()
     return Run(*np.array(rows).T)
-
-
-def field_part(atoms: Atoms) -> np.ndarray:
-    return field_forces(atoms.get_property("born_charges"), atoms.calc.electric_field)
 
 
 def separation(atoms: Atoms) -> float:

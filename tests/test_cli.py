@@ -5,25 +5,37 @@ from __future__ import annotations
 import json
 import logging
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import bulk, molecule
+from phonopy import Phonopy
 from phonopy.file_IO import parse_BORN
 from springs import Springs
 from typer.testing import CliRunner
 
 from ase_equivar import EquivarCalculator, cli
+from ase_equivar.commands import inputs
 from ase_equivar.extxyz import read_extxyz
 from ase_equivar.network import build_network
-from ase_equivar.phonons import make_phonon
+from ase_equivar.phonons import (
+    apply_nac,
+    force_constants,
+    lo_to_splitting,
+    make_phonon,
+    nac_params,
+)
+from ase_equivar.phonons.force_constants import to_phonopy
 from ase_equivar.weights import save_model
 
 
-def save_random_model(folder, dielectric=True):
+def save_random_model(folder, dielectric=True, anisotropy=(1.0, 1.0)):
     torch.manual_seed(4)
     network = build_network(
         {
@@ -34,6 +46,10 @@ def save_random_model(folder, dielectric=True):
             "dielectric": dielectric,
         }
     )
+    with torch.no_grad():
+        parts = network.born_head.mix.weights  # antisymmetric and symmetric parts of Z*
+        for weight, factor in zip(parts, anisotropy, strict=True):
+            weight *= factor
     save_model(network, folder)
     return str(folder)
 
@@ -66,6 +82,7 @@ def test_help_names_the_commands():
     output = run("--help").output
     assert "born" in output
     assert "phonons" in output
+    assert "infrared" in output
 
 
 def test_born_prints_every_component(nacl_file, model):
@@ -122,7 +139,7 @@ def test_total_charge(tmp_path, nacl_file, model):
     assert_one_line_error(result, 2, "BORN file needs a neutral cell")
 
 
-@pytest.mark.parametrize("command", ["born", "phonons"])
+@pytest.mark.parametrize("command", ["born", "phonons", "infrared"])
 def test_bad_structures(command, tmp_path, model):
     assert_one_line_error(run(command, tmp_path / "no.cif"), 2, "no file .*no.cif")
     damaged = tmp_path / "damaged.cif"
@@ -171,13 +188,13 @@ def test_phonons_of_a_molecule(tmp_path, model, monkeypatch):
     path = tmp_path / "NaCl.xyz"
     salt = molecule("NaCl")
     salt.write(path)
-    monkeypatch.setattr(cli, "_forces_calculator", lambda *_: Springs(salt, 3.0))
+    monkeypatch.setattr(inputs, "forces_calculator", lambda *_: Springs(salt, 3.0))
     assert_one_line_error(run("phonons", path, "--model", model), 2, "periodic in three directions")
 
 
 def test_phonons(nacl_file, model, tmp_path, monkeypatch):
     atoms = ase.io.read(nacl_file)
-    monkeypatch.setattr(cli, "_forces_calculator", lambda *_: Springs(atoms, 4.5))
+    monkeypatch.setattr(inputs, "forces_calculator", lambda *_: Springs(atoms, 4.5))
     picture = tmp_path / "bands.png"
     arguments = ("phonons", nacl_file, "--model", model, "--supercell", 1, 1, 1, "-o", picture)
     result = run(*arguments)
@@ -202,3 +219,153 @@ def test_sevennet_end_to_end(nacl_file, model, tmp_path):
     assert picture.exists()
     (along_x,) = [line.split() for line in result.output.splitlines() if line.startswith(" 1 0 0")]
     assert float(along_x[3]) == pytest.approx(148.5, abs=2)  # TO of SevenNet-0, whatever the Z*
+
+
+# Files of phonopy: a user who has force constants and lacks Z*
+
+
+def triclinic_salt():
+    return Atoms(
+        "Na2Cl2",
+        cell=[[3.9, 0.1, 0.2], [0.7, 4.6, -0.3], [-0.4, 0.9, 4.4]],
+        scaled_positions=[[0, 0, 0], [0.52, 0.41, 0.07], [0.43, 0.05, 0.55], [0.11, 0.61, 0.49]],
+        pbc=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def salt_phonon():
+    atoms = triclinic_salt()
+    return force_constants(atoms, Springs(atoms, 4.5), (2, 2, 2), progress=False)
+
+
+@pytest.fixture
+def salt_yaml(salt_phonon, tmp_path):
+    path = tmp_path / "phonopy_params.yaml"
+    Phonopy.save(salt_phonon, path, settings={"force_constants": True})
+    return path
+
+
+@pytest.mark.filterwarnings("ignore::ase_equivar.prediction.SumRuleWarning")
+def test_phonopy_itself_reads_our_born_file(salt_phonon, salt_yaml, tmp_path):
+    """Low symmetry, so that phonopy's own LO modes would tell a transposed or reordered Z*."""
+    model = save_random_model(tmp_path / "polar", anisotropy=(1e4, 600))
+    result = run("born", salt_yaml, "--model", model, "--output", tmp_path / "BORN")
+    assert result.exit_code == 0, result.output
+    arguments = ["--qpoints", "0", "0", "0", "--q-direction", "1", "2", "-1"]
+    answer = subprocess.run(
+        [Path(sys.executable).with_name("phonopy"), salt_yaml, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 'NAC parameters were read from "BORN"' in answer.stdout
+    lines = (tmp_path / "qpoints.yaml").read_text().splitlines()
+    theirs = [float(line.split()[1]) for line in lines if "frequency:" in line]
+
+    apply_nac(salt_phonon, EquivarCalculator(model=model))
+    direction = np.array([1, 2, -1]) @ np.linalg.inv(salt_phonon.primitive.cell).T
+    modes = lo_to_splitting(salt_phonon, [direction])[0]
+    np.testing.assert_allclose(theirs, np.sort(modes.corrected), atol=1e-4)
+    assert (modes.corrected - modes.uncorrected).max() > 0.05
+    params = salt_phonon.nac_params
+    apply_nac(salt_phonon, (params["born"].transpose(0, 2, 1), params["dielectric"]))
+    transposed = lo_to_splitting(salt_phonon, [direction])[0]
+    assert np.abs(np.sort(transposed.corrected) - theirs).max() > 0.01
+
+
+@pytest.mark.parametrize("primitive", ["P", "F"])
+def test_born_file_fits_the_primitive_cell_of_the_phonopy_file(tmp_path, model, primitive):
+    unit = to_phonopy(bulk("NaCl", "rocksalt", a=5.64, cubic=True))
+    phonon = Phonopy(unit, np.eye(3, dtype=int), primitive_matrix=primitive)
+    phonon.save(tmp_path / "phonopy.yaml")
+    result = run("born", tmp_path / "phonopy.yaml", "--model", model, "-o", tmp_path / "BORN")
+    assert result.exit_code == 0, result.output
+    read = parse_BORN(phonon.primitive, filename=tmp_path / "BORN")
+    expected = nac_params(phonon, EquivarCalculator(model=model))
+    np.testing.assert_allclose(read["born"], expected["born"], atol=1e-5)
+
+
+def test_phonopy_files_that_do_not_serve(tmp_path, model, salt_yaml, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    unit = to_phonopy(bulk("NaCl", "rocksalt", a=5.64))
+    Phonopy(unit, np.eye(3, dtype=int), "P").save("cell.yaml")
+    Phonopy(unit, np.eye(3, dtype=int), "P", calculator="qe").save("bohr.yaml")
+    Path("other.yaml").write_text("a: 1")
+    result = run("infrared", "cell.yaml", "--model", model)
+    assert_one_line_error(result, 2, "no force constants or forces")
+    for command in ("born", "infrared"):
+        assert_one_line_error(run(command, "no.yaml"), 2, "no file no.yaml")
+        assert_one_line_error(run(command, "other.yaml"), 2, "phonopy cannot read other.yaml")
+        assert_one_line_error(run(command, "bohr.yaml"), 2, "units of qe")
+    result = run("phonons", salt_yaml, "--relax", "--model", model)
+    assert_one_line_error(result, 2, "--supercell and --relax do not apply")
+
+
+# Infrared
+
+
+def test_infrared(nacl_file, model, tmp_path, monkeypatch):
+    atoms = ase.io.read(nacl_file)
+    monkeypatch.setattr(inputs, "forces_calculator", lambda *_: Springs(atoms, 4.5))
+    outputs = [tmp_path / name for name in ("ir.png", "ir.csv", "ir.json")]
+    arguments = ["infrared", nacl_file, "--model", model, "--supercell", 1, 1, 1]
+    arguments += ["--unit", "mev", "--damping", 2.0]
+    result = run(*arguments, *(part for path in outputs for part in ("-o", path)))
+    assert result.exit_code == 0, result.output
+    assert "forces: sevennet-0" in " ".join(result.output.split())
+    (row,) = [line.split() for line in result.output.splitlines() if line.startswith(" T1u")]
+    assert float(row[1]) == pytest.approx(4.135668 * 7.917, abs=0.01)  # of the springs, in meV
+    assert row[2] == "3"
+
+    content = json.loads((tmp_path / "ir.json").read_text())
+    static = np.add(content["epsilon_infinity"], content["epsilon_ionic"])
+    np.testing.assert_allclose(content["epsilon_static"], static)
+    assert f"{static[0][0]:.3f}" in result.output
+    for check in content["lyddane_sachs_teller"]:
+        assert check["frequency_ratio"] == pytest.approx(check["dielectric_ratio"], rel=1e-6)
+    imaginary = np.array(content["spectrum"]["epsilon_imaginary"])[:, 0, 0]
+    above = np.array(content["spectrum"]["frequency_THz"])[imaginary > imaginary.max() / 2]
+    assert 4.135668 * (above[-1] - above[0]) == pytest.approx(2.0, rel=0.15)  # the damping
+    table = np.genfromtxt(tmp_path / "ir.csv", delimiter=",", names=True)
+    np.testing.assert_allclose(table["im_xx"], imaginary, rtol=1e-6)
+    assert table["frequency_meV"][imaginary.argmax()] == pytest.approx(32.74, abs=0.2)
+    assert (tmp_path / "ir.png").stat().st_size > 10_000
+
+
+@pytest.mark.filterwarnings("ignore::ase_equivar.prediction.SumRuleWarning")
+def test_infrared_of_a_phonopy_file(salt_phonon, salt_yaml, model, tmp_path):
+    """Z* of the file are used if there are any, else those of the model."""
+    of_model = run("infrared", salt_yaml, "--model", model)
+    assert of_model.exit_code == 0, of_model.output
+    assert "force constants: phonopy_params.yaml" in of_model.output
+    charges = np.multiply.outer([1, 1, -1, -1], np.diag([1.0, 1.1, 1.2]))
+    apply_nac(salt_phonon, (charges, np.diag([2.25, 2.5, 2.75])))
+    salt_phonon.save(salt_yaml, settings={"force_constants": True})
+    of_file = run("infrared", salt_yaml, "--model", "there is no such model")
+    assert of_file.exit_code == 0, of_file.output
+    assert "2.750" in of_file.output
+    assert "2.750" not in of_model.output
+
+
+def test_infrared_of_an_unstable_crystal(salt_phonon, salt_yaml, model):
+    """The table shows what is imaginary, before ε0 is refused."""
+    charges = np.multiply.outer([1, 1, -1, -1], np.eye(3))
+    apply_nac(salt_phonon, (charges, 2.5 * np.eye(3)))
+    constants = salt_phonon.force_constants
+    salt_phonon.force_constants = -constants
+    salt_phonon.save(salt_yaml, settings={"force_constants": True})
+    salt_phonon.force_constants = constants
+    result = run("infrared", salt_yaml)
+    assert_one_line_error(result, 2, "unstable: the crystal would polarize by itself")
+    assert "imaginary modes at Γ" in result.stderr
+    assert any(line.startswith(" A  -") for line in result.stdout.splitlines())
+
+
+def test_bad_options_of_infrared(nacl_file, model):
+    common = ("infrared", nacl_file, "--model", model)
+    assert_one_line_error(run(*common, "-o", "x.odd"), 2, r"x\.odd.*png")
+    assert_one_line_error(run(*common, "-o", "no/x.csv"), 2, "no folder no")
+    assert_one_line_error(run(*common, "--damping", "0"), 2, "--damping must be positive")
+    assert run(*common, "--unit", "furlong").exit_code == 2

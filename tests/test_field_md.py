@@ -43,11 +43,10 @@ def test_motion_and_energy_balance_in_a_field(field_md):
     atoms = bulk("MgO", "rocksalt", a=field_md.LATTICE_CONSTANT, cubic=True)
     springs = HarmonicForceField(atoms.copy(), hessian_x=field_md.SPRING * np.eye(3 * len(atoms)))
     field = np.array([0.04, 0.0, 0.1])
-    atoms.calc = EquivarCalculator(
-        HarmonicCalculator(springs), model=TwoCharges(), electric_field=field
-    )
+    atoms.calc = EquivarCalculator(HarmonicCalculator(springs), model=TwoCharges())
     start = field_md.separation(atoms)
-    found = field_md.run(atoms, VelocityVerlet(atoms, timestep=0.25 * units.fs), steps=200)
+    dynamics = VelocityVerlet(atoms, timestep=0.25 * units.fs)
+    found = field_md.run(atoms, dynamics, steps=200, field=field)
     along_z = 2.0 * (field[2] + 0.5 * field[0])  # Σ_a E_a Z*_az
 
     def displacement(charge_sign: float, mass: float) -> np.ndarray:

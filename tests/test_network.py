@@ -14,7 +14,7 @@ from e3nn.io import CartesianTensor as E3nnCartesianTensor
 from scipy.spatial.transform import Rotation
 
 from ase_equivar.graph import build_graph, collate
-from ase_equivar.network import RawTensors, build_network, gated
+from ase_equivar.network import RawTensors, build_network, interaction
 from ase_equivar.network import scatter as scatter_module
 from ase_equivar.network.basis import GaussianBasis, bond_harmonics, smooth_cutoff
 from ase_equivar.network.convolution import Convolution, Coupling, EdgeIndex
@@ -79,8 +79,7 @@ def make(config: dict[str, Any], seed: int = 0) -> torch.nn.Module:
             for parameter in network.dielectric_head.parameters():
                 parameter *= 0.3
     if config is ALL_PARITIES:  # its kernel takes a minute to compile
-        for interaction in network.interactions:
-            interaction.convolution.backend = "e3nn"
+        network.backend = "e3nn"
     return network
 
 
@@ -213,7 +212,7 @@ def test_pieces_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch, at_once: 
     network, atoms = make(GATED), Atoms("O", positions=[[50.0, 0, 0]])
     graph = collate([build_graph(a, 4.0, dtype=torch.float64) for a in (triclinic(), atoms)] * 2)
     whole = network(graph)
-    monkeypatch.setattr(gated, "EDGES_AT_ONCE", at_once)
+    monkeypatch.setattr(interaction, "EDGES_AT_ONCE", at_once)
     with torch.no_grad():
         pieces = network(graph)
     scale = whole.born_charges.abs().max()
@@ -330,8 +329,7 @@ def test_whole_network_on_both_backends() -> None:
     network, graph = make(GATED), build_graph(triclinic(), 4.0, dtype=torch.float64)
     results = []
     for backend in ("numba", "e3nn"):
-        for interaction in network.interactions:
-            interaction.convolution.backend = backend
+        network.backend = backend
         network.zero_grad()
         raw = network(graph)
         (raw.born_charges.pow(3).sum() + raw.dielectric.sum()).backward()

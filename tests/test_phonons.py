@@ -16,8 +16,6 @@ from phonopy.physical_units import get_calculator_physical_units
 from scipy import constants
 from springs import Springs, stiffness_matrix
 
-from ase_equivar import nac
-from ase_equivar.force_constants import to_ase
 from ase_equivar.phonons import (
     NAC_FACTOR,
     THZ_TO_CM,
@@ -26,11 +24,13 @@ from ase_equivar.phonons import (
     force_constants,
     lo_to_splitting,
     make_phonon,
+    nac,
     nac_params,
     relax,
     supercell_for_length,
     write_born,
 )
+from ase_equivar.phonons.force_constants import to_ase
 
 NACL_BORN = np.array([1.086 * np.eye(3), -1.086 * np.eye(3)])
 NACL_DIELECTRIC = 2.43 * np.eye(3)
@@ -362,7 +362,9 @@ def test_charges_that_fit_no_cell(shape):
 def test_ambiguous_order_is_refused(monkeypatch):
     phonon = make_phonon(triclinic_four())
     order = [1, 0, 2, 3]
-    monkeypatch.setattr("ase_equivar.born_source.unit_cell_atoms_of_primitive", lambda _: order)
+    monkeypatch.setattr(
+        "ase_equivar.phonons.born_source.unit_cell_atoms_of_primitive", lambda _: order
+    )
     with pytest.raises(ValueError, match="both have 4 atoms but in different order"):
         nac_params(phonon, (random_charges(4), NACL_DIELECTRIC))
 

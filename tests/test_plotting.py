@@ -8,9 +8,9 @@ import pytest
 from ase.build import bulk
 from springs import Springs
 
-from ase_equivar.bands import BandSegment
 from ase_equivar.phonons import apply_nac, bands, force_constants, lo_to_splitting
-from ase_equivar.plotting import CORRECTED, UNCORRECTED, plot_bands
+from ase_equivar.phonons.bands import BandSegment
+from ase_equivar.plotting.phonons import CORRECTED, UNCORRECTED, plot_bands
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,9 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.network.scatter import sum_by_index
+from ase_equivar.network.table import RadialTable
+
+BACKENDS = ("numba", "e3nn")
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,22 @@ class Convolution(nn.Module):
 
             return convolve(self.coupling, features, harmonics, weights, edges)
         return self._literal(features, harmonics, weights, edges)
+
+    def tabulated(
+        self,
+        features: Tensor,
+        harmonics: Tensor,
+        table: RadialTable,
+        which: Tensor,
+        distances: Tensor,
+        edges: EdgeIndex,
+    ) -> Tensor:
+        """Convolve on the CPU with weights from a table; see `kernels.convolve_tabulated`."""
+        from ase_equivar.network.kernels import convolve_tabulated
+
+        return convolve_tabulated(
+            self.coupling, features, harmonics, table, which, distances, edges
+        )
 
     def _literal(
         self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: EdgeIndex

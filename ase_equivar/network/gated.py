@@ -11,7 +11,9 @@ Features lie as (atoms, components, channels), see `convolution`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,17 +22,13 @@ from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
 from ase_equivar.network.basis import BesselBasis, bond_harmonics, smooth_cutoff
-from ase_equivar.network.convolution import Convolution, Coupling, EdgeIndex
-from ase_equivar.network.layers import (
-    IrrepwiseLinear,
-    RadialWeights,
-    TensorHead,
-    drop_channels,
-)
+from ase_equivar.network.convolution import BACKENDS, Coupling, EdgeIndex
+from ase_equivar.network.interaction import Bonds, Interaction
+from ase_equivar.network.layers import TensorHead
 from ase_equivar.network.readout import CartesianTensor, RawTensors, dielectric_from_log
 from ase_equivar.network.scatter import mean_by_index
+from ase_equivar.network.table import SHORTEST, RadialTable, tabulate
 
-EDGES_AT_ONCE = 8192  # whose weights exist at one time: a few megabytes per layer
 OUTPUT_IRREPS = (o3.Irrep("0e"), o3.Irrep("1e"), o3.Irrep("2e"))
 
 
@@ -86,106 +84,6 @@ class GatedConfig:
             raise ValueError(f"irreps are {self.irreps}; the first must be '0e', the scalars")
 
 
-class Interaction(nn.Module):
-    """Convolution over neighbours, gate, and a residual that knows the element."""
-
-    def __init__(
-        self, config: GatedConfig, inputs: tuple[o3.Irrep, ...], outputs: tuple[o3.Irrep, ...]
-    ) -> None:
-        super().__init__()
-        n = config.channels
-        self.inputs, self.outputs = inputs, outputs
-        coupling = Coupling(inputs, outputs, config.l_max)
-        self.norm = config.mean_neighbours**-0.5
-        self.n_gates = len(outputs) - 1
-        self.before = IrrepwiseLinear([n] * len(inputs), [n] * len(inputs))
-        self.radial = RadialWeights(
-            config.radial_functions,
-            config.embedding,
-            config.radial_hidden,
-            n * len(coupling.paths),
-        )
-        self.convolution = Convolution(coupling, n)
-        n_paths = [sum(path.output == k for path in coupling.paths) for k in range(len(outputs))]
-        widths = [n * (1 + self.n_gates)] + [n] * self.n_gates
-        self.after = IrrepwiseLinear([n * k for k in n_paths], widths)
-        self.element_bias = nn.Linear(config.embedding, widths[0])
-        self.shared = [(inputs.index(ir), k) for k, ir in enumerate(outputs) if ir in inputs]
-        self.skip = IrrepwiseLinear([n] * len(self.shared), [n] * len(self.shared))
-        self.element_scale = nn.Linear(config.embedding, n * len(self.shared))
-        self.dropout = 0.0  # chance that a channel is dropped in training
-
-    def forward(
-        self,
-        blocks: list[Tensor],
-        harmonics: Tensor,
-        radial: Tensor,
-        envelope: Tensor,
-        species: Tensor,
-        edges: EdgeIndex,
-    ) -> list[Tensor]:
-        """Features per irrep (N, 2l+1, C) to features per irrep of the next layer."""
-        sent = torch.cat(self.before(blocks), dim=1)
-        if torch.is_grad_enabled():  # the backward pass wants everything anyway
-            return self._update(blocks, sent, harmonics, radial, envelope, species, species, edges)
-        # weights and messages of all edges at once would take most of the memory
-        pieces = [
-            self._update(
-                [block[piece.atoms] for block in blocks],
-                sent,
-                harmonics[piece.edges],
-                radial[piece.edges],
-                envelope[piece.edges],
-                species,
-                species[piece.atoms],
-                piece.index,
-            )
-            for piece in edges.pieces(EDGES_AT_ONCE)
-        ]
-        return [torch.cat(parts) for parts in zip(*pieces, strict=True)]
-
-    def _update(
-        self,
-        blocks: list[Tensor],
-        sent: Tensor,
-        harmonics: Tensor,
-        radial: Tensor,
-        envelope: Tensor,
-        senders: Tensor,
-        receivers: Tensor,
-        edges: EdgeIndex,
-    ) -> list[Tensor]:
-        """Work out new features from the old ones, `blocks`, and what all atoms have `sent`."""
-        n = sent.shape[2]
-        weights = self.radial(radial, envelope, senders, receivers, edges)
-        weights = weights.view(len(weights), len(self.convolution.coupling.paths), n)
-        messages = self.convolution(sent, harmonics, weights, edges) * self.norm
-        mixed = self.after(self._group(messages))
-        scalars = mixed[0].squeeze(1) + self.element_bias(receivers)
-        new = [nn.functional.silu(scalars[:, :n]).unsqueeze(1)]
-        gates = torch.sigmoid(scalars[:, n:]).unsqueeze(1).split(n, dim=2)
-        new += [block * gate for block, gate in zip(mixed[1:], gates, strict=True)]
-        if self.training and self.dropout > 0:
-            new = [drop_channels(block, self.dropout) for block in new]
-        old = self.skip([blocks[i] for i, _ in self.shared])
-        scales = self.element_scale(receivers).unsqueeze(1).split(n, dim=2)
-        for (_, k), block, scale in zip(self.shared, old, scales, strict=True):
-            new[k] = new[k] + block * (1.0 + scale)
-        return new
-
-    def _group(self, messages: Tensor) -> list[Tensor]:
-        """Rows ordered by path to one block per output irrep, its paths side by side."""
-        paths = self.convolution.coupling.paths
-        grouped, row = [], 0
-        for k, ir in enumerate(self.outputs):
-            count = sum(path.output == k for path in paths)
-            block = messages[:, row : row + count * ir.dim]
-            row += count * ir.dim
-            block = block.view(len(block), count, ir.dim, -1).transpose(1, 2)
-            grouped.append(block.flatten(2))
-        return grouped
-
-
 class GatedNetwork(nn.Module):
     """Z* and ε∞ of a graph of atoms; see the module's docstring.
 
@@ -195,6 +93,7 @@ class GatedNetwork(nn.Module):
     """
 
     element_index: Tensor
+    _tables: tuple[Any, list[RadialTable]] | None
 
     def __init__(self, config: GatedConfig) -> None:
         super().__init__()
@@ -215,7 +114,18 @@ class GatedNetwork(nn.Module):
             # an irrep that nothing can reach yet is left out: the first layer knows only scalars
             reachable = {path.output for path in Coupling(inputs, outputs, config.l_max).paths}
             outputs = tuple(ir for k, ir in enumerate(outputs) if k in reachable)
-            layers.append(Interaction(config, inputs, outputs))
+            layers.append(
+                Interaction(
+                    inputs,
+                    outputs,
+                    l_max=config.l_max,
+                    channels=config.channels,
+                    radial_functions=config.radial_functions,
+                    radial_hidden=config.radial_hidden,
+                    embedding=config.embedding,
+                    mean_neighbours=config.mean_neighbours,
+                )
+            )
             inputs = outputs
         self.interactions = nn.ModuleList(layers)
         self.born_head = TensorHead(config.channels, inputs)
@@ -223,12 +133,28 @@ class GatedNetwork(nn.Module):
             TensorHead(config.channels, (inputs[0], inputs[-1])) if config.dielectric else None
         )
         self.cartesian = CartesianTensor()
+        self._tables = None
 
     def set_dropout(self, chance: float) -> None:
         """Set the chance that a channel of an atom is dropped in training."""
-        for interaction in self.interactions:
-            assert isinstance(interaction, Interaction)
+        for interaction in self._layers:
             interaction.dropout = chance
+
+    @property
+    def backend(self) -> str:
+        """What computes the convolutions on the CPU: "numba", or "e3nn", which is the oracle."""
+        return self._layers[0].convolution.backend
+
+    @backend.setter
+    def backend(self, name: str) -> None:
+        if name not in BACKENDS:
+            raise ValueError(f"unknown backend {name!r}: known are {', '.join(BACKENDS)}")
+        for interaction in self._layers:
+            interaction.convolution.backend = name
+
+    @property
+    def _layers(self) -> list[Interaction]:
+        return [layer for layer in self.interactions if isinstance(layer, Interaction)]
 
     @property
     def config(self) -> dict[str, Any]:
@@ -260,17 +186,12 @@ class GatedNetwork(nn.Module):
 
     def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """Irreducible parts (N, 9) of Z*, and ln(ε∞ - 1) as (S, 3, 3): what training compares."""
-        n_atoms = len(graph.numbers)
-        edges = EdgeIndex(graph.senders, graph.receivers, n_atoms, n_atoms)
         species_index = self.element_index[graph.numbers]
         species = self.embedding(species_index)
-        distances = torch.linalg.vector_norm(graph.vectors, dim=1)
-        envelope = smooth_cutoff(distances, self.cutoff)
-        radial = self.basis(distances)
-        harmonics = bond_harmonics(graph.vectors, self.shape.l_max)
+        bonds, tables = self._bonds(graph, species_index)
         blocks = [self.start(species).unsqueeze(1)]
-        for interaction in self.interactions:
-            blocks = interaction(blocks, harmonics, radial, envelope, species, edges)
+        for interaction, table in zip(self.interactions, tables, strict=True):
+            blocks = interaction(blocks, bonds, species, table)
         born = self.born_head(blocks)
         # the trace part of the orthonormal basis is √3 times the mean of the diagonal
         born = torch.cat([born[:, :1] + 3**0.5 * self.shift(species_index), born[:, 1:]], dim=1)
@@ -280,3 +201,64 @@ class GatedNetwork(nn.Module):
         mean = mean_by_index(atomic, graph.structure, graph.n_structures)
         zeros = mean.new_zeros(len(mean), 3)
         return born, self.cartesian(torch.cat([mean[:, :1], zeros, mean[:, 1:]], dim=1))
+
+    def _bonds(
+        self, graph: Graph, species_index: Tensor
+    ) -> tuple[Bonds, Sequence[RadialTable | None]]:
+        """Functions of all bonds, and tables of the weights where they pay."""
+        edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
+        distances = torch.linalg.vector_norm(graph.vectors, dim=1)
+        codes = species_index[graph.senders] * len(self.elements) + species_index[graph.receivers]
+        pairs, which = torch.unique(codes, return_inverse=True)
+        bonds = Bonds(
+            edges=edges,
+            distances=distances,
+            harmonics=bond_harmonics(graph.vectors, self.shape.l_max),
+            radial=self.basis(distances),
+            envelope=smooth_cutoff(distances, self.cutoff),
+            pairs=which,
+        )
+        if self._tables_pay(len(pairs), distances):
+            return bonds, self._pair_tables(pairs)
+        return bonds, [None] * len(self.interactions)
+
+    def _tables_pay(self, n_pairs: int, distances: Tensor) -> bool:
+        """Whether a table has fewer points than the graph has edges, and is exact enough."""
+        return (
+            self.backend == "numba"
+            and not torch.is_grad_enabled()
+            and distances.device.type == "cpu"
+            and distances.dtype == torch.float32
+            and len(distances) >= n_pairs * RadialTable.n_points(self.cutoff)
+            and float(distances.min()) >= SHORTEST
+        )
+
+    def _pair_tables(self, pairs: Tensor) -> list[RadialTable]:
+        """Tables of all layers for these pairs of elements; kept for the next step of an MD."""
+        state = [(p.data_ptr(), p._version) for p in self.parameters()]
+        key = (pairs.tolist(), state)
+        if self._tables is not None and self._tables[0] == key:
+            return self._tables[1]
+        tables = [
+            tabulate(partial(self._weights_at, interaction, pairs), self.cutoff, torch.float32)
+            for interaction in self._layers
+        ]
+        self._tables = key, tables
+        return tables
+
+    def _weights_at(self, interaction: Interaction, pairs: Tensor, distances: Tensor) -> Tensor:
+        """Weights (n_pairs, n_distances, n_paths, C) of one layer for each pair of elements."""
+        n = len(self.elements)
+        senders, receivers = (self.embedding(side) for side in (pairs // n, pairs % n))
+        which = torch.arange(len(pairs)).repeat_interleave(len(distances))
+        everywhere = distances.repeat(len(pairs))
+        bonds = Bonds(
+            edges=EdgeIndex(which, which, len(pairs), len(pairs)),
+            distances=everywhere,
+            harmonics=everywhere.new_empty(0),
+            radial=self.basis(everywhere),
+            envelope=smooth_cutoff(everywhere, self.cutoff),
+            pairs=which,
+        )
+        weights = interaction.weights(bonds, senders, receivers)
+        return weights.view(len(pairs), len(distances), *weights.shape[1:])

@@ -1,9 +1,17 @@
-"""Forces of a uniform electric field on the atoms of an insulator."""
+"""The force of a uniform electric field on each atom, and units of fields."""
 
 from __future__ import annotations
 
 import numpy as np
+from ase import units
 from numpy.typing import ArrayLike, NDArray
+
+MV_PER_CM = 1e-2
+"""One megavolt per centimetre, in V/Å."""
+KV_PER_CM = 1e-5
+"""One kilovolt per centimetre, in V/Å."""
+THZ = 1e12 / units.second
+"""One terahertz (cycles, not radians), in 1/(ASE's unit of time)."""
 
 
 def check_field(field: ArrayLike) -> NDArray[np.float64]:

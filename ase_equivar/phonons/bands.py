@@ -13,7 +13,7 @@ from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrix, DynamicalMatrixNAC
 from phonopy.phonon.band_structure import BandStructure
 
-from ase_equivar.lo_to import warn_if_imaginary
+from ase_equivar.phonons.lo_to import warn_if_imaginary
 
 
 @dataclass(frozen=True)

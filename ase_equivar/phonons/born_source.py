@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from phonopy.structure.cells import get_atom_order
 
-from ase_equivar.force_constants import to_ase, to_phonopy
+from ase_equivar.phonons.force_constants import to_ase, to_phonopy
 
 Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
 """What gives Z* and ε∞: a calculator, Atoms with one, or (born_charges, dielectric_tensor)."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
-from ase_equivar.nac import checked_correction, gamma_matrices, unit_vector
-
-THZ_TO_CM = 1e10 / 299792458  # cm⁻¹ per THz
+from ase_equivar.frequency_units import THZ_TO_CM
+from ase_equivar.phonons.nac import checked_correction, gamma_matrices, unit_vector
 
 IMAGINARY_WARNING = -0.1  # THz: below what numerical noise makes of an acoustic mode
 DEGENERATE = 0.01  # THz: modes closer than this are one degenerate set
@@ -194,7 +194,7 @@ def _gamma_modes(phonon: Phonopy, direction: ArrayLike) -> GammaModes:
 
     squares, before = np.linalg.eigh(without)
     degenerate_set = np.zeros(len(squares), dtype=int)
-    for number, group in enumerate(_degenerate_groups(_frequencies(squares, factor))):
+    for number, group in enumerate(degenerate_groups(signed_frequencies(squares, factor))):
         # The field picks out one vector of the set; the others it leaves alone.
         subspace = before[:, group]
         before[:, group] = subspace @ np.linalg.eigh(subspace.T @ correction @ subspace)[1]
@@ -202,9 +202,9 @@ def _gamma_modes(phonon: Phonopy, direction: ArrayLike) -> GammaModes:
     squares = np.einsum("ak,ab,bk->k", before, without, before)
 
     corrected_squares, after = np.linalg.eigh(with_field)
-    corrected = _frequencies(corrected_squares, factor)
+    corrected = signed_frequencies(corrected_squares, factor)
     overlaps = (before.T @ after) ** 2
-    for group in _degenerate_groups(corrected):
+    for group in degenerate_groups(corrected):
         overlaps[:, group] = overlaps[:, group].sum(axis=1, keepdims=True)
     rows, partner = linear_sum_assignment(overlaps, maximize=True)
 
@@ -213,7 +213,7 @@ def _gamma_modes(phonon: Phonopy, direction: ArrayLike) -> GammaModes:
     is_polar = total > 1e-6
     share = field_energy / total if is_polar else np.zeros_like(field_energy)
 
-    uncorrected = _frequencies(squares, factor)
+    uncorrected = signed_frequencies(squares, factor)
     order = np.lexsort((corrected[partner], degenerate_set))
     return GammaModes(
         direction=unit_vector(direction),
@@ -224,12 +224,13 @@ def _gamma_modes(phonon: Phonopy, direction: ArrayLike) -> GammaModes:
     )
 
 
-def _frequencies(squares: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+def signed_frequencies(squares: NDArray[np.floating[Any]], factor: float) -> NDArray[np.float64]:
+    """Return frequencies (THz) of eigenvalues of a dynamical matrix; negative: imaginary."""
     frequencies: NDArray[np.float64] = np.sign(squares) * np.sqrt(np.abs(squares)) * factor
     return frequencies
 
 
-def _degenerate_groups(frequencies: NDArray[np.float64]) -> list[NDArray[np.int64]]:
+def degenerate_groups(frequencies: NDArray[np.float64]) -> list[NDArray[np.int64]]:
     """Split the indices of ascending frequencies (THz) where the gap exceeds the tolerance."""
     edges = np.flatnonzero(np.diff(frequencies) > DEGENERATE) + 1
     return [np.asarray(group) for group in np.split(np.arange(len(frequencies)), edges)]

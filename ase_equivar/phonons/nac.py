@@ -27,8 +27,8 @@ from phonopy.physical_units import get_calculator_physical_units
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
-from ase_equivar.born_source import Source, read_source, unit_cell_atoms_of_primitive
-from ase_equivar.force_constants import make_phonon
+from ase_equivar.phonons.born_source import Source, read_source, unit_cell_atoms_of_primitive
+from ase_equivar.phonons.force_constants import make_phonon
 from ase_equivar.sum_rule import neutralize, violation
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def nac_params(
         When the given charges of a primitive cell sum to more than 0.5 e, or break the crystal's
         symmetry by more than 0.1 e.
     """
-    _check_units(phonon)
+    check_units(phonon)
     born, dielectric, of_unit_cell = read_source(phonon, source, dielectric_tensor)
     if not np.isfinite(born).all():
         raise ValueError("the Born effective charges are not all finite")
@@ -261,7 +261,8 @@ def unit_vector(direction: ArrayLike) -> NDArray[np.float64]:
     return vector / length
 
 
-def _check_units(phonon: Phonopy) -> None:
+def check_units(phonon: Phonopy) -> None:
+    """Refuse a Phonopy object that is not in eV and Å."""
     units = get_calculator_physical_units(phonon.calculator)
     if (units.length_unit, units.force_constants_unit) != ("angstrom", "eV/angstrom^2"):
         raise ValueError(

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from ase_equivar.bands import BandSegment
-from ase_equivar.lo_to import THZ_TO_CM
+from ase_equivar.frequency_units import THZ_TO_CM
+from ase_equivar.phonons.angular_dispersion import AngularDispersion
+from ase_equivar.phonons.bands import BandSegment
 
 CORRECTED = "#c0392b"
 UNCORRECTED = "#8a96a3"
@@ -82,6 +85,63 @@ def plot_bands(segments: Sequence[BandSegment], *, title: str | None = None) -> 
     if title:
         ax.set_title(title, fontsize="medium")
     return figure
+
+
+def plot_angular_dispersion(dispersion: AngularDispersion, *, title: str | None = None) -> Figure:
+    """Draw the modes at Γ over the direction of q.
+
+    Parameters
+    ----------
+    dispersion : AngularDispersion
+        From `ase_equivar.angular_dispersion.angular_dispersion`.
+    title : str, optional
+        Written above the picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The stronger the field of a mode, the redder and the thicker its line.
+    """
+    figure = Figure(figsize=(5.4, 5.0), dpi=150, layout="constrained")
+    ax = figure.add_subplot()
+    n_modes = dispersion.frequencies.shape[1]
+    share = dispersion.longitudinal
+    ax.plot(dispersion.angles, dispersion.frequencies, color=UNCORRECTED, linewidth=1.0)
+    dots = ax.scatter(
+        np.repeat(dispersion.angles, n_modes),
+        dispersion.frequencies.ravel(),
+        s=14 * share.clip(0).ravel(),
+        c=share.ravel(),
+        cmap="Reds",
+        vmin=-0.3,  # so that a weak field is pale, not white
+        vmax=1,
+        linewidths=0,
+        zorder=3,
+    )
+    bar = figure.colorbar(dots, ax=ax, location="bottom", aspect=40, pad=0.02)
+    bar.ax.set_xlim(0, 1)
+    bar.set_label("share of the longitudinal field")
+    ax.set_xlim(dispersion.angles[0], dispersion.angles[-1])
+    ax.set_xlabel(
+        f"angle of q to {_direction(dispersion.start)}, towards "
+        f"{_direction(dispersion.end)} (degrees)"
+    )
+    lowest = float(dispersion.frequencies.min())
+    unstable = lowest < -0.1
+    ax.set_ylabel("frequency (THz; imaginary below 0)" if unstable else "frequency (THz)")
+    ax.set_ylim(1.05 * lowest if unstable else 0, 1.05 * float(dispersion.frequencies.max()))
+    wavenumbers = ax.secondary_yaxis("right", functions=(_to_wavenumber, _to_frequency))
+    wavenumbers.set_ylabel("wavenumber (cm⁻¹)")
+    if title:
+        ax.set_title(title, fontsize="medium")
+    return figure
+
+
+def _direction(vector: NDArray[np.float64]) -> str:
+    for name, axis in zip("xyz", np.eye(3), strict=True):
+        if np.allclose(vector, axis, atol=1e-6):
+            return name
+    return "(" + " ".join(f"{component:.2g}" for component in vector) + ")"
 
 
 def _ticks(segments: Sequence[BandSegment]) -> tuple[list[float], list[str]]:

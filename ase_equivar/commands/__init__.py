@@ -1,0 +1,1 @@
+"""What the commands of ``ase-equivar`` do; heavy imports wait until one runs."""

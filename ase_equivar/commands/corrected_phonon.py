@@ -1,0 +1,110 @@
+"""From a file to force constants with Z* and ε∞: what several commands begin with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ase_equivar.commands import inputs
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
+
+CrystalFile = Annotated[
+    Path,
+    typer.Argument(help="Any structure that ASE reads, or a phonopy.yaml with force constants."),
+]
+Supercell = Annotated[
+    tuple[int, int, int] | None,
+    typer.Option(help="Repetitions of the cell; by default, images are 12 Å apart."),
+]
+Forces = Annotated[str, typer.Option(help="Forces: sevennet-0.")]
+Relax = Annotated[bool, typer.Option("--relax", help="Relax cell and positions first.")]
+
+
+@dataclass(frozen=True)
+class CorrectedPhonon:
+    """A Phonopy object with force constants, Z* and ε∞, and where they come from.
+
+    Attributes
+    ----------
+    phonon : phonopy.Phonopy
+        Ready for `ase_equivar.phonons` and `ase_equivar.dielectric`.
+    origin : str
+        One line that says what was calculated with what.
+    title : str
+        For a picture.
+    """
+
+    phonon: Phonopy
+    origin: str
+    title: str
+
+
+def corrected_phonon(
+    path: Path,
+    supercell: tuple[int, int, int] | None,
+    calculator: str,
+    relax: bool,
+    model: str,
+    device: str | None,
+) -> CorrectedPhonon:
+    """Calculate force constants, or read them from a phonopy.yaml, and add Z* and ε∞."""
+    if inputs.is_phonopy_file(path):
+        return _from_phonopy(path, supercell is not None or relax, model, device)
+    atoms = inputs.read_structure(path)
+    calc = inputs.equivar_calculator(model=model, device=device)
+    _require_dielectric(calc.implemented_properties, model)
+
+    from ase_equivar import phonons as ph
+
+    ph.make_phonon(atoms)  # refuses what cannot have phonons, before any forces
+    calc.get_property("born_charges", atoms)  # and elements that the model does not know
+    forces = inputs.forces_calculator(calculator, device)
+    if relax:
+        atoms = ph.relax(atoms, forces)
+    cells = supercell or ph.supercell_for_length(atoms)
+    phonon = ph.force_constants(atoms, forces, cells)
+    ph.apply_nac(phonon, calc)
+    return CorrectedPhonon(
+        phonon,
+        origin=f"supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; "
+        f"Z* and ε∞: {model}, forces: {calculator}",
+        title=f"{atoms.get_chemical_formula('metal', empirical=True)}, forces: {calculator}",
+    )
+
+
+def _from_phonopy(
+    path: Path, asks_for_forces: bool, model: str, device: str | None
+) -> CorrectedPhonon:
+    if asks_for_forces:
+        raise ValueError(
+            f"{path.name} brings its own force constants: --supercell and --relax do not apply"
+        )
+
+    from ase_equivar import phonons as ph
+    from ase_equivar.phonons.force_constants import to_ase
+
+    phonon = inputs.read_phonopy(path, with_force_constants=True)
+    given = phonon.nac_params
+    if given is None:
+        calc = inputs.equivar_calculator(model=model, device=device)
+        _require_dielectric(calc.implemented_properties, model)
+        ph.apply_nac(phonon, calc)
+    else:
+        ph.apply_nac(phonon, (given["born"], given["dielectric"]))
+    formula = to_ase(phonon.primitive).get_chemical_formula("metal", empirical=True)
+    return CorrectedPhonon(
+        phonon,
+        origin=f"supercell of {len(phonon.supercell)} atoms; "
+        f"Z* and ε∞: {model if given is None else path.name}, force constants: {path.name}",
+        title=f"{formula}, force constants: {path.name}",
+    )
+
+
+def _require_dielectric(properties: list[str], model: str) -> None:
+    if "dielectric_tensor" not in properties:
+        raise ValueError(f"phonons need ε∞, which the model {model!r} does not predict")

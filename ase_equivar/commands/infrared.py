@@ -1,0 +1,123 @@
+"""The command ``ase-equivar infrared``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from ase_equivar.commands import inputs
+from ase_equivar.commands.corrected_phonon import (
+    CrystalFile,
+    Forces,
+    Relax,
+    Supercell,
+    corrected_phonon,
+)
+from ase_equivar.commands.tables import number, open_console, tensor_table
+from ase_equivar.frequency_units import THZ_TO_CM, FrequencyUnit
+
+if TYPE_CHECKING:
+    from ase_equivar.dielectric.infrared import InfraredModes
+
+DEFAULT_DAMPING = 10.0 / THZ_TO_CM  # THz
+
+
+def infrared(
+    structure: CrystalFile,
+    supercell: Supercell = None,
+    calculator: Forces = "sevennet-0",
+    relax: Relax = False,
+    damping: Annotated[
+        float | None,
+        typer.Option(help="Full width of all modes, in --unit; by default, that of 10 cm⁻¹."),
+    ] = None,
+    unit: Annotated[
+        FrequencyUnit, typer.Option(help="Of table, picture and CSV.", case_sensitive=False)
+    ] = FrequencyUnit.CM,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="May be repeated: .csv (spectrum), .json (everything) or a picture.",
+        ),
+    ] = None,
+    model: inputs.Model = "universal",
+    device: inputs.Device = None,
+) -> None:
+    """Infrared modes, static dielectric tensor, ε(ω), loss and reflectivity.
+
+    Forces come from a universal potential, Z* and ε∞ from the model. A phonopy.yaml brings its own
+    force constants, and its own Z* and ε∞ if it has any.
+    """
+    with inputs.user_errors():
+        outputs = output or []
+        for path in outputs:
+            _check_output(path)
+        width = DEFAULT_DAMPING if damping is None else damping / unit.per_thz
+        if not width > 0:
+            raise ValueError(f"--damping must be positive, got {damping}")
+        made = corrected_phonon(structure, supercell, calculator, relax, model, device)
+
+        from ase_equivar import dielectric as di
+
+        console = open_console()
+        console.print(escape(made.origin))
+        modes = di.infrared_modes(made.phonon)
+        console.print(_modes_table(modes, unit))
+        tensors = di.static_dielectric(modes)
+        for name, tensor in (
+            ("ε∞", tensors.electronic),
+            ("ionic part", tensors.ionic),
+            ("static ε0", tensors.static),
+        ):
+            console.print(tensor_table(name, tensor))
+        checks = di.lyddane_sachs_teller(made.phonon, tensors)
+        worst = max(abs(check.error) for check in checks)
+        console.print(f"Lyddane–Sachs–Teller relation holds within {worst:.1e}")
+
+        spectrum = di.dielectric_function(modes, width)
+        for path in outputs:
+            if path.suffix == ".csv":
+                di.write_spectrum_csv(path, spectrum, unit)
+            elif path.suffix == ".json":
+                di.write_infrared_json(path, modes, tensors, spectrum, checks)
+            else:
+                from ase_equivar.plotting import plot_infrared
+
+                plot_infrared(modes, spectrum, unit, title=made.title).savefig(path)
+            console.print(f"written: {escape(str(path))}")
+
+
+def _check_output(path: Path) -> None:
+    if path.suffix in (".csv", ".json"):
+        inputs.check_folder(path)
+    else:
+        inputs.check_picture(path)
+
+
+def _modes_table(modes: InfraredModes, unit: FrequencyUnit) -> Table:
+    silent = sum(mode.degeneracy for mode in modes if not mode.is_active)
+    table = Table(
+        title="Infrared-active modes, transverse",
+        caption=f"not listed: {silent} modes that light does not excite",
+        box=None,
+        padding=(0, 1),
+    )
+    table.add_column("")
+    for name in (unit.label, "degeneracy", "charge (e)", "(D/Å)²/u", "S xx", "S yy", "S zz"):
+        table.add_column(name, justify="right")
+    for mode in modes.active:
+        table.add_row(
+            mode.label,
+            f"{mode.frequency * unit.per_thz:.2f}",
+            str(mode.degeneracy),
+            number(mode.charge),
+            number(mode.intensity),
+            *(number(value) for value in mode.strength.diagonal()),
+        )
+    return table

@@ -1,0 +1,144 @@
+"""What the commands read: structures, calculators, names of files; and how errors are told."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.calculators.calculator import BaseCalculator
+    from phonopy import Phonopy
+
+    from ase_equivar.calculator import EquivarCalculator
+
+logger = logging.getLogger(__name__)
+
+BAD_INPUT, FAILURE = 2, 1
+
+Model = Annotated[str, typer.Option(help="Bundled model, or folder of a saved one.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA if there is one.")]
+
+
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn what a user can do wrong into one line on stderr, and warnings likewise."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        if issubclass(category, UserWarning):
+            console.print(f"[yellow]warning:[/] {escape(str(message))}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        try:
+            yield
+        except (ValueError, OSError, ImportError, RuntimeError, ArithmeticError) as error:
+            # A typer.Exit is a RuntimeError too, and none of ours to explain.
+            if isinstance(error, typer.Exit):
+                raise
+            logger.debug("the command failed", exc_info=True)
+            console.print(f"[red]error:[/] {escape(' '.join(str(error).split()))}")
+            failed = isinstance(error, RuntimeError | ArithmeticError)
+            raise typer.Exit(FAILURE if failed else BAD_INPUT) from None
+
+
+def read_structure(path: Path) -> Atoms:
+    """Return the last structure of a file, without its results."""
+    import ase.io
+    from ase.io.formats import UnknownFileTypeError
+
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        atoms = ase.io.read(path)
+    except (UnknownFileTypeError, StopIteration) as error:
+        raise ValueError(f"ASE does not know the format of {path}") from error
+    except Exception as error:  # its readers raise anything on a damaged file
+        raise ValueError(f"ASE cannot read {path}: {type(error).__name__}: {error}") from error
+    assert not isinstance(atoms, list)
+    # The file's own results (forces of a DFT run, say) are not what is asked for.
+    atoms.calc = None
+    return atoms
+
+
+def is_phonopy_file(path: Path) -> bool:
+    """Tell phonopy.yaml, phonopy_params.yaml.xz and the like from structures, by their name."""
+    return any(suffix in (".yaml", ".yml") for suffix in path.suffixes)
+
+
+def read_phonopy(path: Path, *, with_force_constants: bool) -> Phonopy:
+    """Return what a phonopy.yaml holds, with its own Z* and ε∞ if there are any.
+
+    Forces that are not in it are looked for as phonopy does, in FORCE_SETS or FORCE_CONSTANTS of
+    the current folder. A BORN file that lies there is not read.
+    """
+    import phonopy
+    from phonopy.interface.phonopy_yaml import read_phonopy_yaml
+
+    from ase_equivar.phonons.nac import check_units
+
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        phonon = phonopy.load(path, is_nac=False, produce_fc=with_force_constants, log_level=0)
+        given = read_phonopy_yaml(path).nac_params
+    except Exception as error:  # a damaged file can raise anything
+        raise ValueError(f"phonopy cannot read {path}: {type(error).__name__}: {error}") from error
+    check_units(phonon)
+    if with_force_constants and phonon.force_constants is None:
+        raise ValueError(
+            f"{path} has no force constants or forces, nor is there a FORCE_SETS or "
+            "FORCE_CONSTANTS in the current folder"
+        )
+    if given is not None and with_force_constants:
+        phonon.nac_params = given
+    return phonon
+
+
+def equivar_calculator(**arguments: Any) -> EquivarCalculator:
+    """Return the calculator that predicts Z* and ε∞."""
+    from ase_equivar.calculator import EquivarCalculator
+
+    return EquivarCalculator(**arguments)
+
+
+def forces_calculator(name: str, device: str | None) -> BaseCalculator:
+    """Return the potential of that name."""
+    if name != "sevennet-0":
+        raise ValueError(f"unknown calculator {name!r}; there is: sevennet-0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about accelerators that need not be there
+        try:
+            from sevenn.calculator import SevenNetCalculator
+        except ImportError as error:
+            raise ImportError(
+                "SevenNet is not installed; pip install 'ase-equivar[sevennet]'"
+            ) from error
+        return SevenNetCalculator("7net-0", device=device or "auto")
+
+
+def check_folder(path: Path) -> None:
+    """Refuse an output file whose folder does not exist."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
+
+
+def check_picture(path: Path) -> None:
+    """Refuse the name of a picture that matplotlib cannot write."""
+    from matplotlib.figure import Figure
+
+    check_folder(path)
+    formats = Figure().canvas.get_supported_filetypes()
+    if path.suffix[1:] not in formats:
+        raise ValueError(
+            f"the name {path.name!r} tells no picture format; use one of {', '.join(formats)}"
+        )

@@ -1,0 +1,38 @@
+"""Dielectric response of polar crystals: infrared modes, static ε0, ε(ω), loss, reflectivity.
+
+The order of a calculation, after `ase_equivar.phonons`::
+
+    phonon = apply_nac(force_constants(atoms, forces_calculator, (4, 4, 4)), EquivarCalculator())
+    modes = infrared_modes(phonon)
+    dielectric = static_dielectric(modes)             # ε∞, ionic part, ε0
+    lyddane_sachs_teller(phonon, dielectric)          # do the two sides agree?
+    spectrum = dielectric_function(modes, damping=0.15)
+    plot_infrared(modes, spectrum)                    # ase_equivar.plotting
+"""
+
+from ase_equivar.dielectric.files import write_infrared_json, write_modes_csv, write_spectrum_csv
+from ase_equivar.dielectric.function import DielectricFunction, dielectric_function
+from ase_equivar.dielectric.infrared import InfraredMode, InfraredModes, infrared_modes
+from ase_equivar.dielectric.static import (
+    LyddaneSachsTeller,
+    StaticDielectric,
+    lyddane_sachs_teller,
+    static_dielectric,
+)
+from ase_equivar.frequency_units import FrequencyUnit
+
+__all__ = [
+    "DielectricFunction",
+    "FrequencyUnit",
+    "InfraredMode",
+    "InfraredModes",
+    "LyddaneSachsTeller",
+    "StaticDielectric",
+    "dielectric_function",
+    "infrared_modes",
+    "lyddane_sachs_teller",
+    "static_dielectric",
+    "write_infrared_json",
+    "write_modes_csv",
+    "write_spectrum_csv",
+]

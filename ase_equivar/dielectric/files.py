@@ -1,0 +1,156 @@
+"""Infrared modes and dielectric spectra as files: CSV for tables, JSON for everything."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ase_equivar.dielectric.function import DielectricFunction
+from ase_equivar.dielectric.infrared import InfraredMode, InfraredModes
+from ase_equivar.dielectric.static import LyddaneSachsTeller, StaticDielectric
+from ase_equivar.frequency_units import FrequencyUnit
+
+AXES = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}
+FACE_NORMALS = {"x": "z", "y": "x", "z": "y"}
+"""Which face light polarized along an axis falls on, in tables and pictures: its normal."""
+COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
+INDICES = (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)
+
+
+def write_spectrum_csv(
+    path: str | os.PathLike[str], spectrum: DielectricFunction, unit: FrequencyUnit
+) -> None:
+    """Write ε(ω), loss and reflectivity: one line per frequency.
+
+    Columns: the frequency; Re and Im of the six components of ε; the loss −Im 1/ε along x, y and z;
+    the reflectivity at normal incidence of light polarized along x (on the face with normal z),
+    y (normal x) and z (normal y); and Re ε, Im ε, loss and reflectivity of a powder.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    spectrum : DielectricFunction
+        From `ase_equivar.dielectric.dielectric_function`.
+    unit : FrequencyUnit
+        Of the first column.
+    """
+    columns = dict(_columns(spectrum, unit))
+    _write_csv(path, list(columns), np.column_stack(list(columns.values())).tolist())
+
+
+def write_modes_csv(path: str | os.PathLike[str], modes: InfraredModes) -> None:
+    """Write the infrared modes: one line per degenerate set, both in THz and in cm⁻¹.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    modes : InfraredModes
+        From `ase_equivar.dielectric.infrared_modes`.
+    """
+    header = ["label", "frequency_THz", "frequency_cm", "degeneracy", "active", "charge_e"]
+    header += ["intensity_D2_per_A2_u", *(f"strength_{name}" for name in COMPONENTS)]
+    rows = [
+        [
+            mode.label,
+            mode.frequency,
+            mode.frequency_cm,
+            mode.degeneracy,
+            int(mode.is_active),
+            mode.charge,
+            mode.intensity,
+            *mode.strength[INDICES].tolist(),
+        ]
+        for mode in modes
+    ]
+    _write_csv(path, header, rows)
+
+
+def write_infrared_json(
+    path: str | os.PathLike[str],
+    modes: InfraredModes,
+    dielectric: StaticDielectric,
+    spectrum: DielectricFunction,
+    checks: tuple[LyddaneSachsTeller, ...] = (),
+) -> None:
+    """Write modes, static tensors, checks and ε(ω) as JSON; frequencies in THz, names say units.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    modes, dielectric, spectrum, checks
+        From the functions of `ase_equivar.dielectric`.
+    """
+    content = {
+        "symbols": list(modes.symbols),
+        "volume_A3": modes.volume,
+        "epsilon_infinity": dielectric.electronic.tolist(),
+        "epsilon_ionic": dielectric.ionic.tolist(),
+        "epsilon_static": dielectric.static.tolist(),
+        "modes": [_mode(mode) for mode in modes],
+        "oscillator_sum_THz2": modes.oscillator_sum.tolist(),
+        "lyddane_sachs_teller": [
+            {
+                "direction": check.direction.tolist(),
+                "frequency_ratio": check.frequency_ratio,
+                "dielectric_ratio": check.dielectric_ratio,
+            }
+            for check in checks
+        ],
+        "spectrum": {
+            "frequency_THz": spectrum.frequencies.tolist(),
+            "epsilon_real": spectrum.epsilon.real.tolist(),
+            "epsilon_imaginary": spectrum.epsilon.imag.tolist(),
+        },
+    }
+    Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _mode(mode: InfraredMode) -> dict[str, Any]:
+    return {
+        "label": mode.label,
+        "frequency_THz": mode.frequency,
+        "frequency_cm": mode.frequency_cm,
+        "degeneracy": mode.degeneracy,
+        "active": mode.is_active,
+        "charge_e": mode.charge,
+        "intensity_D2_per_A2_u": mode.intensity,
+        "strength": mode.strength.tolist(),
+        "oscillator_THz2": mode.oscillator.tolist(),
+    }
+
+
+def _columns(
+    spectrum: DielectricFunction, unit: FrequencyUnit
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    yield f"frequency_{unit.value}", spectrum.frequencies * unit.per_thz
+    for name, a, b in zip(COMPONENTS, *INDICES, strict=True):
+        yield f"re_{name}", spectrum.epsilon[:, a, b].real
+        yield f"im_{name}", spectrum.epsilon[:, a, b].imag
+    for axis, direction in AXES.items():
+        yield f"loss_{axis}", spectrum.loss(direction)
+    for axis, normal in FACE_NORMALS.items():
+        yield f"reflectivity_{axis}", spectrum.reflectivity(AXES[axis], AXES[normal])
+    powder = spectrum.powder()
+    yield "re_powder", powder.along(AXES["x"]).real
+    yield "im_powder", powder.along(AXES["x"]).imag
+    yield "loss_powder", powder.loss(AXES["x"])
+    yield "reflectivity_powder", powder.reflectivity(AXES["x"], AXES["z"])
+
+
+def _write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[Any]]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(
+            [value if isinstance(value, str) else f"{value:.8g}" for value in row] for row in rows
+        )

@@ -1,0 +1,166 @@
+"""The dielectric function ε(ω) of damped lattice vibrations, its loss and its reflectivity.
+
+In the harmonic approximation, with the transverse modes of `ase_equivar.dielectric.infrared`,
+
+    ε(ω) = ε∞ + Σ_m S_m ω_m² / (ω_m² − ω² − i γ_m ω),
+
+S_m the oscillator strength tensors and γ_m the damping: Born and Huang, Dynamical Theory of Crystal
+Lattices (1954). The sign is that of fields that vary as exp(−iωt), so that absorption is a positive
+imaginary part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.dielectric.infrared import InfraredModes
+from ase_equivar.frequency_units import THZ_TO_CM
+from ase_equivar.phonons.nac import unit_vector
+
+
+@dataclass(frozen=True)
+class DielectricFunction:
+    """ε(ω) on a grid of frequencies, and what an experiment sees of it.
+
+    Attributes
+    ----------
+    frequencies : ndarray, shape (n,)
+        THz.
+    epsilon : complex ndarray, shape (n, 3, 3)
+        Relative; a positive imaginary part absorbs.
+    """
+
+    frequencies: NDArray[np.float64]
+    epsilon: NDArray[np.complex128]
+
+    @property
+    def frequencies_cm(self) -> NDArray[np.float64]:
+        """Frequencies, cm⁻¹, shape (n,)."""
+        return self.frequencies * THZ_TO_CM
+
+    def along(self, direction: ArrayLike) -> NDArray[np.complex128]:
+        """Return n·ε·n for the unit vector n of a Cartesian direction, shape (n,)."""
+        unit = unit_vector(direction)
+        projected: NDArray[np.complex128] = np.einsum("a,wab,b->w", unit, self.epsilon, unit)
+        return projected
+
+    def loss(self, direction: ArrayLike) -> NDArray[np.float64]:
+        """Return −Im 1/(n·ε·n), shape (n,): its peaks are the LO modes with q along n."""
+        return -(1 / self.along(direction)).imag
+
+    def reflectivity(self, polarization: ArrayLike, normal: ArrayLike) -> NDArray[np.float64]:
+        """Return the reflected share of a beam that falls on a crystal face at a right angle.
+
+        The crystal is as thick as it takes to absorb the rest. The wave inside has no displacement
+        field along the normal n; that leaves the effective 2×2 tensor ε_ab − ε_an ε_nb/ε_nn of the
+        directions in the face, and from its square root N, the matrix of the refractive index, the
+        reflected field (1 − N)(1 + N)⁻¹ E. In a direction of high symmetry this is
+        |(1 − √ε)/(1 + √ε)|².
+
+        Parameters
+        ----------
+        polarization : array_like
+            Electric field of the beam, Cartesian, shape (3,).
+        normal : array_like
+            Of the face, Cartesian, shape (3,), at right angles to `polarization`.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+            0 to 1, both polarizations of the reflected light together.
+
+        Raises
+        ------
+        ValueError
+            When the two directions are not perpendicular.
+        """
+        e, n = unit_vector(polarization), unit_vector(normal)
+        if abs(e @ n) > 1e-6:
+            raise ValueError(
+                f"at normal incidence the polarization {polarization!r} must be perpendicular to "
+                f"the normal {normal!r}"
+            )
+        frame = np.array([e, np.cross(n, e), n])
+        rotated = np.einsum("ia,wab,jb->wij", frame, self.epsilon, frame)
+        out_of_face = rotated[:, :2, 2, None] * rotated[:, None, 2, :2]
+        index = _square_root(rotated[:, :2, :2] - out_of_face / rotated[:, 2:, 2:])
+        # (1 − N) and (1 + N)⁻¹ commute.
+        reflected = np.linalg.solve(np.eye(2) + index, (np.eye(2) - index)[:, :, :1])
+        return (np.abs(reflected[:, :, 0]) ** 2).sum(axis=1)
+
+    def powder(self) -> DielectricFunction:
+        """Return the mean over all orientations of the crystal: tr ε/3 times the unit tensor.
+
+        For grains much smaller than the wavelength. The field is taken to be the same in all of
+        them, which is an upper bound: shapes of grains and pores shift the peaks of a real powder.
+        """
+        mean = np.einsum("waa->w", self.epsilon) / 3
+        return DielectricFunction(self.frequencies, mean[:, None, None] * np.eye(3))
+
+
+def dielectric_function(
+    modes: InfraredModes,
+    damping: ArrayLike,
+    frequencies: ArrayLike | None = None,
+) -> DielectricFunction:
+    """Return ε(ω) of damped oscillators, without imaginary modes that are not polar.
+
+    Parameters
+    ----------
+    modes : InfraredModes
+        From `ase_equivar.infrared.infrared_modes`.
+    damping : array_like
+        γ/2π, THz, positive: the full width at half maximum of a mode's peak in Im ε. One number for
+        all, or one for each of `modes`, that is for each degenerate set, shape (len(modes),).
+    frequencies : array_like, optional
+        THz, shape (n,). By default from 0 to a fifth above the highest possible LO mode, with at
+        least five points in a line width (but no more than 20 001 in all).
+
+    Raises
+    ------
+    ValueError
+        When a polar mode is imaginary, or damping or frequencies make no sense.
+    """
+    modes.require_stable()
+    widths = np.asarray(damping, dtype=float)
+    if widths.shape not in ((), (len(modes),)) or not np.all(np.isfinite(widths) & (widths > 0)):
+        raise ValueError(
+            f"the damping must be a positive number of THz, or one for each of the {len(modes)} "
+            f"sets of modes, got {damping!r}"
+        )
+    widths = np.broadcast_to(widths, (len(modes),))
+    if frequencies is None:
+        grid = _default_grid(modes, float(widths.min()))
+    else:
+        grid = np.array(frequencies, dtype=float)
+        if grid.ndim != 1 or not np.all(np.isfinite(grid) & (grid >= 0)):
+            raise ValueError("frequencies must be a list of numbers of THz that are 0 or more")
+    epsilon = np.tile(modes.electronic.astype(complex), (len(grid), 1, 1))
+    for mode, width in zip(modes, widths, strict=True):
+        if mode.frequency > 0:
+            square = mode.frequency**2
+            shape = square / (square - grid**2 - 1j * width * grid)
+            epsilon += shape[:, None, None] * mode.strength
+    return DielectricFunction(grid, epsilon)
+
+
+def _default_grid(modes: InfraredModes, width: float) -> NDArray[np.float64]:
+    highest_square = max(mode.frequency for mode in modes) ** 2
+    lowest_electronic = np.linalg.eigvalsh(modes.electronic)[0]
+    limit = 1.2 * np.sqrt(highest_square + modes.oscillator_sum.trace() / lowest_electronic)
+    count = int(np.clip(np.ceil(5 * limit / width), 1000, 20_000))
+    return np.linspace(0, limit, count + 1)
+
+
+def _square_root(matrices: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Return the square roots with positive real part of 2×2 matrices, shape (n, 2, 2)."""
+    trace = matrices[:, 0, 0] + matrices[:, 1, 1]
+    determinant = matrices[:, 0, 0] * matrices[:, 1, 1] - matrices[:, 0, 1] * matrices[:, 1, 0]
+    half_gap = np.sqrt(trace**2 / 4 - determinant)
+    # Both eigenvalues absorb (Im ≥ 0), so their principal roots are the physical ones.
+    roots = np.sqrt(trace / 2 + half_gap), np.sqrt(trace / 2 - half_gap)
+    product, total = (roots[0] * roots[1])[:, None, None], (roots[0] + roots[1])[:, None, None]
+    return (matrices + product * np.eye(2)) / total

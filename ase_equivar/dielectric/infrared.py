@@ -1,0 +1,229 @@
+"""The optical modes at Γ and how they couple to light: mode charges, strengths, intensities.
+
+A mode with eigenvector e (normalized, of the dynamical matrix) displaces atom i by e_i/√M_i and so
+carries the dipole p_a = Σ_ib Z_i[a, b] e_ib/√M_i, in |e|/√u. Everything follows from p and from the
+frequencies without macroscopic field (transverse ones): Gonze and Lee, Phys. Rev. B 55, 10355
+(1997).
+
+Degenerate modes are only defined up to a rotation among themselves, so they are summed into one
+`InfraredMode`, whose numbers do not depend on that choice.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from phonopy import Phonopy
+from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC
+from scipy import constants  # type: ignore[import-untyped]
+
+from ase_equivar.frequency_units import THZ_TO_CM
+from ase_equivar.phonons.irreps import irrep_labels
+from ase_equivar.phonons.lo_to import degenerate_groups, signed_frequencies, warn_if_imaginary
+from ase_equivar.phonons.nac import NAC_FACTOR, check_units, checked_correction, gamma_matrices
+
+DEBYE = constants.e * constants.angstrom * constants.c * 1e21  # 1 e·Å in debye
+ACTIVE = 1e-5  # share of the total intensity, from which on a mode counts as infrared active
+TRANSLATION_WARNING = 0.5  # THz
+
+
+@dataclass(frozen=True)
+class InfraredMode:
+    """An optical mode at Γ without macroscopic field, or a set of degenerate ones.
+
+    Attributes
+    ----------
+    frequency : float
+        Transverse frequency, THz; negative: imaginary.
+    degeneracy : int
+        Number of modes in the set.
+    charge : float
+        Mode effective charge in |e|: |Σ Z_i·u_i| / √(Σ u_i²), u the displacements; root mean square
+        over the set. As in Gonze and Lee.
+    intensity : float
+        Infrared intensity Σ_a (Σ_ib Z_i[a, b] e_ib/√M_i)², summed over the set, (D/Å)²/u. As it is
+        defined for molecules (Porezag and Pederson, Phys. Rev. B 54, 7830 (1996)): a third of it
+        acts on light of one polarization in a powder.
+    oscillator : ndarray, shape (3, 3)
+        S ω² as a tensor, summed over the set, (2π THz)²: e²/(ε0 Ω) p_a p_b. Never infinite.
+    strength : ndarray, shape (3, 3)
+        Oscillator strength S, dimensionless: what the set adds to the static dielectric tensor,
+        e²/(ε0 Ω) p_a p_b/ω². Negative for imaginary modes, where it has no meaning.
+    is_active : bool
+        Whether light excites it.
+    label : str
+        Irreducible representation (Mulliken symbol); "" where phonopy cannot tell.
+    """
+
+    frequency: float
+    degeneracy: int
+    charge: float
+    intensity: float
+    oscillator: NDArray[np.float64]
+    strength: NDArray[np.float64]
+    is_active: bool
+    label: str
+
+    @property
+    def frequency_cm(self) -> float:
+        """Transverse frequency, cm⁻¹; negative: imaginary."""
+        return self.frequency * THZ_TO_CM
+
+
+@dataclass(frozen=True)
+class InfraredModes:
+    """All optical modes at Γ, by rising frequency, and what else the dielectric response needs.
+
+    Attributes
+    ----------
+    modes : tuple of InfraredMode
+        One per degenerate set. The three translations of the crystal are not among them.
+    electronic : ndarray, shape (3, 3)
+        ε∞, relative.
+    symbols : tuple of str
+        Of the atoms of the primitive cell.
+    volume : float
+        Of the primitive cell, Å³.
+    oscillator_sum : ndarray, shape (3, 3)
+        Σ S ω² of all modes, (2π THz)², from Z* and the masses alone: e²/(ε0 Ω) Σ_i Z_i Z_iᵀ/M_i.
+        Whatever the forces, the oscillators of the modes must add up to it.
+    """
+
+    modes: tuple[InfraredMode, ...]
+    electronic: NDArray[np.float64]
+    symbols: tuple[str, ...]
+    volume: float
+    oscillator_sum: NDArray[np.float64]
+
+    def __iter__(self) -> Iterator[InfraredMode]:
+        return iter(self.modes)
+
+    def __len__(self) -> int:
+        return len(self.modes)
+
+    def __getitem__(self, index: int) -> InfraredMode:
+        return self.modes[index]
+
+    @property
+    def active(self) -> tuple[InfraredMode, ...]:
+        """The infrared-active modes."""
+        return tuple(mode for mode in self.modes if mode.is_active)
+
+    def require_stable(self) -> None:
+        """Raise ValueError when a polar mode is imaginary: no dielectric response exists then."""
+        unstable = [mode for mode in self.active if not mode.frequency > 0]
+        if unstable:
+            f = -unstable[0].frequency
+            raise ValueError(
+                f"the polar mode at {f:.2f}i THz ({f * THZ_TO_CM:.0f}i cm⁻¹) is unstable: the "
+                "crystal would polarize by itself, so its static dielectric tensor and ε(ω) have "
+                "no meaning; relax the structure, or displace it along this mode and relax again"
+            )
+
+
+def infrared_modes(phonon: Phonopy) -> InfraredModes:
+    """Return the optical modes at Γ and their coupling to light.
+
+    Translations of the whole crystal are projected out of the dynamical matrix, so that a soft
+    optical mode is never taken for an acoustic one, nor mixed with it.
+
+    Parameters
+    ----------
+    phonon : phonopy.Phonopy
+        With force constants and ``nac_params`` (see `ase_equivar.phonons.apply_nac`).
+
+    Raises
+    ------
+    ValueError
+        When `phonon` lacks force constants or ``nac_params``, is not in eV and Å, or has but one
+        atom.
+    RuntimeError
+        When ``nac_params`` do not act as Z* and ε∞ demand: its factor is wrong, most likely.
+
+    Warns
+    -----
+    UserWarning
+        When optical modes are imaginary, and when the translations are far from frequency 0: the
+        force constants then miss the acoustic sum rule.
+    """
+    check_units(phonon)
+    without, _ = gamma_matrices(phonon, (0, 0, 1))
+    for axis in np.eye(3):
+        checked_correction(phonon, axis)
+    matrix = cast(DynamicalMatrixNAC, phonon.dynamical_matrix)
+    cell, factor = phonon.primitive, phonon.unit_conversion_factor
+    if len(cell) == 1:
+        raise ValueError("a crystal with one atom per cell has no optical modes")
+    volume = abs(cell.volume)
+
+    translations, internal = translation_split(cell.masses)
+    of_translations = np.linalg.eigvalsh(translations.T @ without @ translations)
+    drift = signed_frequencies(of_translations, factor)
+    if np.abs(drift).max() > TRANSLATION_WARNING:
+        warnings.warn(
+            f"moving the whole crystal costs energy (up to {np.abs(drift).max():.2f} THz instead "
+            "of 0): the force constants miss the acoustic sum rule; "
+            "phonon.symmetrize_force_constants() restores it",
+            stacklevel=2,
+        )
+    squares, vectors = np.linalg.eigh(internal.T @ without @ internal)
+    vectors = internal @ vectors
+    displacements = vectors.reshape(len(cell), 3, -1) / np.sqrt(cell.masses)[:, None, None]  # 1/√u
+    dipoles = np.einsum("iab,ibk->ka", matrix.born, displacements)
+    frequencies = signed_frequencies(squares, factor)
+    warn_if_imaginary(float(frequencies.min()), "at Γ")
+
+    scale = 4 * np.pi * NAC_FACTOR / volume  # e²/(ε0 Ω), eV/Å² per |e|²
+    total = float((dipoles**2).sum())
+    modes = []
+    groups = degenerate_groups(frequencies)
+    labels = irrep_labels(phonon, [vectors[:, group] for group in groups])
+    for group, label in zip(groups, labels, strict=True):
+        p = dipoles[group]
+        squared_length = float((displacements[:, :, group] ** 2).sum())
+        with np.errstate(divide="ignore", invalid="ignore"):  # a mode of frequency 0: infinite
+            strength = scale * np.einsum("ka,kb,k->ab", p, p, 1 / squares[group])
+        modes.append(
+            InfraredMode(
+                frequency=float(frequencies[group].mean()),
+                degeneracy=len(group),
+                charge=float(np.sqrt((p**2).sum() / squared_length)),
+                intensity=float((p**2).sum()) * DEBYE**2,
+                oscillator=scale * factor**2 * p.T @ p,
+                strength=strength,
+                is_active=float((p**2).sum()) > max(ACTIVE * total, 1e-12),
+                label=label,
+            )
+        )
+
+    weighted = matrix.born / np.sqrt(cell.masses)[:, None, None]
+    excess = matrix.born.sum(axis=0)  # 0 for neutral Z*; a translation would carry it
+    sum_rule = np.einsum("iab,icb->ac", weighted, weighted) - excess @ excess.T / cell.masses.sum()
+    return InfraredModes(
+        modes=tuple(modes),
+        electronic=np.array(matrix.dielectric_constant),
+        symbols=tuple(cell.symbols),
+        volume=volume,
+        oscillator_sum=scale * factor**2 * sum_rule,
+    )
+
+
+def translation_split(
+    masses: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mass-weighted translations, and a basis of all motion that is orthogonal to them.
+
+    Returns
+    -------
+    translations : ndarray, shape (3 N, 3)
+    internal : ndarray, shape (3 N, 3 N − 3)
+        Together they are an orthonormal basis.
+    """
+    weights = np.sqrt(masses / masses.sum())
+    basis, _ = np.linalg.qr(weights[:, None], mode="complete")
+    return np.kron(weights[:, None], np.eye(3)), np.kron(basis[:, 1:], np.eye(3))

@@ -1,0 +1,155 @@
+"""The static dielectric tensor ε0 = ε∞ + Σ_m S_m, and the relation that checks it.
+
+S_m are the oscillator strengths of the modes of `infrared_modes`: Gonze and Lee, Phys. Rev. B 55,
+10355 (1997).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from phonopy import Phonopy
+
+from ase_equivar.dielectric.infrared import InfraredModes, translation_split
+from ase_equivar.phonons.nac import gamma_matrices, unit_vector
+
+ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "Te", "P", "As", "H")
+"""From the most to the least electronegative."""
+
+LARGE_ELECTRONIC = {"H": 4.8, "F": 3.8, "Cl": 4.6, "Br": 5.1, "I": 6.3, "O": 7.2, "N": 10.9}
+"""What 90 % of the compounds of such an anion stay below with their ε∞ (mean of the diagonal).
+
+Measured on the crystals of Petousis et al., Sci. Data 4, 160134 (2017), by the most electronegative
+element. See `_warn_if_static`.
+"""
+
+
+@dataclass(frozen=True)
+class StaticDielectric:
+    """Static dielectric tensor of a clamped cell (no strain), and its two parts; relative.
+
+    Attributes
+    ----------
+    electronic : ndarray, shape (3, 3)
+        ε∞, of the electrons alone.
+    ionic : ndarray, shape (3, 3)
+        What the displacements of the atoms add.
+    """
+
+    electronic: NDArray[np.float64]
+    ionic: NDArray[np.float64]
+
+    @property
+    def static(self) -> NDArray[np.float64]:
+        """ε0 = ε∞ + ionic part, shape (3, 3)."""
+        return self.electronic + self.ionic
+
+
+def static_dielectric(modes: InfraredModes) -> StaticDielectric:
+    """Return ε0 = ε∞ + Σ_m S_m, without imaginary modes that are not polar.
+
+    Parameters
+    ----------
+    modes : InfraredModes
+        From `ase_equivar.infrared.infrared_modes`.
+
+    Raises
+    ------
+    ValueError
+        When a polar mode is imaginary: ε0 has no meaning then.
+
+    Warns
+    -----
+    UserWarning
+        When the ε∞ given looks like a static dielectric tensor, whose ionic part would be counted
+        twice.
+    """
+    modes.require_stable()
+    ionic = sum((mode.strength for mode in modes if mode.frequency > 0), np.zeros((3, 3)))
+    _warn_if_static(modes, float(ionic.trace() / 3))
+    return StaticDielectric(electronic=modes.electronic, ionic=ionic)
+
+
+@dataclass(frozen=True)
+class LyddaneSachsTeller:
+    """The two sides of the Lyddane–Sachs–Teller relation for one direction q̂.
+
+    Π ω_LO² / Π ω_TO² = q̂·ε0·q̂ / q̂·ε∞·q̂, the products over all optical modes with and without the
+    field along q̂: W. Cochran and R. A. Cowley, J. Phys. Chem. Solids 23, 447 (1962). The left side
+    comes from phonopy's corrected dynamical matrix, the right one from the oscillator strengths.
+
+    Attributes
+    ----------
+    direction : ndarray, shape (3,)
+        Unit vector q̂, Cartesian.
+    frequency_ratio, dielectric_ratio : float
+        Left and right side.
+    """
+
+    direction: NDArray[np.float64]
+    frequency_ratio: float
+    dielectric_ratio: float
+
+    @property
+    def error(self) -> float:
+        """Relative difference of the two sides."""
+        return self.frequency_ratio / self.dielectric_ratio - 1
+
+
+def lyddane_sachs_teller(
+    phonon: Phonopy,
+    dielectric: StaticDielectric,
+    directions: Sequence[ArrayLike] = ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+) -> tuple[LyddaneSachsTeller, ...]:
+    """Return both sides of the Lyddane–Sachs–Teller relation along each direction.
+
+    They must agree whatever force constants, Z* and ε∞ are: a check of the calculation, not of the
+    physics that went in.
+
+    Parameters
+    ----------
+    phonon : phonopy.Phonopy
+        With force constants and ``nac_params``.
+    dielectric : StaticDielectric
+        From `static_dielectric` for the same `phonon`.
+    directions : sequence of array_like
+        Of q → 0, Cartesian, each of shape (3,).
+    """
+    _, internal = translation_split(phonon.primitive.masses)
+    checks = []
+    for direction in directions:
+        unit = unit_vector(direction)
+        without, corrected = (internal.T @ m @ internal for m in gamma_matrices(phonon, unit))
+        logarithms = np.linalg.slogdet(np.array([corrected, without])).logabsdet
+        checks.append(
+            LyddaneSachsTeller(
+                direction=unit,
+                frequency_ratio=float(np.exp(logarithms[0] - logarithms[1])),
+                dielectric_ratio=float(
+                    (unit @ dielectric.static @ unit) / (unit @ dielectric.electronic @ unit)
+                ),
+            )
+        )
+    return tuple(checks)
+
+
+def _warn_if_static(modes: InfraredModes, ionic: float) -> None:
+    """Warn when the ε∞ given may hold the ionic part already.
+
+    It would then exceed 1 by more than that part, and be large for a compound of its anion. The
+    two together hold for 5 % of the true ε∞ of halides, oxides, nitrides and hydrides, and for
+    80 % of their static ε. Covalent crystals have such an ε∞ by right and are not judged.
+    """
+    anion = next((symbol for symbol in ANIONS if symbol in modes.symbols), "")
+    mean = float(modes.electronic.trace() / 3)
+    if anion in LARGE_ELECTRONIC and ionic < mean - 1 and mean > LARGE_ELECTRONIC[anion]:
+        warnings.warn(
+            f"ε∞ = {mean:.1f} is more than 90 % of the compounds of {anion} have, and exceeds the "
+            f"ionic part, {ionic:.1f}: if it is a static dielectric constant, the ionic part is "
+            "now counted twice",
+            stacklevel=3,
+        )

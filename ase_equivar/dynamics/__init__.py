@@ -1,0 +1,16 @@
+"""Molecular dynamics in electric fields.
+
+The order of a calculation::
+
+    dyn = VelocityVerlet(atoms, 1.0 * units.fs)
+    driven = drive(dyn, SineField([0, 0, 0.02], frequency=3 * THZ))   # ase_equivar.fields
+    dyn.run(1000)
+    balance = atoms.get_total_energy() - driven.work
+"""
+
+from ase_equivar.dynamics.charge_refresh import RefreshReport
+from ase_equivar.dynamics.checks import FieldWarning
+from ase_equivar.dynamics.closed_loops import LoopWork, curl, loop_work
+from ase_equivar.dynamics.driving import Drive, drive
+
+__all__ = ["Drive", "FieldWarning", "LoopWork", "RefreshReport", "curl", "drive", "loop_work"]

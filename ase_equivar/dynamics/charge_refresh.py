@@ -1,0 +1,151 @@
+"""The Z* of a moving structure: of the calculator or fixed, always new or kept for some steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.fields import field_forces
+
+Z_STAR = "born_effective_charges"
+
+
+@dataclass(frozen=True)
+class RefreshReport:
+    """What keeping Z* for some steps has cost in accuracy.
+
+    At each refresh the forces of the field with the Z* kept so far are compared with those of the
+    new ones: the error that the next step would have had, the largest since the refresh before.
+
+    refreshes: how many times Z* were calculated anew; max_charge_error: largest element of the
+    change of Z*, |e|; max_force_error: largest change of the force on one atom, eV/Å;
+    rms_force_error: root mean square over atoms and refreshes of that change, eV/Å.
+    """
+
+    refreshes: int = 0
+    max_charge_error: float = 0.0
+    max_force_error: float = 0.0
+    rms_force_error: float = 0.0
+
+    def with_error(
+        self, charges: NDArray[np.float64], forces: NDArray[np.float64]
+    ) -> RefreshReport:
+        """Return the report after one more refresh, with these changes of Z* and of forces."""
+        squared = (forces**2).sum(axis=1)
+        sum_before = self.rms_force_error**2 * self.refreshes
+        return RefreshReport(
+            refreshes=self.refreshes + 1,
+            max_charge_error=max(self.max_charge_error, float(np.abs(charges).max())),
+            max_force_error=max(self.max_force_error, float(np.sqrt(squared.max()))),
+            rms_force_error=float(
+                np.sqrt((sum_before + float(squared.mean())) / (self.refreshes + 1))
+            ),
+        )
+
+
+class BornCharges:
+    """Z* of whatever structure it is asked for.
+
+    Parameters
+    ----------
+    calculator : ase calculator
+        Gives ``born_effective_charges``, row = field, column = displacement, |e|.
+    fixed : array_like, optional
+        Z* to use for every structure instead, shape=(N, 3, 3).
+    update_interval : int
+        Calculate Z* for every so-manieth new geometry; keep them for those between.
+    max_displacement : float, optional
+        Calculate Z* earlier, when an atom has moved further than this since, Å.
+
+    Raises
+    ------
+    ValueError
+        If `fixed` has another shape or is not finite, or an interval makes no sense.
+    """
+
+    def __init__(
+        self,
+        calculator: BaseCalculator,
+        fixed: ArrayLike | None = None,
+        update_interval: int = 1,
+        max_displacement: float | None = None,
+    ) -> None:
+        if update_interval != int(update_interval) or update_interval < 1:
+            raise ValueError(f"update_interval is {update_interval}; give a whole number from 1 on")
+        if max_displacement is not None and not max_displacement > 0:
+            raise ValueError(f"max_displacement is {max_displacement}; give a length above 0 Å")
+        if max_displacement is not None and update_interval == 1:
+            raise ValueError(
+                "max_displacement has no effect while Z* are calculated for every geometry; give "
+                "update_interval as well, the most steps that they may be kept"
+            )
+        self._calculator = calculator
+        self._fixed = None if fixed is None else np.array(fixed, dtype=np.float64)
+        self._interval = int(update_interval)
+        self._max_displacement = max_displacement
+        self._age = 0
+        self._kept: NDArray[np.float64] | None = None
+        self._kept_at = np.zeros(0)
+        self._geometry: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self.report = RefreshReport()
+
+    def __call__(self, atoms: Atoms, field: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return Z* for `atoms`, in |e|, shape=(N, 3, 3); asking twice gives the same.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+        field : numpy.ndarray
+            In V/Å, shape=(3,); for the force error in the report.
+        """
+        if self._fixed is not None:
+            return self._checked(self._fixed, atoms)
+        if self._interval == 1:
+            return self._calculate(atoms)
+        if self._kept is None or self._is_due(atoms):
+            new = self._calculate(atoms)
+            if self._kept is not None:
+                change = new - self._kept
+                self.report = self.report.with_error(change, field_forces(change, field))
+            self._kept, self._kept_at, self._age = new, atoms.positions.copy(), 0
+        self._geometry = (atoms.positions.copy(), atoms.cell.array.copy())
+        return self._kept
+
+    def _is_due(self, atoms: Atoms) -> bool:
+        if self._geometry is not None and all(
+            np.array_equal(before, now)
+            for before, now in zip(self._geometry, (atoms.positions, atoms.cell.array), strict=True)
+        ):
+            return False
+        self._age += 1
+        moved = np.linalg.norm(atoms.positions - self._kept_at, axis=1).max()
+        too_far = self._max_displacement is not None and moved > self._max_displacement
+        return bool(self._age >= self._interval or too_far)
+
+    def _calculate(self, atoms: Atoms) -> NDArray[np.float64]:
+        name = type(self._calculator).__name__
+        missing = (
+            f"the calculator {name} does not give {Z_STAR!r}, so a field exerts no force: wrap it, "
+            f"EquivarCalculator({name}(...)), or give fixed Z* as born_charges"
+        )
+        if Z_STAR not in self._calculator.implemented_properties:
+            raise PropertyNotImplementedError(missing)
+        try:
+            charges = self._calculator.get_property(Z_STAR, atoms)
+        except PropertyNotImplementedError as error:
+            raise PropertyNotImplementedError(f"{missing} ({error})") from error
+        return self._checked(np.asarray(charges, dtype=np.float64), atoms)
+
+    @staticmethod
+    def _checked(charges: NDArray[np.float64], atoms: Atoms) -> NDArray[np.float64]:
+        if charges.shape != (len(atoms), 3, 3):
+            raise ValueError(
+                f"Z* have shape {charges.shape}; {len(atoms)} atoms need ({len(atoms)}, 3, 3)"
+            )
+        if not np.isfinite(charges).all():
+            raise ValueError("Z* are not finite")
+        return charges

@@ -1,0 +1,121 @@
+"""What `ase_equivar.dynamics.drive` refuses, before anything is run."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.constraints import FixAtoms, FixCom
+from ase.filters import Filter
+from ase.md.bussi import Bussi
+from ase.md.md import MolecularDynamics
+from ase.md.nose_hoover_chain import NoseHooverChainNVT
+from ase.md.nvtberendsen import NVTBerendsen
+from ase.md.verlet import VelocityVerlet
+from ase.optimize.optimize import BaseDynamics, Optimizer
+from numpy.typing import NDArray
+
+from ase_equivar.dynamics.field_calculator import FieldCalculator
+from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Field, longest_step
+from ase_equivar.fields.waveforms import ConstantField
+
+NET_CHARGE_LIMIT = 0.01  # |e|, of the largest element of Σ Z*
+ENERGY_OPTIMIZERS = (
+    "BFGSLineSearch",
+    "LBFGSLineSearch",
+    "GoodOldQuasiNewton",
+    "GPMin",
+    "SciPyOptimizer",
+    "SciPyGradientlessOptimizer",
+)
+ENERGY_OPTIONS = ("use_line_search", "downhill_check", "use_armijo")
+
+
+class FieldWarning(UserWarning):
+    """A field has no effect, or one that was hardly wanted."""
+
+
+def atoms_of(dyn: BaseDynamics) -> Atoms:
+    """Return the Atoms behind a dynamics, also behind a filter."""
+    atoms = dyn.atoms
+    while isinstance(atoms, Filter):
+        atoms = atoms.atoms
+    if atoms.calc is None:
+        raise ValueError("the atoms of the dynamics have no calculator; set atoms.calc first")
+    return atoms
+
+
+def check_calculator(calculator: Any) -> None:
+    """Refuse a calculator without forces, or one that has a field itself."""
+    name = type(calculator).__name__
+    if "forces" not in calculator.implemented_properties:
+        raise PropertyNotImplementedError(
+            f"the calculator {name} does not give forces, to which those of the field are added; "
+            "wrap one that does: EquivarCalculator(calculator)"
+        )
+    if isinstance(calculator, FieldCalculator):
+        raise ValueError(
+            "these atoms are in a field already; add the fields, or release() the first drive"
+        )
+    own = getattr(calculator, "electric_field", None)
+    if own is not None and np.any(own):
+        raise ValueError(
+            f"the calculator has electric_field={np.asarray(own).tolist()} V/Å itself, which would "
+            "add to this one without doing work in the account; set it to None"
+        )
+
+
+def check_time_step(dyn: MolecularDynamics, field: Field) -> None:
+    """Refuse a time step that does not resolve the field."""
+    longest = longest_step(field)
+    if abs(dyn.dt) > longest:
+        raise ValueError(
+            f"the time step of {abs(dyn.dt) / units.fs:.4g} fs is too long for this field: at most "
+            f"{longest / units.fs:.4g} fs resolves it, {SAMPLES_PER_PERIOD} steps in its shortest "
+            "period"
+        )
+
+
+def check_optimizer(dyn: BaseDynamics, field: Field) -> None:
+    """Refuse optimizers for which a field makes no sense."""
+    name = type(dyn).__name__
+    if not isinstance(dyn, Optimizer):
+        raise TypeError(f"drive takes molecular dynamics or an optimizer, not {name}")
+    if not isinstance(field, ConstantField):
+        raise ValueError(f"{name} has no time: give three numbers or a ConstantField")
+    if any(kind.__name__ in ENERGY_OPTIMIZERS for kind in type(dyn).__mro__) or any(
+        getattr(dyn, option, False) for option in ENERGY_OPTIONS
+    ):
+        raise ValueError(
+            f"{name}, as set up, needs an energy of which the forces are the gradient, and there "
+            "is none in a field; take one that uses forces alone: BFGS, LBFGS, FIRE, MDMin"
+        )
+
+
+def check_net_charge(dyn: BaseDynamics, atoms: Atoms, born_charges: NDArray[np.float64]) -> None:
+    """Refuse, or warn, if the field would accelerate the whole cell without end."""
+    net = np.abs(born_charges.sum(axis=0)).max()
+    if net <= NET_CHARGE_LIMIT or any(
+        isinstance(constraint, (FixAtoms, FixCom)) for constraint in atoms.constraints
+    ):
+        return
+    name = type(dyn).__name__
+    cure = (
+        "neutralize Z*, hold the centre of mass (ase.constraints.FixCom), or use Langevin, whose "
+        "friction ends the acceleration"
+    )
+    if isinstance(dyn, (Bussi, NoseHooverChainNVT, NVTBerendsen)):
+        warnings.warn(
+            f"the Z* sum to {net:.3g} e: {name} keeps the kinetic energy but does not stop the "
+            f"cell as a whole, which takes up ever more of it; {cure}",
+            FieldWarning,
+            stacklevel=3,
+        )
+    elif isinstance(dyn, (VelocityVerlet, Optimizer)):
+        raise ValueError(
+            f"the Z* sum to {net:.3g} e, so a uniform field accelerates the cell as a whole, and "
+            f"{name} never ends that; {cure}"
+        )

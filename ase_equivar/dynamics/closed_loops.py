@@ -1,0 +1,128 @@
+"""Whether Z* derive from a polarization: their integral around closed loops of configurations.
+
+If Z*[i, a, b] = Ω ∂P_a/∂u_ib for one polarization P, then Σ ∫ Z* dr around a closed loop that
+encloses no metallic state is zero, and a static field does no work in it. Charges that a network
+predicts directly obey the sum rule and the symmetry, but nothing makes them an exact derivative:
+what is left around a loop says how far they are from one. A field E does the work E · change per
+round, which is how much energy a run could gain or lose by going round there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.dynamics.charge_refresh import BornCharges
+from ase_equivar.fields import check_field
+
+
+@dataclass(frozen=True)
+class LoopWork:
+    """The integral of Z* around one closed loop.
+
+    change: ∮ Σ_i Z*_i dr_i, by component of the polarization, |e|·Å, shape=(3,); zero for Z* that
+    derive from a polarization. length: ∮ |Σ_i Z*_i dr_i|, the way that Ω P went, |e|·Å.
+    uncertainty: the largest difference of `change` from that with every second point, |e|·Å.
+    """
+
+    change: NDArray[np.float64]
+    length: float
+    uncertainty: float
+
+    @property
+    def relative(self) -> float:
+        """|change| / length, from 0 to 1."""
+        return float(np.linalg.norm(self.change) / self.length) if self.length else 0.0
+
+    def work(self, field: ArrayLike) -> float:
+        """Return the work of a static field in one round, eV, from the field in V/Å."""
+        return float(check_field(field) @ self.change)
+
+
+def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, points: int = 16) -> LoopWork:
+    """Integrate Z* around the ellipse ``positions + cos θ · first + sin θ · second``.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        With a calculator that gives ``born_effective_charges``; left as they are.
+    first, second : array_like
+        Displacements of all atoms, Å, shape=(N, 3).
+    points : int
+        Where Z* are calculated, even, at least 4. The error falls exponentially with their
+        number (trapezium rule on a periodic function).
+
+    Returns
+    -------
+    LoopWork
+
+    Raises
+    ------
+    ValueError
+        If an argument makes no sense.
+    ase.calculators.calculator.PropertyNotImplementedError
+        If the calculator does not give Z*.
+    """
+    if atoms.calc is None:
+        raise ValueError("the atoms have no calculator to give Z*; set atoms.calc first")
+    if points < 4 or points % 2:
+        raise ValueError(f"points is {points}; give an even number from 4 on")
+    one, two = (np.asarray(given, dtype=np.float64) for given in (first, second))
+    for given in (one, two):
+        if given.shape != (len(atoms), 3):
+            raise ValueError(
+                f"displacements have shape {given.shape}; {len(atoms)} atoms need "
+                f"({len(atoms)}, 3) in Å"
+            )
+    charges = BornCharges(atoms.calc)
+    moved = atoms.copy()
+    steps = []
+    for angle in np.arange(points) * 2 * np.pi / points:
+        moved.positions = atoms.positions + np.cos(angle) * one + np.sin(angle) * two
+        tangent = np.cos(angle) * two - np.sin(angle) * one
+        born = charges(moved, np.zeros(3))
+        steps.append(np.einsum("iab,ib->a", born, tangent) * 2 * np.pi / points)
+    change = np.sum(steps, axis=0)
+    coarse = 2 * np.sum(steps[::2], axis=0)
+    length = float(np.linalg.norm(steps, axis=1).sum())
+    return LoopWork(change, length, float(np.abs(change - coarse).max()))
+
+
+def curl(
+    atoms: Atoms, *, amplitude: float = 0.05, loops: int = 4, points: int = 16, seed: int = 0
+) -> float:
+    """Return one number for how far Z* near a structure are from deriving from a polarization.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        With a calculator that gives ``born_effective_charges``; left as they are.
+    amplitude : float
+        Root mean square of each coordinate's displacement, Å. The number grows in proportion to
+        it: state it with the number.
+    loops, points : int
+        How many random loops, and points on each.
+    seed : int
+        Of the random displacements.
+
+    Returns
+    -------
+    float
+        √(Σ |change|² / Σ length²) over the loops, see LoopWork: 0 for the derivative of a
+        polarization, at most 1.
+    """
+    if not amplitude > 0 or loops < 1:
+        raise ValueError(
+            f"give an amplitude above 0 Å and loops from 1 on, not {amplitude}, {loops}"
+        )
+    rng = np.random.default_rng(seed)
+    found = [
+        loop_work(atoms, *rng.normal(scale=amplitude, size=(2, len(atoms), 3)), points=points)
+        for _ in range(loops)
+    ]
+    change = sum(float(one.change @ one.change) for one in found)
+    length = sum(one.length**2 for one in found)
+    return float(np.sqrt(change / length)) if length else 0.0

@@ -1,0 +1,234 @@
+"""Any ASE dynamics in an electric field: forces at the right time, and the work of the field.
+
+``drive`` puts the forces Z*ᵀE(t) into a dynamics that exists already::
+
+    dyn = VelocityVerlet(atoms, 1.0 * units.fs)
+    driven = drive(dyn, SineField([0, 0, 0.02], frequency=3 * THZ))
+    dyn.run(1000)
+    balance = atoms.get_total_energy() - driven.work  # constant but for O(dt²)
+
+**Time within a step.** From t to t + dt, ASE's integrators ask for forces before the atoms move,
+at t, and after, at t + dt; some (LangevinBAOAB, Melchionna's NPT) remember those at t. The field
+is taken at the time that belongs to each request, hence second order in dt is kept. An
+integrator of your own is served if its first request in a step is before the atoms move, or if
+it has none before; forces are then those at t and t + dt, or at t + dt only.
+
+**Work.** W = ∫ Σ F_field·dr, in each step the mean of the field's forces at both ends times the
+displacement. For velocity Verlet and harmonic forces, E_total − W then differs from its start by
+exactly dt²/8 · Σ [F(t)² − F(0)²]/m: it oscillates with the square of the time step, without
+drift. That holds for any Z*, also for one that derives from no polarization
+(`ase_equivar.dynamics.closed_loops`): such Z* only make W depend on the path.
+
+**A run in parts.** ``dyn.run`` may be called again and again. For a new dynamics, say the time with
+`start_time`, and set ``work`` to what was done before.
+
+**Energy and stress** are those without field. So optimizers that look at the energy are refused,
+and so is stress, unless ``stress_without_field=True``: a barostat then misses the field's part of
+the stress (converse piezoelectricity), and W counts the positions' motion only.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.md.md import MolecularDynamics
+from ase.optimize.optimize import BaseDynamics
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.dynamics.charge_refresh import BornCharges, RefreshReport
+from ase_equivar.dynamics.checks import (
+    FieldWarning,
+    atoms_of,
+    check_calculator,
+    check_net_charge,
+    check_optimizer,
+    check_time_step,
+)
+from ase_equivar.dynamics.field_calculator import FieldCalculator
+from ase_equivar.dynamics.step_clock import StepClock, refresh_carried_forces
+from ase_equivar.fields.algebra import Field, Waveform
+from ase_equivar.fields.waveforms import ConstantField
+
+
+class Drive:
+    """A dynamics in a field. `drive` makes it; keep it for its numbers, and run the dynamics."""
+
+    def __init__(
+        self,
+        dyn: BaseDynamics,
+        atoms: Atoms,
+        calculator: FieldCalculator,
+        clock: StepClock,
+        charges: BornCharges,
+        field: Field,
+    ) -> None:
+        self._dyn = dyn
+        self._atoms = atoms
+        self._calculator = calculator
+        self._clock = clock
+        self._charges = charges
+        self._field = field
+        self._plain_step: Callable[..., Any] = dyn.step
+        self._work = 0.0
+        self._seen_effect = False
+        dyn.step = self._step
+        atoms.calc = calculator
+        refresh_carried_forces(dyn)
+
+    @property
+    def time(self) -> float:
+        """The time of the field, ASE's unit."""
+        return self._clock.time
+
+    @property
+    def electric_field(self) -> NDArray[np.float64]:
+        """The field now, V/Å, shape=(3,)."""
+        return self._calculator.field_at(self.time)
+
+    @property
+    def field_forces(self) -> NDArray[np.float64]:
+        """The field's part of the forces now, eV/Å, shape=(N, 3)."""
+        return self._calculator.field_forces(self._atoms)
+
+    @property
+    def work(self) -> float:
+        """Work of the field on the atoms since `drive`, eV. It may be set, for a continued run."""
+        return self._work
+
+    @work.setter
+    def work(self, work: float) -> None:
+        self._work = float(work)
+
+    @property
+    def refresh_report(self) -> RefreshReport:
+        """What the forces lost by Z* that were not calculated for every step."""
+        return self._charges.report
+
+    def release(self) -> None:
+        """Take the field away again: the dynamics and the calculator are as they were before."""
+        if self._atoms.calc is self._calculator:
+            self._atoms.calc = self._calculator.calculator
+        if self._dyn.__dict__.get("step") == self._step:
+            del self._dyn.step
+        refresh_carried_forces(self._dyn)
+
+    def _step(self, *args: Any, **kwargs: Any) -> Any:
+        if self._atoms.calc is not self._calculator:
+            raise RuntimeError(
+                "the calculator was replaced after drive, so the field would be lost; release(), "
+                "set the calculator, and drive again"
+            )
+        if self._clock.follow_time_step(self._dyn):
+            check_time_step(self._dyn, self._field)
+        before = self._atoms.get_positions()
+        forces_before = self.field_forces
+        has_forces = bool(args) or kwargs.get("forces") is not None
+        with self._clock.step(self._atoms, has_forces):
+            result = self._plain_step(*args, **kwargs)
+        forces_after = self.field_forces
+        moved = self._atoms.positions - before
+        self._work += 0.5 * float(((forces_before + forces_after) * moved).sum())
+        if not self._seen_effect:
+            self._look_for_effect(forces_before, forces_after)
+        return result
+
+    def _look_for_effect(self, *forces: NDArray[np.float64]) -> None:
+        """Warn once if the field is there and does nothing, or if it will never be there."""
+        is_on = self._calculator.electric_field.any()
+        if any(one.any() for one in forces):
+            self._seen_effect = True
+        elif is_on:
+            self._seen_effect = True
+            warnings.warn(
+                f"the field {self._calculator.electric_field.tolist()} V/Å exerts no force on any "
+                "atom: check that Z* are not zero",
+                FieldWarning,
+                stacklevel=3,
+            )
+        elif not isinstance(self._field, Waveform):
+            self._seen_effect = True
+            warnings.warn(
+                "the field was zero all through the first step; if it does not start later, check "
+                "its unit of time: it is called with ASE's, not with fs or seconds",
+                FieldWarning,
+                stacklevel=3,
+            )
+
+
+def drive(
+    dyn: BaseDynamics,
+    field: Field | ArrayLike,
+    *,
+    update_interval: int = 1,
+    max_displacement: float | None = None,
+    born_charges: ArrayLike | None = None,
+    start_time: float | None = None,
+    stress_without_field: bool = False,
+) -> Drive:
+    """Put the forces of an electric field into a dynamics, which is then run as ever.
+
+    Parameters
+    ----------
+    dyn : ase.md.md.MolecularDynamics or ase.optimize.optimize.Optimizer
+        Of Atoms whose calculator gives forces and ``born_effective_charges`` (|e|, row = field,
+        column = displacement).
+    field : callable or array_like
+        E(t), time in ASE's unit → three numbers in V/Å; see `ase_equivar.fields`. Three numbers
+        stand for a ConstantField, the only one that an optimizer can have.
+    update_interval : int
+        Calculate Z* for every so-manieth geometry only. What that does to the forces is in
+        ``refresh_report``.
+    max_displacement : float, optional
+        With `update_interval` above 1: calculate Z* as soon as an atom has moved further than this
+        since the last time, Å.
+    born_charges : array_like, optional
+        Z* to use for all geometries instead of the calculator's, shape=(N, 3, 3).
+    start_time : float, optional
+        Time of the field at the present state, ASE's unit. Default: that of `dyn`.
+    stress_without_field : bool
+        Let barostats have the calculator's stress, which lacks the field's part.
+
+    Returns
+    -------
+    Drive
+        Gives the work of the field; ``release()`` takes the field away.
+
+    Raises
+    ------
+    ValueError
+        If the field makes no sense, the time step is too long for it, the cell is charged and
+        nothing would stop its acceleration, or the calculator has a field already.
+    TypeError
+        If `dyn` is not an ASE dynamics.
+    ase.calculators.calculator.PropertyNotImplementedError
+        If the calculator does not give Z*, or forces.
+
+    Warns
+    -----
+    FieldWarning
+        When the field exerts no force, or a thermostat cannot stop a charged cell.
+    """
+    if not isinstance(dyn, BaseDynamics):
+        raise TypeError(f"drive needs an ASE dynamics, not a {type(dyn).__name__}")
+    waveform = field if callable(field) else ConstantField(np.asarray(field))
+    atoms = atoms_of(dyn)
+    wrapped = atoms.calc
+    check_calculator(wrapped)
+    if isinstance(dyn, MolecularDynamics):
+        check_time_step(dyn, waveform)
+    else:
+        check_optimizer(dyn, waveform)
+    clock = StepClock(dyn, start_time)
+    charges = BornCharges(wrapped, born_charges, update_interval, max_displacement)
+    calculator = FieldCalculator(
+        wrapped, charges, waveform, clock, stress_without_field=stress_without_field
+    )
+    now = calculator.field_at(clock.time)
+    if isinstance(waveform, Waveform) and waveform.is_zero:
+        warnings.warn("the field is zero at all times", FieldWarning, stacklevel=2)
+    check_net_charge(dyn, atoms, charges(atoms, now))
+    return Drive(dyn, atoms, calculator, clock, charges, waveform)

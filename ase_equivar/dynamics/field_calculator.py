@@ -1,0 +1,152 @@
+"""An ASE calculator that adds the forces of a time-dependent field to those of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import (
+    BaseCalculator,
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+    all_properties,
+)
+from numpy.typing import NDArray
+
+from ase_equivar.dynamics.charge_refresh import BornCharges
+from ase_equivar.fields import check_field, field_forces
+from ase_equivar.fields.algebra import Field
+
+STRESS_NAMES = ("stress", "stresses")
+
+
+class FieldCalculator(Calculator):
+    """Forces with those of a field, Z*ᵀE(t); all else as the wrapped calculator gives it.
+
+    The energy stays that without field, as in EquivarCalculator: the field's part of it is not
+    defined in a periodic cell. The work of the field takes its place; see `ase_equivar.dynamics`.
+
+    Parameters
+    ----------
+    calculator : ase calculator
+        Gives forces.
+    charges : BornCharges
+        Gives Z*.
+    field : callable
+        E(t) in V/Å.
+    clock : callable
+        Gives the time (ASE's unit) for which forces are wanted; called with the Atoms each time
+        that they are asked for. Cached forces are dropped if the field at that time is another.
+    stress_without_field : bool
+        True: give the wrapped calculator's stress instead of refusing it.
+    """
+
+    def __init__(
+        self,
+        calculator: BaseCalculator,
+        charges: BornCharges,
+        field: Field,
+        clock: Callable[[Atoms], float],
+        *,
+        stress_without_field: bool = False,
+    ) -> None:
+        super().__init__()
+        self._wrapped = calculator
+        self._charges = charges
+        self._waveform = field
+        self._clock = clock
+        self._stress_without_field = stress_without_field
+        self._latest_field = np.zeros(3)
+        self._added = np.zeros((0, 3))
+        self._added_field = np.full(3, np.nan)  # there are no forces yet
+        self.results: dict[str, Any] = {}
+
+    @property
+    def calculator(self) -> BaseCalculator:
+        """The wrapped calculator."""
+        return self._wrapped
+
+    @property
+    def electric_field(self) -> NDArray[np.float64]:
+        """The field of the latest forces, V/Å, shape=(3,)."""
+        return self._latest_field.copy()
+
+    @property
+    def implemented_properties(self) -> list[str]:
+        """Names of all properties that this gives."""
+        return [name for name in self._wrapped.implemented_properties if not self._refuses(name)]
+
+    def field_forces(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Return the field's part of the forces on `atoms` now, eV/Å, shape=(N, 3)."""
+        self.get_property("forces", atoms)
+        return self._added.copy()
+
+    def field_at(self, time: float) -> NDArray[np.float64]:
+        """Return E(time) in V/Å, shape=(3,).
+
+        Raises
+        ------
+        ValueError
+            If the field is not three finite numbers.
+        """
+        value = self._waveform(time)
+        if np.ndim(value) == 0:
+            raise ValueError(
+                "the field is a single number, an envelope; multiply it by a field: "
+                "envelope * ConstantField([Ex, Ey, Ez])"
+            )
+        return check_field(value)
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """List what changed since the last calculation: parts of `atoms`, and the field."""
+        changes = list(super().check_state(atoms, tol))
+        if not np.array_equal(self._latest_field, self._added_field):
+            changes.append("electric_field")
+        return changes
+
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """Give one property; see `ase.calculators.calculator.Calculator.get_property`.
+
+        Raises
+        ------
+        ase.calculators.calculator.PropertyNotImplementedError
+            If the wrapped calculator does not give it, or for stress, which is not defined by Z*.
+        """
+        if self._refuses(name):
+            raise PropertyNotImplementedError(
+                f"{name!r} in an electric field is not defined by Z* alone (that needs the "
+                "piezoelectric response); for the stress without field, as an approximation, use "
+                "stress_without_field=True"
+            )
+        if name == "forces" and atoms is not None:
+            self._latest_field = self.field_at(self._clock(atoms))
+        return super().get_property(name, atoms, allow_calculation)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("forces",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Calculate the properties asked for, and keep others that come without cost."""
+        super().calculate(atoms, properties, system_changes)
+        now = self.atoms
+        for name in properties:
+            value = self._wrapped.get_property(name, now)
+            if name == "forces":
+                field = self._latest_field
+                self._added = field_forces(self._charges(now, field), field)
+                self._added_field = field
+                value = value + self._added
+            self.results[name] = value
+        for name, value in getattr(self._wrapped, "results", {}).items():
+            if name in all_properties and name != "forces" and not self._refuses(name):
+                self.results[name] = value
+
+    def _refuses(self, name: str) -> bool:
+        return name in STRESS_NAMES and not self._stress_without_field

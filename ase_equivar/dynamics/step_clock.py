@@ -1,0 +1,104 @@
+"""Which time a request for forces belongs to, within a step of an ASE integrator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from ase import Atoms
+from ase.md.md import MolecularDynamics
+from ase.optimize.optimize import BaseDynamics
+
+# Integrators that remember the forces of the last step, so that all their requests within a step
+# are for its end. Positions tell that too, unless the atoms are at rest; hence the list.
+CARRY_FORCES = ("LangevinBAOAB", "MelchionnaNPT", "NPT")
+
+
+class StepClock:
+    """The time of the field: that of the dynamics between steps, t or t + dt within one.
+
+    Parameters
+    ----------
+    dyn : ase dynamics
+        For an optimizer, time stands still.
+    start_time : float, optional
+        Time now, ASE's unit; that of `dyn` by default.
+    """
+
+    def __init__(self, dyn: BaseDynamics, start_time: float | None = None) -> None:
+        self._dt = float(dyn.dt) if isinstance(dyn, MolecularDynamics) else 0.0
+        self._carries_forces = _is_a(dyn, *CARRY_FORCES)
+        self._steps = int(dyn.nsteps)
+        self._offset = 0.0 if start_time is None else start_time - self._steps * self._dt
+        self._stepping = False
+        self._advanced = False
+        self._requests = 0
+        self._start = (np.zeros(0), np.zeros(0))
+
+    @property
+    def time(self) -> float:
+        """The time of the state after the last complete step, ASE's unit."""
+        return self._offset + self._steps * self._dt
+
+    def __call__(self, atoms: Atoms) -> float:
+        """Return the time for which forces on `atoms` are wanted now, ASE's unit."""
+        if not self._stepping:
+            return self.time
+        if not self._advanced:
+            self._advanced = self._requests > 0 or self._has_drifted(atoms)
+        self._requests += 1
+        return self._offset + (self._steps + self._advanced) * self._dt
+
+    @contextmanager
+    def step(self, atoms: Atoms, has_forces: bool = False) -> Iterator[None]:
+        """Embrace one step of the integrator.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            As they are before the step.
+        has_forces : bool
+            Whether the step was given the forces at its beginning and need not ask for them.
+        """
+        self._stepping = True
+        self._advanced = self._carries_forces or has_forces
+        self._requests = 0
+        self._start = (atoms.get_positions(), atoms.cell.array.copy())
+        try:
+            yield
+        finally:
+            self._stepping = False
+        self._steps += 1
+
+    def follow_time_step(self, dyn: BaseDynamics) -> bool:
+        """Take over the time step of `dyn`; say whether it has changed."""
+        if not isinstance(dyn, MolecularDynamics) or dyn.dt == self._dt:
+            return False
+        now = self.time
+        self._dt = float(dyn.dt)
+        self._offset = now - self._steps * self._dt
+        return True
+
+    def _has_drifted(self, atoms: Atoms) -> bool:
+        """Whether atoms moved before any request: then the forces at t were remembered.
+
+        A barostat may scale the cell with the atoms before it asks; that is no drift.
+        """
+        positions, cell = self._start
+        return np.array_equal(cell, atoms.cell.array) and not np.array_equal(
+            positions, atoms.positions
+        )
+
+
+def refresh_carried_forces(dyn: BaseDynamics) -> None:
+    """Make an integrator that remembers forces from the last step calculate them anew."""
+    if _is_a(dyn, "LangevinBAOAB"):
+        dyn._update_accel()
+    elif _is_a(dyn, "MelchionnaNPT", "NPT"):
+        dyn.initialized = 0
+
+
+def _is_a(dyn: BaseDynamics, *names: str) -> bool:
+    """By name: not every ASE has all of them, and some have moved between modules."""
+    return any(kind.__name__ in names for kind in type(dyn).__mro__)

@@ -1,0 +1,63 @@
+"""A field given at some times, as from a measured pulse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.fields.algebra import Waveform
+
+
+@dataclass(frozen=True)
+class TabulatedField(Waveform):
+    """Straight lines between given points; before and after them, the first and last value.
+
+    Parameters
+    ----------
+    times : array_like
+        Ascending, ASE's unit of time, shape=(T,).
+    values : array_like
+        In V/Å, shape=(T, 3); or shape=(T,), for an envelope.
+    """
+
+    times: ArrayLike
+    values: ArrayLike
+
+    def __post_init__(self) -> None:
+        times = np.asarray(self.times, dtype=np.float64)
+        values = np.asarray(self.values, dtype=np.float64)
+        if times.ndim != 1 or len(times) < 2 or not (np.diff(times) > 0).all():
+            raise ValueError("times must be two or more numbers, each larger than the one before")
+        if values.shape not in ((len(times),), (len(times), 3)):
+            raise ValueError(
+                f"values of shape {values.shape} do not fit {len(times)} times: give "
+                f"({len(times)}, 3) in V/Å, or ({len(times)},) for an envelope"
+            )
+        if not (np.isfinite(times).all() and np.isfinite(values).all()):
+            raise ValueError("times and values must be finite")
+        object.__setattr__(self, "times", tuple(times.tolist()))
+        rows = values.tolist()
+        object.__setattr__(
+            self, "values", tuple(tuple(row) if values.ndim == 2 else row for row in rows)
+        )
+
+    def _value(self, time: float) -> NDArray[np.float64]:
+        times, values = self._table
+        columns = [np.interp(time, times, column) for column in np.atleast_2d(values.T)]
+        return np.array(columns if self.is_vector else columns[0])
+
+    @cached_property
+    def _table(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return np.array(self.times), np.array(self.values)
+
+    def _is_vector(self) -> bool:
+        return np.ndim(self.values) == 2
+
+    def _is_zero(self) -> bool:
+        return not np.any(self.values)
+
+    def _longest_step(self) -> float:
+        return float(np.diff(self.times).min())

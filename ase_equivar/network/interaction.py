@@ -1,0 +1,164 @@
+"""One interaction of the gated network: bonds in, new features of the atoms out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+from ase_equivar.network.convolution import Convolution, Coupling, EdgeIndex, Piece
+from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
+from ase_equivar.network.table import RadialTable
+
+EDGES_AT_ONCE = 8192  # whose weights exist at one time: a few megabytes per layer
+
+
+@dataclass(frozen=True)
+class Bonds:
+    """Edges of a graph and functions of them.
+
+    Attributes
+    ----------
+    edges : EdgeIndex
+    distances : Tensor, shape (E,), Å
+    harmonics : Tensor, shape (E, (l_max + 1)²)
+    radial : Tensor, shape (E, R)
+    envelope : Tensor, shape (E,)
+    pairs : Tensor of int64, shape (E,)
+        Number of the pair of elements, for tables; empty without.
+    """
+
+    edges: EdgeIndex
+    distances: Tensor
+    harmonics: Tensor
+    radial: Tensor
+    envelope: Tensor
+    pairs: Tensor
+
+    def take(self, piece: Piece) -> Bonds:
+        """Give those of some receivers."""
+        return Bonds(
+            piece.index,
+            self.distances[piece.edges],
+            self.harmonics[piece.edges],
+            self.radial[piece.edges],
+            self.envelope[piece.edges],
+            self.pairs[piece.edges],
+        )
+
+
+class Interaction(nn.Module):
+    """Convolution over neighbours, gate, and a residual that knows the element.
+
+    Parameters
+    ----------
+    inputs, outputs : tuple of e3nn.o3.Irrep
+        Irreps of the features before and after, the scalars first.
+    l_max, channels, radial_functions, radial_hidden, embedding, mean_neighbours
+        As in `gated.GatedConfig`.
+    """
+
+    def __init__(
+        self,
+        inputs: tuple[o3.Irrep, ...],
+        outputs: tuple[o3.Irrep, ...],
+        *,
+        l_max: int,
+        channels: int,
+        radial_functions: int,
+        radial_hidden: int,
+        embedding: int,
+        mean_neighbours: float,
+    ) -> None:
+        super().__init__()
+        n = channels
+        self.inputs, self.outputs = inputs, outputs
+        coupling = Coupling(inputs, outputs, l_max)
+        self.norm = mean_neighbours**-0.5
+        self.n_gates = len(outputs) - 1
+        self.before = IrrepwiseLinear([n] * len(inputs), [n] * len(inputs))
+        self.radial = RadialWeights(
+            radial_functions, embedding, radial_hidden, n * len(coupling.paths)
+        )
+        self.convolution = Convolution(coupling, n)
+        n_paths = [sum(path.output == k for path in coupling.paths) for k in range(len(outputs))]
+        widths = [n * (1 + self.n_gates)] + [n] * self.n_gates
+        self.after = IrrepwiseLinear([n * k for k in n_paths], widths)
+        self.element_bias = nn.Linear(embedding, widths[0])
+        self.shared = [(inputs.index(ir), k) for k, ir in enumerate(outputs) if ir in inputs]
+        self.skip = IrrepwiseLinear([n] * len(self.shared), [n] * len(self.shared))
+        self.element_scale = nn.Linear(embedding, n * len(self.shared))
+        self.dropout = 0.0  # chance that a channel is dropped in training
+
+    def forward(
+        self, blocks: list[Tensor], bonds: Bonds, species: Tensor, table: RadialTable | None
+    ) -> list[Tensor]:
+        """Features per irrep (N, 2l+1, C) to features per irrep of the next layer."""
+        sent = torch.cat(self.before(blocks), dim=1)
+        if torch.is_grad_enabled():  # the backward pass wants everything anyway
+            return self._update(blocks, sent, bonds, species, species, table)
+        # weights and messages of all edges at once would take most of the memory
+        pieces = [
+            self._update(
+                [block[piece.atoms] for block in blocks],
+                sent,
+                bonds.take(piece),
+                species,
+                species[piece.atoms],
+                table,
+            )
+            for piece in bonds.edges.pieces(EDGES_AT_ONCE)
+        ]
+        return [torch.cat(parts) for parts in zip(*pieces, strict=True)]
+
+    def weights(self, bonds: Bonds, senders: Tensor, receivers: Tensor) -> Tensor:
+        """Weights (E, n_paths, C) of all bonds, elements given as (N, d) on both sides."""
+        weights = self.radial(bonds.radial, bonds.envelope, senders, receivers, bonds.edges)
+        n_paths = len(self.convolution.coupling.paths)
+        return weights.view(len(weights), n_paths, weights.shape[1] // n_paths)
+
+    def _update(
+        self,
+        blocks: list[Tensor],
+        sent: Tensor,
+        bonds: Bonds,
+        senders: Tensor,
+        receivers: Tensor,
+        table: RadialTable | None,
+    ) -> list[Tensor]:
+        """Work out new features from the old ones, `blocks`, and what all atoms have `sent`."""
+        n = sent.shape[2]
+        if table is None:
+            weights = self.weights(bonds, senders, receivers)
+            messages = self.convolution(sent, bonds.harmonics, weights, bonds.edges)
+        else:
+            messages = self.convolution.tabulated(
+                sent, bonds.harmonics, table, bonds.pairs, bonds.distances, bonds.edges
+            )
+        messages = messages * self.norm
+        mixed = self.after(self._group(messages))
+        scalars = mixed[0].squeeze(1) + self.element_bias(receivers)
+        new = [nn.functional.silu(scalars[:, :n]).unsqueeze(1)]
+        gates = torch.sigmoid(scalars[:, n:]).unsqueeze(1).split(n, dim=2)
+        new += [block * gate for block, gate in zip(mixed[1:], gates, strict=True)]
+        if self.training and self.dropout > 0:
+            new = [drop_channels(block, self.dropout) for block in new]
+        old = self.skip([blocks[i] for i, _ in self.shared])
+        scales = self.element_scale(receivers).unsqueeze(1).split(n, dim=2)
+        for (_, k), block, scale in zip(self.shared, old, scales, strict=True):
+            new[k] = new[k] + block * (1.0 + scale)
+        return new
+
+    def _group(self, messages: Tensor) -> list[Tensor]:
+        """Rows ordered by path to one block per output irrep, its paths side by side."""
+        paths = self.convolution.coupling.paths
+        grouped, row = [], 0
+        for k, ir in enumerate(self.outputs):
+            count = sum(path.output == k for path in paths)
+            block = messages[:, row : row + count * ir.dim]
+            row += count * ir.dim
+            block = block.view(len(block), count, ir.dim, -1).transpose(1, 2)
+            grouped.append(block.flatten(2))
+        return grouped

@@ -1,0 +1,7 @@
+"""Pictures, drawn without a display: every function returns a matplotlib Figure."""
+
+from ase_equivar.plotting.fields import plot_field
+from ase_equivar.plotting.infrared import plot_infrared
+from ase_equivar.plotting.phonons import plot_angular_dispersion, plot_bands
+
+__all__ = ["plot_angular_dispersion", "plot_bands", "plot_field", "plot_infrared"]
