@@ -9,8 +9,29 @@ The order of a calculation::
 """
 
 from ase_equivar.dynamics.charge_refresh import RefreshReport
+from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
 from ase_equivar.dynamics.checks import FieldWarning
 from ase_equivar.dynamics.closed_loops import LoopWork, curl, loop_work
-from ase_equivar.dynamics.driving import Drive, drive
+from ase_equivar.dynamics.driven import Drive
+from ase_equivar.dynamics.driving import drive
+from ase_equivar.dynamics.field_log import FieldLog, read_field_log
+from ase_equivar.dynamics.field_trajectory import FieldTrajectory
+from ase_equivar.dynamics.observables import FieldRun, Observables, observe
 
-__all__ = ["Drive", "FieldWarning", "LoopWork", "RefreshReport", "curl", "drive", "loop_work"]
+__all__ = [
+    "Drive",
+    "FieldLog",
+    "FieldRun",
+    "FieldTrajectory",
+    "FieldWarning",
+    "LoopWork",
+    "Observables",
+    "RefreshReport",
+    "curl",
+    "drive",
+    "loop_work",
+    "observe",
+    "read_field_log",
+    "restore_checkpoint",
+    "save_checkpoint",
+]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -114,6 +116,29 @@ class BornCharges:
             self._kept, self._kept_at, self._age = new, atoms.positions.copy(), 0
         self._geometry = (atoms.positions.copy(), atoms.cell.array.copy())
         return self._kept
+
+    def state(self) -> dict[str, Any]:
+        """Return the Z* that are kept, and since when, to `restore_state` them."""
+        if self._kept is None or self._geometry is None:
+            return {}
+        return {
+            "kept": self._kept,
+            "kept_at": self._kept_at,
+            "kept_for": self._age,
+            "positions": self._geometry[0],
+            "cell": self._geometry[1],
+            "report": asdict(self.report),
+        }
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Keep the Z* that are in `state`; an empty one has none to keep."""
+        if "kept" not in state:
+            return
+        self._kept, self._kept_at, self._age = (
+            state[name] for name in ("kept", "kept_at", "kept_for")
+        )
+        self._geometry = (state["positions"], state["cell"])
+        self.report = RefreshReport(**state["report"])
 
     def _is_due(self, atoms: Atoms) -> bool:
         if self._geometry is not None and all(

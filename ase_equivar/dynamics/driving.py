@@ -30,16 +30,14 @@ the stress (converse piezoelectricity), and W counts the positions' motion only.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-from ase import Atoms
 from ase.md.md import MolecularDynamics
 from ase.optimize.optimize import BaseDynamics
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ase_equivar.dynamics.charge_refresh import BornCharges, RefreshReport
+from ase_equivar.dynamics.charge_refresh import BornCharges
 from ase_equivar.dynamics.checks import (
     FieldWarning,
     atoms_of,
@@ -48,115 +46,12 @@ from ase_equivar.dynamics.checks import (
     check_optimizer,
     check_time_step,
 )
+from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.field_calculator import FieldCalculator
-from ase_equivar.dynamics.step_clock import StepClock, refresh_carried_forces
+from ase_equivar.dynamics.field_log import FieldLog, check_folder
+from ase_equivar.dynamics.step_clock import StepClock
 from ase_equivar.fields.algebra import Field, Waveform
 from ase_equivar.fields.waveforms import ConstantField
-
-
-class Drive:
-    """A dynamics in a field. `drive` makes it; keep it for its numbers, and run the dynamics."""
-
-    def __init__(
-        self,
-        dyn: BaseDynamics,
-        atoms: Atoms,
-        calculator: FieldCalculator,
-        clock: StepClock,
-        charges: BornCharges,
-        field: Field,
-    ) -> None:
-        self._dyn = dyn
-        self._atoms = atoms
-        self._calculator = calculator
-        self._clock = clock
-        self._charges = charges
-        self._field = field
-        self._plain_step: Callable[..., Any] = dyn.step
-        self._work = 0.0
-        self._seen_effect = False
-        dyn.step = self._step
-        atoms.calc = calculator
-        refresh_carried_forces(dyn)
-
-    @property
-    def time(self) -> float:
-        """The time of the field, ASE's unit."""
-        return self._clock.time
-
-    @property
-    def electric_field(self) -> NDArray[np.float64]:
-        """The field now, V/Å, shape=(3,)."""
-        return self._calculator.field_at(self.time)
-
-    @property
-    def field_forces(self) -> NDArray[np.float64]:
-        """The field's part of the forces now, eV/Å, shape=(N, 3)."""
-        return self._calculator.field_forces(self._atoms)
-
-    @property
-    def work(self) -> float:
-        """Work of the field on the atoms since `drive`, eV. It may be set, for a continued run."""
-        return self._work
-
-    @work.setter
-    def work(self, work: float) -> None:
-        self._work = float(work)
-
-    @property
-    def refresh_report(self) -> RefreshReport:
-        """What the forces lost by Z* that were not calculated for every step."""
-        return self._charges.report
-
-    def release(self) -> None:
-        """Take the field away again: the dynamics and the calculator are as they were before."""
-        if self._atoms.calc is self._calculator:
-            self._atoms.calc = self._calculator.calculator
-        if self._dyn.__dict__.get("step") == self._step:
-            del self._dyn.step
-        refresh_carried_forces(self._dyn)
-
-    def _step(self, *args: Any, **kwargs: Any) -> Any:
-        if self._atoms.calc is not self._calculator:
-            raise RuntimeError(
-                "the calculator was replaced after drive, so the field would be lost; release(), "
-                "set the calculator, and drive again"
-            )
-        if self._clock.follow_time_step(self._dyn):
-            check_time_step(self._dyn, self._field)
-        before = self._atoms.get_positions()
-        forces_before = self.field_forces
-        has_forces = bool(args) or kwargs.get("forces") is not None
-        with self._clock.step(self._atoms, has_forces):
-            result = self._plain_step(*args, **kwargs)
-        forces_after = self.field_forces
-        moved = self._atoms.positions - before
-        self._work += 0.5 * float(((forces_before + forces_after) * moved).sum())
-        if not self._seen_effect:
-            self._look_for_effect(forces_before, forces_after)
-        return result
-
-    def _look_for_effect(self, *forces: NDArray[np.float64]) -> None:
-        """Warn once if the field is there and does nothing, or if it will never be there."""
-        is_on = self._calculator.electric_field.any()
-        if any(one.any() for one in forces):
-            self._seen_effect = True
-        elif is_on:
-            self._seen_effect = True
-            warnings.warn(
-                f"the field {self._calculator.electric_field.tolist()} V/Å exerts no force on any "
-                "atom: check that Z* are not zero",
-                FieldWarning,
-                stacklevel=3,
-            )
-        elif not isinstance(self._field, Waveform):
-            self._seen_effect = True
-            warnings.warn(
-                "the field was zero all through the first step; if it does not start later, check "
-                "its unit of time: it is called with ASE's, not with fs or seconds",
-                FieldWarning,
-                stacklevel=3,
-            )
 
 
 def drive(
@@ -168,6 +63,8 @@ def drive(
     born_charges: ArrayLike | None = None,
     start_time: float | None = None,
     stress_without_field: bool = False,
+    log: str | Path | None = None,
+    log_interval: int = 1,
 ) -> Drive:
     """Put the forces of an electric field into a dynamics, which is then run as ever.
 
@@ -191,6 +88,10 @@ def drive(
         Time of the field at the present state, ASE's unit. Default: that of `dyn`.
     stress_without_field : bool
         Let barostats have the calculator's stress, which lacks the field's part.
+    log : str or pathlib.Path, optional
+        File for a `FieldLog`.
+    log_interval : int
+        Write a line into it at every so-manieth step.
 
     Returns
     -------
@@ -202,6 +103,8 @@ def drive(
     ValueError
         If the field makes no sense, the time step is too long for it, the cell is charged and
         nothing would stop its acceleration, or the calculator has a field already.
+    FileNotFoundError
+        If the folder of the log does not exist.
     TypeError
         If `dyn` is not an ASE dynamics.
     ase.calculators.calculator.PropertyNotImplementedError
@@ -231,4 +134,9 @@ def drive(
     if isinstance(waveform, Waveform) and waveform.is_zero:
         warnings.warn("the field is zero at all times", FieldWarning, stacklevel=2)
     check_net_charge(dyn, atoms, charges(atoms, now))
-    return Drive(dyn, atoms, calculator, clock, charges, waveform)
+    if log is not None:
+        check_folder(log)
+    driven = Drive(dyn, atoms, calculator, clock, charges, waveform)
+    if log is not None:
+        dyn.attach(FieldLog(driven, log), interval=log_interval)
+    return driven

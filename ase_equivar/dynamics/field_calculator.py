@@ -61,6 +61,7 @@ class FieldCalculator(Calculator):
         self._stress_without_field = stress_without_field
         self._latest_field = np.zeros(3)
         self._added = np.zeros((0, 3))
+        self._added_by = np.zeros((0, 3, 3))
         self._added_field = np.full(3, np.nan)  # there are no forces yet
         self.results: dict[str, Any] = {}
 
@@ -79,10 +80,13 @@ class FieldCalculator(Calculator):
         """Names of all properties that this gives."""
         return [name for name in self._wrapped.implemented_properties if not self._refuses(name)]
 
-    def field_forces(self, atoms: Atoms) -> NDArray[np.float64]:
-        """Return the field's part of the forces on `atoms` now, eV/Å, shape=(N, 3)."""
+    def coupling(self, atoms: Atoms) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the field's part of the forces on `atoms` now, and the Z* that it came by.
+
+        In eV/Å, shape=(N, 3), and |e|, shape=(N, 3, 3).
+        """
         self.get_property("forces", atoms)
-        return self._added.copy()
+        return self._added.copy(), self._added_by.copy()
 
     def field_at(self, time: float) -> NDArray[np.float64]:
         """Return E(time) in V/Å, shape=(3,).
@@ -140,7 +144,8 @@ class FieldCalculator(Calculator):
             value = self._wrapped.get_property(name, now)
             if name == "forces":
                 field = self._latest_field
-                self._added = field_forces(self._charges(now, field), field)
+                self._added_by = self._charges(now, field)
+                self._added = field_forces(self._added_by, field)
                 self._added_field = field
                 value = value + self._added
             self.results[name] = value

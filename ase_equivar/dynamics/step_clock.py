@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -40,6 +40,15 @@ class StepClock:
     def time(self) -> float:
         """The time of the state after the last complete step, ASE's unit."""
         return self._offset + self._steps * self._dt
+
+    def state(self) -> tuple[float, int, float]:
+        """Return what `restore_state` needs between two steps."""
+        return (self._offset, self._steps, self._dt)
+
+    def restore_state(self, state: Sequence[float]) -> None:
+        """Set the clock as it was when it returned `state`."""
+        self._offset, steps, self._dt = state
+        self._steps = int(steps)
 
     def __call__(self, atoms: Atoms) -> float:
         """Return the time for which forces on `atoms` are wanted now, ASE's unit."""

@@ -1,0 +1,195 @@
+"""A dynamics in a field: its steps, and the account of what the field does in them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.optimize.optimize import BaseDynamics
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.dynamics.charge_refresh import BornCharges, RefreshReport
+from ase_equivar.dynamics.checks import FieldWarning, check_time_step
+from ase_equivar.dynamics.field_calculator import FieldCalculator
+from ase_equivar.dynamics.step_clock import StepClock, refresh_carried_forces
+from ase_equivar.fields.algebra import Field, Waveform
+
+
+class Drive:
+    """A dynamics in a field. `drive` makes it; keep it for its numbers, and run the dynamics."""
+
+    def __init__(
+        self,
+        dyn: BaseDynamics,
+        atoms: Atoms,
+        calculator: FieldCalculator,
+        clock: StepClock,
+        charges: BornCharges,
+        field: Field,
+    ) -> None:
+        self._dyn = dyn
+        self._atoms = atoms
+        self._calculator = calculator
+        self._clock = clock
+        self._charges = charges
+        self._field = field
+        self._plain_step: Callable[..., Any] = dyn.step
+        self._work = 0.0
+        self._dipole_changes = np.zeros((len(atoms), 3))
+        self._seen_effect = False
+        dyn.step = self._step
+        atoms.calc = calculator
+        refresh_carried_forces(dyn)
+
+    @property
+    def atoms(self) -> Atoms:
+        """The atoms in the field."""
+        return self._atoms
+
+    @property
+    def dynamics(self) -> BaseDynamics:
+        """The dynamics in the field."""
+        return self._dyn
+
+    @property
+    def time(self) -> float:
+        """The time of the field, ASE's unit."""
+        return self._clock.time
+
+    @property
+    def electric_field(self) -> NDArray[np.float64]:
+        """The field now, V/Å, shape=(3,)."""
+        return self._calculator.field_at(self.time)
+
+    @property
+    def field_forces(self) -> NDArray[np.float64]:
+        """The field's part of the forces now, eV/Å, shape=(N, 3)."""
+        return self._calculator.coupling(self._atoms)[0]
+
+    @property
+    def work(self) -> float:
+        """Work of the field on the atoms since `drive`, eV. It may be set, for a continued run."""
+        return self._work
+
+    @work.setter
+    def work(self, work: float) -> None:
+        self._work = float(work)
+
+    @property
+    def born_charges(self) -> NDArray[np.float64]:
+        """The Z* of the field's forces now, |e|, shape=(N, 3, 3)."""
+        return self._calculator.coupling(self._atoms)[1]
+
+    @property
+    def dipole_changes(self) -> NDArray[np.float64]:
+        """∫ Z*_i dr_i of each atom since `drive`, |e|·Å, shape=(N, 3); it may be set, like `work`.
+
+        Their sum is the change of Ω P along the path. With Z* that derive from a polarization the
+        path is of no importance but for its ends, and ions that hop to the next cell count.
+        """
+        return self._dipole_changes.copy()
+
+    @dipole_changes.setter
+    def dipole_changes(self, changes: ArrayLike) -> None:
+        given = np.array(changes, dtype=np.float64)
+        if given.shape != self._dipole_changes.shape:
+            raise ValueError(
+                f"dipole_changes have shape {given.shape}, not {self._dipole_changes.shape}"
+            )
+        self._dipole_changes = given
+
+    @property
+    def refresh_report(self) -> RefreshReport:
+        """What the forces lost by Z* that were not calculated for every step."""
+        return self._charges.report
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint needs, as arrays and plain data, to `restore_state` it."""
+        return {
+            "field": _field_json(self._field),
+            "work": self._work,
+            "dipole_changes": self._dipole_changes.copy(),
+            "seen_effect": self._seen_effect,
+            "clock": self._clock.state(),
+            **self._charges.state(),
+        }
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` has returned, of a drive with the same field.
+
+        Raises
+        ------
+        ValueError
+            If it is of another field or another number of atoms; nothing is changed then.
+        """
+        field = _field_json(self._field)
+        if state["field"] != field:
+            raise ValueError(f"the checkpoint is of the field {state['field']}, not of {field}")
+        self.dipole_changes = state["dipole_changes"]
+        self._work = state["work"]
+        self._seen_effect = state["seen_effect"]
+        self._clock.restore_state(state["clock"])
+        self._charges.restore_state(state)
+
+    def release(self) -> None:
+        """Take the field away again: the dynamics and the calculator are as they were before."""
+        if self._atoms.calc is self._calculator:
+            self._atoms.calc = self._calculator.calculator
+        if self._dyn.__dict__.get("step") == self._step:
+            del self._dyn.step
+        refresh_carried_forces(self._dyn)
+
+    def _step(self, *args: Any, **kwargs: Any) -> Any:
+        if self._atoms.calc is not self._calculator:
+            raise RuntimeError(
+                "the calculator was replaced after drive, so the field would be lost; release(), "
+                "set the calculator, and drive again"
+            )
+        if self._clock.follow_time_step(self._dyn):
+            check_time_step(self._dyn, self._field)
+        before = self._atoms.get_positions()
+        forces_before, charges_before = self._calculator.coupling(self._atoms)
+        has_forces = bool(args) or kwargs.get("forces") is not None
+        with self._clock.step(self._atoms, has_forces):
+            result = self._plain_step(*args, **kwargs)
+        forces_after, charges_after = self._calculator.coupling(self._atoms)
+        moved = self._atoms.positions - before
+        self._work += 0.5 * float(((forces_before + forces_after) * moved).sum())
+        charges = 0.5 * (charges_before + charges_after)
+        self._dipole_changes += np.einsum("iab,ib->ia", charges, moved)
+        if not self._seen_effect:
+            self._look_for_effect(forces_before, forces_after)
+        return result
+
+    def _look_for_effect(self, *forces: NDArray[np.float64]) -> None:
+        """Warn once if the field is there and does nothing, or if it will never be there."""
+        is_on = self._calculator.electric_field.any()
+        if any(one.any() for one in forces):
+            self._seen_effect = True
+        elif is_on:
+            self._seen_effect = True
+            warnings.warn(
+                f"the field {self._calculator.electric_field.tolist()} V/Å exerts no force on any "
+                "atom: check that Z* are not zero",
+                FieldWarning,
+                stacklevel=3,
+            )
+        elif not isinstance(self._field, Waveform):
+            self._seen_effect = True
+            warnings.warn(
+                "the field was zero all through the first step; if it does not start later, check "
+                "its unit of time: it is called with ASE's, not with fs or seconds",
+                FieldWarning,
+                stacklevel=3,
+            )
+
+
+def _field_json(field: Field) -> str | None:
+    """Return a field as JSON, None for a function that has none."""
+    try:
+        return field.to_json() if isinstance(field, Waveform) else None
+    except TypeError:
+        return None

@@ -1,0 +1,159 @@
+"""The log of a driven run: one line of plain text at a time, as of ASE's MDLogger, and more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ase import units
+
+from ase_equivar.dynamics.driven import Drive
+from ase_equivar.dynamics.observables import FieldRun, Observables, observe
+from ase_equivar.fields import A_PER_CM2, MV_PER_CM, UC_PER_CM2
+
+PICOSECOND = 1000 * units.fs
+ENERGIES = ("Etot[eV]", "Epot[eV]", "Ekin[eV]", "T[K]")
+VECTORS = ("E{}[MV/cm]", "dP{}[uC/cm2]", "J{}[A/cm2]")
+CHARGE = "Q_{}_{}[e]"
+WIDTH = 16
+ROUNDING = 0.5e-8 * PICOSECOND
+
+
+class FieldLog:
+    """Writes a line each time that it is called; attach it: ``dyn.attach(log, interval=10)``.
+
+    The columns begin as those of ASE's MDLogger (time in ps; total, potential and kinetic energy
+    in eV; temperature in K), and go on with the work W of the field and the balance Etot − W (eV),
+    the field (MV/cm), the change of polarization (µC/cm²), the current density (A/cm²), and the
+    charge carried by each species along each cell vector (|e|); see
+    `ase_equivar.dynamics.observables`. `read_field_log` reads it.
+
+    Parameters
+    ----------
+    driven : Drive
+        Of molecular dynamics, or of an optimizer, whose time stands still.
+    path : str or pathlib.Path
+        Of the file. A run that starts at its beginning does not write into an existing one; one
+        that goes on after `restore_checkpoint` drops the lines from its present time on.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    FileExistsError
+        If the file exists as a run begins; raised before its first step.
+    """
+
+    def __init__(self, driven: Drive, path: str | Path) -> None:
+        self._driven = driven
+        self._path = check_folder(path)
+        self._begun = False
+
+    def __call__(self) -> None:
+        """Write the line of the present time."""
+        now = observe(self._driven)
+        if not self._begun:
+            self._begin(now)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(_line(_values(now)))
+
+    def _begin(self, now: Observables) -> None:
+        check_new(self._driven, self._path)
+        lines = []
+        if self._path.exists():
+            header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+            if header != _line(_names(now)):
+                raise ValueError(f"{self._path} is not the log of an earlier part of this run")
+        kept = [line for line in lines if line.endswith("\n") and _time(line) < now.time - ROUNDING]
+        self._path.write_text("".join([_line(_names(now)), *kept]), encoding="utf-8")
+        self._begun = True
+
+
+def read_field_log(path: str | Path) -> FieldRun:
+    """Read what a `FieldLog` has written.
+
+    Raises
+    ------
+    ValueError
+        If it is no such log, or has no line yet.
+    """
+    with Path(path).open(encoding="utf-8") as file:
+        names = file.readline().split()
+    expected = ["Time[ps]", *ENERGIES]
+    if names[: len(expected)] != expected or "W[eV]" not in names:
+        raise ValueError(f"{path} is no log of a run in a field")
+    table = np.loadtxt(path, skiprows=1, ndmin=2)
+    if not len(table):
+        raise ValueError(f"{path} has no line yet")
+    column = dict(zip(names, table.T, strict=True))
+    field, polarization, current = (
+        np.stack([column[name.format(axis)] for axis in "xyz"], axis=1) for name in VECTORS
+    )
+    species = dict.fromkeys(name.split("_")[1] for name in names if name.startswith("Q_"))
+    return FieldRun(
+        times=column["Time[ps]"] * PICOSECOND,
+        electric_field=field * MV_PER_CM,
+        potential_energy=column["Epot[eV]"],
+        kinetic_energy=column["Ekin[eV]"],
+        temperature=column["T[K]"],
+        work=column["W[eV]"],
+        polarization_change=polarization * UC_PER_CM2,
+        current_density=current * A_PER_CM2,
+        transported_charge={
+            symbol: np.stack([column[CHARGE.format(symbol, vector)] for vector in "abc"], axis=1)
+            for symbol in species
+        },
+    )
+
+
+def check_folder(path: str | Path) -> Path:
+    """Return the path of a file to write, or refuse it for want of its folder."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
+    return path
+
+
+def check_new(driven: Drive, path: Path) -> None:
+    """Refuse to write the beginning of a run into a file that exists."""
+    if path.exists() and driven.dynamics.nsteps == 0:
+        raise FileExistsError(
+            f"{path} exists, and this run begins: remove the file or name another; to go on with "
+            "an earlier run, restore its checkpoint first"
+        )
+
+
+def _names(now: Observables) -> list[str]:
+    vectors = [name.format(axis) for name in VECTORS for axis in "xyz"]
+    charges = [CHARGE.format(symbol, v) for symbol in now.transported_charge for v in "abc"]
+    return ["Time[ps]", *ENERGIES, "W[eV]", "Etot-W[eV]", *vectors, *charges]
+
+
+def _values(now: Observables) -> list[str]:
+    energies = (
+        now.potential_energy + now.kinetic_energy,
+        now.potential_energy,
+        now.kinetic_energy,
+        now.temperature,
+        now.work,
+        now.balance,
+    )
+    vectors = (
+        now.electric_field / MV_PER_CM,
+        now.polarization_change / UC_PER_CM2,
+        now.current_density / A_PER_CM2,
+        *now.transported_charge.values(),
+    )
+    return [
+        f"{now.time / PICOSECOND:.8f}",
+        *(f"{value:.6f}" for value in energies),
+        *(f"{value:.6e}" for vector in vectors for value in vector),
+    ]
+
+
+def _line(cells: list[str]) -> str:
+    return " ".join(cell.rjust(WIDTH) for cell in cells) + "\n"
+
+
+def _time(line: str) -> float:
+    return float(line.split(maxsplit=1)[0]) * PICOSECOND

@@ -1,0 +1,146 @@
+"""What a driven run shows at one time, and over time.
+
+Polarization, current and charge follow from Z* alone: dP = Σ Z*_i dr_i / Ω. `Drive` takes the path
+integral in every step, so nothing is lost when it is looked at now and then only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ase_equivar.dynamics.driven import Drive
+
+
+@dataclass(frozen=True)
+class Observables:
+    """A driven run at one time.
+
+    Attributes
+    ----------
+    time : float
+        ASE's unit.
+    electric_field : ndarray, shape (3,)
+        V/Å.
+    potential_energy, kinetic_energy : float
+        Without the field's part, eV.
+    temperature : float
+        K.
+    work : float
+        Of the field since `drive`, eV.
+    polarization_change : ndarray, shape (3,)
+        Σ_i ∫ Z*_i dr_i / Ω since `drive`, |e|/Å²; see `UC_PER_CM2`.
+    current_density : ndarray, shape (3,)
+        Σ_i Z*_i v_i / Ω now, |e|/Å² per ASE unit of time; see `A_PER_CM2`.
+    transported_charge : dict of ndarray, shape (3,)
+        For each chemical symbol, the charge that its atoms have carried since `drive` through a
+        face of the cell in the direction of the first, second and third cell vector, |e|: its
+        share of Σ_i ∫ Z*_i dr_i in multiples of the cell vectors. An atom of Z* = q·1 that has
+        hopped to its image in the next cell has carried q.
+    """
+
+    time: float
+    electric_field: NDArray[np.float64]
+    potential_energy: float
+    kinetic_energy: float
+    temperature: float
+    work: float
+    polarization_change: NDArray[np.float64]
+    current_density: NDArray[np.float64]
+    transported_charge: dict[str, NDArray[np.float64]]
+
+    @property
+    def balance(self) -> float:
+        """Total energy minus work, eV: constant in NVE, but for O(dt²)."""
+        return self.potential_energy + self.kinetic_energy - self.work
+
+
+def observe(driven: Drive) -> Observables:
+    """Return what a driven run shows now; that costs no evaluation of forces or Z*.
+
+    Parameters
+    ----------
+    driven : Drive
+        From `ase_equivar.dynamics.drive`.
+    """
+    atoms = driven.atoms
+    volume = atoms.get_volume()
+    dipoles = driven.dipole_changes
+    current = np.einsum("iab,ib->a", driven.born_charges, atoms.get_velocities())
+    return Observables(
+        time=driven.time,
+        electric_field=driven.electric_field,
+        potential_energy=atoms.get_potential_energy(),
+        kinetic_energy=atoms.get_kinetic_energy(),
+        temperature=atoms.get_temperature(),
+        work=driven.work,
+        polarization_change=dipoles.sum(axis=0) / volume,
+        current_density=current / volume,
+        transported_charge=_transported(atoms, dipoles),
+    )
+
+
+@dataclass(frozen=True)
+class FieldRun:
+    """A driven run over time: every quantity of `Observables`, with time as the first index.
+
+    Attributes
+    ----------
+    times : ndarray, shape (T,)
+        ASE's unit.
+    electric_field, polarization_change, current_density : ndarray, shape (T, 3)
+        V/Å, |e|/Å², |e|/Å² per ASE unit of time.
+    potential_energy, kinetic_energy, temperature, work : ndarray, shape (T,)
+        eV, and K.
+    transported_charge : dict of ndarray, shape (T, 3)
+        |e|.
+    """
+
+    times: NDArray[np.float64]
+    electric_field: NDArray[np.float64]
+    potential_energy: NDArray[np.float64]
+    kinetic_energy: NDArray[np.float64]
+    temperature: NDArray[np.float64]
+    work: NDArray[np.float64]
+    polarization_change: NDArray[np.float64]
+    current_density: NDArray[np.float64]
+    transported_charge: dict[str, NDArray[np.float64]]
+
+    @classmethod
+    def of(cls, rows: Sequence[Observables]) -> FieldRun:
+        """Put observables of successive times together.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        if not rows:
+            raise ValueError("there are no observables to put together")
+        return cls(
+            times=np.array([row.time for row in rows]),
+            electric_field=np.array([row.electric_field for row in rows]),
+            potential_energy=np.array([row.potential_energy for row in rows]),
+            kinetic_energy=np.array([row.kinetic_energy for row in rows]),
+            temperature=np.array([row.temperature for row in rows]),
+            work=np.array([row.work for row in rows]),
+            polarization_change=np.array([row.polarization_change for row in rows]),
+            current_density=np.array([row.current_density for row in rows]),
+            transported_charge={
+                symbol: np.array([row.transported_charge[symbol] for row in rows])
+                for symbol in rows[0].transported_charge
+            },
+        )
+
+
+def _transported(atoms: Atoms, dipoles: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    symbols = np.array(atoms.get_chemical_symbols())
+    along_cell = dipoles @ np.linalg.inv(atoms.cell.array)
+    return {
+        str(symbol): along_cell[symbols == symbol].sum(axis=0)
+        for symbol in dict.fromkeys(symbols.tolist())
+    }
