@@ -196,8 +196,9 @@ def test_phonons(nacl_file, model, tmp_path, monkeypatch):
     atoms = ase.io.read(nacl_file)
     monkeypatch.setattr(inputs, "forces_calculator", lambda *_: Springs(atoms, 4.5))
     picture = tmp_path / "bands.png"
+    more = tmp_path / "dos.png", tmp_path / "angular.png"
     arguments = ("phonons", nacl_file, "--model", model, "--supercell", 1, 1, 1, "-o", picture)
-    result = run(*arguments)
+    result = run(*arguments, "--density", more[0], "--angular", more[1], "--path", "GX")
     assert result.exit_code == 0, result.output
     assert "NaCl" not in result.stderr
     assert picture.stat().st_size > 10_000
@@ -208,6 +209,22 @@ def test_phonons(nacl_file, model, tmp_path, monkeypatch):
     assert lo_cm == pytest.approx(lo * 33.35641, abs=0.1)
     assert gap_cm == pytest.approx(lo_cm - to_cm, abs=0.11)
     assert gap_cm >= 0
+    assert all(path.stat().st_size > 10_000 for path in more)
+
+    result = run(*arguments, "--direction", "1 1 0", "--method", "wang")
+    assert " 0.707 0.707 0" in result.output
+    assert " 1 0 0" not in result.output
+
+
+def test_bad_options_of_phonons(nacl_file, model, tmp_path, monkeypatch):
+    atoms = ase.io.read(nacl_file)
+    monkeypatch.setattr(inputs, "forces_calculator", lambda *_: Springs(atoms, 4.5))
+    monkeypatch.chdir(tmp_path)
+    common = ("phonons", nacl_file, "--model", model, "--supercell", 1, 1, 1)
+    assert_one_line_error(run(*common, "--direction", "1 1"), 2, "three numbers, as '1 1 0'")
+    assert_one_line_error(run(*common, "--method", "ewald"), 2, "there are gonze and wang")
+    assert_one_line_error(run(*common, "--density", "x.odd"), 2, "no picture format")
+    assert_one_line_error(run(*common, "--path", "GY"), 2, "does not fit this lattice")
 
 
 def test_sevennet_end_to_end(nacl_file, model, tmp_path):

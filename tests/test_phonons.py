@@ -21,11 +21,13 @@ from ase_equivar.phonons import (
     THZ_TO_CM,
     apply_nac,
     bands,
+    density_of_states,
     force_constants,
     lo_to_splitting,
     make_phonon,
     nac,
     nac_params,
+    polar_phonon,
     relax,
     supercell_for_length,
     write_born,
@@ -446,10 +448,89 @@ def test_nac_params_of_a_user_may_break_symmetry_a_little(nacl_phonon):
 
 @pytest.mark.parametrize("method", ["gonze", "wang"])
 def test_both_methods_agree_with_the_closed_formula(pair_phonon, method):
-    params = nac_params(pair_phonon, (random_charges(2), random_dielectric()))
-    pair_phonon.nac_params = params | {"method": method}
+    apply_nac(pair_phonon, (random_charges(2), random_dielectric()), method=method)
+    assert type(pair_phonon.dynamical_matrix).__name__.endswith(
+        {"gonze": "GL", "wang": "Wang"}[method]
+    )
     change = nac.checked_correction(pair_phonon, (1, 2, -1))
     assert np.linalg.matrix_rank(change, tol=1e-8 * np.abs(change).max()) == 1
+
+
+def test_unknown_method(pair_phonon):
+    with pytest.raises(ValueError, match="unknown method 'ewald'; there are gonze and wang"):
+        nac_params(pair_phonon, (random_charges(2), random_dielectric()), method="ewald")
+
+
+def test_metals_are_refused():
+    alloy = make_phonon(bulk("NiAl", "cesiumchloride", a=2.88))
+    with pytest.raises(ValueError, match="AlNi is made of metals only"):
+        nac_params(alloy, GivenCharges({"Ni": 1.0, "Al": -1.0}, np.diag([10.0, 10.0, 10.0])))
+    nitride = make_phonon(bulk("TiN", "rocksalt", a=4.24))
+    with pytest.raises(ValueError, match="ε∞ up to 460 is that of a metal"):
+        nac_params(nitride, (NACL_BORN, np.diag([460.0, 460.0, 460.0])))
+
+
+# Density of states
+
+
+@pytest.mark.parametrize("method", ["gonze", "wang"])
+def test_density_of_states_is_phonopys_own(nacl_phonon, method):
+    apply_nac(nacl_phonon, (NACL_BORN, NACL_DIELECTRIC), method=method)
+    density = density_of_states(nacl_phonon, mesh_length=40, npoints=401)
+    x = density.frequencies
+    nacl_phonon.run_mesh(40.0)
+    nacl_phonon.run_total_dos(
+        freq_min=x[0], freq_max=x[-1], freq_pitch=x[1] - x[0], use_tetrahedron_method=True
+    )
+    np.testing.assert_allclose(density.corrected, nacl_phonon.total_dos.dos, atol=1e-6)
+    assert np.abs(density.corrected - density.uncorrected).max() > 0.1
+
+
+def test_moments_of_the_density_of_states():
+    """All modes are there, and Σ ω² is the trace of the dynamical matrix averaged over q:
+    the force constants of each atom on itself.
+    """
+    atoms = triclinic_pair()
+    phonon = force_constants(atoms, Springs(atoms, 5.0), (2, 2, 2), progress=False)
+    density = density_of_states(phonon, mesh_length=60)
+    x, g = density.frequencies, density.uncorrected
+    assert density.corrected is None
+    assert np.trapezoid(g, x) == pytest.approx(6, rel=2e-3)
+    own = [
+        np.trace(phonon.force_constants[i, i]) / mass
+        for i, mass in zip(phonon.primitive.p2s_map, phonon.primitive.masses, strict=True)
+    ]
+    moment = np.trapezoid(g * x**2, x) / phonon.unit_conversion_factor**2
+    assert moment == pytest.approx(sum(own), rel=5e-3)
+
+
+def test_density_of_states_without_force_constants_or_mesh(nacl_phonon):
+    with pytest.raises(ValueError, match="no force constants"):
+        density_of_states(make_phonon(bulk("NaCl", "rocksalt", a=5.64)))
+    with pytest.raises(ValueError, match="mesh_length must be positive"):
+        density_of_states(nacl_phonon, mesh_length=0)
+
+
+def test_polar_phonon_is_all_steps_in_one():
+    atoms = triclinic_pair()
+    source = random_charges(2), random_dielectric()
+    one = polar_phonon(
+        atoms, Springs(atoms, 5.0), source, supercell=(2, 2, 2), method="wang", progress=False
+    )
+    steps = force_constants(atoms, Springs(atoms, 5.0), (2, 2, 2), progress=False)
+    apply_nac(steps, source)
+    expected = lo_to_splitting(steps, DIRECTIONS)
+    for a, b in zip(lo_to_splitting(one, DIRECTIONS), expected, strict=True):
+        np.testing.assert_allclose(a.corrected, b.corrected, atol=1e-6)
+    assert one.nac_params["method"] == "wang"
+
+
+def test_polar_phonon_asks_for_charges_before_forces():
+    class NoForces(Calculator):
+        implemented_properties = ("forces",)
+
+    with pytest.raises(ValueError, match="fit neither"):
+        polar_phonon(triclinic_pair(), NoForces(), (random_charges(5), random_dielectric()))
 
 
 def test_nonpolar_crystal_has_no_pairs(caplog):

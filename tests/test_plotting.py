@@ -8,9 +8,21 @@ import pytest
 from ase.build import bulk
 from springs import Springs
 
-from ase_equivar.phonons import apply_nac, bands, force_constants, lo_to_splitting
+from ase_equivar.phonons import (
+    apply_nac,
+    bands,
+    density_of_states,
+    force_constants,
+    lo_to_splitting,
+)
 from ase_equivar.phonons.bands import BandSegment
-from ase_equivar.plotting.phonons import CORRECTED, UNCORRECTED, plot_bands
+from ase_equivar.phonons.density import DensityOfStates
+from ase_equivar.plotting.phonons import (
+    CORRECTED,
+    UNCORRECTED,
+    plot_bands,
+    plot_density_of_states,
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +101,23 @@ def test_no_window_is_opened(nacl, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     plot_bands(bands(nacl, "GX", npoints=3))
     assert not matplotlib._pylab_helpers.Gcf.get_all_fig_managers()
+
+
+def test_density_of_states_with_and_without(nacl, tmp_path):
+    density = density_of_states(nacl, mesh_length=30, npoints=101)
+    figure = plot_density_of_states(density, title="NaCl")
+    for color, expected in (
+        (CORRECTED, density.corrected),
+        (UNCORRECTED, density.uncorrected),
+    ):
+        (line,) = curves(figure, color)
+        np.testing.assert_allclose(line.get_ydata(), expected)
+    assert figure.axes[0].get_xlabel() == "frequency (THz)"
+    figure.savefig(tmp_path / "dos.png")
+
+
+def test_imaginary_states_are_left_of_zero():
+    density = DensityOfStates(np.linspace(-2, 5, 50), np.ones(50), None)
+    ax = plot_density_of_states(density).axes[0]
+    assert ax.get_xlim()[0] == -2
+    assert "imaginary" in ax.get_xlabel()

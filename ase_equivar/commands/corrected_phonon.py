@@ -13,6 +13,8 @@ from ase_equivar.commands import inputs
 if TYPE_CHECKING:
     from phonopy import Phonopy
 
+    from ase_equivar.phonons import NacMethod
+
 CrystalFile = Annotated[
     Path,
     typer.Argument(help="Any structure that ASE reads, or a phonopy.yaml with force constants."),
@@ -51,24 +53,20 @@ def corrected_phonon(
     relax: bool,
     model: str,
     device: str | None,
+    method: NacMethod = "gonze",
 ) -> CorrectedPhonon:
     """Calculate force constants, or read them from a phonopy.yaml, and add Z* and ε∞."""
     if inputs.is_phonopy_file(path):
-        return _from_phonopy(path, supercell is not None or relax, model, device)
+        return _from_phonopy(path, supercell is not None or relax, model, device, method)
     atoms = inputs.read_structure(path)
     calc = inputs.equivar_calculator(model=model, device=device)
     _require_dielectric(calc.implemented_properties, model)
 
     from ase_equivar import phonons as ph
 
-    ph.make_phonon(atoms)  # refuses what cannot have phonons, before any forces
-    calc.get_property("born_charges", atoms)  # and elements that the model does not know
     forces = inputs.forces_calculator(calculator, device)
-    if relax:
-        atoms = ph.relax(atoms, forces)
-    cells = supercell or ph.supercell_for_length(atoms)
-    phonon = ph.force_constants(atoms, forces, cells)
-    ph.apply_nac(phonon, calc)
+    phonon = ph.polar_phonon(atoms, forces, calc, supercell=supercell, relaxed=relax, method=method)
+    cells = phonon.supercell_matrix.diagonal()
     return CorrectedPhonon(
         phonon,
         origin=f"supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; "
@@ -78,7 +76,7 @@ def corrected_phonon(
 
 
 def _from_phonopy(
-    path: Path, asks_for_forces: bool, model: str, device: str | None
+    path: Path, asks_for_forces: bool, model: str, device: str | None, method: NacMethod
 ) -> CorrectedPhonon:
     if asks_for_forces:
         raise ValueError(
@@ -93,9 +91,9 @@ def _from_phonopy(
     if given is None:
         calc = inputs.equivar_calculator(model=model, device=device)
         _require_dielectric(calc.implemented_properties, model)
-        ph.apply_nac(phonon, calc)
+        ph.apply_nac(phonon, calc, method=method)
     else:
-        ph.apply_nac(phonon, (given["born"], given["dielectric"]))
+        ph.apply_nac(phonon, (given["born"], given["dielectric"]), method=method)
     formula = to_ase(phonon.primitive).get_chemical_formula("metal", empirical=True)
     return CorrectedPhonon(
         phonon,

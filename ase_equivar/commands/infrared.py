@@ -80,6 +80,8 @@ def infrared(
         worst = max(abs(check.error) for check in checks)
         console.print(f"Lyddane–Sachs–Teller relation holds within {worst:.1e}")
 
+        console.print(f"sum rule of the oscillators holds within {modes.oscillator_error:.1e}")
+
         spectrum = di.dielectric_function(modes, width)
         for path in outputs:
             if path.suffix == ".csv":

@@ -20,7 +20,7 @@ from ase_equivar.commands.corrected_phonon import (
 from ase_equivar.commands.tables import open_console
 
 if TYPE_CHECKING:
-    from ase_equivar.phonons import LoToSplitting
+    from ase_equivar.phonons import LoToSplitting, NacMethod
 
 
 def phonons(
@@ -31,6 +31,21 @@ def phonons(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Picture of the bands, any matplotlib format.")
     ] = Path("phonons.png"),
+    path: Annotated[
+        str | None, typer.Option(help="Of the bands, as GXWKGL; by default, that of the lattice.")
+    ] = None,
+    density: Annotated[Path | None, typer.Option(help="Picture of the density of states.")] = None,
+    angular: Annotated[
+        Path | None,
+        typer.Option(help="Picture of the modes at Γ while q turns from the z axis to x."),
+    ] = None,
+    direction: Annotated[
+        list[str] | None,
+        typer.Option(help="Of q → 0, Cartesian, as '1 1 0'; may be repeated. By default x, y, z."),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="Correction away from Γ: gonze (Gonze and Lee) or wang.")
+    ] = "gonze",
     model: inputs.Model = "universal",
     device: inputs.Device = None,
 ) -> None:
@@ -40,18 +55,47 @@ def phonons(
     force constants, and its own Z* and ε∞ if it has any.
     """
     with inputs.user_errors():
-        inputs.check_picture(output)
-        made = corrected_phonon(structure, supercell, calculator, relax, model, device)
+        for picture in (output, density, angular):
+            if picture is not None:
+                inputs.check_picture(picture)
+        directions = [_direction(text) for text in direction or ("1 0 0", "0 1 0", "0 0 1")]
+        made = corrected_phonon(
+            structure, supercell, calculator, relax, model, device, _method(method)
+        )
 
-        from ase_equivar.phonons import bands, lo_to_splitting
-        from ase_equivar.plotting import plot_bands
+        from ase_equivar import phonons as ph
+        from ase_equivar import plotting
 
-        splitting = lo_to_splitting(made.phonon)
-        plot_bands(bands(made.phonon), title=made.title).savefig(output)
+        splitting = ph.lo_to_splitting(made.phonon, directions)
+        pictures = {output: plotting.plot_bands(ph.bands(made.phonon, path), title=made.title)}
+        if density is not None:
+            states = ph.density_of_states(made.phonon)
+            pictures[density] = plotting.plot_density_of_states(states, title=made.title)
+        if angular is not None:
+            dispersion = ph.angular_dispersion(made.phonon)
+            pictures[angular] = plotting.plot_angular_dispersion(dispersion, title=made.title)
         console = open_console()
         console.print(escape(made.origin))
         console.print(_lo_to_table(splitting))
-        console.print(f"written: {escape(str(output))}")
+        for name, figure in pictures.items():
+            figure.savefig(name)
+            console.print(f"written: {escape(str(name))}")
+
+
+def _direction(text: str) -> tuple[float, float, float]:
+    try:
+        x, y, z = (float(word) for word in text.split())
+    except ValueError:
+        raise ValueError(f"--direction takes three numbers, as '1 1 0', not {text!r}") from None
+    return x, y, z
+
+
+def _method(name: str) -> NacMethod:
+    if name == "gonze":
+        return "gonze"
+    if name == "wang":
+        return "wang"
+    raise ValueError(f"unknown --method {name!r}; there are gonze and wang")
 
 
 def _lo_to_table(splitting: LoToSplitting) -> Table:

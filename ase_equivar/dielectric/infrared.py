@@ -114,6 +114,13 @@ class InfraredModes:
         """The infrared-active modes."""
         return tuple(mode for mode in self.modes if mode.is_active)
 
+    @property
+    def oscillator_error(self) -> float:
+        """How far the oscillators of the modes miss `oscillator_sum`, relative to its largest."""
+        found = sum((mode.oscillator for mode in self.modes), np.zeros((3, 3)))
+        scale = float(np.abs(self.oscillator_sum).max())
+        return float(np.abs(found - self.oscillator_sum).max()) / scale if scale else 0.0
+
     def require_stable(self) -> None:
         """Raise ValueError when a polar mode is imaginary: no dielectric response exists then."""
         unstable = [mode for mode in self.active if not mode.frequency > 0]

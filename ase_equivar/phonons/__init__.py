@@ -2,16 +2,20 @@
 
 The order of a calculation::
 
-    phonon = force_constants(atoms, forces_calculator, (4, 4, 4))
-    apply_nac(phonon, EquivarCalculator())        # or (born_charges, dielectric_tensor) from DFPT
+    phonon = polar_phonon(atoms, forces_calculator, EquivarCalculator())
     lo_to_splitting(phonon, [(1, 0, 0)])
     plot_bands(bands(phonon))                     # ase_equivar.plotting
+    plot_density_of_states(density_of_states(phonon))
+
+or, from force constants that are there, ``apply_nac(phonon, source)``, where the source may also be
+(born_charges, dielectric_tensor) from DFPT.
 """
 
 from ase_equivar.frequency_units import THZ_TO_CM
 from ase_equivar.phonons.angular_dispersion import AngularDispersion, angular_dispersion
 from ase_equivar.phonons.bands import BandSegment, bands
 from ase_equivar.phonons.born_source import Source
+from ase_equivar.phonons.density import DensityOfStates, density_of_states
 from ase_equivar.phonons.force_constants import (
     force_constants,
     make_phonon,
@@ -19,24 +23,29 @@ from ase_equivar.phonons.force_constants import (
     supercell_for_length,
 )
 from ase_equivar.phonons.lo_to import GammaModes, LoToPair, LoToSplitting, lo_to_splitting
-from ase_equivar.phonons.nac import NAC_FACTOR, apply_nac, nac_params, write_born
+from ase_equivar.phonons.nac import NAC_FACTOR, NacMethod, apply_nac, nac_params, write_born
+from ase_equivar.phonons.polar import polar_phonon
 
 __all__ = [
     "NAC_FACTOR",
     "THZ_TO_CM",
     "AngularDispersion",
     "BandSegment",
+    "DensityOfStates",
     "GammaModes",
     "LoToPair",
     "LoToSplitting",
+    "NacMethod",
     "Source",
     "angular_dispersion",
     "apply_nac",
     "bands",
+    "density_of_states",
     "force_constants",
     "lo_to_splitting",
     "make_phonon",
     "nac_params",
+    "polar_phonon",
     "relax",
     "supercell_for_length",
     "write_born",

@@ -16,6 +16,17 @@ from ase_equivar.phonons.force_constants import to_ase, to_phonopy
 Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
 """What gives Z* and ε∞: a calculator, Atoms with one, or (born_charges, dielectric_tensor)."""
 
+# fmt: off
+ANION_FORMERS = frozenset({
+    "H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Ge", "As", "Se", "Br", "Sb", "Te", "I",
+    "Sn", "Pb", "Bi", "Au", "He", "Ne", "Ar", "Kr", "Xe",
+})
+# fmt: on
+"""Elements of which a semiconductor has at least one, with few exceptions.
+
+Of 2334 crystals with a gap in the training data of the bundled model, 5 have none.
+"""
+
 
 def read_source(
     phonon: Phonopy, source: Source, dielectric_tensor: ArrayLike | None
@@ -73,6 +84,12 @@ def _calculate(
         raise ValueError(
             f"the calculator has total_charge={charge}: the non-analytical correction needs a "
             "neutral cell"
+        )
+    if not ANION_FORMERS & set(atoms.symbols):
+        raise ValueError(
+            f"{atoms.get_chemical_formula('metal', empirical=True)} is made of metals only: Z* and "
+            "a finite ε∞ do not exist in a metal. If it has a gap all the same, pass "
+            "(born_charges, dielectric_tensor) of a first-principles calculation"
         )
     born = _property(calc, "born_effective_charges", atoms)
     if born is None:

@@ -15,7 +15,7 @@ import logging
 import os
 import warnings
 from pathlib import Path
-from typing import cast
+from typing import Literal, TypeAlias, cast, get_args
 
 import numpy as np
 from ase import Atoms
@@ -37,10 +37,20 @@ NAC_FACTOR = 14.399652
 """e²/(4πε0) in eV·Å, for force constants in eV/Å² and lengths in Å."""
 
 SUM_RULE_WARNING = 0.5  # |e|, per primitive cell
+METALLIC = 100.0  # ε∞ that no insulator has
+
+NacMethod: TypeAlias = Literal["gonze", "wang"]
+"""How the correction goes on away from Γ: "gonze", the dipole–dipole sum of Gonze and Lee, Phys.
+Rev. B 55, 10355 (1997); "wang", the interpolation of Wang et al., J. Phys.: Condens. Matter 22,
+202201 (2010). At Γ they are the same."""
 
 
 def nac_params(
-    phonon: Phonopy, source: Source, *, dielectric_tensor: ArrayLike | None = None
+    phonon: Phonopy,
+    source: Source,
+    *,
+    dielectric_tensor: ArrayLike | None = None,
+    method: NacMethod = "gonze",
 ) -> NacParams:
     """Return phonopy's parameters of the non-analytical correction.
 
@@ -64,17 +74,21 @@ def nac_params(
     dielectric_tensor : array_like, optional
         ε∞, shape (3, 3), relative. Needed when the calculator does not give ``dielectric_tensor``;
         overrides it when it does.
+    method : {"gonze", "wang"}
+        See `NacMethod`.
 
     Returns
     -------
     NacParams
-        ``born`` (primitive atoms, 3, 3), ``dielectric`` (3, 3) and ``factor`` = 14.399652 eV·Å.
+        ``born`` (primitive atoms, 3, 3), ``dielectric`` (3, 3), ``factor`` = 14.399652 eV·Å and
+        ``method``.
 
     Raises
     ------
     ValueError
-        When charges and cells do not fit each other, ε∞ is missing or not positive definite, a
-        number is not finite, the cell is charged, or `phonon` is not in eV and Å.
+        When charges and cells do not fit each other, ε∞ is missing, not positive definite or that
+        of a metal, a number is not finite, the cell is charged or made of metals only, `phonon` is
+        not in eV and Å, or there is no such method.
 
     Warns
     -----
@@ -83,6 +97,10 @@ def nac_params(
         symmetry by more than 0.1 e.
     """
     check_units(phonon)
+    if method not in get_args(NacMethod):
+        raise ValueError(
+            f"unknown method {method!r}; there are {' and '.join(get_args(NacMethod))}"
+        )
     born, dielectric, of_unit_cell = read_source(phonon, source, dielectric_tensor)
     if not np.isfinite(born).all():
         raise ValueError("the Born effective charges are not all finite")
@@ -105,11 +123,20 @@ def nac_params(
         born = born[unit_cell_atoms_of_primitive(phonon)]
     # A symmetric ε∞: the correction sees q·ε∞·q only.
     dielectric = (dielectric + dielectric.T) / 2
-    return {"born": neutralize(born), "dielectric": dielectric, "factor": NAC_FACTOR}
+    return {
+        "born": neutralize(born),
+        "dielectric": dielectric,
+        "factor": NAC_FACTOR,
+        "method": method,
+    }
 
 
 def apply_nac(
-    phonon: Phonopy, source: Source, *, dielectric_tensor: ArrayLike | None = None
+    phonon: Phonopy,
+    source: Source,
+    *,
+    dielectric_tensor: ArrayLike | None = None,
+    method: NacMethod = "gonze",
 ) -> Phonopy:
     """Switch the non-analytical correction on, and check that it acts.
 
@@ -120,7 +147,7 @@ def apply_nac(
     ----------
     phonon : phonopy.Phonopy
         With force constants. Changed in place.
-    source, dielectric_tensor
+    source, dielectric_tensor, method
         See `nac_params`.
 
     Returns
@@ -137,7 +164,7 @@ def apply_nac(
     """
     if phonon.force_constants is None:
         raise ValueError("the Phonopy object has no force constants; see force_constants()")
-    params = nac_params(phonon, source, dielectric_tensor=dielectric_tensor)
+    params = nac_params(phonon, source, dielectric_tensor=dielectric_tensor, method=method)
     phonon.nac_params = params
     in_use = cast(DynamicalMatrixNAC, phonon.dynamical_matrix).born
     if not np.allclose(in_use, params["born"], atol=1e-6):  # phonopy symmetrizes once more
@@ -276,9 +303,14 @@ def _check_dielectric(dielectric: NDArray[np.float64]) -> None:
         raise ValueError(
             f"the dielectric tensor must be 3×3 finite numbers, got shape {dielectric.shape}"
         )
-    lowest = np.linalg.eigvalsh((dielectric + dielectric.T) / 2)[0]
+    lowest, *_, highest = np.linalg.eigvalsh((dielectric + dielectric.T) / 2)
     if lowest <= 0:
         raise ValueError(
             "the dielectric tensor must be positive definite, but its lowest eigenvalue is "
             f"{lowest:.3g}"
+        )
+    if highest > METALLIC:
+        raise ValueError(
+            f"ε∞ up to {highest:.0f} is that of a metal or of a vanishing gap, where Z* and the "
+            "non-analytical correction have no meaning"
         )

@@ -2,6 +2,16 @@
 
 from ase_equivar.plotting.fields import plot_field
 from ase_equivar.plotting.infrared import plot_infrared
-from ase_equivar.plotting.phonons import plot_angular_dispersion, plot_bands
+from ase_equivar.plotting.phonons import (
+    plot_angular_dispersion,
+    plot_bands,
+    plot_density_of_states,
+)
 
-__all__ = ["plot_angular_dispersion", "plot_bands", "plot_field", "plot_infrared"]
+__all__ = [
+    "plot_angular_dispersion",
+    "plot_bands",
+    "plot_density_of_states",
+    "plot_field",
+    "plot_infrared",
+]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ase_equivar.frequency_units import THZ_TO_CM
 from ase_equivar.phonons.angular_dispersion import AngularDispersion
 from ase_equivar.phonons.bands import BandSegment
+from ase_equivar.phonons.density import DensityOfStates
 
 CORRECTED = "#c0392b"
 UNCORRECTED = "#8a96a3"
@@ -82,6 +83,52 @@ def plot_bands(segments: Sequence[BandSegment], *, title: str | None = None) -> 
     wavenumbers.set_ylabel("wavenumber (cm⁻¹)")
     if has_correction:
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    if title:
+        ax.set_title(title, fontsize="medium")
+    return figure
+
+
+def plot_density_of_states(density: DensityOfStates, *, title: str | None = None) -> Figure:
+    """Draw the phonon density of states with the non-analytical correction over that without.
+
+    Parameters
+    ----------
+    density : DensityOfStates
+        From `ase_equivar.phonons.density_of_states`.
+    title : str, optional
+        Written above the picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        THz below, cm⁻¹ above; imaginary modes left of zero. Save it with ``savefig``.
+    """
+    figure = Figure(figsize=(6.4, 3.6), dpi=150, layout="constrained")
+    ax = figure.add_subplot()
+    x = density.frequencies
+    if density.corrected is None:
+        ax.plot(x, density.uncorrected, color=UNCORRECTED, linewidth=1.4)
+    else:
+        ax.plot(
+            x, density.uncorrected, "--", color=UNCORRECTED, label="without correction", linewidth=1
+        )
+        ax.plot(
+            x,
+            density.corrected,
+            color=CORRECTED,
+            label="with non-analytical correction",
+            linewidth=1.4,
+        )
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    shows_imaginary = x[0] < -0.05 * x[-1]
+    if shows_imaginary:
+        ax.axvline(0, color="black", linewidth=0.6)
+    ax.set_xlim(x[0] if shows_imaginary else 0, x[-1])
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("frequency (THz; imaginary below 0)" if shows_imaginary else "frequency (THz)")
+    ax.set_ylabel("density of states (1/THz)")
+    wavenumbers = ax.secondary_xaxis("top", functions=(_to_wavenumber, _to_frequency))
+    wavenumbers.set_xlabel("wavenumber (cm⁻¹)")
     if title:
         ax.set_title(title, fontsize="medium")
     return figure

@@ -1,0 +1,108 @@
+"""Phonon density of states, with and without the non-analytical correction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from phonopy import Phonopy
+from phonopy.harmonic.dynamical_matrix import DynamicalMatrix, DynamicalMatrixNAC
+from phonopy.phonon.dos import TotalDos
+from phonopy.phonon.mesh import Mesh
+
+from ase_equivar.phonons.lo_to import warn_if_imaginary
+
+
+@dataclass(frozen=True)
+class DensityOfStates:
+    """Number of modes per THz and primitive cell; its integral is 3 N.
+
+    Attributes
+    ----------
+    frequencies : ndarray, shape (n,)
+        THz; negative: imaginary.
+    uncorrected : ndarray, shape (n,)
+        Without the correction, 1/THz.
+    corrected : ndarray, shape (n,), or None
+        With it. None without ``nac_params``.
+    """
+
+    frequencies: NDArray[np.float64]
+    uncorrected: NDArray[np.float64]
+    corrected: NDArray[np.float64] | None
+
+
+def density_of_states(
+    phonon: Phonopy, *, mesh_length: float = 100.0, npoints: int = 801
+) -> DensityOfStates:
+    """Return the phonon density of states by the linear tetrahedron method.
+
+    The mesh includes Γ, where no direction of q is given and the correction is left out: one point
+    of many, whose weight vanishes as the mesh becomes dense.
+
+    Parameters
+    ----------
+    phonon : phonopy.Phonopy
+        With force constants, and with ``nac_params`` for the corrected one. Not changed.
+    mesh_length : float
+        Along each reciprocal vector b there are as many points as fit in b·`mesh_length`, Å: for a
+        cell of 5 Å, 20 of them.
+    npoints : int
+        Number of frequencies.
+
+    Raises
+    ------
+    ValueError
+        When `phonon` lacks force constants, or the mesh is empty.
+
+    Warns
+    -----
+    UserWarning
+        When modes are imaginary; their states lie at negative frequencies.
+    """
+    if phonon.force_constants is None:
+        raise ValueError("the Phonopy object has no force constants; see force_constants()")
+    if not mesh_length > 0:
+        raise ValueError(f"mesh_length must be positive, got {mesh_length} Å")
+    matrix = phonon.dynamical_matrix
+    assert matrix is not None  # phonopy makes it with the force constants
+    plain = DynamicalMatrix(phonon.supercell, phonon.primitive, phonon.force_constants)
+    without = _mesh(phonon, plain, mesh_length)
+    with_field = (
+        _mesh(phonon, matrix, mesh_length) if isinstance(matrix, DynamicalMatrixNAC) else None
+    )
+    meshes = [without] if with_field is None else [without, with_field]
+    lowest = min(float(mesh.frequencies.min()) for mesh in meshes)
+    highest = max(float(mesh.frequencies.max()) for mesh in meshes)
+    warn_if_imaginary(float(meshes[-1].frequencies.min()), "on the mesh")
+    margin = 0.02 * (highest - lowest)
+    ends = min(lowest, 0.0) - margin, highest + margin
+    frequencies, uncorrected = _density(without, ends, npoints)
+    return DensityOfStates(
+        frequencies=frequencies,
+        uncorrected=uncorrected,
+        corrected=None if with_field is None else _density(with_field, ends, npoints)[1],
+    )
+
+
+def _mesh(phonon: Phonopy, matrix: DynamicalMatrix, length: float) -> Mesh:
+    mesh = Mesh(
+        matrix,
+        length,
+        is_gamma_center=True,
+        rotations=phonon.primitive_symmetry.pointgroup_operations,
+        primitive_symmetry=phonon.primitive_symmetry,
+        factor=phonon.unit_conversion_factor,
+    )
+    mesh.run()
+    return mesh
+
+
+def _density(
+    mesh: Mesh, ends: tuple[float, float], npoints: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    total = TotalDos(mesh, use_tetrahedron_method=True)
+    total.set_draw_area(*ends, (ends[1] - ends[0]) / (npoints - 1))
+    total.run()
+    return np.asarray(total.frequency_points, dtype=float), np.asarray(total.dos, dtype=float)

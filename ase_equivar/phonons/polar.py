@@ -1,0 +1,66 @@
+"""From a structure and two calculators to phonons with the non-analytical correction."""
+
+from __future__ import annotations
+
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+from numpy.typing import ArrayLike
+from phonopy import Phonopy
+
+from ase_equivar.phonons.born_source import Source
+from ase_equivar.phonons.force_constants import (
+    force_constants,
+    make_phonon,
+    relax,
+    supercell_for_length,
+)
+from ase_equivar.phonons.nac import NacMethod, apply_nac, nac_params
+
+
+def polar_phonon(
+    atoms: Atoms,
+    forces: BaseCalculator,
+    source: Source,
+    *,
+    supercell: ArrayLike | None = None,
+    relaxed: bool = False,
+    dielectric_tensor: ArrayLike | None = None,
+    method: NacMethod = "gonze",
+    progress: bool = True,
+) -> Phonopy:
+    """Return a Phonopy object with force constants, Z* and ε∞, for all that follows.
+
+    Whether Z* and ε∞ can be had is found out first, before any force.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The unit cell.
+    forces : ase calculator
+        Gives forces, and stress where `relaxed` is asked for.
+    source, dielectric_tensor, method
+        Of Z* and ε∞: see `nac_params`. A calculator is run on the relaxed crystal.
+    supercell : array_like of int, optional
+        Three integers or a 3×3 integer matrix, see `make_phonon`; by default, images are 12 Å
+        apart.
+    relaxed : bool
+        Whether to relax cell and positions with `forces` first, the space group kept.
+    progress : bool
+        Whether to show a progress bar (on stderr).
+
+    Raises
+    ------
+    ValueError, RuntimeError, TypeError
+        As `relax`, `force_constants` and `apply_nac`.
+
+    Warns
+    -----
+    UserWarning
+        As `force_constants` and `apply_nac`: forces in the input structure above all.
+    """
+    nac_params(make_phonon(atoms), source, dielectric_tensor=dielectric_tensor, method=method)
+    if relaxed:
+        atoms = relax(atoms, forces)
+    cells = supercell_for_length(atoms) if supercell is None else supercell
+    phonon = force_constants(atoms, forces, cells, progress=progress)
+    return apply_nac(phonon, source, dielectric_tensor=dielectric_tensor, method=method)
