@@ -8,41 +8,29 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from ase.build import bulk, graphene, make_supercell, molecule
-from e3nn import o3
+from ase.build import bulk, graphene, make_supercell
 from e3nn.io import CartesianTensor as E3nnCartesianTensor
+from random_networks import (
+    ALL_PARITIES,
+    GATED,
+    MIRRORABLE,
+    PUBLISHED,
+    chiral_molecule,
+    make,
+    predict,
+    triclinic,
+)
 from scipy.spatial.transform import Rotation
 
 from ase_equivar.graph import build_graph, collate
-from ase_equivar.network import RawTensors, build_network, interaction
+from ase_equivar.network import build_network
 from ase_equivar.network import scatter as scatter_module
-from ase_equivar.network.basis import GaussianBasis, bond_harmonics, smooth_cutoff
-from ase_equivar.network.convolution import Convolution, Coupling, EdgeIndex
+from ase_equivar.network.basis import GaussianBasis, smooth_cutoff
 from ase_equivar.network.readout import (
     CartesianTensor,
     dielectric_from_log,
     log_susceptibility,
 )
-
-ELEMENTS = (1, 5, 6, 7, 8, 11, 12, 17, 22)
-GATED: dict[str, Any] = {
-    "architecture": "gated",
-    "elements": ELEMENTS,
-    "channels": 8,
-    "radial_hidden": 8,
-    "embedding": 8,
-    "cutoff": 4.0,
-    "mean_neighbours": 4.0,
-}
-PUBLISHED: dict[str, Any] = {
-    "architecture": "equivar",
-    "embedding": 8,
-    "radial_functions": 8,
-    "features": 4,
-    "interactions": 2,
-}
-MIRRORABLE = {**PUBLISHED, "parity": True, "smooth": True}
-ALL_PARITIES = {**GATED, "irreps": ("0e", "0o", "1o", "1e", "2e", "2o")}
 
 # rows of (embedding, radial functions, features, l_max, interactions), trainable parameters
 PUBLISHED_SIZES = [
@@ -67,45 +55,6 @@ PUBLISHED_SIZES = [
     ((32, 32, 32, 2, 14), 320641),
     ((32, 32, 32, 2, 16), 365825),
 ]
-
-
-def make(config: dict[str, Any], seed: int = 0) -> torch.nn.Module:
-    torch.manual_seed(seed)
-    network = build_network(config).eval()
-    with torch.no_grad():  # no parameter may hide behind an initial zero
-        for parameter in network.parameters():
-            parameter += 0.3 * torch.randn_like(parameter)
-        if network.has_dielectric:  # ε = 1 + exp(S) takes a moderate S
-            for parameter in network.dielectric_head.parameters():
-                parameter *= 0.3
-    if config is ALL_PARITIES:  # its kernel takes a minute to compile
-        network.backend = "e3nn"
-    return network
-
-
-def triclinic() -> Atoms:
-    """Six atoms of three elements, no symmetry at all."""
-    rng = np.random.default_rng(3)
-    cell = [[3.9, 0.2, -0.3], [0.7, 4.4, 0.4], [-0.5, 0.9, 5.1]]
-    scaled = np.array(
-        [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5], [0.5, 0, 0], [0, 0.45, 0]]
-    )
-    atoms = Atoms("Mg2Ti2O2", cell=cell, scaled_positions=scaled, pbc=True)
-    atoms.positions += rng.normal(scale=0.08, size=(6, 3))
-    return atoms
-
-
-def chiral_molecule() -> Atoms:
-    """CH3CH2OH, rattled, in no cell: not its own mirror image."""
-    atoms = molecule("CH3CH2OH")
-    atoms.rattle(0.05, seed=1)
-    return atoms
-
-
-def predict(network: torch.nn.Module, atoms: Atoms) -> RawTensors:
-    with torch.no_grad():
-        result: RawTensors = network(build_graph(atoms, network.cutoff, dtype=torch.float64))
-    return result
 
 
 def transformed(atoms: Atoms, matrix: np.ndarray) -> Atoms:
@@ -206,34 +155,6 @@ def test_batch_is_single(config: dict[str, Any]) -> None:
         assert torch.allclose(together.dielectric, tensors, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("at_once", [1, 50, 97])
-def test_pieces_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    """Long edge lists are worked off in pieces; with gradients they are taken whole."""
-    network, atoms = make(GATED), Atoms("O", positions=[[50.0, 0, 0]])
-    graph = collate([build_graph(a, 4.0, dtype=torch.float64) for a in (triclinic(), atoms)] * 2)
-    whole = network(graph)
-    monkeypatch.setattr(interaction, "EDGES_AT_ONCE", at_once)
-    with torch.no_grad():
-        pieces = network(graph)
-    scale = whole.born_charges.abs().max()
-    assert (pieces.born_charges - whole.born_charges).abs().max() < 1e-12 * scale
-    assert torch.allclose(pieces.dielectric, whole.dielectric, rtol=1e-12, atol=1e-12)
-
-
-def test_pieces_cover_every_edge_once() -> None:
-    receivers = torch.tensor([0, 0, 0, 2, 2, 3, 5])  # atoms 1, 4 and 6 hear nobody
-    edges = EdgeIndex(torch.arange(7), receivers, 7, 7)
-    for at_once in (1, 2, 3, 4, 100):
-        pieces = list(edges.pieces(at_once))
-        assert [a for p in pieces for a in range(p.atoms.start, p.atoms.stop)] == list(range(7))
-        assert torch.cat([p.index.senders for p in pieces]).tolist() == list(range(7))
-        back = torch.cat([p.index.receivers + p.atoms.start for p in pieces])
-        assert torch.equal(back, receivers)
-        for piece in pieces:
-            n_atoms = piece.atoms.stop - piece.atoms.start
-            assert len(piece.index.senders) <= at_once or n_atoms == 1
-
-
 @pytest.mark.parametrize("config", [GATED, MIRRORABLE])
 def test_site_symmetry_with_random_weights(config: dict[str, Any]) -> None:
     """What the site group demands, from the network alone and before any neutrality."""
@@ -287,64 +208,6 @@ def test_isolated_atom(config: dict[str, Any]) -> None:
     """No edges at all: an isotropic charge, no error."""
     tensor = predict(make(config), Atoms("O")).born_charges[0]
     assert torch.allclose(tensor, tensor[0, 0] * torch.eye(3, dtype=torch.float64), atol=1e-12)
-
-
-IRREPS = {
-    "scalars": (("0e",), ("0e", "1o", "2e")),
-    "natural": (("0e", "1o", "2e"), ("0e", "1o", "2e")),
-    "last": (("0e", "1o", "2e"), ("0e", "1e", "2e")),
-    "odd": (("0o", "1e", "2o"), ("0e", "1o", "2o")),
-}
-
-
-@pytest.mark.parametrize("irreps", IRREPS.values(), ids=IRREPS.keys())
-@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-def test_kernel_equals_e3nn(
-    irreps: tuple[tuple[str, ...], ...], dtype: torch.dtype, bound: float
-) -> None:
-    """Result and both gradients of the compiled kernel against e3nn's TensorProduct."""
-    torch.manual_seed(1)
-    inputs, outputs = (tuple(map(o3.Irrep, side)) for side in irreps)
-    coupling, n_atoms, n_edges, channels = Coupling(inputs, outputs, 2), 7, 40, 5
-    convolution = Convolution(coupling, channels)
-    receivers = torch.randint(0, n_atoms - 1, (n_edges,)).sort().values  # the last hears nobody
-    senders = torch.randint(1, n_atoms, (n_edges,))  # the first is heard by nobody
-    edges = EdgeIndex(senders, receivers, n_atoms, n_atoms)
-    features = torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype)
-    weights = torch.randn(n_edges, len(coupling.paths), channels, dtype=dtype)
-    harmonics = bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2)
-    probe = torch.randn(n_atoms, coupling.output_dim, channels, dtype=dtype)
-    results = []
-    for backend in ("numba", "e3nn"):
-        convolution.backend = backend
-        x, w = features.clone().requires_grad_(), weights.clone().requires_grad_()
-        result = convolution(x, harmonics, w, edges)
-        (result * probe).sum().backward()
-        results.append([result.detach(), x.grad, w.grad])
-    for ours, reference in zip(*results, strict=True):
-        assert (ours - reference).abs().max() <= bound * reference.abs().max()
-
-
-def test_whole_network_on_both_backends() -> None:
-    network, graph = make(GATED), build_graph(triclinic(), 4.0, dtype=torch.float64)
-    results = []
-    for backend in ("numba", "e3nn"):
-        network.backend = backend
-        network.zero_grad()
-        raw = network(graph)
-        (raw.born_charges.pow(3).sum() + raw.dielectric.sum()).backward()
-        gradients = torch.cat([p.grad.flatten() for p in network.parameters()])
-        results.append([raw.born_charges.detach(), raw.dielectric.detach(), gradients])
-    for ours, reference in zip(*results, strict=True):
-        assert (ours - reference).abs().max() < 1e-9 * reference.abs().max()
-
-
-def test_kernel_refuses_gradients_of_positions() -> None:
-    network = make(GATED)
-    graph = build_graph(triclinic(), 4.0, dtype=torch.float64)
-    graph.vectors.requires_grad_()
-    with pytest.raises(ValueError, match="no gradient with respect to atomic positions"):
-        network(graph)
 
 
 def test_single_precision() -> None:

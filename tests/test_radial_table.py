@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from ase.build import bulk
@@ -10,6 +12,7 @@ from e3nn import o3
 from ase_equivar import load_model
 from ase_equivar.graph import Graph, build_graph
 from ase_equivar.network import build_network
+from ase_equivar.network.bonds import WeightTables
 from ase_equivar.network.convolution import Convolution, Coupling, EdgeIndex
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.table import SHORTEST, RadialTable
@@ -44,7 +47,8 @@ def test_error_of_the_weights_of_the_bundled_model() -> None:
     codes = senders * len(network.elements) + receivers
     distances = torch.linspace(SHORTEST, network.cutoff, 20_011)
     with torch.no_grad():
-        tables = network._pair_tables(codes)
+        layers = [partial(network._weights_at, layer, codes) for layer in network._layers]
+        tables = WeightTables().of(network, codes, layers, network.cutoff)
         exact_network = bundled().double()
         for number in range(len(codes)):
             for layer, table in zip(exact_network._layers, tables, strict=True):

@@ -48,11 +48,17 @@ class Coupling:
         Irreps of the features (each once; channels are counted elsewhere).
     l_max : int
         Largest degree of the bond harmonics.
+    parity : bool
+        Whether the harmonics have their true parity (-1)^l. If not, all count as even.
+    summed : bool
+        Whether all paths that lead to one irrep are added up. If not, each has its own rows.
     """
 
     inputs: tuple[o3.Irrep, ...]
     outputs: tuple[o3.Irrep, ...]
     l_max: int
+    parity: bool = True
+    summed: bool = False
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -62,8 +68,16 @@ class Coupling:
             for k, target in enumerate(self.outputs)
             for i, source in enumerate(self.inputs)
             for degree in range(self.l_max + 1)
-            if target in source * o3.Irrep(degree, (-1) ** degree)
+            if target in source * o3.Irrep(degree, (-1) ** degree if self.parity else 1)
         )
+
+    @property
+    def slots(self) -> tuple[tuple[o3.Irrep, ...], tuple[int, ...]]:
+        """Irreps whose rows the result has one after the other, and which of them a path fills."""
+        paths = self.paths
+        if self.summed:
+            return self.outputs, tuple(path.output for path in paths)
+        return tuple(self.outputs[path.output] for path in paths), tuple(range(len(paths)))
 
     @property
     def input_dim(self) -> int:
@@ -72,8 +86,8 @@ class Coupling:
 
     @property
     def output_dim(self) -> int:
-        """Components of the result, all paths."""
-        return sum(self.outputs[path.output].dim for path in self.paths)
+        """Components of the result."""
+        return sum(ir.dim for ir in self.slots[0])
 
     def coefficients(self, path: Path) -> Tensor:
         """Clebsch–Gordan coefficients (dim1, dim2, dim3) in e3nn's component normalization."""
@@ -115,7 +129,7 @@ class Convolution(nn.Module):
         Returns
         -------
         Tensor, shape (N_receivers, output_dim, C)
-            Rows ordered by path, then by component.
+            Rows ordered by path, or by irrep if the paths are summed, then by component.
         """
         if self.backend == "numba" and features.device.type == "cpu":
             from ase_equivar.network.kernels import convolve  # compiles on first use
@@ -145,7 +159,7 @@ class Convolution(nn.Module):
         """e3nn's own tensor product on every edge, then a sum over the senders."""
         product = _e3nn_product(self.coupling, self.channels, features.dtype, features.device)
         dims_in = [ir.dim for ir in self.coupling.inputs]
-        dims_out = [self.coupling.outputs[path.output].dim for path in self.coupling.paths]
+        dims_out = [ir.dim for ir in self.coupling.slots[0]]
         # e3nn keeps the components of one channel together: (channel, component)
         sent = torch.cat(
             [x.transpose(1, 2).flatten(1) for x in features[edges.senders].split(dims_in, dim=1)],
@@ -167,16 +181,21 @@ class Convolution(nn.Module):
 def _e3nn_product(
     coupling: Coupling, channels: int, dtype: torch.dtype, device: torch.device
 ) -> o3.TensorProduct:
-    """Return the literal tensor product of `coupling`, one output slot per path."""
-    paths = coupling.paths
+    """Return the literal tensor product of `coupling`, weights coming with each edge."""
+    irreps_out, slots = coupling.slots
+    degrees = range(coupling.l_max + 1)
     default = torch.get_default_dtype()
     torch.set_default_dtype(dtype)  # e3nn takes the precision of its coefficients from there
     try:
         product = o3.TensorProduct(
             o3.Irreps([(channels, ir) for ir in coupling.inputs]),
-            o3.Irreps.spherical_harmonics(coupling.l_max),
-            o3.Irreps([(channels, coupling.outputs[path.output]) for path in paths]),
-            [(path.input, path.degree, k, "uvu", True) for k, path in enumerate(paths)],
+            o3.Irreps([(1, (d, (-1) ** d if coupling.parity else 1)) for d in degrees]),
+            o3.Irreps([(channels, ir) for ir in irreps_out]),
+            [
+                (path.input, path.degree, slot, "uvu", True)
+                for path, slot in zip(coupling.paths, slots, strict=True)
+            ],
+            path_normalization="none",
             shared_weights=False,
             internal_weights=False,
         )

@@ -1,4 +1,4 @@
-"""Equivar as published, written with e3nn's own layers.
+"""Equivar as published, its parameters those of e3nn's own layers.
 
 Kutana, Shimizu, Watanabe, Asahi, Sci. Rep. (2025), doi 10.1038/s41598-025-01250-5.
 The paper labels every degree-1 feature ``1e``; such a network is equivariant under rotations
@@ -8,7 +8,9 @@ their true parity and carries every feature in both, which makes it equivariant 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,17 +18,14 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
-from ase_equivar.network.basis import (
-    GaussianBasis,
-    ShiftedSoftplus,
-    bond_harmonics,
-    smooth_cutoff,
-)
+from ase_equivar.network.basis import GaussianBasis, bond_harmonics, smooth_cutoff
+from ase_equivar.network.bonds import Bonds, WeightTables, tables_pay
+from ase_equivar.network.convolution import BACKENDS, EdgeIndex
+from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, Interaction
 from ase_equivar.network.readout import CartesianTensor, RawTensors
-from ase_equivar.network.scatter import sum_by_index
+from ase_equivar.network.table import RadialTable
 
 N_ELEMENTS = 100  # rows of the published embedding
-FEATURE_DEGREES = (0, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -69,41 +68,6 @@ class EquivarConfig:
 PRESETS = {"bm1": EquivarConfig(features=64), "bm2": EquivarConfig(features=32)}
 
 
-class Interaction(nn.Module):
-    """Tensor product of node and edge features, summed over neighbours, added to the node."""
-
-    def __init__(self, config: EquivarConfig, nodes: o3.Irreps, edge_basis: o3.Irreps) -> None:
-        super().__init__()
-        n = self.n_scalars = config.features
-        edges = o3.Irreps([(n, ir) for _, ir in edge_basis if ir.l in FEATURE_DEGREES])
-        self.edge_linear = o3.Linear(edge_basis, edges, biases=True)
-        self.softplus = ShiftedSoftplus()
-        self.edge_scalars = o3.Linear(f"{n}x0e", f"{n}x0e")
-        # "uvu": node channel u, weighted over the edge channels v; all paths add up per irrep
-        instructions = [
-            (i, j, k, "uvu", True)
-            for i, (_, node) in enumerate(nodes)
-            for j, (_, edge) in enumerate(edges)
-            for k, (_, out) in enumerate(nodes)
-            if out in node * edge
-        ]
-        self.product = o3.TensorProduct(nodes, edges, nodes, instructions)
-        self.mix = o3.Linear(nodes, nodes, biases=True)
-
-    def forward(
-        self, nodes: Tensor, edge_basis: Tensor, envelope: Tensor | None, graph: Graph
-    ) -> Tensor:
-        """(N, nodes) features and (E, edge_basis) bond functions to (N, nodes) features."""
-        edges = self.edge_linear(edge_basis)
-        scalars = self.edge_scalars(self.softplus(edges[:, : self.n_scalars]))
-        edges = torch.cat([scalars, edges[:, self.n_scalars :]], dim=1)
-        messages = self.product(nodes[graph.senders], edges)
-        if envelope is not None:
-            messages = messages * envelope[:, None]
-        total: Tensor = nodes + self.mix(sum_by_index(messages, graph.receivers, len(nodes)))
-        return total
-
-
 class Equivar(nn.Module):
     """Z* of a graph of atoms by the published network; it has no head for ε∞.
 
@@ -130,10 +94,27 @@ class Equivar(nn.Module):
         self.embedding = nn.Embedding(N_ELEMENTS, config.embedding)
         self.start = o3.Linear(f"{config.embedding}x0e", nodes, biases=True)
         self.interactions = nn.ModuleList(
-            Interaction(config, nodes, edge_basis) for _ in range(config.interactions)
+            Interaction(nodes, edge_basis) for _ in range(config.interactions)
         )
         self.readout = o3.Linear(nodes, "0e + 1e + 2e", biases=True)
         self.cartesian = CartesianTensor()
+        self._backend = "numba"
+        self._tables = WeightTables()
+
+    @property
+    def backend(self) -> str:
+        """What computes the interactions.
+
+        "numba": channel by channel, compiled on the CPU; "e3nn": e3nn's layers, run literally,
+        which is the oracle.
+        """
+        return self._backend
+
+    @backend.setter
+    def backend(self, name: str) -> None:
+        if name not in BACKENDS:
+            raise ValueError(f"unknown backend {name!r}: known are {', '.join(BACKENDS)}")
+        self._backend = name
 
     @property
     def config(self) -> dict[str, Any]:
@@ -162,20 +143,75 @@ class Equivar(nn.Module):
 
     def parts(self, graph: Graph) -> tuple[Tensor, None]:
         """Irreducible parts (N, 9) of Z*, ordered 0e, 1e, 2e."""
+        nodes = self.start(self.embedding(graph.numbers))
+        bonds, tables = self._bonds(graph)
+        if self.backend == "e3nn":
+            basis = self._edge_basis(bonds)
+            for interaction in self._layers:
+                nodes = interaction.literal(nodes, basis, bonds)
+        else:
+            nodes = self._channels_last(nodes)
+            for interaction, table in zip(self._layers, tables, strict=True):
+                nodes = interaction(nodes, bonds, table)
+            nodes = self._components_last(nodes)
+        parts: Tensor = self.readout(nodes)
+        return parts, None
+
+    @property
+    def _layers(self) -> list[Interaction]:
+        return [layer for layer in self.interactions if isinstance(layer, Interaction)]
+
+    def _bonds(self, graph: Graph) -> tuple[Bonds, Sequence[RadialTable | None]]:
+        """Functions of all bonds, and tables of the weights where they pay."""
         distances = torch.linalg.vector_norm(graph.vectors, dim=1)
-        harmonics = bond_harmonics(graph.vectors, self.shape.l_max)
-        radial = self.basis(distances)
-        # every Gaussian times every harmonic, laid out as e3nn's R x l for each degree
-        edge_basis = torch.cat(
+        tabulated = self.backend == "numba" and tables_pay(distances, 1, self.cutoff)
+        radial, envelope = self._functions(distances[:0] if tabulated else distances)
+        bonds = Bonds(
+            edges=EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms),
+            distances=distances,
+            harmonics=bond_harmonics(graph.vectors, self.shape.l_max),
+            kinds=torch.zeros_like(graph.senders),
+            radial=radial,
+            envelope=envelope,
+        )
+        if not tabulated:
+            return bonds, [None] * len(self.interactions)
+        layers = [partial(self._weights_at, layer) for layer in self._layers]
+        return bonds, self._tables.of(self, graph.numbers[:0], layers, self.cutoff)
+
+    def _functions(self, distances: Tensor) -> tuple[Tensor, Tensor]:
+        """Functions (E, R) and envelope (E,) of the distances."""
+        smooth = smooth_cutoff if self.shape.smooth else _no_cutoff
+        return self.basis(distances), smooth(distances, self.cutoff)
+
+    def _weights_at(self, interaction: Interaction, distances: Tensor) -> Tensor:
+        return interaction.weights(*self._functions(distances)).unsqueeze(0)
+
+    def _edge_basis(self, bonds: Bonds) -> Tensor:
+        """Every radial function times every harmonic, laid out as e3nn's R x l for each degree."""
+        blocks = bonds.harmonics.split([2 * d + 1 for d in range(self.shape.l_max + 1)], dim=1)
+        return torch.cat(
+            [(bonds.radial[:, :, None] * block[:, None]).flatten(1) for block in blocks], dim=1
+        )
+
+    def _channels_last(self, nodes: Tensor) -> Tensor:
+        """e3nn's layout (N, Σ channels · components) to (N, components, channels)."""
+        irreps = self.readout.irreps_in
+        blocks = nodes.split([mul * ir.dim for mul, ir in irreps], dim=1)
+        return torch.cat(
             [
-                (radial[:, :, None] * harmonics[:, None, d**2 : (d + 1) ** 2]).flatten(1)
-                for d in range(self.shape.l_max + 1)
+                block.view(len(nodes), mul, ir.dim).transpose(1, 2)
+                for block, (mul, ir) in zip(blocks, irreps, strict=True)
             ],
             dim=1,
         )
-        envelope = smooth_cutoff(distances, self.cutoff) if self.shape.smooth else None
-        nodes = self.start(self.embedding(graph.numbers))
-        for interaction in self.interactions:
-            nodes = interaction(nodes, edge_basis, envelope, graph)
-        parts: Tensor = self.readout(nodes)
-        return parts, None
+
+    def _components_last(self, nodes: Tensor) -> Tensor:
+        """Undo `_channels_last`."""
+        blocks = nodes.split([ir.dim for _, ir in self.readout.irreps_in], dim=1)
+        return torch.cat([block.transpose(1, 2).flatten(1) for block in blocks], dim=1)
+
+
+def _no_cutoff(distances: Tensor, cutoff: float) -> Tensor:
+    """Envelope of the published network, which ends abruptly."""
+    return torch.ones_like(distances)

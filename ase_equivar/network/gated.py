@@ -22,12 +22,13 @@ from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
 from ase_equivar.network.basis import BesselBasis, bond_harmonics, smooth_cutoff
+from ase_equivar.network.bonds import Bonds, WeightTables, tables_pay
 from ase_equivar.network.convolution import BACKENDS, Coupling, EdgeIndex
-from ase_equivar.network.interaction import Bonds, Interaction
+from ase_equivar.network.gated_interaction import Interaction
 from ase_equivar.network.layers import TensorHead
 from ase_equivar.network.readout import CartesianTensor, RawTensors, dielectric_from_log
 from ase_equivar.network.scatter import mean_by_index
-from ase_equivar.network.table import SHORTEST, RadialTable, tabulate
+from ase_equivar.network.table import RadialTable
 
 OUTPUT_IRREPS = (o3.Irrep("0e"), o3.Irrep("1e"), o3.Irrep("2e"))
 
@@ -93,7 +94,6 @@ class GatedNetwork(nn.Module):
     """
 
     element_index: Tensor
-    _tables: tuple[Any, list[RadialTable]] | None
 
     def __init__(self, config: GatedConfig) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class GatedNetwork(nn.Module):
             TensorHead(config.channels, (inputs[0], inputs[-1])) if config.dielectric else None
         )
         self.cartesian = CartesianTensor()
-        self._tables = None
+        self._tables = WeightTables()
 
     def set_dropout(self, chance: float) -> None:
         """Set the chance that a channel of an atom is dropped in training."""
@@ -210,55 +210,25 @@ class GatedNetwork(nn.Module):
         distances = torch.linalg.vector_norm(graph.vectors, dim=1)
         codes = species_index[graph.senders] * len(self.elements) + species_index[graph.receivers]
         pairs, which = torch.unique(codes, return_inverse=True)
-        bonds = Bonds(
-            edges=edges,
-            distances=distances,
-            harmonics=bond_harmonics(graph.vectors, self.shape.l_max),
-            radial=self.basis(distances),
-            envelope=smooth_cutoff(distances, self.cutoff),
-            pairs=which,
-        )
-        if self._tables_pay(len(pairs), distances):
-            return bonds, self._pair_tables(pairs)
+        tabulated = self.backend == "numba" and tables_pay(distances, len(pairs), self.cutoff)
+        radial, envelope = self._functions(distances[:0] if tabulated else distances)
+        harmonics = bond_harmonics(graph.vectors, self.shape.l_max)
+        bonds = Bonds(edges, distances, harmonics, which, radial, envelope)
+        if tabulated:
+            layers = [partial(self._weights_at, layer, pairs) for layer in self._layers]
+            return bonds, self._tables.of(self, pairs, layers, self.cutoff)
         return bonds, [None] * len(self.interactions)
 
-    def _tables_pay(self, n_pairs: int, distances: Tensor) -> bool:
-        """Whether a table has fewer points than the graph has edges, and is exact enough."""
-        return (
-            self.backend == "numba"
-            and not torch.is_grad_enabled()
-            and distances.device.type == "cpu"
-            and distances.dtype == torch.float32
-            and len(distances) >= n_pairs * RadialTable.n_points(self.cutoff)
-            and float(distances.min()) >= SHORTEST
-        )
-
-    def _pair_tables(self, pairs: Tensor) -> list[RadialTable]:
-        """Tables of all layers for these pairs of elements; kept for the next step of an MD."""
-        state = [(p.data_ptr(), p._version) for p in self.parameters()]
-        key = (pairs.tolist(), state)
-        if self._tables is not None and self._tables[0] == key:
-            return self._tables[1]
-        tables = [
-            tabulate(partial(self._weights_at, interaction, pairs), self.cutoff, torch.float32)
-            for interaction in self._layers
-        ]
-        self._tables = key, tables
-        return tables
+    def _functions(self, distances: Tensor) -> tuple[Tensor, Tensor]:
+        """Functions (E, R) and envelope (E,) of the distances."""
+        return self.basis(distances), smooth_cutoff(distances, self.cutoff)
 
     def _weights_at(self, interaction: Interaction, pairs: Tensor, distances: Tensor) -> Tensor:
         """Weights (n_pairs, n_distances, n_paths, C) of one layer for each pair of elements."""
         n = len(self.elements)
         senders, receivers = (self.embedding(side) for side in (pairs // n, pairs % n))
         which = torch.arange(len(pairs)).repeat_interleave(len(distances))
-        everywhere = distances.repeat(len(pairs))
-        bonds = Bonds(
-            edges=EdgeIndex(which, which, len(pairs), len(pairs)),
-            distances=everywhere,
-            harmonics=everywhere.new_empty(0),
-            radial=self.basis(everywhere),
-            envelope=smooth_cutoff(everywhere, self.cutoff),
-            pairs=which,
-        )
-        weights = interaction.weights(bonds, senders, receivers)
+        edges = EdgeIndex(which, which, len(pairs), len(pairs))
+        radial, envelope = self._functions(distances.repeat(len(pairs)))
+        weights = interaction.weights(radial, envelope, senders, receivers, edges)
         return weights.view(len(pairs), len(distances), *weights.shape[1:])

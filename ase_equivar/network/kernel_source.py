@@ -7,12 +7,16 @@ O(E · terms · channels) and memory O(N · components · channels) beside the w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from ase_equivar.network.convolution import Coupling
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -27,30 +31,29 @@ class _Term:
 
 def _terms(coupling: Coupling) -> list[_Term]:
     terms = []
-    offsets = np.cumsum([0, *[ir.dim for ir in coupling.inputs]])
-    row = 0
-    for number, path in enumerate(coupling.paths):
+    columns = np.cumsum([0, *[ir.dim for ir in coupling.inputs]])
+    irreps_out, slots = coupling.slots
+    first_rows = np.cumsum([0, *[ir.dim for ir in irreps_out]])
+    for number, (path, slot) in enumerate(zip(coupling.paths, slots, strict=True)):
         table = coupling.coefficients(path).numpy()
         first = path.degree**2
-        for m3 in range(table.shape[2]):
-            for m1 in range(table.shape[0]):
-                entries = [
-                    f"F({table[m1, m2, m3]!r})*y{first + m2}".replace("np.float64", "")
-                    for m2 in range(table.shape[1])
-                    if abs(table[m1, m2, m3]) > 1e-12
-                ]
-                if entries:
-                    m = int(offsets[path.input]) + m1
-                    terms.append(_Term(number, row, m, " + ".join(entries)))
-            row += 1
+        for m1, m3 in itertools.product(range(table.shape[0]), range(table.shape[2])):
+            entries = [
+                f"F({float(table[m1, m2, m3])!r})*y{first + m2}"
+                for m2 in range(table.shape[1])
+                if abs(table[m1, m2, m3]) > 1e-12
+            ]
+            if entries:
+                row, component = int(first_rows[slot]) + m3, int(columns[path.input]) + m1
+                terms.append(_Term(number, row, component, " + ".join(entries)))
     return terms
 
 
 def _sums(
-    terms: list[_Term], key: Callable[[_Term], int], text: Callable[[int, _Term], str]
-) -> dict[int, str]:
+    terms: list[_Term], key: Callable[[_Term], _Key], text: Callable[[int, _Term], str]
+) -> dict[_Key, str]:
     """Group the terms by `key`, each group written as one sum."""
-    groups: dict[int, list[str]] = {}
+    groups: dict[_Key, list[str]] = {}
     for number, term in enumerate(terms):
         groups.setdefault(key(term), []).append(text(number, term))
     return {k: " + ".join(v) for k, v in groups.items()}
@@ -72,20 +75,21 @@ def kernel_source(coupling: Coupling, scalar: str) -> str:
     """
     terms = _terms(coupling)
     n_y, n_p, n_rows = (coupling.l_max + 1) ** 2, len(coupling.paths), coupling.output_dim
-    path_of_row = {term.row: term.path for term in terms}
     edge = [f"y{m} = Y[e, {m}]" for m in range(n_y)]
     edge += [f"a{t} = {term.expression}" for t, term in enumerate(terms)]
     load_x = [f"x{m} = x[j, {m}, c]" for m in range(coupling.input_dim)]
     load_w = [f"w{p} = w[e, {p}, c]" for p in range(n_p)]
     load_g = [f"g{r} = g[i, {r}, c]" for r in range(n_rows)]
-    rows = _sums(terms, lambda t: t.row, lambda n, t: f"a{n}*x{t.component}")
-    forward = [f"out[i, {r}, c] += w{path_of_row[r]}*({s})" for r, s in rows.items()]
+    products = _sums(terms, lambda t: (t.path, t.row), lambda n, t: f"a{n}*x{t.component}")
+    by_row: dict[int, list[str]] = {}
     by_path: dict[int, list[str]] = {}
-    for r, s in rows.items():
-        by_path.setdefault(path_of_row[r], []).append(f"g{r}*({s})")
-    grad_w = [f"out[e, {p}, c] = {' + '.join(s)}" for p, s in by_path.items()]
-    columns = _sums(terms, lambda t: t.component, lambda n, t: f"a{n}*h{t.row}")
-    scaled = [f"h{r} = w{path_of_row[r]}*g[i, {r}, c]" for r in range(n_rows)]
+    for (path, row), product in products.items():
+        by_row.setdefault(row, []).append(f"w{path}*({product})")
+        by_path.setdefault(path, []).append(f"g{row}*({product})")
+    forward = [f"out[i, {row}, c] += {' + '.join(s)}" for row, s in by_row.items()]
+    grad_w = [f"out[e, {path}, c] = {' + '.join(s)}" for path, s in by_path.items()]
+    columns = _sums(terms, lambda t: t.component, lambda n, t: f"a{n}*h{t.path}_{t.row}")
+    scaled = [f"h{path}_{row} = w{path}*g[i, {row}, c]" for path, row in products]
     grad_x = [f"out[j, {m}, c] += {s}" for m, s in columns.items()]
 
     # cubic through four points of the table, at -1, 0, 1 and 2 cells from the one below, for the

@@ -2,51 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from ase_equivar.network.convolution import Convolution, Coupling, EdgeIndex, Piece
+from ase_equivar.network import bonds as bonds_module
+from ase_equivar.network.bonds import Bonds
+from ase_equivar.network.convolution import Convolution, Coupling, EdgeIndex
 from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
 from ase_equivar.network.table import RadialTable
-
-EDGES_AT_ONCE = 8192  # whose weights exist at one time: a few megabytes per layer
-
-
-@dataclass(frozen=True)
-class Bonds:
-    """Edges of a graph and functions of them.
-
-    Attributes
-    ----------
-    edges : EdgeIndex
-    distances : Tensor, shape (E,), Å
-    harmonics : Tensor, shape (E, (l_max + 1)²)
-    radial : Tensor, shape (E, R)
-    envelope : Tensor, shape (E,)
-    pairs : Tensor of int64, shape (E,)
-        Number of the pair of elements, for tables; empty without.
-    """
-
-    edges: EdgeIndex
-    distances: Tensor
-    harmonics: Tensor
-    radial: Tensor
-    envelope: Tensor
-    pairs: Tensor
-
-    def take(self, piece: Piece) -> Bonds:
-        """Give those of some receivers."""
-        return Bonds(
-            piece.index,
-            self.distances[piece.edges],
-            self.harmonics[piece.edges],
-            self.radial[piece.edges],
-            self.envelope[piece.edges],
-            self.pairs[piece.edges],
-        )
 
 
 class Interaction(nn.Module):
@@ -109,13 +73,20 @@ class Interaction(nn.Module):
                 species[piece.atoms],
                 table,
             )
-            for piece in bonds.edges.pieces(EDGES_AT_ONCE)
+            for piece in bonds.edges.pieces(bonds_module.EDGES_AT_ONCE)
         ]
         return [torch.cat(parts) for parts in zip(*pieces, strict=True)]
 
-    def weights(self, bonds: Bonds, senders: Tensor, receivers: Tensor) -> Tensor:
-        """Weights (E, n_paths, C) of all bonds, elements given as (N, d) on both sides."""
-        weights = self.radial(bonds.radial, bonds.envelope, senders, receivers, bonds.edges)
+    def weights(
+        self,
+        radial: Tensor,
+        envelope: Tensor,
+        senders: Tensor,
+        receivers: Tensor,
+        edges: EdgeIndex,
+    ) -> Tensor:
+        """Weights (E, n_paths, C) of all bonds; arguments as those of `layers.RadialWeights`."""
+        weights = self.radial(radial, envelope, senders, receivers, edges)
         n_paths = len(self.convolution.coupling.paths)
         return weights.view(len(weights), n_paths, weights.shape[1] // n_paths)
 
@@ -131,11 +102,11 @@ class Interaction(nn.Module):
         """Work out new features from the old ones, `blocks`, and what all atoms have `sent`."""
         n = sent.shape[2]
         if table is None:
-            weights = self.weights(bonds, senders, receivers)
+            weights = self.weights(bonds.radial, bonds.envelope, senders, receivers, bonds.edges)
             messages = self.convolution(sent, bonds.harmonics, weights, bonds.edges)
         else:
             messages = self.convolution.tabulated(
-                sent, bonds.harmonics, table, bonds.pairs, bonds.distances, bonds.edges
+                sent, bonds.harmonics, table, bonds.kinds, bonds.distances, bonds.edges
             )
         messages = messages * self.norm
         mixed = self.after(self._group(messages))

@@ -1,0 +1,92 @@
+"""Functions of all bonds of a graph, and when tables of weights take their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ase_equivar.network.convolution import EdgeIndex, Piece
+from ase_equivar.network.table import SHORTEST, RadialTable, tabulate
+
+EDGES_AT_ONCE = 8192  # whose weights exist at one time: a few megabytes per layer
+
+
+@dataclass(frozen=True)
+class Bonds:
+    """Edges of a graph and functions of them.
+
+    Attributes
+    ----------
+    edges : EdgeIndex
+    distances : Tensor, shape (E,), Å
+    harmonics : Tensor, shape (E, (l_max + 1)²)
+    kinds : Tensor of int64, shape (E,)
+        Which of the functions of a table is for this bond.
+    radial, envelope : Tensor, shapes (E, R) and (E,)
+        Functions of the distance; empty where tables stand in for all that is made of them.
+    """
+
+    edges: EdgeIndex
+    distances: Tensor
+    harmonics: Tensor
+    kinds: Tensor
+    radial: Tensor
+    envelope: Tensor
+
+    def take(self, piece: Piece) -> Bonds:
+        """Give those of some receivers."""
+        return Bonds(
+            piece.index,
+            self.distances[piece.edges],
+            self.harmonics[piece.edges],
+            self.kinds[piece.edges],
+            self.radial[piece.edges],
+            self.envelope[piece.edges],
+        )
+
+
+def tables_pay(distances: Tensor, n_kinds: int, cutoff: float) -> bool:
+    """Whether tables have fewer points than the graph has edges, and are exact enough."""
+    return (
+        not torch.is_grad_enabled()
+        and distances.device.type == "cpu"
+        and distances.dtype == torch.float32
+        and len(distances) >= max(n_kinds, 1) * RadialTable.n_points(cutoff)
+        and float(distances.min()) >= SHORTEST
+    )
+
+
+class WeightTables:
+    """The tables of a network's layers, kept for the next step of an MD."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Any, list[RadialTable]] | None = None
+
+    def of(
+        self,
+        network: nn.Module,
+        kinds: Tensor,
+        layers: Sequence[Callable[[Tensor], Tensor]],
+        cutoff: float,
+    ) -> list[RadialTable]:
+        """Tabulate the weights of each layer, unless that is done already.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            A change of any of its parameters makes new tables.
+        kinds : Tensor of int64
+            What tells the bonds apart that a table is for; a change makes new tables.
+        layers : sequence of callable
+            For each layer, (G,) distances in Å to (n_kinds, G, n_paths, C) weights.
+        cutoff : float
+            Largest distance in Å.
+        """
+        key = kinds.tolist(), [(p.data_ptr(), p._version) for p in network.parameters()]
+        if self._kept is None or self._kept[0] != key:
+            self._kept = key, [tabulate(layer, cutoff, torch.float32) for layer in layers]
+        return self._kept[1]

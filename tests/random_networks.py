@@ -1,0 +1,72 @@
+"""Networks with random weights, and structures without symmetry to try them on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import molecule
+
+from ase_equivar.graph import build_graph
+from ase_equivar.network import RawTensors, build_network
+
+ELEMENTS = (1, 5, 6, 7, 8, 11, 12, 17, 22)
+GATED: dict[str, Any] = {
+    "architecture": "gated",
+    "elements": ELEMENTS,
+    "channels": 8,
+    "radial_hidden": 8,
+    "embedding": 8,
+    "cutoff": 4.0,
+    "mean_neighbours": 4.0,
+}
+PUBLISHED: dict[str, Any] = {
+    "architecture": "equivar",
+    "embedding": 8,
+    "radial_functions": 8,
+    "features": 4,
+    "interactions": 2,
+}
+MIRRORABLE = {**PUBLISHED, "parity": True, "smooth": True}
+ALL_PARITIES = {**GATED, "irreps": ("0e", "0o", "1o", "1e", "2e", "2o")}
+
+
+def make(config: dict[str, Any], seed: int = 0) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    network = build_network(config).eval()
+    with torch.no_grad():  # no parameter may hide behind an initial zero
+        for parameter in network.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+        if network.has_dielectric:  # ε = 1 + exp(S) takes a moderate S
+            for parameter in network.dielectric_head.parameters():
+                parameter *= 0.3
+    if config is ALL_PARITIES:  # its kernel takes a minute to compile
+        network.backend = "e3nn"
+    return network
+
+
+def triclinic() -> Atoms:
+    """Six atoms of three elements, no symmetry at all."""
+    rng = np.random.default_rng(3)
+    cell = [[3.9, 0.2, -0.3], [0.7, 4.4, 0.4], [-0.5, 0.9, 5.1]]
+    scaled = np.array(
+        [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5], [0.5, 0, 0], [0, 0.45, 0]]
+    )
+    atoms = Atoms("Mg2Ti2O2", cell=cell, scaled_positions=scaled, pbc=True)
+    atoms.positions += rng.normal(scale=0.08, size=(6, 3))
+    return atoms
+
+
+def chiral_molecule() -> Atoms:
+    """CH3CH2OH, rattled, in no cell: not its own mirror image."""
+    atoms = molecule("CH3CH2OH")
+    atoms.rattle(0.05, seed=1)
+    return atoms
+
+
+def predict(network: torch.nn.Module, atoms: Atoms) -> RawTensors:
+    with torch.no_grad():
+        result: RawTensors = network(build_graph(atoms, network.cutoff, dtype=torch.float64))
+    return result

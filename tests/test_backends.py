@@ -1,0 +1,200 @@
+"""Compiled kernels, tables and pieces against e3nn's own layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk, graphene
+from e3nn import o3
+from random_networks import GATED, MIRRORABLE, PUBLISHED, chiral_molecule, make, triclinic
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from ase_equivar.graph import build_graph, collate
+from ase_equivar.network import bonds, build_network
+from ase_equivar.network.basis import bond_harmonics
+from ase_equivar.network.convolution import Convolution, Coupling, EdgeIndex
+
+
+def sheet() -> Atoms:
+    """Boron nitride, rattled, periodic along two directions."""
+    atoms = graphene("BN", a=2.5, size=(2, 1, 1), vacuum=None)
+    atoms.pbc = (True, True, False)
+    atoms.rattle(0.1, seed=4)
+    return atoms
+
+
+SYSTEMS = {
+    "crystal": triclinic(),
+    "slab": sheet(),
+    "molecule": chiral_molecule(),
+    "one atom per cell": bulk("O", "hcp", a=2.3, c=3.9)[:1],
+    "no neighbours": Atoms("O"),
+}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "gated": GATED,
+    "published": PUBLISHED,
+    "mirrorable": MIRRORABLE,
+    "higher harmonics": {**PUBLISHED, "l_max": 4},
+}
+
+
+@pytest.mark.parametrize("atoms", SYSTEMS.values(), ids=SYSTEMS.keys())
+@pytest.mark.parametrize("config", NETWORKS.values(), ids=NETWORKS.keys())
+def test_networks_agree_with_e3nn(config: dict[str, Any], atoms: Atoms) -> None:
+    """Results and gradients in double precision, results in single."""
+    network = make(config)
+    graph = build_graph(atoms, network.cutoff, dtype=torch.float64)
+    results = []
+    for backend in ("numba", "e3nn"):
+        network.backend = backend
+        network.zero_grad()
+        raw = network(graph)
+        target = raw.born_charges.pow(3).sum()
+        if network.has_dielectric:
+            target = target + raw.dielectric.sum()
+        target.backward()
+        gradients = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
+        results.append([raw.born_charges.detach(), torch.cat(gradients)])
+        if network.has_dielectric:
+            results[-1].append(raw.dielectric.detach())
+    for ours, reference in zip(*results, strict=True):
+        assert (ours - reference).abs().max() < 1e-9 * reference.abs().max()
+    network.backend = "numba"
+    with torch.no_grad():
+        single = network.float()(build_graph(atoms, network.cutoff)).born_charges
+    reference = results[1][0]
+    assert (single - reference).abs().max() < 1e-5 * max(1.0, reference.abs().max())
+
+
+def test_published_network_with_tables() -> None:
+    torch.manual_seed(0)
+    network = build_network({"architecture": "equivar", "preset": "bm2"}).eval()
+    atoms = bulk("MgO", "rocksalt", a=4.21, cubic=True) * (2, 2, 2)
+    atoms.rattle(0.1, seed=2)
+    exact = build_graph(atoms, network.cutoff, dtype=torch.float64)
+    network.backend = "e3nn"
+    with torch.no_grad():
+        literal = network(exact).born_charges
+        network.float().backend = "numba"
+        graph = exact.to(dtype=torch.float32)
+        assert network._bonds(graph)[1][0] is not None
+        fast = network(graph).born_charges
+    assert (fast - literal).abs().max() < 1e-5 * max(1.0, literal.abs().max())
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the largest number of elements that any operation of torch gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numel = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for one in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(one, torch.Tensor):
+                self.numel = max(self.numel, one.numel())
+        return result
+
+
+@pytest.mark.parametrize("architecture", ["equivar", "gated"])
+def test_what_makes_it_fast(architecture: str) -> None:
+    """With tables, no matrix meets an edge, and no temporary holds a message for each edge."""
+    n = 16
+    width = {"features": n} if architecture == "equivar" else {"channels": n}
+    network = build_network(
+        {"architecture": architecture, "elements": (8, 12), "interactions": 2, **width}
+    )
+    network = network.float().eval()
+    atoms = bulk("MgO", "rocksalt", a=4.21, cubic=True) * (4, 4, 4)
+    atoms.rattle(0.05, seed=0)
+    graph = build_graph(atoms, network.cutoff)
+    with torch.no_grad():
+        network(graph)  # makes the tables
+        with FlopCounterMode(display=False) as flops, LargestTensor() as largest:
+            network(graph)
+        network.backend = "e3nn"
+        with LargestTensor() as literal:
+            network(graph)
+    assert 4 * largest.numel < graph.n_edges * n * 9 < literal.numel
+    layers = network.shape.interactions
+    per_atom = flops.get_total_flops() / graph.n_atoms
+    # at most: six maps of n to n channels of all components and paths, in each layer
+    assert 0 < per_atom < 2 * layers * 6 * 35 * n**2
+    assert graph.n_edges > 10 * graph.n_atoms
+
+
+IRREPS = {
+    "scalars": (("0e",), ("0e", "1o", "2e")),
+    "natural": (("0e", "1o", "2e"), ("0e", "1o", "2e")),
+    "last": (("0e", "1o", "2e"), ("0e", "1e", "2e")),
+    "odd": (("0o", "1e", "2o"), ("0e", "1o", "2o")),
+}
+
+
+@pytest.mark.parametrize("irreps", IRREPS.values(), ids=IRREPS.keys())
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_kernel_equals_e3nn(
+    irreps: tuple[tuple[str, ...], ...], dtype: torch.dtype, bound: float
+) -> None:
+    """Result and both gradients of the compiled kernel against e3nn's TensorProduct."""
+    torch.manual_seed(1)
+    inputs, outputs = (tuple(map(o3.Irrep, side)) for side in irreps)
+    coupling, n_atoms, n_edges, channels = Coupling(inputs, outputs, 2), 7, 40, 5
+    convolution = Convolution(coupling, channels)
+    receivers = torch.randint(0, n_atoms - 1, (n_edges,)).sort().values  # the last hears nobody
+    senders = torch.randint(1, n_atoms, (n_edges,))  # the first is heard by nobody
+    edges = EdgeIndex(senders, receivers, n_atoms, n_atoms)
+    features = torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype)
+    weights = torch.randn(n_edges, len(coupling.paths), channels, dtype=dtype)
+    harmonics = bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2)
+    probe = torch.randn(n_atoms, coupling.output_dim, channels, dtype=dtype)
+    results = []
+    for backend in ("numba", "e3nn"):
+        convolution.backend = backend
+        x, w = features.clone().requires_grad_(), weights.clone().requires_grad_()
+        result = convolution(x, harmonics, w, edges)
+        (result * probe).sum().backward()
+        results.append([result.detach(), x.grad, w.grad])
+    for ours, reference in zip(*results, strict=True):
+        assert (ours - reference).abs().max() <= bound * reference.abs().max()
+
+
+@pytest.mark.parametrize("at_once", [1, 50, 97])
+def test_pieces_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Long edge lists are worked off in pieces; with gradients they are taken whole."""
+    network, atoms = make(GATED), Atoms("O", positions=[[50.0, 0, 0]])
+    graph = collate([build_graph(a, 4.0, dtype=torch.float64) for a in (triclinic(), atoms)] * 2)
+    whole = network(graph)
+    monkeypatch.setattr(bonds, "EDGES_AT_ONCE", at_once)
+    with torch.no_grad():
+        pieces = network(graph)
+    scale = whole.born_charges.abs().max()
+    assert (pieces.born_charges - whole.born_charges).abs().max() < 1e-12 * scale
+    assert torch.allclose(pieces.dielectric, whole.dielectric, rtol=1e-12, atol=1e-12)
+
+
+def test_pieces_cover_every_edge_once() -> None:
+    receivers = torch.tensor([0, 0, 0, 2, 2, 3, 5])  # atoms 1, 4 and 6 hear nobody
+    edges = EdgeIndex(torch.arange(7), receivers, 7, 7)
+    for at_once in (1, 2, 3, 4, 100):
+        pieces = list(edges.pieces(at_once))
+        assert [a for p in pieces for a in range(p.atoms.start, p.atoms.stop)] == list(range(7))
+        assert torch.cat([p.index.senders for p in pieces]).tolist() == list(range(7))
+        back = torch.cat([p.index.receivers + p.atoms.start for p in pieces])
+        assert torch.equal(back, receivers)
+        for piece in pieces:
+            n_atoms = piece.atoms.stop - piece.atoms.start
+            assert len(piece.index.senders) <= at_once or n_atoms == 1
+
+
+def test_kernel_refuses_gradients_of_positions() -> None:
+    network = make(GATED)
+    graph = build_graph(triclinic(), 4.0, dtype=torch.float64)
+    graph.vectors.requires_grad_()
+    with pytest.raises(ValueError, match="no gradient with respect to atomic positions"):
+        network(graph)
