@@ -61,6 +61,9 @@ class EquivarCalculator(Calculator):
         Default: CUDA if there is any, else the CPU.
     dtype : torch.dtype, optional
         Of the network: torch.float32 (default) or torch.float64. Results are float64 always.
+    backend : str, optional
+        What computes the network: "numba" (default), compiled kernels on the CPU, or "e3nn",
+        e3nn's layers run literally; slow, and the oracle of the tests.
     electric_field : array_like, optional
         Static uniform macroscopic field in V/Å, Cartesian, shape=(3,).
     total_charge : float
@@ -82,6 +85,7 @@ class EquivarCalculator(Calculator):
         model: str | Path | torch.nn.Module = "universal",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        backend: str | None = None,
         electric_field: ArrayLike | None = None,
         total_charge: float = 0.0,
         stress_without_field: bool = False,
@@ -95,7 +99,7 @@ class EquivarCalculator(Calculator):
         self._doubtful: set[str] = set()  # formulas: one warning each, not one per step of MD
         self.electric_field = electric_field
         self.total_charge = total_charge
-        self._predictor = Predictor(model, device, dtype)
+        self._predictor = Predictor(model, device, dtype, backend)
 
     @property
     def calculator(self) -> BaseCalculator | None:
@@ -109,7 +113,8 @@ class EquivarCalculator(Calculator):
 
     @model.setter
     def model(self, model: str | Path | torch.nn.Module) -> None:
-        self._predictor = Predictor(model, self._predictor.device, self._predictor.dtype)
+        old = self._predictor
+        self._predictor = Predictor(model, old.device, old.dtype, old.backend)
         self._latest = None
         self._doubtful = set()
         self._drop_results("model")

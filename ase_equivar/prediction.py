@@ -94,6 +94,9 @@ class Diagnostics:
         Directed edges of the graph.
     seconds : float
         Wall time for graph and network.
+    backend : str
+        What computed the network: "numba" on the CPU, "e3nn" on a GPU or where it was asked for;
+        "torch" for a network that leaves no choice.
     """
 
     raw_born_charges: NDArray[np.float64]
@@ -101,15 +104,17 @@ class Diagnostics:
     elements: tuple[str, ...]
     n_edges: int
     seconds: float
+    backend: str
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A structure, what the network said about it, and the seconds that this took."""
+    """A structure, what the network said about it, the seconds that this took, and what did it."""
 
     atoms: Atoms
     raw: RawPrediction
     seconds: float
+    backend: str
 
     def is_of(self, atoms: Atoms) -> bool:
         """Say whether `atoms` look the same to the network as the structure evaluated."""
@@ -125,6 +130,7 @@ class Evaluation:
             elements=tuple(chemical_symbols[number] for number in numbers),
             n_edges=self.raw.n_edges,
             seconds=self.seconds,
+            backend=self.backend,
         )
 
 
@@ -139,16 +145,18 @@ class Predictor:
         None: CUDA if there is any, else the CPU.
     dtype : torch.dtype or None
         torch.float32 (None) or torch.float64.
+    backend : str or None
+        "numba", "e3nn", or None for the network's own choice.
 
     Raises
     ------
     ValueError
-        If CUDA is asked for and absent, the device or dtype is none that is supported, or the
-        model's files are damaged.
+        If CUDA is asked for and absent, the device, dtype or backend is none that is supported, or
+        the model's files are damaged.
     FileNotFoundError
         If there is no such model.
     TypeError
-        If the network lacks what every network here has.
+        If the network lacks what every network here has, or a choice of backend that is asked for.
     """
 
     def __init__(
@@ -156,6 +164,7 @@ class Predictor:
         model: str | Path | torch.nn.Module,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        backend: str | None = None,
     ) -> None:
         self.device = _choose_device(device)
         self.dtype = _choose_dtype(dtype)
@@ -173,10 +182,20 @@ class Predictor:
         else:
             self.name = str(model)
             network = load_model(model, device=self.device, dtype=self.dtype)
+        if backend is not None:
+            if not hasattr(network, "backend"):
+                raise TypeError(f"{type(network).__name__} has no choice of a backend")
+            network.backend = backend
+        self.backend = backend
         self._network = network
         self.cutoff = float(network.cutoff)
         self.elements = tuple(network.elements)
         self.has_dielectric = bool(network.has_dielectric)
+
+    @property
+    def _used_backend(self) -> str:
+        chosen = str(getattr(self._network, "backend", "torch"))
+        return "e3nn" if chosen == "numba" and self.device.type != "cpu" else chosen
 
     def check(self, atoms: Atoms) -> None:
         """Refuse a structure that this network can say nothing about; see `check_atoms`."""
@@ -215,7 +234,7 @@ class Predictor:
         """Predict one structure and keep with it what it was."""
         start = time.perf_counter()
         [raw] = self.predict([atoms])
-        return Evaluation(atoms.copy(), raw, time.perf_counter() - start)
+        return Evaluation(atoms.copy(), raw, time.perf_counter() - start, self._used_backend)
 
     def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
         with torch.inference_mode():

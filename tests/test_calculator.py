@@ -353,9 +353,24 @@ def test_diagnostics(atoms):
     found = calc.diagnostics
     assert found.elements == ("O", "Na", "Mg", "Cl")
     assert found.seconds > 0
+    assert found.backend == "torch"
     np.testing.assert_allclose(
         found.sum_rule_violation, found.raw_born_charges.sum(axis=0), atol=1e-12
     )
+
+
+def test_backends_agree_and_are_named(atoms):
+    fast, literal = EquivarCalculator(), EquivarCalculator(backend="e3nn", dtype=torch.float64)
+    charges = [calc.get_property("born_charges", atoms) for calc in (fast, literal)]
+    np.testing.assert_allclose(*charges, atol=1e-5)
+    assert [calc.diagnostics.backend for calc in (fast, literal)] == ["numba", "e3nn"]
+    literal.model = "universal"
+    literal.get_property("born_charges", atoms)
+    assert literal.diagnostics.backend == "e3nn"
+    with pytest.raises(ValueError, match="unknown backend 'cuda': known are numba, e3nn"):
+        EquivarCalculator(backend="cuda")
+    with pytest.raises(TypeError, match="ToyNetwork has no choice of a backend"):
+        EquivarCalculator(model=ToyNetwork(), backend="e3nn")
 
 
 class ConstantNetwork(ToyNetwork):
