@@ -11,6 +11,7 @@ from ase_equivar.commands.born import born
 from ase_equivar.commands.infrared import infrared
 from ase_equivar.commands.inputs import user_errors
 from ase_equivar.commands.phonons import phonons
+from ase_equivar.commands.polarization import polarization
 from ase_equivar.training.commands import evaluate, train
 
 __all__ = ["app", "user_errors"]
@@ -21,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (born, phonons, infrared, train, evaluate):
+for command in (born, phonons, infrared, polarization, train, evaluate):
     app.command()(command)
 
 

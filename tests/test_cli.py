@@ -320,6 +320,29 @@ def test_phonopy_files_that_do_not_serve(tmp_path, model, salt_yaml, monkeypatch
     assert_one_line_error(result, 2, "--supercell and --relax do not apply")
 
 
+# Polarization
+
+
+def test_polarization(nacl_file, model, tmp_path):
+    atoms = ase.io.read(nacl_file)
+    atoms.positions[atoms.numbers == 17, 2] += 0.1
+    end = tmp_path / "moved.extxyz"
+    atoms.write(end)
+    result = run("polarization", nacl_file, end, "--model", model, "--points", 5)
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.output.splitlines()]
+    (change,) = [row for row in rows if row[:1] == ["change"]]
+    quanta = [row for row in rows if row[:2] == ["quantum", "along"]]
+    assert float(quanta[2][-1]) == pytest.approx(1602.1766 / 5.64**2, abs=1e-3)
+    charge = EquivarCalculator(model=model).get_property("born_charges", ase.io.read(nacl_file))
+    anions = charge[atoms.numbers == 17, 2, 2].sum()
+    expected = 1602.1766 * 0.1 * anions / atoms.get_volume()
+    assert float(change[3]) == pytest.approx(expected, rel=0.1)
+    assert_one_line_error(
+        run("polarization", nacl_file, end, "--model", model, "--points", 4), 2, "must be odd"
+    )
+
+
 # Infrared
 
 

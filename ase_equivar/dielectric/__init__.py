@@ -13,6 +13,11 @@ The order of a calculation, after `ase_equivar.phonons`::
 from ase_equivar.dielectric.files import write_infrared_json, write_modes_csv, write_spectrum_csv
 from ase_equivar.dielectric.function import DielectricFunction, dielectric_function
 from ase_equivar.dielectric.infrared import InfraredMode, InfraredModes, infrared_modes
+from ase_equivar.dielectric.polarization import (
+    PolarizationChange,
+    polarization_along,
+    polarization_change,
+)
 from ase_equivar.dielectric.static import (
     LyddaneSachsTeller,
     StaticDielectric,
@@ -27,10 +32,13 @@ __all__ = [
     "InfraredMode",
     "InfraredModes",
     "LyddaneSachsTeller",
+    "PolarizationChange",
     "StaticDielectric",
     "dielectric_function",
     "infrared_modes",
     "lyddane_sachs_teller",
+    "polarization_along",
+    "polarization_change",
     "static_dielectric",
     "write_infrared_json",
     "write_modes_csv",

@@ -1,0 +1,219 @@
+"""How the polarization changes between two structures of a crystal, from Z* along the way.
+
+At a fixed cell, Ω dP_a = e Σ_i Z_i[a, b] du_ib: the change of polarization is the integral of Z*
+over the displacements from one structure to the other, on the branch that the path follows. Every
+other branch differs by whole polarization quanta e a_k/Ω, a_k a lattice vector: R. D. King-Smith
+and D. Vanderbilt, Phys. Rev. B 47, 1651 (1993); R. Resta, Rev. Mod. Phys. 66, 899 (1994).
+
+Where the cell changes too, what is integrated is the reduced polarization π, with
+P = e Σ_k π_k a_k/Ω. A homogeneous strain leaves π as it is but for the piezoelectric response of
+the electrons at clamped reduced coordinates, which Z* do not hold and which is left out.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+from numpy.typing import ArrayLike, NDArray
+from scipy import constants, integrate  # type: ignore[import-untyped]
+
+from ase_equivar.sum_rule import neutralize
+
+MICROCOULOMB_PER_CM2 = constants.e * 1e20 * 1e6 * 1e-4
+"""1 |e|/Å² in µC/cm²."""
+
+AMBIGUOUS = 0.45  # of a lattice vector: from here on, the image could be the nearer one
+QUADRATURE_WARNING = 0.01
+
+
+@dataclass(frozen=True)
+class PolarizationChange:
+    """The polarization of the last structure less that of the first one, Cartesian, µC/cm².
+
+    Attributes
+    ----------
+    change : ndarray, shape (3,)
+        On the branch that the path follows: nothing is reduced by quanta.
+    quanta : ndarray, shape (3, 3)
+        The polarization quanta e a_k/Ω of the last structure, one per row. A polarization that is
+        calculated at one structure alone is defined up to whole multiples of them.
+    quadrature_error : float
+        How much the integral changes when every other point is left out, largest component; NaN
+        where there are too few points to tell.
+    """
+
+    change: NDArray[np.float64]
+    quanta: NDArray[np.float64]
+    quadrature_error: float
+
+    def nearest_to(self, polarization: ArrayLike) -> NDArray[np.float64]:
+        """Return the change shifted by those whole quanta that bring it closest to a given one.
+
+        Parameters
+        ----------
+        polarization : array_like, shape (3,)
+            µC/cm², from a Berry-phase calculation, say.
+
+        Returns
+        -------
+        ndarray, shape (3,)
+            Close in units of the quanta, each component by itself.
+        """
+        away = np.linalg.solve(self.quanta.T, np.asarray(polarization, dtype=float) - self.change)
+        return self.change + np.rint(away) @ self.quanta
+
+
+def polarization_change(
+    start: Atoms, end: Atoms, calc: BaseCalculator, *, n_points: int = 9
+) -> PolarizationChange:
+    """Return the change of polarization on the straight way from one structure to another.
+
+    Reduced coordinates and cell vectors go straight from `start` to `end`, each atom to the nearest
+    periodic image; a shift of the whole crystal does not count. Simpson's rule.
+
+    Parameters
+    ----------
+    start, end : ase.Atoms
+        The same atoms in the same order, periodic in three directions. Where the cells differ,
+        `start` must have no polarization of its own (a center of inversion), as that would change
+        with the cell by what Z* cannot tell.
+    calc : ase calculator
+        Gives ``born_effective_charges`` of every structure on the way.
+    n_points : int
+        Number of structures on the way, both ends included: odd, 5 or more.
+
+    Returns
+    -------
+    PolarizationChange
+
+    Raises
+    ------
+    ValueError
+        When the structures do not belong together, the way is ambiguous, or the calculator does
+        not give Z* or is for a charged cell.
+
+    Warns
+    -----
+    UserWarning
+        When the integral is not good to 1 %: use more points.
+    """
+    if n_points < 5 or n_points % 2 == 0:
+        raise ValueError(f"n_points must be odd and at least 5, got {n_points}")
+    if "born_effective_charges" not in calc.implemented_properties:
+        raise ValueError(f"{type(calc).__name__} does not give born_effective_charges")
+    if charge := getattr(calc, "total_charge", 0):
+        raise ValueError(
+            f"the calculator has total_charge={charge}: the polarization of a charged cell depends "
+            "on the origin"
+        )
+    step = _reduced_step(start, end)
+    cells, rates = [], []
+    for fraction in np.linspace(0, 1, n_points):
+        atoms = start.copy()
+        atoms.calc = None
+        cells.append((1 - fraction) * start.cell.array + fraction * end.cell.array)
+        reduced = start.get_scaled_positions(wrap=False) + fraction * step
+        atoms.set_cell(cells[-1])
+        atoms.set_positions(reduced @ cells[-1], apply_constraint=False)
+        charges = np.asarray(calc.get_property("born_effective_charges", atoms), dtype=float)
+        rates.append(_reduced_change(neutralize(charges), step, cells[-1]))
+    change = integrate.simpson(np.array(rates), dx=1 / (n_points - 1), axis=0)
+    coarse = integrate.simpson(np.array(rates[::2]), dx=2 / (n_points - 1), axis=0)
+    result = _to_cartesian(change, end, coarse)
+    size = float(np.abs(result.change).max())
+    if result.quadrature_error > max(QUADRATURE_WARNING * size, 1e-3):
+        warnings.warn(
+            f"the change of polarization is uncertain by {result.quadrature_error:.3g} µC/cm² with "
+            f"{n_points} points: use more",
+            stacklevel=2,
+        )
+    return result
+
+
+def polarization_along(
+    images: Sequence[Atoms], born_charges: Sequence[ArrayLike]
+) -> PolarizationChange:
+    """Return the change of polarization from the first to the last of structures with known Z*.
+
+    Trapezium rule between neighbours, for Z* from DFPT at a few structures.
+
+    Parameters
+    ----------
+    images : sequence of ase.Atoms
+        At least two, as in `polarization_change`.
+    born_charges : sequence of array_like, each of shape (N, 3, 3)
+        Of each image, |e|, row = field or polarization, column = displacement.
+
+    Raises
+    ------
+    ValueError
+        As `polarization_change`, and when the charges do not fit the structures.
+    """
+    if len(images) < 2 or len(images) != len(born_charges):
+        raise ValueError(
+            f"needs two structures or more and Z* of each, got {len(images)} structures and "
+            f"{len(born_charges)} arrays of Z*"
+        )
+    charges = []
+    for image, given in zip(images, born_charges, strict=True):
+        array = np.asarray(given, dtype=float)
+        if array.shape != (len(image), 3, 3):
+            raise ValueError(
+                f"Z* of shape {array.shape} do not fit a structure of {len(image)} atoms: expected "
+                f"({len(image)}, 3, 3)"
+            )
+        charges.append(neutralize(array))
+
+    steps = [_reduced_step(a, b) for a, b in pairwise(images)]
+    change = np.zeros(3)
+    for k, step in enumerate(steps):
+        for side in (k, k + 1):
+            change += _reduced_change(charges[side], step, images[side].cell.array) / 2
+    return _to_cartesian(change, images[-1], None)
+
+
+def _reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
+    """Return how far each atom moves, in units of the lattice vectors; shape=(N, 3)."""
+    if not np.array_equal(start.numbers, end.numbers):
+        raise ValueError(
+            f"the structures {start.get_chemical_formula()} and {end.get_chemical_formula()} do "
+            "not list the same atoms in the same order"
+        )
+    if len(start) == 0 or not (start.pbc.all() and end.pbc.all()):
+        raise ValueError("a polarization needs crystals that are periodic in three directions")
+    step = end.get_scaled_positions(wrap=False) - start.get_scaled_positions(wrap=False)
+    step = step - step[0]  # a common shift must not decide which image is the nearest
+    step -= np.rint(step)
+    step = step - np.median(step, axis=0)
+    step -= np.rint(step)
+    farthest = int(np.abs(step).max(axis=1).argmax())
+    if np.abs(step[farthest]).max() > AMBIGUOUS:
+        raise ValueError(
+            f"atom {farthest} ({start.symbols[farthest]}) moves by "
+            f"{np.abs(step[farthest]).max():.2f} of a lattice vector against the others: which "
+            "image it goes to is ambiguous; go through a structure in between"
+        )
+    moved: NDArray[np.float64] = step
+    return moved
+
+
+def _reduced_change(
+    charges: NDArray[np.float64], step: NDArray[np.float64], cell: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return Σ Z*·u in units of the lattice vectors, |e|; shape=(3,)."""
+    dipole = np.einsum("iab,ib->a", charges, step @ cell)
+    return np.linalg.solve(cell.T, dipole)
+
+
+def _to_cartesian(
+    change: NDArray[np.float64], end: Atoms, coarse: NDArray[np.float64] | None
+) -> PolarizationChange:
+    quanta = end.cell.array * (MICROCOULOMB_PER_CM2 / abs(end.cell.volume))
+    error = np.nan if coarse is None else float(np.abs((change - coarse) @ quanta).max())
+    return PolarizationChange(change=change @ quanta, quanta=quanta, quadrature_error=error)
