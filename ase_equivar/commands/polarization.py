@@ -27,12 +27,12 @@ def polarization(
     the change on that way; other branches differ by the quanta that are printed with it.
     """
     with inputs.user_errors():
-        structures = [inputs.read_structure(path) for path in (start, end)]
+        first, last = inputs.read_structure(start), inputs.read_structure(end)
         calc = inputs.equivar_calculator(model=model, device=device)
 
         from ase_equivar.dielectric import polarization_change
 
-        found = polarization_change(*structures, calc, n_points=points)
+        found = polarization_change(first, last, calc, n_points=points)
         table = Table(title="Change of polarization (µC/cm²)", box=None, padding=(0, 1))
         for name in ("", "x", "y", "z"):
             table.add_column(name, justify="right")

@@ -1,0 +1,159 @@
+"""Z*, ε∞, ε0 and LO–TO gaps of polar crystals against DFPT and experiment: docs/validation.md.
+
+    python benchmarks/validation.py             # calculates what is missing, writes the page
+    python benchmarks/validation.py NaCl MgO    # only some crystals; writes no page
+
+Every crystal is relaxed with SevenNet-0 and keeps its force constants in runs/validation/, so that
+a stopped run goes on where it was; delete a file there to have it calculated again. Frequencies at
+Γ do not depend on the supercell, since Γ fits into any: the conventional cell is enough. The same
+force constants then get Z* and ε∞ of the bundled model and, once more, those of DFPT: what changes
+between the two is the model's share of the error, what stays is that of the forces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import phonopy
+from phonopy import Phonopy
+from polar_crystal_record import Axis, PolarCrystal
+from polar_crystals import CRYSTALS
+from rich.progress import track
+from sevenn.calculator import SevenNetCalculator
+from validation_page import write_page
+from validation_polarization import polarizations
+
+from ase_equivar import EquivarCalculator
+from ase_equivar.dielectric import infrared_modes
+from ase_equivar.phonons import (
+    apply_nac,
+    force_constants,
+    lo_to_splitting,
+    make_phonon,
+    nac_params,
+    relax,
+)
+from ase_equivar.phonons.born_source import Source
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNS = ROOT / "runs" / "validation"
+FAINT = 1e-7  # share of the field, below which a mode is not polar along an axis
+
+
+@dataclass(frozen=True)
+class Response:
+    """What one set of Z* and ε∞ gives along one axis; None where an unstable mode forbids it.
+
+    Frequencies in cm⁻¹, rising, negative: imaginary.
+    """
+
+    transverse: list[float]
+    longitudinal: list[float]
+    electronic: float
+    static: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A crystal, calculated.
+
+    `cell` holds the lengths of a, b and c after relaxation, Å; Z* are those of the independent
+    atoms, |e|, the model's at the structure of the DFPT calculation.
+    """
+
+    name: str
+    cell: list[float]
+    symbols: list[str]
+    model_charges: list[list[list[float]]]
+    dfpt_charges: list[list[list[float]]] | None
+    model: list[Response]
+    dfpt: list[Response] | None
+
+
+def main() -> None:
+    """Calculate and, unless only some crystals were asked for, write the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of crystals; default: all")
+    names = parser.parse_args().names
+    known = [crystal.name for crystal in CRYSTALS]
+    if unknown := set(names) - set(known):
+        parser.error(f"unknown crystals {', '.join(unknown)}; there are {', '.join(known)}")
+    RUNS.mkdir(parents=True, exist_ok=True)
+    chosen = [crystal for crystal in CRYSTALS if not names or crystal.name in names]
+    results = [evaluate(crystal, phonons(crystal)) for crystal in track(chosen, "crystals")]
+    content = [asdict(result) for result in results]
+    print(json.dumps(content, indent=1) if names else f"{len(results)} crystals")
+    if not names:
+        (RUNS / "results.json").write_text(json.dumps(content, indent=1) + "\n")
+        write_page(ROOT / "docs", CRYSTALS, results, polarizations())
+
+
+def phonons(crystal: PolarCrystal) -> Phonopy:
+    """Return the force constants of the relaxed crystal, from a file if there is one."""
+    path = RUNS / f"{crystal.name}.yaml"
+    if not path.exists():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about accelerators that need not be there
+            forces = SevenNetCalculator("7net-0", device="cpu")
+        atoms = relax(crystal.atoms(), forces)
+        made = force_constants(atoms, forces, (1, 1, 1))
+        unfinished = path.with_suffix(".part.yaml")
+        made.save(unfinished, settings={"force_constants": True})
+        unfinished.rename(path)
+    return phonopy.load(path, is_nac=False, log_level=0)
+
+
+def evaluate(crystal: PolarCrystal, phonon: Phonopy) -> Result:
+    """Return what the model's and DFPT's Z* and ε∞ make of the same force constants."""
+    reference = crystal.charges(phonon.primitive)
+    independent = phonon.primitive_symmetry.get_independent_atoms()
+    calc = EquivarCalculator(device="cpu")
+    charges = nac_params(make_phonon(crystal.atoms()), calc)["born"][independent]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # instabilities are shown in the table
+        model = responses(phonon, calc, crystal.axes)
+        dfpt = None if reference is None else responses(phonon, reference, crystal.axes)
+    return Result(
+        name=crystal.name,
+        cell=np.linalg.norm(phonon.unitcell.cell, axis=1).tolist(),
+        symbols=[phonon.primitive.symbols[i] for i in independent],
+        model_charges=charges.tolist(),
+        dfpt_charges=None if reference is None else reference[0][independent].tolist(),
+        model=model,
+        dfpt=dfpt,
+    )
+
+
+def responses(phonon: Phonopy, source: Source, axes: tuple[Axis, ...]) -> list[Response]:
+    """Return the response along each axis."""
+    apply_nac(phonon, source)
+    modes = infrared_modes(phonon)
+    found = []
+    for axis in axes:
+        gamma = lo_to_splitting(phonon, [axis.vector])[0]
+        polar = gamma.longitudinal > FAINT
+        unit = np.array(axis.vector)
+        along = [mode for mode in modes if unit @ mode.oscillator @ unit > 1e-6]
+        # Not static_dielectric(): an instability across this axis does not matter here.
+        static = modes.electronic + sum(mode.strength for mode in along)
+        is_stable = all(mode.frequency > 0 for mode in along)
+        found.append(
+            Response(
+                transverse=sorted(gamma.uncorrected_cm[polar].tolist()),
+                longitudinal=sorted(gamma.corrected_cm[polar].tolist()),
+                electronic=float(unit @ modes.electronic @ unit),
+                static=float(unit @ static @ unit) if is_stable else None,
+            )
+        )
+    return found
+
+
+if __name__ == "__main__":
+    main()
