@@ -8,10 +8,14 @@ from typing import Annotated
 import typer
 
 from ase_equivar.commands.born import born
+from ase_equivar.commands.drift import drift
+from ase_equivar.commands.finite_field import finite_field
+from ase_equivar.commands.hysteresis import hysteresis
 from ase_equivar.commands.infrared import infrared
 from ase_equivar.commands.inputs import user_errors
 from ase_equivar.commands.phonons import phonons
 from ase_equivar.commands.polarization import polarization
+from ase_equivar.commands.pulse import pulse
 from ase_equivar.training.commands import evaluate, train
 
 __all__ = ["app", "user_errors"]
@@ -22,7 +26,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (born, phonons, infrared, polarization, train, evaluate):
+for command in (
+    born,
+    phonons,
+    infrared,
+    polarization,
+    hysteresis,
+    drift,
+    pulse,
+    finite_field,
+    train,
+    evaluate,
+):
     app.command()(command)
 
 

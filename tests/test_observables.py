@@ -79,6 +79,8 @@ def test_atom_that_moves_to_the_next_cell_has_carried_its_charge():
     assert list(carried) == ["Li", "O"]
     np.testing.assert_allclose(carried["Li"], [0, 2.0, -3.0], atol=1e-9)
     np.testing.assert_allclose(carried["O"], 0, atol=1e-8)
+    mean = (atoms.cell[1] - 2 * atoms.cell[2]) / 2
+    np.testing.assert_allclose(observe(driven).displacement["Li"], mean, atol=1e-8)
     moment = 2 * atoms.cell[1] - 3 * atoms.cell[2]
     np.testing.assert_allclose(
         observe(driven).polarization_change, moment / atoms.get_volume(), atol=1e-9
@@ -116,6 +118,9 @@ def test_log_is_read_back(tmp_path):
     assert list(found.transported_charge) == ["Ti", "B", "O"]
     for symbol, charge in expected.transported_charge.items():
         np.testing.assert_allclose(found.transported_charge[symbol], charge, rtol=1e-6)
+        np.testing.assert_allclose(
+            found.displacement[symbol], expected.displacement[symbol], rtol=1e-6
+        )
 
 
 def test_log_names_its_units(tmp_path):

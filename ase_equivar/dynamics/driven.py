@@ -39,6 +39,7 @@ class Drive:
         self._plain_step: Callable[..., Any] = dyn.step
         self._work = 0.0
         self._dipole_changes = np.zeros((len(atoms), 3))
+        self._displacements = np.zeros((len(atoms), 3))
         self._seen_effect = False
         dyn.step = self._step
         atoms.calc = calculator
@@ -102,6 +103,11 @@ class Drive:
         self._dipole_changes = given
 
     @property
+    def displacements(self) -> NDArray[np.float64]:
+        """How far each atom has moved since `drive`, over all cells, Å, shape=(N, 3)."""
+        return self._displacements.copy()
+
+    @property
     def refresh_report(self) -> RefreshReport:
         """What the forces lost by Z* that were not calculated for every step."""
         return self._charges.report
@@ -112,6 +118,7 @@ class Drive:
             "field": _field_json(self._field),
             "work": self._work,
             "dipole_changes": self._dipole_changes.copy(),
+            "displacements": self._displacements.copy(),
             "seen_effect": self._seen_effect,
             "clock": self._clock.state(),
             **self._charges.state(),
@@ -129,6 +136,7 @@ class Drive:
         if state["field"] != field:
             raise ValueError(f"the checkpoint is of the field {state['field']}, not of {field}")
         self.dipole_changes = state["dipole_changes"]
+        self._displacements = np.array(state["displacements"])
         self._work = state["work"]
         self._seen_effect = state["seen_effect"]
         self._clock.restore_state(state["clock"])
@@ -159,6 +167,7 @@ class Drive:
         moved = self._atoms.positions - before
         self._work += 0.5 * float(((forces_before + forces_after) * moved).sum())
         charges = 0.5 * (charges_before + charges_after)
+        self._displacements += moved
         self._dipole_changes += np.einsum("iab,ib->ia", charges, moved)
         if not self._seen_effect:
             self._look_for_effect(forces_before, forces_after)

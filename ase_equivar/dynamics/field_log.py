@@ -15,6 +15,7 @@ PICOSECOND = 1000 * units.fs
 ENERGIES = ("Etot[eV]", "Epot[eV]", "Ekin[eV]", "T[K]")
 VECTORS = ("E{}[MV/cm]", "dP{}[uC/cm2]", "J{}[A/cm2]")
 CHARGE = "Q_{}_{}[e]"
+DISPLACEMENT = "D_{}_{}[A]"
 WIDTH = 16
 ROUNDING = 0.5e-8 * PICOSECOND
 
@@ -24,9 +25,9 @@ class FieldLog:
 
     The columns begin as those of ASE's MDLogger (time in ps; total, potential and kinetic energy
     in eV; temperature in K), and go on with the work W of the field and the balance Etot − W (eV),
-    the field (MV/cm), the change of polarization (µC/cm²), the current density (A/cm²), and the
-    charge carried by each species along each cell vector (|e|); see
-    `ase_equivar.dynamics.observables`. `read_field_log` reads it.
+    the field (MV/cm), the change of polarization (µC/cm²), the current density (A/cm²), and for
+    each species the charge carried along each cell vector (|e|) and the mean displacement (Å); see
+    `Observables`. `read_field_log` reads it.
 
     Parameters
     ----------
@@ -103,6 +104,10 @@ def read_field_log(path: str | Path) -> FieldRun:
             symbol: np.stack([column[CHARGE.format(symbol, vector)] for vector in "abc"], axis=1)
             for symbol in species
         },
+        displacement={
+            symbol: np.stack([column[DISPLACEMENT.format(symbol, axis)] for axis in "xyz"], axis=1)
+            for symbol in species
+        },
     )
 
 
@@ -126,7 +131,8 @@ def check_new(driven: Drive, path: Path) -> None:
 def _names(now: Observables) -> list[str]:
     vectors = [name.format(axis) for name in VECTORS for axis in "xyz"]
     charges = [CHARGE.format(symbol, v) for symbol in now.transported_charge for v in "abc"]
-    return ["Time[ps]", *ENERGIES, "W[eV]", "Etot-W[eV]", *vectors, *charges]
+    ways = [DISPLACEMENT.format(symbol, axis) for symbol in now.displacement for axis in "xyz"]
+    return ["Time[ps]", *ENERGIES, "W[eV]", "Etot-W[eV]", *vectors, *charges, *ways]
 
 
 def _values(now: Observables) -> list[str]:
@@ -143,6 +149,7 @@ def _values(now: Observables) -> list[str]:
         now.polarization_change / UC_PER_CM2,
         now.current_density / A_PER_CM2,
         *now.transported_charge.values(),
+        *now.displacement.values(),
     )
     return [
         f"{now.time / PICOSECOND:.8f}",

@@ -41,6 +41,8 @@ class Observables:
         face of the cell in the direction of the first, second and third cell vector, |e|: its
         share of Σ_i ∫ Z*_i dr_i in multiples of the cell vectors. An atom of Z* = q·1 that has
         hopped to its image in the next cell has carried q.
+    displacement : dict of ndarray, shape (3,)
+        For each chemical symbol, the mean displacement of its atoms since `drive`, Å.
     """
 
     time: float
@@ -52,6 +54,7 @@ class Observables:
     polarization_change: NDArray[np.float64]
     current_density: NDArray[np.float64]
     transported_charge: dict[str, NDArray[np.float64]]
+    displacement: dict[str, NDArray[np.float64]]
 
     @property
     def balance(self) -> float:
@@ -70,6 +73,8 @@ def observe(driven: Drive) -> Observables:
     atoms = driven.atoms
     volume = atoms.get_volume()
     dipoles = driven.dipole_changes
+    species = _species(atoms)
+    along_cell = dipoles @ np.linalg.inv(atoms.cell.array)
     current = np.einsum("iab,ib->a", driven.born_charges, atoms.get_velocities())
     return Observables(
         time=driven.time,
@@ -80,7 +85,12 @@ def observe(driven: Drive) -> Observables:
         work=driven.work,
         polarization_change=dipoles.sum(axis=0) / volume,
         current_density=current / volume,
-        transported_charge=_transported(atoms, dipoles),
+        transported_charge={
+            symbol: along_cell[mine].sum(axis=0) for symbol, mine in species.items()
+        },
+        displacement={
+            symbol: driven.displacements[mine].mean(axis=0) for symbol, mine in species.items()
+        },
     )
 
 
@@ -96,8 +106,8 @@ class FieldRun:
         V/Å, |e|/Å², |e|/Å² per ASE unit of time.
     potential_energy, kinetic_energy, temperature, work : ndarray, shape (T,)
         eV, and K.
-    transported_charge : dict of ndarray, shape (T, 3)
-        |e|.
+    transported_charge, displacement : dict of ndarray, shape (T, 3)
+        |e|, and Å.
     """
 
     times: NDArray[np.float64]
@@ -109,6 +119,7 @@ class FieldRun:
     polarization_change: NDArray[np.float64]
     current_density: NDArray[np.float64]
     transported_charge: dict[str, NDArray[np.float64]]
+    displacement: dict[str, NDArray[np.float64]]
 
     @classmethod
     def of(cls, rows: Sequence[Observables]) -> FieldRun:
@@ -134,13 +145,14 @@ class FieldRun:
                 symbol: np.array([row.transported_charge[symbol] for row in rows])
                 for symbol in rows[0].transported_charge
             },
+            displacement={
+                symbol: np.array([row.displacement[symbol] for row in rows])
+                for symbol in rows[0].displacement
+            },
         )
 
 
-def _transported(atoms: Atoms, dipoles: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def _species(atoms: Atoms) -> dict[str, NDArray[np.bool_]]:
+    """Return which atoms are of each chemical symbol, in the order of their first atoms."""
     symbols = np.array(atoms.get_chemical_symbols())
-    along_cell = dipoles @ np.linalg.inv(atoms.cell.array)
-    return {
-        str(symbol): along_cell[symbols == symbol].sum(axis=0)
-        for symbol in dict.fromkeys(symbols.tolist())
-    }
+    return {str(symbol): symbols == symbol for symbol in dict.fromkeys(symbols.tolist())}

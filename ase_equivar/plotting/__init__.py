@@ -1,5 +1,11 @@
 """Pictures, drawn without a display: every function returns a matplotlib Figure."""
 
+from ase_equivar.plotting.dynamics import (
+    plot_finite_field,
+    plot_hysteresis,
+    plot_ion_drift,
+    plot_pulse_response,
+)
 from ase_equivar.plotting.fields import plot_field
 from ase_equivar.plotting.infrared import plot_infrared
 from ase_equivar.plotting.phonons import (
@@ -13,5 +19,9 @@ __all__ = [
     "plot_bands",
     "plot_density_of_states",
     "plot_field",
+    "plot_finite_field",
+    "plot_hysteresis",
     "plot_infrared",
+    "plot_ion_drift",
+    "plot_pulse_response",
 ]

@@ -1,0 +1,201 @@
+"""Pictures of experiments in a field, drawn without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from ase import units
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ase_equivar.dynamics.finite_field import FiniteFieldDielectric
+from ase_equivar.dynamics.hysteresis import HysteresisLoop
+from ase_equivar.dynamics.ion_drift import CM2_PER_VS, IonDrift
+from ase_equivar.dynamics.pulse_response import PulseResponse
+from ase_equivar.fields import MV_PER_CM, THZ, UC_PER_CM2
+
+PICOSECOND = 1000 * units.fs
+COLORS = ("#c0392b", "#2c6fa8", "#3f8f4f")
+PALE = "0.8"
+
+
+def plot_hysteresis(loop: HysteresisLoop, *, title: str | None = None) -> Figure:
+    """Draw the loop P(E), with remanent polarization and coercive field marked.
+
+    Parameters
+    ----------
+    loop : HysteresisLoop
+        From `ase_equivar.dynamics.hysteresis`.
+    title : str, optional
+        Written above the picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        µC/cm² over MV/cm. Save it with ``savefig``.
+    """
+    figure = Figure(figsize=(5.4, 4.4), dpi=150, layout="constrained")
+    ax = figure.add_subplot()
+    ax.axhline(0, color=PALE, linewidth=0.8)
+    ax.axvline(0, color=PALE, linewidth=0.8)
+    ax.plot(loop.field / MV_PER_CM, loop.polarization / UC_PER_CM2, color=COLORS[0], linewidth=1.4)
+    remanent = loop.remanent_polarization / UC_PER_CM2
+    coercive = loop.coercive_field / MV_PER_CM
+    ax.plot([0, 0], [remanent, -remanent], "o", color="black", markersize=4)
+    label = f"$P_r$ = {remanent:.3g} µC/cm²"
+    if np.isfinite(coercive):
+        ax.plot([coercive, -coercive], [0, 0], "s", color="black", markersize=4)
+        label += f"\n$E_c$ = {coercive:.3g} MV/cm"
+    ax.text(0.03, 0.97, label, transform=ax.transAxes, va="top")
+    ax.set_xlabel("electric field (MV/cm)")
+    ax.set_ylabel("polarization (µC/cm²)")
+    if title:
+        ax.set_title(title, fontsize="medium")
+    return figure
+
+
+def plot_ion_drift(drifts: Mapping[str, IonDrift], *, title: str | None = None) -> Figure:
+    """Draw the mean way of the ions along the field over time, of one or several runs.
+
+    Parameters
+    ----------
+    drifts : mapping of str to IonDrift
+        What each run is called, as "Born charges", and its result.
+    title : str, optional
+        Written above the picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Å over ps, with the mobility of each. Save it with ``savefig``.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if not drifts:
+        raise ValueError("there is no drift to draw")
+    figure = Figure(figsize=(6.0, 3.8), dpi=150, layout="constrained")
+    ax = figure.add_subplot()
+    for (name, drift), color in zip(drifts.items(), _colors(len(drifts)), strict=True):
+        along = drift.electric_field / np.linalg.norm(drift.electric_field)
+        mobility, error = drift.mobility / CM2_PER_VS, drift.mobility_error / CM2_PER_VS
+        ax.plot(
+            drift.run.times / PICOSECOND,
+            drift.run.displacement[drift.species] @ along,
+            color=color,
+            linewidth=1.4,
+            label=f"{name}: ({mobility:.2g} ± {error:.1g}) cm²/(V s)",
+        )
+    ax.axhline(0, color=PALE, linewidth=0.8, zorder=0)
+    species = next(iter(drifts.values())).species
+    ax.set_xlabel("time (ps)")
+    ax.set_ylabel(f"mean way of {species} along the field (Å)")
+    ax.margins(x=0)
+    ax.legend(frameon=False)
+    if title:
+        ax.set_title(title, fontsize="medium")
+    return figure
+
+
+def plot_pulse_response(response: PulseResponse, *, title: str | None = None) -> Figure:
+    """Draw field, polarization and work over time, and the susceptibility over frequency.
+
+    Parameters
+    ----------
+    response : PulseResponse
+        From `ase_equivar.dynamics.pulse_response`.
+    title : str, optional
+        Written above the picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The susceptibility along the pulse. Save it with ``savefig``.
+    """
+    run = response.run
+    figure = Figure(figsize=(7.2, 6.4), dpi=150, layout="constrained")
+    field, polarization, work, spectrum = figure.subplots(4, height_ratios=(1, 1, 0.8, 1.3))
+    time = run.times / PICOSECOND
+    for ax, values, label in (
+        (field, run.electric_field / MV_PER_CM, "E (MV/cm)"),
+        (polarization, run.polarization_change / UC_PER_CM2, "ΔP (µC/cm²)"),
+    ):
+        for component, name, color in zip(values.T, "xyz", COLORS, strict=True):
+            ax.plot(time, component, color=color, linewidth=1.2, label=name)
+        ax.set_ylabel(label)
+        ax.tick_params(labelbottom=False)
+    field.legend(frameon=False, fontsize="small", ncols=3)
+    work.plot(time, 1000 * run.work, color="black", linewidth=1.2)
+    work.set_ylabel("work (meV)")
+    work.set_xlabel("time (ps)")
+    for ax in (field, polarization, work):
+        ax.margins(x=0)
+    peak = run.electric_field[np.linalg.norm(run.electric_field, axis=1).argmax()]
+    along = response.susceptibility @ (peak / np.linalg.norm(peak))
+    terahertz = response.frequencies / THZ
+    spectrum.plot(terahertz, along.real, color=COLORS[0], linewidth=1.4, label="Re χ")
+    spectrum.plot(terahertz, along.imag, "--", color=COLORS[0], linewidth=1.2, label="Im χ")
+    spectrum.axhline(0, color=PALE, linewidth=0.8, zorder=0)
+    spectrum.set_xlabel("frequency (THz)")
+    spectrum.set_ylabel("χ along the pulse")
+    spectrum.legend(frameon=False, fontsize="small")
+    spectrum.margins(x=0)
+    figure.align_ylabels()
+    if title:
+        figure.suptitle(title, fontsize="medium")
+    return figure
+
+
+def plot_finite_field(
+    measured: FiniteFieldDielectric,
+    phonons: NDArray[np.float64] | None = None,
+    *,
+    title: str | None = None,
+) -> Figure:
+    """Draw the ionic part of the static dielectric tensor, beside that of the phonons.
+
+    Parameters
+    ----------
+    measured : FiniteFieldDielectric
+        From `ase_equivar.dynamics.finite_field_dielectric`.
+    phonons : numpy.ndarray, optional
+        ``static_dielectric(modes).ionic`` of `ase_equivar.dielectric`, shape=(3, 3).
+    title : str, optional
+        Written above the picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Bars for each component, with standard errors. Save it with ``savefig``.
+    """
+    figure = Figure(figsize=(6.4, 3.6), dpi=150, layout="constrained")
+    ax = figure.add_subplot()
+    names = [a + b for a in "xyz" for b in "xyz"]
+    at = np.arange(9)
+    width = 0.8 if phonons is None else 0.4
+    shift = 0 if phonons is None else 0.2
+    ax.bar(
+        at - shift,
+        measured.ionic.ravel(),
+        width,
+        yerr=measured.ionic_error.ravel(),
+        capsize=2,
+        color=COLORS[0],
+        label="⟨P⟩ in small fields",
+    )
+    if phonons is not None:
+        ax.bar(at + shift, np.ravel(phonons), width, color=COLORS[1], label="phonons")
+        ax.legend(frameon=False)
+    ax.axhline(0, color="black", linewidth=0.6)
+    ax.set_xticks(at, names)
+    ax.set_ylabel("ionic part of the static ε")
+    if title:
+        ax.set_title(title, fontsize="medium")
+    return figure
+
+
+def _colors(count: int) -> list[str]:
+    return [COLORS[i % len(COLORS)] for i in range(count)]
