@@ -8,9 +8,22 @@ The order of a calculation, after `ase_equivar.phonons`::
     lyddane_sachs_teller(phonon, dielectric)          # do the two sides agree?
     spectrum = dielectric_function(modes, damping=0.15)
     plot_infrared(modes, spectrum)                    # ase_equivar.plotting
+
+and, from molecular dynamics instead::
+
+    flow = trajectory_current(ase.io.iread("run.traj"), EquivarCalculator(), timestep=1.0)      # fs
+    current_spectrum(flow, electronic, correlation_time=2000.0)
+    ionic_conductivity(flow, correlation_time=5000.0)
 """
 
+from ase_equivar.dielectric.conductivity import (
+    BlockEstimate,
+    IonicConductivity,
+    ionic_conductivity,
+)
+from ase_equivar.dielectric.current import Current, trajectory_current
 from ase_equivar.dielectric.files import write_infrared_json, write_modes_csv, write_spectrum_csv
+from ase_equivar.dielectric.fluctuations import CurrentSpectrum, current_spectrum
 from ase_equivar.dielectric.function import DielectricFunction, dielectric_function
 from ase_equivar.dielectric.infrared import InfraredMode, InfraredModes, infrared_modes
 from ase_equivar.dielectric.polarization import (
@@ -27,19 +40,26 @@ from ase_equivar.dielectric.static import (
 from ase_equivar.frequency_units import FrequencyUnit
 
 __all__ = [
+    "BlockEstimate",
+    "Current",
+    "CurrentSpectrum",
     "DielectricFunction",
     "FrequencyUnit",
     "InfraredMode",
     "InfraredModes",
+    "IonicConductivity",
     "LyddaneSachsTeller",
     "PolarizationChange",
     "StaticDielectric",
+    "current_spectrum",
     "dielectric_function",
     "infrared_modes",
+    "ionic_conductivity",
     "lyddane_sachs_teller",
     "polarization_along",
     "polarization_change",
     "static_dielectric",
+    "trajectory_current",
     "write_infrared_json",
     "write_modes_csv",
     "write_spectrum_csv",

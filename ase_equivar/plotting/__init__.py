@@ -1,5 +1,6 @@
 """Pictures, drawn without a display: every function returns a matplotlib Figure."""
 
+from ase_equivar.plotting.current import plot_current_spectrum
 from ase_equivar.plotting.dynamics import (
     plot_finite_field,
     plot_hysteresis,
@@ -17,6 +18,7 @@ from ase_equivar.plotting.phonons import (
 __all__ = [
     "plot_angular_dispersion",
     "plot_bands",
+    "plot_current_spectrum",
     "plot_density_of_states",
     "plot_field",
     "plot_finite_field",

@@ -1,0 +1,134 @@
+"""Ionic conductivity from a trajectory, by Einstein's relation and by that of Green and Kubo.
+
+    σ = 1/(V kT) lim d/dt ⟨ΔM(t) ΔM(t)⟩/2 = 1/(V kT) ∫₀^∞ ⟨J(t) J(0)⟩ dt
+
+M is the dipole moment that the ions carry along. Both hold the correlations between ions, which the
+Nernst–Einstein estimate from self-diffusion leaves out. In the limit of long times, Z* and the
+nominal charges of the ions give the same: what an insulator carries over a long way are whole
+charges. F. Grasselli and S. Baroni, Nat. Phys. 15, 967 (2019). At finite times Z* differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import units
+from numpy.typing import NDArray
+
+from ase_equivar.dielectric.current import Current, autocorrelation, split
+from ase_equivar.dielectric.fluctuations import CONDUCTIVITY, count_lags, positive_temperature
+
+
+@dataclass(frozen=True)
+class BlockEstimate:
+    """A tensor estimated from each of several blocks of a trajectory.
+
+    Attributes
+    ----------
+    blocks : ndarray, shape (blocks, 3, 3)
+        S/m.
+    """
+
+    blocks: NDArray[np.float64]
+
+    @property
+    def tensor(self) -> NDArray[np.float64]:
+        """Mean over the blocks, S/m, shape (3, 3)."""
+        return np.asarray(self.blocks.mean(axis=0))
+
+    @property
+    def tensor_error(self) -> NDArray[np.float64]:
+        """Its standard error, S/m, shape (3, 3)."""
+        return np.asarray(self.blocks.std(axis=0, ddof=1) / np.sqrt(len(self.blocks)))
+
+    @property
+    def isotropic(self) -> float:
+        """A third of the trace, S/m."""
+        return float(self.tensor.trace() / 3)
+
+    @property
+    def isotropic_error(self) -> float:
+        """Standard error of `isotropic`, S/m."""
+        thirds = np.einsum("kaa->k", self.blocks) / 3
+        return float(thirds.std(ddof=1) / np.sqrt(len(thirds)))
+
+
+@dataclass(frozen=True)
+class IonicConductivity:
+    """Conductivity by two routes, which must agree within their errors.
+
+    Attributes
+    ----------
+    einstein : BlockEstimate
+        From the slope of the mean-square dipole displacement between half the correlation time and
+        all of it.
+    green_kubo : BlockEstimate
+        From the integral of the current autocorrelation up to the correlation time.
+    temperature : float
+        K.
+    """
+
+    einstein: BlockEstimate
+    green_kubo: BlockEstimate
+    temperature: float
+
+
+def ionic_conductivity(
+    current: Current,
+    *,
+    correlation_time: float,
+    temperature: float | None = None,
+    n_blocks: int = 5,
+) -> IonicConductivity:
+    """Return the ionic conductivity of a trajectory at equilibrium.
+
+    Parameters
+    ----------
+    current : Current
+        From `ase_equivar.dielectric.trajectory_current`, with Z* or with nominal charges.
+    correlation_time : float
+        fs. Long against the decay of the current's correlations: the vibrations must have died
+        down, or both routes are off.
+    temperature : float, optional
+        K; by default, the kinetic one of the trajectory.
+    n_blocks : int
+        Parts of the trajectory whose scatter gives the uncertainty, each at least twice as long as
+        `correlation_time`.
+
+    Raises
+    ------
+    ValueError
+        When the trajectory is too short, or an argument makes no sense.
+    """
+    lags = count_lags(current, correlation_time)
+    kelvin = positive_temperature(current, temperature)
+    parts = split(len(current.current), n_blocks, 2 * lags, "this correlation_time")
+    scale = CONDUCTIVITY / (current.volume * units.kB * kelvin)
+    times = current.timestep * np.arange(lags)
+    late = slice(lags // 2, lags)
+    einstein, green_kubo = [], []
+    for part in parts:
+        squares = _mean_square(current.dipole[part], lags)[late].reshape(-1, 9)
+        slope = np.polyfit(times[late], squares, 1)[0].reshape(3, 3)
+        einstein.append(scale * slope / 2)
+        correlation = autocorrelation(current.current[part], lags)
+        green_kubo.append(scale * np.trapezoid(correlation, dx=current.timestep, axis=0))
+    return IonicConductivity(
+        einstein=BlockEstimate(np.array(einstein)),
+        green_kubo=BlockEstimate(np.array(green_kubo)),
+        temperature=kelvin,
+    )
+
+
+def _mean_square(dipole: NDArray[np.float64], lags: int) -> NDArray[np.float64]:
+    """Return ⟨ΔM_a ΔM_b⟩ over all starting times, shape (lags, 3, 3)."""
+    centred = dipole - dipole.mean(axis=0)
+    n = len(centred)
+    squares = centred[:, :, None] * centred[:, None, :]
+    total = np.concatenate([np.zeros((1, 3, 3)), np.cumsum(squares, axis=0)])
+    lag = np.arange(lags)
+    # Σ over starts t of x(t+lag)x(t+lag) + x(t)x(t), less twice the correlation.
+    ends = (total[n] - total[lag]) + total[n - lag]
+    means: NDArray[np.float64] = ends / (n - lag)[:, None, None]
+    return means - 2 * autocorrelation(centred, lags)

@@ -1,0 +1,202 @@
+"""The current J = Σ_i Z_i·v_i of a trajectory, and the dipole moment that it carries along.
+
+J is Ω dP/dt in |e| Å/fs. With nominal charges q_i in place of Z* it is the current of point ions.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import BaseCalculator
+from numpy.typing import ArrayLike, NDArray
+from rich.console import Console
+from rich.progress import track
+
+from ase_equivar.sum_rule import neutralize
+
+Charges: TypeAlias = BaseCalculator | ArrayLike
+"""A calculator that gives ``born_effective_charges`` of every frame; or, in |e|, Z* of shape
+(N, 3, 3) or nominal charges of shape (N,), the same in all frames; or Z* of each frame, of shape
+(frames, N, 3, 3)."""
+
+COARSE = 0.2  # relative difference of velocities and displacements: 4 frames in a period
+
+
+@dataclass(frozen=True)
+class Current:
+    """The current of a trajectory with frames at equal distances in time.
+
+    Attributes
+    ----------
+    timestep : float
+        Between frames, fs.
+    current : ndarray, shape (frames, 3)
+        J, |e| Å/fs, from the velocities.
+    dipole : ndarray, shape (frames, 3)
+        Change of Ω P since the first frame, |e| Å: Z* along the displacements, by the trapezium
+        rule, each atom to the nearest image from frame to frame.
+    volume : float
+        Mean over the frames, Å³.
+    temperature : float
+        Mean kinetic temperature, K: 3 degrees of freedom for all atoms but one.
+    """
+
+    timestep: float
+    current: NDArray[np.float64]
+    dipole: NDArray[np.float64]
+    volume: float
+    temperature: float
+
+
+def trajectory_current(
+    frames: Iterable[Atoms], charges: Charges, timestep: float, *, progress: bool = True
+) -> Current:
+    """Return the current of a trajectory.
+
+    Charges are made neutral, so that a motion of the whole crystal carries none.
+
+    Parameters
+    ----------
+    frames : iterable of ase.Atoms
+        With velocities, ``ase.io.iread`` of any file that has them. The same atoms in the same
+        order; three periodic directions.
+    charges : calculator or array_like
+        See `Charges`.
+    timestep : float
+        Time between frames, fs: files do not tell it.
+    progress : bool
+        Whether to show a progress bar (on stderr).
+
+    Raises
+    ------
+    ValueError
+        When frames are fewer than two, have no velocities, differ in their atoms or are not
+        periodic, when charges do not fit them, or `timestep` is not positive.
+
+    Warns
+    -----
+    UserWarning
+        When velocities and displacements do not fit each other.
+    """
+    if not (np.isfinite(timestep) and timestep > 0):
+        raise ValueError(f"the time between frames must be positive, got {timestep} fs")
+    if not isinstance(charges, BaseCalculator):
+        charges = np.asarray(charges, dtype=float)
+    elif "born_effective_charges" not in charges.implemented_properties:
+        raise ValueError(f"{type(charges).__name__} does not give born_effective_charges")
+
+    rows: list[NDArray[np.float64]] = []
+    steps: list[NDArray[np.float64]] = []
+    volumes, kinetic = [], []
+    first = last = None
+    console = Console(stderr=True)
+    hidden = not (progress and console.is_terminal)
+    for index, atoms in enumerate(track(frames, "current", console=console, disable=hidden)):
+        if first is None:
+            first = atoms
+        _check(atoms, first, index)
+        born = neutralize(_charges_of(charges, atoms, index))
+        velocities = atoms.get_velocities() * units.fs  # Å/fs
+        rows.append(np.einsum("iab,ib->a", born, velocities))
+        if last is not None:
+            moved = atoms.get_scaled_positions(wrap=False) - last[0].get_scaled_positions(
+                wrap=False
+            )
+            moved -= np.rint(moved)
+            mean = (born + last[1]) / 2
+            steps.append(np.einsum("iab,ib->a", mean, moved @ atoms.cell.array))
+        last = atoms, born
+        volumes.append(abs(atoms.cell.volume))
+        kinetic.append(atoms.get_kinetic_energy())
+    if first is None or len(rows) < 2:
+        raise ValueError(f"a current needs two frames or more, got {len(rows)}")
+    if isinstance(charges, np.ndarray) and charges.ndim == 4 and len(charges) != len(rows):
+        raise ValueError(f"got Z* of {len(charges)} frames for a trajectory of {len(rows)}")
+    if not np.any(kinetic):
+        raise ValueError(
+            "no frame has velocities: write the trajectory in a format that keeps them"
+        )
+    freedom = 3 * max(len(first) - 1, 1)
+    result = Current(
+        timestep=float(timestep),
+        current=np.array(rows),
+        dipole=np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)]),
+        volume=float(np.mean(volumes)),
+        temperature=float(2 * np.mean(kinetic) / (freedom * units.kB)),
+    )
+    _warn_if_coarse(result)
+    return result
+
+
+def _check(atoms: Atoms, first: Atoms, index: int) -> None:
+    if not np.array_equal(atoms.numbers, first.numbers):
+        raise ValueError(
+            f"frame {index} does not hold the atoms of the first one in the same order"
+        )
+    if not atoms.pbc.all() or abs(atoms.cell.volume) < 1e-6:
+        raise ValueError(f"frame {index} is not periodic in three directions")
+
+
+def _charges_of(
+    charges: BaseCalculator | NDArray[np.float64], atoms: Atoms, index: int
+) -> NDArray[np.float64]:
+    n = len(atoms)
+    if isinstance(charges, BaseCalculator):
+        return np.asarray(charges.get_property("born_effective_charges", atoms), dtype=float)
+    if charges.shape == (n,):
+        return charges[:, None, None] * np.eye(3)
+    if charges.shape == (n, 3, 3):
+        return charges
+    if charges.ndim == 4 and charges.shape[1:] == (n, 3, 3) and index < len(charges):
+        return np.asarray(charges[index])
+    raise ValueError(
+        f"charges of shape {charges.shape} do not fit frame {index} of {n} atoms: expected "
+        f"({n},), ({n}, 3, 3) or (frames, {n}, 3, 3)"
+    )
+
+
+def _warn_if_coarse(current: Current) -> None:
+    """Compare the current of the velocities with that of the displacements between frames."""
+    moved = np.diff(current.dipole, axis=0)
+    expected = current.timestep * (current.current[1:] + current.current[:-1]) / 2
+    away = np.linalg.norm(moved - expected) / max(float(np.linalg.norm(moved)), 1e-300)
+    if np.linalg.norm(expected) > 0 and away > COARSE:
+        warnings.warn(
+            f"velocities and displacements disagree by {100 * away:.0f} % from frame to frame: the "
+            "frames are too far apart for the fastest vibrations, or `timestep` is not theirs",
+            stacklevel=3,
+        )
+
+
+def autocorrelation(series: NDArray[np.float64], lags: int) -> NDArray[np.float64]:
+    """Return ⟨x_a(t) x_b(0)⟩, symmetrized in a and b, for the first lags; shape (lags, 3, 3).
+
+    Parameters
+    ----------
+    series : ndarray, shape (frames, 3)
+    lags : int
+        Number of them, from 0 on, at most the number of frames.
+    """
+    n = len(series)
+    transform = np.fft.rfft(series, n=2 * n, axis=0)
+    power = transform[:, :, None] * transform[:, None, :].conj()
+    products = np.fft.irfft(power, n=2 * n, axis=0)[:lags]
+    products /= (n - np.arange(lags))[:, None, None]
+    symmetric: NDArray[np.float64] = (products + products.transpose(0, 2, 1)) / 2
+    return symmetric
+
+
+def split(length: int, n_blocks: int, shortest: int, what: str) -> Sequence[slice]:
+    """Return equal consecutive parts of a trajectory, or say why it is too short for them."""
+    size = length // n_blocks if n_blocks > 0 else 0
+    if n_blocks < 2 or size < shortest:
+        raise ValueError(
+            f"a trajectory of {length} frames in {n_blocks} blocks is too short: {what} needs two "
+            f"blocks or more of {shortest} frames each"
+        )
+    return [slice(k * size, (k + 1) * size) for k in range(n_blocks)]

@@ -1,0 +1,184 @@
+"""Infrared spectrum and ε(ω) from the fluctuations of the current in molecular dynamics.
+
+With C(t) = ⟨J(t) J(0)⟩ of a run without macroscopic field (short-range forces, or Ewald sums with
+conducting boundaries), at temperature T,
+
+    σ(ω) = 1/(V kT) ∫₀^∞ C(t) exp(iωt) dt,        ε(ω) = ε∞ + i σ(ω)/(ε0 ω),
+
+the classical limit of R. Kubo, J. Phys. Soc. Jpn. 12, 570 (1957). For a harmonic crystal this is
+the quantum result too, with the same oscillator strengths as `ase_equivar.dielectric.infrared`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from ase import units
+from numpy.typing import ArrayLike, NDArray
+from scipy import constants  # type: ignore[import-untyped]
+
+from ase_equivar.dielectric.current import Current, autocorrelation, split
+from ase_equivar.dielectric.function import DielectricFunction
+
+Window: TypeAlias = Literal["hann", "gaussian"]
+"""What C(t) is multiplied with before its transform, t up to the correlation time τ: "hann",
+cos²(πt/2τ); "gaussian", exp(−(3t/τ)²/2)."""
+
+QuantumCorrection: TypeAlias = Literal["harmonic", "standard", "schofield"]
+"""What is put in place of the quantum correlation function, of which only the classical one is
+known, x = ħω/kT: "harmonic", x/(1 − e⁻ˣ), exact for oscillators and no change to the classical
+absorption; "standard", 2/(1 + e⁻ˣ); "schofield", exp(x/2). See R. Ramírez et al., J. Chem. Phys.
+121, 3973 (2004)."""
+
+CONDUCTIVITY = constants.e * 1e25
+"""1 e²/(Å fs eV) in S/m."""
+
+
+@dataclass(frozen=True)
+class CurrentSpectrum:
+    """The dielectric response of a trajectory.
+
+    Attributes
+    ----------
+    dielectric : DielectricFunction
+        ε(ω); the frequencies, THz, leave out 0, where a conductor's ε diverges.
+    absorption_error : ndarray, shape (n, 3, 3)
+        Standard error of Im ε, from blocks of the trajectory.
+    temperature : float
+        K.
+    window : str
+        See `Window`.
+    correlation_time : float
+        Up to where the window goes, fs. Lines are about 1/`correlation_time` wide at least.
+    """
+
+    dielectric: DielectricFunction
+    absorption_error: NDArray[np.float64]
+    temperature: float
+    window: Window
+    correlation_time: float
+
+    def absorption(self, correction: QuantumCorrection = "harmonic") -> NDArray[np.float64]:
+        """Return the absorption n(ω) α(ω) of a powder, cm⁻¹, shape (n,).
+
+        ω tr Im ε/(3c) with the quantum correction of that name.
+
+        Parameters
+        ----------
+        correction : {"harmonic", "standard", "schofield"}
+            See `QuantumCorrection`.
+
+        Raises
+        ------
+        ValueError
+            When there is no correction of that name.
+        """
+        mean = np.einsum("waa->w", self.dielectric.epsilon.imag) / 3
+        return mean * self._absorption_per_epsilon(correction)
+
+    def absorption_uncertainty(
+        self, correction: QuantumCorrection = "harmonic"
+    ) -> NDArray[np.float64]:
+        """Return the standard error of `absorption`, cm⁻¹, shape (n,), the axes independent."""
+        error = np.sqrt(np.einsum("waa->w", self.absorption_error**2)) / 3
+        return error * self._absorption_per_epsilon(correction)
+
+    def _absorption_per_epsilon(self, correction: QuantumCorrection) -> NDArray[np.float64]:
+        if correction not in get_args(QuantumCorrection):
+            raise ValueError(
+                f"unknown quantum correction {correction!r}; there are "
+                f"{', '.join(get_args(QuantumCorrection))}"
+            )
+        omega = 2e12 * np.pi * self.dielectric.frequencies
+        x = constants.hbar * omega / (constants.k * self.temperature)
+        factor = {
+            "harmonic": np.ones_like(x),
+            "standard": 2 * np.tanh(x / 2) / x,
+            "schofield": 2 * np.sinh(x / 2) / x,
+        }[correction]
+        return np.asarray(omega * factor / constants.c / 100)
+
+
+def current_spectrum(
+    current: Current,
+    electronic: ArrayLike,
+    *,
+    correlation_time: float,
+    temperature: float | None = None,
+    window: Window = "hann",
+    n_blocks: int = 5,
+) -> CurrentSpectrum:
+    """Return ε(ω) of a trajectory.
+
+    Parameters
+    ----------
+    current : Current
+        From `ase_equivar.dielectric.trajectory_current`, of a run at equilibrium without field.
+    electronic : array_like, shape (3, 3)
+        ε∞, relative: mean over the trajectory, or of one structure.
+    correlation_time : float
+        fs. Longer resolves narrower lines and is noisier.
+    temperature : float, optional
+        K; by default, the kinetic one of the trajectory.
+    window : {"hann", "gaussian"}
+        See `Window`.
+    n_blocks : int
+        Parts of the trajectory whose scatter gives the uncertainty, each at least twice as long as
+        `correlation_time`.
+
+    Raises
+    ------
+    ValueError
+        When the trajectory is too short, or an argument makes no sense.
+    """
+    epsilon_infinity = np.asarray(electronic, dtype=float)
+    if epsilon_infinity.shape != (3, 3):
+        raise ValueError(f"ε∞ must be a 3×3 tensor, got shape {epsilon_infinity.shape}")
+    if window not in get_args(Window):
+        raise ValueError(f"unknown window {window!r}; there are {', '.join(get_args(Window))}")
+    lags = count_lags(current, correlation_time)
+    kelvin = positive_temperature(current, temperature)
+    blocks = split(len(current.current), n_blocks, 2 * lags, "this correlation_time")
+
+    fraction = np.arange(lags) / lags
+    shape = np.cos(np.pi * fraction / 2) ** 2 if window == "hann" else np.exp(-4.5 * fraction**2)
+    weights = current.timestep * shape
+    weights[0] /= 2  # the trapezium rule
+    n_points = 8 * lags  # zeros after the correlation time: a smooth curve
+    frequencies = np.arange(1, n_points // 2 + 1) / (n_points * current.timestep * 1e-3)  # THz
+    prefactor = CONDUCTIVITY / (current.volume * units.kB * kelvin)
+    spectra = []
+    for block in blocks:
+        correlation = autocorrelation(current.current[block], lags)
+        transform = np.fft.rfft(correlation * weights[:, None, None], n=n_points, axis=0)[1:].conj()
+        omega = 2e12 * np.pi * frequencies[:, None, None]
+        spectra.append(1j * prefactor * transform / (constants.epsilon_0 * omega))
+    ionic = np.array(spectra)
+    return CurrentSpectrum(
+        dielectric=DielectricFunction(frequencies, epsilon_infinity + ionic.mean(axis=0)),
+        absorption_error=ionic.imag.std(axis=0, ddof=1) / np.sqrt(n_blocks),
+        temperature=kelvin,
+        window=window,
+        correlation_time=lags * current.timestep,
+    )
+
+
+def count_lags(current: Current, correlation_time: float) -> int:
+    """Return how many frames the correlation time spans."""
+    lags = round(correlation_time / current.timestep) if np.isfinite(correlation_time) else 0
+    if lags < 2:
+        raise ValueError(
+            f"correlation_time must be at least two frames of {current.timestep:g} fs, got "
+            f"{correlation_time} fs"
+        )
+    return lags
+
+
+def positive_temperature(current: Current, temperature: float | None) -> float:
+    """Return the temperature asked for, or that of the trajectory, K."""
+    kelvin = current.temperature if temperature is None else float(temperature)
+    if not (np.isfinite(kelvin) and kelvin > 0):
+        raise ValueError(f"the temperature must be positive, got {kelvin} K")
+    return kelvin
