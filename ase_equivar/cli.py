@@ -13,10 +13,11 @@ from ase_equivar.commands.finite_field import finite_field
 from ase_equivar.commands.hysteresis import hysteresis
 from ase_equivar.commands.infrared import infrared
 from ase_equivar.commands.inputs import user_errors
+from ase_equivar.commands.ipi import ipi
 from ase_equivar.commands.phonons import phonons
 from ase_equivar.commands.polarization import polarization
 from ase_equivar.commands.pulse import pulse
-from ase_equivar.training.commands import evaluate, train
+from ase_equivar.training.commands import evaluate, finetune, plot, train
 
 __all__ = ["app", "user_errors"]
 
@@ -35,8 +36,11 @@ for command in (
     drift,
     pulse,
     finite_field,
+    ipi,
     train,
+    finetune,
     evaluate,
+    plot,
 ):
     app.command()(command)
 

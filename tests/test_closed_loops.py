@@ -48,6 +48,21 @@ def test_one_number_for_a_model():
     assert twice / small == pytest.approx(2, rel=0.05)
 
 
+def test_symmetry_does_not_hide_the_curl():
+    class Even(PolarCrystal):
+        """Z* that are even in the displacements, as where every atom is a centre of inversion."""
+
+        def born_charges(self, positions):
+            born = super().born_charges(positions)
+            born[0, 0, 0] += (positions - self.sites)[0, 1] ** 2
+            return born
+
+    atoms = ions()
+    atoms.calc = Even()
+    np.testing.assert_allclose(loop_work(atoms, FIRST, SECOND).change, 0, atol=1e-14)
+    assert curl(atoms) > 1e-5
+
+
 def test_uncertainty_tells_when_points_are_too_few():
     class Wavy(PolarCrystal):
         def born_charges(self, positions):

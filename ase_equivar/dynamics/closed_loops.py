@@ -96,6 +96,9 @@ def curl(
 ) -> float:
     """Return one number for how far Z* near a structure are from deriving from a polarization.
 
+    The loops go round structures displaced at random as well: around one all of whose atoms are
+    centres of inversion, such as rock salt, the integral is zero by symmetry for any model.
+
     Parameters
     ----------
     atoms : ase.Atoms
@@ -119,10 +122,13 @@ def curl(
             f"give an amplitude above 0 Å and loops from 1 on, not {amplitude}, {loops}"
         )
     rng = np.random.default_rng(seed)
-    found = [
-        loop_work(atoms, *rng.normal(scale=amplitude, size=(2, len(atoms), 3)), points=points)
-        for _ in range(loops)
-    ]
+    center = atoms.copy()
+    center.calc = atoms.calc
+    found = []
+    for _ in range(loops):
+        shift, first, second = rng.normal(scale=amplitude, size=(3, len(atoms), 3))
+        center.positions = atoms.positions + shift
+        found.append(loop_work(center, first, second, points=points))
     change = sum(float(one.change @ one.change) for one in found)
     length = sum(one.length**2 for one in found)
     return float(np.sqrt(change / length)) if length else 0.0

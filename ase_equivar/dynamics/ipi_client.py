@@ -1,0 +1,153 @@
+"""A client of i-PI that gives Z* beside forces: i-PI's own dynamics, driven by its own field.
+
+i-PI (https://ipi-code.org) moves the atoms, keeps replicas, thermostats and the field E(t); clients
+on any machine, as many as there are, calculate energies and forces, which go over its sockets. Its
+driven dynamics (``driven_dynamics``, modes ``eda-nve`` and ``eda-nvt``) take Z* from the field
+``BEC`` of the JSON text that a client may send with the forces, in another order than ours:
+displacement first. i-PI adds Z* E(t) itself, so the calculator has to be without field.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.socketio import IPIProtocol, SocketClient
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.dynamics.charge_refresh import BornCharges
+from ase_equivar.dynamics.checks import check_calculator
+
+DEFAULT_PORT = 31415
+SUM_RULE = 1e-8
+"""i-PI stops where an element of |Σ_i Z_i| / N exceeds this times N (``asr_threshold``)."""
+
+
+def ipi_born_charges(born_charges: ArrayLike) -> NDArray[np.float64]:
+    """Return Z* in the order of i-PI.
+
+    Parameters
+    ----------
+    born_charges : array_like
+        Row = polarization, column = displacement, |e|, shape=(N, 3, 3).
+
+    Returns
+    -------
+    numpy.ndarray
+        Row = displacement of atom i along b at 3 i + b, column = polarization; shape=(3 N, 3).
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or Z* do not sum to zero as closely as i-PI wants.
+    """
+    charges = np.asarray(born_charges, dtype=np.float64)
+    if charges.ndim != 3 or charges.shape[1:] != (3, 3):
+        raise ValueError(f"born_charges has shape {charges.shape}, not (N, 3, 3)")
+    excess = float(np.abs(charges.sum(axis=0)).max())
+    limit = SUM_RULE * len(charges) ** 2
+    if excess > limit:
+        raise ValueError(
+            f"the Z* sum to {excess:.1e} e, and i-PI stops above {limit:.1e} e for {len(charges)} "
+            "atoms: neutralize them, as EquivarCalculator does, in a cell of total charge 0"
+        )
+    return charges.transpose(0, 2, 1).reshape(-1, 3)
+
+
+def run_ipi_client(
+    atoms: Atoms,
+    *,
+    unixsocket: str | None = None,
+    host: str = "localhost",
+    port: int = DEFAULT_PORT,
+    with_stress: bool = False,
+) -> int:
+    """Serve forces and Z* to i-PI until it closes the socket.
+
+    Start as many clients as there should be replicas calculated at a time.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The same atoms in the same order as i-PI has, with a calculator that gives energy, forces
+        and ``born_effective_charges``; positions and cell are those of i-PI from then on.
+    unixsocket : str, optional
+        Name of a socket of this machine, i-PI's ``<address>`` where the mode of ``ffsocket`` is
+        ``unix``. Then `host` and `port` are not used.
+    host : str
+        Where i-PI runs.
+    port : int
+        Where it listens.
+    with_stress : bool
+        Send the virial too, for a barostat. It is that without field.
+
+    Returns
+    -------
+    int
+        How many structures have been served.
+
+    Raises
+    ------
+    ValueError
+        If i-PI has another number of atoms, the calculator has a field itself, or Z* break the
+        sum rule.
+    ase.calculators.calculator.PropertyNotImplementedError
+        If the calculator does not give Z*, forces or energy.
+    OSError
+        If i-PI does not listen there.
+    """
+    if atoms.calc is None:
+        raise ValueError("the atoms have no calculator; set atoms.calc first")
+    check_calculator(atoms.calc)
+    needed = ("energy", "stress") if with_stress else ("energy",)
+    for name in needed:
+        if name not in atoms.calc.implemented_properties:
+            raise PropertyNotImplementedError(
+                f"the calculator {type(atoms.calc).__name__} does not give {name!r}, for i-PI"
+            )
+    ipi_born_charges(BornCharges(atoms.calc)(atoms, np.zeros(3)))
+    try:
+        client = _Client(unixsocket=unixsocket, host=host, port=port)
+    except OSError as error:
+        where = f"the UNIX socket /tmp/ipi_{unixsocket}" if unixsocket else f"{host}:{port}"
+        raise OSError(f"no i-PI listens at {where}: {error}") from error
+    return sum(1 for _ in client.irun(atoms, use_stress=with_stress))
+
+
+class _Protocol(IPIProtocol):
+    """Sends a JSON text with each set of forces."""
+
+    extras: bytes = b"{}"
+    n_atoms: int = 0
+
+    def recvposdata(self) -> Any:
+        cell, inverse, positions = super().recvposdata()
+        if len(positions) != self.n_atoms:
+            raise ValueError(f"i-PI has {len(positions)} atoms, this client {self.n_atoms}")
+        return cell, inverse, positions
+
+    def sendforce(self, energy: float, forces: Any, virial: Any, morebytes: Any = None) -> None:
+        super().sendforce(energy, forces, virial, np.frombuffer(self.extras, dtype=np.byte))
+
+
+class _Client(SocketClient):
+    """ASE's client, with Z* in i-PI's order in the JSON text."""
+
+    protocol: _Protocol
+
+    def __init__(self, **address: Any) -> None:
+        super().__init__(**address)
+        self.protocol = _Protocol(self.protocol.socket)
+
+    def irun(self, atoms: Atoms, use_stress: bool | None = None) -> Any:
+        self.protocol.n_atoms = len(atoms)
+        return super().irun(atoms, use_stress)
+
+    def calculate(self, atoms: Atoms, use_stress: bool) -> Any:
+        found = super().calculate(atoms, use_stress)
+        charges = BornCharges(atoms.calc)(atoms, np.zeros(3))
+        self.protocol.extras = json.dumps({"BEC": ipi_born_charges(charges).tolist()}).encode()
+        return found
