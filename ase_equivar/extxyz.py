@@ -7,6 +7,8 @@ per-atom tensors to this format.
 
 from __future__ import annotations
 
+import gzip
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -55,7 +57,7 @@ def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
     Parameters
     ----------
     filename : str or pathlib.Path
-        Of a file in the layout that `write_extxyz` writes.
+        Of a file in the layout that `write_extxyz` writes; gzipped if it ends in .gz.
     index : str
         Which frames, as ASE writes slices; default all.
 
@@ -71,8 +73,7 @@ def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
     ValueError
         If a frame has no column ``born_charges``, or one that is not nine wide.
     """
-    frames = ase.io.read(filename, index, format="extxyz")
-    frames = [frames] if isinstance(frames, Atoms) else frames
+    frames = read_images(filename, index)
     for number, atoms in enumerate(frames):
         columns = atoms.arrays.pop(COLUMN, None)
         if columns is None or columns.shape != (len(atoms), 9):
@@ -87,6 +88,28 @@ def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
             results["dielectric_tensor"] = atoms.info.pop(DIELECTRIC_KEY)
         atoms.calc = SinglePointCalculator(atoms, **results)
     return frames
+
+
+def read_images(filename: str | Path, index: str = ":") -> list[Atoms]:
+    """Read structures with ASE, gzipped extended XYZ in one go.
+
+    ASE goes back to the start of a gzipped file for each frame, which takes minutes for thousands
+    of them.
+
+    Parameters
+    ----------
+    filename : str or pathlib.Path
+        Of any format that ASE reads.
+    index : str
+        Which frames, as ASE writes slices; default all.
+    """
+    source: Any = filename
+    is_zipped = str(filename).endswith((".extxyz.gz", ".xyz.gz"))
+    if is_zipped:
+        with gzip.open(filename, "rt", encoding="utf-8") as file:
+            source = io.StringIO(file.read())
+    images = ase.io.read(source, index, format="extxyz" if is_zipped else None)
+    return [images] if isinstance(images, Atoms) else list(images)
 
 
 def _with_columns(atoms: Atoms, index: int) -> Atoms:

@@ -15,10 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ase_equivar.training.comparison import compare
 from ase_equivar.training.config import TrainingConfig, read_config
+from ase_equivar.training.curve import learning_curve
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import evaluate
-from ase_equivar.training.fit import fit, learning_curve
+from ase_equivar.training.fit import fit
 from ase_equivar.weights import load_model, read_metadata
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +82,7 @@ def main() -> None:
         if not (folder / "weights.safetensors").is_file():
             continue
         network = load_model(folder)
-        found = evaluate(network, frames)
+        found = evaluate(compare(network, frames))
         trace = found.dielectric.median_relative_trace if found.dielectric else float("nan")
         cells = [
             name,

@@ -17,14 +17,19 @@ import torch
 import yaml
 from ase import Atoms
 from ase.neighborlist import neighbor_list
+from ase.spacegroup import crystal
 from structures import triclinic
 
+from ase_equivar import EquivarCalculator
+from ase_equivar.extxyz import read_images
 from ase_equivar.network import build_network
 from ase_equivar.training.card import model_card
+from ase_equivar.training.comparison import compare
 from ase_equivar.training.config import DataConfig, FitConfig, TrainingConfig, read_config
+from ase_equivar.training.curve import learning_curve
 from ase_equivar.training.data import elements_of, make_loader, read_frames
 from ase_equivar.training.evaluate import crystal_system, evaluate
-from ase_equivar.training.fit import fit, learning_curve
+from ase_equivar.training.fit import fit
 from ase_equivar.training.objective import errors, start_from_labels
 from ase_equivar.weights import load_model, read_metadata
 
@@ -109,6 +114,41 @@ def test_doubtful_frames_are_named_and_kept_out(
         read_frames([file], DataConfig((), (), born_charges="zstar"))
 
 
+def test_labels_that_break_the_space_group(tmp_path: Path) -> None:
+    """Quartz: tensors of its own symmetry pass; transposed or in another order, they do not."""
+    quartz = crystal(
+        ["Si", "O"], [(0.4697, 0, 0), (0.4135, 0.2669, 0.1191)], spacegroup=152,
+        cellpar=[4.916, 4.916, 5.405, 90, 90, 120],
+    )  # fmt: skip
+    charges = EquivarCalculator().get_property("born_charges", quartz)
+    swapped = charges.copy()
+    swapped[[3, 4]] = charges[[4, 3]]
+    turned = charges.copy()
+    turned[0] = charges[0].T
+    frames = []
+    for labels in (charges, swapped, turned):
+        frames.append(quartz.copy())
+        frames[-1].set_array("born_charges", labels.reshape(-1, 9))
+    kept, rejected = read_frames(
+        [write(tmp_path / "x.extxyz", frames)], DataConfig((), (), max_asymmetry=0.02)
+    )
+    assert len(kept) == 1
+    assert [one.frame for one in rejected] == [1, 2]
+    assert all("break the crystal's own space group by" in one.reason for one in rejected)
+
+
+def test_zipped_frames_are_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "x.extxyz.gz"
+    frames = labelled(6)
+    ase.io.write(file, frames, format="extxyz")
+    images = read_images(file, "1::2")
+    assert len(images) == 3
+    for image, frame in zip(images, frames[1::2], strict=True):
+        assert np.allclose(image.positions, frame.positions, atol=1e-7)
+    kept, _ = read_frames([f"{file}@1::2"], DataConfig((), ()))
+    assert len(kept) == 3
+
+
 def test_objective_by_hand(tmp_path: Path) -> None:
     file = write(tmp_path / "x.extxyz", labelled(3))
     frames, _ = read_frames([file], DataConfig((), ()))
@@ -169,7 +209,7 @@ def test_training_learns(tmp_path: Path) -> None:
     rows = learning_curve(folder)
     assert rows[-1]["valid_mae"] < 0.5 * rows[0]["valid_mae"]
     frames, _ = read_frames(config.data.train, config.data)
-    found = evaluate(load_model(folder), frames)
+    found = evaluate(compare(load_model(folder), frames))
     # the model on disk is the averaged one that the log speaks of
     assert found.born.mae == pytest.approx(rows[-1]["valid_mae"], rel=1e-3)
 
@@ -223,35 +263,12 @@ def test_finished_run_stays_as_it_is(tmp_path: Path) -> None:
     assert len(learning_curve(config.output)) == config.fit.epochs
 
 
-def test_fine_tuning_starts_where_the_model_stands(tmp_path: Path) -> None:
-    config = run_config(tmp_path)
-    first = fit(config, progress=False)
-    tuned = replace(
-        config,
-        network=None,
-        start=str(first),
-        output=str(tmp_path / "tuned"),
-        data=replace(config.data, train=(config.data.train[0] + "@::2",)),
-        fit=replace(config.fit, epochs=1, learning_rate=1e-12, weight_decay=0.0),
-    )
-    before, after = load_model(first), load_model(fit(tuned, progress=False))
-    for name, value in before.state_dict().items():
-        assert torch.allclose(after.state_dict()[name], value, atol=1e-7)
-    assert read_metadata(tmp_path / "tuned")["n_train"] == 4
-    strange = labelled(2)
-    for atoms in strange:
-        atoms.numbers[0] = 57
-    data = replace(config.data, train=(write(tmp_path / "la.extxyz", strange),))
-    with pytest.raises(ValueError, match="cannot be fine-tuned for La"):
-        fit(replace(tuned, data=data, output=str(tmp_path / "no")), progress=False)
-
-
 def test_evaluation_by_hand(tmp_path: Path) -> None:
     frames, _ = read_frames([write(tmp_path / "x.extxyz", labelled(4))], DataConfig((), ()))
     torch.manual_seed(0)
     network = build_network({**NETWORK, "elements": elements_of(frames)}).eval()
     start_from_labels(network, frames)
-    found = evaluate(network, frames)
+    found = evaluate(compare(network, frames))
     differences, traces = [], []
     for frame in frames:
         loader = make_loader([frame], network.cutoff, 1, shuffle=False, dtype=torch.float64)
@@ -288,11 +305,11 @@ def test_unknown_elements_are_left_out_and_named(tmp_path: Path) -> None:
     strange = frames[0].atoms.copy()
     strange.numbers[0] = 57
     mixed = [frames[1], replace(frames[0], atoms=strange)]
-    found = evaluate(network, mixed)
+    found = evaluate(compare(network, mixed))
     assert found.n_structures == 1
     assert "La" in found.unknown[0]
     with pytest.raises(ValueError, match="elements of none"):
-        evaluate(network, mixed[1:])
+        evaluate(compare(network, mixed[1:]))
 
 
 @pytest.mark.parametrize(

@@ -1,66 +1,92 @@
-"""The commands ``ase-equivar train`` and ``ase-equivar evaluate``; imports wait until one runs."""
+"""The commands of training: ``train``, ``finetune``, ``evaluate``, ``plot``.
+
+Imports wait until a command runs.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from ase_equivar.network import Network
+    from ase_equivar.training.comparison import Comparison
+
 EXTRA = "training needs Lightning; pip install 'ase-equivar[train]'"
+
+Model = Annotated[str, typer.Argument(help="Bundled model, or folder of a saved one.")]
+Data = Annotated[
+    str, typer.Argument(help="Labelled structures, any file that ASE reads, or part: FILE@::5.")
+]
+Charges = Annotated[str, typer.Option(help="Per-atom array with the nine components of Z*.")]
+Order = Annotated[str, typer.Option(help="field-first or displacement-first.")]
+Dielectric = Annotated[str, typer.Option(help="Entry of info with ε∞.")]
+Progress = Annotated[bool, typer.Option(help="Show a progress bar.")]
 
 
 def train(
     config: Annotated[Path, typer.Argument(help="YAML file: data, network, fit, output.")],
-    progress: Annotated[bool, typer.Option(help="Show a progress bar.")] = True,
+    progress: Progress = True,
 ) -> None:
     """Train a model, or go on where a stopped run left off."""
-    from ase_equivar.cli import user_errors
+    with _training():
+        from ase_equivar.training.config import read_config
+        from ase_equivar.training.fit import fit
 
-    with user_errors():
-        try:
-            from ase_equivar.training.config import read_config
-            from ase_equivar.training.fit import fit
-        except ImportError as error:
-            raise ImportError(EXTRA) from error
-        _log_to_stderr()
         typer.echo(f"model written: {fit(read_config(config), progress=progress)}")
 
 
+def finetune(
+    model: Model,
+    train: Annotated[str, typer.Option(help="Training structures; FILE@::5 is a part of one.")],
+    valid: Annotated[str, typer.Option(help="Structures to watch the error on.")],
+    output: Annotated[Path, typer.Option(help="Folder of the new model.")],
+    epochs: Annotated[int, typer.Option(help="Passes over the training structures.")] = 100,
+    born_charges: Charges = "born_charges",
+    order: Order = "field-first",
+    progress: Progress = True,
+) -> None:
+    """Adapt a model to one material; called again, it goes on where it was stopped.
+
+    The recipe is written to OUTPUT/training.yaml, for `ase-equivar train` and for your records.
+    """
+    with _training():
+        from ase_equivar.training.config import read_config
+        from ase_equivar.training.finetuning import write_recipe
+        from ase_equivar.training.fit import fit
+
+        recipe = write_recipe(
+            output, model, train, valid, epochs=epochs, born_charges=born_charges, order=order
+        )
+        typer.echo(f"recipe written: {recipe}")
+        typer.echo(f"model written: {fit(read_config(recipe), progress=progress)}")
+
+
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Bundled model, or folder of a saved one.")],
-    data: Annotated[Path, typer.Argument(help="Labelled structures, any file that ASE reads.")],
-    born_charges: Annotated[
-        str, typer.Option(help="Per-atom array with the nine components of Z*.")
-    ] = "born_charges",
-    order: Annotated[str, typer.Option(help="field-first or displacement-first.")] = "field-first",
-    dielectric: Annotated[
-        str, typer.Option(help="Entry of info with ε∞.")
-    ] = "electronic_dielectric_tensor",
+    model: Model,
+    data: Data,
+    born_charges: Charges = "born_charges",
+    order: Order = "field-first",
+    dielectric: Dielectric = "electronic_dielectric_tensor",
     output: Annotated[Path | None, typer.Option(help="JSON file for all errors.")] = None,
     card: Annotated[bool, typer.Option("--card", help="Write the model's CARD.md.")] = False,
 ) -> None:
     """Errors of a model on labelled structures: overall, by source, element, crystal system."""
-    from ase_equivar.cli import user_errors
-
-    with user_errors():
+    with _training():
         from ase_equivar.training.card import model_card
-        from ase_equivar.training.config import DataConfig
-        from ase_equivar.training.data import read_frames
         from ase_equivar.training.evaluate import evaluate as run
-        from ase_equivar.weights import load_model, model_folder, read_metadata
+        from ase_equivar.weights import model_folder, read_metadata
 
-        if not data.is_file():
-            raise FileNotFoundError(f"there is no file {data}")
-        network = load_model(model)
-        labels = DataConfig((), (), born_charges, order, dielectric)
-        _log_to_stderr()
-        frames, _ = read_frames([data], labels)
-        found = run(network, frames, progress=True)
+        network, comparison = _compare(model, data, born_charges, order, dielectric)
+        found = run(comparison)
         folder = model_folder(model)
-        shown = "/".join(data.parts[-2:])
+        shown = "/".join(Path(data).parts[-2:])
         text = model_card(folder.name, network, read_metadata(model), found, shown)
         typer.echo(text)
         if output is not None:
@@ -69,8 +95,57 @@ def evaluate(
             (folder / "CARD.md").write_text(text, encoding="utf-8")
 
 
-def _log_to_stderr() -> None:
-    package = logging.getLogger("ase_equivar")
-    if not package.handlers:
-        package.addHandler(logging.StreamHandler())
-    package.setLevel(logging.INFO)
+def plot(
+    model: Model,
+    data: Data,
+    born_charges: Charges = "born_charges",
+    order: Order = "field-first",
+    dielectric: Dielectric = "electronic_dielectric_tensor",
+    output: Annotated[Path, typer.Option(help="Picture: .png, .pdf or .svg.")] = Path("errors.png"),
+) -> None:
+    """Picture of a model's errors: parity, by element, and the learning curve if it is there."""
+    with _training():
+        from ase_equivar.commands.inputs import check_picture
+        from ase_equivar.plotting.models import plot_errors
+        from ase_equivar.training.curve import learning_curve
+        from ase_equivar.training.evaluate import evaluate as run
+        from ase_equivar.weights import model_folder
+
+        check_picture(output)
+        _, comparison = _compare(model, data, born_charges, order, dielectric)
+        folder = model_folder(model)
+        figure = plot_errors(
+            comparison, run(comparison), learning_curve(folder), title=f"{folder.name} on {data}"
+        )
+        figure.savefig(output)
+        typer.echo(f"picture written: {output}")
+
+
+def _compare(model: str, data: str, *labels: Any) -> tuple[Network, Comparison]:
+    """Read model and labels, and predict."""
+    from ase_equivar.training.comparison import compare
+    from ase_equivar.training.config import DataConfig
+    from ase_equivar.training.data import read_frames
+    from ase_equivar.weights import load_model
+
+    if not Path(data.split("@")[0]).is_file():
+        raise FileNotFoundError(f"there is no file {data.split('@')[0]}")
+    network = load_model(model)
+    frames, _ = read_frames([data], DataConfig((), (), *labels))
+    return network, compare(network, frames, progress=True)
+
+
+@contextmanager
+def _training() -> Iterator[None]:
+    """Turn mistakes of the user into messages, and log to stderr."""
+    from ase_equivar.commands.inputs import user_errors
+
+    with user_errors():
+        package = logging.getLogger("ase_equivar")
+        if not package.handlers:
+            package.addHandler(logging.StreamHandler())
+        package.setLevel(logging.INFO)
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            raise ImportError(f"{EXTRA} ({error})") from error

@@ -28,6 +28,9 @@ class DataConfig:
         Name of the 3×3 entry of ``atoms.info`` with ε∞; None when there is none to learn.
     max_sum_rule_violation : float
         Frames whose |Σ Z| exceeds this many e in any component are kept out.
+    max_asymmetry : float
+        Frames whose Z* an operation of the crystal's own space group changes by more than this many
+        e, in any component, are kept out.
     """
 
     train: tuple[str, ...]
@@ -36,6 +39,7 @@ class DataConfig:
     order: str = "field-first"
     dielectric: str | None = "electronic_dielectric_tensor"
     max_sum_rule_violation: float = 0.5
+    max_asymmetry: float = 0.1
 
 
 @dataclass(frozen=True)

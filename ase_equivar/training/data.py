@@ -7,18 +7,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import ase.io
 import numpy as np
+import spglib
 import torch
 from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ase_equivar.extxyz import read_images
 from ase_equivar.graph import Graph, build_graph, collate
 from ase_equivar.training.config import DataConfig
 
 logger = logging.getLogger(__name__)
+
+SYMMETRY_PRECISION = 1e-3  # Å, in the search for the space group of a labelled crystal
+N_OPERATIONS = 12
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def read_frames(
     Parameters
     ----------
     files : iterable of path
-        Files that ASE reads.
+        Files that ASE reads, or parts of them, ``file@1::5``.
     config : DataConfig
         Names and order of the labels.
 
@@ -90,7 +94,8 @@ def read_frames(
     -------
     frames : list of LabelledFrame
     rejected : list of Rejected
-        Frames kept out: label missing, of a wrong shape or not finite, sum rule broken.
+        Frames kept out: label missing, of a wrong shape or not finite, sum rule or the crystal's
+        own space group broken.
 
     Raises
     ------
@@ -101,9 +106,8 @@ def read_frames(
     rejected: list[Rejected] = []
     for file in files:
         before = len(frames)
-        part = None if "@" in str(file) else ":"  # ASE takes the index from the name, or here
-        images = ase.io.read(file, index=part)
-        for number, atoms in enumerate([images] if isinstance(images, Atoms) else images):
+        path, _, part = str(file).partition("@")
+        for number, atoms in enumerate(read_images(path, part or ":")):
             try:
                 frames.append(_labelled(atoms, config))
             except ValueError as error:
@@ -138,6 +142,12 @@ def _labelled(atoms: Atoms, config: DataConfig) -> LabelledFrame:
         raise ValueError(
             f"Σ Z* is off by {violation:.3f} e, more than {config.max_sum_rule_violation} e"
         )
+    asymmetry = _asymmetry(atoms, charges)
+    if asymmetry > config.max_asymmetry:
+        raise ValueError(
+            f"Z* break the crystal's own space group by {asymmetry:.3f} e, more than "
+            f"{config.max_asymmetry} e: is the order of atoms or indices another?"
+        )
     if config.dielectric is None or config.dielectric not in atoms.info:
         return LabelledFrame(atoms, charges, None)
     dielectric = np.asarray(atoms.info[config.dielectric], dtype=float)
@@ -147,6 +157,32 @@ def _labelled(atoms: Atoms, config: DataConfig) -> LabelledFrame:
     if np.linalg.eigvalsh(0.5 * (dielectric + dielectric.T)).min() < 1.0:
         raise ValueError(f"{config.dielectric!r} is below that of vacuum")
     return LabelledFrame(atoms, charges, dielectric)
+
+
+def _asymmetry(atoms: Atoms, charges: NDArray[np.float64]) -> float:
+    """Largest change of a component of Z* by operations of the crystal's space group, e.
+
+    A dozen operations, drawn at random, generate the whole group all but surely.
+    """
+    if not atoms.pbc.all():
+        return 0.0
+    scaled = atoms.get_scaled_positions()
+    group = spglib.get_symmetry((atoms.cell.array, scaled, atoms.numbers), SYMMETRY_PRECISION)
+    if group is None:
+        return 0.0
+    order = np.random.default_rng(0).permutation(len(group["rotations"]))[:N_OPERATIONS]
+    lattice, inverse = atoms.cell.array.T, np.linalg.inv(atoms.cell.array.T)
+    largest = 0.0
+    for rotation, translation in zip(
+        group["rotations"][order], group["translations"][order], strict=True
+    ):
+        steps = (scaled @ rotation.T + translation)[:, None] - scaled
+        distances = np.linalg.norm((steps - np.rint(steps)) @ atoms.cell.array, axis=2)
+        distances[atoms.numbers[:, None] != atoms.numbers] = np.inf
+        cartesian = lattice @ rotation @ inverse
+        images = cartesian @ charges @ cartesian.T
+        largest = max(largest, float(np.abs(images - charges[distances.argmin(axis=1)]).max()))
+    return largest
 
 
 def elements_of(frames: Iterable[LabelledFrame]) -> tuple[int, ...]:

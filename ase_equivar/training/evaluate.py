@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 import spglib
-import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
-from rich.progress import track
 
-from ase_equivar.network import Network
-from ase_equivar.sum_rule import neutralize, violation
-from ase_equivar.training.data import LabelledFrame, make_loader
+from ase_equivar.sum_rule import violation
+from ase_equivar.training.comparison import Comparison
+from ase_equivar.training.data import LabelledFrame
 
 CRYSTAL_SYSTEMS = (
     (2, "triclinic"),
@@ -113,50 +111,17 @@ class Evaluation:
         return dataclasses.asdict(self)
 
 
-def evaluate(
-    network: Network, frames: Sequence[LabelledFrame], *, progress: bool = False
-) -> Evaluation:
-    """Compare a model with labels; its charges are made neutral as the calculator makes them.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        In evaluation mode, as `load_model` gives it.
-    frames : sequence of LabelledFrame
-        Structures with elements unknown to the model are left out and named.
-    progress : bool
-        Whether to show a progress bar.
-
-    Raises
-    ------
-    ValueError
-        When no structure is left.
-    """
-    known = set(network.elements)
-    unknown = [f for f in frames if not set(f.atoms.numbers.tolist()) <= known]
-    left = [f for f in frames if set(f.atoms.numbers.tolist()) <= known]
-    if not left:
-        raise ValueError("the model knows the elements of none of these structures")
-    loader = make_loader(left, network.cutoff, 16, shuffle=False, dtype=_dtype(network))
-    predicted: list[NDArray[np.float64]] = []
-    dielectric: list[NDArray[np.float64]] = []
-    with torch.no_grad():
-        for batch in track(loader, "predicting", disable=not progress):
-            raw = network(batch.graph)
-            counts = torch.bincount(batch.graph.structure).tolist()
-            predicted += [z.double().numpy() for z in raw.born_charges.split(counts)]
-            if raw.dielectric is not None:
-                dielectric += list(raw.dielectric.double().numpy())
-    excess = [np.abs(violation(raw)).max() for raw in predicted]
-    charges = [neutralize(raw) for raw in predicted]
-    differences = [z - f.born_charges for z, f in zip(charges, left, strict=True)]
+def evaluate(found: Comparison) -> Evaluation:
+    """Take the errors of a model apart."""
+    left, differences = found.frames, found.differences
+    excess = [np.abs(violation(raw)).max() for raw in found.raw_born_charges]
     largest = [
-        abs(np.abs(z).max() - np.abs(f.born_charges).max())
-        for z, f in zip(charges, left, strict=True)
+        abs(np.abs(predicted).max() - np.abs(frame.born_charges).max())
+        for predicted, frame in zip(found.born_charges, left, strict=True)
     ]
     return Evaluation(
         n_structures=len(left),
-        unknown=tuple(f.atoms.get_chemical_formula() for f in unknown),
+        unknown=found.unknown,
         born=_born_errors(np.concatenate(differences)),
         largest_charge_mae=float(np.mean(largest)),
         raw_violation=float(np.mean(excess)),
@@ -167,7 +132,7 @@ def evaluate(
         by_element=_by_element(left, differences),
         by_crystal_system=_grouped(left, differences, crystal_system),
         by_label=_grouped(left, differences, _label_quality),
-        dielectric=_dielectric_errors(left, dielectric) if dielectric else None,
+        dielectric=_dielectric_errors(found.dielectric_pairs),
     )
 
 
@@ -178,10 +143,6 @@ def crystal_system(atoms: Atoms) -> str:
     if found is None:
         return "none"
     return next(name for last, name in CRYSTAL_SYSTEMS if found.number <= last)
-
-
-def _dtype(network: Network) -> torch.dtype:
-    return next(network.parameters()).dtype
 
 
 def _label_quality(atoms: Atoms) -> str:
@@ -233,13 +194,8 @@ def _by_element(
 
 
 def _dielectric_errors(
-    frames: Sequence[LabelledFrame], predicted: Sequence[NDArray[np.float64]]
+    pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
 ) -> DielectricErrors | None:
-    pairs = [
-        (tensor, frame.dielectric)
-        for tensor, frame in zip(predicted, frames, strict=True)
-        if frame.dielectric is not None
-    ]
     if not pairs:
         return None
     relative = [abs(np.trace(ours) / np.trace(label) - 1.0) for ours, label in pairs]

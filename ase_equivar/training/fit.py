@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import logging
 import os
@@ -13,7 +12,6 @@ from typing import Any
 
 import lightning as pl
 import torch
-from ase.data import chemical_symbols
 from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     LearningRateMonitor,
@@ -21,18 +19,21 @@ from lightning.pytorch.callbacks import (
     RichProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger
-from torch import Tensor
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from ase_equivar.network import GatedNetwork, Network, build_network
 from ase_equivar.training.config import TrainingConfig
+from ase_equivar.training.curve import LOGS
 from ase_equivar.training.data import Batch, LabelledFrame, elements_of, make_loader, read_frames
+from ase_equivar.training.finetuning import adapted
 from ase_equivar.training.objective import Errors, errors, start_from_labels
 from ase_equivar.weights import load_model, save_model
 
 logger = logging.getLogger(__name__)
 
 LAST_CHECKPOINT = "last.ckpt"
-LOGS = "logs"
+ERRORS = ("mae", "violation", "log_eps")
 
 
 class TrainingModule(pl.LightningModule):
@@ -49,6 +50,10 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.network = network
         self.config = config
+        # means over all batches and processes, each by what it is a mean of
+        self.means = nn.ModuleDict(
+            {f"{split}_{name}": MeanMetric() for split in ("train", "valid") for name in ERRORS}
+        )
         self.seconds = 0.0  # of training, over all sessions of this run
         self._epoch_started = 0.0
 
@@ -77,30 +82,29 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step; logs the errors of the epoch."""
         found = errors(self.network, batch)
-        self._log_errors("train", found, batch)
-        return found.total(self.config.fit)
+        self._log_errors("train", found)
+        return found.total(self.config.fit, self._shares(found.counts))
+
+    def _shares(self, counts: Tensor) -> Tensor | None:
+        """Weigh a process by what is in its batch: DDP takes the plain mean of gradients."""
+        n_processes = self.trainer.world_size
+        if n_processes == 1:
+            return None
+        everywhere = self.trainer.strategy.reduce(counts.clone(), reduce_op="sum")
+        return counts * n_processes / everywhere.clamp(min=1.0)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Errors of the averaged weights."""
         found = errors(self.network, batch)
-        self._log_errors("valid", found, batch)
+        self._log_errors("valid", found)
 
-    def _log_errors(self, split: str, found: Errors, batch: Batch) -> None:
-        values = {
-            "mae": (found.neutral, len(batch.born_charges)),
-            "violation": (found.violation, batch.graph.n_structures),
-            "log_eps": (found.log_dielectric, batch.graph.n_structures),
-        }
-        for name, (value, weight) in values.items():
-            self.log(
-                f"{split}_{name}",
-                value,
-                on_step=False,
-                on_epoch=True,
-                prog_bar=name == "mae",
-                batch_size=weight,
-                sync_dist=True,
-            )
+    def _log_errors(self, split: str, found: Errors) -> None:
+        values = (found.neutral, found.violation, found.log_dielectric)
+        for name, value, count in zip(ERRORS, values, found.counts, strict=True):
+            mean = self.means[f"{split}_{name}"]
+            assert isinstance(mean, MeanMetric)  # a ModuleDict tells mypy less
+            mean.update(value.detach(), count)
+            self.log(f"{split}_{name}", mean, on_epoch=True, on_step=False, prog_bar=name == "mae")
 
     def configure_optimizers(self) -> Any:
         """AdamW with a one-cycle rate, stepped after every batch."""
@@ -154,11 +158,17 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     module = TrainingModule(network, config)
     cutoff = network.cutoff
     n_processes = int(os.environ.get("WORLD_SIZE", "1"))
-    per_process = max(1, config.fit.batch_size // n_processes)
+    if config.fit.batch_size % n_processes:
+        raise ValueError(
+            f"fit.batch_size is {config.fit.batch_size}, which {n_processes} processes cannot "
+            "share evenly; give a multiple of their number"
+        )
+    per_process = config.fit.batch_size // n_processes
     trainer = pl.Trainer(
         default_root_dir=output,
         max_epochs=config.fit.epochs,
         accelerator="auto",
+        **_processes(),
         gradient_clip_val=config.fit.gradient_clip,
         logger=CSVLogger(output, name=LOGS),  # a folder per session: nothing is overwritten
         callbacks=_callbacks(config, checkpoints, progress),
@@ -196,34 +206,6 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     return output
 
 
-def learning_curve(folder: str | Path) -> list[dict[str, float]]:
-    """Read the logs of a run, all its sessions.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The run's output.
-
-    Returns
-    -------
-    list of dict
-        One for each epoch: ``epoch``, and the errors by the names of Lightning's log
-        (``train_mae``, ``valid_mae``, …).
-    """
-    rows: dict[int, dict[str, float]] = {}
-    sessions = sorted(
-        (Path(folder) / LOGS).glob("version_*/metrics.csv"),
-        key=lambda file: int(file.parent.name.removeprefix("version_")),
-    )
-    for session in sessions:
-        with session.open(encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row["epoch"]:  # else a row of the learning rate
-                    values = {key: float(value) for key, value in row.items() if value}
-                    rows.setdefault(int(row["epoch"]), {}).update(values)
-    return [rows[epoch] for epoch in sorted(rows)]
-
-
 def _load_averaged(network: Network, checkpoint: Path) -> None:
     """Take the averaged weights: in a checkpoint they are the state of the module."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
@@ -235,14 +217,7 @@ def _first_network(config: TrainingConfig, train: list[LabelledFrame]) -> Networ
     """Make a network for the training data, or take the one to fine-tune."""
     elements = elements_of(train)
     if config.start is not None:
-        network = load_model(config.start).requires_grad_(True).train()
-        new = sorted(set(elements) - set(network.elements))
-        if new:
-            raise ValueError(
-                f"the model {config.start} cannot be fine-tuned for "
-                f"{', '.join(chemical_symbols[z] for z in new)}: it has never seen them"
-            )
-        return network
+        return adapted(load_model(config.start), elements, config.start)
     network = build_network({**(config.network or {}), "elements": elements}).float()
     start_from_labels(network, train)
     return network
@@ -256,6 +231,17 @@ def _portable(config: TrainingConfig) -> dict[str, Any]:
             os.path.relpath(file, config.output) for file in content["data"][split]
         ]
     return {**content, "output": "."}
+
+
+def _processes() -> dict[str, Any]:
+    """Lightning's settings for the processes that ``torchrun`` has started, if it has."""
+    total = int(os.environ.get("WORLD_SIZE", "1"))
+    if total == 1:
+        return {"devices": 1}
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", total))
+    # a batch without labels of ε∞ leaves that head without a gradient
+    strategy = "ddp_find_unused_parameters_true"
+    return {"devices": here, "num_nodes": total // here, "strategy": strategy}
 
 
 def _hardware() -> str:

@@ -28,19 +28,28 @@ class Errors:
         Mean over structures and components of |Σ Z*| before that, e.
     log_dielectric : Tensor, scalar
         Mean absolute error of the components of ln(ε∞ - 1); 0 without labels.
+    counts : Tensor, shape (3,)
+        Atoms, structures and labels of ε∞ that the three are means over.
     """
 
     neutral: Tensor
     violation: Tensor
     log_dielectric: Tensor
+    counts: Tensor
 
-    def total(self, config: FitConfig) -> Tensor:
-        """Weighted sum that is minimized."""
-        return (
-            self.neutral
-            + config.violation_weight * self.violation
-            + config.dielectric_weight * self.log_dielectric
-        )
+    def total(self, config: FitConfig, shares: Tensor | None = None) -> Tensor:
+        """Weighted sum that is minimized.
+
+        Parameters
+        ----------
+        config : FitConfig
+        shares : Tensor, optional
+            Factors of the three, with which the mean over processes is that over all their
+            batches taken as one.
+        """
+        terms = torch.stack([self.neutral, self.violation, self.log_dielectric])
+        weights = terms.new_tensor([1.0, config.violation_weight, config.dielectric_weight])
+        return (terms * weights * (1.0 if shares is None else shares)).sum()
 
 
 def errors(network: Network, batch: Batch) -> Errors:
@@ -60,6 +69,7 @@ def errors(network: Network, batch: Batch) -> Errors:
         neutral=(neutral - batch.born_charges).abs().mean(),
         violation=excess.abs().mean(),
         log_dielectric=log_error,
+        counts=torch.stack([n_atoms.sum(), labelled.new_tensor(n), labelled.sum()]).to(raw),
     )
 
 

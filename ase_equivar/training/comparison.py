@@ -1,0 +1,100 @@
+"""Labels beside what a model predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+
+from ase_equivar.network import Network
+from ase_equivar.sum_rule import neutralize
+from ase_equivar.training.data import LabelledFrame, make_loader
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Labels and what a model says, structure by structure.
+
+    Attributes
+    ----------
+    frames : list of LabelledFrame
+        Those whose elements the model knows.
+    born_charges, raw_born_charges : list of ndarray, shape (N, 3, 3), |e|
+        After and before the sum rule is imposed.
+    dielectric : list of ndarray, shape (3, 3)
+        ε∞; empty if the model does not predict it.
+    unknown : tuple of str
+        Formulas of the structures left out.
+    """
+
+    frames: list[LabelledFrame]
+    born_charges: list[NDArray[np.float64]]
+    raw_born_charges: list[NDArray[np.float64]]
+    dielectric: list[NDArray[np.float64]]
+    unknown: tuple[str, ...]
+
+    @property
+    def differences(self) -> list[NDArray[np.float64]]:
+        """Predicted Z* minus label, |e|, shape (N, 3, 3) each."""
+        return [
+            predicted - frame.born_charges
+            for predicted, frame in zip(self.born_charges, self.frames, strict=True)
+        ]
+
+    @property
+    def dielectric_pairs(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Predicted and labelled ε∞ of the structures that have both."""
+        return [
+            (predicted, frame.dielectric)
+            for predicted, frame in zip(self.dielectric, self.frames, strict=False)
+            if frame.dielectric is not None
+        ]
+
+
+def compare(
+    network: Network, frames: Sequence[LabelledFrame], *, progress: bool = False
+) -> Comparison:
+    """Predict labelled structures; charges are made neutral as the calculator makes them.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In evaluation mode, as `load_model` gives it.
+    frames : sequence of LabelledFrame
+        Structures with elements unknown to the model are left out and named.
+    progress : bool
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    ValueError
+        When no structure is left.
+    """
+    known = set(network.elements)
+    unknown = [f for f in frames if not set(f.atoms.numbers.tolist()) <= known]
+    left = [f for f in frames if set(f.atoms.numbers.tolist()) <= known]
+    if not left:
+        raise ValueError("the model knows the elements of none of these structures")
+    loader = make_loader(
+        left, network.cutoff, 16, shuffle=False, dtype=next(network.parameters()).dtype
+    )
+    raw_charges: list[NDArray[np.float64]] = []
+    dielectric: list[NDArray[np.float64]] = []
+    with torch.no_grad():
+        for batch in track(loader, "predicting", disable=not progress):
+            raw = network(batch.graph)
+            counts = torch.bincount(batch.graph.structure).tolist()
+            raw_charges += [z.double().numpy() for z in raw.born_charges.split(counts)]
+            if raw.dielectric is not None:
+                dielectric += list(raw.dielectric.double().numpy())
+    return Comparison(
+        frames=left,
+        born_charges=[neutralize(raw) for raw in raw_charges],
+        raw_born_charges=raw_charges,
+        dielectric=dielectric,
+        unknown=tuple(f.atoms.get_chemical_formula() for f in unknown),
+    )

@@ -1,0 +1,116 @@
+"""A model for one material out of one for many: what it starts as, and the recipe."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+import yaml
+from ase.data import chemical_symbols
+
+from ase_equivar.network import GatedNetwork, Network, build_network
+
+# Found with the SiO2 and BaTiO3 models that are bundled: single structures per step, a rate below
+# that of training from scratch, hardly any weight on what other materials needed.
+FIT = {
+    "batch_size": 1,
+    "learning_rate": 2e-3,
+    "weight_decay": 0.01,
+    "violation_weight": 0.002,
+    "averaging": 0.998,
+}
+RECIPE = "training.yaml"
+
+
+def write_recipe(
+    output: str | Path,
+    model: str,
+    train: str,
+    valid: str,
+    *,
+    epochs: int,
+    born_charges: str = "born_charges",
+    order: str = "field-first",
+) -> Path:
+    """Write the training configuration of a fine-tuned model.
+
+    Parameters
+    ----------
+    output : str or Path
+        Folder of the new model.
+    model : str
+        Bundled model, or folder of one, to start from.
+    train, valid : str
+        Labelled structures, a file or a part of one (``file@1::5``).
+    epochs : int
+        Passes over the training structures.
+    born_charges, order : str
+        As in `ase_equivar.training.config.DataConfig`.
+
+    Returns
+    -------
+    Path
+        Of the file, ``output/training.yaml``.
+
+    Raises
+    ------
+    ValueError
+        If that file is there and says something else.
+    """
+    folder = Path(output).resolve()
+    content = {
+        "output": ".",
+        "start": os.path.relpath(model, folder) if Path(model).is_dir() else model,
+        "data": {
+            "train": os.path.relpath(train, folder),
+            "valid": os.path.relpath(valid, folder),
+            "born_charges": born_charges,
+            "order": order,
+        },
+        "fit": {"epochs": epochs, **FIT},
+    }
+    path = folder / RECIPE
+    if path.is_file() and yaml.safe_load(path.read_text(encoding="utf-8")) != content:
+        raise ValueError(
+            f"{path} holds another recipe; give another output, or go on with that one by "
+            f"'ase-equivar train {path}'"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def adapted(network: Network, elements: tuple[int, ...], name: str) -> Network:
+    """Return a network that knows only these elements, with the weights of another.
+
+    What is then learned from them spoils it for others, so that it must refuse those.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        To start from.
+    elements : tuple of int
+        Atomic numbers in the new training structures.
+    name : str
+        Of the network, for the message.
+
+    Raises
+    ------
+    ValueError
+        If the network has never seen one of the elements.
+    """
+    new = sorted(set(elements) - set(network.elements))
+    if new:
+        raise ValueError(
+            f"the model {name} cannot be fine-tuned for "
+            f"{', '.join(chemical_symbols[z] for z in new)}: it has never seen them"
+        )
+    smaller = build_network({**network.config, "elements": elements}).float()
+    weights = network.state_dict()
+    if isinstance(network, GatedNetwork):  # one row for each element
+        rows = torch.tensor([network.elements.index(z) for z in elements])
+        for embedding in ("embedding.weight", "shift.weight"):
+            weights[embedding] = weights[embedding][rows]
+    smaller.load_state_dict(weights)
+    return smaller.train()

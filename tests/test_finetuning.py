@@ -1,0 +1,123 @@
+"""Models adapted to one material, and the commands around training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from matplotlib.figure import Figure
+from test_training import labelled, run_config, write
+from typer.testing import CliRunner
+
+from ase_equivar.cli import app
+from ase_equivar.graph import build_graph
+from ase_equivar.network import build_network
+from ase_equivar.plotting.models import plot_errors
+from ase_equivar.training.comparison import compare
+from ase_equivar.training.config import read_config
+from ase_equivar.training.data import read_frames
+from ase_equivar.training.evaluate import evaluate
+from ase_equivar.training.finetuning import adapted, write_recipe
+from ase_equivar.training.fit import fit
+from ase_equivar.weights import load_model, read_metadata
+
+
+def test_fine_tuning_starts_where_the_model_stands(tmp_path: Path) -> None:
+    config = run_config(tmp_path)
+    first = fit(config, progress=False)
+    tuned = replace(
+        config,
+        network=None,
+        start=str(first),
+        output=str(tmp_path / "tuned"),
+        data=replace(config.data, train=(config.data.train[0] + "@::2",)),
+        fit=replace(config.fit, epochs=1, learning_rate=1e-12, weight_decay=0.0),
+    )
+    before, after = load_model(first), load_model(fit(tuned, progress=False))
+    for name, value in before.state_dict().items():
+        assert torch.allclose(after.state_dict()[name], value, atol=1e-7)
+    assert read_metadata(tmp_path / "tuned")["n_train"] == 4
+    strange = labelled(2)
+    for atoms in strange:
+        atoms.numbers[0] = 57
+    data = replace(config.data, train=(write(tmp_path / "la.extxyz", strange),))
+    with pytest.raises(ValueError, match="cannot be fine-tuned for La"):
+        fit(replace(tuned, data=data, output=str(tmp_path / "no")), progress=False)
+
+
+def test_adapted_network_says_the_same_and_refuses_other_elements() -> None:
+    torch.manual_seed(0)
+    for architecture in ("gated", "equivar"):
+        network = build_network({"architecture": architecture, "elements": (6, 8, 14, 22)})
+        network = network.float().eval()
+        graph = build_graph(Atoms("SiOO", [[0, 0, 0], [1.6, 0, 0.2], [0, 1.7, 0]]), network.cutoff)
+        smaller = adapted(network, (8, 14), "big").eval()
+        assert smaller.elements == (8, 14)
+        with torch.no_grad():
+            charges = [one(graph).born_charges for one in (network, smaller)]
+        assert torch.allclose(*charges, atol=1e-6)
+
+
+def test_recipe_is_not_overwritten_by_another(tmp_path: Path) -> None:
+    data = write(tmp_path / "data.extxyz", labelled(4))
+    recipe = write_recipe(tmp_path / "new", "universal", f"{data}@::2", data, epochs=3)
+    config = read_config(recipe)
+    assert config.data.train == (str(Path(data).resolve()) + "@::2",)
+    assert (config.start, config.fit.epochs) == ("universal", 3)
+    assert write_recipe(tmp_path / "new", "universal", f"{data}@::2", data, epochs=3) == recipe
+    with pytest.raises(ValueError, match=r"holds another recipe; give another output"):
+        write_recipe(tmp_path / "new", "universal", data, data, epochs=3)
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_commands_from_data_to_picture(tmp_path: Path) -> None:
+    """Fine-tune, evaluate on a part of a file, write the card, draw."""
+    first = fit(run_config(tmp_path), progress=False)
+    data = write(tmp_path / "more.extxyz", labelled(5, seed=2))
+    folder = tmp_path / "tuned"
+    output = run(
+        "finetune", first, "--train", f"{data}@1:", "--valid", f"{data}@:1",
+        "--output", folder, "--epochs", "2", "--no-progress",
+    )  # fmt: skip
+    assert "recipe written" in output
+    assert read_metadata(folder)["n_train"] == 4
+    assert "1 structures of" in run("evaluate", folder, f"{data}@:1", "--card")
+    assert (folder / "CARD.md").read_text().startswith("# Model `tuned`")
+    picture = tmp_path / "errors.png"
+    run("plot", folder, data, "--output", picture)
+    assert picture.stat().st_size > 10_000
+    refused = CliRunner().invoke(app, ["evaluate", str(folder), "nowhere.extxyz@::2"])
+    assert refused.exit_code == 2
+    assert "there is no file nowhere.extxyz" in refused.output
+
+
+def test_picture_shows_the_numbers(tmp_path: Path) -> None:
+    config = run_config(tmp_path)
+    network = load_model(fit(config, progress=False))
+    comparison = compare(network, read_frames(config.data.valid, config.data)[0])
+    errors = evaluate(comparison)
+    curve = [{"epoch": 0, "train_mae": 1.0, "valid_mae": 2.0}, {"epoch": 1, "train_mae": 0.5}]
+    figure = plot_errors(comparison, errors, curve)
+    assert isinstance(figure, Figure)
+    charges, dielectric, learning, elements = figure.axes
+    off_diagonal, diagonal, _ = (line.get_xydata() for line in charges.lines)
+    labels = np.concatenate([frame.born_charges for frame in comparison.frames])
+    assert (len(off_diagonal), len(diagonal)) == (6 * len(labels), 3 * len(labels))
+    differences = np.concatenate([off_diagonal, diagonal]) @ [-1, 1]
+    assert np.abs(differences).mean() == pytest.approx(errors.born.mae)
+    assert len(dielectric.lines[0].get_xydata()) == len(comparison.frames)
+    assert [len(line.get_xydata()) for line in learning.lines] == [2, 1]
+    heights = {
+        label.get_text(): bar.get_height()
+        for label, bar in zip(elements.get_xticklabels(), elements.patches, strict=True)
+    }
+    assert heights == {name: row.mae for name, row in errors.by_element.items()}
