@@ -12,16 +12,18 @@ from ase.constraints import FixAtoms, FixCom
 from ase.filters import Filter
 from ase.md.bussi import Bussi
 from ase.md.md import MolecularDynamics
-from ase.md.nose_hoover_chain import NoseHooverChainNVT
-from ase.md.nvtberendsen import NVTBerendsen
 from ase.md.verlet import VelocityVerlet
 from ase.optimize.optimize import BaseDynamics, Optimizer
 from numpy.typing import NDArray
 
 from ase_equivar.dynamics.field_calculator import FieldCalculator
+from ase_equivar.dynamics.step_clock import is_a
 from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Field, longest_step
 from ase_equivar.fields.waveforms import ConstantField
 
+FRICTION = ("Langevin", "LangevinBAOAB", "Andersen")
+"""Dynamics that bring the cell as a whole to rest; LangevinBAOAB not without temperature, when its
+gamma is 0."""
 NET_CHARGE_LIMIT = 0.01  # |e|, of the largest element of Σ Z*
 ENERGY_OPTIMIZERS = (
     "BFGSLineSearch",
@@ -107,15 +109,19 @@ def check_net_charge(dyn: BaseDynamics, atoms: Atoms, born_charges: NDArray[np.f
         "neutralize Z*, hold the centre of mass (ase.constraints.FixCom), or use Langevin, whose "
         "friction ends the acceleration"
     )
-    if isinstance(dyn, (Bussi, NoseHooverChainNVT, NVTBerendsen)):
-        warnings.warn(
-            f"the Z* sum to {net:.3g} e: {name} keeps the kinetic energy but does not stop the "
-            f"cell as a whole, which takes up ever more of it; {cure}",
-            FieldWarning,
-            stacklevel=3,
-        )
-    elif isinstance(dyn, (VelocityVerlet, Optimizer)):
+    has_friction = is_a(dyn, *FRICTION)
+    if has_friction and getattr(dyn, "gamma", 1.0):
+        return
+    if has_friction or (
+        isinstance(dyn, (VelocityVerlet, Optimizer)) and not isinstance(dyn, Bussi)
+    ):
         raise ValueError(
             f"the Z* sum to {net:.3g} e, so a uniform field accelerates the cell as a whole, and "
-            f"{name} never ends that; {cure}"
+            f"{name}, as set up, never ends that; {cure}"
         )
+    warnings.warn(
+        f"the Z* sum to {net:.3g} e: {name} may keep the kinetic energy, but does not stop the "
+        f"cell as a whole, which takes up ever more of it; {cure}",
+        FieldWarning,
+        stacklevel=3,
+    )

@@ -28,7 +28,7 @@ class StepClock:
 
     def __init__(self, dyn: BaseDynamics, start_time: float | None = None) -> None:
         self._dt = float(dyn.dt) if isinstance(dyn, MolecularDynamics) else 0.0
-        self._carries_forces = _is_a(dyn, *CARRY_FORCES)
+        self._carries_forces = is_a(dyn, *CARRY_FORCES)
         self._steps = int(dyn.nsteps)
         self._offset = 0.0 if start_time is None else start_time - self._steps * self._dt
         self._stepping = False
@@ -102,12 +102,12 @@ class StepClock:
 
 def refresh_carried_forces(dyn: BaseDynamics) -> None:
     """Make an integrator that remembers forces from the last step calculate them anew."""
-    if _is_a(dyn, "LangevinBAOAB"):
+    if is_a(dyn, "LangevinBAOAB"):
         dyn._update_accel()
-    elif _is_a(dyn, "MelchionnaNPT", "NPT"):
+    elif is_a(dyn, "MelchionnaNPT", "NPT"):
         dyn.initialized = 0
 
 
-def _is_a(dyn: BaseDynamics, *names: str) -> bool:
+def is_a(dyn: BaseDynamics, *names: str) -> bool:
     """By name: not every ASE has all of them, and some have moved between modules."""
     return any(kind.__name__ in names for kind in type(dyn).__mro__)
