@@ -110,7 +110,7 @@ def check_net_charge(dyn: BaseDynamics, atoms: Atoms, born_charges: NDArray[np.f
         "friction ends the acceleration"
     )
     has_friction = is_a(dyn, *FRICTION)
-    if has_friction and getattr(dyn, "gamma", 1.0):
+    if has_friction and getattr(dyn, "gamma", True):
         return
     if has_friction or (
         isinstance(dyn, (VelocityVerlet, Optimizer)) and not isinstance(dyn, Bussi)
