@@ -1,5 +1,7 @@
 """What driven runs show and write: polarization, current, charge carried, logs, trajectories."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -175,6 +177,18 @@ def test_trajectories_hold_charges_and_forces_of_the_field(tmp_path, ending):
         np.testing.assert_allclose(added, field_forces(born, seen.electric_field), atol=1e-7)
         assert info["time"] == pytest.approx(seen.time, abs=1e-7)
         assert info["work"] == pytest.approx(seen.work, abs=1e-7)
+
+
+def test_first_lines_of_the_docs_run(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[1] / "docs/dynamics.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    names = {"atoms": crystal(quadratic=0.4)}
+    before = names["atoms"].get_total_energy()
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace("dyn.run(1000)", "dyn.run(100)"), names)
+    assert names["balance"] == pytest.approx(before, abs=0.02)
+    assert len(read_field_log("run.log").times) == 101
+    assert len(read_extxyz("run.extxyz")) == 11
 
 
 def test_bad_files_are_named(tmp_path):

@@ -6,6 +6,9 @@ The order of a calculation::
     driven = drive(dyn, SineField([0, 0, 0.02], frequency=3 * THZ))   # ase_equivar.fields
     dyn.run(1000)
     balance = atoms.get_total_energy() - driven.work
+
+Ready experiments are in `hysteresis`, `ion_drift`, `pulse_response` and `finite_field`, and the
+client of i-PI in `ipi_client`; see docs/dynamics.md.
 """
 
 from ase_equivar.dynamics.charge_refresh import RefreshReport

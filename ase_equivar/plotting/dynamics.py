@@ -26,7 +26,7 @@ def plot_hysteresis(loop: HysteresisLoop, *, title: str | None = None) -> Figure
     Parameters
     ----------
     loop : HysteresisLoop
-        From `ase_equivar.dynamics.hysteresis`.
+        From `ase_equivar.dynamics.hysteresis.hysteresis`.
     title : str, optional
         Written above the picture.
 
@@ -106,7 +106,7 @@ def plot_pulse_response(response: PulseResponse, *, title: str | None = None) ->
     Parameters
     ----------
     response : PulseResponse
-        From `ase_equivar.dynamics.pulse_response`.
+        From `ase_equivar.dynamics.pulse_response.pulse_response`.
     title : str, optional
         Written above the picture.
 
@@ -160,7 +160,7 @@ def plot_finite_field(
     Parameters
     ----------
     measured : FiniteFieldDielectric
-        From `ase_equivar.dynamics.finite_field_dielectric`.
+        From `ase_equivar.dynamics.finite_field.finite_field_dielectric`.
     phonons : numpy.ndarray, optional
         ``static_dielectric(modes).ionic`` of `ase_equivar.dielectric`, shape=(3, 3).
     title : str, optional
