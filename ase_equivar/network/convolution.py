@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import torch
 from e3nn import o3
@@ -60,7 +60,7 @@ class Coupling:
     parity: bool = True
     summed: bool = False
 
-    @property
+    @cached_property
     def paths(self) -> tuple[Path, ...]:
         """All couplings that rotation and inversion allow, ordered by output."""
         return tuple(
@@ -71,7 +71,7 @@ class Coupling:
             if target in source * o3.Irrep(degree, (-1) ** degree if self.parity else 1)
         )
 
-    @property
+    @cached_property
     def slots(self) -> tuple[tuple[o3.Irrep, ...], tuple[int, ...]]:
         """Irreps whose rows the result has one after the other, and which of them a path fills."""
         paths = self.paths
@@ -79,12 +79,12 @@ class Coupling:
             return self.outputs, tuple(path.output for path in paths)
         return tuple(self.outputs[path.output] for path in paths), tuple(range(len(paths)))
 
-    @property
+    @cached_property
     def input_dim(self) -> int:
         """Components of the features."""
         return sum(ir.dim for ir in self.inputs)
 
-    @property
+    @cached_property
     def output_dim(self) -> int:
         """Components of the result."""
         return sum(ir.dim for ir in self.slots[0])
