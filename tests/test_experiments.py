@@ -178,6 +178,14 @@ def test_energy_taken_from_a_pulse_stays_in_the_crystal_without_friction():
     assert found.remaining > 0.1
 
 
+def test_structure_that_is_not_at_rest_is_reported():
+    atoms = crystal()
+    atoms.positions[0, 0] += 0.1
+    pulse = GaussianPulse([0.0, 0.05, 0.1], center=8.0, width=1.6, frequency=0.15)
+    with pytest.warns(UserWarning, match=r"forces are up to .* relax the structure first"):
+        pulse_response(atoms, pulse, 16.0, bath=Bath(0.0, timestep=0.05, friction=0.0))
+
+
 # Static dielectric tensor
 
 WARM = Bath(temperature=100.0, timestep=0.2, friction=0.3, seed=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ VACUUM_PERMITTIVITY = 1 / (4 * np.pi * units.Hartree * units.Bohr)
 """ε0 in |e|/(V·Å): from e²/(4πε0) = Hartree · Bohr."""
 SPECTRUM_FROM = 0.05  # of the pulse's largest Fourier component; below, a ratio to it is noise
 POINTS = 4000
+AT_REST = 0.05  # eV/Å; with larger forces the structure swings by itself
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ def pulse_response(
     ValueError
         If an argument makes no sense, the pulse changes its direction, or it is not over at the
         end; and all that `drive` refuses.
+
+    Warns
+    -----
+    UserWarning
+        At 0 K, if the structure is not at its minimum.
     """
     bath = bath or Bath(temperature=0.0, friction=0.0)
     steps = steps_in(duration, bath)
@@ -97,6 +104,14 @@ def pulse_response(
     direction = values[strengths.argmax()] / strengths.max()
     if np.abs(values - np.outer(values @ direction, direction)).max() > 1e-6 * strengths.max():
         raise ValueError("the pulse changes its direction; give one along one direction")
+    if not bath.temperature and atoms.calc is not None:
+        largest = float(np.abs(atoms.get_forces()).max())
+        if largest > AT_REST:
+            warnings.warn(
+                f"forces are up to {largest:.2g} eV/Å without field: the atoms will move by "
+                "themselves, which counts as response here; relax the structure first",
+                stacklevel=2,
+            )
     interval = max(steps // POINTS, 1)
     run = field_run(
         atoms, pulse, steps, bath, interval=interval, folder=folder, description="pulse"
