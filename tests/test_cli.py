@@ -343,6 +343,49 @@ def test_polarization(nacl_file, model, tmp_path):
     )
 
 
+# Screening
+
+
+def test_screen(nacl_file, model, tmp_path, monkeypatch):
+    atoms = ase.io.read(nacl_file)
+    monkeypatch.setattr(inputs, "forces_calculator", StiffSalt)
+    broken = tmp_path / "broken.cif"
+    broken.write_text("no crystal")
+    table = tmp_path / "table.csv"
+    arguments = ("screen", nacl_file, broken, "-o", table, "--model", model, "--no-relax")
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "skipped" in result.output
+    assert "1 of 2 crystals" in result.output
+    header, salt, bad = table.read_text().splitlines()
+    row = dict(zip(header.split(","), salt.split(","), strict=True))
+    epsilon = EquivarCalculator(model=model).get_property("dielectric_tensor", atoms)
+    assert float(row["epsilon_infinity"]) == pytest.approx(epsilon.trace() / 3, rel=1e-3)
+    assert float(row["epsilon_static"]) > float(row["epsilon_infinity"])
+    assert "ASE cannot read it" in bad
+    assert_one_line_error(run(*arguments), 2, "exists already")
+
+
+class StiffSalt(Springs):
+    """Forces of springs that are at rest in the primitive cell of NaCl."""
+
+    def __init__(self, *_):
+        super().__init__(bulk("NaCl", "rocksalt", a=5.64), 4.5)
+
+
+def test_bad_options_of_screen(nacl_file, model, tmp_path):
+    common = ("screen", nacl_file, "--model", model)
+    assert_one_line_error(run(*common, "-o", tmp_path / "table.txt"), 2, "is a .csv file")
+    assert_one_line_error(run(*common, "-o", tmp_path / "no" / "t.csv"), 2, "no folder")
+    result = run(*common, "-o", tmp_path / "t.csv", "--calculator", "magic")
+    assert_one_line_error(result, 2, "unknown calculator 'magic'")
+    result = run(*common, "-o", tmp_path / "t.csv", "--calculator", "none", "--workers", "0")
+    assert_one_line_error(result, 2, "workers must be 1 or more")
+    lacking = save_random_model(tmp_path / "charges", dielectric=False)
+    result = run("screen", nacl_file, "-o", tmp_path / "t.csv", "--model", lacking)
+    assert_one_line_error(result, 2, "screening needs ε∞")
+
+
 # Infrared
 
 

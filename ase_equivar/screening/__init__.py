@@ -1,0 +1,12 @@
+"""Dielectric screening of many crystals: a table of ε∞, ε0, LO–TO gaps and Z*.
+
+From Python::
+
+    recipe = Recipe(charges=EquivarCalculator, forces=partial(SevenNetCalculator, "7net-0"))
+    screen([Path("structures.extxyz")], Path("table.csv"), recipe, workers=4)
+"""
+
+from ase_equivar.screening.row import Recipe, Row, screen_one
+from ase_equivar.screening.run import read_structures, screen
+
+__all__ = ["Recipe", "Row", "read_structures", "screen", "screen_one"]

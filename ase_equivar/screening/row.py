@@ -1,0 +1,191 @@
+"""What a screening finds out about one crystal."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+
+from ase_equivar.dielectric import infrared_modes
+from ase_equivar.phonons import lo_to_splitting, make_phonon, nac_params, polar_phonon
+from ase_equivar.phonons.force_constants import to_ase
+from ase_equivar.prediction import SumRuleWarning
+from ase_equivar.sum_rule import violation
+
+Factory: TypeAlias = Callable[[], BaseCalculator]
+"""Makes a calculator; must be one that can be pickled."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How each crystal is calculated.
+
+    Attributes
+    ----------
+    charges : callable
+        Makes the calculator that gives Z* and ε∞.
+    forces : callable, or None
+        Makes the calculator that gives forces; None: only what Z* and ε∞ tell.
+    relaxed : bool
+        Whether to relax cell and positions first.
+    gap_key : str
+        Where a structure's ``info`` may hold its band gap, eV.
+    """
+
+    charges: Factory
+    forces: Factory | None
+    relaxed: bool = True
+    gap_key: str = "band_gap"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; None where there is no answer.
+
+    `atoms` counts those of the primitive cell. Dielectric constants are a third of the trace.
+    `lowest_cm` is the lowest optical mode at Γ without field, negative: imaginary; ε0 is left out
+    where a polar one is. The gap is the widest with q → 0 along x, y or z. `figure_of_merit_eV` is
+    the band gap times ε0. `sum_rule_violation_e` is that of Z* before its removal, largest
+    component per atom: the model's own measure of how doubtful it is.
+    """
+
+    name: str
+    formula: str | None = None
+    atoms: int | None = None
+    epsilon_infinity: float | None = None
+    epsilon_ionic: float | None = None
+    epsilon_static: float | None = None
+    refractive_index: float | None = None
+    max_lo_to_gap_cm: float | None = None
+    max_born_charge_e: float | None = None
+    lowest_cm: float | None = None
+    sum_rule_violation_e: float | None = None
+    band_gap_eV: float | None = None  # noqa: N815 (a unit)
+    figure_of_merit_eV: float | None = None  # noqa: N815
+    problem: str = ""
+    notes: str = ""
+
+
+_ONE_AT_A_TIME = threading.Lock()
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
+def screen_one(name: str, atoms: Atoms, recipe: Recipe) -> Row:
+    """Return what can be found out about one crystal; what goes wrong is told in its `problem`.
+
+    Γ fits into any supercell, so that force constants of the primitive cell alone are enough.
+    """
+    # A worker may have several threads: neither calculators nor the catching of warnings are for
+    # them.
+    with _ONE_AT_A_TIME, _one_torch_thread(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            row = _calculate(name, atoms, recipe)
+        except Exception as error:  # whatever is wrong with one crystal must not stop the others
+            row = Row(name, _formula(atoms), problem=_one_line(error))
+    messages = [
+        _one_line(w.message)
+        for w in caught
+        # The violation has a column, and its warning comes once per formula only.
+        if issubclass(w.category, UserWarning) and not issubclass(w.category, SumRuleWarning)
+    ]
+    return Row(**{**vars(row), "notes": "; ".join(dict.fromkeys(messages))})
+
+
+def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
+    charges = _calculator(recipe.charges)
+    gap = atoms.info.get(recipe.gap_key)
+    gap = None if gap is None else float(gap)
+    if gap is not None and not gap > 0:
+        raise ValueError(f"its band gap of {gap:g} eV makes it a metal")
+    primitive = to_ase(make_phonon(atoms).primitive)
+    if recipe.forces is None:
+        params = nac_params(make_phonon(primitive), charges)
+        born, electronic = params["born"], params["dielectric"]
+        excess = _violation(charges, primitive)
+        found: dict[str, Any] = {}
+    else:
+        phonon = polar_phonon(
+            primitive,
+            _calculator(recipe.forces),
+            charges,
+            supercell=(1, 1, 1),
+            relaxed=recipe.relaxed,
+            progress=False,
+        )
+        params = phonon.nac_params
+        assert params is not None
+        born, electronic = params["born"], params["dielectric"]
+        excess = _violation(charges, to_ase(phonon.primitive))
+        modes = infrared_modes(phonon)
+        widest = lo_to_splitting(phonon).widest
+        found = {
+            "max_lo_to_gap_cm": widest.gap_cm if widest else 0.0,
+            "lowest_cm": min((mode.frequency_cm for mode in modes), default=None),
+        }
+        if all(mode.frequency > 0 for mode in modes.active):
+            strengths = [mode.strength.trace() / 3 for mode in modes if mode.frequency > 0]
+            ionic = float(sum(strengths))
+            static = float(electronic.trace() / 3) + ionic
+            found |= {"epsilon_ionic": ionic, "epsilon_static": static}
+            found["figure_of_merit_eV"] = None if gap is None else gap * static
+    mean = float(electronic.trace() / 3)
+    return Row(
+        name=name,
+        formula=_formula(atoms),
+        atoms=len(primitive),
+        epsilon_infinity=mean,
+        refractive_index=float(np.sqrt(mean)),
+        max_born_charge_e=float(np.abs(born).max()),
+        sum_rule_violation_e=excess,
+        band_gap_eV=gap,
+        **found,
+    )
+
+
+@contextlib.contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Keep the order of sums, and so the last digits, the same wherever a crystal is done."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+_CALCULATORS: dict[bytes, BaseCalculator] = {}
+
+
+def _calculator(make: Factory) -> BaseCalculator:
+    """Make a calculator once in each process: loading a model takes longer than a small crystal."""
+    key = pickle.dumps(make)  # each task brings a copy of its own, which says the same
+    if key not in _CALCULATORS:
+        _CALCULATORS[key] = make()
+    return _CALCULATORS[key]
+
+
+def _violation(calc: BaseCalculator, atoms: Atoms) -> float:
+    """Return what Z* sum to per atom; for a calculator that corrects them, before that."""
+    born = calc.get_property("born_effective_charges", atoms)
+    diagnostics = getattr(calc, "diagnostics", None)
+    excess = violation(born) if diagnostics is None else diagnostics.sum_rule_violation
+    return float(np.abs(excess).max()) / len(atoms)
+
+
+def _formula(atoms: Atoms) -> str:
+    return str(atoms.get_chemical_formula("metal", empirical=True))
+
+
+def _one_line(message: object) -> str:
+    text = " ".join(str(message).split())
+    return text or type(message).__name__

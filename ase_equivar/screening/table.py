@@ -1,0 +1,87 @@
+"""The table of a screening: written when it is complete, with a journal until then."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+from ase_equivar.screening.row import COLUMNS, Row
+
+DIGITS = 5  # significant
+
+
+class Journal:
+    """The rows found so far, in a file beside the table: what is in it need not be done again.
+
+    Parameters
+    ----------
+    table : pathlib.Path
+        The table to be; the journal is called the same with ``.partial`` at the end.
+    settings : str
+        What the rows depend on: a journal of other settings is refused.
+
+    Raises
+    ------
+    FileExistsError
+        When the table is there already.
+    ValueError
+        When the journal is of other settings.
+    """
+
+    def __init__(self, table: Path, settings: str) -> None:
+        if table.exists():
+            raise FileExistsError(f"{table} exists already; give another --output or remove it")
+        self._table = table
+        self.path = table.with_name(table.name + ".partial")
+        self.rows: dict[str, Row] = {}
+        complete = self._read(settings) if self.path.exists() else ""
+        if not complete:
+            complete = json.dumps({"settings": settings}) + "\n"
+        # Without what a kill may have left of the last line.
+        self.path.write_text(complete, encoding="utf-8")
+
+    def add(self, row: Row) -> None:
+        """Keep a row, on the disk before anything else happens."""
+        self.rows[row.name] = row
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(vars(row)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def finish(self, names: list[str]) -> None:
+        """Write the table in this order, and remove the journal."""
+        unfinished = self._table.with_name(self._table.name + ".new")
+        with open(unfinished, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(
+                [_cell(getattr(self.rows[name], column)) for column in COLUMNS] for name in names
+            )
+        unfinished.replace(self._table)
+        self.path.unlink()
+
+    def _read(self, settings: str) -> str:
+        kept = ""
+        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        for number, line in enumerate(lines):
+            if not line.endswith("\n"):
+                break
+            content = json.loads(line)
+            if number == 0:
+                if content.get("settings") != settings:
+                    raise ValueError(
+                        f"{self.path} is of a screening with other settings; remove it, or give "
+                        "another --output"
+                    )
+            else:
+                self.rows[content["name"]] = Row(**content)
+            kept += line
+        return kept
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
