@@ -18,6 +18,7 @@ from ase_equivar.commands.phonons import phonons
 from ase_equivar.commands.polarization import polarization
 from ase_equivar.commands.pulse import pulse
 from ase_equivar.commands.screen import screen
+from ase_equivar.commands.spectrum import spectrum
 from ase_equivar.training.commands import evaluate, finetune, plot, train
 
 __all__ = ["app", "user_errors"]
@@ -32,6 +33,7 @@ for command in (
     born,
     phonons,
     infrared,
+    spectrum,
     polarization,
     screen,
     hysteresis,

@@ -13,7 +13,7 @@ import ase.io
 import numpy as np
 import pytest
 import torch
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk, molecule
 from phonopy import Phonopy
 from phonopy.file_IO import parse_BORN
@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from ase_equivar import EquivarCalculator, cli
 from ase_equivar.commands import inputs
+from ase_equivar.dielectric import current_spectrum, ionic_conductivity, trajectory_current
 from ase_equivar.extxyz import read_extxyz
 from ase_equivar.network import build_network
 from ase_equivar.phonons import (
@@ -318,6 +319,69 @@ def test_phonopy_files_that_do_not_serve(tmp_path, model, salt_yaml, monkeypatch
         assert_one_line_error(run(command, "bohr.yaml"), 2, "units of qe")
     result = run("phonons", salt_yaml, "--relax", "--model", model)
     assert_one_line_error(result, 2, "--supercell and --relax do not apply")
+
+
+def test_a_static_tensor_in_the_file_is_noticed_by_phonons(salt_phonon, salt_yaml, tmp_path):
+    charges = np.multiply.outer([1, 1, -1, -1], np.diag([0.5, 0.6, 0.7]))
+    for epsilon, suspected in ((2.5, False), (18.0, True)):
+        apply_nac(salt_phonon, (charges, epsilon * np.eye(3)))
+        salt_phonon.save(salt_yaml, settings={"force_constants": True})
+        result = run("phonons", salt_yaml, "--path", "GX", "-o", tmp_path / "bands.png")
+        assert result.exit_code == 0, result.output
+        assert ("counted twice" in " ".join(result.stderr.split())) == suspected
+
+
+# Spectra of trajectories
+
+
+@pytest.fixture
+def hot_salt(tmp_path):
+    """Free flight of ions with random kicks: any trajectory will do."""
+    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    masses = atoms.get_masses()[:, None]
+    rng = np.random.default_rng(4)
+    frames = []
+    for _ in range(120):
+        momenta = rng.normal(size=(len(atoms), 3)) * np.sqrt(300 * units.kB * masses)
+        atoms.set_momenta(momenta - momenta.mean(axis=0))
+        atoms.positions += atoms.get_velocities() * units.fs
+        frames.append(atoms.copy())
+    path = tmp_path / "run.extxyz"
+    ase.io.write(path, frames)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # kicks at every frame
+def test_spectrum(hot_salt, model, tmp_path):
+    outputs = tmp_path / "ir.csv", tmp_path / "ir.png"
+    arguments = ["spectrum", hot_salt, "--timestep", 1.0, "--correlation-time", 10.0]
+    arguments += ["--model", model, "-o", outputs[0], "-o", outputs[1]]
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "120 frames, 3" in result.output  # about 300 K
+    assert "hann window of 10 fs, 5 blocks" in result.output
+    frames = ase.io.read(hot_salt, ":")
+    calc = EquivarCalculator(model=model)
+    flow = trajectory_current(frames, calc, 1.0)
+    conductivity = ionic_conductivity(flow, correlation_time=10.0)
+    (row,) = [line.split() for line in result.output.splitlines() if "Einstein" in line]
+    assert float(row[1]) == pytest.approx(conductivity.einstein.isotropic, rel=1e-3)
+    table = np.genfromtxt(outputs[0], delimiter=",", names=True)
+    electronic = calc.get_property("dielectric_tensor", frames[0])
+    expected = current_spectrum(flow, electronic, correlation_time=10.0).dielectric
+    np.testing.assert_allclose(table["im_xx"], expected.epsilon[:, 0, 0].imag, rtol=1e-4)
+    assert outputs[1].stat().st_size > 10_000
+
+
+def test_bad_options_of_spectrum(hot_salt, nacl_file, model):
+    common = ("spectrum", hot_salt, "--model", model, "--timestep", 1.0)
+    assert_one_line_error(run(*common, "--window", "box"), 2, "unknown --window 'box'; there are")
+    result = run(*common, "--quantum-correction", "none")
+    assert_one_line_error(result, 2, "unknown --quantum-correction 'none'; there are harmonic")
+    assert_one_line_error(run(*common, "-o", "x.odd"), 2, "no picture format")
+    assert_one_line_error(run(*common), 2, "too short")  # for the correlation time
+    still = run("spectrum", nacl_file, "--model", model, "--timestep", 1.0)
+    assert_one_line_error(still, 2, "two frames or more")
 
 
 # Polarization

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -190,6 +191,10 @@ def test_oscillator_sum_rule(phonon):
     spectrum = dielectric_function(modes, 0.1, grid)
     integral = np.trapezoid(grid[:, None, None] * spectrum.epsilon.imag, grid, axis=0)
     np.testing.assert_allclose(integral, np.pi / 2 * by_hand, rtol=1e-3, atol=1e-3 * largest)
+    assert modes.oscillator_error < 1e-8
+    strongest = max(modes, key=lambda mode: mode.oscillator.trace())
+    without = replace(modes, modes=tuple(mode for mode in modes if mode is not strongest))
+    assert without.oscillator_error > 0.05
 
 
 def test_strengths_charges_and_intensities_of_rock_salt(phonons):

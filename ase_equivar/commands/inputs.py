@@ -53,21 +53,30 @@ def user_errors() -> Iterator[None]:
 
 def read_structure(path: Path) -> Atoms:
     """Return the last structure of a file, without its results."""
+    atoms = _read(path, "-1")[0]
+    # The file's own results (forces of a DFT run, say) are not what is asked for.
+    atoms.calc = None
+    return atoms
+
+
+def read_frames(path: Path) -> list[Atoms]:
+    """Return all structures of a file."""
+    return _read(path, ":")
+
+
+def _read(path: Path, index: str) -> list[Atoms]:
     import ase.io
     from ase.io.formats import UnknownFileTypeError
 
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        atoms = ase.io.read(path)
+        found = ase.io.read(path, index)
     except (UnknownFileTypeError, StopIteration) as error:
         raise ValueError(f"ASE does not know the format of {path}") from error
     except Exception as error:  # its readers raise anything on a damaged file
         raise ValueError(f"ASE cannot read {path}: {type(error).__name__}: {error}") from error
-    assert not isinstance(atoms, list)
-    # The file's own results (forces of a DFT run, say) are not what is asked for.
-    atoms.calc = None
-    return atoms
+    return found if isinstance(found, list) else [found]
 
 
 def is_phonopy_file(path: Path) -> bool:

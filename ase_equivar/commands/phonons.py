@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,8 @@ from ase_equivar.commands.corrected_phonon import (
 from ase_equivar.commands.tables import open_console
 
 if TYPE_CHECKING:
+    from phonopy import Phonopy
+
     from ase_equivar.phonons import LoToSplitting, NacMethod
 
 
@@ -67,6 +70,7 @@ def phonons(
         from ase_equivar import plotting
 
         splitting = ph.lo_to_splitting(made.phonon, directions)
+        _warn_if_static(made.phonon)
         pictures = {output: plotting.plot_bands(ph.bands(made.phonon, path), title=made.title)}
         if density is not None:
             states = ph.density_of_states(made.phonon)
@@ -80,6 +84,17 @@ def phonons(
         for name, figure in pictures.items():
             figure.savefig(name)
             console.print(f"written: {escape(str(name))}")
+
+
+def _warn_if_static(phonon: Phonopy) -> None:
+    """Warn when what was given as ε∞ looks like a static dielectric tensor."""
+    from ase_equivar.dielectric import infrared_modes, static_dielectric
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about instabilities, which have been warned about
+        modes = infrared_modes(phonon)
+    if all(mode.frequency > 0 for mode in modes.active):
+        static_dielectric(modes)
 
 
 def _direction(text: str) -> tuple[float, float, float]:

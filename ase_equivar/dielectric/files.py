@@ -98,6 +98,7 @@ def write_infrared_json(
         "epsilon_static": dielectric.static.tolist(),
         "modes": [_mode(mode) for mode in modes],
         "oscillator_sum_THz2": modes.oscillator_sum.tolist(),
+        "oscillator_sum_error": modes.oscillator_error,
         "lyddane_sachs_teller": [
             {
                 "direction": check.direction.tolist(),

@@ -111,7 +111,7 @@ def dielectric_function(
     Parameters
     ----------
     modes : InfraredModes
-        From `ase_equivar.infrared.infrared_modes`.
+        From `infrared_modes`.
     damping : array_like
         γ/2π, THz, positive: the full width at half maximum of a mode's peak in Im ε. One number for
         all, or one for each of `modes`, that is for each degenerate set, shape (len(modes),).

@@ -55,7 +55,7 @@ def static_dielectric(modes: InfraredModes) -> StaticDielectric:
     Parameters
     ----------
     modes : InfraredModes
-        From `ase_equivar.infrared.infrared_modes`.
+        From `infrared_modes`.
 
     Raises
     ------
