@@ -368,8 +368,12 @@ def test_spectrum(hot_salt, model, tmp_path):
     assert float(row[1]) == pytest.approx(conductivity.einstein.isotropic, rel=1e-3)
     table = np.genfromtxt(outputs[0], delimiter=",", names=True)
     electronic = calc.get_property("dielectric_tensor", frames[0])
-    expected = current_spectrum(flow, electronic, correlation_time=10.0).dielectric
-    np.testing.assert_allclose(table["im_xx"], expected.epsilon[:, 0, 0].imag, rtol=1e-4)
+    expected = current_spectrum(flow, electronic, correlation_time=10.0)
+    imaginary = expected.dielectric.epsilon.imag
+    np.testing.assert_allclose(table["im_xx"], imaginary[:, 0, 0], rtol=1e-4)
+    np.testing.assert_allclose(
+        table["error_im_yz"], expected.absorption_error[:, 1, 2], rtol=1e-4, atol=1e-12
+    )
     assert outputs[1].stat().st_size > 10_000
 
 

@@ -92,7 +92,9 @@ def spectrum(
         console.print(table)
         for path in outputs:
             if path.suffix == ".csv":
-                di.write_spectrum_csv(path, found.dielectric, unit)
+                di.write_spectrum_csv(
+                    path, found.dielectric, unit, absorption_error=found.absorption_error
+                )
             else:
                 from ase_equivar.plotting import plot_current_spectrum
 

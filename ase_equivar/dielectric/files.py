@@ -25,7 +25,11 @@ INDICES = (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)
 
 
 def write_spectrum_csv(
-    path: str | os.PathLike[str], spectrum: DielectricFunction, unit: FrequencyUnit
+    path: str | os.PathLike[str],
+    spectrum: DielectricFunction,
+    unit: FrequencyUnit,
+    *,
+    absorption_error: NDArray[np.float64] | None = None,
 ) -> None:
     """Write ε(ω), loss and reflectivity: one line per frequency.
 
@@ -41,8 +45,13 @@ def write_spectrum_csv(
         From `ase_equivar.dielectric.dielectric_function`.
     unit : FrequencyUnit
         Of the first column.
+    absorption_error : ndarray, shape (n, 3, 3), optional
+        Standard error of Im ε, of a `CurrentSpectrum`: six more columns.
     """
     columns = dict(_columns(spectrum, unit))
+    if absorption_error is not None:
+        for name, a, b in zip(COMPONENTS, *INDICES, strict=True):
+            columns[f"error_im_{name}"] = absorption_error[:, a, b]
     _write_csv(path, list(columns), np.column_stack(list(columns.values())).tolist())
 
 
