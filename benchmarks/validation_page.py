@@ -68,8 +68,8 @@ def write_page(
         "## Spontaneous polarization\n\nAlong c, from the ideal cubic structure of the same volume "
         "to the measured tetragonal one, µC/cm². Linear: DFPT's Z* (Petretto et al.) of the polar "
         "structure for the whole way.\n\n" + _polarization_table(polarizations),
-        "## Sources\n\nExperimental values as they are commonly quoted from these papers; most were "
-        "not checked against the originals.\n\n" + _sources(crystals, polarizations),
+        "## Sources\n\nExperimental values as they are commonly quoted from these papers; most "
+        "were not checked against the originals.\n\n" + _sources(crystals, polarizations),
     ]
     (folder / "validation.md").write_text("\n".join(parts), encoding="utf-8")
 
