@@ -81,10 +81,13 @@ def write_recipe(
     return path
 
 
-def adapted(network: Network, elements: tuple[int, ...], name: str) -> Network:
-    """Return a network that knows only these elements, with the weights of another.
+def adapted(
+    network: Network, elements: tuple[int, ...], name: str, *, dielectric: bool
+) -> Network:
+    """Return a network that knows only what it is about to learn, with the weights of another.
 
-    What is then learned from them spoils it for others, so that it must refuse those.
+    Features that serve one material no longer serve others, nor a tensor without labels: both must
+    be refused.
 
     Parameters
     ----------
@@ -94,6 +97,8 @@ def adapted(network: Network, elements: tuple[int, ...], name: str) -> Network:
         Atomic numbers in the new training structures.
     name : str
         Of the network, for the message.
+    dielectric : bool
+        Whether the new training structures have labels of ε∞.
 
     Raises
     ------
@@ -106,11 +111,15 @@ def adapted(network: Network, elements: tuple[int, ...], name: str) -> Network:
             f"the model {name} cannot be fine-tuned for "
             f"{', '.join(chemical_symbols[z] for z in new)}: it has never seen them"
         )
-    smaller = build_network({**network.config, "elements": elements}).float()
-    weights = network.state_dict()
-    if isinstance(network, GatedNetwork):  # one row for each element
+    config, weights = {**network.config, "elements": elements}, network.state_dict()
+    if isinstance(network, GatedNetwork):
         rows = torch.tensor([network.elements.index(z) for z in elements])
         for embedding in ("embedding.weight", "shift.weight"):
             weights[embedding] = weights[embedding][rows]
+        config["dielectric"] = dielectric and network.has_dielectric
+        if not config["dielectric"]:
+            head = "dielectric_head."
+            weights = {k: v for k, v in weights.items() if not k.startswith(head)}
+    smaller = build_network(config).float()
     smaller.load_state_dict(weights)
     return smaller.train()

@@ -217,7 +217,8 @@ def _first_network(config: TrainingConfig, train: list[LabelledFrame]) -> Networ
     """Make a network for the training data, or take the one to fine-tune."""
     elements = elements_of(train)
     if config.start is not None:
-        return adapted(load_model(config.start), elements, config.start)
+        labelled = any(frame.dielectric is not None for frame in train)
+        return adapted(load_model(config.start), elements, config.start, dielectric=labelled)
     network = build_network({**(config.network or {}), "elements": elements}).float()
     start_from_labels(network, train)
     return network
