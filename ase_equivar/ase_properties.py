@@ -1,4 +1,4 @@
-"""Make ``born_charges`` known to ASE.
+"""Make ``born_charges`` and ``born_charges_uncertainty`` known to ASE.
 
 ASE has a list of the names that calculators may return; results of other names are dropped by
 its file formats and refused by ``Atoms.get_properties``. ASE's own name for Z* is
@@ -20,13 +20,16 @@ from ase.calculators.calculator import all_properties
 from ase.outputs import ArrayProperty, all_outputs
 
 BORN_CHARGES = "born_charges"
+UNCERTAINTY = "born_charges_uncertainty"
+SHAPES = {BORN_CHARGES: ("natoms", 3, 3), UNCERTAINTY: ("natoms",)}
 
 
 def register() -> None:
-    """Add ``born_charges`` to ASE's properties and ``get_property`` to its Atoms; repeatable."""
-    all_outputs.setdefault(BORN_CHARGES, ArrayProperty(BORN_CHARGES, float, ("natoms", 3, 3)))
-    if BORN_CHARGES not in all_properties:
-        all_properties.append(BORN_CHARGES)
+    """Add the names to ASE's properties and ``get_property`` to its Atoms; repeatable."""
+    for name, shape in SHAPES.items():
+        all_outputs.setdefault(name, ArrayProperty(name, float, shape))
+        if name not in all_properties:
+            all_properties.append(name)
     # Extended XYZ has no columns for tensors. Files with Z* as nine columns per atom are common,
     # and their readers look for them in atoms.arrays, where ASE would no longer put them.
     ase.io.extxyz.all_properties = [name for name in all_properties if name != BORN_CHARGES]

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.progress import track
 
+from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.fields import check_field, field_forces
 from ase_equivar.prediction import (
     MAX_EDGES,
@@ -43,8 +44,10 @@ class EquivarCalculator(Calculator):
 
     Properties: ``born_charges`` and ``born_effective_charges`` (one array, |e|, row = field,
     column = displacement, float64, shape=(N, 3, 3), summing to `total_charge`);
-    ``dielectric_tensor`` (ε∞, relative, shape=(3, 3)) if the model has it; and whatever the
-    wrapped calculator lists, passed through.
+    ``dielectric_tensor`` (ε∞, relative, shape=(3, 3)) if the model has it;
+    ``born_charges_uncertainty`` (expected root mean square error of the components of each Z*, |e|,
+    shape=(N,)) if the model is calibrated, at the cost of eight more calls of the network; and
+    whatever the wrapped calculator lists, passed through.
 
     With a field, ``forces`` are those of the wrapped calculator plus `field_forces`. All other
     properties stay those *without* field. So does the energy: the field's part of it, −Ω E·P, is
@@ -146,7 +149,7 @@ class EquivarCalculator(Calculator):
     @property
     def implemented_properties(self) -> list[str]:
         """Names of all properties that this instance can give as it stands."""
-        own = [*BORN_NAMES, *([DIELECTRIC_NAME] if self._predictor.has_dielectric else [])]
+        own = [n for n in (*BORN_NAMES, DIELECTRIC_NAME, UNCERTAINTY) if self._is_own(n)]
         return own + [name for name in self._passed_through() if not self._refusal(name)]
 
     @property
@@ -223,6 +226,8 @@ class EquivarCalculator(Calculator):
         field = self._active_field if "forces" in properties else None
         if field is not None or any(self._is_own(name) for name in properties):
             self._predict(atoms)
+        if UNCERTAINTY in properties:
+            self.results[UNCERTAINTY] = self._predictor.uncertainty(atoms)
         others = [name for name in properties if not self._is_own(name)]
         if others and self._wrapped is not None:
             self._pass_through(self._wrapped, atoms, others)
@@ -280,6 +285,8 @@ class EquivarCalculator(Calculator):
         self._changed_settings.append(setting)
 
     def _is_own(self, name: str) -> bool:
+        if name == UNCERTAINTY:
+            return self._predictor.calibration is not None
         return name in BORN_NAMES or (name == DIELECTRIC_NAME and self._predictor.has_dielectric)
 
     def _passed_through(self) -> list[str]:
@@ -291,6 +298,11 @@ class EquivarCalculator(Calculator):
         """Say why a property cannot be given, None if it can."""
         if self._is_own(name):
             return None
+        if name == UNCERTAINTY and name not in self._passed_through():
+            return (
+                f"{name!r}: the model {self.model} has no calibration; make one by 'ase-equivar "
+                "calibrate MODEL DATA'"
+            )
         if name not in self._passed_through():
             source = (
                 "wrap a calculator that gives it: EquivarCalculator(calculator)"

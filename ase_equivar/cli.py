@@ -19,7 +19,7 @@ from ase_equivar.commands.polarization import polarization
 from ase_equivar.commands.pulse import pulse
 from ase_equivar.commands.screen import screen
 from ase_equivar.commands.spectrum import spectrum
-from ase_equivar.training.commands import evaluate, finetune, plot, train
+from ase_equivar.training.commands import calibrate, evaluate, finetune, plot, train
 
 __all__ = ["app", "user_errors"]
 
@@ -44,6 +44,7 @@ for command in (
     train,
     finetune,
     evaluate,
+    calibrate,
     plot,
 ):
     app.command()(command)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from ase_equivar.graph import Graph, build_graph, check_atoms, check_elements, collate
 from ase_equivar.sum_rule import neutralize, violation
-from ase_equivar.weights import load_model
+from ase_equivar.uncertainty import Calibration, born_charges_uncertainty
+from ase_equivar.weights import load_model, read_metadata
 
 MAX_EDGES = 50_000  # of one call; some hundred megabytes with the networks bundled here
 VIOLATION_WARNING = 0.5  # |e|, of any component of Σ Z* − Q·1
@@ -169,6 +170,7 @@ class Predictor:
         self.device = _choose_device(device)
         self.dtype = _choose_dtype(dtype)
         network: Any
+        self.calibration: Calibration | None
         if isinstance(model, torch.nn.Module):
             missing = [name for name in NETWORK_ATTRIBUTES if not hasattr(model, name)]
             if missing:
@@ -179,8 +181,10 @@ class Predictor:
             self.name = type(model).__name__
             network = copy.deepcopy(model).to(device=self.device, dtype=self.dtype)
             network.eval().requires_grad_(False)
+            self.calibration = None
         else:
             self.name = str(model)
+            self.calibration = Calibration.of(read_metadata(model))
             network = load_model(model, device=self.device, dtype=self.dtype)
         if backend is not None:
             if not hasattr(network, "backend"):
@@ -235,6 +239,15 @@ class Predictor:
         start = time.perf_counter()
         [raw] = self.predict([atoms])
         return Evaluation(atoms.copy(), raw, time.perf_counter() - start, self._used_backend)
+
+    def uncertainty(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Return the expected error of the components of each atom's Z*, e, shape=(N,).
+
+        See `ase_equivar.uncertainty`; only for a model with a `calibration`.
+        """
+        assert self.calibration is not None  # the calculator has refused it else
+        graph = build_graph(atoms, self.cutoff, dtype=self.dtype).to(self.device)
+        return born_charges_uncertainty(self._network, graph, self.calibration)
 
     def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
         with torch.inference_mode():

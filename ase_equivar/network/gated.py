@@ -11,11 +11,13 @@ Features lie as (atoms, components, channels), see `convolution`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from e3nn import o3
 from torch import Tensor, nn
@@ -139,6 +141,23 @@ class GatedNetwork(nn.Module):
         """Set the chance that a channel of an atom is dropped in training."""
         for interaction in self._layers:
             interaction.dropout = chance
+
+    @contextmanager
+    def thinned(self, chance: float, seed: int) -> Iterator[None]:
+        """Leave out channels, all atoms' alike, while the context lasts.
+
+        Dropout of whole channels in training makes such parts of the network useful; see
+        `ase_equivar.uncertainty`.
+        """
+        draw, like = np.random.default_rng(seed), self.start.weight
+        for layer in self._layers:
+            kept = draw.random((len(layer.outputs), 1, 1, self.shape.channels)) >= chance
+            layer.masks = list(torch.from_numpy(kept).to(like) / (1.0 - chance))
+        try:
+            yield
+        finally:
+            for layer in self._layers:
+                layer.masks = None
 
     @property
     def backend(self) -> str:

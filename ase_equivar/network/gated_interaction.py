@@ -55,6 +55,7 @@ class Interaction(nn.Module):
         self.skip = IrrepwiseLinear([n] * len(self.shared), [n] * len(self.shared))
         self.element_scale = nn.Linear(embedding, n * len(self.shared))
         self.dropout = 0.0  # chance that a channel is dropped in training
+        self.masks: list[Tensor] | None = None  # which channels count, if not all
 
     def forward(
         self, blocks: list[Tensor], bonds: Bonds, species: Tensor, table: RadialTable | None
@@ -116,6 +117,8 @@ class Interaction(nn.Module):
         new += [block * gate for block, gate in zip(mixed[1:], gates, strict=True)]
         if self.training and self.dropout > 0:
             new = [drop_channels(block, self.dropout) for block in new]
+        if self.masks is not None:
+            new = [block * mask for block, mask in zip(new, self.masks, strict=True)]
         old = self.skip([blocks[i] for i, _ in self.shared])
         scales = self.element_scale(receivers).unsqueeze(1).split(n, dim=2)
         for (_, k), block, scale in zip(self.shared, old, scales, strict=True):

@@ -15,6 +15,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
+from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.dielectric import infrared_modes
 from ase_equivar.phonons import lo_to_splitting, make_phonon, nac_params, polar_phonon
 from ase_equivar.phonons.force_constants import to_ase
@@ -55,7 +56,8 @@ class Row:
     `lowest_cm` is the lowest optical mode at Γ without field, negative: imaginary; ε0 is left out
     where a polar one is. The gap is the widest with q → 0 along x, y or z. `figure_of_merit_eV` is
     the band gap times ε0. `sum_rule_violation_e` is that of Z* before its removal, largest
-    component per atom: the model's own measure of how doubtful it is.
+    component per atom, and `born_charges_uncertainty_e` the largest expected error of an atom's Z*:
+    the model's own measures of how doubtful it is.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Row:
     max_born_charge_e: float | None = None
     lowest_cm: float | None = None
     sum_rule_violation_e: float | None = None
+    born_charges_uncertainty_e: float | None = None
     band_gap_eV: float | None = None  # noqa: N815 (a unit)
     figure_of_merit_eV: float | None = None  # noqa: N815
     problem: str = ""
@@ -111,7 +114,7 @@ def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
     if recipe.forces is None:
         params = nac_params(make_phonon(primitive), charges)
         born, electronic = params["born"], params["dielectric"]
-        excess = _violation(charges, primitive)
+        structure = primitive
         found: dict[str, Any] = {}
     else:
         phonon = polar_phonon(
@@ -125,7 +128,7 @@ def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
         params = phonon.nac_params
         assert params is not None
         born, electronic = params["born"], params["dielectric"]
-        excess = _violation(charges, to_ase(phonon.primitive))
+        structure = to_ase(phonon.primitive)
         modes = infrared_modes(phonon)
         widest = lo_to_splitting(phonon).widest
         found = {
@@ -146,7 +149,8 @@ def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
         epsilon_infinity=mean,
         refractive_index=float(np.sqrt(mean)),
         max_born_charge_e=float(np.abs(born).max()),
-        sum_rule_violation_e=excess,
+        sum_rule_violation_e=_violation(charges, structure),
+        born_charges_uncertainty_e=_uncertainty(charges, structure),
         band_gap_eV=gap,
         **found,
     )
@@ -180,6 +184,12 @@ def _violation(calc: BaseCalculator, atoms: Atoms) -> float:
     diagnostics = getattr(calc, "diagnostics", None)
     excess = violation(born) if diagnostics is None else diagnostics.sum_rule_violation
     return float(np.abs(excess).max()) / len(atoms)
+
+
+def _uncertainty(calc: BaseCalculator, atoms: Atoms) -> float | None:
+    if UNCERTAINTY not in calc.implemented_properties:
+        return None
+    return float(calc.get_property(UNCERTAINTY, atoms).max())
 
 
 def _formula(atoms: Atoms) -> str:

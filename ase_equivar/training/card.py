@@ -7,6 +7,7 @@ from typing import Any
 from ase.data import chemical_symbols
 
 from ase_equivar.network import Network
+from ase_equivar.training.calibration import UncertaintyQuality
 from ase_equivar.training.evaluate import BornErrors, Evaluation
 
 N_WORST = 12
@@ -14,7 +15,12 @@ MIN_ATOMS = 10  # fewer test atoms say little about an element
 
 
 def model_card(
-    name: str, network: Network, metadata: dict[str, Any], found: Evaluation, data: str
+    name: str,
+    network: Network,
+    metadata: dict[str, Any],
+    found: Evaluation,
+    data: str,
+    doubt: UncertaintyQuality | None = None,
 ) -> str:
     """Write the card of a model.
 
@@ -29,6 +35,8 @@ def model_card(
         Errors on the test data.
     data : str
         Name of the test data.
+    doubt : UncertaintyQuality, optional
+        Of the model's uncertainties on the test data.
 
     Returns
     -------
@@ -82,6 +90,16 @@ def model_card(
         *_born_table(dict(worst[:N_WORST])),
         "",
     ]
+    if doubt is not None:
+        lines += [
+            "## Uncertainty of Z*",
+            "",
+            f"- rank correlation with the error of an atom: {doubt.rank_correlation:.2f}",
+            f"- components off by less than one uncertainty: {100 * doubt.within_one:.0f} %, less "
+            f"than two: {100 * doubt.within_two:.0f} % (normally distributed errors: 68 %, 95 %)",
+            f"- miscalibration area: {doubt.miscalibration_area:.3f}",
+            "",
+        ]
     if found.dielectric is not None:
         eps = found.dielectric
         lines += [

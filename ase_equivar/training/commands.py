@@ -79,20 +79,43 @@ def evaluate(
 ) -> None:
     """Errors of a model on labelled structures: overall, by source, element, crystal system."""
     with _training():
+        from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import model_card
         from ase_equivar.training.evaluate import evaluate as run
         from ase_equivar.weights import model_folder, read_metadata
 
         network, comparison = _compare(model, data, born_charges, order, dielectric)
+        metadata = read_metadata(model)
         found = run(comparison)
+        doubt = uncertainty_quality(network, comparison, metadata)
         folder = model_folder(model)
         shown = "/".join(Path(data).parts[-2:])
-        text = model_card(folder.name, network, read_metadata(model), found, shown)
+        text = model_card(folder.name, network, metadata, found, shown, doubt)
         typer.echo(text)
         if output is not None:
             output.write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")
         if card:
             (folder / "CARD.md").write_text(text, encoding="utf-8")
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(help="Folder of a model; its config.json is changed.")],
+    data: Data,
+    born_charges: Charges = "born_charges",
+    order: Order = "field-first",
+) -> None:
+    """Give a model uncertainties, by structures that it was not trained on (validation data)."""
+    with _training():
+        from ase_equivar.training.calibration import calibrate as run
+        from ase_equivar.training.calibration import uncertainty_quality
+        from ase_equivar.weights import model_folder, read_metadata, save_model
+
+        network, comparison = _compare(model, data, born_charges, order, None)
+        found = run(network, comparison)
+        metadata = {**read_metadata(model), "uncertainty": found.as_dict()}
+        save_model(network, model_folder(model), metadata=metadata)
+        typer.echo(f"{found}")
+        typer.echo(f"{uncertainty_quality(network, comparison, metadata)}")
 
 
 def plot(

@@ -81,9 +81,7 @@ def write_recipe(
     return path
 
 
-def adapted(
-    network: Network, elements: tuple[int, ...], name: str, *, dielectric: bool
-) -> Network:
+def adapted(network: Network, elements: tuple[int, ...], name: str, *, dielectric: bool) -> Network:
     """Return a network that knows only what it is about to learn, with the weights of another.
 
     Features that serve one material no longer serve others, nor a tensor without labels: both must
