@@ -1,6 +1,7 @@
 # make demo   LO-TO splitting of NaCl from predicted Born charges: table and band structure
 # make test   the whole test suite
 # make lint   ruff and mypy
+# make bench  time and memory of Z* beside the forces: docs/performance.md (some minutes)
 #
 # Each sets up .venv by itself, and again when pyproject.toml or constraints.txt change.
 # On Linux the torch of PyPI brings gigabytes of CUDA libraries. For the CPU build instead:
@@ -13,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: demo test lint
+.PHONY: demo test lint bench
 
 demo: $(VENV)/.ready-demo
 	$(BIN)/python examples/nacl_lo_to.py
@@ -26,8 +27,11 @@ lint: $(VENV)/.ready-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: $(VENV)/.ready-demo
+	$(BIN)/python benchmarks/speed.py
+
 $(VENV)/.ready-demo: EXTRAS := sevennet
-$(VENV)/.ready-test: EXTRAS := sevennet,test,train
+$(VENV)/.ready-test: EXTRAS := sevennet,test,train,ipi
 $(VENV)/.ready-lint: EXTRAS := dev
 
 $(VENV)/.ready-%: $(VENV)/.ready pyproject.toml

@@ -3,7 +3,7 @@
     python benchmarks/study.py              # trains what is missing, then prints the table
     python benchmarks/study.py --only base dropout-0   # some of the rows
 
-Every row trains the recipe of models/universal/training.yaml for 25 epochs with one change, and
+Every row trains the recipe of models/universal/training.yaml for 15 epochs with one change, and
 keeps its files in runs/study/NAME: a stopped study goes on where it was. Only the validation part
 of the data is looked at.
 """
@@ -26,7 +26,7 @@ from ase_equivar.weights import load_model, read_metadata
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "models" / "universal" / "training.yaml"
 RUNS = ROOT / "runs" / "study"
-EPOCHS = 25
+EPOCHS = 15
 
 # name: (changes of the network, changes of the fit)
 ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
