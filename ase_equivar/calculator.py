@@ -65,8 +65,8 @@ class EquivarCalculator(Calculator):
     dtype : torch.dtype, optional
         Of the network: torch.float32 (default) or torch.float64. Results are float64 always.
     backend : str, optional
-        What computes the network: "numba" (default), compiled kernels on the CPU, or "e3nn",
-        e3nn's layers run literally; slow, and the oracle of the tests.
+        What computes the network. Default: compiled kernels, "numba" on the CPU and "triton" on a
+        GPU where it works. "e3nn": its layers run literally; slow, and the oracle of the tests.
     electric_field : array_like, optional
         Static uniform macroscopic field in V/Å, Cartesian, shape=(3,).
     total_charge : float

@@ -18,6 +18,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from ase_equivar.graph import Graph, build_graph, check_atoms, check_elements, collate
+from ase_equivar.network.backends import used_backend
 from ase_equivar.sum_rule import neutralize, violation
 from ase_equivar.uncertainty import Calibration, born_charges_uncertainty
 from ase_equivar.weights import load_model, read_metadata
@@ -96,8 +97,8 @@ class Diagnostics:
     seconds : float
         Wall time for graph and network.
     backend : str
-        What computed the network: "numba" on the CPU, "e3nn" on a GPU or where it was asked for;
-        "torch" for a network that leaves no choice.
+        What computed the network: "numba", "triton" or "e3nn"; "torch" for a network that leaves
+        no choice.
     """
 
     raw_born_charges: NDArray[np.float64]
@@ -147,7 +148,7 @@ class Predictor:
     dtype : torch.dtype or None
         torch.float32 (None) or torch.float64.
     backend : str or None
-        "numba", "e3nn", or None for the network's own choice.
+        "numba", "triton", "e3nn", or None: compiled kernels, or e3nn where there are none.
 
     Raises
     ------
@@ -190,6 +191,7 @@ class Predictor:
             if not hasattr(network, "backend"):
                 raise TypeError(f"{type(network).__name__} has no choice of a backend")
             network.backend = backend
+            used_backend(backend, self.device)
         self.backend = backend
         self._network = network
         self.cutoff = float(network.cutoff)
@@ -198,8 +200,8 @@ class Predictor:
 
     @property
     def _used_backend(self) -> str:
-        chosen = str(getattr(self._network, "backend", "torch"))
-        return "e3nn" if chosen == "numba" and self.device.type != "cpu" else chosen
+        chosen = getattr(self._network, "backend", None)
+        return "torch" if chosen is None else used_backend(chosen, self.device)
 
     def check(self, atoms: Atoms) -> None:
         """Refuse a structure that this network can say nothing about; see `check_atoms`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,9 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ase_equivar.graph import build_graph, collate
-from ase_equivar.network import bonds, build_network
+from ase_equivar.network import build_network, kernels, pieces
 from ase_equivar.network.basis import bond_harmonics
-from ase_equivar.network.convolution import Convolution, Coupling, EdgeIndex
+from ase_equivar.network.convolution import Convolution
+from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.edges import EdgeIndex
 
 
 def sheet() -> Atoms:
@@ -49,7 +53,7 @@ def test_networks_agree_with_e3nn(config: dict[str, Any], atoms: Atoms) -> None:
     network = make(config)
     graph = build_graph(atoms, network.cutoff, dtype=torch.float64)
     results = []
-    for backend in ("numba", "e3nn"):
+    for backend in ("auto", "e3nn"):
         network.backend = backend
         network.zero_grad()
         raw = network(graph)
@@ -63,7 +67,7 @@ def test_networks_agree_with_e3nn(config: dict[str, Any], atoms: Atoms) -> None:
             results[-1].append(raw.dielectric.detach())
     for ours, reference in zip(*results, strict=True):
         assert (ours - reference).abs().max() < 1e-9 * reference.abs().max()
-    network.backend = "numba"
+    network.backend = "auto"
     with torch.no_grad():
         single = network.float()(build_graph(atoms, network.cutoff)).born_charges
     reference = results[1][0]
@@ -79,7 +83,7 @@ def test_published_network_with_tables() -> None:
     network.backend = "e3nn"
     with torch.no_grad():
         literal = network(exact).born_charges
-        network.float().backend = "numba"
+        network.float().backend = "auto"
         graph = exact.to(dtype=torch.float32)
         assert network._bonds(graph)[1][0] is not None
         fast = network(graph).born_charges
@@ -101,9 +105,20 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Set the number of torch's threads for one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("architecture", ["equivar", "gated"])
-def test_what_makes_it_fast(monkeypatch: pytest.MonkeyPatch, architecture: str) -> None:
+def test_what_makes_it_fast(
+    monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None], architecture: str
+) -> None:
     """With tables, no matrix meets an edge, and no temporary holds a message for each edge."""
+    threads(1)  # others escape the counters
     n = 16
     width = {"features": n} if architecture == "equivar" else {"channels": n}
     network = build_network(
@@ -118,7 +133,7 @@ def test_what_makes_it_fast(monkeypatch: pytest.MonkeyPatch, architecture: str) 
         with FlopCounterMode(display=False) as flops, LargestTensor() as largest:
             network(graph)
         network.backend = "e3nn"
-        monkeypatch.setattr(bonds, "EDGES_AT_ONCE", graph.n_edges)
+        monkeypatch.setattr(pieces, "EDGES_AT_ONCE", graph.n_edges)
         with LargestTensor() as literal:
             network(graph)
     assert 4 * largest.numel < graph.n_edges * n * 9 < literal.numel
@@ -155,7 +170,7 @@ def test_kernel_equals_e3nn(
     harmonics = bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2)
     probe = torch.randn(n_atoms, coupling.output_dim, channels, dtype=dtype)
     results = []
-    for backend in ("numba", "e3nn"):
+    for backend in ("auto", "e3nn"):
         convolution.backend = backend
         x, w = features.clone().requires_grad_(), weights.clone().requires_grad_()
         result = convolution(x, harmonics, w, edges)
@@ -171,24 +186,71 @@ def test_pieces_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch, at_once: 
     network, atoms = make(GATED), Atoms("O", positions=[[50.0, 0, 0]])
     graph = collate([build_graph(a, 4.0, dtype=torch.float64) for a in (triclinic(), atoms)] * 2)
     whole = network(graph)
-    monkeypatch.setattr(bonds, "EDGES_AT_ONCE", at_once)
+    monkeypatch.setattr(pieces, "EDGES_AT_ONCE", at_once)
     with torch.no_grad():
-        pieces = network(graph)
+        parts = network(graph)
     scale = whole.born_charges.abs().max()
-    assert (pieces.born_charges - whole.born_charges).abs().max() < 1e-12 * scale
-    assert torch.allclose(pieces.dielectric, whole.dielectric, rtol=1e-12, atol=1e-12)
+    assert (parts.born_charges - whole.born_charges).abs().max() < 1e-12 * scale
+    assert torch.allclose(parts.dielectric, whole.dielectric, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("inference", [True, False])
+@pytest.mark.parametrize("config", [GATED, PUBLISHED], ids=["gated", "published"])
+def test_threads_give_the_same_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+    threads: Callable[[int], None],
+    config: dict[str, Any],
+    inference: bool,
+) -> None:
+    """More threads than processors, each with pieces of its own; torch's setting survives."""
+    monkeypatch.setattr(pieces, "MIN_EDGES_PER_THREAD", 10)
+    network = make(config)
+    graph = collate([build_graph(triclinic(), network.cutoff, dtype=torch.float64)] * 3)
+    used: set[str] = set()
+    convolve = kernels.convolve
+
+    def watched(*args: Any) -> torch.Tensor:
+        used.add(threading.current_thread().name)
+        assert not torch.is_grad_enabled()
+        return convolve(*args)
+
+    monkeypatch.setattr(kernels, "convolve", watched)
+    results = []
+    for number in (1, 3):
+        threads(number)
+        used.clear()
+        with torch.inference_mode() if inference else torch.no_grad():
+            results.append(network(graph).born_charges)
+        assert results[-1].is_inference() == inference
+        assert all(name.startswith("ase_equivar") for name in used) == (number > 1)
+        assert torch.get_num_threads() == number
+    assert (results[0] - results[1]).abs().max() < 1e-12 * results[0].abs().max()
+
+
+def test_an_error_in_a_thread_is_raised(
+    monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+) -> None:
+    threads(2)
+    edges = EdgeIndex(torch.zeros(2000, dtype=torch.int64), torch.arange(2000), 2000, 2000)
+
+    def broken(piece: Any) -> None:
+        raise MemoryError(f"atoms from {piece.atoms.start}")
+
+    with pytest.raises(MemoryError, match="atoms from 0"):
+        pieces.work_in_pieces(edges, broken)
+    assert torch.get_num_threads() == 2
 
 
 def test_pieces_cover_every_edge_once() -> None:
     receivers = torch.tensor([0, 0, 0, 2, 2, 3, 5])  # atoms 1, 4 and 6 hear nobody
     edges = EdgeIndex(torch.arange(7), receivers, 7, 7)
     for at_once in (1, 2, 3, 4, 100):
-        pieces = list(edges.pieces(at_once))
-        assert [a for p in pieces for a in range(p.atoms.start, p.atoms.stop)] == list(range(7))
-        assert torch.cat([p.index.senders for p in pieces]).tolist() == list(range(7))
-        back = torch.cat([p.index.receivers + p.atoms.start for p in pieces])
+        parts = list(edges.pieces(at_once))
+        assert [a for p in parts for a in range(p.atoms.start, p.atoms.stop)] == list(range(7))
+        assert torch.cat([p.index.senders for p in parts]).tolist() == list(range(7))
+        back = torch.cat([p.index.receivers + p.atoms.start for p in parts])
         assert torch.equal(back, receivers)
-        for piece in pieces:
+        for piece in parts:
             n_atoms = piece.atoms.stop - piece.atoms.start
             assert len(piece.index.senders) <= at_once or n_atoms == 1
 

@@ -367,7 +367,9 @@ def test_backends_agree_and_are_named(atoms):
     literal.model = "universal"
     literal.get_property("born_charges", atoms)
     assert literal.diagnostics.backend == "e3nn"
-    with pytest.raises(ValueError, match="unknown backend 'cuda': known are numba, e3nn"):
+    with pytest.raises(
+        ValueError, match="unknown backend 'cuda': known are auto, numba, triton, e3nn"
+    ):
         EquivarCalculator(backend="cuda")
     with pytest.raises(TypeError, match="ToyNetwork has no choice of a backend"):
         EquivarCalculator(model=ToyNetwork(), backend="e3nn")

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ase_equivar.network.convolution import EdgeIndex, Piece
+from ase_equivar.network.backends import used_backend
+from ase_equivar.network.edges import EdgeIndex, Piece
 from ase_equivar.network.table import SHORTEST, RadialTable, tabulate
-
-EDGES_AT_ONCE = 8192  # whose weights exist at one time: a few megabytes per layer
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,11 @@ class Bonds:
         )
 
 
-def tables_pay(distances: Tensor, n_kinds: int, cutoff: float) -> bool:
+def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str) -> bool:
     """Whether tables have fewer points than the graph has edges, and are exact enough."""
     return (
         not torch.is_grad_enabled()
-        and distances.device.type == "cpu"
+        and used_backend(backend, distances.device) != "e3nn"
         and distances.dtype == torch.float32
         and len(distances) >= max(n_kinds, 1) * RadialTable.n_points(cutoff)
         and float(distances.min()) >= SHORTEST
@@ -80,7 +79,8 @@ class WeightTables:
         network : torch.nn.Module
             A change of any of its parameters makes new tables.
         kinds : Tensor of int64
-            What tells the bonds apart that a table is for; a change makes new tables.
+            What tells the bonds apart that a table is for, on the network's device; a change
+            makes new tables.
         layers : sequence of callable
             For each layer, (G,) distances in Å to (n_kinds, G, n_paths, C) weights.
         cutoff : float
@@ -88,5 +88,6 @@ class WeightTables:
         """
         key = kinds.tolist(), [(p.data_ptr(), p._version) for p in network.parameters()]
         if self._kept is None or self._kept[0] != key:
-            self._kept = key, [tabulate(layer, cutoff, torch.float32) for layer in layers]
+            device = kinds.device
+            self._kept = key, [tabulate(one, cutoff, torch.float32, device) for one in layers]
         return self._kept[1]

@@ -18,9 +18,10 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
+from ase_equivar.network.backends import check_backend
 from ase_equivar.network.basis import GaussianBasis, bond_harmonics, smooth_cutoff
 from ase_equivar.network.bonds import Bonds, WeightTables, tables_pay
-from ase_equivar.network.convolution import BACKENDS, EdgeIndex
+from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, Interaction
 from ase_equivar.network.readout import CartesianTensor, RawTensors
 from ase_equivar.network.table import RadialTable
@@ -98,23 +99,20 @@ class Equivar(nn.Module):
         )
         self.readout = o3.Linear(nodes, "0e + 1e + 2e", biases=True)
         self.cartesian = CartesianTensor()
-        self._backend = "numba"
+        self._backend = "auto"
         self._tables = WeightTables()
 
     @property
     def backend(self) -> str:
-        """What computes the interactions.
-
-        "numba": channel by channel, compiled on the CPU; "e3nn": e3nn's layers, run literally,
-        which is the oracle.
-        """
+        """What computes the interactions, see `backends`; "e3nn": e3nn's layers, run literally."""
         return self._backend
 
     @backend.setter
     def backend(self, name: str) -> None:
-        if name not in BACKENDS:
-            raise ValueError(f"unknown backend {name!r}: known are {', '.join(BACKENDS)}")
+        check_backend(name)
         self._backend = name
+        for interaction in self._layers:
+            interaction.convolution.backend = name
 
     @property
     def config(self) -> dict[str, Any]:
@@ -164,7 +162,7 @@ class Equivar(nn.Module):
     def _bonds(self, graph: Graph) -> tuple[Bonds, Sequence[RadialTable | None]]:
         """Functions of all bonds, and tables of the weights where they pay."""
         distances = torch.linalg.vector_norm(graph.vectors, dim=1)
-        tabulated = self.backend == "numba" and tables_pay(distances, 1, self.cutoff)
+        tabulated = tables_pay(distances, 1, self.cutoff, self.backend)
         radial, envelope = self._functions(distances[:0] if tabulated else distances)
         bonds = Bonds(
             edges=EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms),

@@ -12,10 +12,12 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from ase_equivar.network import bonds as bonds_module
 from ase_equivar.network.basis import ShiftedSoftplus
 from ase_equivar.network.bonds import Bonds
-from ase_equivar.network.convolution import Convolution, Coupling
+from ase_equivar.network.convolution import Convolution
+from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.edges import Piece
+from ase_equivar.network.pieces import work_in_pieces
 from ase_equivar.network.scatter import sum_by_index
 from ase_equivar.network.table import RadialTable
 
@@ -70,13 +72,13 @@ class Interaction(nn.Module):
         """Do the same on features that lie as (N, components, channels), channel by channel."""
         if torch.is_grad_enabled():  # the backward pass wants everything anyway
             return nodes + self._mixed(self._messages(nodes, bonds, table))
+
+        def part(piece: Piece) -> Tensor:
+            messages = self._messages(nodes, bonds.take(piece), table)
+            return nodes[piece.atoms] + self._mixed(messages)
+
         # weights of all edges at once would take most of the memory
-        return torch.cat(
-            [
-                nodes[piece.atoms] + self._mixed(self._messages(nodes, bonds.take(piece), table))
-                for piece in bonds.edges.pieces(bonds_module.EDGES_AT_ONCE)
-            ]
-        )
+        return torch.cat(work_in_pieces(bonds.edges, part))
 
     def _messages(self, nodes: Tensor, bonds: Bonds, table: RadialTable | None) -> Tensor:
         if table is None:

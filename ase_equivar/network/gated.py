@@ -23,9 +23,11 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
+from ase_equivar.network.backends import check_backend
 from ase_equivar.network.basis import BesselBasis, bond_harmonics, smooth_cutoff
 from ase_equivar.network.bonds import Bonds, WeightTables, tables_pay
-from ase_equivar.network.convolution import BACKENDS, Coupling, EdgeIndex
+from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.gated_interaction import Interaction
 from ase_equivar.network.layers import TensorHead
 from ase_equivar.network.readout import CartesianTensor, RawTensors, dielectric_from_log
@@ -161,13 +163,12 @@ class GatedNetwork(nn.Module):
 
     @property
     def backend(self) -> str:
-        """What computes the convolutions on the CPU: "numba", or "e3nn", which is the oracle."""
+        """What computes the convolutions, see `backends`; "e3nn" is the oracle."""
         return self._layers[0].convolution.backend
 
     @backend.setter
     def backend(self, name: str) -> None:
-        if name not in BACKENDS:
-            raise ValueError(f"unknown backend {name!r}: known are {', '.join(BACKENDS)}")
+        check_backend(name)
         for interaction in self._layers:
             interaction.convolution.backend = name
 
@@ -229,7 +230,7 @@ class GatedNetwork(nn.Module):
         distances = torch.linalg.vector_norm(graph.vectors, dim=1)
         codes = species_index[graph.senders] * len(self.elements) + species_index[graph.receivers]
         pairs, which = torch.unique(codes, return_inverse=True)
-        tabulated = self.backend == "numba" and tables_pay(distances, len(pairs), self.cutoff)
+        tabulated = tables_pay(distances, len(pairs), self.cutoff, self.backend)
         radial, envelope = self._functions(distances[:0] if tabulated else distances)
         harmonics = bond_harmonics(graph.vectors, self.shape.l_max)
         bonds = Bonds(edges, distances, harmonics, which, radial, envelope)
@@ -246,7 +247,7 @@ class GatedNetwork(nn.Module):
         """Weights (n_pairs, n_distances, n_paths, C) of one layer for each pair of elements."""
         n = len(self.elements)
         senders, receivers = (self.embedding(side) for side in (pairs // n, pairs % n))
-        which = torch.arange(len(pairs)).repeat_interleave(len(distances))
+        which = torch.arange(len(pairs), device=pairs.device).repeat_interleave(len(distances))
         edges = EdgeIndex(which, which, len(pairs), len(pairs))
         radial, envelope = self._functions(distances.repeat(len(pairs)))
         weights = interaction.weights(radial, envelope, senders, receivers, edges)

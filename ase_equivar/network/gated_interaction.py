@@ -6,10 +6,12 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from ase_equivar.network import bonds as bonds_module
 from ase_equivar.network.bonds import Bonds
-from ase_equivar.network.convolution import Convolution, Coupling, EdgeIndex
+from ase_equivar.network.convolution import Convolution
+from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.edges import EdgeIndex, Piece
 from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
+from ase_equivar.network.pieces import work_in_pieces
 from ase_equivar.network.table import RadialTable
 
 
@@ -64,9 +66,9 @@ class Interaction(nn.Module):
         sent = torch.cat(self.before(blocks), dim=1)
         if torch.is_grad_enabled():  # the backward pass wants everything anyway
             return self._update(blocks, sent, bonds, species, species, table)
-        # weights and messages of all edges at once would take most of the memory
-        pieces = [
-            self._update(
+
+        def part(piece: Piece) -> list[Tensor]:
+            return self._update(
                 [block[piece.atoms] for block in blocks],
                 sent,
                 bonds.take(piece),
@@ -74,9 +76,10 @@ class Interaction(nn.Module):
                 species[piece.atoms],
                 table,
             )
-            for piece in bonds.edges.pieces(bonds_module.EDGES_AT_ONCE)
-        ]
-        return [torch.cat(parts) for parts in zip(*pieces, strict=True)]
+
+        # weights and messages of all edges at once would take most of the memory
+        parts = work_in_pieces(bonds.edges, part)
+        return [torch.cat(block) for block in zip(*parts, strict=True)]
 
     def weights(
         self,

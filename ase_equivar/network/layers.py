@@ -10,7 +10,7 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from ase_equivar.network.convolution import EdgeIndex
+from ase_equivar.network.edges import EdgeIndex
 
 
 class IrrepwiseLinear(nn.Module):

@@ -35,10 +35,11 @@ class RadialTable:
         return int((cutoff - SHORTEST) / SPACING) + 5
 
     @staticmethod
-    def distances(cutoff: float, dtype: torch.dtype) -> Tensor:
+    def distances(cutoff: float, dtype: torch.dtype, device: torch.device | str = "cpu") -> Tensor:
         """Distances (G,) in Å of the points of a table."""
         n = RadialTable.n_points(cutoff)
-        return SHORTEST + SPACING * (torch.arange(n, dtype=torch.float64) - 1.0).to(dtype)
+        points = torch.arange(n, dtype=torch.float64, device=device) - 1.0
+        return SHORTEST + SPACING * points.to(dtype)
 
     @staticmethod
     def cells(distances: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ class RadialTable:
 
 
 def tabulate(
-    function: Callable[[Tensor], Tensor], cutoff: float, dtype: torch.dtype
+    function: Callable[[Tensor], Tensor], cutoff: float, dtype: torch.dtype, device: torch.device
 ) -> RadialTable:
     """Evaluate weights on the grid.
 
@@ -58,6 +59,8 @@ def tabulate(
     cutoff : float
         Largest distance in Å.
     dtype : torch.dtype
+    device : torch.device
+        Where the weights of the function lie.
     """
     with torch.no_grad():
-        return RadialTable(function(RadialTable.distances(cutoff, dtype)).contiguous())
+        return RadialTable(function(RadialTable.distances(cutoff, dtype, device)).contiguous())

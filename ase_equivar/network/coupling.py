@@ -1,0 +1,80 @@
+"""Which irreps a convolution joins, and with what coefficients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from e3nn import o3
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Path:
+    """One coupling: irrep `input` of the features × degree `degree` → irrep `output`.
+
+    `input` and `output` are places in the lists of irreps.
+    """
+
+    input: int
+    degree: int
+    output: int
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """Everything about a convolution but its weights: irreps, paths and coefficients.
+
+    Attributes
+    ----------
+    inputs, outputs : tuple of e3nn.o3.Irrep
+        Irreps of the features (each once; channels are counted elsewhere).
+    l_max : int
+        Largest degree of the bond harmonics.
+    parity : bool
+        Whether the harmonics have their true parity (-1)^l. If not, all count as even.
+    summed : bool
+        Whether all paths that lead to one irrep are added up. If not, each has its own rows.
+    """
+
+    inputs: tuple[o3.Irrep, ...]
+    outputs: tuple[o3.Irrep, ...]
+    l_max: int
+    parity: bool = True
+    summed: bool = False
+
+    @cached_property
+    def paths(self) -> tuple[Path, ...]:
+        """All couplings that rotation and inversion allow, ordered by output."""
+        return tuple(
+            Path(i, degree, k)
+            for k, target in enumerate(self.outputs)
+            for i, source in enumerate(self.inputs)
+            for degree in range(self.l_max + 1)
+            if target in source * o3.Irrep(degree, (-1) ** degree if self.parity else 1)
+        )
+
+    @cached_property
+    def slots(self) -> tuple[tuple[o3.Irrep, ...], tuple[int, ...]]:
+        """Irreps whose rows the result has one after the other, and which of them a path fills."""
+        paths = self.paths
+        if self.summed:
+            return self.outputs, tuple(path.output for path in paths)
+        return tuple(self.outputs[path.output] for path in paths), tuple(range(len(paths)))
+
+    @cached_property
+    def input_dim(self) -> int:
+        """Components of the features."""
+        return sum(ir.dim for ir in self.inputs)
+
+    @cached_property
+    def output_dim(self) -> int:
+        """Components of the result."""
+        return sum(ir.dim for ir in self.slots[0])
+
+    def coefficients(self, path: Path) -> Tensor:
+        """Clebsch–Gordan coefficients (dim1, dim2, dim3) in e3nn's component normalization."""
+        source, target = self.inputs[path.input], self.outputs[path.output]
+        w3j = o3.wigner_3j(source.l, path.degree, target.l, dtype=torch.float64)
+        return w3j * target.dim**0.5

@@ -1,0 +1,87 @@
+"""Who sends to whom, and the orders in which kernels walk through the edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+class EdgeIndex:
+    """Senders and receivers, with the orders in which kernels walk through them.
+
+    Parameters
+    ----------
+    senders, receivers : Tensor of int64, shape (E,)
+        Receivers ascend.
+    n_senders, n_receivers : int
+        Atoms that may send, and atoms that receive; the same in a whole graph.
+    """
+
+    def __init__(
+        self, senders: Tensor, receivers: Tensor, n_senders: int, n_receivers: int
+    ) -> None:
+        self.senders = senders
+        self.receivers = receivers
+        self.n_senders = n_senders
+        self.n_receivers = n_receivers
+        self._by_sender: tuple[Tensor, Tensor] | None = None
+        self.receiver_starts = _starts(receivers, n_receivers)
+
+    @property
+    def by_sender(self) -> tuple[Tensor, Tensor]:
+        """Edges ordered by sender, and where each sender's edges start (for the backward pass)."""
+        if self._by_sender is None:
+            order = torch.argsort(self.senders, stable=True)
+            self._by_sender = order, _starts(self.senders, self.n_senders)
+        return self._by_sender
+
+    def pieces(self, max_edges: int) -> Iterator[Piece]:
+        """Cut into runs of receivers with about `max_edges` edges each (one atom's at least)."""
+        n_edges = len(self.senders)
+        if n_edges <= max_edges:
+            yield Piece(slice(0, self.n_receivers), slice(0, n_edges), self)
+            return
+        starts = self.receiver_starts.cpu()
+        first = 0
+        while first < self.n_receivers:
+            target = starts[first] + max_edges
+            last = int(torch.searchsorted(starts, target, right=True)) - 1
+            last = min(max(last, first + 1), self.n_receivers)
+            edges = slice(int(starts[first]), int(starts[last]))
+            yield Piece(
+                atoms=slice(first, last),
+                edges=edges,
+                index=EdgeIndex(
+                    self.senders[edges],
+                    self.receivers[edges] - first,
+                    self.n_senders,
+                    last - first,
+                ),
+            )
+            first = last
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some receivers of a graph, and all their edges.
+
+    Attributes
+    ----------
+    atoms, edges : slice
+        Which atoms and edges of the graph.
+    index : EdgeIndex
+        Receivers counted from the first of these atoms, senders as in the graph.
+    """
+
+    atoms: slice
+    edges: slice
+    index: EdgeIndex
+
+
+def _starts(index: Tensor, size: int) -> Tensor:
+    """Offsets (size + 1,) of the groups of a sorted index with these values."""
+    counts = torch.bincount(index, minlength=size)
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])

@@ -1,0 +1,69 @@
+"""GPU kernels of the convolution, compiled by Triton, which comes with PyTorch for CUDA."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from types import ModuleType
+
+import torch
+import triton
+from e3nn import o3
+from torch import Tensor
+
+from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.kernels.cache import load_source
+from ase_equivar.network.kernels.triton_source import triton_source
+
+logger = logging.getLogger(__name__)
+
+MAX_BLOCK = 128  # channels of one program; more are shared out over programs
+
+
+@cache
+def _kernels(coupling: Coupling, dtype: torch.dtype) -> ModuleType:
+    source = triton_source(coupling, {torch.float64: "float64", torch.float32: "float32"}[dtype])
+    return load_source("convolution_gpu", triton.__version__, source)
+
+
+def launch(
+    name: str,
+    coupling: Coupling,
+    arrays: tuple[Tensor | int, ...],
+    index: tuple[Tensor, Tensor, Tensor, Tensor],
+    out: Tensor,
+) -> None:
+    """Run a kernel, one program per atom and block of channels; arguments as in `launch_numba`."""
+    n_atoms, n_channels = len(index[3]) - 1, out.shape[2]
+    if n_atoms == 0:
+        return
+    block = min(triton.next_power_of_2(n_channels), MAX_BLOCK)
+    grid = (n_atoms, triton.cdiv(n_channels, block))
+    kernel = getattr(_kernels(coupling, out.dtype), name)
+    kernel[grid](
+        *arrays, *index, out, n_channels=n_channels, BLOCK=block, num_warps=max(1, block // 32)
+    )
+
+
+@cache
+def works(device: torch.device) -> bool:
+    """Whether a kernel compiles here and gives the right number; if not, the log says why.
+
+    Triton wants a C compiler for the code that starts its kernels, and a GPU that it knows.
+    """
+    scalars = (o3.Irrep("0e"),)
+    ones = torch.ones(1, 1, 1, device=device)
+    atom = torch.zeros(1, dtype=torch.int64, device=device)
+    start = torch.tensor([0, 1], device=device)
+    out = torch.zeros_like(ones)
+    try:
+        arrays = (2.0 * ones, ones.view(1, 1), 3.0 * ones, out)
+        launch("forward", Coupling(scalars, scalars, 0), arrays, (atom, atom, atom, start), out)
+        found = float(out)
+    except Exception as error:  # whatever a compiler may say: there is a way without it
+        logger.warning("Triton does not work on %s, e3nn takes its place: %s", device, error)
+        return False
+    if abs(found - 6.0) > 1e-6:
+        logger.warning("Triton gave %g instead of 6 on %s, e3nn takes its place", found, device)
+        return False
+    return True

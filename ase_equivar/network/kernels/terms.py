@@ -1,0 +1,103 @@
+"""A coupling written out term by term: the lines of code that all kernels share.
+
+For every edge the entries A[row, m1] = Σ_m2 C[m1 m2 m3] Y[m2] are formed once, for all channels;
+what is left is a sum of products in registers. Names in the lines: y harmonics, a entries, x
+features, w weights, g the gradient of the result, h = w g; each with the number of its component,
+entry, path or row.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from ase_equivar.network.coupling import Coupling
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One entry of the edge matrix A[row, m1], for one path."""
+
+    path: int
+    row: int
+    component: int
+    expression: str
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Expressions of the kernels of one coupling.
+
+    Attributes
+    ----------
+    entries : list of str
+        Assignments to the entries a.
+    scaled : list of str
+        Assignments to the products h of a weight and a gradient.
+    rows : dict
+        What an edge adds to each row of the result.
+    weights : dict
+        Gradient with respect to the weight of each path.
+    components : dict
+        What an edge adds to the gradient with respect to each component of the features.
+    """
+
+    entries: list[str]
+    scaled: list[str]
+    rows: dict[int, str]
+    weights: dict[int, str]
+    components: dict[int, str]
+
+
+def write_lines(coupling: Coupling, constant: Callable[[float], str]) -> Lines:
+    """Write a coupling's expressions, numbers as `constant` writes them."""
+    entries = _entries(coupling, constant)
+    products = _sums(entries, lambda t: (t.path, t.row), lambda n, t: f"a{n}*x{t.component}")
+    rows: dict[int, list[str]] = {}
+    weights: dict[int, list[str]] = {}
+    for (path, row), product in products.items():
+        rows.setdefault(row, []).append(f"w{path}*({product})")
+        weights.setdefault(path, []).append(f"g{row}*({product})")
+    return Lines(
+        entries=[f"a{number} = {entry.expression}" for number, entry in enumerate(entries)],
+        scaled=[f"h{path}_{row} = w{path}*g{row}" for path, row in products],
+        rows={row: " + ".join(parts) for row, parts in rows.items()},
+        weights={path: " + ".join(parts) for path, parts in weights.items()},
+        components=_sums(entries, lambda t: t.component, lambda n, t: f"a{n}*h{t.path}_{t.row}"),
+    )
+
+
+def _entries(coupling: Coupling, constant: Callable[[float], str]) -> list[_Entry]:
+    entries = []
+    columns = np.cumsum([0, *[ir.dim for ir in coupling.inputs]])
+    irreps_out, slots = coupling.slots
+    first_rows = np.cumsum([0, *[ir.dim for ir in irreps_out]])
+    for number, (path, slot) in enumerate(zip(coupling.paths, slots, strict=True)):
+        table = coupling.coefficients(path).numpy()
+        first = path.degree**2
+        for m1, m3 in itertools.product(range(table.shape[0]), range(table.shape[2])):
+            terms = [
+                f"{constant(float(table[m1, m2, m3]))}*y{first + m2}"
+                for m2 in range(table.shape[1])
+                if abs(table[m1, m2, m3]) > 1e-12
+            ]
+            if terms:
+                row, component = int(first_rows[slot]) + m3, int(columns[path.input]) + m1
+                entries.append(_Entry(number, row, component, " + ".join(terms)))
+    return entries
+
+
+def _sums(
+    entries: list[_Entry], key: Callable[[_Entry], _Key], text: Callable[[int, _Entry], str]
+) -> dict[_Key, str]:
+    """Group the entries by `key`, each group written as one sum."""
+    groups: dict[_Key, list[str]] = {}
+    for number, entry in enumerate(entries):
+        groups.setdefault(key(entry), []).append(text(number, entry))
+    return {k: " + ".join(v) for k, v in groups.items()}

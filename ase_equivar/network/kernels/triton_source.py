@@ -1,0 +1,137 @@
+"""Source code of the GPU kernels: one program per atom, one thread per channel.
+
+A program walks through the edges of its atom with the sums in registers and writes each row once:
+no message is stored, nothing is added atomically, and results do not depend on the order in which
+programs run.
+"""
+
+from __future__ import annotations
+
+from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.kernels.terms import write_lines
+
+
+def triton_source(coupling: Coupling, scalar: str) -> str:
+    """Write the GPU kernels of a coupling as Python; names and arguments as in `numba_source`.
+
+    Parameters
+    ----------
+    coupling : Coupling
+    scalar : str
+        "float32" or "float64", the precision of features and sums.
+    """
+    lines = write_lines(coupling, repr)
+    n_y, n_p = (coupling.l_max + 1) ** 2, len(coupling.paths)
+    n_x, n_rows = coupling.input_dim, coupling.output_dim
+    edge = [f"y{m} = tl.load(Y + e*{n_y} + {m})" for m in range(n_y)] + lines.entries
+
+    def at(array: str, index: str, size: int, place: int) -> str:
+        return f"{array} + ({index}*{size} + {place})*n_channels + c"
+
+    def load(array: str, index: str, size: int) -> list[str]:
+        return [
+            f"{array}{k} = tl.load({at(array, index, size, k)}, mask=here, other=0.0)"
+            for k in range(size)
+        ]
+
+    def store(index: str, size: int, place: int, value: str) -> str:
+        return f"tl.store({at('out', index, size, place)}, {value}, mask=here)"
+
+    # cubic through four points of the table, as in `numba_source`
+    interpolate = [
+        "place = tl.load(where + e)",
+        "below = place.to(tl.int64)",
+        f"s = place - below.to(tl.{scalar})",
+        "k = tl.load(which + e)*n_points + below",
+        "b0 = s*(1.0 - s)*(s - 2.0)*0.16666666666666666",
+        "b1 = (s + 1.0)*(s - 1.0)*(s - 2.0)*0.5",
+        "b2 = (s + 1.0)*s*(2.0 - s)*0.5",
+        "b3 = (s + 1.0)*s*(s - 1.0)*0.16666666666666666",
+    ]
+    for p in range(n_p):
+        points = [
+            f"b{q}*tl.load({at('t', f'(k + {q - 1})', n_p, p)}, mask=here, other=0.0)"
+            for q in range(4)
+        ]
+        interpolate.append(f"w{p} = {' + '.join(points)}")
+
+    def kernel(
+        name: str,
+        arguments: str,
+        before: list[str],
+        each_edge: list[str],
+        after: list[str],
+        by_sender: bool = False,
+    ) -> str:
+        atom, walk = (
+            ("j", ["e = tl.load(order + k)", "i = tl.load(recv + e)"])
+            if by_sender
+            else ("i", ["j = tl.load(send + e)"])
+        )
+        counter = "k" if by_sender else "e"
+        body = [
+            f"{atom} = tl.program_id(0).to(tl.int64)",
+            "c = tl.program_id(1)*BLOCK + tl.arange(0, BLOCK)",
+            "here = c < n_channels",
+            *before,
+            f"for {counter} in range(tl.load(start + {atom}), tl.load(start + {atom} + 1)):",
+            *("    " + line for line in [*walk, *edge, *each_edge]),
+            *after,
+        ]
+        return "\n".join(
+            [
+                "@triton.jit",
+                f"def {name}({arguments}, send, recv, order, start, out,",
+                "    n_channels: tl.constexpr, BLOCK: tl.constexpr):",
+                *("    " + line for line in body),
+                "",
+            ]
+        )
+
+    def zeros(numbers: list[int]) -> list[str]:
+        return [f"s{n} = tl.full((BLOCK,), 0.0, tl.{scalar})" for n in numbers]
+
+    def sums(expressions: dict[int, str]) -> list[str]:
+        return [f"s{n} += {value}" for n, value in expressions.items()]
+
+    rows = list(lines.rows)
+    write_rows = [store("i", n_rows, row, f"s{row}") for row in rows]
+    plain = "x, Y, w, g"
+    return "\n".join(
+        [
+            "import triton\nimport triton.language as tl\n",
+            kernel(
+                "forward",
+                plain,
+                zeros(rows),
+                load("x", "j", n_x) + load("w", "e", n_p) + sums(lines.rows),
+                write_rows,
+            ),
+            kernel(
+                "grad_weights",
+                plain,
+                load("g", "i", n_rows),
+                load("x", "j", n_x)
+                + [store("e", n_p, path, value) for path, value in lines.weights.items()],
+                [],
+            ),
+            kernel(
+                "grad_features",
+                plain,
+                zeros(list(lines.components)),
+                load("w", "e", n_p)
+                + load("g", "i", n_rows)
+                + lines.scaled
+                + sums(lines.components),
+                [store("j", n_x, m, f"s{m}") for m in lines.components],
+                by_sender=True,
+            ),
+            kernel(
+                "forward_table",
+                "x, Y, t, n_points, which, where",
+                zeros(rows),
+                interpolate + load("x", "j", n_x) + sums(lines.rows),
+                write_rows,
+            ),
+        ]
+    )

@@ -1,0 +1,66 @@
+"""Work on a graph in pieces, so that memory stays small and every thread has its own.
+
+torch's threads share out one small operation after the other and wait for each other in between.
+Here a thread takes a piece through all operations of a layer, and shares nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+import torch
+
+from ase_equivar.network.edges import EdgeIndex, Piece
+
+# whose weights exist at one time: some ten megabytes per thread, a few gigabytes on a GPU
+EDGES_AT_ONCE = 8192
+EDGES_AT_ONCE_GPU = 2**19
+MIN_EDGES_PER_THREAD = 500  # below, handing out the work costs more than it saves
+
+_Result = TypeVar("_Result")
+
+
+def work_in_pieces(edges: EdgeIndex, work: Callable[[Piece], _Result]) -> list[_Result]:
+    """Do something for all receivers of a graph, some of them at a time; without gradients.
+
+    Parameters
+    ----------
+    edges : EdgeIndex
+        The graph.
+    work : callable
+        From a piece of it to what is wanted for its receivers.
+
+    Returns
+    -------
+    list
+        Results, in the order of the receivers.
+    """
+    if edges.senders.device.type != "cpu":
+        return [work(piece) for piece in edges.pieces(EDGES_AT_ONCE_GPU)]
+    n_threads = torch.get_num_threads()
+    share = max(math.ceil(len(edges.senders) / n_threads), MIN_EDGES_PER_THREAD)
+    pieces = list(edges.pieces(min(share, EDGES_AT_ONCE)))
+    if n_threads == 1 or len(pieces) == 1:
+        return [work(piece) for piece in pieces]
+    inference = torch.is_inference_mode_enabled()  # known to each thread for itself
+
+    def alone(piece: Piece) -> _Result:
+        torch.set_num_threads(1)
+        with torch.inference_mode(inference), torch.no_grad():  # the first turns gradients on
+            return work(piece)
+
+    try:
+        return list(thread_pool(n_threads, os.getpid()).map(alone, pieces))
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+@cache
+def thread_pool(n_threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads of this process: after a fork there are none of the parent's."""
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="ase_equivar")
