@@ -1,4 +1,4 @@
-"""Atoms to graph: who is within the cutoff of whom, every periodic image counted."""
+"""Atoms to graph: one structure, or several laid end to end."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.data import chemical_symbols
-from ase.geometry import complete_cell
-from numpy.typing import NDArray
-from vesin import NeighborList
+
+from ase_equivar.neighbours import NeighbourSearch, Pairs
 
 MIN_DISTANCE = 0.5  # Å; closer atoms are a mistake in the input, not chemistry
 MIN_RELATIVE_VOLUME = 1e-6  # of the box with the same edge lengths and right angles
@@ -79,7 +78,7 @@ def check_atoms(atoms: Atoms) -> None:
         image, are closer than 0.5 Å.
     """
     _check_numbers_and_cell(atoms)
-    _check_distances(atoms, *_neighbours(atoms, MIN_DISTANCE))
+    _check_distances(atoms, NeighbourSearch(MIN_DISTANCE).pairs(atoms))
 
 
 def check_elements(atoms: Atoms, known: Collection[int]) -> None:
@@ -105,7 +104,9 @@ def check_elements(atoms: Atoms, known: Collection[int]) -> None:
         )
 
 
-def build_graph(atoms: Atoms, cutoff: float, *, dtype: torch.dtype = torch.float32) -> Graph:
+def build_graph(
+    atoms: Atoms, cutoff: float | NeighbourSearch, *, dtype: torch.dtype = torch.float32
+) -> Graph:
     """Connect every atom with all neighbours within a cutoff.
 
     All periodic images count, an atom's own among them, so that cells smaller than the cutoff
@@ -115,15 +116,15 @@ def build_graph(atoms: Atoms, cutoff: float, *, dtype: torch.dtype = torch.float
     ----------
     atoms : ase.Atoms
         Periodic in 0 to 3 directions. Cell vectors along the others are ignored.
-    cutoff : float
-        Largest distance of two connected atoms, Å.
+    cutoff : float or NeighbourSearch
+        Largest distance of two connected atoms, Å; or what shall find them.
     dtype : torch.dtype
         Of `Graph.vectors`. Distances are always worked out in float64.
 
     Returns
     -------
     Graph
-        On the CPU, with one structure.
+        With one structure, on the device of the search, which is the CPU for a mere number.
 
     Raises
     ------
@@ -131,14 +132,15 @@ def build_graph(atoms: Atoms, cutoff: float, *, dtype: torch.dtype = torch.float
         See `check_atoms`.
     """
     _check_numbers_and_cell(atoms)
-    centres, neighbours, vectors = _neighbours(atoms, cutoff)
-    _check_distances(atoms, centres, neighbours, vectors)
+    search = cutoff if isinstance(cutoff, NeighbourSearch) else NeighbourSearch(cutoff)
+    pairs = search.pairs(atoms)
+    _check_distances(atoms, pairs)
     return Graph(
-        numbers=torch.tensor(atoms.numbers, dtype=torch.int64),
-        senders=torch.from_numpy(neighbours),
-        receivers=torch.from_numpy(centres),
-        vectors=torch.from_numpy(vectors).to(dtype),
-        structure=torch.zeros(len(atoms), dtype=torch.int64),
+        numbers=torch.tensor(atoms.numbers, dtype=torch.int64, device=search.device),
+        senders=pairs.neighbours,
+        receivers=pairs.centres,
+        vectors=pairs.vectors.to(dtype),
+        structure=torch.zeros(len(atoms), dtype=torch.int64, device=search.device),
         n_structures=1,
     )
 
@@ -199,42 +201,20 @@ def _check_numbers_and_cell(atoms: Atoms) -> None:
         )
 
 
-def _neighbours(
-    atoms: Atoms, cutoff: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return centres (ascending), neighbours and vectors of all pairs within the cutoff."""
-    # Vectors along non-periodic directions say nothing about neighbours, yet may be zero or
-    # parallel to the others: put unit vectors there, orthogonal to the periodic ones.
-    cell = complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0))
-    search = NeighborList(cutoff=cutoff, full_list=True, sorted=True)
-    centres, neighbours, vectors = search.compute(
-        points=np.ascontiguousarray(atoms.positions, dtype=np.float64),
-        box=np.ascontiguousarray(cell, dtype=np.float64),
-        periodic=atoms.pbc,
-        quantities="ijD",
-    )
-    return centres.astype(np.int64), neighbours.astype(np.int64), vectors
-
-
-def _check_distances(
-    atoms: Atoms,
-    centres: NDArray[np.int64],
-    neighbours: NDArray[np.int64],
-    vectors: NDArray[np.float64],
-) -> None:
-    if len(vectors) == 0:
+def _check_distances(atoms: Atoms, pairs: Pairs) -> None:
+    if len(pairs.distances) == 0:
         return
-    distances = np.linalg.norm(vectors, axis=1)
-    closest = int(distances.argmin())
-    if distances[closest] >= MIN_DISTANCE:
+    closest = int(pairs.distances.argmin())
+    distance = float(pairs.distances[closest])
+    if distance >= MIN_DISTANCE:
         return
-    i, j = int(centres[closest]), int(neighbours[closest])
+    i, j = int(pairs.centres[closest]), int(pairs.neighbours[closest])
     pair = (
         f"atom {i} ({atoms.symbols[i]}) and its own periodic image"
         if i == j
         else f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]})"
     )
     raise ValueError(
-        f"{pair} are {distances[closest]:.3f} Å apart, closer than {MIN_DISTANCE} Å; "
+        f"{pair} are {distance:.3f} Å apart, closer than {MIN_DISTANCE} Å; "
         "check positions, cell and units (Å)"
     )

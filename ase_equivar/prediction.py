@@ -18,12 +18,14 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from ase_equivar.graph import Graph, build_graph, check_atoms, check_elements, collate
+from ase_equivar.neighbours import NeighbourSearch
 from ase_equivar.network.backends import used_backend
 from ase_equivar.sum_rule import neutralize, violation
 from ase_equivar.uncertainty import Calibration, born_charges_uncertainty
 from ase_equivar.weights import load_model, read_metadata
 
 MAX_EDGES = 50_000  # of one call; some hundred megabytes with the networks bundled here
+SKIN = 0.5  # Å; see `NeighbourSearch`
 VIOLATION_WARNING = 0.5  # |e|, of any component of Σ Z* − Q·1
 NETWORK_ATTRIBUTES = ("cutoff", "elements", "has_dielectric")
 
@@ -195,6 +197,9 @@ class Predictor:
         self.backend = backend
         self._network = network
         self.cutoff = float(network.cutoff)
+        self._search = NeighbourSearch(self.cutoff, device=self.device)
+        # for single structures, which often are the steps of an MD
+        self._following = NeighbourSearch(self.cutoff, skin=SKIN, device=self.device)
         self.elements = tuple(network.elements)
         self.has_dielectric = bool(network.has_dielectric)
 
@@ -227,8 +232,7 @@ class Predictor:
         """
         batch: list[Graph] = []
         for atoms in images:
-            check_elements(atoms, self.elements)
-            graph = build_graph(atoms, self.cutoff, dtype=self.dtype)
+            graph = self._graph(atoms, self._search)
             if batch and sum(g.n_edges for g in batch) + graph.n_edges > max_edges:
                 yield from self._call(batch)
                 batch = []
@@ -239,7 +243,7 @@ class Predictor:
     def evaluate(self, atoms: Atoms) -> Evaluation:
         """Predict one structure and keep with it what it was."""
         start = time.perf_counter()
-        [raw] = self.predict([atoms])
+        [raw] = self._call([self._graph(atoms, self._following)])
         return Evaluation(atoms.copy(), raw, time.perf_counter() - start, self._used_backend)
 
     def uncertainty(self, atoms: Atoms) -> NDArray[np.float64]:
@@ -248,12 +252,16 @@ class Predictor:
         See `ase_equivar.uncertainty`; only for a model with a `calibration`.
         """
         assert self.calibration is not None  # the calculator has refused it else
-        graph = build_graph(atoms, self.cutoff, dtype=self.dtype).to(self.device)
+        graph = self._graph(atoms, self._following)
         return born_charges_uncertainty(self._network, graph, self.calibration)
+
+    def _graph(self, atoms: Atoms, search: NeighbourSearch) -> Graph:
+        check_elements(atoms, self.elements)
+        return build_graph(atoms, search, dtype=self.dtype)
 
     def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
         with torch.inference_mode():
-            tensors = self._network(collate(graphs).to(self.device))
+            tensors = self._network(graphs[0] if len(graphs) == 1 else collate(graphs))
         born = tensors.born_charges.cpu().double()
         if not born.isfinite().all():
             raise FloatingPointError(

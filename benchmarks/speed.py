@@ -32,6 +32,7 @@ RESULTS = ROOT / "runs" / "speed.json"
 
 MODELS = ("universal", "bm2", "bm1")
 SIZES = (64, 512, 4096, 32768, 97336)
+GPU_SIZES = (64, 4096, 97336, 1_000_000)
 LITERAL_SIZE = 512
 LATTICE_CONSTANT = 4.21  # Å
 
@@ -58,10 +59,10 @@ def measure_all(sizes: list[int]) -> None:
     """Run all measurements and write them down after each."""
     import torch
 
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     jobs: list[list[Any]] = [["sevennet", size] for size in sizes if size <= 512]
-    for device in devices:
-        jobs += [["ours", model, size, device] for model in MODELS for size in sizes]
+    jobs += [["ours", model, size, "cpu"] for model in MODELS for size in sizes]
+    if torch.cuda.is_available():
+        jobs += [["ours", model, size, "cuda"] for model in MODELS for size in GPU_SIZES]
     jobs += [["literal", model, min(LITERAL_SIZE, max(sizes))] for model in MODELS]
     jobs += [["training", architecture] for architecture in ("universal", "bm2")]
     found: dict[str, Any] = {"machine": machine(), "rows": []}
@@ -131,8 +132,12 @@ def timed_charges(calc: Any, atoms: Any, repeats: int) -> float:
     return statistics.median(seconds)
 
 
-def peak_bytes() -> int:
-    """Give the largest memory that this process has had."""
+def peak_bytes(device: str) -> int:
+    """Give the largest memory that this process has had there."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -169,16 +174,17 @@ def measure_ours(name: str, n_atoms: int, device: str) -> dict[str, Any]:
     """Time the calculator, from Atoms to neutral Z*."""
     from ase_equivar import EquivarCalculator
     from ase_equivar.graph import build_graph
+    from ase_equivar.neighbours import NeighbourSearch
 
     net = network(name)
     calc = EquivarCalculator(model=net, device=device)
     timed_charges(calc, oxide(512), 2)  # compiles kernels, makes tables
     calc.get_property("born_charges", oxide(64))
-    base, atoms = peak_bytes(), oxide(n_atoms)
+    base, atoms = peak_bytes(device), oxide(n_atoms)
     seconds = timed_charges(calc, atoms, 7 if n_atoms < 10_000 else 3)
-    peak = peak_bytes()
+    peak = peak_bytes(device)
     start = time.perf_counter()
-    build_graph(atoms, net.cutoff)
+    build_graph(atoms, NeighbourSearch(net.cutoff, device=device))
     neighbours = time.perf_counter() - start
     edges = calc.diagnostics.n_edges
     return {

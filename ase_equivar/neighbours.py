@@ -1,0 +1,105 @@
+"""Who is within the cutoff of whom, every periodic image counted; by vesin, on CPU or GPU."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.geometry import complete_cell
+from numpy.typing import NDArray
+from torch import Tensor
+from vesin import NeighborList
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Directed pairs of atoms, each pair of neighbours twice.
+
+    Attributes
+    ----------
+    centres, neighbours : Tensor of int64, shape (E,)
+        Atoms i, ascending, and j, ascending for each i; images of j in the order of their cells.
+    vectors : Tensor of float64, shape (E, 3)
+        r_j (of that image) − r_i in Å.
+    distances : Tensor of float64, shape (E,)
+        In Å.
+    """
+
+    centres: Tensor
+    neighbours: Tensor
+    vectors: Tensor
+    distances: Tensor
+
+
+class NeighbourSearch:
+    """All pairs within a cutoff.
+
+    Parameters
+    ----------
+    cutoff : float
+        In Å.
+    skin : float
+        Pairs up to `cutoff` + `skin` are remembered, and only sifted as long as no atom has moved
+        by more than half the skin in Å: for the steps of an MD. 0: nothing is remembered.
+    device : torch.device
+        Where to search, and where the pairs go.
+    """
+
+    def __init__(
+        self, cutoff: float, *, skin: float = 0.0, device: torch.device | str = "cpu"
+    ) -> None:
+        self.cutoff = cutoff
+        self.device = torch.device(device)
+        self._search = NeighborList(cutoff=cutoff, full_list=True, skin=skin)
+        self._searches_on = self.device
+
+    def pairs(self, atoms: Atoms) -> Pairs:
+        """Search a structure, periodic in 0 to 3 directions.
+
+        Cell vectors along the others are ignored; positions need not lie inside the cell.
+        """
+        # Vectors along non-periodic directions say nothing about neighbours, yet may be zero or
+        # parallel to the others: put unit vectors there, orthogonal to the periodic ones.
+        cell = complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0))
+        try:
+            return self._on(self._searches_on, atoms, cell)
+        except RuntimeError as error:
+            if self._searches_on.type == "cpu":
+                raise
+            logger.warning("no neighbour search on %s, the CPU does it: %s", self.device, error)
+            self._searches_on = torch.device("cpu")
+            return self._on(self._searches_on, atoms, cell)
+
+    def _on(self, device: torch.device, atoms: Atoms, cell: NDArray[np.float64]) -> Pairs:
+        i, j, shifts, distances, vectors = (
+            array.to(self.device)
+            for array in self._search.compute(
+                points=torch.tensor(atoms.positions, dtype=torch.float64, device=device),
+                box=torch.tensor(cell, dtype=torch.float64, device=device),
+                periodic=torch.tensor(atoms.pbc, device=device),
+                quantities="ijSdD",
+            )
+        )
+        i, j = i.view(torch.int64), j.view(torch.int64)
+        order = _order(i, j, shifts.long(), len(atoms))
+        return Pairs(i[order], j[order], vectors[order], distances[order])
+
+
+def _order(i: Tensor, j: Tensor, shifts: Tensor, n_atoms: int) -> Tensor:
+    """Sort pairs, whatever order they were found in.
+
+    Sums over neighbours then do not depend on what a search remembers: an MD that was stopped goes
+    on with the same bits.
+    """
+    if len(i) == 0:
+        return i
+    key = i * n_atoms + j
+    first = shifts.amin(dim=0)
+    for shift, low, high in zip(shifts.T, first, shifts.amax(dim=0), strict=True):
+        key = key * (high - low + 1) + (shift - low)
+    return torch.argsort(key)

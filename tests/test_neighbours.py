@@ -1,0 +1,112 @@
+"""Neighbour lists that are kept from step to step, against fresh ones."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms, units
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.verlet import VelocityVerlet
+
+from ase_equivar import EquivarCalculator
+from ase_equivar.neighbours import NeighbourSearch, Pairs
+
+
+def same(one: Pairs, other: Pairs) -> bool:
+    """Whether two lists have the same pairs in the same order, to the last bit."""
+    arrays = ("centres", "neighbours", "vectors", "distances")
+    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in arrays)
+
+
+def hot_copper() -> Atoms:
+    atoms = bulk("Cu", cubic=True) * (2, 2, 2)
+    atoms.set_cell(atoms.cell.array @ [[1, 0.03, 0], [0, 1, 0.02], [0, 0, 1]], scale_atoms=True)
+    atoms.calc = EMT()
+    MaxwellBoltzmannDistribution(atoms, temperature_K=1500, rng=np.random.default_rng(0))
+    return atoms
+
+
+def test_a_kept_list_is_a_fresh_one_along_a_picosecond() -> None:
+    atoms, kept, fresh = hot_copper(), NeighbourSearch(5.0, skin=0.5), NeighbourSearch(5.0)
+    start, counts = atoms.positions.copy(), []
+
+    def compare() -> None:
+        ours = kept.pairs(atoms)
+        assert same(ours, fresh.pairs(atoms))
+        counts.append(len(ours.centres))
+
+    dynamics = VelocityVerlet(atoms, 1.0 * units.fs)
+    dynamics.attach(compare)
+    dynamics.run(1000)
+    assert len(set(counts)) > 20  # neighbours came and went
+    assert np.abs(atoms.positions - start).max() > 0.5  # more than one skin was used up
+
+
+@pytest.mark.filterwarnings("ignore::ase_equivar.prediction.SumRuleWarning")
+def test_charges_along_a_trajectory_are_those_of_fresh_calculators() -> None:
+    atoms = hot_copper()
+    following = EquivarCalculator()
+    dynamics = VelocityVerlet(atoms, 2.0 * units.fs)
+    for _ in range(8):
+        dynamics.run(15)
+        ours = following.get_property("born_charges", atoms)
+        fresh = EquivarCalculator().get_property("born_charges", atoms)
+        assert np.array_equal(ours, fresh)  # to the last bit
+
+
+def test_pairs_have_an_order_of_their_own() -> None:
+    """By centre, neighbour and cell of the image, also where one atom has many images."""
+    atoms = bulk("Cu")
+    atoms.positions += [[40.0, -30.0, 7.0]]
+    pairs = NeighbourSearch(6.0).pairs(atoms)
+    cells = np.rint(np.linalg.solve(atoms.cell.array.T, pairs.vectors.numpy().T).T).astype(int)
+    assert [tuple(cell) for cell in cells] == sorted(tuple(cell) for cell in cells)
+
+
+@pytest.mark.parametrize("change", ["cell", "pbc", "wrap", "shift", "fewer", "order"])
+def test_any_other_change_is_noticed(change: str) -> None:
+    atoms = bulk("MgO", "rocksalt", a=4.21) * (2, 2, 1)
+    atoms.rattle(0.1, seed=0)
+    search = NeighbourSearch(5.0, skin=1.0)
+    search.pairs(atoms)
+    match change:
+        case "cell":
+            atoms.cell[0] *= 1.01
+        case "pbc":
+            atoms.pbc = (True, False, True)
+        case "wrap":
+            atoms.positions += 30.0
+            search.pairs(atoms)
+            atoms.wrap()
+        case "shift":
+            atoms.positions += 0.4
+        case "fewer":
+            del atoms[3]
+        case "order":
+            atoms = atoms[::-1]
+    assert same(search.pairs(atoms), NeighbourSearch(5.0).pairs(atoms))
+
+
+def test_the_cpu_steps_in_where_a_gpu_cannot_search(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    search, on = NeighbourSearch(3.0), NeighbourSearch._on
+
+    def fails_on_gpu(self: Any, device: torch.device, *rest: Any) -> Pairs:
+        if device.type == "cuda":
+            raise RuntimeError("no CUDA runtime")
+        return on(self, device, *rest)
+
+    search._searches_on = torch.device("cuda")
+    monkeypatch.setattr(NeighbourSearch, "_on", fails_on_gpu)
+    atoms = bulk("Cu")
+    with caplog.at_level(logging.WARNING):
+        found = [search.pairs(atoms) for _ in range(2)]
+    assert caplog.text.count("no CUDA runtime") == 1
+    assert same(found[1], NeighbourSearch(3.0).pairs(atoms))
