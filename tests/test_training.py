@@ -18,6 +18,7 @@ import yaml
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 from ase.spacegroup import crystal
+from scipy.spatial.transform import Rotation
 from structures import triclinic
 
 from ase_equivar import EquivarCalculator
@@ -30,7 +31,7 @@ from ase_equivar.training.curve import learning_curve
 from ase_equivar.training.data import elements_of, make_loader, read_frames
 from ase_equivar.training.evaluate import crystal_system, evaluate
 from ase_equivar.training.fit import fit
-from ase_equivar.training.objective import errors, start_from_labels
+from ase_equivar.training.objective import charge_loss, errors, start_from_labels
 from ase_equivar.weights import load_model, read_metadata
 
 NETWORK = {
@@ -180,6 +181,19 @@ def test_objective_by_hand(tmp_path: Path) -> None:
     assert total.item() == pytest.approx(
         np.mean(differences) + 0.5 * np.mean(violations) + 0.25 * expected, rel=1e-6
     )
+
+
+def test_losses_by_hand() -> None:
+    """Of one atom that is off by a little along x and by much between y and z."""
+    difference = torch.zeros(2, 3, 3, dtype=torch.float64)
+    difference[0, 0, 0], difference[0, 1, 2] = 0.03, -0.4
+    assert charge_loss(difference, "mae").item() == pytest.approx(0.43 / 18)
+    assert charge_loss(difference, "norm").item() == pytest.approx(np.hypot(0.03, 0.4) / 3 / 2)
+    huber = (0.5 * 0.03**2 + 0.05 * (0.4 - 0.025)) / 0.05 / 18
+    assert charge_loss(difference, "huber").item() == pytest.approx(huber)
+    turned = torch.from_numpy(Rotation.from_rotvec([0.4, -1.0, 0.3]).as_matrix())
+    other_axes = turned @ difference @ turned.T
+    assert charge_loss(other_axes, "norm").item() == pytest.approx(np.hypot(0.03, 0.4) / 6)
 
 
 def test_start_is_the_median_charge(tmp_path: Path) -> None:
@@ -334,6 +348,7 @@ def test_crystal_system(number: str, cell: list[list[float]], system: str) -> No
         ({"start": "universal"}, "either network, .* or start"),
         ({"fit": {"epoch": 3}}, "fit has no entry epoch; known are .*epochs"),
         ({"fit": {"epochs": "many"}}, "fit.epochs must be a number like 60, not 'many'"),
+        ({"fit": {"loss": "mse"}}, "fit.loss is 'mse'; it must be one of mae, norm, huber"),
         ({"data": {"train": "train.extxyz"}}, "data lacks valid"),
         ({"data": {"train": "train.extxyz", "valid": "no.xyz"}}, "no.xyz, which does not exist"),
         (

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+LOSSES = ("mae", "norm", "huber")
 SECTIONS = {"output", "data", "network", "start", "fit", "about"}
 
 
@@ -58,6 +59,9 @@ class FitConfig:
         Part of the run in which the rate rises.
     weight_decay : float
         Of AdamW.
+    loss : str
+        What is minimized of Z* after the sum rule is imposed: "mae", "norm" or "huber", see
+        `objective.charge_loss`.
     dropout : float
         Chance that a channel is dropped (gated networks).
     violation_weight : float
@@ -78,6 +82,7 @@ class FitConfig:
     learning_rate: float = 4e-3
     warm_up: float = 0.1
     weight_decay: float = 0.05
+    loss: str = "mae"
     dropout: float = 0.0
     violation_weight: float = 0.05
     dielectric_weight: float = 0.1
@@ -167,6 +172,10 @@ def read_config(path: str | Path) -> TrainingConfig:
         raise ValueError(
             f"{path}: data.order is {config.data.order!r}; "
             "it must be 'field-first' or 'displacement-first'"
+        )
+    if config.fit.loss not in LOSSES:
+        raise ValueError(
+            f"{path}: fit.loss is {config.fit.loss!r}; it must be one of {', '.join(LOSSES)}"
         )
     return config
 

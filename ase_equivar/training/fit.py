@@ -81,7 +81,7 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step; logs the errors of the epoch."""
-        found = errors(self.network, batch)
+        found = errors(self.network, batch, self.config.fit.loss)
         self._log_errors("train", found)
         return found.total(self.config.fit, self._shares(found.counts))
 

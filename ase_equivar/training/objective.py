@@ -15,6 +15,8 @@ from ase_equivar.network.scatter import sum_by_index
 from ase_equivar.training.config import FitConfig
 from ase_equivar.training.data import Batch, LabelledFrame
 
+HUBER = 0.05  # e
+
 
 @dataclass(frozen=True)
 class Errors:
@@ -22,6 +24,8 @@ class Errors:
 
     Attributes
     ----------
+    charges : Tensor, scalar
+        What is minimized of Z*, e: see `charge_loss`.
     neutral : Tensor, scalar
         Mean absolute error of all components of Z* after the sum rule is imposed, e.
     violation : Tensor, scalar
@@ -32,6 +36,7 @@ class Errors:
         Atoms, structures and labels of ε∞ that the three are means over.
     """
 
+    charges: Tensor
     neutral: Tensor
     violation: Tensor
     log_dielectric: Tensor
@@ -47,13 +52,32 @@ class Errors:
             Factors of the three, with which the mean over processes is that over all their
             batches taken as one.
         """
-        terms = torch.stack([self.neutral, self.violation, self.log_dielectric])
+        terms = torch.stack([self.charges, self.violation, self.log_dielectric])
         weights = terms.new_tensor([1.0, config.violation_weight, config.dielectric_weight])
         return (terms * weights * (1.0 if shares is None else shares)).sum()
 
 
-def errors(network: Network, batch: Batch) -> Errors:
-    """Compare the network's tensors with the labels of a batch."""
+def charge_loss(difference: Tensor, loss: str) -> Tensor:
+    """Mean over atoms of what is minimized.
+
+    Parameters
+    ----------
+    difference : Tensor, shape (N, 3, 3)
+        Of Z*, e.
+    loss : str
+        "mae": mean of |components|; "norm": root mean square of the components of each atom, which
+        does not depend on the axes; "huber": as "mae", but quadratic below `HUBER`.
+    """
+    if loss == "norm":
+        return torch.linalg.matrix_norm(difference).mean() / 3.0
+    if loss == "huber":
+        zeros = torch.zeros_like(difference)
+        return torch.nn.functional.huber_loss(difference, zeros, delta=HUBER) / HUBER
+    return difference.abs().mean()
+
+
+def errors(network: Network, batch: Batch, loss: str = "mae") -> Errors:
+    """Compare the network's tensors with the labels of a batch; `loss` as in `charge_loss`."""
     parts, log_predicted = network.parts(batch.graph)
     raw: Tensor = network.cartesian(parts)
     structure, n = batch.graph.structure, batch.graph.n_structures
@@ -65,8 +89,10 @@ def errors(network: Network, batch: Batch) -> Errors:
     if log_predicted is not None and labelled.any():
         target = log_susceptibility(batch.dielectric[labelled])
         log_error = (log_predicted[labelled] - target).abs().mean()
+    difference = neutral - batch.born_charges
     return Errors(
-        neutral=(neutral - batch.born_charges).abs().mean(),
+        charges=charge_loss(difference, loss),
+        neutral=difference.abs().mean(),
         violation=excess.abs().mean(),
         log_dielectric=log_error,
         counts=torch.stack([n_atoms.sum(), labelled.new_tensor(n), labelled.sum()]).to(raw),
