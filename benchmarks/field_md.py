@@ -42,7 +42,7 @@ def structures() -> dict[str, Atoms]:
         pbc=True,
     )  # fmt: skip
     quartz = crystal(
-        ("Si", "O"), [(0.4697, 0, 0), (0.4135, 0.2669, 0.1191)],
+        ("Si", "O"), [(0.4697, 0, 2 / 3), (0.4135, 0.2669, 0.7858)],
         spacegroup=154, cellpar=[4.913, 4.913, 5.405, 90, 90, 120],
     )  # fmt: skip
     return {
