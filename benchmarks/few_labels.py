@@ -34,6 +34,7 @@ RUNS = ROOT / "runs" / "few_labels"
 PICTURE = ROOT / "docs" / "few_labels.png"
 STEPS = 1200
 SIZES = (3, 6, 12, 24)
+TICKS = (0.04, 0.06, 0.08, 0.1, 0.12)
 LABELS: dict[str, Any] = {"dielectric": None}
 
 
@@ -94,6 +95,7 @@ def draw(found: dict[str, list[float]], universal: float) -> None:
     axes.annotate("universal as it is", (SIZES[0], universal), xytext=(0, 3),
                   textcoords="offset points", color="0.4")  # fmt: skip
     axes.set_xticks(SIZES, [str(size) for size in SIZES], minor=False)
+    axes.set_yticks(TICKS, [str(tick) for tick in TICKS])
     axes.minorticks_off()
     axes.set(
         xlabel="labelled frames of ZrO₂", ylabel="mean absolute error of Z*, e", xlim=(2.7, 70)
