@@ -133,13 +133,13 @@ def build_graph(
     """
     _check_numbers_and_cell(atoms)
     search = cutoff if isinstance(cutoff, NeighbourSearch) else NeighbourSearch(cutoff)
-    pairs = search.pairs(atoms)
+    pairs = search.pairs(atoms, dtype)
     _check_distances(atoms, pairs)
     return Graph(
         numbers=torch.tensor(atoms.numbers, dtype=torch.int64, device=search.device),
         senders=pairs.neighbours,
         receivers=pairs.centres,
-        vectors=pairs.vectors.to(dtype),
+        vectors=pairs.vectors,
         structure=torch.zeros(len(atoms), dtype=torch.int64, device=search.device),
         n_structures=1,
     )
@@ -202,13 +202,11 @@ def _check_numbers_and_cell(atoms: Atoms) -> None:
 
 
 def _check_distances(atoms: Atoms, pairs: Pairs) -> None:
-    if len(pairs.distances) == 0:
+    if pairs.closest is None:
         return
-    closest = int(pairs.distances.argmin())
-    distance = float(pairs.distances[closest])
+    i, j, distance = pairs.closest
     if distance >= MIN_DISTANCE:
         return
-    i, j = int(pairs.centres[closest]), int(pairs.neighbours[closest])
     pair = (
         f"atom {i} ({atoms.symbols[i]}) and its own periodic image"
         if i == j

@@ -15,6 +15,8 @@ from vesin import NeighborList
 
 logger = logging.getLogger(__name__)
 
+MOST_KEPT = 2000  # atoms; beyond, the memory of a kept list is worth more than its few percent
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -24,16 +26,16 @@ class Pairs:
     ----------
     centres, neighbours : Tensor of int64, shape (E,)
         Atoms i, ascending, and j, ascending for each i; images of j in the order of their cells.
-    vectors : Tensor of float64, shape (E, 3)
+    vectors : Tensor, shape (E, 3)
         r_j (of that image) − r_i in Å.
-    distances : Tensor of float64, shape (E,)
-        In Å.
+    closest : tuple of two int and a float, or None
+        The two atoms that are closest to each other, and their distance in Å.
     """
 
     centres: Tensor
     neighbours: Tensor
     vectors: Tensor
-    distances: Tensor
+    closest: tuple[int, int, float] | None
 
 
 class NeighbourSearch:
@@ -55,39 +57,60 @@ class NeighbourSearch:
     ) -> None:
         self.cutoff = cutoff
         self.device = torch.device(device)
-        self._search = NeighborList(cutoff=cutoff, full_list=True, skin=skin)
+        self._skin = skin
+        self._kept: NeighborList | None = None
         self._searches_on = self.device
 
-    def pairs(self, atoms: Atoms) -> Pairs:
+    def pairs(self, atoms: Atoms, dtype: torch.dtype = torch.float64) -> Pairs:
         """Search a structure, periodic in 0 to 3 directions.
 
         Cell vectors along the others are ignored; positions need not lie inside the cell.
+        Distances are worked out in float64 always; `dtype` is that of the vectors.
         """
         # Vectors along non-periodic directions say nothing about neighbours, yet may be zero or
         # parallel to the others: put unit vectors there, orthogonal to the periodic ones.
         cell = complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0))
         try:
-            return self._on(self._searches_on, atoms, cell)
+            return self._on(self._searches_on, atoms, cell, dtype)
         except RuntimeError as error:
             if self._searches_on.type == "cpu":
                 raise
             logger.warning("no neighbour search on %s, the CPU does it: %s", self.device, error)
             self._searches_on = torch.device("cpu")
-            return self._on(self._searches_on, atoms, cell)
+            return self._on(self._searches_on, atoms, cell, dtype)
 
-    def _on(self, device: torch.device, atoms: Atoms, cell: NDArray[np.float64]) -> Pairs:
-        i, j, shifts, distances, vectors = (
-            array.to(self.device)
-            for array in self._search.compute(
-                points=torch.tensor(atoms.positions, dtype=torch.float64, device=device),
-                box=torch.tensor(cell, dtype=torch.float64, device=device),
-                periodic=torch.tensor(atoms.pbc, device=device),
-                quantities="ijSdD",
-            )
+    def _on(
+        self, device: torch.device, atoms: Atoms, cell: NDArray[np.float64], dtype: torch.dtype
+    ) -> Pairs:
+        search = self._list(len(atoms))
+        i, j, shifts, distances, vectors = search.compute(
+            points=torch.tensor(atoms.positions, dtype=torch.float64, device=device),
+            box=torch.tensor(cell, dtype=torch.float64, device=device),
+            periodic=torch.tensor(atoms.pbc, device=device),
+            quantities="ijSdD",
+            copy=False,  # they live as long as `search`, which is long enough here
         )
         i, j = i.view(torch.int64), j.view(torch.int64)
-        order = _order(i, j, shifts.long(), len(atoms))
-        return Pairs(i[order], j[order], vectors[order], distances[order])
+        order = _order(i, j, shifts, len(atoms))
+        closest = None
+        if len(distances):
+            nearest = distances.argmin()
+            closest = int(i[nearest]), int(j[nearest]), float(distances[nearest])
+        return Pairs(
+            i[order].to(self.device),
+            j[order].to(self.device),
+            vectors.to(dtype)[order].to(self.device),
+            closest,
+        )
+
+    def _list(self, n_atoms: int) -> NeighborList:
+        """Give vesin's list: a new one, or the one that remembers."""
+        skin = self._skin if n_atoms <= MOST_KEPT else 0.0
+        if skin and self._kept is not None:
+            return self._kept
+        fresh = NeighborList(cutoff=self.cutoff, full_list=True, skin=skin)
+        self._kept = fresh if skin else None
+        return fresh
 
 
 def _order(i: Tensor, j: Tensor, shifts: Tensor, n_atoms: int) -> Tensor:
@@ -101,5 +124,6 @@ def _order(i: Tensor, j: Tensor, shifts: Tensor, n_atoms: int) -> Tensor:
     key = i * n_atoms + j
     first = shifts.amin(dim=0)
     for shift, low, high in zip(shifts.T, first, shifts.amax(dim=0), strict=True):
-        key = key * (high - low + 1) + (shift - low)
+        key *= high - low + 1
+        key += shift - low
     return torch.argsort(key)

@@ -14,14 +14,15 @@ from ase.calculators.emt import EMT
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 
-from ase_equivar import EquivarCalculator
+from ase_equivar import EquivarCalculator, neighbours
 from ase_equivar.neighbours import NeighbourSearch, Pairs
 
 
 def same(one: Pairs, other: Pairs) -> bool:
     """Whether two lists have the same pairs in the same order, to the last bit."""
-    arrays = ("centres", "neighbours", "vectors", "distances")
-    return all(torch.equal(getattr(one, name), getattr(other, name)) for name in arrays)
+    arrays = ("centres", "neighbours", "vectors")
+    equal = all(torch.equal(getattr(one, name), getattr(other, name)) for name in arrays)
+    return equal and one.closest == other.closest
 
 
 def hot_copper() -> Atoms:
@@ -67,6 +68,15 @@ def test_pairs_have_an_order_of_their_own() -> None:
     pairs = NeighbourSearch(6.0).pairs(atoms)
     cells = np.rint(np.linalg.solve(atoms.cell.array.T, pairs.vectors.numpy().T).T).astype(int)
     assert [tuple(cell) for cell in cells] == sorted(tuple(cell) for cell in cells)
+
+
+def test_large_structures_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "MOST_KEPT", 10)
+    search = NeighbourSearch(5.0, skin=0.5)
+    for n in (2, 16, 2, 16):
+        atoms = bulk("Cu") * (n // 2, 2, 1)
+        assert same(search.pairs(atoms), NeighbourSearch(5.0).pairs(atoms))
+        assert (search._kept is None) == (len(atoms) > 10)
 
 
 @pytest.mark.parametrize("change", ["cell", "pbc", "wrap", "shift", "fewer", "order"])

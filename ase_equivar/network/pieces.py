@@ -18,7 +18,7 @@ import torch
 from ase_equivar.network.edges import EdgeIndex, Piece
 
 # whose weights exist at one time: some ten megabytes per thread, a few gigabytes on a GPU
-EDGES_AT_ONCE = 8192
+EDGES_AT_ONCE = 6144
 EDGES_AT_ONCE_GPU = 2**19
 MIN_EDGES_PER_THREAD = 500  # below, handing out the work costs more than it saves
 
