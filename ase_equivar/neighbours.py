@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from vesin import NeighborList
 
 logger = logging.getLogger(__name__)
 
+MOST_CELLS = 5e4
 MOST_KEPT = 2000  # atoms; beyond, the memory of a kept list is worth more than its few percent
 
 
@@ -82,7 +85,8 @@ class NeighbourSearch:
     def _on(
         self, device: torch.device, atoms: Atoms, cell: NDArray[np.float64], dtype: torch.dtype
     ) -> Pairs:
-        search = self._list(len(atoms))
+        reach = _reach(self.cutoff, atoms, cell)
+        search = self._list(len(atoms), reach)
         i, j, shifts, distances, vectors = search.compute(
             points=torch.tensor(atoms.positions, dtype=torch.float64, device=device),
             box=torch.tensor(cell, dtype=torch.float64, device=device),
@@ -91,6 +95,10 @@ class NeighbourSearch:
             copy=False,  # they live as long as `search`, which is long enough here
         )
         i, j = i.view(torch.int64), j.view(torch.int64)
+        if reach > self.cutoff:
+            near = distances <= self.cutoff
+            i, j, shifts = i[near], j[near], shifts[near]
+            distances, vectors = distances[near], vectors[near]
         order = _order(i, j, shifts, len(atoms))
         closest = None
         if len(distances):
@@ -103,14 +111,36 @@ class NeighbourSearch:
             closest,
         )
 
-    def _list(self, n_atoms: int) -> NeighborList:
+    def _list(self, n_atoms: int, reach: float) -> NeighborList:
         """Give vesin's list: a new one, or the one that remembers."""
-        skin = self._skin if n_atoms <= MOST_KEPT else 0.0
+        skin = self._skin if n_atoms <= MOST_KEPT and reach == self.cutoff else 0.0
         if skin and self._kept is not None:
             return self._kept
-        fresh = NeighborList(cutoff=self.cutoff, full_list=True, skin=skin)
+        fresh = NeighborList(cutoff=reach, full_list=True, skin=skin)
         self._kept = fresh if skin else None
         return fresh
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is remembered: pointers, which a copy must not share."""
+        return {**self.__dict__, "_kept": None}
+
+
+def _reach(cutoff: float, atoms: Atoms, cell: NDArray[np.float64]) -> float:
+    """Give the smallest distance in Å, from `cutoff` on, with which vesin can search the box.
+
+    It cuts the box into cells as wide as that, and, where these are more than 10⁵, into fewer in
+    each direction alike: none may be left in the short direction of a flat or long box (vesin 0.6.2
+    then divides by zero).
+    """
+    inverse = np.linalg.inv(cell)
+    heights = 1.0 / np.linalg.norm(inverse, axis=0)
+    extents = heights * np.where(atoms.pbc, 1.0, np.ptp(atoms.positions @ inverse, axis=0))
+    reach = cutoff
+    while True:
+        cells = np.maximum(np.floor(extents / reach), 1.0)
+        if cells.min() * np.cbrt(MOST_CELLS / cells.prod()) >= 1.0 or cells.prod() <= MOST_CELLS:
+            return reach
+        reach *= 1.2
 
 
 def _order(i: Tensor, j: Tensor, shifts: Tensor, n_atoms: int) -> Tensor:
@@ -121,9 +151,18 @@ def _order(i: Tensor, j: Tensor, shifts: Tensor, n_atoms: int) -> Tensor:
     """
     if len(i) == 0:
         return i
-    key = i * n_atoms + j
-    first = shifts.amin(dim=0)
-    for shift, low, high in zip(shifts.T, first, shifts.amax(dim=0), strict=True):
-        key *= high - low + 1
-        key += shift - low
-    return torch.argsort(key)
+    columns, sizes = [i, j], [n_atoms, n_atoms]
+    for shift in shifts.T:
+        low = int(shift.min())
+        columns.append(shift.long() - low)
+        sizes.append(int(shift.max()) - low + 1)
+    if math.prod(sizes) < 2**63:
+        key = columns[0].clone()
+        for column, size in zip(columns[1:], sizes[1:], strict=True):
+            key *= size
+            key += column
+        return torch.argsort(key)
+    order = torch.arange(len(i), device=i.device)  # atoms that have left their cell by millions
+    for column in reversed(columns):
+        order = order[torch.argsort(column[order], stable=True)]
+    return order

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from ase import Atoms, units
-from ase.build import bulk
+from ase.build import bulk, graphene
 from ase.calculators.emt import EMT
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
@@ -68,6 +70,56 @@ def test_pairs_have_an_order_of_their_own() -> None:
     pairs = NeighbourSearch(6.0).pairs(atoms)
     cells = np.rint(np.linalg.solve(atoms.cell.array.T, pairs.vectors.numpy().T).T).astype(int)
     assert [tuple(cell) for cell in cells] == sorted(tuple(cell) for cell in cells)
+
+
+def sheet(repeats: int) -> Atoms:
+    atoms = graphene("BN", a=2.5, vacuum=None)
+    atoms.cell[2] = 0
+    atoms.pbc = (True, True, False)
+    return atoms * (repeats, repeats, 1)
+
+
+FAR_APART = Atoms("O3", positions=[[0, 0, 0], [6e5, 0, 0], [6e5, 0.3, 0.4]])
+FAR_AND_NEAR = Atoms("O2", positions=[[0, 0, 0], [1e7, 2e7, 3e7]])
+
+
+@pytest.mark.parametrize(
+    ("atoms", "cutoff", "number"),
+    [
+        (sheet(120), 0.5, 0),
+        (sheet(120), 2.0, 3 * 2 * 120**2),
+        (bulk("MgO", "rocksalt", a=4.2, cubic=True) * (1, 1, 2000), 0.3, 0),
+        (FAR_APART, 0.5, 2),
+        (FAR_APART, 5.0, 2),
+        (FAR_AND_NEAR, 5.0, 0),
+    ],
+)
+def test_flat_and_long_boxes(atoms: Atoms, cutoff: float, number: int) -> None:
+    """vesin's own division of such boxes into cells ends Python with a division by zero."""
+    assert len(NeighbourSearch(cutoff).pairs(atoms).centres) == number
+
+
+@pytest.mark.parametrize("cells", [10, 100_000, 3_000_000])
+def test_atoms_far_from_their_cell_keep_their_neighbours(cells: int) -> None:
+    atoms = bulk("Cu", cubic=True) * (2, 1, 1)
+    expected = NeighbourSearch(4.0).pairs(atoms)
+    moved = atoms.copy()
+    moved.positions += np.array([[cells], [0], [-cells], [0], [1], [2], [3], [0]]) * (
+        atoms.cell.array.sum(axis=0)
+    )
+    pairs = NeighbourSearch(4.0).pairs(moved)
+    assert torch.equal(pairs.centres, expected.centres)
+    assert torch.equal(pairs.neighbours, expected.neighbours)
+    shells = [torch.linalg.vector_norm(p.vectors, dim=1).sort().values for p in (pairs, expected)]
+    assert torch.allclose(shells[0], shells[1], atol=1e-7)
+
+
+def test_copies_of_a_search_remember_nothing() -> None:
+    atoms, search = bulk("Cu"), NeighbourSearch(5.0, skin=0.5)
+    reference = search.pairs(atoms)
+    for other in (copy.deepcopy(search), pickle.loads(pickle.dumps(search))):
+        assert other._kept is None
+        assert same(other.pairs(atoms), reference)
 
 
 def test_large_structures_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
