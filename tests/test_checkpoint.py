@@ -117,7 +117,12 @@ np.save(folder / "end.npy", [atoms.positions, atoms.get_momenta()])
 """
 
 
-def test_killed_run_leaves_the_same_files_as_one_that_was_not(tmp_path):
+@pytest.mark.parametrize(
+    ("lines", "pause", "possible"),
+    [(51, 0.02, range(40, 200)), (5, 0.1, range(1))],
+    ids=["between checkpoints", "before the first after the start"],
+)
+def test_killed_run_leaves_the_same_files_as_one_that_was_not(tmp_path, lines, pause, possible):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
 
     def start(folder, pause):
@@ -127,10 +132,10 @@ def test_killed_run_leaves_the_same_files_as_one_that_was_not(tmp_path):
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     undisturbed = start(whole, 0)
-    run = start(killed, 0.02)
+    run = start(killed, pause)
     log = killed / "run.log"
     deadline = time.monotonic() + 120
-    while not (log.exists() and len(log.read_text().splitlines()) > 51):
+    while not (log.exists() and len(log.read_text().splitlines()) > lines):
         assert time.monotonic() < deadline
         assert run.poll() is None
         time.sleep(0.01)
@@ -145,7 +150,7 @@ def test_killed_run_leaves_the_same_files_as_one_that_was_not(tmp_path):
 
     resumed = start(killed, 0)
     printed, _ = resumed.communicate(timeout=120)
-    assert 40 <= int(printed) < 200
+    assert int(printed) in possible
     assert undisturbed.communicate(timeout=120) == ("", None)
     for name in ("end.npy", "run.log", "run.extxyz"):
         assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
@@ -155,11 +160,12 @@ def test_killed_run_leaves_the_same_files_as_one_that_was_not(tmp_path):
         np.testing.assert_array_equal(first.positions, second.positions)
 
 
-def test_hdf5_goes_on_where_the_checkpoint_is(tmp_path):
+@pytest.mark.parametrize("steps", [0, 5])
+def test_hdf5_goes_on_where_the_checkpoint_is(tmp_path, steps):
     path, checkpoint = tmp_path / "run.h5", tmp_path / "run.npz"
     first = driven_run("VelocityVerlet")
     first.dynamics.attach(FieldTrajectory(first, path))
-    first.dynamics.run(5)
+    first.dynamics.run(steps)
     save_checkpoint(first, checkpoint)
     first.dynamics.run(7)
     second = driven_run("VelocityVerlet")
@@ -167,8 +173,8 @@ def test_hdf5_goes_on_where_the_checkpoint_is(tmp_path):
     second.dynamics.attach(FieldTrajectory(second, path))
     second.dynamics.run(3)
     with h5py.File(path) as file:
-        np.testing.assert_allclose(file["time"], 0.1 * np.arange(9))
-        assert file["positions"].shape == (9, 3, 3)
+        np.testing.assert_allclose(file["time"], 0.1 * np.arange(steps + 4))
+        assert file["positions"].shape == (steps + 4, 3, 3)
 
 
 def test_checkpoints_of_other_runs_are_refused(tmp_path):

@@ -31,7 +31,7 @@ from polar_crystal import (
 from toy_network import ToyNetwork
 
 from ase_equivar import EquivarCalculator
-from ase_equivar.dynamics import drive
+from ase_equivar.dynamics import FieldTrajectory, drive, save_checkpoint
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.fields import THZ, field_forces
 from ase_equivar.fields.waveforms import ConstantField, SineField, StepField
@@ -426,6 +426,24 @@ def test_release_leaves_things_as_they_were():
     other = crystal()
     LangevinBAOAB(other, 0.1).run(20)
     np.testing.assert_array_equal(atoms.positions, other.positions)
+
+
+def test_release_detaches_what_looks_at_the_drive(tmp_path):
+    atoms = crystal()
+    dyn = VelocityVerlet(atoms, 0.1)
+    driven = drive(dyn, AMPLITUDE, log=tmp_path / "run.log")
+    dyn.attach(FieldTrajectory(driven, tmp_path / "run.extxyz"))
+    dyn.attach(save_checkpoint, 1, driven, tmp_path / "run.npz")
+    dyn.attach(save_checkpoint, 1, driven=driven, path=tmp_path / "other.npz")
+    calls = []
+    dyn.attach(lambda: calls.append(dyn.nsteps))
+    dyn.run(2)
+    driven.release()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(before) == 4
+    dyn.run(3)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert calls == [0, 1, 2, 3, 4, 5]
 
 
 # Refusals and warnings

@@ -41,6 +41,7 @@ class Drive:
         self._dipole_changes = np.zeros((len(atoms), 3))
         self._displacements = np.zeros((len(atoms), 3))
         self._seen_effect = False
+        self._continued = False
         dyn.step = self._step
         atoms.calc = calculator
         refresh_carried_forces(dyn)
@@ -108,6 +109,11 @@ class Drive:
         return self._displacements.copy()
 
     @property
+    def continued(self) -> bool:
+        """Whether this goes on from a checkpoint, be it one of the very beginning."""
+        return self._continued
+
+    @property
     def refresh_report(self) -> RefreshReport:
         """What the forces lost by Z* that were not calculated for every step."""
         return self._charges.report
@@ -141,14 +147,28 @@ class Drive:
         self._seen_effect = state["seen_effect"]
         self._clock.restore_state(state["clock"])
         self._charges.restore_state(state)
+        self._continued = True
 
     def release(self) -> None:
-        """Take the field away again: the dynamics and the calculator are as they were before."""
+        """Take the field away again: the dynamics and the calculator are as they were before.
+
+        Logs, trajectories and checkpoints of this drive are detached from the dynamics.
+        """
         if self._atoms.calc is self._calculator:
             self._atoms.calc = self._calculator.calculator
         if self._dyn.__dict__.get("step") == self._step:
             del self._dyn.step
+        self._dyn.observers = [
+            entry for entry in self._dyn.observers if not self._observed_by(entry)
+        ]
         refresh_carried_forces(self._dyn)
+
+    def _observed_by(self, entry: tuple[Any, ...]) -> bool:
+        """Whether an entry of ASE's list of observers looks at this drive."""
+        function, _, args, kwargs = entry
+        return getattr(function, "driven", None) is self or any(
+            given is self for given in (*args, *kwargs.values())
+        )
 
     def _step(self, *args: Any, **kwargs: Any) -> Any:
         if self._atoms.calc is not self._calculator:

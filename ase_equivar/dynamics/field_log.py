@@ -34,8 +34,8 @@ class FieldLog:
     driven : Drive
         Of molecular dynamics, or of an optimizer, whose time stands still.
     path : str or pathlib.Path
-        Of the file. A run that starts at its beginning does not write into an existing one; one
-        that goes on after `restore_checkpoint` drops the lines from its present time on.
+        Of the file. A run that begins does not write into an existing one; one that goes on after
+        `restore_checkpoint` drops the lines from its present time on.
 
     Raises
     ------
@@ -46,20 +46,20 @@ class FieldLog:
     """
 
     def __init__(self, driven: Drive, path: str | Path) -> None:
-        self._driven = driven
+        self.driven = driven
         self._path = check_folder(path)
         self._begun = False
 
     def __call__(self) -> None:
         """Write the line of the present time."""
-        now = observe(self._driven)
+        now = observe(self.driven)
         if not self._begun:
             self._begin(now)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(_line(_values(now)))
 
     def _begin(self, now: Observables) -> None:
-        check_new(self._driven, self._path)
+        check_new(self.driven, self._path)
         lines = []
         if self._path.exists():
             header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -121,7 +121,7 @@ def check_folder(path: str | Path) -> Path:
 
 def check_new(driven: Drive, path: Path) -> None:
     """Refuse to write the beginning of a run into a file that exists."""
-    if path.exists() and driven.dynamics.nsteps == 0:
+    if path.exists() and not driven.continued:
         raise FileExistsError(
             f"{path} exists, and this run begins: remove the file or name another; to go on with "
             "an earlier run, restore its checkpoint first"

@@ -49,7 +49,7 @@ class FieldTrajectory:
     """
 
     def __init__(self, driven: Drive, path: str | Path) -> None:
-        self._driven = driven
+        self.driven = driven
         self._path = check_folder(path)
         self._begun = False
         if self._path.suffix not in ENDINGS:
@@ -60,11 +60,11 @@ class FieldTrajectory:
     def __call__(self) -> None:
         """Write the present structure."""
         if not self._begun:
-            check_new(self._driven, self._path)
+            check_new(self.driven, self._path)
             if self._path.exists():
-                _DROP[self._path.suffix](self._path, self._driven.time)
+                _DROP[self._path.suffix](self._path, self.driven.time)
             self._begun = True
-        _WRITE[self._path.suffix](self._path, _frame(self._driven))
+        _WRITE[self._path.suffix](self._path, _frame(self.driven))
 
 
 def _frame(driven: Drive) -> Atoms:

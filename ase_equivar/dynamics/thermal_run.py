@@ -158,11 +158,10 @@ def field_run(
         disable=left < PROGRESS_FROM,
     ):
         pass
+    if folder is not None:
+        save_checkpoint(driven, checkpoint)
     driven.release()
-    if folder is None:
-        return FieldRun.of(rows)
-    save_checkpoint(driven, checkpoint)
-    return read_field_log(log)
+    return FieldRun.of(rows) if folder is None else read_field_log(log)
 
 
 def steps_in(duration: float, bath: Bath) -> int:
