@@ -216,8 +216,6 @@ def test_run_in_a_folder_is_not_done_twice(tmp_path):
     assert len(again.times) == 7
     here = field_run(crystal(), [0, 0, 0.1], 30, bath, interval=5)
     np.testing.assert_allclose(again.polarization_change, here.polarization_change, rtol=1e-5)
-    with pytest.raises(ValueError, match=r"holds a run with other settings \(see run\.json\)"):
-        field_run(crystal(), [0, 0, 0.2], 30, bath, interval=5, folder=tmp_path / "run")
 
 
 def test_atoms_are_left_as_they_were():

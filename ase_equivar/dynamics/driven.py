@@ -105,7 +105,10 @@ class Drive:
 
     @property
     def displacements(self) -> NDArray[np.float64]:
-        """How far each atom has moved since `drive`, over all cells, Å, shape=(N, 3)."""
+        """How far each atom has moved since `drive`, over all cells, Å, shape=(N, 3).
+
+        Under a barostat: within the cell, without what the cell itself takes along.
+        """
         return self._displacements.copy()
 
     @property
@@ -121,7 +124,7 @@ class Drive:
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint needs, as arrays and plain data, to `restore_state` it."""
         return {
-            "field": _field_json(self._field),
+            "field": field_json(self._field),
             "work": self._work,
             "dipole_changes": self._dipole_changes.copy(),
             "displacements": self._displacements.copy(),
@@ -138,7 +141,7 @@ class Drive:
         ValueError
             If it is of another field or another number of atoms; nothing is changed then.
         """
-        field = _field_json(self._field)
+        field = field_json(self._field)
         if state["field"] != field:
             raise ValueError(f"the checkpoint is of the field {state['field']}, not of {field}")
         self.dipole_changes = state["dipole_changes"]
@@ -178,13 +181,13 @@ class Drive:
             )
         if self._clock.follow_time_step(self._dyn):
             check_time_step(self._dyn, self._field)
-        before = self._atoms.get_positions()
+        before, cell = self._atoms.get_positions(), self._atoms.cell.array.copy()
         forces_before, charges_before = self._calculator.coupling(self._atoms)
         has_forces = bool(args) or kwargs.get("forces") is not None
         with self._clock.step(self._atoms, has_forces):
             result = self._plain_step(*args, **kwargs)
         forces_after, charges_after = self._calculator.coupling(self._atoms)
-        moved = self._atoms.positions - before
+        moved = _moved(self._atoms, before, cell)
         self._work += 0.5 * float(((forces_before + forces_after) * moved).sum())
         charges = 0.5 * (charges_before + charges_after)
         self._displacements += moved
@@ -216,7 +219,22 @@ class Drive:
             )
 
 
-def _field_json(field: Field) -> str | None:
+def _moved(
+    atoms: Atoms, positions: NDArray[np.float64], cell: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how far atoms have gone from `positions` in `cell`, Å, shape=(N, 3).
+
+    If the cell has changed, its part is taken out: that would be another one for each periodic
+    image of an atom. What is left is Δs·h, fractional coordinates in the mean cell.
+    """
+    now = atoms.cell.array
+    if np.array_equal(now, cell):
+        return np.asarray(atoms.positions - positions)
+    fractional = atoms.positions @ np.linalg.inv(now) - positions @ np.linalg.inv(cell)
+    return np.asarray(fractional @ (now + cell) / 2)
+
+
+def field_json(field: Field) -> str | None:
     """Return a field as JSON, None for a function that has none."""
     try:
         return field.to_json() if isinstance(field, Waveform) else None

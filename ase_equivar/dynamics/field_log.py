@@ -16,7 +16,7 @@ ENERGIES = ("Etot[eV]", "Epot[eV]", "Ekin[eV]", "T[K]")
 VECTORS = ("E{}[MV/cm]", "dP{}[uC/cm2]", "J{}[A/cm2]")
 CHARGE = "Q_{}_{}[e]"
 DISPLACEMENT = "D_{}_{}[A]"
-WIDTH = 16
+WIDTH = 24  # of a number with all its digits
 ROUNDING = 0.5e-8 * PICOSECOND
 
 
@@ -27,7 +27,7 @@ class FieldLog:
     in eV; temperature in K), and go on with the work W of the field and the balance Etot − W (eV),
     the field (MV/cm), the change of polarization (µC/cm²), the current density (A/cm²), and for
     each species the charge carried along each cell vector (|e|) and the mean displacement (Å); see
-    `Observables`. `read_field_log` reads it.
+    `Observables`. Numbers have all their digits: `read_field_log` gives them back as they were.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class FieldLog:
         lines = []
         if self._path.exists():
             header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-            if header != _line(_names(now)):
+            if header.split() != _names(now):
                 raise ValueError(f"{self._path} is not the log of an earlier part of this run")
         kept = [line for line in lines if line.endswith("\n") and _time(line) < now.time - ROUNDING]
         self._path.write_text("".join([_line(_names(now)), *kept]), encoding="utf-8")
@@ -151,11 +151,8 @@ def _values(now: Observables) -> list[str]:
         *now.transported_charge.values(),
         *now.displacement.values(),
     )
-    return [
-        f"{now.time / PICOSECOND:.8f}",
-        *(f"{value:.6f}" for value in energies),
-        *(f"{value:.6e}" for vector in vectors for value in vector),
-    ]
+    numbers = (now.time / PICOSECOND, *energies, *(value for vector in vectors for value in vector))
+    return [repr(float(number)) for number in numbers]
 
 
 def _line(cells: list[str]) -> str:

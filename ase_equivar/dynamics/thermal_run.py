@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms, units
-from ase.constraints import FixCom
+from ase.constraints import (
+    FixAtoms,
+    FixCartesian,
+    FixCom,
+    FixedLine,
+    FixedMode,
+    FixedPlane,
+    FixScaled,
+)
 from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
@@ -19,14 +25,18 @@ from rich.console import Console
 from rich.progress import track
 
 from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
+from ase_equivar.dynamics.driven import field_json
 from ase_equivar.dynamics.driving import drive
 from ase_equivar.dynamics.field_log import FieldLog, read_field_log
 from ase_equivar.dynamics.observables import FieldRun, observe
-from ase_equivar.fields.algebra import Field, Waveform
+from ase_equivar.dynamics.run_folder import describe_start, open_run_folder
+from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.waveforms import ConstantField
 
 PROGRESS_FROM = 500  # steps; shorter runs need no progress bar
 CHECKPOINT_INTERVAL = 200  # steps
+HELD = (FixAtoms, FixCartesian, FixScaled, FixedLine, FixedMode, FixedPlane)
+"""Constraints that hold atoms in space; FixCom, which moves all atoms alike, would undo them."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +50,8 @@ class Bath:
     timestep : float
         ASE's unit of time.
     friction : float
-        Of the Langevin thermostat, per ASE unit of time; the centre of mass is held. 0: no
-        thermostat, velocity Verlet.
+        Of the Langevin thermostat, per ASE unit of time; the centre of mass is held, unless
+        constraints hold some atoms. 0: no thermostat, velocity Verlet.
     seed : int
         Of the random numbers.
     update_interval : int
@@ -65,14 +75,20 @@ class Bath:
             )
 
     def dynamics(self, atoms: Atoms) -> MolecularDynamics:
-        """Return dynamics of `atoms`, which get velocities, and FixCom if there is friction."""
+        """Return dynamics of `atoms`, which get velocities, and FixCom if there is friction.
+
+        Atoms that constraints hold stay where they are: then there is no FixCom.
+        """
         rng = np.random.default_rng(self.seed)
+        is_held = any(isinstance(constraint, HELD) for constraint in atoms.constraints)
         if self.temperature and not atoms.get_momenta().any():
             MaxwellBoltzmannDistribution(atoms, temperature_K=self.temperature, rng=rng)
-            Stationary(atoms)
+            if not is_held:
+                Stationary(atoms)
         if not self.friction:
             return VelocityVerlet(atoms, self.timestep)
-        atoms.set_constraint([*atoms.constraints, FixCom()])
+        if not is_held and not any(isinstance(one, FixCom) for one in atoms.constraints):
+            atoms.set_constraint([*atoms.constraints, FixCom()])
         return Langevin(
             atoms,
             self.timestep,
@@ -112,7 +128,8 @@ def field_run(
         Fixed Z* instead of the calculator's, shape=(N, 3, 3).
     folder : str or pathlib.Path, optional
         Write a log and checkpoints there. A run that was killed goes on if it is called again with
-        the same arguments.
+        the same arguments; with other ones (atoms, constraints, calculator, charges, settings) it
+        is refused.
     description : str
         Beside the progress bar of a long run.
 
@@ -138,10 +155,9 @@ def field_run(
     if folder is None:
         dyn.attach(lambda: rows.append(observe(driven)), interval=interval)
     else:
-        setup = {"steps": steps, "interval": interval, "bath": asdict(bath)}
-        if isinstance(waveform, Waveform):
-            setup["field"] = waveform.to_dict()
-        checkpoint = _open(Path(folder), setup)
+        settings = {"steps": steps, "interval": interval, "bath": asdict(bath)}
+        settings["field"] = field_json(waveform)
+        checkpoint = open_run_folder(Path(folder), settings | describe_start(driven))
         log = checkpoint.with_suffix(".log")
         if checkpoint.exists():
             restore_checkpoint(driven, checkpoint)
@@ -172,16 +188,3 @@ def steps_in(duration: float, bath: Bath) -> int:
             f"({bath.timestep:.4g})"
         )
     return round(duration / bath.timestep)
-
-
-def _open(folder: Path, setup: dict[str, Any]) -> Path:
-    """Return the path of the checkpoint in a folder that is new, or holds this very run."""
-    folder.mkdir(parents=True, exist_ok=True)
-    about = folder / "run.json"
-    text = json.dumps(setup, indent=1)
-    if about.exists() and about.read_text(encoding="utf-8") != text:
-        raise ValueError(
-            f"{folder} holds a run with other settings (see {about.name}); name another folder"
-        )
-    about.write_text(text, encoding="utf-8")
-    return folder / "run.npz"

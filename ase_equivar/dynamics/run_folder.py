@@ -1,0 +1,87 @@
+"""The folder of one run, which knows what run it is: a result is never taken for another one's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.io.jsonio import encode
+
+from ase_equivar.dynamics.driven import Drive
+
+# How far numbers may differ and be the same run: that of the last digits of a file, and of single
+# precision on another machine. In the units of `describe_start`; energies per atom.
+TOLERANCES = {
+    "cell": 1e-6,
+    "masses": 1e-6,
+    "positions": 1e-6,
+    "momenta": 1e-6,
+    "energy": 1e-4,
+    "forces": 1e-3,
+    "born_charges": 1e-3,
+}
+
+
+def describe_start(driven: Drive) -> dict[str, Any]:
+    """Return the atoms at the beginning of a run and what acts on them, as plain data.
+
+    Energy (eV per atom), forces (eV/Å) and Z* (|e|) tell calculators, models, fixed charges and
+    fields that are functions from each other, whatever they are called.
+    """
+    atoms = driven.atoms
+    return {
+        "numbers": atoms.numbers.tolist(),
+        "periodic": atoms.pbc.tolist(),
+        "constraints": [_constraint(one) for one in atoms.constraints],
+        "cell": atoms.cell.array.tolist(),
+        "masses": atoms.get_masses().tolist(),
+        "positions": atoms.positions.tolist(),
+        "momenta": atoms.get_momenta().tolist(),
+        "energy": atoms.get_potential_energy() / len(atoms),
+        "forces": atoms.get_forces(apply_constraint=False).tolist(),
+        "born_charges": driven.born_charges.tolist(),
+    }
+
+
+def open_run_folder(folder: Path, description: Mapping[str, Any]) -> Path:
+    """Make a folder for a run, or find that it holds this very run; return its checkpoint's path.
+
+    Raises
+    ------
+    ValueError
+        If it holds another run, saying in what they differ.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    about = folder / "run.json"
+    if about.exists():
+        differing = _differences(json.loads(about.read_text(encoding="utf-8")), description)
+        if differing:
+            raise ValueError(
+                f"{folder} holds another run, which differs in {', '.join(differing)} (see "
+                f"{about.name}); name another folder"
+            )
+    else:
+        partial = folder / "run.json.partial"
+        partial.write_text(json.dumps(description, indent=1), encoding="utf-8")
+        partial.replace(about)
+    return folder / "run.npz"
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [name for name in now | before if not _same(name, before.get(name), now.get(name))]
+
+
+def _same(name: str, before: Any, now: Any) -> bool:
+    if name not in TOLERANCES or before is None or now is None:
+        return bool(before == json.loads(json.dumps(now)))
+    return np.shape(before) == np.shape(now) and np.allclose(
+        before, now, rtol=0, atol=TOLERANCES[name]
+    )
+
+
+def _constraint(constraint: Any) -> str:
+    name = type(constraint).__name__
+    return encode(constraint.todict()) if hasattr(constraint, "todict") else name
