@@ -34,7 +34,7 @@ from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import FieldTrajectory, drive, save_checkpoint
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.fields import THZ, field_forces
-from ase_equivar.fields.waveforms import ConstantField, SineField, StepField
+from ase_equivar.fields.waveforms import ConstantField, SineField, StepField, TabulatedField
 
 AMPLITUDE = np.array([0.11, -0.07, 0.16])  # V/Å
 FREQUENCY = 0.14  # per ASE unit of time: 14 THz
@@ -488,6 +488,36 @@ def test_time_step_too_long_for_the_field_is_refused():
     dyn.set_timestep(1.01 * longest)
     with pytest.raises(ValueError, match="too long for this field"):
         dyn.run(1)
+
+
+@pytest.mark.parametrize("dt", [0.1, 1 / (10 * FREQUENCY), units.fs])
+def test_time_step_that_just_resolves_the_field_is_taken(dt):
+    rows = [[0, 0, 0.1 * (i % 2)] for i in range(2000)]
+    for field in (SineField(AMPLITUDE, frequency=1 / (10 * dt)),
+                  TabulatedField(np.arange(2000) * dt, rows)):  # fmt: skip
+        drive(VelocityVerlet(crystal(), dt), field)
+        with pytest.raises(ValueError, match="too long for this field"):
+            drive(VelocityVerlet(crystal(), 1.001 * dt), field)
+
+
+def test_thermostat_that_is_switched_off_stops_no_charged_cell():
+    charged = {"net_charge": 0.5}
+    with pytest.raises(ValueError, match="Langevin, as set up, never ends that"):
+        drive(
+            Langevin(crystal(**charged), 0.1, temperature_K=300, friction=0, fixcm=False), AMPLITUDE
+        )
+    with pytest.raises(ValueError, match="Andersen, as set up, never ends that"):
+        drive(INTEGRATORS["Andersen"](crystal(**charged), 0.1), AMPLITUDE)
+    some = np.array([[0.0], [0.1], [0.0]])
+    drive(
+        Langevin(crystal(**charged), 0.1, temperature_K=300, friction=some, fixcm=False), AMPLITUDE
+    )
+    atoms = crystal(**charged)
+    dyn = Andersen(atoms, 0.1, temperature_K=300, andersen_prob=0.0, fixcm=True)
+    before = atoms.get_center_of_mass()
+    drive(dyn, AMPLITUDE)
+    dyn.run(20)
+    np.testing.assert_allclose(atoms.get_center_of_mass(), before, atol=1e-10)
 
 
 def test_charged_cell_needs_something_that_stops_it():

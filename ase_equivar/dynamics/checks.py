@@ -21,9 +21,13 @@ from ase_equivar.dynamics.step_clock import is_a
 from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Field, longest_step
 from ase_equivar.fields.waveforms import ConstantField
 
-FRICTION = ("Langevin", "LangevinBAOAB", "Andersen")
-"""Dynamics that bring the cell as a whole to rest; LangevinBAOAB not without temperature, when its
-gamma is 0."""
+FRICTION = {
+    "Langevin": ("fr",),
+    "LangevinBAOAB": ("gamma",),  # 0 without temperature
+    "Andersen": ("andersen_prob", "fix_com"),
+}
+"""Dynamics that bring the cell as a whole to rest, if one of these attributes is not zero."""
+ROUNDING = 1e-9  # relative, of time steps and of times in tables
 NET_CHARGE_LIMIT = 0.01  # |e|, of the largest element of Σ Z*
 ENERGY_OPTIMIZERS = (
     "BFGSLineSearch",
@@ -73,7 +77,7 @@ def check_calculator(calculator: Any) -> None:
 def check_time_step(dyn: MolecularDynamics, field: Field) -> None:
     """Refuse a time step that does not resolve the field."""
     longest = longest_step(field)
-    if abs(dyn.dt) > longest:
+    if abs(dyn.dt) > longest * (1 + ROUNDING):
         raise ValueError(
             f"the time step of {abs(dyn.dt) / units.fs:.4g} fs is too long for this field: at most "
             f"{longest / units.fs:.4g} fs resolves it, {SAMPLES_PER_PERIOD} steps in its shortest "
@@ -109,12 +113,10 @@ def check_net_charge(dyn: BaseDynamics, atoms: Atoms, born_charges: NDArray[np.f
         "neutralize Z*, hold the centre of mass (ase.constraints.FixCom), or use Langevin, whose "
         "friction ends the acceleration"
     )
-    has_friction = is_a(dyn, *FRICTION)
-    if has_friction and getattr(dyn, "gamma", True):
+    switches = [name for kind, names in FRICTION.items() if is_a(dyn, kind) for name in names]
+    if any(np.any(getattr(dyn, switch, 0)) for switch in switches):
         return
-    if has_friction or (
-        isinstance(dyn, (VelocityVerlet, Optimizer)) and not isinstance(dyn, Bussi)
-    ):
+    if switches or (isinstance(dyn, (VelocityVerlet, Optimizer)) and not isinstance(dyn, Bussi)):
         raise ValueError(
             f"the Z* sum to {net:.3g} e, so a uniform field accelerates the cell as a whole, and "
             f"{name}, as set up, never ends that; {cure}"

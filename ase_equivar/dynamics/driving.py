@@ -24,7 +24,9 @@ drift. That holds for any Z*, also for one that derives from no polarization
 
 **Energy and stress** are those without field. So optimizers that look at the energy are refused,
 and so is stress, unless ``stress_without_field=True``: a barostat then misses the field's part of
-the stress (converse piezoelectricity), and W counts the positions' motion only.
+the stress (converse piezoelectricity). W, the change of polarization and the displacements then
+count the motion within the cell only, Δs·h with fractional coordinates s in the cell h: what the
+cell takes along with it would differ for each periodic image of an atom.
 """
 
 from __future__ import annotations
