@@ -11,9 +11,10 @@ from ase_equivar.ase_properties import register
 
 if TYPE_CHECKING:
     from ase_equivar.calculator import EquivarCalculator
+    from ase_equivar.doubts import SumRuleWarning, VacuumWarning
     from ase_equivar.extxyz import read_extxyz, write_extxyz
     from ase_equivar.fields import field_forces
-    from ase_equivar.prediction import Diagnostics, Prediction, SumRuleWarning
+    from ase_equivar.prediction import Diagnostics, Prediction
     from ase_equivar.sum_rule import neutralize
     from ase_equivar.weights import available_models, load_model, save_model
 
@@ -23,6 +24,7 @@ __all__ = [
     "EquivarCalculator",
     "Prediction",
     "SumRuleWarning",
+    "VacuumWarning",
     "available_models",
     "field_forces",
     "load_model",
@@ -36,7 +38,8 @@ _HOMES = {
     "calculator": ("EquivarCalculator",),
     "extxyz": ("read_extxyz", "write_extxyz"),
     "fields": ("field_forces",),
-    "prediction": ("Diagnostics", "Prediction", "SumRuleWarning"),
+    "doubts": ("SumRuleWarning", "VacuumWarning"),
+    "prediction": ("Diagnostics", "Prediction"),
     "sum_rule": ("neutralize",),
     "weights": ("available_models", "load_model", "save_model"),
 }

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ase_equivar.ase_properties import UNCERTAINTY
+from ase_equivar.doubts import Doubts, warn_if_broken, warn_if_vacuum
 from ase_equivar.fields import check_field, field_forces
 from ase_equivar.prediction import (
     MAX_EDGES,
@@ -28,7 +29,6 @@ from ase_equivar.prediction import (
     Evaluation,
     Prediction,
     Predictor,
-    warn_if_broken,
 )
 
 PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
@@ -46,13 +46,15 @@ class EquivarCalculator(Calculator):
     column = displacement, float64, shape=(N, 3, 3), summing to `total_charge`);
     ``dielectric_tensor`` (ε∞, relative, shape=(3, 3)) if the model has it;
     ``born_charges_uncertainty`` (expected root mean square error of the components of each Z*, |e|,
-    shape=(N,)) if the model is calibrated, at the cost of eight more calls of the network; and
+    shape=(N,)) if the model is calibrated, at the cost of nine more calls of the network; and
     whatever the wrapped calculator lists, passed through.
 
     With a field, ``forces`` are those of the wrapped calculator plus `field_forces`. All other
     properties stay those *without* field. So does the energy: the field's part of it, −Ω E·P, is
     defined only up to multiples of the polarization quantum in a periodic cell, hence forces are
     not the gradient of this energy while a field is on.
+
+    An instance keeps what it calculated last: threads need one each.
 
     Parameters
     ----------
@@ -94,12 +96,18 @@ class EquivarCalculator(Calculator):
         stress_without_field: bool = False,
     ) -> None:
         super().__init__()
+        if calculator is not None and not hasattr(calculator, "get_property"):
+            raise TypeError(
+                f"calculator is {calculator!r}, which is no ASE calculator; the name of a model "
+                "goes to model=…"
+            )
         self._wrapped = calculator
         self._stress_without_field = stress_without_field
         self.results: dict[str, Any] = {}
         self._latest: Evaluation | None = None
         self._changed_settings: list[str] = []
-        self._doubtful: set[str] = set()  # formulas: one warning each, not one per step of MD
+        self._uncertain: tuple[Evaluation, NDArray[np.float64]] | None = None
+        self._doubts = Doubts()
         self.electric_field = electric_field
         self.total_charge = total_charge
         self._predictor = Predictor(model, device, dtype, backend)
@@ -119,7 +127,7 @@ class EquivarCalculator(Calculator):
         old = self._predictor
         self._predictor = Predictor(model, old.device, old.dtype, old.backend)
         self._latest = None
-        self._doubtful = set()
+        self._doubts = Doubts()
         self._drop_results("model")
 
     @property
@@ -141,9 +149,13 @@ class EquivarCalculator(Calculator):
 
     @total_charge.setter
     def total_charge(self, charge: float) -> None:
-        if not np.isfinite(charge):
-            raise ValueError(f"total_charge is {charge}; give a finite number of |e|")
-        self._total_charge = float(charge)
+        try:
+            value = float(charge)
+        except (TypeError, ValueError):
+            value = np.nan
+        if not np.isfinite(value):
+            raise ValueError(f"total_charge is {charge!r}; give a finite number of |e|")
+        self._total_charge = value
         self._drop_results("total_charge")
 
     @property
@@ -183,8 +195,12 @@ class EquivarCalculator(Calculator):
         return settings
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """List what changed since the last calculation: parts of `atoms`, and settings."""
-        return [*super().check_state(atoms, tol), *self._changed_settings]
+        """List what changed: parts of `atoms`, settings, or something in the wrapped calculator."""
+        changes = [*super().check_state(atoms, tol), *self._changed_settings]
+        if not changes and not all(self._is_own(name) for name in self.results):
+            look = getattr(self._wrapped, "check_state", None)
+            changes += ["calculator"] if look is not None and look(atoms) else []
+        return changes
 
     def get_property(
         self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
@@ -197,7 +213,11 @@ class EquivarCalculator(Calculator):
             If this instance cannot give it as it stands, saying why.
         """
         self._require(name)
-        return super().get_property(name, atoms, allow_calculation)
+        value = super().get_property(name, atoms, allow_calculation)
+        if allow_calculation and name == DIELECTRIC_NAME and self._is_own(name) and self.atoms:
+            seen, cutoff = self.atoms, self._predictor.cutoff
+            self._doubts.once("vacuum", seen, lambda: warn_if_vacuum(seen, cutoff))
+        return value
 
     def calculate(
         self,
@@ -223,11 +243,19 @@ class EquivarCalculator(Calculator):
         if system_changes:
             self.results = {}
         self._changed_settings = []
+        try:
+            self._fill(atoms, properties)
+        except BaseException:
+            self.results = {}  # forces among them may still lack the field
+            raise
+
+    def _fill(self, atoms: Atoms, properties: Sequence[str]) -> None:
+        """Put the properties asked for in the results."""
         field = self._active_field if "forces" in properties else None
         if field is not None or any(self._is_own(name) for name in properties):
             self._predict(atoms)
-        if UNCERTAINTY in properties:
-            self.results[UNCERTAINTY] = self._predictor.uncertainty(atoms)
+        if UNCERTAINTY in properties and self._is_own(UNCERTAINTY):
+            self.results[UNCERTAINTY] = self._uncertainty(atoms)
         others = [name for name in properties if not self._is_own(name)]
         if others and self._wrapped is not None:
             self._pass_through(self._wrapped, atoms, others)
@@ -292,7 +320,9 @@ class EquivarCalculator(Calculator):
     def _passed_through(self) -> list[str]:
         if self._wrapped is None:
             return []
-        return [name for name in self._wrapped.implemented_properties if not self._is_own(name)]
+        # a SinglePointCalculator lists nothing
+        names = self._wrapped.implemented_properties or getattr(self._wrapped, "results", ())
+        return [name for name in names if not self._is_own(name)]
 
     def _refusal(self, name: str) -> str | None:
         """Say why a property cannot be given, None if it can."""
@@ -332,9 +362,14 @@ class EquivarCalculator(Calculator):
             self.results[name] = prediction.born_charges
         if prediction.dielectric_tensor is not None:
             self.results[DIELECTRIC_NAME] = prediction.dielectric_tensor
-        formula = atoms.get_chemical_formula()
-        if formula not in self._doubtful and warn_if_broken([atoms], [prediction]):
-            self._doubtful.add(formula)
+        self._doubts.once("sum rule", atoms, lambda: warn_if_broken([atoms], [prediction]))
+
+    def _uncertainty(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Give the expected errors of `_latest`, which no setting changes."""
+        assert self._latest is not None  # _predict has been called
+        if self._uncertain is None or self._uncertain[0] is not self._latest:
+            self._uncertain = self._latest, self._predictor.uncertainty(atoms)
+        return self._uncertain[1]
 
     def _pass_through(self, wrapped: BaseCalculator, atoms: Atoms, names: list[str]) -> None:
         """Take properties from the wrapped calculator: these, and others that it has ready."""

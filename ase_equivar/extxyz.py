@@ -19,6 +19,8 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from ase_equivar.ase_properties import UNCERTAINTY
+
 COLUMN = "born_charges"
 DIELECTRIC_KEY = "electronic_dielectric_tensor"
 TENSOR_NAMES = ("born_charges", "born_effective_charges", "dielectric_tensor")
@@ -84,6 +86,8 @@ def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
             )
         results: dict[str, Any] = {} if atoms.calc is None else dict(atoms.calc.results)
         results["born_charges"] = results["born_effective_charges"] = columns.reshape(-1, 3, 3)
+        if UNCERTAINTY in atoms.arrays:
+            results[UNCERTAINTY] = atoms.arrays.pop(UNCERTAINTY)
         if DIELECTRIC_KEY in atoms.info:
             results["dielectric_tensor"] = atoms.info.pop(DIELECTRIC_KEY)
         atoms.calc = SinglePointCalculator(atoms, **results)
@@ -104,11 +108,13 @@ def read_images(filename: str | Path, index: str = ":") -> list[Atoms]:
         Which frames, as ASE writes slices; default all.
     """
     source: Any = filename
-    is_zipped = str(filename).endswith((".extxyz.gz", ".xyz.gz"))
-    if is_zipped:
+    name = Path(filename).name.removesuffix(".gz")
+    # by its end alone: to ASE, POSCAR_1.extxyz is one of VASP's
+    extended = name.endswith((".extxyz", ".xyz"))
+    if extended and str(filename).endswith(".gz"):
         with gzip.open(filename, "rt", encoding="utf-8") as file:
             source = io.StringIO(file.read())
-    images = ase.io.read(source, index, format="extxyz" if is_zipped else None)
+    images = ase.io.read(source, index, format="extxyz" if extended else None)
     return [images] if isinstance(images, Atoms) else list(images)
 
 
@@ -128,9 +134,13 @@ def _with_columns(atoms: Atoms, index: int) -> Atoms:
         )
     frame = atoms.copy()
     frame.arrays[COLUMN] = np.reshape(born_charges, (len(atoms), 9))
+    frame.info.pop(DIELECTRIC_KEY, None)  # of the file that the structure came from
     if "dielectric_tensor" in results:
         frame.info[DIELECTRIC_KEY] = results["dielectric_tensor"]
     others = {name: value for name, value in results.items() if name not in TENSOR_NAMES}
+    frame.arrays.pop(UNCERTAINTY, None)
+    if UNCERTAINTY in others:  # ASE would leave it out
+        frame.arrays[UNCERTAINTY] = np.asarray(others.pop(UNCERTAINTY))
     frame.calc = SinglePointCalculator(frame, **others)
     return frame
 

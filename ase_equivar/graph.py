@@ -96,10 +96,11 @@ def check_elements(atoms: Atoms, known: Collection[int]) -> None:
     ValueError
         Naming the unknown elements and listing the known ones.
     """
-    unknown = sorted(set(atoms.numbers.tolist()) - set(known))
+    present = set(atoms.numbers.tolist())
+    unknown = sorted(present - set(known))
     if unknown:
         raise ValueError(
-            f"the model has never seen {_symbols(unknown)} (in {atoms.get_chemical_formula()}); "
+            f"the model has never seen {_symbols(unknown)} (in {_symbols(sorted(present))}); "
             f"it knows {_symbols(sorted(known))}"
         )
 
@@ -175,7 +176,8 @@ def collate(graphs: Sequence[Graph]) -> Graph:
 
 
 def _symbols(numbers: Collection[int]) -> str:
-    return ", ".join(chemical_symbols[number] for number in numbers)
+    known = dict(enumerate(chemical_symbols))
+    return ", ".join(known.get(number, f"number {number}") for number in numbers)
 
 
 def _check_numbers_and_cell(atoms: Atoms) -> None:

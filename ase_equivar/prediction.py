@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +25,7 @@ from ase_equivar.weights import load_model, read_metadata
 
 MAX_EDGES = 50_000  # of one call; some hundred megabytes with the networks bundled here
 SKIN = 0.5  # Å; see `NeighbourSearch`
-VIOLATION_WARNING = 0.5  # |e|, of any component of Σ Z* − Q·1
 NETWORK_ATTRIBUTES = ("cutoff", "elements", "has_dielectric")
-
-
-class SumRuleWarning(UserWarning):
-    """The raw Z* break the sum rule by so much that they should not be trusted."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,9 @@ class Prediction:
         """Correct a raw prediction by the sum rule."""
         return cls(
             born_charges=neutralize(raw.born_charges, total_charge),
-            dielectric_tensor=raw.dielectric_tensor,
+            dielectric_tensor=None
+            if raw.dielectric_tensor is None
+            else raw.dielectric_tensor.copy(),
             sum_rule_violation=violation(raw.born_charges, total_charge)[0],
         )
 
@@ -269,33 +265,20 @@ class Predictor:
                 "far from those that it was trained on, are to blame"
             )
         dielectric = tensors.dielectric.cpu().double().numpy() if self.has_dielectric else None
+        everything = born.numpy()
+        everything.setflags(write=False)  # a calculator keeps them
         for index, (graph, charges) in enumerate(
-            zip(graphs, born.split([graph.n_atoms for graph in graphs]), strict=True)
+            zip(
+                graphs,
+                np.split(everything, np.cumsum([graph.n_atoms for graph in graphs])[:-1]),
+                strict=True,
+            )
         ):
             yield RawPrediction(
-                born_charges=charges.numpy(),
+                born_charges=charges,
                 dielectric_tensor=None if dielectric is None else dielectric[index],
                 n_edges=graph.n_edges,
             )
-
-
-def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -> bool:
-    """Warn if raw Z* broke the sum rule by more than 0.5 e, and say whether they did."""
-    broken = [float(np.abs(one.sum_rule_violation).max()) for one in predictions]
-    if max(broken, default=0.0) <= VIOLATION_WARNING:
-        return False
-    count = sum(value > VIOLATION_WARNING for value in broken)
-    worst = broken.index(max(broken))
-    n_atoms = len(images[worst])
-    warnings.warn(
-        f"the raw Z* of {count} of {len(broken)} structures break the sum rule by more than "
-        f"{VIOLATION_WARNING} e, worst in {images[worst].get_chemical_formula()} (index "
-        f"{worst}): {broken[worst]:.2f} e, {broken[worst] / n_atoms:.3f} e per atom. "
-        "The corrected Z* are doubtful too, the more so the larger the violation per atom",
-        SumRuleWarning,
-        stacklevel=3,
-    )
-    return True
 
 
 def _choose_device(device: torch.device | str | None) -> torch.device:

@@ -45,7 +45,12 @@ class Calibration:
     def of(cls, metadata: Mapping[str, Any]) -> Calibration | None:
         """Read it from a model's metadata; None if it was never calibrated."""
         found = metadata.get("uncertainty")
-        return None if found is None else cls(**found)
+        try:
+            return None if found is None else cls(**found)
+        except TypeError as error:
+            raise ValueError(
+                f"the model's calibration should have chance, parts and scale, not {found!r}"
+            ) from error
 
     def as_dict(self) -> dict[str, float]:
         """Plain numbers, for a model's metadata."""

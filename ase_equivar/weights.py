@@ -58,7 +58,14 @@ def load_model(
         If the files are damaged, of another format version, or do not fit each other.
     """
     folder = model_folder(name_or_path)
-    network = build_network(_read_config(folder / CONFIG_FILE)["network"])
+    description = _read_config(folder / CONFIG_FILE)["network"]
+    try:
+        network = build_network(description)
+    except (ValueError, TypeError, IndexError, AttributeError, KeyError) as error:
+        raise ValueError(
+            f"{folder / CONFIG_FILE} describes no network that can be built ({error}); fetch or "
+            "save the model again"
+        ) from error
     state = _read_weights(folder / WEIGHTS_FILE)
     try:
         network.load_state_dict(state)
@@ -134,9 +141,10 @@ def _bundle_folder() -> Path:
     """Return where the bundled models lie: inside an installed package, beside it in a clone."""
     package = Path(__file__).parent
     clone = package.parent
-    if (clone / "pyproject.toml").is_file():
+    installed = package / "models"
+    if not installed.is_dir() and (clone / "pyproject.toml").is_file():
         return clone / "models"
-    return package / "models"
+    return installed
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -144,6 +152,8 @@ def _read_config(path: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
         version = config["format_version"]
         content = {"network": config["network"], "metadata": config["metadata"]}
+        if not all(isinstance(part, dict) for part in content.values()):
+            raise TypeError("'network' and 'metadata' must be objects")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} is damaged: it should be JSON with 'format_version', 'network' and "

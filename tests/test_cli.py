@@ -264,7 +264,7 @@ def salt_yaml(salt_phonon, tmp_path):
     return path
 
 
-@pytest.mark.filterwarnings("ignore::ase_equivar.prediction.SumRuleWarning")
+@pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")
 def test_phonopy_itself_reads_our_born_file(salt_phonon, salt_yaml, tmp_path):
     """Low symmetry, so that phonopy's own LO modes would tell a transposed or reordered Z*."""
     model = save_random_model(tmp_path / "polar", anisotropy=(1e4, 600))
@@ -485,7 +485,7 @@ def test_infrared(nacl_file, model, tmp_path, monkeypatch):
     assert (tmp_path / "ir.png").stat().st_size > 10_000
 
 
-@pytest.mark.filterwarnings("ignore::ase_equivar.prediction.SumRuleWarning")
+@pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")
 def test_infrared_of_a_phonopy_file(salt_phonon, salt_yaml, model, tmp_path):
     """Z* of the file are used if there are any, else those of the model."""
     of_model = run("infrared", salt_yaml, "--model", model)

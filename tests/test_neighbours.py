@@ -51,7 +51,7 @@ def test_a_kept_list_is_a_fresh_one_along_a_picosecond() -> None:
     assert np.abs(atoms.positions - start).max() > 0.5  # more than one skin was used up
 
 
-@pytest.mark.filterwarnings("ignore::ase_equivar.prediction.SumRuleWarning")
+@pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")
 def test_charges_along_a_trajectory_are_those_of_fresh_calculators() -> None:
     atoms = hot_copper()
     following = EquivarCalculator()

@@ -77,7 +77,8 @@ class WeightTables:
         Parameters
         ----------
         network : torch.nn.Module
-            A change of any of its parameters makes new tables.
+            A change of any of its parameters makes new tables, unless it is made behind
+            PyTorch's back, through ``parameter.data``.
         kinds : Tensor of int64
             What tells the bonds apart that a table is for, on the network's device; a change
             makes new tables.

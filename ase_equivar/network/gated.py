@@ -87,6 +87,11 @@ class GatedConfig:
             )
         if not self.irreps or self.irreps[0] != "0e":
             raise ValueError(f"irreps are {self.irreps}; the first must be '0e', the scalars")
+        if len(self.irreps) < 2 or self.channels < 1:
+            raise ValueError(
+                f"irreps are {self.irreps} with {self.channels} channels; a tensor needs irreps "
+                "besides the scalars, and at least one channel"
+            )
 
 
 class GatedNetwork(nn.Module):

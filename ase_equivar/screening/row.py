@@ -19,7 +19,7 @@ from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.dielectric import infrared_modes
 from ase_equivar.phonons import lo_to_splitting, make_phonon, nac_params, polar_phonon
 from ase_equivar.phonons.force_constants import to_ase
-from ase_equivar.prediction import SumRuleWarning
+from ase_equivar.doubts import SumRuleWarning
 from ase_equivar.sum_rule import violation
 
 Factory: TypeAlias = Callable[[], BaseCalculator]

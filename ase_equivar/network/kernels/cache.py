@@ -35,6 +35,7 @@ def load_source(prefix: str, version: str, source: str) -> ModuleType:
         # written aside and moved, so that a process beside this one never reads half a file
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
             file.write(source)
+        Path(file.name).chmod(0o644)  # others may share the folder
         Path(file.name).replace(path)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # the path ends in .py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from functools import cache
 from types import ModuleType
 
@@ -40,9 +41,11 @@ def launch(
     block = min(triton.next_power_of_2(n_channels), MAX_BLOCK)
     grid = (n_atoms, triton.cdiv(n_channels, block))
     kernel = getattr(_kernels(coupling, out.dtype), name)
-    kernel[grid](
-        *arrays, *index, out, n_channels=n_channels, BLOCK=block, num_warps=max(1, block // 32)
-    )
+    on_its_device = torch.cuda.device(out.device) if out.is_cuda else nullcontext()
+    with on_its_device:
+        kernel[grid](
+            *arrays, *index, out, n_channels=n_channels, BLOCK=block, num_warps=max(1, block // 32)
+        )
 
 
 @cache

@@ -1,0 +1,233 @@
+"""What an EquivarCalculator keeps, and when it must not."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, graphene, molecule
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError
+from ase.calculators.lj import LennardJones
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from ase_equivar import (
+    EquivarCalculator,
+    SumRuleWarning,
+    VacuumWarning,
+    field_forces,
+    load_model,
+    read_extxyz,
+    write_extxyz,
+)
+from ase_equivar.doubts import widest_gap
+from ase_equivar.weights import model_folder
+
+
+@pytest.fixture
+def salt() -> Atoms:
+    atoms = bulk("NaCl", "rocksalt", a=5.64)
+    atoms.rattle(0.1, seed=0)
+    return atoms
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_copies_and_pickles_give_the_same(salt: Atoms, used: bool) -> None:
+    calc = EquivarCalculator(LennardJones(rc=5), electric_field=(0, 0, 0.1))
+    reference = EquivarCalculator().get_property("born_charges", salt)
+    if used:
+        calc.get_property("forces", salt)
+    for other in (copy.deepcopy(calc), pickle.loads(pickle.dumps(calc))):
+        np.testing.assert_array_equal(other.get_property("born_charges", salt), reference)
+        np.testing.assert_array_equal(
+            other.get_property("forces", salt), calc.get_property("forces", salt)
+        )
+
+
+class NoStress(LennardJones):
+    """Gives forces, and fails at stress."""
+
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> object:
+        if name == "stress" and allow_calculation:
+            raise RuntimeError("no stress today")
+        return super().get_property(name, atoms, allow_calculation)
+
+
+def test_a_failure_leaves_no_forces_without_field(salt: Atoms) -> None:
+    field = (0.0, 0.0, 1.0)
+    calc = EquivarCalculator(NoStress(rc=5), electric_field=field, stress_without_field=True)
+    with pytest.raises(RuntimeError, match="no stress today"):
+        calc.calculate(salt, ["forces", "stress"])
+    plain = LennardJones(rc=5).get_property("forces", salt)
+    expected = plain + field_forces(calc.get_property("born_charges", salt), field)
+    np.testing.assert_allclose(calc.get_property("forces", salt), expected, atol=1e-12)
+
+
+def test_a_change_inside_the_wrapped_calculator_is_noticed(salt: Atoms) -> None:
+    inner = LennardJones(rc=5, epsilon=1.0)
+    calc = EquivarCalculator(inner)
+    before = calc.get_property("energy", salt)
+    inner.parameters["epsilon"] = 2.0
+    inner.reset()
+    assert calc.get_property("energy", salt) == pytest.approx(2 * before)
+    outer = EquivarCalculator(EquivarCalculator(inner))
+    outer.get_property("forces", salt)
+    outer.calculator.electric_field = (0.0, 0.2, 0.0)  # type: ignore[union-attr]
+    np.testing.assert_allclose(
+        outer.get_property("forces", salt), outer.calculator.get_property("forces", salt)
+    )
+
+
+def test_results_of_a_single_point_calculator_are_passed_through(salt: Atoms) -> None:
+    calc = EquivarCalculator(SinglePointCalculator(salt, energy=-3.5))
+    assert calc.get_property("energy", salt) == -3.5
+    assert "energy" in calc.implemented_properties
+
+
+def test_diagnostics_cannot_be_written_to(salt: Atoms) -> None:
+    calc = EquivarCalculator()
+    calc.get_property("born_charges", salt)
+    with pytest.raises(ValueError, match="read-only"):
+        calc.diagnostics.raw_born_charges[:] = 100.0
+
+
+def test_uncertainty_is_kept_for_the_geometry(salt: Atoms, monkeypatch: pytest.MonkeyPatch) -> None:
+    calc, calls = EquivarCalculator(), []
+    uncertainty = calc._predictor.uncertainty
+    monkeypatch.setattr(
+        calc._predictor, "uncertainty", lambda atoms: calls.append(1) or uncertainty(atoms)
+    )
+    first = calc.get_property("born_charges_uncertainty", salt)
+    calc.total_charge = 1.0
+    np.testing.assert_array_equal(calc.get_property("born_charges_uncertainty", salt), first)
+    assert len(calls) == 1
+    salt.positions[0, 0] += 0.1
+    calc.get_property("born_charges_uncertainty", salt)
+    assert len(calls) == 2
+
+
+def test_each_polymorph_is_warned_of_and_no_step_of_an_md() -> None:
+    calc = EquivarCalculator()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for a in (2.4, 2.401, 2.402, 2.6):
+            calc.get_property("born_charges", bulk("V", "sc", a=a))
+    assert [w.category for w in caught] == [SumRuleWarning] * 2
+    assert {w.filename for w in caught} == {__file__}
+
+
+def thick_slab() -> Atoms:
+    atoms = bulk("MgO", "rocksalt", a=4.21, cubic=True) * (1, 1, 2)
+    atoms.center(vacuum=4.0, axis=2)
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ("atoms", "reason"),
+    [
+        (graphene("BN", a=2.5, vacuum=6.0), "is not periodic in three directions"),
+        (thick_slab(), r"has 8\.0 Å of vacuum"),
+        (molecule("H2O", vacuum=5.0, pbc=True), "of vacuum"),
+    ],
+)
+def test_vacuum_is_warned_of_where_epsilon_is_asked_for(atoms: Atoms, reason: str) -> None:
+    calc = EquivarCalculator()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", VacuumWarning)
+        calc.get_property("born_charges", atoms)
+    with pytest.warns(VacuumWarning, match=reason):
+        calc.get_property("dielectric_tensor", atoms)
+
+
+def test_crystals_have_no_vacuum(salt: Atoms) -> None:
+    assert widest_gap(salt) < 3.5
+    layered = bulk("MgO", "rocksalt", a=4.21, cubic=True)
+    layered.positions += [3.0, -50.0, 7.0]
+    layered.set_cell(layered.cell.array @ [[1, 0, 0], [0, 1, 0], [1, 0, 1]])
+    assert widest_gap(layered) == pytest.approx(2.105, abs=0.7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"total_charge": None}, "total_charge is None"),
+        ({"total_charge": "much"}, "total_charge is 'much'"),
+    ],
+)
+def test_senseless_settings(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EquivarCalculator(**arguments)  # type: ignore[arg-type]
+
+
+def test_a_name_is_no_calculator() -> None:
+    with pytest.raises(TypeError, match="'sio2', which is no ASE calculator; the name of a model"):
+        EquivarCalculator("sio2")  # type: ignore[arg-type]
+
+
+def test_numbers_beyond_the_periodic_table_are_refused() -> None:
+    atoms = Atoms(numbers=[11, 200], positions=[[0, 0, 0], [3, 0, 0]])
+    with pytest.raises(ValueError, match="never seen number 200 "):
+        EquivarCalculator().get_property("born_charges", atoms)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": None}, "must be objects"),
+        ({"metadata": None}, "must be objects"),
+        ({"network": {"architecture": "gated"}}, "describes no network that can be built"),
+        (
+            {"network": {"architecture": "gated", "elements": [14, 200]}},
+            "describes no network that can be built",
+        ),
+        (
+            {"network": {"architecture": "gated", "elements": [8], "irreps": ["0e"]}},
+            "a tensor needs irreps besides the scalars",
+        ),
+    ],
+)
+def test_damaged_descriptions_are_named(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    source = model_folder("sio2")
+    (tmp_path / "weights.safetensors").write_bytes((source / "weights.safetensors").read_bytes())
+    config = json.loads((source / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(ValueError, match=message):
+        load_model(tmp_path)
+
+
+def test_files_hold_what_was_calculated_and_nothing_older(salt: Atoms, tmp_path: Path) -> None:
+    """ε∞ of another source does not pass for a prediction; names of VASP do not confuse."""
+    file = tmp_path / "POSCAR_1.extxyz"
+    salt.info["electronic_dielectric_tensor"] = 99 * np.eye(3)
+    salt.arrays["born_charges_uncertainty"] = np.array([9.0, 9.0])
+    salt.calc = EquivarCalculator()
+    charges = salt.get_property("born_charges")
+    salt.calc.results.pop("dielectric_tensor")
+    write_extxyz(file, salt)
+    [back] = read_extxyz(file)
+    assert set(back.calc.results) == {"born_charges", "born_effective_charges"}
+    np.testing.assert_allclose(back.calc.results["born_charges"], charges, atol=1e-8)
+    uncertainty = salt.get_property("born_charges_uncertainty")
+    write_extxyz(file, salt)
+    [back] = read_extxyz(file)
+    np.testing.assert_allclose(
+        back.calc.results["born_charges_uncertainty"], uncertainty, atol=1e-8
+    )
+
+
+class Silent(Calculator):
+    """Lists nothing."""
+
+
+def test_a_calculator_without_properties_gives_none(salt: Atoms) -> None:
+    with pytest.raises(PropertyNotImplementedError):
+        EquivarCalculator(Silent()).get_property("energy", salt)
