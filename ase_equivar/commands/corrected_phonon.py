@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from phonopy import Phonopy
 
     from ase_equivar.phonons import NacMethod
+
+logger = logging.getLogger(__name__)
 
 CrystalFile = Annotated[
     Path,
@@ -94,6 +98,7 @@ def _from_phonopy(
         ph.apply_nac(phonon, calc, method=method)
     else:
         ph.apply_nac(phonon, (given["born"], given["dielectric"]), method=method)
+        _compare_dielectric(phonon, model, device)
     formula = to_ase(phonon.primitive).get_chemical_formula("metal", empirical=True)
     return CorrectedPhonon(
         phonon,
@@ -101,6 +106,21 @@ def _from_phonopy(
         f"Z* and ε∞: {model if given is None else path.name}, force constants: {path.name}",
         title=f"{formula}, force constants: {path.name}",
     )
+
+
+def _compare_dielectric(phonon: Phonopy, model: str, device: str | None) -> None:
+    """Warn when ε∞ of a file is much larger than the model's, if the model is there."""
+    from ase_equivar import SumRuleWarning
+    from ase_equivar.phonons import warn_if_static
+
+    try:
+        calc = inputs.equivar_calculator(model=model, device=device)
+    except (ValueError, OSError) as error:
+        logger.info("ε∞ is not compared with a model's: %s", error)
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SumRuleWarning)  # of Z* that are not used
+        warn_if_static(phonon, calc)
 
 
 def _require_dielectric(properties: list[str], model: str) -> None:

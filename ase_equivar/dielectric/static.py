@@ -66,7 +66,7 @@ def static_dielectric(modes: InfraredModes) -> StaticDielectric:
     -----
     UserWarning
         When the ε∞ given looks like a static dielectric tensor, whose ionic part would be counted
-        twice.
+        twice. Without this warning it may still be one: see `ase_equivar.phonons.warn_if_static`.
     """
     modes.require_stable()
     ionic = sum((mode.strength for mode in modes if mode.frequency > 0), np.zeros((3, 3)))
@@ -140,9 +140,11 @@ def lyddane_sachs_teller(
 def _warn_if_static(modes: InfraredModes, ionic: float) -> None:
     """Warn when the ε∞ given may hold the ionic part already.
 
-    It would then exceed 1 by more than that part, and be large for a compound of its anion. The
-    two together hold for 5 % of the true ε∞ of halides, oxides, nitrides and hydrides, and for
-    80 % of their static ε. Covalent crystals have such an ε∞ by right and are not judged.
+    It would then exceed 1 by more than that part, and be large for a compound of its anion. With
+    the ionic parts of DFPT, the two together hold for 5 % of the true ε∞ of halides, oxides,
+    nitrides and hydrides, and for 80 % of their static ε; a soft force field makes the ionic part
+    too large, and then most static ε pass. Covalent crystals have such an ε∞ by right and are not
+    judged. Where a calculator predicts ε∞, `ase_equivar.phonons.warn_if_static` sees more.
     """
     anion = next((symbol for symbol in ANIONS if symbol in modes.symbols), "")
     mean = float(modes.electronic.trace() / 3)

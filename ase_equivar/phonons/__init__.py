@@ -25,6 +25,7 @@ from ase_equivar.phonons.force_constants import (
 from ase_equivar.phonons.lo_to import GammaModes, LoToPair, LoToSplitting, lo_to_splitting
 from ase_equivar.phonons.nac import NAC_FACTOR, NacMethod, apply_nac, nac_params, write_born
 from ase_equivar.phonons.polar import polar_phonon
+from ase_equivar.phonons.static_check import warn_if_static
 
 __all__ = [
     "NAC_FACTOR",
@@ -48,5 +49,6 @@ __all__ = [
     "polar_phonon",
     "relax",
     "supercell_for_length",
+    "warn_if_static",
     "write_born",
 ]

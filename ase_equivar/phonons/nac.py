@@ -11,7 +11,6 @@ It is what raises the longitudinal optical modes above the transverse ones.
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from pathlib import Path
@@ -29,9 +28,8 @@ from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
 from ase_equivar.phonons.born_source import Source, read_source, unit_cell_atoms_of_primitive
 from ase_equivar.phonons.force_constants import make_phonon
+from ase_equivar.phonons.static_check import warn_if_static
 from ase_equivar.sum_rule import neutralize, violation
-
-logger = logging.getLogger(__name__)
 
 NAC_FACTOR = 14.399652
 """e²/(4πε0) in eV·Å, for force constants in eV/Å² and lengths in Å."""
@@ -161,6 +159,13 @@ def apply_nac(
         As `nac_params`; and when `phonon` has no force constants.
     RuntimeError
         When the correction is not what Z* and ε∞ demand.
+
+    Warns
+    -----
+    UserWarning
+        As `nac_params`; when Z* are all zero; and when `dielectric_tensor` is given beside a source
+        that predicts a much smaller ε∞: it is a static one then. With a tuple as source, nothing is
+        there to compare with; `ase_equivar.phonons.warn_if_static` compares with any calculator.
     """
     if phonon.force_constants is None:
         raise ValueError("the Phonopy object has no force constants; see force_constants()")
@@ -171,7 +176,12 @@ def apply_nac(
         raise RuntimeError("phonopy does not use the Born effective charges that it was given")
     largest = max(float(np.abs(checked_correction(phonon, axis)).max()) for axis in np.eye(3))
     if largest < 1e-6:
-        logger.warning("Z* is zero: the non-analytical correction changes nothing in this crystal")
+        warnings.warn(
+            "Z* is zero: the non-analytical correction changes nothing in this crystal",
+            stacklevel=2,
+        )
+    if dielectric_tensor is not None and not isinstance(source, tuple):
+        warn_if_static(phonon, source)
     return phonon
 
 
@@ -299,10 +309,10 @@ def check_units(phonon: Phonopy) -> None:
 
 
 def _check_dielectric(dielectric: NDArray[np.float64]) -> None:
-    if dielectric.shape != (3, 3) or not np.isfinite(dielectric).all():
-        raise ValueError(
-            f"the dielectric tensor must be 3×3 finite numbers, got shape {dielectric.shape}"
-        )
+    if dielectric.shape != (3, 3):
+        raise ValueError(f"the dielectric tensor must be 3×3 numbers, got shape {dielectric.shape}")
+    if not np.isfinite(dielectric).all():
+        raise ValueError("the dielectric tensor is not finite: it holds NaN or infinity")
     lowest, *_, highest = np.linalg.eigvalsh((dielectric + dielectric.T) / 2)
     if lowest <= 0:
         raise ValueError(
