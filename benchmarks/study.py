@@ -42,6 +42,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "degrees up to 3": ({"irreps": ("0e", "1o", "2e", "3o"), "l_max": 3}, {}),
     "pseudovectors (1e) inside": ({"irreps": ("0e", "1o", "2e", "1e")}, {}),
     "batches of 8": ({}, {"batch_size": 8}),
+    "batches of 4": ({}, {"batch_size": 4}),
     "norm of the tensor": ({}, {"loss": "norm"}),
     "Huber": ({}, {"loss": "huber"}),
     "rate 2e-3": ({}, {"learning_rate": 2e-3}),
