@@ -94,7 +94,7 @@ def test_loop_below_the_coercive_field_does_not_switch():
 
 # Drift
 
-BORN = {"Li": np.diag([1.1, 0.9, 1.3]), "O": np.diag([-1.1, -0.9, -1.3])}
+BORN = {"Li": np.diag([1.1, 0.9, 1.3]), "O": np.diag([-1.1, -0.9, -1.3]), "P": np.zeros((3, 3))}
 BORN["Li"][2, 0] = 0.25  # a field along z pulls along x
 BORN["O"][2, 0] = -0.25
 
@@ -118,6 +118,21 @@ def free_ions(pairs=1):
 
 
 FRICTION = 0.2
+BY_DRAG = (1 / free_ions().get_masses()).sum() / FRICTION
+
+
+def test_drift_is_that_against_the_rest_of_the_crystal():
+    # No friction and no thermostat: each ion is accelerated by its own force.
+    atoms = Atoms("Li3PO", positions=np.zeros((5, 3)), cell=[9, 9, 9], pbc=True)
+    atoms.calc = FreeIons()
+    charges = {"Li": 1.0, "P": -2.0, "O": -1.0}
+    bath = Bath(temperature=0.0, timestep=0.1, friction=0.0)
+    found = ion_drift(atoms, [0, 0, 0.02], "Li", 20.0, nominal_charges=charges, bath=bath)
+    li, p, o = atoms.get_masses()[[0, 3, 4]]
+    relative = 0.02 * (1.0 / li + 3.0 / (p + o))
+    np.testing.assert_allclose(found.displacement[-1], [0, 0, 0.5 * relative * 20.0**2])
+    np.testing.assert_allclose(found.velocity, [0, 0, 0.5 * relative * 20.0])
+    assert abs(found.run.displacement["Li"][-1, 2]) < 0.8 * found.displacement[-1, 2]
 
 
 @pytest.mark.parametrize("nominal", [None, {"Li": 1.0, "O": -1.0}])
@@ -128,9 +143,9 @@ def test_drift_of_ions_in_a_viscous_medium(nominal):
         free_ions(), field, "Li", 20.0, nominal_charges=nominal, equilibration=100.0, bath=bath
     )
     z_star = BORN["Li"] if nominal is None else np.eye(3)
-    velocity = field @ z_star / (free_ions().get_masses()[0] * FRICTION)
+    velocity = field @ z_star * BY_DRAG  # of the lithium and, against it, of the oxygen
     np.testing.assert_allclose(found.velocity, velocity, rtol=1e-3)
-    expected = z_star[2, 2] / (free_ions().get_masses()[0] * FRICTION)
+    expected = z_star[2, 2] * BY_DRAG
     assert found.mobility == pytest.approx(expected, rel=1e-3)
     assert found.mean_charge == pytest.approx(z_star[2, 2])
     assert found.mobility_error < 1e-3 * found.mobility
@@ -139,7 +154,7 @@ def test_drift_of_ions_in_a_viscous_medium(nominal):
 def test_mobility_agrees_within_its_error_at_a_temperature():
     bath = Bath(temperature=300.0, timestep=0.2, friction=FRICTION, seed=4)
     found = ion_drift(free_ions(20), [0, 0, 0.05], "Li", 400.0, equilibration=20.0, bath=bath)
-    expected = BORN["Li"][2, 2] / (free_ions().get_masses()[0] * FRICTION)
+    expected = BORN["Li"][2, 2] * BY_DRAG
     assert 0 < found.mobility_error < 0.3 * expected
     assert abs(found.mobility - expected) < 4 * found.mobility_error
 
@@ -244,6 +259,9 @@ def test_bad_input_is_named():
         hysteresis(ferroelectric(), [0, 0, 1], 0.01)
     with pytest.raises(ValueError, match="there is no 'Na' in LiO"):
         ion_drift(free_ions(), [0, 0, 1], "Na", 10.0)
+    lithium = Atoms("Li2", cell=[9, 9, 9], pbc=True, calculator=FreeIons())
+    with pytest.raises(ValueError, match="all atoms are Li; drift is measured against the other"):
+        ion_drift(lithium, [0, 0, 1], "Li", 10.0)
     with pytest.raises(ValueError, match="nominal_charges has none for O"):
         ion_drift(free_ions(), [0, 0, 1], "Li", 10.0, nominal_charges={"Li": 1})
     with pytest.raises(ValueError, match="field is zero"):

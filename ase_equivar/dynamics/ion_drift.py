@@ -31,9 +31,12 @@ class IonDrift:
     electric_field : ndarray, shape (3,)
         V/Å.
     run : FieldRun
-        The whole run.
+        The whole run, in which the centre of mass of all atoms is held.
+    displacement : ndarray, shape (T, 3)
+        Of the species against all other atoms: its mean displacement less that of their centre of
+        mass, at the times of the run, Å.
     velocity : ndarray, shape (3,)
-        Mean velocity of the species after the time left out, Å per ASE unit of time.
+        Mean rate of that after the time left out, Å per ASE unit of time.
     velocity_error : ndarray, shape (3,)
         Standard error of it, from five parts of the run.
     mean_charge : float
@@ -43,6 +46,7 @@ class IonDrift:
     species: str
     electric_field: NDArray[np.float64]
     run: FieldRun
+    displacement: NDArray[np.float64]
     velocity: NDArray[np.float64]
     velocity_error: NDArray[np.float64]
     mean_charge: float
@@ -76,8 +80,8 @@ def ion_drift(
     """Let ions drift in a static field.
 
     Fields that move ions in picoseconds (tens of MV/cm) are far from the linear regime: look at
-    two strengths before calling the ratio a mobility. The rest of the crystal, whose centre of mass
-    and that of the ions are held together, is the frame of reference.
+    two strengths before calling the ratio a mobility. The drift is that against the rest of the
+    crystal: what its centre of mass moves is taken off, as it recoils from the ions.
 
     Parameters
     ----------
@@ -115,6 +119,8 @@ def ion_drift(
     mine = np.array(atoms.get_chemical_symbols()) == species
     if not mine.any():
         raise ValueError(f"there is no {species!r} in {atoms.get_chemical_formula()}")
+    if mine.all():
+        raise ValueError(f"all atoms are {species}; drift is measured against the other ones")
     charges = None if nominal_charges is None else _nominal(atoms, nominal_charges)
     steps = steps_in(duration, bath)
     skipped = steps_in(equilibration, bath) if equilibration else 0
@@ -130,7 +136,8 @@ def ion_drift(
         description=f"drift of {species}",
     )
     counted = run.times >= (skipped - 0.5) * bath.timestep
-    velocity, error = _rate(run.times[counted], run.displacement[species][counted])
+    displacement = run.displacement[species] - _of_host(run, atoms, species)
+    velocity, error = _rate(run.times[counted], displacement[counted])
     at_start = (
         atoms.calc.get_property("born_effective_charges", atoms) if charges is None else charges
     )
@@ -139,10 +146,21 @@ def ion_drift(
         species=species,
         electric_field=vector,
         run=run,
+        displacement=displacement,
         velocity=velocity,
         velocity_error=error,
         mean_charge=float(unit @ np.asarray(at_start)[mine].mean(axis=0) @ unit),
     )
+
+
+def _of_host(run: FieldRun, atoms: Atoms, species: str) -> NDArray[np.float64]:
+    """Return the displacement of the centre of mass of all other species, Å, shape=(T, 3)."""
+    symbols, masses = np.array(atoms.get_chemical_symbols()), atoms.get_masses()
+    host = {
+        symbol: masses[symbols == symbol].sum() for symbol in run.displacement if symbol != species
+    }
+    moments = sum(mass * run.displacement[symbol] for symbol, mass in host.items())
+    return np.asarray(moments / sum(host.values()))
 
 
 def _nominal(atoms: Atoms, charges: Mapping[str, float]) -> NDArray[np.float64]:

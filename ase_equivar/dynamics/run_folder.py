@@ -71,7 +71,7 @@ def open_run_folder(folder: Path, description: Mapping[str, Any]) -> Path:
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return [name for name in now | before if not _same(name, before.get(name), now.get(name))]
+    return [name for name in {**now, **before} if not _same(name, before.get(name), now.get(name))]
 
 
 def _same(name: str, before: Any, now: Any) -> bool:

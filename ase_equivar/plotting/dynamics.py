@@ -56,7 +56,7 @@ def plot_hysteresis(loop: HysteresisLoop, *, title: str | None = None) -> Figure
 
 
 def plot_ion_drift(drifts: Mapping[str, IonDrift], *, title: str | None = None) -> Figure:
-    """Draw the mean way of the ions along the field over time, of one or several runs.
+    """Draw the mean way of the ions along the field, against the rest of the crystal, over time.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def plot_ion_drift(drifts: Mapping[str, IonDrift], *, title: str | None = None) 
         mobility, error = drift.mobility / CM2_PER_VS, drift.mobility_error / CM2_PER_VS
         ax.plot(
             drift.run.times / PICOSECOND,
-            drift.run.displacement[drift.species] @ along,
+            drift.displacement @ along,
             color=color,
             linewidth=1.4,
             label=f"{name}: ({mobility:.2g} ± {error:.1g}) cm²/(V s)",
@@ -92,7 +92,7 @@ def plot_ion_drift(drifts: Mapping[str, IonDrift], *, title: str | None = None) 
     ax.axhline(0, color=PALE, linewidth=0.8, zorder=0)
     species = next(iter(drifts.values())).species
     ax.set_xlabel("time (ps)")
-    ax.set_ylabel(f"mean way of {species} along the field (Å)")
+    ax.set_ylabel(f"way of {species} along the field (Å)")
     ax.margins(x=0)
     ax.legend(frameon=False)
     if title:
