@@ -91,6 +91,46 @@ def test_sums_and_products_are_those_of_the_values():
     np.testing.assert_allclose(with_function(4.0), sine(4.0) + np.array([4, 0, 0]))
 
 
+def wave(time):
+    return np.array([time, 0.5, -time])
+
+
+def decay(time):
+    return np.exp(-0.1 * time)
+
+
+def test_functions_in_sums_and_products():
+    sine = EXAMPLES["sine"]
+    for field, expected in (
+        (ENVELOPE * wave, lambda t: ENVELOPE(t) * wave(t)),
+        (wave * ENVELOPE, lambda t: ENVELOPE(t) * wave(t)),
+        (sine * decay, lambda t: sine(t) * decay(t)),
+        (2 * ENVELOPE * decay * sine, lambda t: 2 * ENVELOPE(t) * decay(t) * sine(t)),
+        (sine - wave, lambda t: sine(t) - wave(t)),
+        (wave - sine, lambda t: wave(t) - sine(t)),
+        (sine / 4, lambda t: sine(t) / 4),
+        (sum([sine, EXAMPLES["pulse"], wave]), lambda t: sine(t) + EXAMPLES["pulse"](t) + wave(t)),
+    ):
+        for time in TIMES[::7]:
+            np.testing.assert_allclose(field(time), expected(time), atol=1e-15)
+    assert (ENVELOPE * wave).is_vector is None
+    assert (ENVELOPE * decay * sine).is_vector
+    assert (sine * decay).longest_step == pytest.approx(sine.longest_step)
+    assert not (sine * decay).is_zero
+    assert (0 * (sine * decay)).is_zero
+    with pytest.raises(ValueError, match="two fields cannot be multiplied"):
+        (sine * wave)(1.0)
+    with pytest.raises(ValueError, match="cannot be added"):
+        (sine - decay)(1.0)
+    with pytest.raises(ZeroDivisionError, match="field cannot be divided by 0"):
+        sine / 0
+    with pytest.raises(TypeError, match=r"cannot subtract 1\.0 from a field"):
+        sine - 1.0
+    for vector in (E, E.tolist()):
+        with pytest.raises(ValueError, match=r"make it a ConstantField: ConstantField\(\[Ex, Ey"):
+            vector * ENVELOPE
+
+
 @pytest.mark.parametrize("field", EXAMPLES.values(), ids=EXAMPLES.keys())
 def test_json_round_trip(field):
     back = waveform_from_json(field.to_json())
@@ -163,6 +203,11 @@ def test_bad_input_is_named():
         Sum((EXAMPLES["sine"], lambda time: E)).to_json()
     with pytest.raises(ValueError, match="no waveform 'Square'; there are ConstantField, Sine"):
         waveform_from_dict({"type": "Square"})
+    for text in ("[1, 2]", "3", '{"type": "Sum", "parts": [1]}', "null"):
+        with pytest.raises(ValueError, match="waveform's data are names and values"):
+            waveform_from_json(text)
+    with pytest.raises(ValueError, match="parts of a Sum are a list, not 3"):
+        waveform_from_dict({"type": "Sum", "parts": 3})
     with pytest.raises(ValueError, match="SineField cannot be made from"):
         waveform_from_dict({"type": "SineField", "amplitude": [0, 0, 1], "period": 3})
 

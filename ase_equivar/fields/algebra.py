@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ velocity Verlet to a force of angular frequency ω is wrong by about (ω dt)²/2
 """
 
 
+CANNOT_ADD = "a field (three numbers) and an envelope (one number) cannot be added"
+CANNOT_MULTIPLY = "two fields cannot be multiplied; give one of them a number as its amplitude"
+
+
 class Waveform(ABC):
     """A function of time: a field (vector-valued), or an envelope (a number).
 
@@ -37,8 +42,8 @@ class Waveform(ABC):
         return self._value(time)
 
     @property
-    def is_vector(self) -> bool:
-        """Whether this is a field, not an envelope."""
+    def is_vector(self) -> bool | None:
+        """Whether this is a field, not an envelope; None if only functions in it could tell."""
         return self._is_vector()
 
     @property
@@ -55,7 +60,7 @@ class Waveform(ABC):
     def _value(self, time: float) -> NDArray[np.float64]: ...
 
     @abstractmethod
-    def _is_vector(self) -> bool: ...
+    def _is_vector(self) -> bool | None: ...
 
     @abstractmethod
     def _is_zero(self) -> bool: ...
@@ -66,21 +71,32 @@ class Waveform(ABC):
     def __add__(self, other: Field) -> Sum:
         return Sum((self, other))
 
-    def __radd__(self, other: Field) -> Sum:
-        return Sum((other, self))
+    def __radd__(self, other: Field | float) -> Waveform:
+        if isinstance(other, Real) and other == 0:  # where sum() begins
+            return self
+        return Sum((other, self))  # type: ignore[arg-type]  # refused there
 
-    def __mul__(self, factor: float | Waveform) -> Product:
-        if isinstance(factor, Waveform):
+    def __mul__(self, factor: float | Field) -> Product:
+        if callable(factor):
             return Product((self, factor))
         return Product((self,), scale=factor)
 
     __rmul__ = __mul__
 
+    def __truediv__(self, divisor: float) -> Product:
+        check_finite("the divisor of a field", divisor)
+        if divisor == 0:
+            raise ZeroDivisionError("a field cannot be divided by 0")
+        return self * (1 / divisor)
+
     def __neg__(self) -> Product:
         return self * -1.0
 
-    def __sub__(self, other: Waveform) -> Sum:
-        return self + other * -1.0
+    def __sub__(self, other: Field) -> Sum:
+        return Sum((self, _negative(other)))
+
+    def __rsub__(self, other: Field) -> Sum:
+        return Sum((other, -self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, from which `waveform_from_dict` makes an equal waveform.
@@ -109,15 +125,19 @@ class Sum(Waveform):
         for part in self.parts:
             if not callable(part):
                 raise TypeError(f"cannot add {part!r} to a field; make it a ConstantField")
-        if len({part.is_vector for part in self.parts if isinstance(part, Waveform)}) > 1:
-            raise ValueError("a field (three numbers) and an envelope (one number) cannot be added")
+        if set(map(_is_vector, self.parts)) >= {True, False}:
+            raise ValueError(CANNOT_ADD)
         object.__setattr__(self, "parts", tuple(self.parts))
 
     def _value(self, time: float) -> NDArray[np.float64]:
-        return np.sum(np.array([part(time) for part in self.parts]), axis=0)
+        values = _values(self.parts, time)
+        if len({value.ndim for value in values}) > 1:
+            raise ValueError(CANNOT_ADD)
+        return np.sum(np.array(values), axis=0)
 
-    def _is_vector(self) -> bool:
-        return all(part.is_vector for part in self.parts if isinstance(part, Waveform))
+    def _is_vector(self) -> bool | None:
+        known = set(map(_is_vector, self.parts)) - {None}
+        return known.pop() if known else None
 
     def _is_zero(self) -> bool:
         return all(isinstance(part, Waveform) and part.is_zero for part in self.parts)
@@ -128,35 +148,44 @@ class Sum(Waveform):
 
 @dataclass(frozen=True)
 class Product(Waveform):
-    """The product of a number, envelopes and at most one field; ``2 * field * envelope``."""
+    """The product of a number, envelopes and at most one field; ``2 * field * envelope``.
 
-    parts: Sequence[Waveform]
+    Functions may be among them; what they are shows when they are called.
+    """
+
+    parts: Sequence[Field]
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        check_finite("the factor of a field", self.scale)
-        if sum(part.is_vector for part in self.parts) > 1:
+        if np.ndim(self.scale):
             raise ValueError(
-                "two fields cannot be multiplied; give one of them a number as its amplitude"
+                f"the factor of a field is {self.scale!r}; for a field of that direction, make it "
+                "a ConstantField: ConstantField([Ex, Ey, Ez]) * envelope"
             )
+        check_finite("the factor of a field", self.scale)
+        if [_is_vector(part) for part in self.parts].count(True) > 1:
+            raise ValueError(CANNOT_MULTIPLY)
         object.__setattr__(self, "parts", tuple(self.parts))
         object.__setattr__(self, "scale", float(self.scale))
 
     def _value(self, time: float) -> NDArray[np.float64]:
-        value = np.array(self.scale)
-        for part in self.parts:
-            value = value * part(time)
-        return value
+        values = _values(self.parts, time)
+        if sum(value.ndim for value in values) > 1:
+            raise ValueError(CANNOT_MULTIPLY)
+        return math.prod(values, start=np.array(self.scale))
 
-    def _is_vector(self) -> bool:
-        return any(part.is_vector for part in self.parts)
+    def _is_vector(self) -> bool | None:
+        kinds = set(map(_is_vector, self.parts))
+        return True if True in kinds else None if None in kinds else False
 
     def _is_zero(self) -> bool:
-        return self.scale == 0 or any(part.is_zero for part in self.parts)
+        return self.scale == 0 or any(
+            part.is_zero for part in self.parts if isinstance(part, Waveform)
+        )
 
     def _longest_step(self) -> float:
         """From the sum of the highest frequencies of the factors."""
-        rate = sum(1 / part.longest_step for part in self.parts)
+        rate = sum(1 / longest_step(part) for part in self.parts)
         return 1 / rate if rate else np.inf
 
 
@@ -175,6 +204,20 @@ def check_positive(name: str, value: float, unit: str) -> None:
     """Refuse what is not one finite number above zero, saying the unit."""
     if not isinstance(value, Real) or not np.isfinite(value) or value <= 0:
         raise ValueError(f"{name} is {value!r}; give a positive number of {unit}")
+
+
+def _is_vector(part: Field) -> bool | None:
+    return part.is_vector if isinstance(part, Waveform) else None
+
+
+def _values(parts: Sequence[Field], time: float) -> list[NDArray[np.float64]]:
+    return [np.asarray(part(time), dtype=np.float64) for part in parts]
+
+
+def _negative(field: Field) -> Product:
+    if not callable(field):
+        raise TypeError(f"cannot subtract {field!r} from a field; make it a ConstantField")
+    return Product((field,), scale=-1.0)
 
 
 def _plain(value: Any) -> Any:

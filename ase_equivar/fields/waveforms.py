@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -244,12 +244,16 @@ def waveform_from_dict(data: Mapping[str, Any]) -> Waveform:
     ValueError
         If it is not a waveform's data.
     """
+    if not isinstance(data, Mapping):
+        raise ValueError(f"a waveform's data are names and values, with 'type', not {data!r}")
     kinds = {kind.__name__: kind for kind in KINDS}
     settings = dict(data)
     name = settings.pop("type", None)
     if name not in kinds:
         raise ValueError(f"there is no waveform {name!r}; there are {', '.join(kinds)}")
     if "parts" in settings:
+        if not isinstance(settings["parts"], Sequence):
+            raise ValueError(f"the parts of a {name} are a list, not {settings['parts']!r}")
         settings["parts"] = [waveform_from_dict(part) for part in settings["parts"]]
     try:
         return kinds[name](**settings)
