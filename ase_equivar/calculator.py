@@ -17,21 +17,12 @@ from ase.calculators.calculator import (
     all_properties,
 )
 from numpy.typing import ArrayLike, NDArray
-from rich.console import Console
-from rich.progress import track
 
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.doubts import Doubts, warn_if_broken, warn_if_vacuum
 from ase_equivar.fields import check_field, field_forces
-from ase_equivar.prediction import (
-    MAX_EDGES,
-    Diagnostics,
-    Evaluation,
-    Prediction,
-    Predictor,
-)
-
-PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
+from ase_equivar.prediction import Diagnostics, Prediction
+from ase_equivar.predictor import MAX_EDGES, Predictor, predict_many
 
 SETTINGS = ("model", "electric_field", "total_charge")
 BORN_NAMES = ("born_charges", "born_effective_charges")
@@ -80,7 +71,7 @@ class EquivarCalculator(Calculator):
     Raises
     ------
     ValueError, FileNotFoundError, TypeError
-        If an argument is wrong; see `ase_equivar.prediction.Predictor` for those of the model.
+        If an argument is wrong; see `ase_equivar.predictor.Predictor` for those of the model.
     """
 
     def __init__(
@@ -104,9 +95,7 @@ class EquivarCalculator(Calculator):
         self._wrapped = calculator
         self._stress_without_field = stress_without_field
         self.results: dict[str, Any] = {}
-        self._latest: Evaluation | None = None
         self._changed_settings: list[str] = []
-        self._uncertain: tuple[Evaluation, NDArray[np.float64]] | None = None
         self._doubts = Doubts()
         self.electric_field = electric_field
         self.total_charge = total_charge
@@ -126,7 +115,6 @@ class EquivarCalculator(Calculator):
     def model(self, model: str | Path | torch.nn.Module) -> None:
         old = self._predictor
         self._predictor = Predictor(model, old.device, old.dtype, old.backend)
-        self._latest = None
         self._doubts = Doubts()
         self._drop_results("model")
 
@@ -173,9 +161,10 @@ class EquivarCalculator(Calculator):
         RuntimeError
             If none have been calculated yet.
         """
-        if self._latest is None:
+        latest = self._predictor.latest
+        if latest is None:
             raise RuntimeError("no Z* have been calculated yet; ask for 'born_charges' first")
-        return self._latest.diagnostics(self._total_charge)
+        return latest.diagnostics(self._total_charge)
 
     def set(self, **settings: Any) -> dict[str, Any]:
         """Change settings in ASE's way; the same as assigning to the attributes of that name."""
@@ -255,7 +244,7 @@ class EquivarCalculator(Calculator):
         if field is not None or any(self._is_own(name) for name in properties):
             self._predict(atoms)
         if UNCERTAINTY in properties and self._is_own(UNCERTAINTY):
-            self.results[UNCERTAINTY] = self._uncertainty(atoms)
+            self.results[UNCERTAINTY] = self._predictor.uncertainty(atoms)
         others = [name for name in properties if not self._is_own(name)]
         if others and self._wrapped is not None:
             self._pass_through(self._wrapped, atoms, others)
@@ -285,24 +274,7 @@ class EquivarCalculator(Calculator):
         ValueError
             If a structure makes no sense or has unknown elements, saying which.
         """
-        if isinstance(images, Atoms):
-            raise TypeError("predict takes a list of Atoms; for one structure give [atoms]")
-        images = list(images)
-        for index, atoms in enumerate(images):
-            try:
-                self._predictor.check(atoms)
-            except ValueError as error:
-                raise ValueError(f"structure {index} of {len(images)}: {error}") from error
-        raw = track(
-            self._predictor.predict(images, max_edges),
-            description="Z*",
-            total=len(images),
-            console=Console(stderr=True),
-            disable=len(images) < PROGRESS_FROM,
-        )
-        predictions = [Prediction.from_raw(one, self._total_charge) for one in raw]
-        warn_if_broken(images, predictions)
-        return predictions
+        return predict_many(self._predictor, images, self._total_charge, max_edges)
 
     @property
     def _active_field(self) -> NDArray[np.float64] | None:
@@ -355,21 +327,12 @@ class EquivarCalculator(Calculator):
 
     def _predict(self, atoms: Atoms) -> None:
         """Put the tensors of `atoms` in the results; the network runs for a new geometry only."""
-        if self._latest is None or not self._latest.is_of(atoms):
-            self._latest = self._predictor.evaluate(atoms)
-        prediction = Prediction.from_raw(self._latest.raw, self._total_charge)
+        prediction = Prediction.from_raw(self._predictor.evaluate(atoms).raw, self._total_charge)
         for name in BORN_NAMES:
             self.results[name] = prediction.born_charges
         if prediction.dielectric_tensor is not None:
             self.results[DIELECTRIC_NAME] = prediction.dielectric_tensor
         self._doubts.once("sum rule", atoms, lambda: warn_if_broken([atoms], [prediction]))
-
-    def _uncertainty(self, atoms: Atoms) -> NDArray[np.float64]:
-        """Give the expected errors of `_latest`, which no setting changes."""
-        assert self._latest is not None  # _predict has been called
-        if self._uncertain is None or self._uncertain[0] is not self._latest:
-            self._uncertain = self._latest, self._predictor.uncertainty(atoms)
-        return self._uncertain[1]
 
     def _pass_through(self, wrapped: BaseCalculator, atoms: Atoms, names: list[str]) -> None:
         """Take properties from the wrapped calculator: these, and others that it has ready."""

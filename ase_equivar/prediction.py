@@ -1,31 +1,16 @@
-"""Atoms through a network: one structure, or many in batches of similar size."""
+"""What is predicted for a structure, and how it came about."""
 
 from __future__ import annotations
 
-import copy
-import time
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from ase import Atoms
 from ase.calculators.calculator import compare_atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from ase_equivar.graph import Graph, build_graph, check_atoms, check_elements, collate
-from ase_equivar.neighbours import NeighbourSearch
-from ase_equivar.network.backends import used_backend
 from ase_equivar.sum_rule import neutralize, violation
-from ase_equivar.uncertainty import Calibration, born_charges_uncertainty
-from ase_equivar.weights import load_model, read_metadata
-
-MAX_EDGES = 50_000  # of one call; some hundred megabytes with the networks bundled here
-SKIN = 0.5  # Å; see `NeighbourSearch`
-NETWORK_ATTRIBUTES = ("cutoff", "elements", "has_dielectric")
 
 
 @dataclass(frozen=True)
@@ -132,173 +117,3 @@ class Evaluation:
             seconds=self.seconds,
             backend=self.backend,
         )
-
-
-class Predictor:
-    """A network on its device, and the way of atoms through it.
-
-    Parameters
-    ----------
-    model : str, pathlib.Path or torch.nn.Module
-        Name of a bundled model, folder of a saved one, or a network, of which a copy is used.
-    device : torch.device, str or None
-        None: CUDA if there is any, else the CPU.
-    dtype : torch.dtype or None
-        torch.float32 (None) or torch.float64.
-    backend : str or None
-        "numba", "triton", "e3nn", or None: compiled kernels, or e3nn where there are none.
-
-    Raises
-    ------
-    ValueError
-        If CUDA is asked for and absent, the device, dtype or backend is none that is supported, or
-        the model's files are damaged.
-    FileNotFoundError
-        If there is no such model.
-    TypeError
-        If the network lacks what every network here has, or a choice of backend that is asked for.
-    """
-
-    def __init__(
-        self,
-        model: str | Path | torch.nn.Module,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        backend: str | None = None,
-    ) -> None:
-        self.device = _choose_device(device)
-        self.dtype = _choose_dtype(dtype)
-        network: Any
-        self.calibration: Calibration | None
-        if isinstance(model, torch.nn.Module):
-            missing = [name for name in NETWORK_ATTRIBUTES if not hasattr(model, name)]
-            if missing:
-                raise TypeError(
-                    f"{type(model).__name__} cannot be used as a model: it lacks "
-                    f"{', '.join(missing)}; see ase_equivar.network"
-                )
-            self.name = type(model).__name__
-            network = copy.deepcopy(model).to(device=self.device, dtype=self.dtype)
-            network.eval().requires_grad_(False)
-            self.calibration = None
-        else:
-            self.name = str(model)
-            self.calibration = Calibration.of(read_metadata(model))
-            network = load_model(model, device=self.device, dtype=self.dtype)
-        if backend is not None:
-            if not hasattr(network, "backend"):
-                raise TypeError(f"{type(network).__name__} has no choice of a backend")
-            network.backend = backend
-            used_backend(backend, self.device)
-        self.backend = backend
-        self._network = network
-        self.cutoff = float(network.cutoff)
-        self._search = NeighbourSearch(self.cutoff, device=self.device)
-        # for single structures, which often are the steps of an MD
-        self._following = NeighbourSearch(self.cutoff, skin=SKIN, device=self.device)
-        self.elements = tuple(network.elements)
-        self.has_dielectric = bool(network.has_dielectric)
-
-    @property
-    def _used_backend(self) -> str:
-        chosen = getattr(self._network, "backend", None)
-        return "torch" if chosen is None else used_backend(chosen, self.device)
-
-    def check(self, atoms: Atoms) -> None:
-        """Refuse a structure that this network can say nothing about; see `check_atoms`."""
-        check_atoms(atoms)
-        check_elements(atoms, self.elements)
-
-    def predict(
-        self, images: Iterable[Atoms], max_edges: int = MAX_EDGES
-    ) -> Iterator[RawPrediction]:
-        """Predict structures in their order, several in one call of the network.
-
-        Parameters
-        ----------
-        images : iterable of ase.Atoms
-            Graphs are built as they are needed, so that many structures fit in memory.
-        max_edges : int
-            Bound on the edges of one call. A structure with more has a call of its own.
-
-        Yields
-        ------
-        RawPrediction
-            One for each structure.
-        """
-        batch: list[Graph] = []
-        for atoms in images:
-            graph = self._graph(atoms, self._search)
-            if batch and sum(g.n_edges for g in batch) + graph.n_edges > max_edges:
-                yield from self._call(batch)
-                batch = []
-            batch.append(graph)
-        if batch:
-            yield from self._call(batch)
-
-    def evaluate(self, atoms: Atoms) -> Evaluation:
-        """Predict one structure and keep with it what it was."""
-        start = time.perf_counter()
-        [raw] = self._call([self._graph(atoms, self._following)])
-        return Evaluation(atoms.copy(), raw, time.perf_counter() - start, self._used_backend)
-
-    def uncertainty(self, atoms: Atoms) -> NDArray[np.float64]:
-        """Return the expected error of the components of each atom's Z*, e, shape=(N,).
-
-        See `ase_equivar.uncertainty`; only for a model with a `calibration`.
-        """
-        assert self.calibration is not None  # the calculator has refused it else
-        graph = self._graph(atoms, self._following)
-        return born_charges_uncertainty(self._network, graph, self.calibration)
-
-    def _graph(self, atoms: Atoms, search: NeighbourSearch) -> Graph:
-        check_elements(atoms, self.elements)
-        return build_graph(atoms, search, dtype=self.dtype)
-
-    def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
-        with torch.inference_mode():
-            tensors = self._network(graphs[0] if len(graphs) == 1 else collate(graphs))
-        born = tensors.born_charges.cpu().double()
-        if not born.isfinite().all():
-            raise FloatingPointError(
-                f"the network {self.name} gave Z* that are not finite; its weights, or distances "
-                "far from those that it was trained on, are to blame"
-            )
-        dielectric = tensors.dielectric.cpu().double().numpy() if self.has_dielectric else None
-        everything = born.numpy()
-        everything.setflags(write=False)  # a calculator keeps them
-        for index, (graph, charges) in enumerate(
-            zip(
-                graphs,
-                np.split(everything, np.cumsum([graph.n_atoms for graph in graphs])[:-1]),
-                strict=True,
-            )
-        ):
-            yield RawPrediction(
-                born_charges=charges,
-                dielectric_tensor=None if dielectric is None else dielectric[index],
-                n_edges=graph.n_edges,
-            )
-
-
-def _choose_device(device: torch.device | str | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"unknown device {device!r}; use 'cpu' or 'cuda'") from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            f"device {str(device)!r} was asked for, but PyTorch {torch.__version__} finds no CUDA "
-            "device; use device='cpu', or leave device out"
-        )
-    return chosen
-
-
-def _choose_dtype(dtype: torch.dtype | None) -> torch.dtype:
-    if dtype is None:
-        return torch.float32
-    if dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"dtype is {dtype!r}; use torch.float32 or torch.float64")
-    return dtype
