@@ -79,6 +79,17 @@ def test_json_database_keeps_the_tensors(tmp_path):
     assert_same_tensors(rows[1].toatoms(), calculated("sheet"))
 
 
+def test_sqlite_database_keeps_the_tensors_as_data(tmp_path):
+    """As the README says; the results themselves lose them."""
+    atoms = calculated()
+    charges = atoms.get_property("born_charges")
+    with ase.db.connect(tmp_path / "images.db") as database:
+        database.write(atoms, data={"born_charges": charges})
+    [row] = ase.db.connect(tmp_path / "images.db").select()
+    np.testing.assert_array_equal(row.data["born_charges"], charges)
+    assert row.toatoms().calc is None
+
+
 def test_extxyz_round_trip(tmp_path):
     images = [calculated(), calculated("lone_atom_crystal"), calculated("ethanol")]
     write_extxyz(tmp_path / "a.xyz", images[:2])
