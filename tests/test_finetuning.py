@@ -64,14 +64,46 @@ def test_adapted_network_says_the_same_and_refuses_what_it_did_not_learn() -> No
 
 
 def test_recipe_is_not_overwritten_by_another(tmp_path: Path) -> None:
+    """Once training has begun, nor if somebody wrote it by hand."""
     data = write(tmp_path / "data.extxyz", labelled(4))
     recipe = write_recipe(tmp_path / "new", "universal", f"{data}@::2", data, epochs=3)
     config = read_config(recipe)
     assert config.data.train == (str(Path(data).resolve()) + "@::2",)
     assert (config.start, config.fit.epochs) == ("universal", 3)
     assert write_recipe(tmp_path / "new", "universal", f"{data}@::2", data, epochs=3) == recipe
+    checkpoint = tmp_path / "new" / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
     with pytest.raises(ValueError, match=r"holds another recipe; give another output"):
         write_recipe(tmp_path / "new", "universal", data, data, epochs=3)
+    assert read_config(recipe) == config
+    checkpoint.unlink()
+    recipe.write_text("output: elsewhere\n")
+    with pytest.raises(ValueError, match=r"holds another recipe; give another output"):
+        write_recipe(tmp_path / "new", "universal", data, data, epochs=3)
+
+
+def test_mistakes_do_not_lock_the_output(tmp_path: Path) -> None:
+    """What is wrong is told before anything is written; the corrected call works."""
+    data = write(tmp_path / "data.extxyz", labelled(4))
+    folder = tmp_path / "new"
+    for model, train, order, message in (
+        ("universal", data, "displacment-first", "the recipe: data.order is 'displacment-first'"),
+        ("universal", "nowhere.extxyz", "field-first", "data.train names .*nowhere.extxyz"),
+        ("univers", data, "field-first", "no model 'univers'"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            write_recipe(folder, model, train, data, epochs=3, order=order)
+        assert not folder.exists()
+    with pytest.raises(ValueError, match="epochs is 0; it must be above 0"):
+        write_recipe(folder, "universal", data, data, epochs=0)
+    # a mistake that only the data show: the recipe is there, but nothing was trained
+    recipe = write_recipe(folder, "universal", data, data, epochs=3, born_charges="zstar")
+    with pytest.raises(ValueError, match="no per-atom array 'zstar'"):
+        fit(read_config(recipe), progress=False)
+    write_recipe(folder, "universal", data, data, epochs=3, dielectric="epsilon")
+    config = read_config(recipe)
+    assert (config.data.born_charges, config.data.dielectric) == ("born_charges", "epsilon")
 
 
 def run(*arguments: str) -> str:
@@ -99,6 +131,26 @@ def test_commands_from_data_to_picture(tmp_path: Path) -> None:
     refused = CliRunner().invoke(app, ["evaluate", str(folder), "nowhere.extxyz@::2"])
     assert refused.exit_code == 2
     assert "there is no file nowhere.extxyz" in refused.output
+    for command in ("evaluate", "calibrate", "plot"):
+        wrong = [command, str(folder), data, "--order", "displacment-first"]
+        refused = CliRunner().invoke(app, wrong)
+        assert refused.exit_code == 2
+        assert "order is 'displacment-first'; it must be 'field-first' or" in refused.output
+
+
+def test_fine_tuning_learns_eps_of_another_name(tmp_path: Path) -> None:
+    """Without the option the model would have no ε∞."""
+    first = fit(run_config(tmp_path), progress=False)
+    frames = labelled(3)
+    for atoms in frames:
+        atoms.info["epsilon"] = atoms.info.pop("electronic_dielectric_tensor")
+    data = write(tmp_path / "eps.extxyz", frames)
+    for name, options in (("with", ["--dielectric", "epsilon"]), ("without", [])):
+        run(
+            "finetune", first, "--train", data, "--valid", data, "--output", tmp_path / name,
+            "--epochs", "1", "--no-progress", *options,
+        )  # fmt: skip
+        assert load_model(tmp_path / name).has_dielectric == (name == "with")
 
 
 def test_picture_shows_the_numbers(tmp_path: Path) -> None:

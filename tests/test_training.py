@@ -26,7 +26,13 @@ from ase_equivar.extxyz import read_images
 from ase_equivar.network import build_network
 from ase_equivar.training.card import model_card
 from ase_equivar.training.comparison import compare
-from ase_equivar.training.config import DataConfig, FitConfig, TrainingConfig, read_config
+from ase_equivar.training.config import (
+    DataConfig,
+    FitConfig,
+    TrainingConfig,
+    read_config,
+    split_selection,
+)
 from ase_equivar.training.curve import learning_curve
 from ase_equivar.training.data import elements_of, make_loader, read_frames
 from ase_equivar.training.evaluate import crystal_system, evaluate
@@ -152,6 +158,38 @@ def test_zipped_frames_are_the_same(tmp_path: Path) -> None:
     assert len(kept) == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "selection"),
+    [
+        ("x.extxyz", "x.extxyz", ":"),
+        ("x.extxyz@::5", "x.extxyz", "::5"),
+        ("x.extxyz@-1", "x.extxyz", "-1"),
+        ("me@home/x.extxyz@1:-3:2", "me@home/x.extxyz", "1:-3:2"),
+        ("me@home/x.extxyz", "me@home/x.extxyz", ":"),
+        ("me@12th/x@b.extxyz", "me@12th/x@b.extxyz", ":"),
+    ],
+)
+def test_selection_is_what_follows_the_last_at_sign(name: str, path: str, selection: str) -> None:
+    assert split_selection(name) == (path, selection)
+
+
+def test_folder_with_an_at_sign(tmp_path: Path) -> None:
+    folder = tmp_path / "me@home"
+    folder.mkdir()
+    file = write(folder / "train.extxyz", labelled(4))
+    content = {
+        "output": "model",
+        "data": {"train": "train.extxyz@::2", "valid": "train.extxyz"},
+        "network": NETWORK,
+    }
+    (folder / "run.yaml").write_text(yaml.safe_dump(content))
+    config = read_config(folder / "run.yaml")
+    assert [len(read_frames(part, config.data)[0]) for part in (config.data.train, [file])] == [
+        2,
+        4,
+    ]
+
+
 def test_objective_by_hand(tmp_path: Path) -> None:
     file = write(tmp_path / "x.extxyz", labelled(3))
     frames, _ = read_frames([file], DataConfig((), ()))
@@ -270,15 +308,6 @@ def test_killed_run_resumes(tmp_path: Path) -> None:
     assert all("valid_mae" in row and "train_mae" in row for row in curve[done:])
 
 
-def test_finished_run_stays_as_it_is(tmp_path: Path) -> None:
-    """Called again, a finished run gives the same averaged weights and keeps its log."""
-    config = run_config(tmp_path)
-    first = load_model(fit(config, progress=False)).state_dict()
-    again = load_model(fit(config, progress=False)).state_dict()
-    assert all(torch.equal(again[name], value) for name, value in first.items())
-    assert len(learning_curve(config.output)) == config.fit.epochs
-
-
 def test_evaluation_by_hand(tmp_path: Path) -> None:
     frames, _ = read_frames([write(tmp_path / "x.extxyz", labelled(4))], DataConfig((), ()))
     torch.manual_seed(0)
@@ -353,10 +382,21 @@ def test_crystal_system(number: str, cell: list[list[float]], system: str) -> No
         ({"fit": {"loss": "mse"}}, "fit.loss is 'mse'; it must be one of mae, norm, huber"),
         ({"data": {"train": "train.extxyz"}}, "data lacks valid"),
         ({"data": {"train": "train.extxyz", "valid": "no.xyz"}}, "no.xyz, which does not exist"),
+        ({"data": {"train": [], "valid": "train.extxyz"}}, "data.train is .*must name one file"),
+        ({"data": ["train.extxyz"]}, "data is .'train.extxyz'.; it must be a mapping"),
         (
             {"data": {"train": "train.extxyz", "valid": "train.extxyz", "order": "vasp"}},
-            "'field-first' or 'displacement-first'",
+            "data.order is 'vasp'; it must be 'field-first' or 'displacement-first'",
         ),
+        ({"fit": {"epochs": 0}}, "fit.epochs is 0; it must be above 0"),
+        ({"fit": {"epochs": -1}}, "fit.epochs is -1; it must be above 0"),
+        ({"fit": {"batch_size": 0}}, "fit.batch_size is 0; it must be above 0"),
+        ({"fit": {"dropout": 1.0}}, "fit.dropout is 1.0; it must be from 0 to below 1"),
+        ({"fit": {"weight_decay": -0.1}}, "fit.weight_decay is -0.1; it must not be below 0"),
+        ({"network": {**NETWORK, "channels": 0}}, "network.channels is 0; it must be above 0"),
+        ({"network": {**NETWORK, "cutoff": "5 A"}}, "network: unsupported operand"),
+        ({"network": {**NETWORK, "chanels": 4}}, "network: the 'gated' network has no chanels"),
+        ({"network": None, "start": "univers"}, "no model 'univers': neither a folder nor"),
     ],
 )
 def test_wrong_configuration(tmp_path: Path, change: dict[str, object], message: str) -> None:

@@ -1,4 +1,4 @@
-"""The commands of training: ``train``, ``finetune``, ``evaluate``, ``plot``.
+"""The commands of training: ``train``, ``finetune``, ``evaluate``, ``calibrate``, ``plot``.
 
 Imports wait until a command runs.
 """
@@ -50,6 +50,7 @@ def finetune(
     epochs: Annotated[int, typer.Option(help="Passes over the training structures.")] = 100,
     born_charges: Charges = "born_charges",
     order: Order = "field-first",
+    dielectric: Dielectric = "electronic_dielectric_tensor",
     progress: Progress = True,
 ) -> None:
     """Adapt a model to one material; called again, it goes on where it was stopped.
@@ -62,7 +63,14 @@ def finetune(
         from ase_equivar.training.fit import fit
 
         recipe = write_recipe(
-            output, model, train, valid, epochs=epochs, born_charges=born_charges, order=order
+            output,
+            model,
+            train,
+            valid,
+            epochs=epochs,
+            born_charges=born_charges,
+            order=order,
+            dielectric=dielectric,
         )
         typer.echo(f"recipe written: {recipe}")
         typer.echo(f"model written: {fit(read_config(recipe), progress=progress)}")
@@ -147,14 +155,16 @@ def plot(
 def _compare(model: str, data: str, *labels: Any) -> tuple[Network, Comparison]:
     """Read model and labels, and predict."""
     from ase_equivar.training.comparison import compare
-    from ase_equivar.training.config import DataConfig
+    from ase_equivar.training.config import DataConfig, split_selection
     from ase_equivar.training.data import read_frames
     from ase_equivar.weights import load_model
 
-    if not Path(data.split("@")[0]).is_file():
-        raise FileNotFoundError(f"there is no file {data.split('@')[0]}")
+    config = DataConfig((), (), *labels)
+    file, _ = split_selection(data)
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"there is no file {file}")
     network = load_model(model)
-    frames, _ = read_frames([data], DataConfig((), (), *labels))
+    frames, _ = read_frames([data], config)
     return network, compare(network, frames, progress=True)
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ase_equivar.network import build_network
+from ase_equivar.weights import model_folder
+
 LOSSES = ("mae", "norm", "huber")
+ORDERS = ("field-first", "displacement-first")
+SELECTION = re.compile(r"-?\d+|-?\d*:-?\d*(:-?\d*)?")  # 7, ::5, -20:
 SECTIONS = {"output", "data", "network", "start", "fit", "about"}
 
 
@@ -41,6 +47,13 @@ class DataConfig:
     dielectric: str | None = "electronic_dielectric_tensor"
     max_sum_rule_violation: float = 0.5
     max_asymmetry: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse an order that is none."""
+        if self.order not in ORDERS:
+            raise ValueError(
+                f"order is {self.order!r}; it must be {' or '.join(map(repr, ORDERS))}"
+            )
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,20 @@ class FitConfig:
     gradient_clip: float = 10.0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse what no run can be made with."""
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
+        for name in ("epochs", "batch_size", "learning_rate", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        for name in ("weight_decay", "violation_weight", "dielectric_weight", "seed"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be below 0")
+        for name in ("warm_up", "dropout", "averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -129,62 +156,118 @@ def read_config(path: str | Path) -> TrainingConfig:
     Returns
     -------
     TrainingConfig
-        With all paths made absolute.
+        As `parse_config` makes it.
 
     Raises
     ------
-    FileNotFoundError
-        When the file, or a data file that it names, is missing.
-    ValueError
-        When a section or an entry is missing, unknown or of a wrong kind; the message names it.
+    FileNotFoundError, ValueError
+        As in `parse_config`, or if the file is missing or no YAML.
     """
     import yaml
 
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no training configuration at {path}")
-    content = yaml.safe_load(path.read_text())
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML file: {error}") from error
+    return parse_config(content, path.resolve().parent, str(path))
+
+
+def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
+    """Check what a YAML file says.
+
+    Parameters
+    ----------
+    content : Any
+        A mapping, as YAML gives it.
+    folder : Path
+        That relative paths start from.
+    where : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    TrainingConfig
+        With all paths made absolute.
+
+    Raises
+    ------
+    FileNotFoundError
+        When a data file or a model to start from is missing.
+    ValueError
+        When a section or an entry is missing, unknown, of a wrong kind or out of range; the message
+        names it.
+    """
     if not isinstance(content, dict):
-        raise ValueError(f"{path} is not a mapping with output, data, network and fit")
-    _known(content, SECTIONS, {"output", "data"}, str(path))
+        raise ValueError(f"{where} is not a mapping with output, data, network and fit")
+    _known(content, SECTIONS, {"output", "data"}, where)
+    for name in {"data", "network", "fit", "about"} & set(content):
+        if not isinstance(content[name] or {}, dict):
+            raise ValueError(f"{where}: {name} is {content[name]!r}; it must be a mapping")
     if ("network" in content) == ("start" in content):
         raise ValueError(
-            f"{path} must have either network, to train from scratch, or start, to fine-tune"
+            f"{where} must have either network, to train from scratch, or start, to fine-tune"
         )
-    folder = path.resolve().parent
-    data = dict(content["data"])
-    for split in {"train", "valid"} & set(data):
-        files = data[split]
-        files = [files] if isinstance(files, str) else files
-        data[split] = tuple(str((folder / file).resolve()) for file in files)
-        for file in data[split]:
-            if not Path(file.split("@")[0]).is_file():
-                raise FileNotFoundError(f"{path}: data.{split} names {file}, which does not exist")
-    config = TrainingConfig(
+    data = dict(content["data"] or {})
+    for split in sorted({"train", "valid"} & set(data)):
+        data[split] = _files(data[split], folder, f"{where}: data.{split}")
+    start = _start(content.get("start"), folder)
+    if start is None:
+        _check_network(content.get("network") or {}, f"{where}: network")
+    else:
+        model_folder(start)
+    return TrainingConfig(
         output=str((folder / content["output"]).resolve()),
-        data=_section(DataConfig, data, f"{path}: data"),
+        data=_section(DataConfig, data, f"{where}: data"),
         network=content.get("network"),
-        start=_start(content.get("start"), folder),
-        fit=_section(FitConfig, content.get("fit") or {}, f"{path}: fit"),
+        start=start,
+        fit=_section(FitConfig, content.get("fit") or {}, f"{where}: fit"),
         about=dict(content.get("about") or {}),
     )
-    if config.data.order not in ("field-first", "displacement-first"):
-        raise ValueError(
-            f"{path}: data.order is {config.data.order!r}; "
-            "it must be 'field-first' or 'displacement-first'"
-        )
-    if config.fit.loss not in LOSSES:
-        raise ValueError(
-            f"{path}: fit.loss is {config.fit.loss!r}; it must be one of {', '.join(LOSSES)}"
-        )
-    return config
+
+
+def split_selection(file: str | Path) -> tuple[str, str]:
+    """Part ``path@::5`` into path and selection; all frames, ``:``, if there is none.
+
+    An @ that no index or slice follows belongs to the path.
+    """
+    path, at, selection = str(file).rpartition("@")
+    if at and SELECTION.fullmatch(selection):
+        return path, selection
+    return str(file), ":"
+
+
+def _files(files: Any, folder: Path, where: str) -> tuple[str, ...]:
+    """Make the names of data files absolute, and see that they are there."""
+    files = [files] if isinstance(files, str) else files
+    if not isinstance(files, list) or not files or not all(isinstance(f, str) for f in files):
+        raise ValueError(f"{where} is {files!r}; it must name one file or more")
+    found = tuple(str((folder / file).resolve()) for file in files)
+    for file in found:
+        if not Path(split_selection(file)[0]).is_file():
+            raise FileNotFoundError(f"{where} names {file}, which does not exist")
+    return found
+
+
+def _check_network(network: dict[str, Any], where: str) -> None:
+    """Refuse shapes that no network has, before the data are read."""
+    for name, value in network.items():
+        if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+            raise ValueError(f"{where}.{name} is {value}; it must be above 0")
+    try:
+        build_network({**network, "elements": (1,)})
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _start(start: str | None, folder: Path) -> str | None:
     """Return a bundled name as it is, a folder as seen from anywhere."""
-    if start is None or not (folder / start).is_dir():
-        return start
-    return str((folder / start).resolve())
+    if start is None:
+        return None
+    path = (folder / start).resolve()
+    return str(path) if path.is_dir() else start
 
 
 def _section(kind: type, content: dict[str, Any], where: str) -> Any:
@@ -203,7 +286,10 @@ def _section(kind: type, content: dict[str, Any], where: str) -> Any:
         if isinstance(default, int | float) and type(value) is not type(default):
             raise ValueError(f"{where}.{name} must be a number like {default!r}, not {value!r}")
         values[name] = value
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ValueError(f"{where}.{error}") from error
 
 
 def _known(content: dict[str, Any], known: set[str], required: set[str], where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,11 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
 
 from ase_equivar.extxyz import read_images
 from ase_equivar.graph import Graph, build_graph, collate
-from ase_equivar.training.config import DataConfig
+from ase_equivar.training.config import DataConfig, split_selection
 
 logger = logging.getLogger(__name__)
 
@@ -106,8 +108,8 @@ def read_frames(
     rejected: list[Rejected] = []
     for file in files:
         before = len(frames)
-        path, _, part = str(file).partition("@")
-        for number, atoms in enumerate(read_images(path, part or ":")):
+        path, part = split_selection(file)
+        for number, atoms in enumerate(read_images(path, part)):
             try:
                 frames.append(_labelled(atoms, config))
             except ValueError as error:
@@ -222,13 +224,23 @@ def make_loader(
     batch_size : int
         Structures per batch.
     shuffle : bool
-        Whether the order changes from epoch to epoch, as `seed` says.
+        Whether the order changes from epoch to epoch: it follows from `seed` and the number of the
+        epoch alone, so a run that was stopped goes on as a whole one would. Among processes that
+        ``torchrun`` started, each gets its share.
     """
     examples = [(build_graph(frame.atoms, cutoff, dtype=dtype), frame) for frame in frames]
+    sampler: DistributedSampler[tuple[Graph, LabelledFrame]] | None = None
+    if shuffle:  # Lightning tells it the epoch, with one process too
+        sampler = DistributedSampler(
+            examples,  # type: ignore[arg-type]  # a list is a map-style dataset
+            num_replicas=int(os.environ.get("WORLD_SIZE", "1")),
+            rank=int(os.environ.get("RANK", "0")),
+            seed=seed,
+        )
     return DataLoader(
-        examples,  # type: ignore[arg-type]  # a list is a map-style dataset
+        examples,  # type: ignore[arg-type]
         batch_size=batch_size,
-        shuffle=shuffle,
-        generator=torch.Generator().manual_seed(seed),
+        sampler=sampler,
+        generator=torch.Generator(),  # else it draws from torch's own, which dropout needs
         collate_fn=lambda chosen: make_batch(chosen, dtype),
     )

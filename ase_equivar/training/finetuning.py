@@ -10,6 +10,8 @@ import yaml
 from ase.data import chemical_symbols
 
 from ase_equivar.network import GatedNetwork, Network, build_network
+from ase_equivar.training.config import parse_config
+from ase_equivar.training.resume import CHECKPOINT
 
 # Found with the SiO2 and BaTiO3 models that are bundled: single structures per step, a rate below
 # that of training from scratch, hardly any weight on what other materials needed.
@@ -21,6 +23,7 @@ FIT = {
     "averaging": 0.998,
 }
 RECIPE = "training.yaml"
+HEADER = "# Written by ase-equivar finetune\n"
 
 
 def write_recipe(
@@ -32,8 +35,11 @@ def write_recipe(
     epochs: int,
     born_charges: str = "born_charges",
     order: str = "field-first",
+    dielectric: str = "electronic_dielectric_tensor",
 ) -> Path:
-    """Write the training configuration of a fine-tuned model.
+    """Write the training configuration of a fine-tuned model, if it is a sound one.
+
+    A recipe of an earlier call that did not get as far as training is replaced.
 
     Parameters
     ----------
@@ -45,7 +51,7 @@ def write_recipe(
         Labelled structures, a file or a part of one (``file@1::5``).
     epochs : int
         Passes over the training structures.
-    born_charges, order : str
+    born_charges, order, dielectric : str
         As in `ase_equivar.training.config.DataConfig`.
 
     Returns
@@ -55,8 +61,9 @@ def write_recipe(
 
     Raises
     ------
-    ValueError
-        If that file is there and says something else.
+    FileNotFoundError, ValueError
+        If a file is missing or a setting is wrong, before anything is written; if the file is there
+        and says something else, and training has begun or another hand wrote it.
     """
     folder = Path(output).resolve()
     content = {
@@ -67,17 +74,22 @@ def write_recipe(
             "valid": os.path.relpath(valid, folder),
             "born_charges": born_charges,
             "order": order,
+            "dielectric": dielectric,
         },
         "fit": {"epochs": epochs, **FIT},
     }
     path = folder / RECIPE
-    if path.is_file() and yaml.safe_load(path.read_text(encoding="utf-8")) != content:
+    parse_config(content, folder, "the recipe")
+    text = HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    before = path.read_text(encoding="utf-8") if path.is_file() else text
+    begun = (folder / CHECKPOINT).exists() or not before.startswith(HEADER)
+    if begun and yaml.safe_load(before) != content:
         raise ValueError(
             f"{path} holds another recipe; give another output, or go on with that one by "
             f"'ase-equivar train {path}'"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return path
 
 

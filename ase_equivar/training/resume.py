@@ -1,0 +1,102 @@
+"""Going on with a stopped run: only with what it was started with."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ase_equivar.training.config import TrainingConfig
+
+CHECKPOINT = Path("checkpoints") / "last.ckpt"
+MISSING = "nothing"
+
+
+def portable(config: TrainingConfig) -> dict[str, Any]:
+    """Write the configuration with paths as seen from the model's folder, for any machine."""
+    content = dataclasses.asdict(config)
+    for split in ("train", "valid"):
+        content["data"][split] = [
+            os.path.relpath(file, config.output) for file in content["data"][split]
+        ]
+    if config.start is not None and Path(config.start).is_absolute():
+        content["start"] = os.path.relpath(config.start, config.output)
+    return {**content, "output": "."}
+
+
+def settings(config: TrainingConfig) -> dict[str, Any]:
+    """All that the weights depend on, as ``section.entry``; the card's words are not of that."""
+    content = portable(config)
+    flat = {"start": content["start"]}
+    for section in ("data", "network", "fit"):
+        flat |= {f"{section}.{name}": value for name, value in (content[section] or {}).items()}
+    return flat
+
+
+def last_state(output: str | Path) -> dict[str, Any] | None:
+    """Read the last checkpoint of a run, or None if there is none yet.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged.
+    """
+    file = Path(output) / CHECKPOINT
+    if not file.is_file():
+        return None
+    try:  # our own file: holds the state of optimizer and schedule, not weights only
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=False)
+    except Exception as error:  # the reader raises anything on a damaged file
+        raise ValueError(f"{file} is damaged ({error}); delete it to start anew") from error
+    return state
+
+
+def is_finished(state: dict[str, Any], config: TrainingConfig) -> bool:
+    """Tell whether the last epoch of a run is done."""
+    return bool(state["epoch"] + 1 >= config.fit.epochs)
+
+
+def refuse_others(
+    state: dict[str, Any], kind: str, now: dict[str, Any], config: TrainingConfig
+) -> None:
+    """Refuse to go on with a run that was started with something else.
+
+    Parameters
+    ----------
+    state : dict
+        Of the checkpoint.
+    kind : str
+        "settings" or "structures", as kept in the checkpoint.
+    now : dict
+        The same of the run that is asked for.
+    config : TrainingConfig
+        Of that run.
+
+    Raises
+    ------
+    ValueError
+        Naming all that differs, and what to do.
+    """
+    then: dict[str, Any] = state.get(kind, {})
+    differing = [
+        f"{name} was {_shown(then, name)}, is now {_shown(now, name)}"
+        for name in sorted(set(then) | set(now))
+        if _shown(then, name) != _shown(now, name)
+    ]
+    if not differing:
+        return
+    note = ""
+    if any(text.startswith("fit.epochs ") for text in differing):
+        note = " (a run cannot be lengthened: the learning rate falls to zero by its last epoch)"
+    raise ValueError(
+        f"{config.output} holds a run that was started with other {kind}: {'; '.join(differing)}"
+        f"{note}. Give another output, or delete {Path(config.output) / CHECKPOINT} to start anew"
+    )
+
+
+def _shown(values: dict[str, Any], name: str) -> str:
+    value = values.get(name, MISSING)
+    return str(list(value) if isinstance(value, tuple) else value)
