@@ -177,6 +177,30 @@ def test_hdf5_goes_on_where_the_checkpoint_is(tmp_path, steps):
         assert file["positions"].shape == (steps + 4, 3, 3)
 
 
+def test_functions_are_told_from_each_other_by_what_they_were(tmp_path):
+    path = tmp_path / "run.npz"
+
+    def driven(field):
+        atoms = ions()
+        atoms.calc = PolarCrystal(quadratic=0.4)
+        return drive(VelocityVerlet(atoms, 0.1), field)
+
+    first = driven(lambda time: SINE(time) if time < 2.01 else 1 / 0)  # never asked for later times
+    first.dynamics.run(20)
+    save_checkpoint(first, path)
+    again = driven(lambda time: SINE(time))
+    restore_checkpoint(again, path)
+    again.dynamics.run(5)
+    save_checkpoint(again, path)
+    restore_checkpoint(driven(lambda time: SINE(time)), path)
+    with pytest.raises(
+        ValueError, match=r"is of another field: at .* fs that was .* V/Å, and this"
+    ):
+        restore_checkpoint(driven(lambda time: 1.01 * SINE(time)), path)
+    with pytest.raises(ValueError, match=r"of the checkpoint is a function, .* here it is .*SineF"):
+        restore_checkpoint(driven(SINE), path)
+
+
 def test_checkpoints_of_other_runs_are_refused(tmp_path):
     path = tmp_path / "run.npz"
     driven = driven_run("VelocityVerlet")
@@ -190,7 +214,9 @@ def test_checkpoints_of_other_runs_are_refused(tmp_path):
         restore_checkpoint(drive(VelocityVerlet(other, 0.1), SINE), path)
     same = ions()
     same.calc = PolarCrystal()
-    with pytest.raises(ValueError, match=r"is of the field .*SineField.*, not of .*ConstantField"):
+    with pytest.raises(
+        ValueError, match=r"of the checkpoint is .*SineField.*, .* here it is .*Constant"
+    ):
         restore_checkpoint(drive(VelocityVerlet(same, 0.1), [0, 0, 0.1]), path)
     path.write_text("nothing")
     with pytest.raises(ValueError, match="no checkpoint of a run in a field"):

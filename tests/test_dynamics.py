@@ -1,5 +1,7 @@
 """MD in a field against exact motion: order in the time step, work, reversal, caches, refusals."""
 
+import warnings
+
 import numpy as np
 import pytest
 from ase import units
@@ -34,7 +36,13 @@ from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import FieldTrajectory, drive, save_checkpoint
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.fields import THZ, field_forces
-from ase_equivar.fields.waveforms import ConstantField, SineField, StepField, TabulatedField
+from ase_equivar.fields.waveforms import (
+    ConstantField,
+    GaussianPulse,
+    SineField,
+    StepField,
+    TabulatedField,
+)
 
 AMPLITUDE = np.array([0.11, -0.07, 0.16])  # V/Å
 FREQUENCY = 0.14  # per ASE unit of time: 14 THz
@@ -463,18 +471,46 @@ def test_field_without_effect_is_reported_after_the_first_step():
     drive(dyn, AMPLITUDE, born_charges=np.zeros((N, 3, 3)))
     with pytest.raises(UserWarning, match="exerts no force on any atom: check that Z"):
         dyn.run(2)
-    dyn = VelocityVerlet(crystal(), 0.1)
-    drive(dyn, lambda time: np.zeros(3))
-    with pytest.raises(UserWarning, match="zero all through the first step"):
-        dyn.run(2)
     with pytest.raises(UserWarning, match="field is zero at all times"):
         drive(VelocityVerlet(crystal(), 0.1), 0 * SINE)
 
 
+LATE = StepField(AMPLITUDE, start=1e6)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        lambda time: np.zeros(3),
+        LATE,
+        GaussianPulse(AMPLITUDE, center=-200.0, width=20.0),
+        LATE + (lambda time: np.zeros(3)),
+    ],
+    ids=["function", "late step", "pulse long ago", "sum"],
+)
+def test_field_that_was_never_on_is_reported_as_the_run_ends(field):
+    atoms = crystal()
+    dyn = VelocityVerlet(atoms, 0.1)
+    driven = drive(dyn, field)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in dyn.irun(20):
+            assert bool(caught) == (dyn.nsteps == 20)
+        dyn.run(20)  # once is enough
+    (warning,) = caught
+    expected = (
+        f"zero (never above 1e-09 V/Å) all through this run, which ends at {2 / units.fs:.4g}"
+    )
+    assert expected in str(warning.message)
+    assert abs(driven.work) < 1e-9
+
+
 @pytest.mark.filterwarnings("error")
-def test_field_that_starts_later_is_no_reason_to_warn():
+@pytest.mark.parametrize("in_python", [False, True])
+def test_field_that_starts_later_is_no_reason_to_warn(in_python):
     dyn = VelocityVerlet(crystal(), 0.1)
-    drive(dyn, StepField(AMPLITUDE, start=1.0))
+    field = StepField(AMPLITUDE, start=1.0)
+    drive(dyn, (lambda time: field(time)) if in_python else field)
     dyn.run(20)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.optimize.optimize import BaseDynamics
 from numpy.typing import ArrayLike, NDArray
 
@@ -16,6 +16,9 @@ from ase_equivar.dynamics.checks import FieldWarning, check_time_step
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.step_clock import StepClock, refresh_carried_forces
 from ase_equivar.fields.algebra import Field, Waveform
+
+NEGLIGIBLE = 1e-9  # V/Å, or 0.1 V/cm: a field that is never above does nothing in a simulation
+SAMPLES = 5  # of a function, by which checkpoints tell it from others
 
 
 class Drive:
@@ -42,6 +45,7 @@ class Drive:
         self._displacements = np.zeros((len(atoms), 3))
         self._seen_effect = False
         self._continued = False
+        self._first_time = clock.time
         dyn.step = self._step
         atoms.calc = calculator
         refresh_carried_forces(dyn)
@@ -123,8 +127,10 @@ class Drive:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint needs, as arrays and plain data, to `restore_state` it."""
+        field = field_json(self._field)
         return {
-            "field": field_json(self._field),
+            "field": field,
+            "field_samples": self._sample_field() if field is None else [],
             "work": self._work,
             "dipole_changes": self._dipole_changes.copy(),
             "displacements": self._displacements.copy(),
@@ -143,7 +149,15 @@ class Drive:
         """
         field = field_json(self._field)
         if state["field"] != field:
-            raise ValueError(f"the checkpoint is of the field {state['field']}, not of {field}")
+            saved, here = (known or "a function" for known in (state["field"], field))
+            raise ValueError(f"the field of the checkpoint is {saved}, and here it is {here}")
+        for time, *before in state.get("field_samples", ()):
+            now = self._calculator.field_at(time)
+            if not np.allclose(before, now, rtol=1e-9, atol=0):
+                raise ValueError(
+                    f"the checkpoint is of another field: at {time / units.fs:g} fs that was "
+                    f"{before} V/Å, and this one is {now.tolist()}"
+                )
         self.dipole_changes = state["dipole_changes"]
         self._displacements = np.array(state["displacements"])
         self._work = state["work"]
@@ -196,24 +210,32 @@ class Drive:
             self._look_for_effect(forces_before, forces_after)
         return result
 
+    def _sample_field(self) -> list[list[float]]:
+        """Return some times from the first until now, and the field then."""
+        times = np.unique(np.linspace(self._first_time, self.time, SAMPLES)).tolist()
+        return [[time, *self._calculator.field_at(time).tolist()] for time in times]
+
     def _look_for_effect(self, *forces: NDArray[np.float64]) -> None:
-        """Warn once if the field is there and does nothing, or if it will never be there."""
-        is_on = self._calculator.electric_field.any()
-        if any(one.any() for one in forces):
+        """Warn once if the field is there and does nothing, or if it has not been there.
+
+        The latter at the last step of a run only: until then, a pulse may still come.
+        """
+        field = self._calculator.electric_field
+        if np.abs(field).max() > NEGLIGIBLE:
             self._seen_effect = True
-        elif is_on:
+            if not any(one.any() for one in forces):
+                warnings.warn(
+                    f"the field {field.tolist()} V/Å exerts no force on any atom: check that Z* "
+                    "are not zero",
+                    FieldWarning,
+                    stacklevel=3,
+                )
+        elif self._dyn.nsteps + 1 == self._dyn.max_steps:
             self._seen_effect = True
             warnings.warn(
-                f"the field {self._calculator.electric_field.tolist()} V/Å exerts no force on any "
-                "atom: check that Z* are not zero",
-                FieldWarning,
-                stacklevel=3,
-            )
-        elif not isinstance(self._field, Waveform):
-            self._seen_effect = True
-            warnings.warn(
-                "the field was zero all through the first step; if it does not start later, check "
-                "its unit of time: it is called with ASE's, not with fs or seconds",
+                f"the field was zero (never above {NEGLIGIBLE} V/Å) all through this run, which "
+                f"ends at {self.time / units.fs:.4g} fs: unless it comes in a later run, check "
+                "when it is on, and its unit of time, which is ASE's, not fs or seconds",
                 FieldWarning,
                 stacklevel=3,
             )
