@@ -47,6 +47,8 @@ def born(
             atoms = to_ase(phonon.unitcell)
         else:
             atoms = inputs.read_structure(structure)
+        from ase_equivar.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
+
         calc = inputs.equivar_calculator(model=model, device=device, total_charge=total_charge)
         if kind == "BORN" and total_charge:
             raise ValueError(f"a BORN file needs a neutral cell, not total charge {total_charge}")
@@ -55,7 +57,9 @@ def born(
                 f"a BORN file needs ε∞, which the model {model!r} does not predict; "
                 "write .extxyz or .json"
             )
+        refuse_metal(atoms)
         charges = calc.get_property("born_charges", atoms)
+        warn_if_like_a_metal(atoms, violation_per_atom(calc, atoms, charges))
         dielectric = None
         if "dielectric_tensor" in calc.implemented_properties:
             dielectric = calc.get_property("dielectric_tensor", atoms)

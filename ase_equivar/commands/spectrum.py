@@ -48,6 +48,7 @@ def spectrum(
     with inputs.user_errors():
         from ase_equivar import dielectric as di
         from ase_equivar.dielectric.fluctuations import QuantumCorrection, Window
+        from ase_equivar.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 
         outputs = output or []
         for path in outputs:
@@ -62,7 +63,10 @@ def spectrum(
         calc = inputs.equivar_calculator(model=model, device=device)
         if "dielectric_tensor" not in calc.implemented_properties:
             raise ValueError(f"a spectrum needs ε∞, which the model {model!r} does not predict")
+        refuse_metal(frames[0])
         electronic = calc.get_property("dielectric_tensor", frames[0])
+        charges = calc.get_property("born_charges", frames[0])
+        warn_if_like_a_metal(frames[0], violation_per_atom(calc, frames[0], charges))
         current = di.trajectory_current(frames, calc, timestep)
         found = di.current_spectrum(
             current,

@@ -23,6 +23,7 @@ from ase.calculators.calculator import BaseCalculator
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants, integrate  # type: ignore[import-untyped]
 
+from ase_equivar.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 from ase_equivar.sum_rule import neutralize
 
 MICROCOULOMB_PER_CM2 = constants.e * 1e20 * 1e6 * 1e-4
@@ -95,13 +96,14 @@ def polarization_change(
     Raises
     ------
     ValueError
-        When the structures do not belong together, the way is ambiguous, or the calculator does
-        not give Z* or is for a charged cell.
+        When the structures do not belong together or are made of metals only, the way is
+        ambiguous, or the calculator does not give Z* or is for a charged cell.
 
     Warns
     -----
     UserWarning
-        When the integral is not good to 1 %: use more points.
+        When the integral is not good to 1 %: use more points. And when the raw Z* of a structure
+        on the way break the sum rule as those of metals do.
     """
     if n_points < 5 or n_points % 2 == 0:
         raise ValueError(f"n_points must be odd and at least 5, got {n_points}")
@@ -112,8 +114,9 @@ def polarization_change(
             f"the calculator has total_charge={charge}: the polarization of a charged cell depends "
             "on the origin"
         )
+    refuse_metal(start)
     step = _reduced_step(start, end)
-    cells, rates = [], []
+    cells, rates, violations = [], [], []
     for fraction in np.linspace(0, 1, n_points):
         atoms = start.copy()
         atoms.calc = None
@@ -122,7 +125,9 @@ def polarization_change(
         atoms.set_cell(cells[-1])
         atoms.set_positions(reduced @ cells[-1], apply_constraint=False)
         charges = np.asarray(calc.get_property("born_effective_charges", atoms), dtype=float)
+        violations.append(violation_per_atom(calc, atoms, charges))
         rates.append(_reduced_change(neutralize(charges), step, cells[-1]))
+    warn_if_like_a_metal(start, max(violations))
     change = integrate.simpson(np.array(rates), dx=1 / (n_points - 1), axis=0)
     coarse = integrate.simpson(np.array(rates[::2]), dx=2 / (n_points - 1), axis=0)
     result = _to_cartesian(change, end, coarse)

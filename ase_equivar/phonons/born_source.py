@@ -11,21 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from phonopy.structure.cells import get_atom_order
 
+from ase_equivar.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 from ase_equivar.phonons.force_constants import to_ase, to_phonopy
 
 Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
 """What gives Z* and ε∞: a calculator, Atoms with one, or (born_charges, dielectric_tensor)."""
-
-# fmt: off
-ANION_FORMERS = frozenset({
-    "H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Ge", "As", "Se", "Br", "Sb", "Te", "I",
-    "Sn", "Pb", "Bi", "Au", "He", "Ne", "Ar", "Kr", "Xe",
-})
-# fmt: on
-"""Elements of which a semiconductor has at least one, with few exceptions.
-
-Of 2334 crystals with a gap in the training data of the bundled model, 5 have none.
-"""
 
 
 def read_source(
@@ -85,12 +75,7 @@ def _calculate(
             f"the calculator has total_charge={charge}: the non-analytical correction needs a "
             "neutral cell"
         )
-    if not ANION_FORMERS & set(atoms.symbols):
-        raise ValueError(
-            f"{atoms.get_chemical_formula('metal', empirical=True)} is made of metals only: Z* and "
-            "a finite ε∞ do not exist in a metal. If it has a gap all the same, pass "
-            "(born_charges, dielectric_tensor) of a first-principles calculation"
-        )
+    refuse_metal(atoms)
     born = _property(calc, "born_effective_charges", atoms)
     if born is None:
         raise ValueError(f"{_name(calc)} does not give born_effective_charges")
@@ -99,6 +84,7 @@ def _calculate(
             f"{_name(calc)} gave born_effective_charges of shape {born.shape} for "
             f"{len(atoms)} atoms"
         )
+    warn_if_like_a_metal(atoms, violation_per_atom(calc, atoms, born))
     if dielectric_tensor is not None:
         return born, np.asarray(dielectric_tensor, dtype=float)
     dielectric = _property(calc, "dielectric_tensor", atoms)
