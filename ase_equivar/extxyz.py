@@ -7,9 +7,10 @@ per-atom tensors to this format.
 
 from __future__ import annotations
 
-import gzip
 import io
+import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,34 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io.formats import UnknownFileTypeError, string2index
 
 from ase_equivar.ase_properties import UNCERTAINTY
 
 COLUMN = "born_charges"
 DIELECTRIC_KEY = "electronic_dielectric_tensor"
 TENSOR_NAMES = ("born_charges", "born_effective_charges", "dielectric_tensor")
+SUFFIXES = (".extxyz", ".xyz")
+GZIPPED = 31  # zlib's word for data with a gzip header
+PIECE = 256  # bytes
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of a file, read or not.
+
+    Attributes
+    ----------
+    number : int
+        Of the frame in its file, from 0.
+    atoms : ase.Atoms or None
+    trouble : str
+        Why there is no structure.
+    """
+
+    number: int
+    atoms: Atoms | None
+    trouble: str = ""
 
 
 def write_extxyz(
@@ -73,7 +96,7 @@ def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
     Raises
     ------
     ValueError
-        If a frame has no column ``born_charges``, or one that is not nine wide.
+        If a frame cannot be read, has no column ``born_charges``, or one that is not nine wide.
     """
     frames = read_images(filename, index)
     for number, atoms in enumerate(frames):
@@ -95,10 +118,7 @@ def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
 
 
 def read_images(filename: str | Path, index: str = ":") -> list[Atoms]:
-    """Read structures with ASE, gzipped extended XYZ in one go.
-
-    ASE goes back to the start of a gzipped file for each frame, which takes minutes for thousands
-    of them.
+    """Read structures.
 
     Parameters
     ----------
@@ -106,16 +126,125 @@ def read_images(filename: str | Path, index: str = ":") -> list[Atoms]:
         Of any format that ASE reads.
     index : str
         Which frames, as ASE writes slices; default all.
+
+    Raises
+    ------
+    ValueError
+        If one of them cannot be read, naming it.
     """
-    source: Any = filename
-    name = Path(filename).name.removesuffix(".gz")
-    # by its end alone: to ASE, POSCAR_1.extxyz is one of VASP's
-    extended = name.endswith((".extxyz", ".xyz"))
-    if extended and str(filename).endswith(".gz"):
-        with gzip.open(filename, "rt", encoding="utf-8") as file:
-            source = io.StringIO(file.read())
-    images = ase.io.read(source, index, format="extxyz" if extended else None)
-    return [images] if isinstance(images, Atoms) else list(images)
+    images = []
+    for frame in read_apart(filename, index):
+        if frame.atoms is None:
+            raise ValueError(f"{filename}, frame {frame.number}: {frame.trouble}")
+        images.append(frame.atoms)
+    return images
+
+
+def read_apart(filename: str | Path, index: str = ":") -> list[Frame]:
+    """Read structures, each on its own: a damaged frame of extended XYZ spoils no other.
+
+    Frames are told apart by their numbers of atoms. Where such a number is missing, or the file
+    (if gzipped, its compressed data) ends too early, what follows is one frame that is not read.
+    Gzipped files are read in one go: ASE goes back to their start for each frame, which takes
+    minutes for thousands of them.
+
+    Parameters
+    ----------
+    filename : str or pathlib.Path
+        Of any format that ASE reads.
+    index : str
+        Which frames, as ASE writes slices; default all.
+
+    Raises
+    ------
+    ValueError
+        If the file has no frame of that number, or is of another format and cannot be read.
+    """
+    name = str(filename)
+    if name.removesuffix(".gz").endswith(SUFFIXES):
+        texts, trouble = _frame_texts(*_text(Path(filename)))
+        number = len(texts) + bool(trouble)
+        return [
+            _parsed(k, texts[k]) if k < len(texts) else Frame(k, None, trouble)
+            for k in _selected(number, index, name)
+        ]
+    try:
+        images = ase.io.read(filename, ":")
+    except (UnknownFileTypeError, StopIteration) as error:
+        raise ValueError(f"ASE does not know the format of {name}") from error
+    except Exception as error:  # its readers raise anything on a damaged file
+        raise ValueError(f"ASE cannot read {name}: {type(error).__name__}: {error}") from error
+    return [Frame(k, images[k]) for k in _selected(len(images), index, name)]
+
+
+def _selected(number: int, index: str, name: str) -> range:
+    """Return numbers of the frames that ASE's `index` means, out of so many."""
+    chosen = string2index(index)
+    if isinstance(chosen, slice):
+        return range(number)[chosen]
+    if not -number <= chosen < number:
+        raise ValueError(f"{name} has {number} frames, so none of number {chosen}")
+    return range(chosen % number, chosen % number + 1)
+
+
+def _text(path: Path) -> tuple[str, str]:
+    """Read a file, gzipped or not; also what is wrong with the end of it, if anything."""
+    data, trouble = path.read_bytes(), ""
+    if path.suffix == ".gz":
+        data, trouble = _unzipped(data)
+    if trouble:  # the last line of what could be unpacked may be half a line
+        data = data[: data.rfind(b"\n") + 1]
+    return data.decode("utf-8", errors="replace").replace("\r\n", "\n"), trouble
+
+
+def _unzipped(data: bytes) -> tuple[bytes, str]:
+    """Unpack as far as possible, in small pieces: one that is damaged gives nothing."""
+    parts: list[bytes] = []
+    start = 0
+    while any(data[start : start + PIECE]):  # several files may lie one after the other
+        stream = zlib.decompressobj(GZIPPED)
+        while not stream.eof:
+            piece = data[start : start + PIECE]
+            if not piece:
+                return b"".join(parts), "the compressed data end too early"
+            try:
+                parts.append(stream.decompress(piece))
+            except zlib.error as error:
+                return b"".join(parts), f"the compressed data are damaged ({error})"
+            start += len(piece) - len(stream.unused_data)
+    return b"".join(parts), ""
+
+
+def _frame_texts(text: str, trouble: str) -> tuple[list[str], str]:
+    """Split the text of a file into frames; also why there is no frame after the last."""
+    lines = text.rstrip().split("\n") if text.strip() else []
+    frames: list[str] = []
+    start = 0
+    while start < len(lines):
+        if not lines[start].strip().isdecimal():
+            found = lines[start].strip()[:40]
+            return frames, (
+                f"line {start + 1} should hold the number of atoms, but holds {found!r}: the file "
+                "cannot be trusted from here on, or from the frame before"
+            )
+        n_atoms = int(lines[start])
+        end = start + 2 + n_atoms
+        if end > len(lines):
+            n_lines = max(0, len(lines) - start - 2)
+            told = f"{trouble}, " if trouble else ""
+            return frames, f"{told}there are lines for {n_lines} of {n_atoms} atoms only"
+        while end < len(lines) and lines[end].lstrip().startswith("VEC"):
+            end += 1  # cell vectors in an old dialect
+        frames.append("\n".join(lines[start:end]) + "\n")
+        start = end
+    return frames, trouble
+
+
+def _parsed(number: int, text: str) -> Frame:
+    try:
+        return Frame(number, ase.io.read(io.StringIO(text), 0, format="extxyz"))
+    except Exception as error:  # ASE's reader raises anything on a damaged frame
+        return Frame(number, None, f"cannot be read: {error}")
 
 
 def _with_columns(atoms: Atoms, index: int) -> Atoms:

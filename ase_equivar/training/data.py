@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
-from ase_equivar.extxyz import read_images
+from ase_equivar.extxyz import Frame, read_apart
 from ase_equivar.graph import Graph, build_graph, collate
 from ase_equivar.training.config import DataConfig, split_selection
 
@@ -47,7 +47,7 @@ class LabelledFrame:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A frame that is not used, and why."""
+    """A frame that is not used, by its number in the whole file, and why."""
 
     file: str
     frame: int
@@ -96,8 +96,8 @@ def read_frames(
     -------
     frames : list of LabelledFrame
     rejected : list of Rejected
-        Frames kept out: label missing, of a wrong shape or not finite, sum rule or the crystal's
-        own space group broken.
+        Frames kept out: unreadable, label missing, of a wrong shape or not finite, sum rule or the
+        crystal's own space group broken.
 
     Raises
     ------
@@ -107,23 +107,29 @@ def read_frames(
     frames: list[LabelledFrame] = []
     rejected: list[Rejected] = []
     for file in files:
-        before = len(frames)
-        path, part = split_selection(file)
-        for number, atoms in enumerate(read_images(path, part)):
+        before, rejected_before = len(frames), len(rejected)
+        path, selection = split_selection(file)
+        for frame in read_apart(path, selection):
             try:
-                frames.append(_labelled(atoms, config))
+                frames.append(_labelled(frame, config))
             except ValueError as error:
-                rejected.append(Rejected(str(file), number, str(error)))
+                rejected.append(Rejected(path, frame.number, str(error)))
         if len(frames) == before:
-            first = f"; the first: {rejected[-1].reason}" if rejected else ""
+            reasons = [entry.reason for entry in rejected[rejected_before:]]
+            first = f"; the first: {reasons[0]}" if reasons else ""
             raise ValueError(f"{file} has no usable frame{first}")
     for entry in rejected:
         logger.warning("kept out: %s", entry)
     return frames, rejected
 
 
-def _labelled(atoms: Atoms, config: DataConfig) -> LabelledFrame:
+def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
     """Take the labels of one frame; every ValueError is the reason to keep it out."""
+    atoms = frame.atoms
+    if atoms is None:
+        raise ValueError(frame.trouble)
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        raise ValueError("positions or cell have entries that are not finite")
     values = atoms.arrays.get(config.born_charges)
     if values is None and atoms.calc is not None:
         values = atoms.calc.results.get(config.born_charges)
