@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 from ase_equivar import dielectric as di
 from ase_equivar.dynamics.finite_field import finite_field_dielectric
 from ase_equivar.dynamics.hysteresis import hysteresis
-from ase_equivar.dynamics.ion_drift import CM2_PER_VS, ion_drift
+from ase_equivar.dynamics.ion_drift import CM2_PER_VS, IonDrift, ion_drift
 from ase_equivar.dynamics.pulse_response import VACUUM_PERMITTIVITY, pulse_response
 from ase_equivar.dynamics.thermal_run import Bath, field_run
 from ase_equivar.fields import THZ
@@ -83,6 +83,15 @@ def test_hysteresis_of_a_double_well():
     assert loop.loss * volume == pytest.approx(work[-1] - work[0], rel=2e-2)
     np.testing.assert_allclose([loop.field[0], loop.field[-1]], 0, atol=1e-12)
     assert loop.field.max() == pytest.approx(2 * COERCIVE)
+
+
+@pytest.mark.parametrize("period", [201.0, 333.0, 21.4])
+def test_tips_of_the_wave_are_observed(period):
+    loop = hysteresis(ferroelectric(), [0, 0, 2 * COERCIVE], period, periods=1, bath=COLD)
+    assert loop.field.max() == pytest.approx(2 * COERCIVE, rel=1e-9)
+    assert loop.field.min() == pytest.approx(-2 * COERCIVE, rel=1e-9)
+    taken = loop.run.times[-1] / 2
+    assert 0 <= taken - period < 4 * COLD.timestep
 
 
 def test_loop_below_the_coercive_field_does_not_switch():
@@ -159,6 +168,24 @@ def test_mobility_agrees_within_its_error_at_a_temperature():
     assert abs(found.mobility - expected) < 4 * found.mobility_error
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (1.6e-5, 2e-4, "(0 ± 2)·10⁻⁴ cm²/(V s)"),
+        (1.634e-5, 2.3e-7, "(1.63 ± 0.02)·10⁻⁵ cm²/(V s)"),
+        (-3.21, 0.14, "(-3.21 ± 0.14) cm²/(V s)"),
+        (3214.0, 200.0, "(3200 ± 200) cm²/(V s)"),
+        (0.0123, 0.0, "0.0123 cm²/(V s)"),
+    ],
+)
+def test_mobility_is_written_to_the_digits_that_its_error_leaves(value, error, text):
+    found = IonDrift(
+        "Li", np.array([0, 0, 1.0]), None, np.zeros((1, 3)), np.array([0, 0, value]) * CM2_PER_VS,
+        np.array([0, 0, error]) * CM2_PER_VS, 1.0,
+    )  # fmt: skip
+    assert found.mobility_text == text
+
+
 def test_unit_of_mobility_by_hand():
     # 1 cm/s in a field of 1 V/cm: 1e8 Å/s in 1e-8 V/Å
     assert pytest.approx((1e8 / units.second) / 1e-8) == CM2_PER_VS
@@ -181,6 +208,14 @@ def test_weak_pulse_gives_the_dielectric_function_of_the_phonons():
     np.testing.assert_allclose(found.susceptibility, expected, atol=0.02 * scale)
     assert np.abs(found.susceptibility.imag).max() > 0.3 * scale
     assert found.remaining < 0.02
+
+
+@pytest.mark.filterwarnings("error")
+def test_pulse_that_leaves_polarization_behind_is_reported():
+    pulse = GaussianPulse([0.0, 0.05, 0.1], center=8.0, width=1.6, frequency=0.15)
+    with pytest.raises(UserWarning, match=r"at the end \d+% of the largest polarization is left"):
+        pulse_response(crystal(), pulse, 40.0, bath=Bath(0.0, timestep=0.05, friction=0.0))
+    pulse_response(crystal(), pulse, 120.0, bath=Bath(0.0, timestep=0.05, friction=0.3))
 
 
 def test_energy_taken_from_a_pulse_stays_in_the_crystal_without_friction():

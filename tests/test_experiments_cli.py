@@ -66,6 +66,7 @@ def test_drift(polar_crystal, tmp_path):
     numbers = json.loads((tmp_path / "drift.json").read_text())
     assert numbers["nominal charges"]["charge_e"] == 1
     assert "Born charges: Ti" in result.output
+    assert " ± " in result.output
     assert (tmp_path / "drift.png").stat().st_size > 10_000
     result = run(*arguments, "--nominal", "Ti:1")
     assert result.exit_code == 2
@@ -94,7 +95,7 @@ def test_finite_field(polar_crystal, tmp_path):
     assert result.exit_code == 0, result.output
     numbers = json.loads((tmp_path / "epsilon.json").read_text())
     assert np.shape(numbers["ionic"]) == (3, 3)
-    assert "ionic part, from ⟨P⟩" in result.output
+    assert "ionic part, from ⟨P⟩ in small fields\n" in result.output
     assert "warning: the phonons give no static dielectric tensor" in result.stderr
     assert (tmp_path / "epsilon.png").stat().st_size > 10_000
 
@@ -122,6 +123,18 @@ def test_picture_compares_with_the_phonons():
     np.testing.assert_allclose(heights, [*ionic.ravel(), *(ionic + 0.1).ravel()])
     with pytest.raises(ValueError, match="no drift to draw"):
         plot_ion_drift({})
+
+
+def test_legend_of_the_comparison_covers_no_bar():
+    ionic = np.full((3, 3), 5.0)
+    figure = plot_finite_field(FiniteFieldDielectric(ionic, 0.1 * ionic, None), ionic, title="toy")
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    axis = figure.axes[0]
+    assert not box.overlaps(axis.get_window_extent())
+    assert not box.overlaps(axis.title.get_window_extent())
+    assert not box.overlaps(axis._left_title.get_window_extent())
 
 
 def test_commands_are_listed():

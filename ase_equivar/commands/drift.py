@@ -52,13 +52,11 @@ def drift(
         atoms = options.charged_atoms(structure, repeat, calculator, model, device)
 
         import numpy as np
-        from ase import units
 
         from ase_equivar.dynamics.ion_drift import CM2_PER_VS, ion_drift
-        from ase_equivar.fields import MV_PER_CM
+        from ase_equivar.fields import MV_PER_CM, PICOSECOND
         from ase_equivar.plotting import plot_ion_drift
 
-        picosecond = 1000 * units.fs
         console = open_console()
         drifts, numbers = {}, {}
         for name, given in charges.items():
@@ -66,23 +64,22 @@ def drift(
                 atoms,
                 np.array(field) * MV_PER_CM,
                 species,
-                duration * picosecond,
+                duration * PICOSECOND,
                 nominal_charges=given,
-                equilibration=equilibration * picosecond,
+                equilibration=equilibration * PICOSECOND,
                 bath=bath,
                 folder=None if folder is None else Path(folder) / name.replace(" ", "-"),
             )
             drifts[name] = found
             numbers[name] = {
                 "charge_e": found.mean_charge,
-                "velocity_A_per_ps": (found.velocity * picosecond).tolist(),
+                "velocity_A_per_ps": (found.velocity * PICOSECOND).tolist(),
                 "mobility_cm2_per_Vs": found.mobility / CM2_PER_VS,
                 "mobility_error_cm2_per_Vs": found.mobility_error / CM2_PER_VS,
             }
             console.print(
                 f"{name}: {species} {found.mean_charge:+.3f} e along the field, mobility "
-                f"({found.mobility / CM2_PER_VS:.3g} ± {found.mobility_error / CM2_PER_VS:.1g}) "
-                "cm²/(V s)"
+                f"{found.mobility_text}"
             )
         formula = atoms.get_chemical_formula("metal", empirical=True)
         figure = plot_ion_drift(drifts, title=f"{formula}, {temperature:g} K")

@@ -67,11 +67,12 @@ def bath_of(
     from ase import units
 
     from ase_equivar.dynamics.thermal_run import Bath
+    from ase_equivar.fields import PICOSECOND
 
     return Bath(
         temperature=temperature,
         timestep=timestep * units.fs,
-        friction=friction / (1000 * units.fs),
+        friction=friction / PICOSECOND,
         seed=seed,
         update_interval=update_interval,
     )

@@ -45,29 +45,30 @@ def finite_field(
         bath = options.bath_of(temperature, timestep, friction, seed, update_interval)
         atoms = options.charged_atoms(structure, repeat, calculator, model, device)
 
-        from ase import units
-
         from ase_equivar.dynamics.finite_field import finite_field_dielectric
-        from ase_equivar.fields import MV_PER_CM
+        from ase_equivar.fields import MV_PER_CM, PICOSECOND
         from ase_equivar.plotting import plot_finite_field
 
         phonons = _from_phonons(inputs.read_structure(structure), atoms.calc)
-        picosecond = 1000 * units.fs
         found = finite_field_dielectric(
             atoms,
             strength * MV_PER_CM,
-            duration * picosecond,
-            equilibration=equilibration * picosecond,
+            duration * PICOSECOND,
+            equilibration=equilibration * PICOSECOND,
             bath=bath,
             folder=folder,
         )
         console = open_console()
-        console.print(tensor_table("ionic part, from ⟨P⟩ in small fields", found.ionic))
-        console.print(tensor_table("its standard error", found.ionic_error))
-        if phonons is not None:
-            console.print(tensor_table("ionic part, from phonons", phonons))
-        if found.electronic is not None:
-            console.print(tensor_table("static ε0, from ⟨P⟩ and ε∞", found.static))
+        tensors = {
+            "ionic part, from ⟨P⟩ in small fields": found.ionic,
+            "its standard error": found.ionic_error,
+            "ionic part, from phonons": phonons,
+            "static ε0, from ⟨P⟩ and ε∞": None if found.electronic is None else found.static,
+        }
+        for name, tensor in tensors.items():
+            if tensor is not None:
+                console.print(name, style="italic")  # as a table's title it would be wrapped
+                console.print(tensor_table("", tensor))
         numbers = {
             "ionic": found.ionic.tolist(),
             "ionic_error": found.ionic_error.tolist(),

@@ -44,13 +44,13 @@ def hysteresis(
         from ase import units
 
         from ase_equivar.dynamics.hysteresis import hysteresis as run
-        from ase_equivar.fields import MV_PER_CM, UC_PER_CM2
+        from ase_equivar.fields import MV_PER_CM, PICOSECOND, UC_PER_CM2
         from ase_equivar.plotting import plot_hysteresis
 
         loop = run(
             atoms,
             np.array(amplitude) * MV_PER_CM,
-            period * 1000 * units.fs,
+            period * PICOSECOND,
             periods=periods,
             bath=bath,
             folder=folder,

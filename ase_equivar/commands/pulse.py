@@ -53,7 +53,7 @@ def pulse(
         from ase import units
 
         from ase_equivar.dynamics.pulse_response import pulse_response
-        from ase_equivar.fields import MV_PER_CM, THZ, GaussianPulse
+        from ase_equivar.fields import MV_PER_CM, PICOSECOND, THZ, GaussianPulse
         from ase_equivar.plotting import plot_pulse_response
 
         shape = GaussianPulse(
@@ -62,7 +62,7 @@ def pulse(
             width=width * units.fs,
             frequency=frequency * THZ,
         )
-        found = pulse_response(atoms, shape, duration * 1000 * units.fs, bath=bath, folder=folder)
+        found = pulse_response(atoms, shape, duration * PICOSECOND, bath=bath, folder=folder)
         console = open_console()
         console.print(
             f"energy taken up {found.absorbed:.4g} eV, {1000 * found.absorbed / len(atoms):.4g} "

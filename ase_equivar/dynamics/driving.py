@@ -51,6 +51,7 @@ from ase_equivar.dynamics.checks import (
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.field_log import FieldLog, check_folder
+from ase_equivar.dynamics.observables import check_cell
 from ase_equivar.dynamics.step_clock import StepClock
 from ase_equivar.fields.algebra import Field, Waveform
 from ase_equivar.fields.waveforms import ConstantField
@@ -104,7 +105,8 @@ def drive(
     ------
     ValueError
         If the field makes no sense, the time step is too long for it, the cell is charged and
-        nothing would stop its acceleration, or the calculator has a field already.
+        nothing would stop its acceleration, the calculator has a field already, or a log is wanted
+        of atoms without a periodic cell.
     FileNotFoundError
         If the folder of the log does not exist.
     TypeError
@@ -137,6 +139,7 @@ def drive(
         warnings.warn("the field is zero at all times", FieldWarning, stacklevel=2)
     check_net_charge(dyn, atoms, charges(atoms, now))
     if log is not None:
+        check_cell(atoms)
         check_folder(log)
     driven = Drive(dyn, atoms, calculator, clock, charges, waveform)
     if log is not None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
-from ase import units
 
 from ase_equivar.dynamics.driven import Drive
-from ase_equivar.dynamics.observables import FieldRun, Observables, observe
-from ase_equivar.fields import A_PER_CM2, MV_PER_CM, UC_PER_CM2
+from ase_equivar.dynamics.observables import FieldRun, Observables, check_cell, observe
+from ase_equivar.fields import A_PER_CM2, MV_PER_CM, PICOSECOND, UC_PER_CM2
 
-PICOSECOND = 1000 * units.fs
+logger = logging.getLogger(__name__)
+
 ENERGIES = ("Etot[eV]", "Epot[eV]", "Ekin[eV]", "T[K]")
 VECTORS = ("E{}[MV/cm]", "dP{}[uC/cm2]", "J{}[A/cm2]")
 CHARGE = "Q_{}_{}[e]"
@@ -39,6 +40,8 @@ class FieldLog:
 
     Raises
     ------
+    ValueError
+        If the atoms have no periodic cell.
     FileNotFoundError
         If the folder does not exist.
     FileExistsError
@@ -46,6 +49,7 @@ class FieldLog:
     """
 
     def __init__(self, driven: Drive, path: str | Path) -> None:
+        check_cell(driven.atoms)
         self.driven = driven
         self._path = check_folder(path)
         self._begun = False
@@ -73,19 +77,24 @@ class FieldLog:
 def read_field_log(path: str | Path) -> FieldRun:
     """Read what a `FieldLog` has written.
 
+    A last line that is not complete, of a run that was killed or goes on, is left out.
+
     Raises
     ------
     ValueError
         If it is no such log, or has no line yet.
     """
-    with Path(path).open(encoding="utf-8") as file:
-        names = file.readline().split()
+    header, _, rest = Path(path).read_text(encoding="utf-8").partition("\n")
+    names = header.split()
     expected = ["Time[ps]", *ENERGIES]
     if names[: len(expected)] != expected or "W[eV]" not in names:
         raise ValueError(f"{path} is no log of a run in a field")
-    table = np.loadtxt(path, skiprows=1, ndmin=2)
-    if not len(table):
+    complete, end, torn = rest.rpartition("\n")
+    if torn:
+        logger.warning("%s: the last line is not complete and is left out", path)
+    if not end:
         raise ValueError(f"{path} has no line yet")
+    table = np.loadtxt(complete.splitlines(), ndmin=2)
     column = dict(zip(names, table.T, strict=True))
     field, polarization, current = (
         np.stack([column[name.format(axis)] for axis in "xyz"], axis=1) for name in VECTORS

@@ -14,7 +14,7 @@ from ase.io.trajectory import Trajectory
 
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.field_log import check_folder, check_new
-from ase_equivar.dynamics.observables import observe
+from ase_equivar.dynamics.observables import check_cell, observe
 from ase_equivar.extxyz import write_extxyz
 
 FORCES = "field_forces"
@@ -43,12 +43,13 @@ class FieldTrajectory:
     Raises
     ------
     ValueError
-        If the name ends in something else.
+        If the name ends in something else, or the atoms have no periodic cell.
     FileNotFoundError, FileExistsError
         As for `ase_equivar.dynamics.FieldLog`.
     """
 
     def __init__(self, driven: Drive, path: str | Path) -> None:
+        check_cell(driven.atoms)
         self.driven = driven
         self._path = check_folder(path)
         self._begun = False

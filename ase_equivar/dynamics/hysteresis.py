@@ -86,7 +86,8 @@ def hysteresis(
     amplitude : array_like
         The largest field, V/Å, shape=(3,); its direction is that of the loop.
     period : float
-        Of the wave, ASE's unit of time.
+        Of the wave, ASE's unit of time; prolonged to a multiple of four observations, which are at
+        least 400 of a long one.
     periods : int
         How many to record, after one more that is left out.
     bath : Bath, optional
@@ -111,7 +112,8 @@ def hysteresis(
     if periods < 1:
         raise ValueError(f"periods is {periods}; give a whole number from 1 on")
     interval = max(steps_in(period, bath) // POINTS, 1)
-    points = round(steps_in(period, bath) / interval)
+    # A multiple of four, so that the tips of the wave are observed.
+    points = 4 * int(np.ceil(steps_in(period, bath) / (4 * interval)))
     wave = TriangleField(largest, period=points * interval * bath.timestep)
     run = field_run(
         atoms,

@@ -16,6 +16,7 @@ from ase_equivar.fields import check_field
 
 POINTS = 1000  # observations per run
 BLOCKS = 5
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 CM2_PER_VS = 1e16 / units.second
 """One cm²/(V·s), of mobility, in Å²/(V · ASE's unit of time)."""
 
@@ -64,6 +65,11 @@ class IonDrift:
         strength = float(np.linalg.norm(self.electric_field))
         along = self.electric_field / strength
         return float(np.sqrt(along**2 @ self.velocity_error**2) / strength)
+
+    @property
+    def mobility_text(self) -> str:
+        """The mobility with its standard error in cm²/(V s), to the digits that this leaves."""
+        return f"{_rounded(self.mobility / CM2_PER_VS, self.mobility_error / CM2_PER_VS)} cm²/(V s)"
 
 
 def ion_drift(
@@ -169,6 +175,20 @@ def _nominal(atoms: Atoms, charges: Mapping[str, float]) -> NDArray[np.float64]:
     if missing:
         raise ValueError(f"nominal_charges has none for {', '.join(missing)}")
     return np.array([charges[symbol] for symbol in symbols])[:, None, None] * np.eye(3)
+
+
+def _rounded(value: float, error: float) -> str:
+    """Return value ± error in one notation: one digit of the error, two if the first is a 1."""
+    if not (np.isfinite(error) and error > 0):
+        return f"{value:.3g}"
+    power = int(np.floor(np.log10(max(abs(value), error))))
+    power = 0 if -3 <= power <= 3 else power
+    value, error = value / 10.0**power, error / 10.0**power
+    digits = -int(np.floor(np.log10(error)))
+    digits += error * 10.0**digits < 1.95
+    error_text = f"{round(error, digits):.{max(digits, 0)}f}"
+    text = f"({round(value, digits) + 0.0:.{max(digits, 0)}f} ± {error_text})"
+    return text + (f"·10{str(power).translate(SUPERSCRIPTS)}" if power else "")
 
 
 def _rate(

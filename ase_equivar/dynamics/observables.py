@@ -69,8 +69,14 @@ def observe(driven: Drive) -> Observables:
     ----------
     driven : Drive
         From `ase_equivar.dynamics.drive`.
+
+    Raises
+    ------
+    ValueError
+        If the atoms have no periodic cell.
     """
     atoms = driven.atoms
+    check_cell(atoms)
     volume = atoms.get_volume()
     dipoles = driven.dipole_changes
     species = _species(atoms)
@@ -92,6 +98,16 @@ def observe(driven: Drive) -> Observables:
             symbol: driven.displacements[mine].mean(axis=0) for symbol, mine in species.items()
         },
     )
+
+
+def check_cell(atoms: Atoms) -> None:
+    """Refuse atoms without a volume, such as a molecule: polarization is a moment per volume."""
+    if atoms.cell.rank < 3:
+        raise ValueError(
+            f"the atoms have {atoms.cell.rank} cell vectors, and polarization, current and charge "
+            "carried need all three: set atoms.cell, or run without log and observables, and take "
+            "driven.work and driven.dipole_changes"
+        )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ VACUUM_PERMITTIVITY = 1 / (4 * np.pi * units.Hartree * units.Bohr)
 """ε0 in |e|/(V·Å): from e²/(4πε0) = Hartree · Bohr."""
 SPECTRUM_FROM = 0.05  # of the pulse's largest Fourier component; below, a ratio to it is noise
 POINTS = 4000
+DIED_AWAY = 0.05  # of the largest polarization
 AT_REST = 0.05  # eV/Å; with larger forces the structure swings by itself
 
 
@@ -88,7 +89,8 @@ def pulse_response(
     Warns
     -----
     UserWarning
-        At 0 K, if the structure is not at its minimum.
+        At 0 K, if the structure is not at its minimum; if much of the polarization is left at the
+        end, so that the susceptibility is not complete.
     """
     bath = bath or Bath(temperature=0.0, friction=0.0)
     steps = steps_in(duration, bath)
@@ -118,6 +120,14 @@ def pulse_response(
     )
     polarization = run.polarization_change
     norms = np.linalg.norm(polarization, axis=1)
+    remaining = float(norms[-len(norms) // 10 :].max() / norms.max()) if norms.any() else 0.0
+    if remaining > DIED_AWAY:
+        warnings.warn(
+            f"at the end {remaining:.0%} of the largest polarization is left, so the "
+            "susceptibility is not converged: prolong the run, or give the bath more friction; the "
+            "energy taken up is not affected",
+            stacklevel=2,
+        )
     spacing = interval * bath.timestep
     frequencies = np.fft.rfftfreq(len(norms), spacing)
     # The conjugate: NumPy transforms with exp(−iωt), physics with exp(+iωt).
@@ -129,5 +139,5 @@ def pulse_response(
         absorbed=float(run.work[-1]),
         frequencies=frequencies[held],
         susceptibility=spectrum[held] / field_spectrum[held, None] / VACUUM_PERMITTIVITY,
-        remaining=float(norms[-len(norms) // 10 :].max() / norms.max()) if norms.any() else 0.0,
+        remaining=remaining,
     )

@@ -12,6 +12,8 @@ KV_PER_CM = 1e-5
 """One kilovolt per centimetre, in V/Å."""
 THZ = 1e12 / units.second
 """One terahertz (cycles, not radians), in 1/(ASE's unit of time)."""
+PICOSECOND = 1000 * units.fs
+"""One picosecond, in ASE's unit of time."""
 UC_PER_CM2 = 1e-6 * units.C / 1e16
 """One microcoulomb per square centimetre, of polarization, in |e|/Å²."""
 A_PER_CM2 = units.C / units.second / 1e16

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from ase import units
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ase_equivar.dynamics.finite_field import FiniteFieldDielectric
 from ase_equivar.dynamics.hysteresis import HysteresisLoop
-from ase_equivar.dynamics.ion_drift import CM2_PER_VS, IonDrift
+from ase_equivar.dynamics.ion_drift import IonDrift
 from ase_equivar.dynamics.pulse_response import PulseResponse
-from ase_equivar.fields import MV_PER_CM, THZ, UC_PER_CM2
+from ase_equivar.fields import MV_PER_CM, PICOSECOND, THZ, UC_PER_CM2
 
-PICOSECOND = 1000 * units.fs
 COLORS = ("#c0392b", "#2c6fa8", "#3f8f4f")
 PALE = "0.8"
 
@@ -81,13 +79,12 @@ def plot_ion_drift(drifts: Mapping[str, IonDrift], *, title: str | None = None) 
     ax = figure.add_subplot()
     for (name, drift), color in zip(drifts.items(), _colors(len(drifts)), strict=True):
         along = drift.electric_field / np.linalg.norm(drift.electric_field)
-        mobility, error = drift.mobility / CM2_PER_VS, drift.mobility_error / CM2_PER_VS
         ax.plot(
             drift.run.times / PICOSECOND,
             drift.displacement @ along,
             color=color,
             linewidth=1.4,
-            label=f"{name}: ({mobility:.2g} ± {error:.1g}) cm²/(V s)",
+            label=f"{name}: {drift.mobility_text}",
         )
     ax.axhline(0, color=PALE, linewidth=0.8, zorder=0)
     species = next(iter(drifts.values())).species
@@ -188,12 +185,12 @@ def plot_finite_field(
     )
     if phonons is not None:
         ax.bar(at + shift, np.ravel(phonons), width, color=COLORS[1], label="phonons")
-        ax.legend(frameon=False)
+        figure.legend(loc="outside upper right", ncols=2, frameon=False)
     ax.axhline(0, color="black", linewidth=0.6)
     ax.set_xticks(at, names)
     ax.set_ylabel("ionic part of the static ε")
     if title:
-        ax.set_title(title, fontsize="medium")
+        ax.set_title(title, fontsize="medium", loc="left")
     return figure
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from ase import units
 from matplotlib.figure import Figure
 
-from ase_equivar.fields import MV_PER_CM, check_field
+from ase_equivar.fields import MV_PER_CM, PICOSECOND, check_field
 from ase_equivar.fields.algebra import Field
 
 POINTS = 2000
@@ -45,7 +44,7 @@ def plot_field(
     figure = Figure(figsize=(6.4, 3.2), dpi=150, layout="constrained")
     ax = figure.add_subplot()
     for component, name in zip(values.T, "xyz", strict=True):
-        ax.plot(times / (1000 * units.fs), component, label=f"$E_{name}$", linewidth=1.4)
+        ax.plot(times / PICOSECOND, component, label=f"$E_{name}$", linewidth=1.4)
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     ax.set_xlabel("time (ps)")
     ax.set_ylabel("electric field (MV/cm)")
