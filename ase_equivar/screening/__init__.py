@@ -7,6 +7,7 @@ From Python::
 """
 
 from ase_equivar.screening.row import Recipe, Row, screen_one
-from ase_equivar.screening.run import read_structures, screen
+from ase_equivar.screening.run import screen
+from ase_equivar.screening.structures import read_structures
 
 __all__ = ["Recipe", "Row", "read_structures", "screen", "screen_one"]

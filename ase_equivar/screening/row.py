@@ -16,11 +16,17 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
 from ase_equivar.ase_properties import UNCERTAINTY
-from ase_equivar.dielectric import infrared_modes
-from ase_equivar.phonons import lo_to_splitting, make_phonon, nac_params, polar_phonon
-from ase_equivar.phonons.force_constants import to_ase
+from ase_equivar.dielectric import infrared_modes, static_dielectric
 from ase_equivar.doubts import SumRuleWarning
-from ase_equivar.sum_rule import violation
+from ase_equivar.metals import violation_per_atom
+from ase_equivar.phonons import (
+    LoToSplitting,
+    lo_to_splitting,
+    make_phonon,
+    nac_params,
+    polar_phonon,
+)
+from ase_equivar.phonons.force_constants import to_ase
 
 Factory: TypeAlias = Callable[[], BaseCalculator]
 """Makes a calculator; must be one that can be pickled."""
@@ -54,10 +60,12 @@ class Row:
 
     `atoms` counts those of the primitive cell. Dielectric constants are a third of the trace.
     `lowest_cm` is the lowest optical mode at Γ without field, negative: imaginary; ε0 is left out
-    where a polar one is. The gap is the widest with q → 0 along x, y or z. `figure_of_merit_eV` is
-    the band gap times ε0. `sum_rule_violation_e` is that of Z* before its removal, largest
-    component per atom, and `born_charges_uncertainty_e` the largest expected error of an atom's Z*:
-    the model's own measures of how doubtful it is.
+    where a polar one is. The gap is the widest with q → 0 along x, y or z of the standard setting
+    of the space group, and `max_born_charge_e` the largest singular value of a Z*: no column
+    depends on how the crystal is turned. `figure_of_merit_eV` is the band gap times ε0.
+    `sum_rule_violation_e` is that of Z* before its removal, largest singular value per atom, and
+    `born_charges_uncertainty_e` the largest expected error of an atom's Z*: the model's own
+    measures of how doubtful it is.
     """
 
     name: str
@@ -106,9 +114,8 @@ def screen_one(name: str, atoms: Atoms, recipe: Recipe) -> Row:
 
 def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
     charges = _calculator(recipe.charges)
-    gap = atoms.info.get(recipe.gap_key)
-    gap = None if gap is None else float(gap)
-    if gap is not None and not gap > 0:
+    gap = _band_gap(atoms, recipe.gap_key)
+    if gap is not None and gap <= 0:
         raise ValueError(f"its band gap of {gap:g} eV makes it a metal")
     primitive = to_ase(make_phonon(atoms).primitive)
     if recipe.forces is None:
@@ -130,16 +137,16 @@ def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
         born, electronic = params["born"], params["dielectric"]
         structure = to_ase(phonon.primitive)
         modes = infrared_modes(phonon)
-        widest = lo_to_splitting(phonon).widest
+        splitting = lo_to_splitting(phonon, phonon.primitive_symmetry.dataset.std_rotation_matrix)
         found = {
-            "max_lo_to_gap_cm": widest.gap_cm if widest else 0.0,
+            "max_lo_to_gap_cm": _widest_gap(splitting),
             "lowest_cm": min((mode.frequency_cm for mode in modes), default=None),
         }
         if all(mode.frequency > 0 for mode in modes.active):
-            strengths = [mode.strength.trace() / 3 for mode in modes if mode.frequency > 0]
-            ionic = float(sum(strengths))
-            static = float(electronic.trace() / 3) + ionic
-            found |= {"epsilon_ionic": ionic, "epsilon_static": static}
+            tensors = static_dielectric(modes)
+            static = float(tensors.static.trace() / 3)
+            found["epsilon_ionic"] = float(tensors.ionic.trace() / 3)
+            found["epsilon_static"] = static
             found["figure_of_merit_eV"] = None if gap is None else gap * static
     mean = float(electronic.trace() / 3)
     return Row(
@@ -148,7 +155,7 @@ def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
         atoms=len(primitive),
         epsilon_infinity=mean,
         refractive_index=float(np.sqrt(mean)),
-        max_born_charge_e=float(np.abs(born).max()),
+        max_born_charge_e=float(np.linalg.norm(born, ord=2, axis=(1, 2)).max()),
         sum_rule_violation_e=_violation(charges, structure),
         born_charges_uncertainty_e=_uncertainty(charges, structure),
         band_gap_eV=gap,
@@ -178,12 +185,31 @@ def _calculator(make: Factory) -> BaseCalculator:
     return _CALCULATORS[key]
 
 
+def _band_gap(atoms: Atoms, key: str) -> float | None:
+    """Return the gap that a structure brings along, eV; one that is no number is left out."""
+    given = atoms.info.get(key)
+    if given is None:
+        return None
+    try:
+        gap = float(given)
+    except (TypeError, ValueError):
+        gap = np.nan
+    if not np.isfinite(gap):
+        warnings.warn(f"its {key} {given!r} is no number of eV and left out", stacklevel=2)
+        return None
+    return gap
+
+
+def _widest_gap(splitting: LoToSplitting) -> float | None:
+    """Return the widest LO–TO gap in cm⁻¹; 0 for a nonpolar crystal."""
+    if not any(modes.pairs for modes in splitting):
+        return 0.0
+    return splitting.widest.gap_cm if splitting.widest else None
+
+
 def _violation(calc: BaseCalculator, atoms: Atoms) -> float:
-    """Return what Z* sum to per atom; for a calculator that corrects them, before that."""
     born = calc.get_property("born_effective_charges", atoms)
-    diagnostics = getattr(calc, "diagnostics", None)
-    excess = violation(born) if diagnostics is None else diagnostics.sum_rule_violation
-    return float(np.abs(excess).max()) / len(atoms)
+    return violation_per_atom(calc, atoms, born)
 
 
 def _uncertainty(calc: BaseCalculator, atoms: Atoms) -> float | None:

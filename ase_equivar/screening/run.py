@@ -8,36 +8,15 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-import ase.io
 from ase import Atoms
 from rich.console import Console
 from rich.progress import Progress
 
 from ase_equivar.screening.row import Recipe, Row, screen_one
-from ase_equivar.screening.table import Journal
+from ase_equivar.screening.structures import fingerprint, read_structures
+from ase_equivar.screening.table import Journal, journal_path
 
 WAITING = 4  # crystals per worker that are handed out ahead
-
-
-def read_structures(paths: list[Path]) -> Iterator[tuple[str, Atoms | str]]:
-    """Yield all structures of some files and folders by name, or what is wrong with a file.
-
-    The name is that of the file and, where it holds several structures, the index in it.
-    """
-    for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"there is no file or folder {path}")
-    for path in paths:
-        files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-        for file in files:
-            try:
-                found = ase.io.read(file, ":")
-            except Exception as error:  # ASE's readers raise anything on a damaged file
-                yield str(file), f"ASE cannot read it: {type(error).__name__}: {error}"
-                continue
-            assert isinstance(found, list)
-            for index, atoms in enumerate(found):
-                yield (str(file) if len(found) == 1 else f"{file}:{index}"), atoms
 
 
 def screen(
@@ -57,7 +36,7 @@ def screen(
         Files that ASE reads, and folders of them.
     table : pathlib.Path
         CSV file, in the order of the structures. A journal beside it holds what is done, so that a
-        screening that was stopped goes on.
+        screening that was stopped goes on; structures that were replaced since are done again.
     recipe : Recipe
         How each crystal is calculated.
     settings : str
@@ -74,16 +53,26 @@ def screen(
     ImportError
         When several workers are wanted and dask is not installed.
     ValueError
-        When there are no structures, `workers` is not positive, or the journal is of another
-        screening.
+        When there are no structures, a file is given twice, `workers` is not positive, or the
+        journal is of another screening.
     """
     if workers < 1:
         raise ValueError(f"the number of workers must be 1 or more, got {workers}")
-    structures = dict(read_structures(paths))
+    if table.exists():
+        raise FileExistsError(f"{table} exists already; give another --output or remove it")
+    structures = dict(read_structures(paths, apart_from=[journal_path(table)]))
     if not structures:
         raise ValueError(f"there are no structures in {', '.join(map(str, paths))}")
     journal = Journal(table, settings)
-    todo = [(name, atoms) for name, atoms in structures.items() if name not in journal.rows]
+    contents = {
+        name: fingerprint(atoms, None if isinstance(atoms, str) else atoms.info.get(recipe.gap_key))
+        for name, atoms in structures.items()
+    }
+    todo = [
+        (name, atoms)
+        for name, atoms in structures.items()
+        if journal.contents.get(name) != contents[name]
+    ]
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(
@@ -92,13 +81,13 @@ def screen(
         good = []
         for name, atoms in todo:
             if isinstance(atoms, str):
-                journal.add(Row(name, problem=" ".join(atoms.split())))
+                journal.add(Row(name, problem=" ".join(atoms.split())), contents[name])
                 progress.advance(task)
             else:
                 good.append((name, atoms))
         with contextlib.closing(_rows(good, recipe, workers, scheduler)) as rows:
             for row in rows:
-                journal.add(row)
+                journal.add(row, contents[row.name])
                 progress.advance(task)
     journal.finish(list(structures))
     return [journal.rows[name] for name in structures]

@@ -24,29 +24,30 @@ class Journal:
 
     Raises
     ------
-    FileExistsError
-        When the table is there already.
     ValueError
         When the journal is of other settings.
     """
 
     def __init__(self, table: Path, settings: str) -> None:
-        if table.exists():
-            raise FileExistsError(f"{table} exists already; give another --output or remove it")
         self._table = table
-        self.path = table.with_name(table.name + ".partial")
+        self.path = journal_path(table)
         self.rows: dict[str, Row] = {}
+        self.contents: dict[str, str] = {}
         complete = self._read(settings) if self.path.exists() else ""
         if not complete:
             complete = json.dumps({"settings": settings}) + "\n"
         # Without what a kill may have left of the last line.
         self.path.write_text(complete, encoding="utf-8")
 
-    def add(self, row: Row) -> None:
-        """Keep a row, on the disk before anything else happens."""
+    def add(self, row: Row, content: str) -> None:
+        """Keep a row, on the disk before anything else happens.
+
+        `content` is the `fingerprint` of the structure: what goes by its name later need not be it.
+        """
         self.rows[row.name] = row
+        self.contents[row.name] = content
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(vars(row)) + "\n")
+            file.write(json.dumps({"content": content, **vars(row)}) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -76,9 +77,16 @@ class Journal:
                         "another --output"
                     )
             else:
-                self.rows[content["name"]] = Row(**content)
+                name = content["name"]
+                self.contents[name] = content.pop("content", "")
+                self.rows[name] = Row(**content)
             kept += line
         return kept
+
+
+def journal_path(table: Path) -> Path:
+    """Return where the journal of a table is."""
+    return table.with_name(table.name + ".partial")
 
 
 def _cell(value: str | float | None) -> str:

@@ -1,0 +1,105 @@
+"""All structures of files and folders by name; what cannot be read is told, the rest is kept."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import ase.io
+from ase import Atoms
+from ase.io.formats import filetype
+
+
+def read_structures(
+    paths: list[Path], apart_from: Collection[Path] = ()
+) -> Iterator[tuple[str, Atoms | str]]:
+    """Yield all structures of some files and folders by name, or what is wrong with one.
+
+    The name is that of the file and, where it holds several structures, the index in it. One that
+    cannot be read costs none of those before it, nor, in extended XYZ, of those after it.
+
+    Parameters
+    ----------
+    paths : list of pathlib.Path
+        Files that ASE reads, and folders of them.
+    apart_from : collection of pathlib.Path
+        Files of a folder that are none of these.
+
+    Raises
+    ------
+    FileNotFoundError
+        When one of them is not there; nothing is read then.
+    ValueError
+        When a file is given twice, by itself and with its folder perhaps.
+    """
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file or folder {path}")
+    ignored = {path.resolve() for path in apart_from}
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+        files += [file for file in found if file.resolve() not in ignored]
+    seen: set[Path] = set()
+    for file in files:
+        if file.resolve() in seen:
+            raise ValueError(f"{file} is given twice: each structure gets one line of the table")
+        seen.add(file.resolve())
+    for file in files:
+        structures = list(_structures(file))
+        if not structures:
+            yield str(file), "ASE finds no structure in it"
+        for index, atoms in enumerate(structures):
+            yield (str(file) if len(structures) == 1 else f"{file}:{index}"), atoms
+
+
+def fingerprint(atoms: Atoms | str, gap: object = None) -> str:
+    """Return what tells a structure, or the problem with it, from others under the same name."""
+    if isinstance(atoms, str):
+        return hashlib.sha256(atoms.encode()).hexdigest()[:16]
+    parts = (atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc)
+    content = b"".join(part.tobytes() for part in parts) + repr(gap).encode()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _structures(file: Path) -> Iterator[Atoms | str]:
+    """Yield the structures of a file, and where one cannot be read, why."""
+    try:
+        kind = filetype(str(file))
+        if kind != "extxyz":
+            yield from ase.io.iread(file, ":")
+            return
+        for piece in _split_extxyz(file):
+            try:
+                found = ase.io.read(io.StringIO(piece), format=kind)
+                assert isinstance(found, Atoms)
+                yield found
+            except Exception as error:
+                yield f"ASE cannot read it: {type(error).__name__}: {error}"
+    except Exception as error:  # ASE's readers raise anything on a damaged file
+        yield f"ASE cannot read it, nor what may follow: {type(error).__name__}: {error}"
+
+
+def _split_extxyz(file: Path) -> Iterator[str]:
+    """Yield the text of each structure, found by the numbers of atoms above them.
+
+    ASE looks for all of these first, and gives no structure where one is damaged.
+    """
+    opened: Any = gzip.open if file.suffix == ".gz" else open
+    with opened(file, "rt", encoding="utf-8") as text:
+        line = text.readline()
+        while line.strip():
+            try:
+                n_atoms = int(line)
+            except ValueError:
+                raise ValueError(f"a number of atoms is expected, not {line.strip()!r}") from None
+            piece = [line, *(text.readline() for _ in range(n_atoms + 1))]
+            line = text.readline()
+            while line.lstrip().startswith("VEC"):
+                piece.append(line)
+                line = text.readline()
+            yield "".join(piece)
