@@ -11,7 +11,8 @@ A script that is started again and again until it is done::
 A checkpoint holds the atoms, the state of the dynamics (thermostats, barostats and what an
 integrator remembers of the last step), its random numbers, the time and the work of the field, and
 the Z* that were kept. Forces are calculated anew: the run continues bit for bit if the calculator
-gives the same forces for the same positions, as on one CPU.
+gives the same forces for the same positions, as on one CPU, and remembers nothing itself (ASE's
+LennardJones keeps a list of neighbours, with a skin, in an order that depends on the past).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,8 +87,8 @@ def hysteresis(
     amplitude : array_like
         The largest field, V/Å, shape=(3,); its direction is that of the loop.
     period : float
-        Of the wave, ASE's unit of time; prolonged to a multiple of four observations, which are at
-        least 400 of a long one.
+        Of the wave, ASE's unit of time. Prolonged to a multiple of four time steps, or, if they are
+        many, by at most 1 %, so that the tips of the wave are observed.
     periods : int
         How many to record, after one more that is left out.
     bath : Bath, optional
@@ -111,9 +112,7 @@ def hysteresis(
         raise ValueError("the amplitude is zero; give the largest field in V/Å")
     if periods < 1:
         raise ValueError(f"periods is {periods}; give a whole number from 1 on")
-    interval = max(steps_in(period, bath) // POINTS, 1)
-    # A multiple of four, so that the tips of the wave are observed.
-    points = 4 * int(np.ceil(steps_in(period, bath) / (4 * interval)))
+    interval, points = _observations(steps_in(period, bath))
     wave = TriangleField(largest, period=points * interval * bath.timestep)
     run = field_run(
         atoms,
@@ -137,6 +136,17 @@ def hysteresis(
         loss=loss,
         run=run,
     )
+
+
+def _observations(steps: int) -> tuple[int, int]:
+    """Return how many steps lie between two observations, and how many of these make a period.
+
+    Their number is a multiple of four, so that the tips of the wave are among them.
+    """
+    longest = max(steps // POINTS, 1)
+    exact = [i for i in range(longest, longest // 2, -1) if steps % (4 * i) == 0]
+    interval = exact[0] if exact else longest
+    return interval, 4 * math.ceil(steps / (4 * interval))
 
 
 def _crossing(values: NDArray[np.float64], along: NDArray[np.float64]) -> float:
