@@ -5,10 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import bulk
+from chosen_modes import shift_modes
 from springs import Springs
 
 from ase_equivar.dielectric import dielectric_function, infrared_modes
-from ase_equivar.phonons import angular_dispersion, apply_nac, force_constants
+from ase_equivar.phonons import (
+    BranchKind,
+    angular_dispersion,
+    apply_nac,
+    force_constants,
+    lo_to_splitting,
+)
+from ase_equivar.phonons.transverse import transverse_modes
 from ase_equivar.plotting import plot_angular_dispersion
 
 
@@ -55,15 +63,62 @@ def test_ordinary_phonons_do_not_move(wurtzite, dispersion):
 def test_ends_and_angles(dispersion, wurtzite):
     np.testing.assert_allclose(dispersion.angles, np.linspace(0, 90, 13))
     np.testing.assert_allclose(dispersion.longitudinal.sum(axis=1), 1, rtol=1e-9)
-    assert (np.diff(dispersion.frequencies, axis=1) >= 0).all()
     np.testing.assert_allclose(dispersion.frequencies_cm, 33.35641 * dispersion.frequencies)
     slanted = angular_dispersion(wurtzite, (0, 0, 2), (1, 0, 1), n_angles=7)
     np.testing.assert_allclose(slanted.angles[-1], 45)
     np.testing.assert_allclose(
-        slanted.frequencies[[0, 6]], dispersion.frequencies[[0, 6]], atol=1e-5
+        np.sort(slanted.frequencies[[0, 6]]), np.sort(dispersion.frequencies[[0, 6]]), atol=1e-5
     )
     with pytest.raises(ValueError, match="parallel"):
         angular_dispersion(wurtzite, (0, 0, 1), (0, 0, -3))
+
+
+def test_branches_are_what_phonopy_finds_in_each_direction(wurtzite, dispersion):
+    directions = [(np.sin(a), 0, np.cos(a)) for a in np.deg2rad(dispersion.angles)]
+    for row, modes in zip(
+        dispersion.frequencies, lo_to_splitting(wurtzite, directions), strict=True
+    ):
+        np.testing.assert_allclose(np.sort(row), modes.corrected, atol=1e-4)
+
+
+def test_kinds_and_names_of_branches(dispersion):
+    """Γ_opt = A1 + E1 + 2 E2 + 2 B1: A1 and half of E1 mix, the other half is ordinary."""
+    by_kind = {kind: [] for kind in BranchKind}
+    for kind, label in zip(dispersion.kinds, dispersion.labels, strict=True):
+        by_kind[kind].append(label)
+    assert by_kind[BranchKind.ORDINARY] == [("E1 (TO)", "E1 (TO)")]
+    assert sorted(by_kind[BranchKind.EXTRAORDINARY]) == [
+        ("A1 (LO)", "E1 (LO)"),
+        ("E1 (TO)", "A1 (TO)"),
+    ]
+    assert sorted(label for label in by_kind[BranchKind.NONPOLAR] if label[0]) == [
+        *[("B1", "B1")] * 2,
+        *[("E2", "E2")] * 4,
+    ]
+    for branch, kind in zip(dispersion.frequencies.T, dispersion.kinds, strict=True):
+        assert (np.ptp(branch) > 1e-6) == (kind is BranchKind.EXTRAORDINARY)
+
+
+def test_extraordinary_branches_cross_level_ones_but_not_each_other():
+    """A nonpolar mode in the way of an extraordinary one is not bent."""
+    atoms = bulk("ZnO", "wurtzite", a=3.25, c=5.2, u=0.38)
+    phonon = force_constants(atoms, Springs(atoms, 3.5), (1, 1, 1), progress=False)
+    charge = np.diag([2.1, 2.1, 2.3])
+    charges = np.array([charge if s == "Zn" else -charge for s in atoms.symbols])
+    apply_nac(phonon, (charges, np.diag([3.6, 3.6, 3.8])))
+    before = angular_dispersion(phonon, n_angles=13)
+    (upper,) = [k for k, label in enumerate(before.labels) if label == ("A1 (LO)", "E1 (LO)")]
+    halfway = before.frequencies[6, upper]
+    assert np.ptp(before.frequencies[:, upper]) > 0.1
+    modes = transverse_modes(phonon)
+    raman = modes.sets[[modes.labels[s[0]] for s in modes.sets].index("B1")]
+    shift_modes(phonon, modes.vectors[:, raman], halfway**2 - modes.frequencies[raman][0] ** 2)
+    apply_nac(phonon, (charges, np.diag([3.6, 3.6, 3.8])))
+    after = angular_dispersion(phonon, n_angles=13)
+    (moved,) = [k for k, label in enumerate(after.labels) if label == ("A1 (LO)", "E1 (LO)")]
+    np.testing.assert_allclose(after.frequencies[:, moved], before.frequencies[:, upper], atol=1e-6)
+    level = np.abs(after.frequencies - halfway).max(axis=0) < 1e-3
+    assert [after.labels[k] for k in np.flatnonzero(level)] == [("B1", "B1")]
 
 
 def test_picture(dispersion, tmp_path):
@@ -77,5 +132,11 @@ def test_picture(dispersion, tmp_path):
     assert dispersion.longitudinal[at].max() == pytest.approx(dispersion.longitudinal.max())
     assert strongest[1] == dispersion.frequencies[at, dispersion.longitudinal[at].argmax()]
     assert ax.get_ylim()[1] > dispersion.frequencies.max()
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert sorted(texts) == ["extraordinary", "nonpolar", "ordinary"]
+    strokes = {line.get_color(): line.get_linestyle() for line in ax.lines}
+    assert len(set(strokes.values())) == len(strokes) == 3
+    names = " ".join(text.get_text() for text in ax.texts)
+    assert all(name in names for name in ("A1 (LO)", "E1 (LO)", "A1 (TO)", "E1 (TO)"))
     figure.savefig(tmp_path / "x.png")
     assert (tmp_path / "x.png").stat().st_size > 10_000

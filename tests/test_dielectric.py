@@ -302,6 +302,7 @@ def test_unstable_polar_modes_are_listed_but_have_no_response():
             act(modes)
 
 
+@pytest.mark.filterwarnings("ignore:Z. is zero")
 def test_unstable_nonpolar_modes_only_warn():
     atoms = bulk("Si", "diamond", a=5.43)
     phonon = force_constants(atoms, Springs(atoms, 4.0), (1, 1, 1), progress=False)
@@ -350,6 +351,7 @@ def test_what_is_missing_or_wrong_is_named():
         infrared_modes(phonon)
 
 
+@pytest.mark.filterwarnings("ignore:Z. is zero")
 def test_one_atom_has_no_optical_modes():
     atoms = bulk("Li")
     phonon = force_constants(atoms, Springs(atoms, 3.2), (1, 1, 1), progress=False)

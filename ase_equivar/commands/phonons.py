@@ -118,6 +118,7 @@ def _lo_to_table(splitting: LoToSplitting) -> Table:
     table.add_column("q → 0 along (Cartesian)")
     for name in ("TO (cm⁻¹)", "LO (cm⁻¹)", "LO − TO (cm⁻¹)", "TO (THz)", "LO (THz)"):
         table.add_column(name, justify="right")
+    table.add_column("TO is")
     for modes in splitting:
         direction = " ".join(f"{x:g}" for x in modes.direction.round(3))
         if not modes.pairs:
@@ -127,8 +128,9 @@ def _lo_to_table(splitting: LoToSplitting) -> Table:
                 direction,
                 f"{pair.to_cm:.1f}",
                 f"{pair.lo_cm:.1f}",
-                f"{pair.gap_cm:.1f}",
+                "–" if pair.gap_cm is None else f"{pair.gap_cm:.1f}",
                 f"{pair.to:.3f}",
                 f"{pair.lo:.3f}",
+                pair.label,
             )
     return table

@@ -23,12 +23,13 @@ from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC
 from scipy import constants  # type: ignore[import-untyped]
 
 from ase_equivar.frequency_units import THZ_TO_CM
-from ase_equivar.phonons.irreps import irrep_labels
-from ase_equivar.phonons.lo_to import degenerate_groups, signed_frequencies, warn_if_imaginary
+from ase_equivar.phonons.degeneracy import signed_frequencies
+from ase_equivar.phonons.irreps import named_sets
+from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.nac import NAC_FACTOR, check_units, checked_correction, gamma_matrices
+from ase_equivar.phonons.transverse import dipole_matrix, polar_threshold
 
 DEBYE = constants.e * constants.angstrom * constants.c * 1e21  # 1 e·Å in debye
-ACTIVE = 1e-5  # share of the total intensity, from which on a mode counts as infrared active
 TRANSLATION_WARNING = 0.5  # THz
 
 
@@ -181,16 +182,13 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
     squares, vectors = np.linalg.eigh(internal.T @ without @ internal)
     vectors = internal @ vectors
     displacements = vectors.reshape(len(cell), 3, -1) / np.sqrt(cell.masses)[:, None, None]  # 1/√u
-    dipoles = np.einsum("iab,ibk->ka", matrix.born, displacements)
+    dipoles = (dipole_matrix(phonon) @ vectors).T
     frequencies = signed_frequencies(squares, factor)
     warn_if_imaginary(float(frequencies.min()), "at Γ")
 
     scale = 4 * np.pi * NAC_FACTOR / volume  # e²/(ε0 Ω), eV/Å² per |e|²
-    total = float((dipoles**2).sum())
     modes = []
-    groups = degenerate_groups(frequencies)
-    labels = irrep_labels(phonon, [vectors[:, group] for group in groups])
-    for group, label in zip(groups, labels, strict=True):
+    for group, label in named_sets(phonon, frequencies, vectors):
         p = dipoles[group]
         squared_length = float((displacements[:, :, group] ** 2).sum())
         with np.errstate(divide="ignore", invalid="ignore"):  # a mode of frequency 0: infinite
@@ -203,7 +201,7 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
                 intensity=float((p**2).sum()) * DEBYE**2,
                 oscillator=scale * factor**2 * p.T @ p,
                 strength=strength,
-                is_active=float((p**2).sum()) > max(ACTIVE * total, 1e-12),
+                is_active=float((p**2).sum()) > polar_threshold(dipoles),
                 label=label,
             )
         )

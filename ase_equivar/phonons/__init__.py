@@ -12,7 +12,11 @@ or, from force constants that are there, ``apply_nac(phonon, source)``, where th
 """
 
 from ase_equivar.frequency_units import THZ_TO_CM
-from ase_equivar.phonons.angular_dispersion import AngularDispersion, angular_dispersion
+from ase_equivar.phonons.angular_dispersion import (
+    AngularDispersion,
+    BranchKind,
+    angular_dispersion,
+)
 from ase_equivar.phonons.bands import BandSegment, bands
 from ase_equivar.phonons.born_source import Source
 from ase_equivar.phonons.density import DensityOfStates, density_of_states
@@ -32,6 +36,7 @@ __all__ = [
     "THZ_TO_CM",
     "AngularDispersion",
     "BandSegment",
+    "BranchKind",
     "DensityOfStates",
     "GammaModes",
     "LoToPair",

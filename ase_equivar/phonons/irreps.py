@@ -10,49 +10,91 @@ from numpy.typing import NDArray
 from phonopy import Phonopy
 from phonopy.phonon.irreps import IrReps
 
-from ase_equivar.phonons.lo_to import DEGENERATE
+from ase_equivar.phonons.degeneracy import DEGENERATE, degenerate_groups
 
 logger = logging.getLogger(__name__)
 
+TOLERANCES = (DEGENERATE, 3e-3, 1e-3, 3e-4, 1e-4)  # THz
+"""Sets of modes that coincide by accident have no name of their own; phonopy is asked again with
+a smaller tolerance, which may take them apart."""
 
-def irrep_labels(phonon: Phonopy, sets: Sequence[NDArray[np.float64]]) -> list[str]:
-    """Return the Mulliken symbol of each set of degenerate modes at Γ.
+_Named = tuple[NDArray[np.float64], str | None]
+_Part = tuple[NDArray[np.int64], str]
+
+
+def named_sets(
+    phonon: Phonopy, frequencies: NDArray[np.float64], vectors: NDArray[np.float64]
+) -> list[_Part]:
+    """Return the degenerate sets of modes at Γ with their Mulliken symbols.
 
     Parameters
     ----------
     phonon : phonopy.Phonopy
         With force constants.
-    sets : sequence of ndarray, shape (3 N, degeneracy)
+    frequencies : ndarray, shape (M,)
+        THz, rising.
+    vectors : ndarray, shape (3 N, M)
         Eigenvectors of the dynamical matrix without macroscopic field.
 
     Returns
     -------
-    list of str
-        "T1u", say; "A1 + E" where modes coincide by accident; "" where phonopy has no name: for
-        magnetic crystals, for cells that are not primitive, and for modes as soft as the
-        translations.
+    list of (ndarray of int, str)
+        Indices of the modes, and "T1u", say; "A1 + E" where modes coincide by accident and mix; ""
+        where phonopy has no name: for magnetic crystals, for cells that are not primitive, and for
+        modes as soft as the translations.
     """
+    groups = degenerate_groups(frequencies)
+    parts: list[list[_Part] | None] = [None] * len(groups)
+    for tolerance in TOLERANCES:
+        named = _phonopys_sets(phonon, tolerance)
+        if not named:
+            break
+        parts = [
+            _name(group, vectors[:, group], named) if part is None else part
+            for group, part in zip(groups, parts, strict=True)
+        ]
+        if None not in parts:
+            break
+    found: list[_Part] = []
+    for group, part in zip(groups, parts, strict=True):
+        found += [(group, "")] if part is None else part
+    return found
+
+
+def _phonopys_sets(phonon: Phonopy, tolerance: float) -> list[_Named]:
+    """Return phonopy's eigenvectors of each degenerate set, and their label; [] without labels."""
     try:
         found = IrReps(
             phonon.dynamical_matrix,
             np.zeros(3),
             phonon.primitive_symmetry,
             factor=phonon.unit_conversion_factor,
-            degeneracy_tolerance=DEGENERATE,
+            degeneracy_tolerance=tolerance,
         )
     except RuntimeError as error:
         logger.info("modes are not labelled: %s", error)
-        return [""] * len(sets)
+        return []
     # phonopy prints these labels and writes them to files, but has no public name for them.
     labels: Sequence[str | None] | None = getattr(found, "_ir_labels", None)
     if labels is None:
-        return [""] * len(sets)
-    names = []
-    for vectors in sets:
-        inside = [
-            label
-            for label, bands in zip(labels, found.band_indices, strict=True)
-            if np.linalg.norm(found.eigenvectors[:, bands].T @ vectors) ** 2 > 0.5 * len(bands)
-        ]
-        names.append(" + ".join(label for label in inside if label) if all(inside) else "")
-    return names
+        return []
+    return [
+        (found.eigenvectors[:, bands], label)
+        for label, bands in zip(labels, found.band_indices, strict=True)
+    ]
+
+
+def _name(
+    group: NDArray[np.int64], vectors: NDArray[np.float64], named: list[_Named]
+) -> list[_Part] | None:
+    """Return the parts of one set, None where a part has no name."""
+    shares = [(np.abs(theirs.T @ vectors) ** 2).sum(axis=0) for theirs, _ in named]
+    inside = [k for k, share in enumerate(shares) if share.sum() > 0.5 * named[k][0].shape[1]]
+    labels = [named[k][1] for k in inside]
+    names = [label for label in labels if label]
+    if not inside or len(names) < len(labels):
+        return None
+    members = [group[shares[k] > 0.9] for k in inside]
+    if [len(one) for one in members] == [named[k][0].shape[1] for k in inside]:
+        return sorted(zip(members, names, strict=True), key=lambda part: int(part[0][0]))
+    return [(group, " + ".join(names))]

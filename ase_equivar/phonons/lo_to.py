@@ -1,42 +1,54 @@
-"""LO–TO splitting: the modes at Γ, with and without the non-analytical correction."""
+"""LO–TO splitting: the modes at Γ, with and without the non-analytical correction.
+
+Along a direction q̂, the dielectric function q̂·ε(ω)·q̂ has a pole at each transverse mode whose
+dipole has a part along q̂, and a zero at each longitudinal mode. Poles and zeros take turns, so the
+n-th zero belongs to the n-th pole: between them ε is negative and light is reflected. That is how
+experiments pair them, and what a gap is here.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
-from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from ase_equivar.frequency_units import THZ_TO_CM
+from ase_equivar.phonons.degeneracy import signed_frequencies
 from ase_equivar.phonons.nac import checked_correction, gamma_matrices, unit_vector
+from ase_equivar.phonons.transverse import (
+    TransverseModes,
+    dipole_matrix,
+    polar_threshold,
+    transverse_modes,
+)
 
 IMAGINARY_WARNING = -0.1  # THz: below what numerical noise makes of an acoustic mode
-DEGENERATE = 0.01  # THz: modes closer than this are one degenerate set
-LONGITUDINAL = 1e-3  # share of the correction that a mode carries, from which on it counts as LO
 
 
 @dataclass(frozen=True)
 class LoToPair:
-    """A longitudinal optical mode and the transverse mode that it would be without its field.
+    """A pole of ε along one direction and the zero that follows it: a TO and an LO mode.
 
     Attributes
     ----------
     to, lo : float
         Frequencies, THz; negative: imaginary.
+    label : str
+        Irreducible representation of the TO mode; "" where phonopy cannot tell.
     """
 
     to: float
     lo: float
+    label: str = ""
 
     @property
-    def gap(self) -> float:
-        """LO − TO, THz."""
-        return self.lo - self.to
+    def gap(self) -> float | None:
+        """LO − TO, THz; None where the TO mode is unstable."""
+        return self.lo - self.to if self.to > 0 else None
 
     @property
     def to_cm(self) -> float:
@@ -49,37 +61,42 @@ class LoToPair:
         return self.lo * THZ_TO_CM
 
     @property
-    def gap_cm(self) -> float:
-        """LO − TO, cm⁻¹."""
-        return self.gap * THZ_TO_CM
+    def gap_cm(self) -> float | None:
+        """LO − TO, cm⁻¹; None where the TO mode is unstable."""
+        return None if self.gap is None else self.gap * THZ_TO_CM
 
 
 @dataclass(frozen=True)
 class GammaModes:
     """The M = 3 N modes at Γ for q → 0 along one direction.
 
-    Mode k without the correction and mode k with it belong together: they overlap most. Modes are
-    sorted by their frequency without the correction, degenerate ones by that with it.
-
     Attributes
     ----------
     direction : ndarray, shape (3,)
         Unit vector of q, Cartesian.
     uncorrected, corrected : ndarray, shape (M,)
-        Frequencies without and with the correction, THz; negative: imaginary.
-    overlap : ndarray, shape (M,)
-        |⟨without|with⟩|² of each pair; degenerate partners count as one. 1: the same displacements;
-        well below 1: the field mixes several modes, and which belongs to which is a convention.
+        Frequencies without and with the correction, THz, each rising; negative: imaginary. Mode k
+        of the one is not what mode k of the other becomes.
+    labels : tuple of str
+        Irreducible representations of the M modes without the correction; "" where phonopy cannot
+        tell.
+    is_active : ndarray of bool, shape (M,)
+        Whether light of any polarization excites the set that each of the M modes without the
+        correction belongs to.
     longitudinal : ndarray, shape (M,)
-        Share of the whole correction that the corrected mode carries, 0 to 1; they sum to 1, or are
-        all 0 where no mode is polar along this direction.
+        Share of the whole correction that each corrected mode carries, 0 to 1; they sum to 1, or
+        are all 0 where no mode is polar along this direction.
+    pairs : tuple of LoToPair
+        All TO modes that are polar along this direction, by rising frequency, with their LO modes.
     """
 
     direction: NDArray[np.float64]
     uncorrected: NDArray[np.float64]
     corrected: NDArray[np.float64]
-    overlap: NDArray[np.float64]
+    labels: tuple[str, ...]
+    is_active: NDArray[np.bool_]
     longitudinal: NDArray[np.float64]
+    pairs: tuple[LoToPair, ...]
 
     @property
     def uncorrected_cm(self) -> NDArray[np.float64]:
@@ -92,22 +109,9 @@ class GammaModes:
         return self.corrected * THZ_TO_CM
 
     @property
-    def is_longitudinal(self) -> NDArray[np.bool_]:
-        """Which modes carry a field along this direction, shape (M,)."""
-        return self.longitudinal > LONGITUDINAL
-
-    @property
-    def pairs(self) -> tuple[LoToPair, ...]:
-        """The LO modes along this direction with their TO partners, by rising TO frequency."""
-        return tuple(
-            LoToPair(to=float(self.uncorrected[k]), lo=float(self.corrected[k]))
-            for k in np.flatnonzero(self.is_longitudinal)
-        )
-
-    @property
     def widest(self) -> LoToPair | None:
-        """The pair with the largest gap; None where no mode is polar along this direction."""
-        return max(self.pairs, key=lambda pair: pair.gap, default=None)
+        """The pair with the largest gap; None without a stable mode that is polar here."""
+        return _widest(self.pairs)
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,8 @@ class LoToSplitting:
 
     @property
     def widest(self) -> LoToPair | None:
-        """The pair with the largest gap along any direction; None for a nonpolar crystal."""
-        pairs = [modes.widest for modes in self.modes if modes.widest is not None]
-        return max(pairs, key=lambda pair: pair.gap, default=None)
+        """The pair with the largest gap along any direction; None without a stable polar mode."""
+        return _widest([pair for modes in self.modes for pair in modes.pairs])
 
 
 def lo_to_splitting(
@@ -144,12 +147,11 @@ def lo_to_splitting(
 ) -> LoToSplitting:
     """Return the modes at Γ with and without the correction, per direction of q → 0.
 
-    Modes are paired by the overlap of their eigenvectors, not by their rank in frequency: an LO
-    mode may well rise above modes that the field does not touch. Inside a degenerate set without
-    the correction, the vectors that the field singles out are taken. Where several polar modes mix,
-    the partner of the lowest TO may be the highest LO, as in ferroelectric perovskites, and the gap
-    of another pair may be negative: Zhong, King-Smith and Vanderbilt, Phys. Rev. Lett. 72, 3618
-    (1994).
+    The n-th LO mode is paired with the n-th TO mode of those that are polar along q; modes that the
+    field does not touch are not counted, wherever they lie. Where several polar modes mix, the
+    vibration of a TO mode may survive in an LO mode far above the one it is paired with, as in
+    ferroelectric perovskites: Zhong, King-Smith and Vanderbilt, Phys. Rev. Lett. 72, 3618 (1994).
+    A weak mode inside the band of a strong one divides it, and its gap, in two.
 
     Parameters
     ----------
@@ -170,7 +172,10 @@ def lo_to_splitting(
     UserWarning
         When modes are imaginary; they are returned as negative frequencies.
     """
-    splitting = LoToSplitting(tuple(_gamma_modes(phonon, direction) for direction in directions))
+    transverse = transverse_modes(phonon)
+    splitting = LoToSplitting(
+        tuple(_gamma_modes(phonon, transverse, direction) for direction in directions)
+    )
     lowest = min((float(modes.corrected.min()) for modes in splitting), default=0.0)
     warn_if_imaginary(lowest, "at Γ")
     return splitting
@@ -187,50 +192,40 @@ def warn_if_imaginary(lowest: float, where: str) -> None:
         )
 
 
-def _gamma_modes(phonon: Phonopy, direction: ArrayLike) -> GammaModes:
-    without, with_field = gamma_matrices(phonon, direction)
+def _gamma_modes(phonon: Phonopy, transverse: TransverseModes, direction: ArrayLike) -> GammaModes:
+    _, with_field = gamma_matrices(phonon, direction)
     correction = checked_correction(phonon, direction)
     factor = phonon.unit_conversion_factor
+    unit = unit_vector(direction)
 
-    squares, before = np.linalg.eigh(without)
-    degenerate_set = np.zeros(len(squares), dtype=int)
-    for number, group in enumerate(degenerate_groups(signed_frequencies(squares, factor))):
-        # The field picks out one vector of the set; the others it leaves alone.
-        subspace = before[:, group]
-        before[:, group] = subspace @ np.linalg.eigh(subspace.T @ correction @ subspace)[1]
-        degenerate_set[group] = number
-    squares = np.einsum("ak,ab,bk->k", before, without, before)
+    # Of each degenerate set, the field picks out one vector; the others it leaves alone.
+    before = transverse.adapted(correction)
+    dipoles = dipole_matrix(phonon) @ before
+    polar = np.flatnonzero((unit @ dipoles) ** 2 > polar_threshold(dipoles))
+    is_active = np.zeros(len(before), dtype=bool)
+    for members in transverse.sets:
+        is_active[members] = (dipoles[:, members] ** 2).sum() > polar_threshold(dipoles)
+    inside = before[:, polar]
+    to = signed_frequencies(np.einsum("ak,ab,bk->k", inside, transverse.matrix, inside), factor)
+    lo = signed_frequencies(np.linalg.eigvalsh(inside.T @ with_field @ inside), factor)
+    labels = [transverse.labels[k] for k in polar]
 
-    corrected_squares, after = np.linalg.eigh(with_field)
-    corrected = signed_frequencies(corrected_squares, factor)
-    overlaps = (before.T @ after) ** 2
-    for group in degenerate_groups(corrected):
-        overlaps[:, group] = overlaps[:, group].sum(axis=1, keepdims=True)
-    rows, partner = linear_sum_assignment(overlaps, maximize=True)
-
+    squares, after = np.linalg.eigh(with_field)
     field_energy = np.einsum("ak,ab,bk->k", after, correction, after)
-    total = float(np.trace(correction))
-    is_polar = total > 1e-6
-    share = field_energy / total if is_polar else np.zeros_like(field_energy)
-
-    uncorrected = signed_frequencies(squares, factor)
-    order = np.lexsort((corrected[partner], degenerate_set))
+    share = field_energy / np.trace(correction) if len(polar) else np.zeros_like(field_energy)
     return GammaModes(
-        direction=unit_vector(direction),
-        uncorrected=uncorrected[order],
-        corrected=corrected[partner][order],
-        overlap=overlaps[rows, partner][order],
-        longitudinal=share[partner][order],
+        direction=unit,
+        uncorrected=transverse.frequencies,
+        corrected=signed_frequencies(squares, factor),
+        labels=transverse.labels,
+        is_active=is_active,
+        longitudinal=share,
+        pairs=tuple(
+            LoToPair(float(to[k]), float(lo[n]), labels[k]) for n, k in enumerate(np.argsort(to))
+        ),
     )
 
 
-def signed_frequencies(squares: NDArray[np.floating[Any]], factor: float) -> NDArray[np.float64]:
-    """Return frequencies (THz) of eigenvalues of a dynamical matrix; negative: imaginary."""
-    frequencies: NDArray[np.float64] = np.sign(squares) * np.sqrt(np.abs(squares)) * factor
-    return frequencies
-
-
-def degenerate_groups(frequencies: NDArray[np.float64]) -> list[NDArray[np.int64]]:
-    """Split the indices of ascending frequencies (THz) where the gap exceeds the tolerance."""
-    edges = np.flatnonzero(np.diff(frequencies) > DEGENERATE) + 1
-    return [np.asarray(group) for group in np.split(np.arange(len(frequencies)), edges)]
+def _widest(pairs: Sequence[LoToPair]) -> LoToPair | None:
+    gaps = [(pair.gap, k) for k, pair in enumerate(pairs) if pair.gap is not None]
+    return pairs[max(gaps)[1]] if gaps else None

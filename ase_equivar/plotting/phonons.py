@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ase_equivar.frequency_units import THZ_TO_CM
-from ase_equivar.phonons.angular_dispersion import AngularDispersion
+from ase_equivar.phonons.angular_dispersion import AngularDispersion, BranchKind
 from ase_equivar.phonons.bands import BandSegment
 from ase_equivar.phonons.density import DensityOfStates
 
 CORRECTED = "#c0392b"
 UNCORRECTED = "#8a96a3"
+STROKES: dict[BranchKind, dict[str, Any]] = {
+    BranchKind.EXTRAORDINARY: {"color": "#d98880", "linewidth": 1.4, "linestyle": "-"},
+    BranchKind.ORDINARY: {"color": "#2c6fa8", "linewidth": 1.4, "linestyle": "--"},
+    BranchKind.NONPOLAR: {"color": UNCORRECTED, "linewidth": 0.8, "linestyle": ":"},
+}
 
 
 def plot_bands(segments: Sequence[BandSegment], *, title: str | None = None) -> Figure:
@@ -140,23 +146,32 @@ def plot_angular_dispersion(dispersion: AngularDispersion, *, title: str | None 
     Parameters
     ----------
     dispersion : AngularDispersion
-        From `ase_equivar.angular_dispersion.angular_dispersion`.
+        From `ase_equivar.phonons.angular_dispersion`.
     title : str, optional
         Written above the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The stronger the field of a mode, the redder and the thicker its line.
+        Extraordinary, ordinary and nonpolar branches differ in colour and stroke; dots on the
+        extraordinary ones are the redder and the thicker, the stronger the field. Polar branches
+        are named at both ends.
     """
-    figure = Figure(figsize=(5.4, 5.0), dpi=150, layout="constrained")
+    figure = Figure(figsize=(6.4, 6.0), dpi=150, layout="constrained")
     ax = figure.add_subplot()
-    n_modes = dispersion.frequencies.shape[1]
-    share = dispersion.longitudinal
-    ax.plot(dispersion.angles, dispersion.frequencies, color=UNCORRECTED, linewidth=1.0)
+    extraordinary = [
+        k for k, kind in enumerate(dispersion.kinds) if kind is BranchKind.EXTRAORDINARY
+    ]
+    drawn: set[BranchKind] = set()
+    for branch, kind in zip(dispersion.frequencies.T, dispersion.kinds, strict=True):
+        (line,) = ax.plot(dispersion.angles, branch, **STROKES[kind])
+        if kind not in drawn:
+            line.set_label(kind.value)
+            drawn.add(kind)
+    share = dispersion.longitudinal[:, extraordinary]
     dots = ax.scatter(
-        np.repeat(dispersion.angles, n_modes),
-        dispersion.frequencies.ravel(),
+        np.repeat(dispersion.angles, len(extraordinary)),
+        dispersion.frequencies[:, extraordinary].ravel(),
         s=14 * share.clip(0).ravel(),
         c=share.ravel(),
         cmap="Reds",
@@ -168,7 +183,11 @@ def plot_angular_dispersion(dispersion: AngularDispersion, *, title: str | None 
     bar = figure.colorbar(dots, ax=ax, location="bottom", aspect=40, pad=0.02)
     bar.ax.set_xlim(0, 1)
     bar.set_label("share of the longitudinal field")
-    ax.set_xlim(dispersion.angles[0], dispersion.angles[-1])
+    span = dispersion.angles[-1] - dispersion.angles[0]
+    # Room for the names of the branches at both ends.
+    ax.set_xlim(dispersion.angles[0] - 0.2 * span, dispersion.angles[-1] + 0.2 * span)
+    ax.set_xticks(np.linspace(dispersion.angles[0], dispersion.angles[-1], 7))
+    ax.xaxis.set_major_formatter("{x:.4g}")
     ax.set_xlabel(
         f"angle of q to {_direction(dispersion.start)}, towards "
         f"{_direction(dispersion.end)} (degrees)"
@@ -179,9 +198,38 @@ def plot_angular_dispersion(dispersion: AngularDispersion, *, title: str | None 
     ax.set_ylim(1.05 * lowest if unstable else 0, 1.05 * float(dispersion.frequencies.max()))
     wavenumbers = ax.secondary_yaxis("right", functions=(_to_wavenumber, _to_frequency))
     wavenumbers.set_ylabel("wavenumber (cm⁻¹)")
+    for end in (0, -1):
+        _name_branches(ax, dispersion, end)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
     if title:
         ax.set_title(title, fontsize="medium")
     return figure
+
+
+def _name_branches(ax: Axes, dispersion: AngularDispersion, end: int) -> None:
+    """Write what the polar branches are at one end; names closer than a line share it."""
+    named = sorted(
+        (float(dispersion.frequencies[end, k]), dispersion.labels[k][end])
+        for k, kind in enumerate(dispersion.kinds)
+        if kind is not BranchKind.NONPOLAR and dispersion.labels[k][end]
+    )
+    low, high = ax.get_ylim()
+    lines: list[list[tuple[float, str]]] = []
+    for entry in named:
+        if lines and entry[0] - lines[-1][-1][0] < 0.028 * (high - low):
+            lines[-1].append(entry)
+        else:
+            lines.append([entry])
+    span = dispersion.angles[-1] - dispersion.angles[0]
+    for line in lines:
+        ax.text(
+            dispersion.angles[end] + (0.01 if end else -0.01) * span,
+            float(np.mean([frequency for frequency, _ in line])),
+            ", ".join(dict.fromkeys(name for _, name in line)),
+            fontsize=7,
+            ha="left" if end else "right",
+            va="center",
+        )
 
 
 def _direction(vector: NDArray[np.float64]) -> str:

@@ -1,0 +1,96 @@
+"""The modes at Γ without macroscopic field, their dipoles and their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from phonopy import Phonopy
+from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC
+
+from ase_equivar.phonons.degeneracy import signed_frequencies
+from ase_equivar.phonons.irreps import named_sets
+from ase_equivar.phonons.nac import gamma_matrices
+
+ACTIVE = 1e-5  # share of the total intensity, from which on a mode counts as polar
+
+
+@dataclass(frozen=True)
+class TransverseModes:
+    """The M = 3 N modes at Γ without macroscopic field, acoustic ones included.
+
+    Attributes
+    ----------
+    matrix : ndarray, shape (M, M)
+        Dynamical matrix, eV/(Å² u).
+    vectors : ndarray, shape (M, M)
+        Its eigenvectors, columns, by rising frequency.
+    frequencies : ndarray, shape (M,)
+        THz; negative: imaginary.
+    sets : tuple of ndarray of int
+        Indices of each degenerate set.
+    labels : tuple of str
+        Irreducible representation of each mode; "" where phonopy cannot tell.
+    """
+
+    matrix: NDArray[np.float64]
+    vectors: NDArray[np.float64]
+    frequencies: NDArray[np.float64]
+    sets: tuple[NDArray[np.int64], ...]
+    labels: tuple[str, ...]
+
+    def adapted(self, operator: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return eigenvectors that, inside each degenerate set, are those of an operator too.
+
+        Parameters
+        ----------
+        operator : ndarray, shape (M, M)
+            Symmetric.
+        """
+        vectors = self.vectors.copy()
+        for members in self.sets:
+            inside = self.vectors[:, members]
+            vectors[:, members] = inside @ np.linalg.eigh(inside.T @ operator @ inside)[1]
+        return vectors
+
+
+def transverse_modes(phonon: Phonopy) -> TransverseModes:
+    """Return the modes at Γ without macroscopic field.
+
+    Parameters
+    ----------
+    phonon : phonopy.Phonopy
+        With force constants and ``nac_params`` (see `ase_equivar.phonons.apply_nac`).
+
+    Raises
+    ------
+    ValueError
+        When `phonon` lacks force constants or ``nac_params``.
+    """
+    matrix, _ = gamma_matrices(phonon, (0, 0, 1))
+    squares, vectors = np.linalg.eigh(matrix)
+    frequencies = signed_frequencies(squares, phonon.unit_conversion_factor)
+    named = named_sets(phonon, frequencies, vectors)
+    labels = [""] * len(frequencies)
+    for members, label in named:
+        for k in members:
+            labels[k] = label
+    return TransverseModes(
+        matrix, vectors, frequencies, tuple(members for members, _ in named), tuple(labels)
+    )
+
+
+def dipole_matrix(phonon: Phonopy) -> NDArray[np.float64]:
+    """Return Z_i[a, b]/√M_i, |e|/√u, shape (3, 3 N): what makes dipoles of eigenvectors."""
+    born = cast(DynamicalMatrixNAC, phonon.dynamical_matrix).born
+    masses = phonon.primitive.masses
+    weighted = born / np.sqrt(masses)[:, None, None]
+    flat: NDArray[np.float64] = weighted.transpose(1, 0, 2).reshape(3, -1)
+    return flat
+
+
+def polar_threshold(dipoles: NDArray[np.float64]) -> float:
+    """Return the intensity, e²/u, above which a mode counts as polar; of all dipoles, (3, M)."""
+    return max(ACTIVE * float((dipoles**2).sum()), 1e-12)
