@@ -27,7 +27,7 @@ Supercell = Annotated[
     tuple[int, int, int] | None,
     typer.Option(help="Repetitions of the cell; by default, images are 12 Å apart."),
 ]
-Forces = Annotated[str, typer.Option(help="Forces: sevennet-0.")]
+Forces = inputs.Forces
 Relax = Annotated[bool, typer.Option("--relax", help="Relax cell and positions first.")]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Structure = Annotated[Path, typer.Argument(help="Any file that ASE reads, its last structure.")]
 Repeat = Annotated[tuple[int, int, int], typer.Option(help="Repetitions of the cell.")]
-Forces = Annotated[str, typer.Option(help="Forces: sevennet-0.")]
+Forces = inputs.Forces
 Temperature = Annotated[float, typer.Option(help="In K.")]
 Timestep = Annotated[float, typer.Option(help="In fs.")]
 Friction = Annotated[float, typer.Option(help="Of the Langevin thermostat, in 1/ps; 0: none.")]

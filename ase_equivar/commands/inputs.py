@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +28,13 @@ BAD_INPUT, FAILURE = 2, 1
 
 Model = Annotated[str, typer.Option(help="Bundled model, or folder of a saved one.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA if there is one.")]
+Forces = Annotated[
+    str,
+    typer.Option(
+        help="Forces: sevennet-0, or module:factory, an importable function without arguments that "
+        "returns an ASE calculator."
+    ),
+]
 
 
 @contextlib.contextmanager
@@ -121,9 +130,14 @@ def equivar_calculator(**arguments: Any) -> EquivarCalculator:
 
 
 def forces_calculator(name: str, device: str | None) -> BaseCalculator:
-    """Return the potential of that name."""
+    """Return the potential of that name, or what a function with that import path returns."""
+    if ":" in name:
+        return _imported_calculator(name)
     if name != "sevennet-0":
-        raise ValueError(f"unknown calculator {name!r}; there is: sevennet-0")
+        raise ValueError(
+            f"unknown calculator {name!r}; there is sevennet-0, and any other by its import path "
+            "module:factory, as mace.calculators:mace_mp"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about accelerators that need not be there
         try:
@@ -133,6 +147,39 @@ def forces_calculator(name: str, device: str | None) -> BaseCalculator:
                 "SevenNet is not installed; pip install 'ase-equivar[sevennet]'"
             ) from error
         return SevenNetCalculator("7net-0", device=device or "auto")
+
+
+def _imported_calculator(path: str) -> BaseCalculator:
+    """Call the factory module:factory, of an installed module or one in the current folder."""
+    from ase.calculators.calculator import BaseCalculator
+
+    module_name, _, factory_name = path.partition(":")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # a module runs whatever its author wrote
+        raise ValueError(
+            f"cannot import the module {module_name!r} of the calculator {path!r}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        raise ValueError(
+            f"the module {module_name!r} has no function {factory_name!r}, which the calculator "
+            f"{path!r} needs"
+        )
+    try:
+        made = factory()
+    except Exception as error:
+        raise ValueError(
+            f"{path} must make a calculator when called without arguments, but failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(made, BaseCalculator):
+        raise ValueError(f"{path} made a {type(made).__name__}, which is no ASE calculator")
+    return made
 
 
 def check_folder(path: Path) -> None:

@@ -21,7 +21,11 @@ def screen(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Table, .csv.")],
     calculator: Annotated[
-        str, typer.Option(help="Forces: sevennet-0; or none, for ε∞ and Z* alone.")
+        str,
+        typer.Option(
+            help="Forces: sevennet-0, or module:factory, an importable function without arguments "
+            "that returns an ASE calculator; or none, for ε∞ and Z* alone."
+        ),
     ] = "sevennet-0",
     relax: Annotated[
         bool, typer.Option(help="Relax cell and positions of each crystal first.")
