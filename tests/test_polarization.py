@@ -8,10 +8,11 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 
 from ase_equivar.dielectric import polarization_along, polarization_change
-from ase_equivar.dielectric.polarization import MICROCOULOMB_PER_CM2
+from ase_equivar.dielectric.polarization import MICROCOULOMB_PER_CM2, is_polar
 
 SIO2 = Path(__file__).parents[2] / "shared/data/trajectories/SiO2.extxyz.gz"
 
@@ -109,8 +110,58 @@ def test_a_strained_cell_keeps_the_reduced_polarization():
     """π of the toy depends on reduced coordinates only: P follows the cell of the end."""
     strained = CELL @ np.array([[1.03, 0.02, 0.0], [0.0, 0.97, 0.01], [0.01, 0.0, 1.05]])
     end = structure(START + MOVES, strained)
-    found = polarization_change(structure(START), end, TriclinicIons(), n_points=33)
+    with pytest.warns(UserWarning, match="both structures are polar"):
+        found = polarization_change(structure(START), end, TriclinicIons(), n_points=33)
     np.testing.assert_allclose(found.change, expected(START, START + MOVES, strained), atol=1e-3)
+
+
+def test_two_polar_structures_in_different_cells_are_warned_about():
+    other = structure(START + MOVES, CELL * 1.01)
+    with pytest.warns(UserWarning, match=r"both structures are polar.*\(strain 0.01\).*subtract"):
+        polarization_change(structure(START), other, TriclinicIons(), n_points=33)
+    charges = [np.zeros((3, 3, 3))] * 2
+    with pytest.warns(UserWarning, match="both structures are polar"):
+        polarization_along([structure(START), other], charges)
+
+
+class Perovskite(Calculator):
+    """Nominal charges, which make the polarization in any cell a sum over the ions."""
+
+    implemented_properties = ("born_effective_charges",)
+    nominal = np.array([2.0, 4.0, -2.0, -2.0, -2.0])
+
+    def calculate(self, atoms=None, properties=(), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results = {"born_effective_charges": self.nominal[:, None, None] * np.eye(3)}
+
+
+def perovskite(shifts, a, c):
+    sites = np.array([[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
+    sites[:, 2] += shifts
+    return Atoms("PbTiO3", scaled_positions=sites, cell=[a, a, c], pbc=True)
+
+
+@pytest.mark.filterwarnings("error")
+def test_both_ways_between_a_polar_and_a_nonpolar_structure_agree():
+    shifts = np.array([0.0, 0.04, 0.11, 0.12, 0.12])
+    cubic, tetragonal = perovskite(0.0, 3.97, 3.97), perovskite(shifts, 3.90, 4.15)
+    forward = polarization_change(cubic, tetragonal, Perovskite())
+    backward = polarization_change(tetragonal, cubic, Perovskite())
+    known = Perovskite.nominal @ shifts / 3.90**2 * MICROCOULOMB_PER_CM2
+    np.testing.assert_allclose(forward.change, [0, 0, known], atol=1e-6)
+    np.testing.assert_allclose(backward.change, -forward.change, atol=1e-6)
+    np.testing.assert_allclose(backward.quanta, forward.quanta)
+    charges = [Perovskite.nominal[:, None, None] * np.eye(3)] * 2
+    along = polarization_along([tetragonal, cubic], charges)
+    np.testing.assert_allclose(along.change, -forward.change, atol=1e-6)
+
+
+def test_which_structures_are_polar():
+    zincblende = bulk("ZnS", "zincblende", a=5.41)  # no center of inversion, no polar axis either
+    assert not is_polar(zincblende)
+    assert is_polar(bulk("ZnS", "wurtzite", a=3.82, c=6.26))
+    assert not is_polar(perovskite(0.0, 3.9, 4.1))
+    assert is_polar(structure(START))
 
 
 def test_quanta_and_branches():

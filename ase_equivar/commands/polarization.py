@@ -24,7 +24,8 @@ def polarization(
     """Polarization of a structure relative to another one, from Z* along the way between them.
 
     The spontaneous polarization of a ferroelectric, say, from its high-symmetry structure. It is
-    the change on that way; other branches differ by the quanta that are printed with it.
+    the change on that way; other branches differ by the quanta that are printed with it. Where the
+    cells differ, one of the two must be nonpolar; it may be the second one.
     """
     with inputs.user_errors():
         first, last = inputs.read_structure(start), inputs.read_structure(end)

@@ -7,7 +7,10 @@ and D. Vanderbilt, Phys. Rev. B 47, 1651 (1993); R. Resta, Rev. Mod. Phys. 66, 8
 
 Where the cell changes too, what is integrated is the reduced polarization π, with
 P = e Σ_k π_k a_k/Ω. A homogeneous strain leaves π as it is but for the piezoelectric response of
-the electrons at clamped reduced coordinates, which Z* do not hold and which is left out.
+the electrons at clamped reduced coordinates, which Z* do not hold and which is left out. The change
+Δπ is turned into a polarization with the cell of the polar structure, whichever way the path goes:
+of a nonpolar one π = 0 (or a constant that symmetry gives to a whole branch), in any cell. Where
+both are polar, the start's own π would be needed too, and Z* do not tell it.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import spglib
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +35,7 @@ MICROCOULOMB_PER_CM2 = constants.e * 1e20 * 1e6 * 1e-4
 
 AMBIGUOUS = 0.45  # of a lattice vector: from here on, the image could be the nearer one
 QUADRATURE_WARNING = 0.01
+STRAINED = 1e-4  # from here on, cells differ
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,9 @@ class PolarizationChange:
     change : ndarray, shape (3,)
         On the branch that the path follows: nothing is reduced by quanta.
     quanta : ndarray, shape (3, 3)
-        The polarization quanta e a_k/Ω of the last structure, one per row. A polarization that is
-        calculated at one structure alone is defined up to whole multiples of them.
+        The polarization quanta e a_k/Ω, one per row: of the last structure, or of the first one
+        where only that is polar. A polarization that is calculated at one structure alone is
+        defined up to whole multiples of them.
     quadrature_error : float
         How much the integral changes when every other point is left out, largest component; NaN
         where there are too few points to tell.
@@ -81,9 +87,9 @@ def polarization_change(
     Parameters
     ----------
     start, end : ase.Atoms
-        The same atoms in the same order, periodic in three directions. Where the cells differ,
-        `start` must have no polarization of its own (a center of inversion), as that would change
-        with the cell by what Z* cannot tell.
+        The same atoms in the same order, periodic in three directions. Where the cells differ, one
+        of them should be nonpolar by its point group: with both ways the same change is found then,
+        but for its sign.
     calc : ase calculator
         Gives ``born_effective_charges`` of every structure on the way.
     n_points : int
@@ -103,7 +109,8 @@ def polarization_change(
     -----
     UserWarning
         When the integral is not good to 1 %: use more points. And when the raw Z* of a structure
-        on the way break the sum rule as those of metals do.
+        on the way break the sum rule as those of metals do, or the cells differ and both structures
+        are polar: the polarization of the first one in its own cell is not known then.
     """
     if n_points < 5 or n_points % 2 == 0:
         raise ValueError(f"n_points must be odd and at least 5, got {n_points}")
@@ -130,7 +137,7 @@ def polarization_change(
     warn_if_like_a_metal(start, max(violations))
     change = integrate.simpson(np.array(rates), dx=1 / (n_points - 1), axis=0)
     coarse = integrate.simpson(np.array(rates[::2]), dx=2 / (n_points - 1), axis=0)
-    result = _to_cartesian(change, end, coarse)
+    result = _to_cartesian(change, _cell_of_polar(start, end), coarse)
     size = float(np.abs(result.change).max())
     if result.quadrature_error > max(QUADRATURE_WARNING * size, 1e-3):
         warnings.warn(
@@ -159,6 +166,11 @@ def polarization_along(
     ------
     ValueError
         As `polarization_change`, and when the charges do not fit the structures.
+
+    Warns
+    -----
+    UserWarning
+        When the cells differ and both the first and the last structure are polar.
     """
     if len(images) < 2 or len(images) != len(born_charges):
         raise ValueError(
@@ -180,7 +192,7 @@ def polarization_along(
     for k, step in enumerate(steps):
         for side in (k, k + 1):
             change += _reduced_change(charges[side], step, images[side].cell.array) / 2
-    return _to_cartesian(change, images[-1], None)
+    return _to_cartesian(change, _cell_of_polar(images[0], images[-1]), None)
 
 
 def _reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
@@ -216,9 +228,34 @@ def _reduced_change(
     return np.linalg.solve(cell.T, dipole)
 
 
+def _cell_of_polar(start: Atoms, end: Atoms) -> NDArray[np.float64]:
+    """Return the cell whose polarization the change of π is; shape=(3, 3)."""
+    strain = np.abs(np.linalg.solve(start.cell.array, end.cell.array) - np.eye(3)).max()
+    if strain > STRAINED and is_polar(start):
+        if not is_polar(end):
+            return np.asarray(start.cell.array)
+        warnings.warn(
+            f"both structures are polar and their cells differ (strain {strain:.2g}): the "
+            "polarization of the first one changes with the cell by what Z* cannot tell, and is "
+            "taken to be 0. Go from a nonpolar structure to each of them and subtract",
+            stacklevel=3,
+        )
+    return np.asarray(end.cell.array)
+
+
+def is_polar(atoms: Atoms) -> bool:
+    """Say whether a crystal's point group allows a spontaneous polarization (within 0.01 Å)."""
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    symmetry = spglib.get_symmetry(cell, symprec=0.01)
+    if symmetry is None:  # spglib cannot tell
+        return True
+    # The mean of all rotations projects on the vectors that none of them changes.
+    return bool(np.abs(symmetry["rotations"].mean(axis=0)).max() > 1e-6)
+
+
 def _to_cartesian(
-    change: NDArray[np.float64], end: Atoms, coarse: NDArray[np.float64] | None
+    change: NDArray[np.float64], cell: NDArray[np.float64], coarse: NDArray[np.float64] | None
 ) -> PolarizationChange:
-    quanta = end.cell.array * (MICROCOULOMB_PER_CM2 / abs(end.cell.volume))
+    quanta = cell * (MICROCOULOMB_PER_CM2 / abs(np.linalg.det(cell)))
     error = np.nan if coarse is None else float(np.abs((change - coarse) @ quanta).max())
     return PolarizationChange(change=change @ quanta, quanta=quanta, quadrature_error=error)
