@@ -95,7 +95,7 @@ def test_calculator_and_command(tmp_path: Path) -> None:
     before = load_model(folder).state_dict()
     result = CliRunner().invoke(app, ["calibrate", str(folder), data])
     assert result.exit_code == 0, result.output
-    assert "rank_correlation" in result.output
+    assert "rank correlation" in result.output
     assert all(torch.equal(load_model(folder).state_dict()[k], v) for k, v in before.items())
     calc = EquivarCalculator(model=folder)
     assert "born_charges_uncertainty" in calc.implemented_properties

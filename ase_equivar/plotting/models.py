@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 if TYPE_CHECKING:  # the extra `train` may be absent
     from ase_equivar.training.comparison import Comparison
     from ase_equivar.training.evaluate import Evaluation
 
+WIDE = 4.0  # largest over smallest value, from which ticks at 1, 2 and 5 suffice
 DIAGONAL, OFF_DIAGONAL = "#c0392b", "#2c6fa8"
 
 
@@ -76,10 +78,10 @@ def _charges(axes: Axes, comparison: Comparison) -> None:
 
 def _dielectric(axes: Axes, pairs: list[tuple[float, float]]) -> None:
     predicted, labels = np.array(pairs).T
-    axes.set_xscale("log")
-    axes.set_yscale("log")
     axes.plot(labels, predicted, ".", color="black", markersize=3, alpha=0.5)
-    _parity(axes, np.concatenate([labels, predicted]))
+    values = np.concatenate([labels, predicted])
+    _scale(axes, values, "xy")
+    _parity(axes, values)
     axes.set_xlabel("tr ε∞ / 3 by DFPT")
     axes.set_ylabel("tr ε∞ / 3 predicted")
 
@@ -91,6 +93,20 @@ def _parity(axes: Axes, values: np.ndarray) -> None:
     axes.set_aspect("equal", adjustable="datalim")
 
 
+def _scale(axes: Axes, values: np.ndarray, which: str) -> None:
+    """Draw wide ranges on logarithmic axes, with plain numbers that leave each other room."""
+    is_wide = values.min() > 0 and values.max() > WIDE * values.min()
+    for name in which:
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        if not is_wide:
+            axis.set_major_locator(MaxNLocator(5))
+            continue
+        axes.set(**{f"{name}scale": "log"})
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_locator(NullLocator())
+
+
 def _learning(axes: Axes, curve: Sequence[dict[str, float]]) -> None:
     for name, color, label in (
         ("train_mae", "0.6", "training"),
@@ -98,7 +114,10 @@ def _learning(axes: Axes, curve: Sequence[dict[str, float]]) -> None:
     ):
         known = [(row["epoch"] + 1, row[name]) for row in curve if name in row]
         if known:
-            axes.semilogy(*np.array(known).T, color=color, label=label)
+            axes.plot(*np.array(known).T, color=color, label=label)
+    if axes.lines:
+        _scale(axes, np.concatenate([line.get_ydata() for line in axes.lines]), "y")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean absolute error of Z*, e")
     axes.legend(frameon=False)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ase.data import chemical_symbols
+from ase.data import atomic_numbers, chemical_symbols
 
 from ase_equivar.network import Network
 from ase_equivar.training.calibration import UncertaintyQuality
 from ase_equivar.training.evaluate import BornErrors, Evaluation
 
-N_WORST = 12
-MIN_ATOMS = 10  # fewer test atoms say little about an element
+ELEMENTS_PER_ROW = 3
 
 
 def model_card(
@@ -79,27 +78,15 @@ def model_card(
     ]
     if found.unknown:
         lines.append(f"- left out, element unknown: {', '.join(found.unknown)}")
-    worst = sorted(
-        ((k, v) for k, v in found.by_element.items() if v.n_atoms >= MIN_ATOMS),
-        key=lambda item: -item[1].mae,
-    )
     lines += [
         "",
-        f"Worst elements among those with at least {MIN_ATOMS} atoms:",
+        "By element (MAE of all and of the diagonal components; few atoms say little):",
         "",
-        *_born_table(dict(worst[:N_WORST])),
+        *_element_table(found.by_element),
         "",
     ]
     if doubt is not None:
-        lines += [
-            "## Uncertainty of Z*",
-            "",
-            f"- rank correlation with the error of an atom: {doubt.rank_correlation:.2f}",
-            f"- components off by less than one uncertainty: {100 * doubt.within_one:.0f} %, less "
-            f"than two: {100 * doubt.within_two:.0f} % (normally distributed errors: 68 %, 95 %)",
-            f"- miscalibration area: {doubt.miscalibration_area:.3f}",
-            "",
-        ]
+        lines += ["## Uncertainty of Z*", "", *uncertainty_lines(doubt), ""]
     if found.dielectric is not None:
         eps = found.dielectric
         lines += [
@@ -107,10 +94,13 @@ def model_card(
             "",
             f"- median relative error of the trace: {100 * eps.median_relative_trace:.1f} % "
             f"({eps.n_structures} structures)",
-            f"- mean absolute error of all components where trace/3 < 20: "
-            f"{eps.moderate_mae:.3f} ({eps.n_moderate} structures)",
-            "",
         ]
+        if eps.n_moderate:
+            lines.append(
+                f"- mean absolute error of all components where trace/3 < 20: "
+                f"{eps.moderate_mae:.3f} ({eps.n_moderate} structures)"
+            )
+        lines.append("")
     lines += [
         "## Training",
         "",
@@ -123,6 +113,31 @@ def model_card(
             f"{metadata['training_seconds']} s on {metadata['hardware']}"
         )
     return "\n".join(lines) + "\n"
+
+
+def uncertainty_lines(doubt: UncertaintyQuality) -> list[str]:
+    """Say in words what uncertainties are worth."""
+    return [
+        f"- rank correlation with the error of an atom: {doubt.rank_correlation:.2f}",
+        f"- components off by less than one uncertainty: {100 * doubt.within_one:.0f} %, less "
+        f"than two: {100 * doubt.within_two:.0f} % (normally distributed errors: 68 %, 95 %)",
+        f"- miscalibration area: {doubt.miscalibration_area:.3f}",
+    ]
+
+
+def _element_table(rows: dict[str, BornErrors]) -> list[str]:
+    """All elements by atomic number, several in a row."""
+    cells = [
+        f"| {symbol} | {row.n_atoms} | {row.mae:.3f} | {row.diagonal_mae:.3f} "
+        for symbol, row in sorted(rows.items(), key=lambda item: atomic_numbers[item[0]])
+    ]
+    n = min(ELEMENTS_PER_ROW, len(cells))
+    cells += ["| | | | "] * (-len(cells) % n)
+    return [
+        "| | atoms | MAE | diagonal " * n + "|",
+        "|---" * 4 * n + "|",
+        *("".join(cells[k : k + n]) + "|" for k in range(0, len(cells), n)),
+    ]
 
 
 def _born_table(rows: dict[str, BornErrors]) -> list[str]:

@@ -87,21 +87,24 @@ def evaluate(
 ) -> None:
     """Errors of a model on labelled structures: overall, by source, element, crystal system."""
     with _training():
+        from ase_equivar.commands.inputs import check_folder
         from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import model_card
         from ase_equivar.training.evaluate import evaluate as run
         from ase_equivar.weights import model_folder, read_metadata
 
+        if output is not None:
+            check_folder(output)
         network, comparison = _compare(model, data, born_charges, order, dielectric)
         metadata = read_metadata(model)
         found = run(comparison)
         doubt = uncertainty_quality(network, comparison, metadata)
         folder = model_folder(model)
-        shown = "/".join(Path(data).parts[-2:])
-        text = model_card(folder.name, network, metadata, found, shown, doubt)
+        text = model_card(folder.name, network, metadata, found, _short(data), doubt)
         typer.echo(text)
         if output is not None:
-            output.write_text(json.dumps(found.as_dict(), indent=1) + "\n", encoding="utf-8")
+            content = json.dumps(found.as_dict(), indent=1, allow_nan=False)
+            output.write_text(content + "\n", encoding="utf-8")
         if card:
             (folder / "CARD.md").write_text(text, encoding="utf-8")
 
@@ -116,14 +119,21 @@ def calibrate(
     with _training():
         from ase_equivar.training.calibration import calibrate as run
         from ase_equivar.training.calibration import uncertainty_quality
+        from ase_equivar.training.card import uncertainty_lines
         from ase_equivar.weights import model_folder, read_metadata, save_model
 
         network, comparison = _compare(model, data, born_charges, order, None)
         found = run(network, comparison)
         metadata = {**read_metadata(model), "uncertainty": found.as_dict()}
         save_model(network, model_folder(model), metadata=metadata)
-        typer.echo(f"{found}")
-        typer.echo(f"{uncertainty_quality(network, comparison, metadata)}")
+        typer.echo(
+            f"uncertainty: {found.scale:g} times the spread of {found.parts} networks with "
+            f"{100 * found.chance:g} % of the channels left out; with the {len(comparison.frames)} "
+            "structures that it was fitted to:"
+        )
+        doubt = uncertainty_quality(network, comparison, metadata)
+        assert doubt is not None  # the metadata have just got a calibration
+        typer.echo("\n".join(uncertainty_lines(doubt)))
 
 
 def plot(
@@ -145,9 +155,8 @@ def plot(
         check_picture(output)
         _, comparison = _compare(model, data, born_charges, order, dielectric)
         folder = model_folder(model)
-        figure = plot_errors(
-            comparison, run(comparison), learning_curve(folder), title=f"{folder.name} on {data}"
-        )
+        title = f"{folder.name} on {_short(data)}"
+        figure = plot_errors(comparison, run(comparison), learning_curve(folder), title=title)
         figure.savefig(output)
         typer.echo(f"picture written: {output}")
 
@@ -166,6 +175,11 @@ def _compare(model: str, data: str, *labels: Any) -> tuple[Network, Comparison]:
     network = load_model(model)
     frames, _ = read_frames([data], config)
     return network, compare(network, frames, progress=True)
+
+
+def _short(data: str) -> str:
+    """Name data by file and folder, without the rest of the path."""
+    return "/".join(Path(data).parts[-2:])
 
 
 @contextmanager

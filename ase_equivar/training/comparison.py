@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from ase_equivar.network import Network
@@ -67,7 +68,7 @@ def compare(
     frames : sequence of LabelledFrame
         Structures with elements unknown to the model are left out and named.
     progress : bool
-        Whether to show a progress bar.
+        Whether to show a progress bar, on stderr.
 
     Raises
     ------
@@ -85,7 +86,8 @@ def compare(
     raw_charges: list[NDArray[np.float64]] = []
     dielectric: list[NDArray[np.float64]] = []
     with torch.no_grad():
-        for batch in track(loader, "predicting", disable=not progress):
+        bar = track(loader, "predicting", disable=not progress, console=Console(stderr=True))
+        for batch in bar:
             raw = network(batch.graph)
             counts = torch.bincount(batch.graph.structure).tolist()
             raw_charges += [z.double().numpy() for z in raw.born_charges.split(counts)]

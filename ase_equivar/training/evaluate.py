@@ -64,7 +64,8 @@ class DielectricErrors:
     median_relative_trace : float
         Median of |tr ε / tr ε_label - 1|.
     moderate_mae : float
-        Mean absolute error of all components where trace/3 of the label is below 20.
+        Mean absolute error of all components where trace/3 of the label is below 20; NaN if it is
+        nowhere.
     n_moderate : int
     """
 
@@ -107,8 +108,14 @@ class Evaluation:
     dielectric: DielectricErrors | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, for JSON."""
-        return dataclasses.asdict(self)
+        """Plain numbers for JSON, None where a number is not defined."""
+        return {name: _plain(value) for name, value in dataclasses.asdict(self).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def evaluate(found: Comparison) -> Evaluation:

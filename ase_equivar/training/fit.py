@@ -219,5 +219,5 @@ def _callbacks(config: TrainingConfig, folder: Path, progress: bool) -> list[pl.
         LearningRateMonitor("epoch"),
     ]
     if progress:
-        callbacks.append(RichProgressBar())
+        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
     return callbacks
