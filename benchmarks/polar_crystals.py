@@ -178,10 +178,11 @@ CRYSTALS = (
         electronic=None,
         theory="",
         axes=(
+            # Without the E mode at 128, whose TO and LO are the same: light hardly excites it.
             Axis(
                 "x",
-                (128, 265, 394, 450, 697, 795, 1072, 1162),
-                (128, 270, 403, 511, 699, 809, 1155, 1235),
+                (265, 394, 450, 697, 795, 1072, 1162),
+                (270, 403, 511, 699, 809, 1155, 1235),
                 2.356,
                 4.43,
             ),

@@ -42,7 +42,6 @@ from ase_equivar.phonons.born_source import Source
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = ROOT / "runs" / "validation"
-FAINT = 1e-7  # share of the field, below which a mode is not polar along an axis
 
 
 @dataclass(frozen=True)
@@ -137,8 +136,12 @@ def responses(phonon: Phonopy, source: Source, axes: tuple[Axis, ...]) -> list[R
     modes = infrared_modes(phonon)
     found = []
     for axis in axes:
-        gamma = lo_to_splitting(phonon, [axis.vector])[0]
-        polar = gamma.longitudinal > FAINT
+        pairs = lo_to_splitting(phonon, [axis.vector])[0].pairs
+        if len(pairs) != len(axis.transverse):
+            raise RuntimeError(
+                f"{len(pairs)} polar modes along {axis.name} cannot be compared with "
+                f"{len(axis.transverse)} measured ones"
+            )
         unit = np.array(axis.vector)
         along = [mode for mode in modes if unit @ mode.oscillator @ unit > 1e-6]
         # Not static_dielectric(): an instability across this axis does not matter here.
@@ -146,8 +149,8 @@ def responses(phonon: Phonopy, source: Source, axes: tuple[Axis, ...]) -> list[R
         is_stable = all(mode.frequency > 0 for mode in along)
         found.append(
             Response(
-                transverse=sorted(gamma.uncorrected_cm[polar].tolist()),
-                longitudinal=sorted(gamma.corrected_cm[polar].tolist()),
+                transverse=[pair.to_cm for pair in pairs],
+                longitudinal=[pair.lo_cm for pair in pairs],
                 electronic=float(unit @ modes.electronic @ unit),
                 static=float(unit @ static @ unit) if is_stable else None,
             )

@@ -36,7 +36,15 @@ READING = """What the errors come from:
 - The soft modes of rutile and of cubic SrTiO₃ come out imaginary, and tetragonal BaTiO₃ relaxes to
   too long a c axis, which makes its modes those of another crystal: DFPT's Z* do not help there.
 - ε∞ of the model is that of its training data, PBE and PBEsol, which exceeds experiment.
-- Wurtzite ZnO and rutile TiO₂ are where the model itself is worst.
+- Wurtzite ZnO and rutile TiO₂ are where the model itself is worst. But DFPT's ε∞ of ZnO, 5.53 and
+  4.85, looks under-converged: the same data set has 6.81 for its zincblende form, and other PBE
+  values of wurtzite are near 5.2 (from memory). The largest differences of ZnO may be the label's.
+
+What the comparison cannot decide:
+
+- BaTiO₃: only the z axis is compared. The measured ε0 is not what the measured A1 modes give by
+  the Lyddane–Sachs–Teller relation: hopping Ti ions and overdamped modes add to it.
+- Measured modes of CaO and SrO are uncertain by about 10 %.
 """
 _Entry = tuple[PolarCrystal, Axis, "Response", "Response | None"]
 
@@ -57,8 +65,12 @@ def write_page(
         "(validation.png)\n",
         READING,
         "## LO–TO gaps\n\nPer axis (field along x or z; z is the axis of a uniaxial crystal) the "
-        "pair of modes whose gap is widest in the experiment; cm⁻¹; negative: imaginary. All modes "
-        "are in `runs/validation/results.json`.\n\n" + _gap_table(entries),
+        "pair of modes whose gap is widest in the experiment, and the calculated pair of the same "
+        "rank; cm⁻¹; negative: imaginary. A pair is a pole and the next zero of ε along the axis, "
+        "the n-th TO and the n-th LO mode of those that are polar along it, as experiments pair "
+        "them. `ase-equivar phonons` prints the same pairs, all of them; its widest may be of "
+        "another rank. All modes are in `runs/validation/results.json`, which the command above "
+        "makes.\n\n" + _gap_table(entries),
         "## Dielectric constants\n\nε0 is that of the clamped cell; –: a polar mode along this "
         "axis is unstable, so that ε0 does not exist, or there are no DFPT values.\n\n"
         + _dielectric_table(entries),

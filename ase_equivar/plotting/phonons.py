@@ -207,29 +207,37 @@ def plot_angular_dispersion(dispersion: AngularDispersion, *, title: str | None 
 
 
 def _name_branches(ax: Axes, dispersion: AngularDispersion, end: int) -> None:
-    """Write what the polar branches are at one end; names closer than a line share it."""
+    """Write what the polar branches are at one end; where they crowd, one below the other."""
     named = sorted(
-        (float(dispersion.frequencies[end, k]), dispersion.labels[k][end])
-        for k, kind in enumerate(dispersion.kinds)
-        if kind is not BranchKind.NONPOLAR and dispersion.labels[k][end]
+        {
+            (round(float(dispersion.frequencies[end, k]), 2), dispersion.labels[k][end])
+            for k, kind in enumerate(dispersion.kinds)
+            if kind is not BranchKind.NONPOLAR and dispersion.labels[k][end]
+        }
     )
     low, high = ax.get_ylim()
-    lines: list[list[tuple[float, str]]] = []
+    line_height = 0.028 * (high - low)
+    blocks: list[list[tuple[float, str]]] = []
     for entry in named:
-        if lines and entry[0] - lines[-1][-1][0] < 0.028 * (high - low):
-            lines[-1].append(entry)
-        else:
-            lines.append([entry])
+        blocks.append([entry])
+        while len(blocks) > 1 and _middle(blocks[-1]) - _middle(blocks[-2]) < line_height * (
+            (len(blocks[-1]) + len(blocks[-2])) / 2
+        ):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
     span = dispersion.angles[-1] - dispersion.angles[0]
-    for line in lines:
+    for block in blocks:
         ax.text(
             dispersion.angles[end] + (0.01 if end else -0.01) * span,
-            float(np.mean([frequency for frequency, _ in line])),
-            ", ".join(dict.fromkeys(name for _, name in line)),
+            _middle(block),
+            "\n".join(name for _, name in reversed(block)),
             fontsize=7,
             ha="left" if end else "right",
             va="center",
         )
+
+
+def _middle(block: list[tuple[float, str]]) -> float:
+    return (block[0][0] + block[-1][0]) / 2
 
 
 def _direction(vector: NDArray[np.float64]) -> str:
