@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
 from ase.constraints import FixSymmetry
 from ase.filters import FrechetCellFilter
@@ -23,6 +23,7 @@ from rich.progress import track
 logger = logging.getLogger(__name__)
 
 RESIDUAL_FORCE_WARNING = 0.02  # eV/Å
+RESIDUAL_STRESS_WARNING = 1.0  # GPa: about 1 % of a lattice constant
 
 
 def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
@@ -38,8 +39,9 @@ def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
     if not atoms.pbc.all() or abs(atoms.cell.volume) < 1e-6:
         raise ValueError(
             f"phonons need a crystal that is periodic in three directions, got pbc={atoms.pbc} "
-            f"and a cell of {abs(atoms.cell.volume):.3g} Å³ (give a sheet or a wire a cell with "
-            "vacuum and set pbc=True)"
+            f"and a cell of {abs(atoms.cell.volume):.3g} Å³. For a sheet or a wire: give it a cell "
+            "with vacuum, set pbc=True and do without apply_nac(), whose correction is that of a "
+            "crystal in three dimensions; a sheet has no LO–TO splitting at Γ"
         )
     moments = atoms.get_initial_magnetic_moments()
     return PhonopyAtoms(
@@ -181,22 +183,17 @@ def force_constants(
     Warns
     -----
     UserWarning
-        When an atom of the input structure feels more than 0.02 eV/Å: it is not relaxed with this
-        calculator, and its frequencies are not those of an equilibrium.
+        When an atom of the input structure feels more than 0.02 eV/Å, or, with a calculator that
+        gives stress, when the cell is under more than 1 GPa: it is not relaxed with this
+        calculator, and its frequencies are not those of an equilibrium. Where symmetry holds all
+        atoms in place, as in rock salt, only the stress tells wrong lattice constants.
     """
     _refuse_field(calc)
     if not distance > 0:
         raise ValueError(f"the displacement must be positive, got {distance} Å")
     phonon = make_phonon(atoms, supercell, symprec=symprec)
 
-    largest = np.linalg.norm(_forces(phonon.unitcell, calc), axis=1).max()
-    if largest > RESIDUAL_FORCE_WARNING:
-        warnings.warn(
-            f"an atom of the input structure feels {largest:.3f} eV/Å: it is not relaxed with this "
-            "calculator, so its phonons are not those of an equilibrium",
-            stacklevel=2,
-        )
-
+    _warn_if_not_relaxed(phonon.unitcell, calc)
     phonon.generate_displacements(distance=distance)
     displaced = phonon.supercells_with_displacements or []
     task = f"{len(displaced)} displacements in a supercell of {len(phonon.supercell)} atoms"
@@ -215,6 +212,30 @@ def force_constants(
     phonon.produce_force_constants()
     phonon.symmetrize_force_constants()
     return phonon
+
+
+def _warn_if_not_relaxed(cell: PhonopyAtoms, calc: BaseCalculator) -> None:
+    largest = np.linalg.norm(_forces(cell, calc), axis=1).max()
+    if largest > RESIDUAL_FORCE_WARNING:
+        warnings.warn(
+            f"an atom of the input structure feels {largest:.3f} eV/Å: it is not relaxed with this "
+            "calculator, so its phonons are not those of an equilibrium",
+            stacklevel=3,
+        )
+    atoms = to_ase(cell)
+    atoms.calc = calc
+    try:
+        principal = np.linalg.eigvalsh(atoms.get_stress(voigt=False))
+    except (NotImplementedError, np.linalg.LinAlgError):  # no stress, or NaN
+        return
+    worst = float(principal[np.abs(principal).argmax()]) / units.GPa
+    if abs(worst) > RESIDUAL_STRESS_WARNING:
+        warnings.warn(
+            f"the cell of the input structure is under {abs(worst):.1f} GPa "
+            f"({'tension' if worst > 0 else 'compression'}): its lattice constants are not those "
+            "of this calculator, so its phonons are not those of an equilibrium",
+            stacklevel=3,
+        )
 
 
 def _forces(cell: PhonopyAtoms, calc: BaseCalculator) -> NDArray[np.float64]:
