@@ -117,7 +117,8 @@ def drive(
     Warns
     -----
     FieldWarning
-        When the field exerts no force, or a thermostat cannot stop a charged cell.
+        When the field exerts no force, or was not on when a run ends; when a thermostat cannot stop
+        a charged cell.
     """
     if not isinstance(dyn, BaseDynamics):
         raise TypeError(f"drive needs an ASE dynamics, not a {type(dyn).__name__}")
