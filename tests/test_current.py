@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -183,6 +185,21 @@ def test_conductivity_of_brownian_particles(brownian):
         assert estimate.tensor.shape == estimate.tensor_error.shape == (3, 3)
 
 
+def test_undecayed_correlations_are_warned_about(harmonic, brownian):
+    """A lattice vibrates forever; Brownian particles forget, also in short and noisy runs."""
+    with pytest.warns(UserWarning, match=r"still correlated after 500 fs, by \d\d % .* conver"):
+        bound = ionic_conductivity(harmonic, correlation_time=1000.0)
+    assert 0.3 < bound.still_correlated < 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ionic_conductivity(brownian, correlation_time=600.0, temperature=KELVIN, n_blocks=8)
+        for seed in range(5):
+            run = trajectory_current(brownian_run(600, 10.0, seed), CHARGE, 10.0)
+            ionic_conductivity(run, correlation_time=400.0, temperature=KELVIN, n_blocks=5)
+    with pytest.warns(UserWarning, match="still correlated after 25 fs"):  # 1/friction: 50 fs
+        ionic_conductivity(brownian, correlation_time=50.0, temperature=KELVIN)
+
+
 def test_errors_of_blocks_are_the_scatter_of_runs():
     """What the blocks say of one run is what independent runs show."""
     values, errors = [], []
@@ -297,10 +314,16 @@ def test_frames_too_far_apart_are_warned_about():
 def test_picture(harmonic, tmp_path):
     spectrum = current_spectrum(harmonic, ELECTRONIC, correlation_time=4000, n_blocks=4)
     figure = plot_current_spectrum(spectrum, correction="standard", title="three ions")
-    (ax,) = figure.axes
+    ax, of_epsilon = figure.axes
     (line,) = ax.lines
     np.testing.assert_allclose(line.get_ydata(), spectrum.absorption("standard"))
     np.testing.assert_allclose(line.get_xdata(), spectrum.dielectric.frequencies * THZ_TO_CM)
     assert 18.2 * THZ_TO_CM < ax.get_xlim()[1] < 40 * THZ_TO_CM  # above the highest mode
     assert "quantum correction: standard" in ax.get_legend().get_title().get_text()
+    mean = np.einsum("waa->w", spectrum.dielectric.epsilon) / 3
+    drawn = {line.get_label(): line.get_ydata() for line in of_epsilon.lines}
+    np.testing.assert_allclose(drawn["Re ε"], mean.real)
+    np.testing.assert_allclose(drawn["Im ε, with standard error"], mean.imag)
+    low, high = of_epsilon.get_ylim()
+    assert low < mean.real.min() < mean.imag.max() < high
     figure.savefig(tmp_path / "spectrum.png")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import importlib
+import io
 import logging
 import sys
 import warnings
@@ -62,30 +64,45 @@ def user_errors() -> Iterator[None]:
 
 def read_structure(path: Path) -> Atoms:
     """Return the last structure of a file, without its results."""
-    atoms = _read(path, "-1")[0]
+    import ase.io
+
+    with _reading(path):
+        atoms = ase.io.read(path)
+    assert not isinstance(atoms, list)
     # The file's own results (forces of a DFT run, say) are not what is asked for.
     atoms.calc = None
     return atoms
 
 
-def read_frames(path: Path) -> list[Atoms]:
-    """Return all structures of a file."""
-    return _read(path, ":")
-
-
-def _read(path: Path, index: str) -> list[Atoms]:
+def read_frames(path: Path) -> Iterator[Atoms]:
+    """Yield all structures of a file, one after the other."""
     import ase.io
+
+    with _reading(path):
+        source: Any = path
+        is_zipped = path.name.endswith((".extxyz.gz", ".xyz.gz"))
+        if is_zipped:  # ASE would go back to its start for each frame
+            source = io.StringIO(gzip.decompress(path.read_bytes()).decode())
+        found = False
+        for atoms in ase.io.iread(source, ":", format="extxyz" if is_zipped else None):
+            found = True
+            yield atoms
+        if not found:
+            raise ValueError("there is no structure in it")
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
     from ase.io.formats import UnknownFileTypeError
 
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        found = ase.io.read(path, index)
+        yield
     except (UnknownFileTypeError, StopIteration) as error:
         raise ValueError(f"ASE does not know the format of {path}") from error
     except Exception as error:  # its readers raise anything on a damaged file
         raise ValueError(f"ASE cannot read {path}: {type(error).__name__}: {error}") from error
-    return found if isinstance(found, list) else [found]
 
 
 def is_phonopy_file(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -27,7 +28,7 @@ def spectrum(
     ] = None,
     window: Annotated[str, typer.Option(help="hann or gaussian.")] = "hann",
     quantum_correction: Annotated[
-        str, typer.Option(help="Of the picture: harmonic, standard or schofield.")
+        str, typer.Option(help="Of n α: harmonic, standard or schofield.")
     ] = "harmonic",
     blocks: Annotated[int, typer.Option(help="Parts that give the uncertainty.")] = 5,
     unit: Annotated[
@@ -35,7 +36,7 @@ def spectrum(
     ] = FrequencyUnit.CM,
     output: Annotated[
         list[Path] | None,
-        typer.Option("--output", "-o", help="May be repeated: .csv or a picture."),
+        typer.Option("--output", "-o", help="May be repeated: .csv, .json or a picture."),
     ] = None,
     model: inputs.Model = "universal",
     device: inputs.Device = None,
@@ -52,7 +53,7 @@ def spectrum(
 
         outputs = output or []
         for path in outputs:
-            if path.suffix == ".csv":
+            if path.suffix in (".csv", ".json"):
                 inputs.check_folder(path)
             else:
                 inputs.check_picture(path)
@@ -63,11 +64,12 @@ def spectrum(
         calc = inputs.equivar_calculator(model=model, device=device)
         if "dielectric_tensor" not in calc.implemented_properties:
             raise ValueError(f"a spectrum needs ε∞, which the model {model!r} does not predict")
-        refuse_metal(frames[0])
-        electronic = calc.get_property("dielectric_tensor", frames[0])
-        charges = calc.get_property("born_charges", frames[0])
-        warn_if_like_a_metal(frames[0], violation_per_atom(calc, frames[0], charges))
-        current = di.trajectory_current(frames, calc, timestep)
+        first = next(frames)
+        refuse_metal(first)
+        electronic = calc.get_property("dielectric_tensor", first)
+        charges = calc.get_property("born_charges", first)
+        warn_if_like_a_metal(first, violation_per_atom(calc, first, charges))
+        current = di.trajectory_current(chain([first], frames), calc, timestep)
         found = di.current_spectrum(
             current,
             electronic,
@@ -81,7 +83,7 @@ def spectrum(
         )
         console = open_console()
         console.print(
-            f"{len(frames)} frames, {found.temperature:.0f} K, {kind} window of "
+            f"{len(current.current)} frames, {found.temperature:.0f} K, {kind} window of "
             f"{found.correlation_time:.0f} fs, {blocks} blocks"
         )
         console.print(tensor_table("ε∞ of the first frame", electronic))
@@ -96,9 +98,9 @@ def spectrum(
         console.print(table)
         for path in outputs:
             if path.suffix == ".csv":
-                di.write_spectrum_csv(
-                    path, found.dielectric, unit, absorption_error=found.absorption_error
-                )
+                di.write_current_csv(path, found, unit, correction=correction)
+            elif path.suffix == ".json":
+                di.write_current_json(path, found, conductivity, correction=correction)
             else:
                 from ase_equivar.plotting import plot_current_spectrum
 

@@ -10,6 +10,7 @@ charges. F. Grasselli and S. Baroni, Nat. Phys. 15, 967 (2019). At finite times 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from ase_equivar.dielectric.current import Current, autocorrelation, split
 from ase_equivar.dielectric.fluctuations import CONDUCTIVITY, count_lags, positive_temperature
+
+CORRELATED = 0.1  # of C(0): from here on, C(t) has not decayed
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,15 @@ class IonicConductivity:
         From the integral of the current autocorrelation up to the correlation time.
     temperature : float
         K.
+    still_correlated : float
+        What is left of the current's autocorrelation in the second half of the correlation time, as
+        a share of that at time 0; 0 where it does not stand out from the scatter of the blocks.
     """
 
     einstein: BlockEstimate
     green_kubo: BlockEstimate
     temperature: float
+    still_correlated: float = 0.0
 
 
 def ionic_conductivity(
@@ -100,6 +107,12 @@ def ionic_conductivity(
     ------
     ValueError
         When the trajectory is too short, or an argument makes no sense.
+
+    Warns
+    -----
+    UserWarning
+        When the current is still correlated after half of the correlation time: neither route has
+        come to its end then.
     """
     lags = count_lags(current, correlation_time)
     kelvin = positive_temperature(current, temperature)
@@ -107,18 +120,43 @@ def ionic_conductivity(
     scale = CONDUCTIVITY / (current.volume * units.kB * kelvin)
     times = current.timestep * np.arange(lags)
     late = slice(lags // 2, lags)
-    einstein, green_kubo = [], []
+    einstein, green_kubo, traces = [], [], []
     for part in parts:
         squares = _mean_square(current.dipole[part], lags)[late].reshape(-1, 9)
         slope = np.polyfit(times[late], squares, 1)[0].reshape(3, 3)
         einstein.append(scale * slope / 2)
         correlation = autocorrelation(current.current[part], lags)
         green_kubo.append(scale * np.trapezoid(correlation, dx=current.timestep, axis=0))
+        traces.append(np.einsum("laa->l", correlation))
+    left = _still_correlated(np.array(traces))
+    if left > CORRELATED:
+        warnings.warn(
+            f"the current is still correlated after {lags * current.timestep / 2:g} fs, "
+            f"by {100 * left:.0f} % of its correlation at time 0: the conductivity has not "
+            "converged. Use a longer correlation_time; bound atoms of a crystal may vibrate for "
+            "longer than any, and conduct nothing",
+            stacklevel=2,
+        )
     return IonicConductivity(
         einstein=BlockEstimate(np.array(einstein)),
         green_kubo=BlockEstimate(np.array(green_kubo)),
         temperature=kelvin,
+        still_correlated=left,
     )
+
+
+def _still_correlated(traces: NDArray[np.float64]) -> float:
+    """Return the root mean square of the late C(t) over C(0), without what the noise gives to it.
+
+    Parameters
+    ----------
+    traces : ndarray, shape (blocks, lags)
+        Of the autocorrelation, one row per block.
+    """
+    late = traces[:, traces.shape[1] // 2 :]
+    noise = late.var(axis=0, ddof=1) / len(traces)
+    signal = float((late.mean(axis=0) ** 2 - noise).mean())
+    return float(np.sqrt(max(signal, 0.0)) / max(traces[:, 0].mean(), 1e-300))
 
 
 def _mean_square(dipole: NDArray[np.float64], lags: int) -> NDArray[np.float64]:

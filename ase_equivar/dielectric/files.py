@@ -28,8 +28,6 @@ def write_spectrum_csv(
     path: str | os.PathLike[str],
     spectrum: DielectricFunction,
     unit: FrequencyUnit,
-    *,
-    absorption_error: NDArray[np.float64] | None = None,
 ) -> None:
     """Write ε(ω), loss and reflectivity: one line per frequency.
 
@@ -45,14 +43,9 @@ def write_spectrum_csv(
         From `ase_equivar.dielectric.dielectric_function`.
     unit : FrequencyUnit
         Of the first column.
-    absorption_error : ndarray, shape (n, 3, 3), optional
-        Standard error of Im ε, of a `CurrentSpectrum`: six more columns.
     """
-    columns = dict(_columns(spectrum, unit))
-    if absorption_error is not None:
-        for name, a, b in zip(COMPONENTS, *INDICES, strict=True):
-            columns[f"error_im_{name}"] = absorption_error[:, a, b]
-    _write_csv(path, list(columns), np.column_stack(list(columns.values())).tolist())
+    columns = dict(spectrum_columns(spectrum, unit))
+    write_csv(path, list(columns), np.column_stack(list(columns.values())).tolist())
 
 
 def write_modes_csv(path: str | os.PathLike[str], modes: InfraredModes) -> None:
@@ -80,7 +73,7 @@ def write_modes_csv(path: str | os.PathLike[str], modes: InfraredModes) -> None:
         ]
         for mode in modes
     ]
-    _write_csv(path, header, rows)
+    write_csv(path, header, rows)
 
 
 def write_infrared_json(
@@ -116,11 +109,7 @@ def write_infrared_json(
             }
             for check in checks
         ],
-        "spectrum": {
-            "frequency_THz": spectrum.frequencies.tolist(),
-            "epsilon_real": spectrum.epsilon.real.tolist(),
-            "epsilon_imaginary": spectrum.epsilon.imag.tolist(),
-        },
+        "spectrum": spectrum_content(spectrum),
     }
     Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -139,9 +128,29 @@ def _mode(mode: InfraredMode) -> dict[str, Any]:
     }
 
 
-def _columns(
+def spectrum_content(spectrum: DielectricFunction) -> dict[str, Any]:
+    """Return ε(ω) as tensors, and what `write_spectrum_csv` writes of loss and reflectivity."""
+    loss = {axis: spectrum.loss(direction) for axis, direction in AXES.items()}
+    reflectivity = {
+        axis: spectrum.reflectivity(AXES[axis], AXES[normal])
+        for axis, normal in FACE_NORMALS.items()
+    }
+    powder = spectrum.powder()
+    loss["powder"] = powder.loss(AXES["x"])
+    reflectivity["powder"] = powder.reflectivity(AXES["x"], AXES["z"])
+    return {
+        "frequency_THz": spectrum.frequencies.tolist(),
+        "epsilon_real": spectrum.epsilon.real.tolist(),
+        "epsilon_imaginary": spectrum.epsilon.imag.tolist(),
+        "loss": {name: values.tolist() for name, values in loss.items()},
+        "reflectivity": {name: values.tolist() for name, values in reflectivity.items()},
+    }
+
+
+def spectrum_columns(
     spectrum: DielectricFunction, unit: FrequencyUnit
 ) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Yield the names and values of the columns of `write_spectrum_csv`."""
     yield f"frequency_{unit.value}", spectrum.frequencies * unit.per_thz
     for name, a, b in zip(COMPONENTS, *INDICES, strict=True):
         yield f"re_{name}", spectrum.epsilon[:, a, b].real
@@ -157,7 +166,8 @@ def _columns(
     yield "reflectivity_powder", powder.reflectivity(AXES["x"], AXES["z"])
 
 
-def _write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[Any]]) -> None:
+def write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[Any]]) -> None:
+    """Write a table with eight digits of its numbers."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)

@@ -1,14 +1,16 @@
-"""A picture of the infrared spectrum of a trajectory, drawn without a display."""
+"""A picture of the infrared spectrum and of ε(ω) of a trajectory, drawn without a display."""
 
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from ase_equivar.dielectric.fluctuations import CurrentSpectrum, QuantumCorrection
 from ase_equivar.frequency_units import FrequencyUnit
 
-COLOR = "#2c6fa8"
+COLOR, REAL_COLOR = "#2c6fa8", "#c4622d"
 
 
 def plot_current_spectrum(
@@ -19,7 +21,7 @@ def plot_current_spectrum(
     limit: float | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draw the absorption of a powder with its uncertainty.
+    """Draw the absorption of a powder with its uncertainty, and below it a third of tr ε(ω).
 
     Parameters
     ----------
@@ -28,7 +30,8 @@ def plot_current_spectrum(
     unit : FrequencyUnit
         Of the frequency axis.
     correction : {"harmonic", "standard", "schofield"}
-        See `ase_equivar.dielectric.fluctuations.QuantumCorrection`; named in the picture.
+        See `ase_equivar.dielectric.fluctuations.QuantumCorrection`; named in the picture. ε(ω) is
+        the classical one.
     limit : float, optional
         End of the frequency axis, in `unit`; by default, where 99.5 % of the absorption lies below.
     title : str, optional
@@ -41,8 +44,8 @@ def plot_current_spectrum(
     """
     absorption = spectrum.absorption(correction)
     error = spectrum.absorption_uncertainty(correction)
-    figure = Figure(figsize=(6.4, 3.6), dpi=150, layout="constrained")
-    ax = figure.add_subplot()
+    figure = Figure(figsize=(6.4, 6.0), dpi=150, layout="constrained")
+    ax, below_it = figure.subplots(2, 1, sharex=True)
     x = spectrum.dielectric.frequencies * unit.per_thz
     low, high = absorption - error, absorption + error
     ax.fill_between(x, low, high, color=COLOR, alpha=0.25, linewidth=0, label="standard error")
@@ -54,7 +57,8 @@ def plot_current_spectrum(
     ax.set_ylim(bottom=0)
     kind = "energy" if unit is FrequencyUnit.MEV else "frequency"
     name = "wavenumber" if unit is FrequencyUnit.CM else kind
-    ax.set_xlabel(f"{name} ({unit.label})")
+    _draw_dielectric(below_it, spectrum, x, limit)
+    below_it.set_xlabel(f"{name} ({unit.label})")
     ax.set_ylabel("n α of a powder (cm⁻¹)")
     ax.legend(
         frameon=False,
@@ -64,3 +68,21 @@ def plot_current_spectrum(
     if title:
         ax.set_title(title, fontsize="medium")
     return figure
+
+
+def _draw_dielectric(
+    ax: Axes, spectrum: CurrentSpectrum, x: NDArray[np.float64], limit: float
+) -> None:
+    mean = np.einsum("waa->w", spectrum.dielectric.epsilon) / 3
+    error = np.sqrt(np.einsum("waa->w", spectrum.absorption_error**2)) / 3
+    ax.fill_between(x, mean.imag - error, mean.imag + error, color=COLOR, alpha=0.25, linewidth=0)
+    ax.plot(x, mean.imag, color=COLOR, linewidth=1.2, label="Im ε, with standard error")
+    ax.plot(x, mean.real, color=REAL_COLOR, linewidth=1.2, label="Re ε")
+    ax.axhline(0, color="0.6", linewidth=0.6, zorder=0)
+    # A conductor's ε diverges at 0, which would leave nothing else to be seen.
+    shown = mean[(x <= limit) & (x > limit / 50)]
+    low, high = min(shown.real.min(), 0.0), max(shown.real.max(), shown.imag.max())
+    margin = 0.05 * (high - low)
+    ax.set_ylim(low - margin, high + margin)
+    ax.set_ylabel("ε(ω), a third of the trace")
+    ax.legend(frameon=False)
