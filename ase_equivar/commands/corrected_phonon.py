@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from ase.cell import Cell
 
 from ase_equivar.commands import inputs
+from ase_equivar.formula import empirical_formula
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
+    from phonopy.structure.atoms import PhonopyAtoms
 
     from ase_equivar.phonons import NacMethod
 
@@ -28,7 +31,9 @@ Supercell = Annotated[
     typer.Option(help="Repetitions of the cell; by default, images are 12 Å apart."),
 ]
 Forces = inputs.Forces
-Relax = Annotated[bool, typer.Option("--relax", help="Relax cell and positions first.")]
+Relax = Annotated[
+    bool, typer.Option("--relax", help="Relax cell and positions with these forces first.")
+]
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class CorrectedPhonon:
     phonon : phonopy.Phonopy
         Ready for `ase_equivar.phonons` and `ase_equivar.dielectric`.
     origin : str
-        One line that says what was calculated with what.
+        What was calculated with what, and the cell if it was relaxed.
     title : str
         For a picture.
     """
@@ -71,11 +76,20 @@ def corrected_phonon(
     forces = inputs.forces_calculator(calculator, device)
     phonon = ph.polar_phonon(atoms, forces, calc, supercell=supercell, relaxed=relax, method=method)
     cells = phonon.supercell_matrix.diagonal()
+    cell = f"{_cell(phonon.unitcell)}\n" if relax else ""
     return CorrectedPhonon(
         phonon,
-        origin=f"supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; "
+        origin=f"{cell}supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; "
         f"Z* and ε∞: {model}, forces: {calculator}",
-        title=f"{atoms.get_chemical_formula('metal', empirical=True)}, forces: {calculator}",
+        title=f"{empirical_formula(atoms)}, forces: {calculator}",
+    )
+
+
+def _cell(relaxed: PhonopyAtoms) -> str:
+    a, b, c, *angles = Cell(relaxed.cell).cellpar()
+    return (
+        f"relaxed cell: a, b, c = {a:.4f}, {b:.4f}, {c:.4f} Å; α, β, γ = "
+        f"{', '.join(f'{angle:.2f}' for angle in angles)}°"
     )
 
 
@@ -99,7 +113,7 @@ def _from_phonopy(
     else:
         ph.apply_nac(phonon, (given["born"], given["dielectric"]), method=method)
         _compare_dielectric(phonon, model, device)
-    formula = to_ase(phonon.primitive).get_chemical_formula("metal", empirical=True)
+    formula = empirical_formula(to_ase(phonon.primitive))
     return CorrectedPhonon(
         phonon,
         origin=f"supercell of {len(phonon.supercell)} atoms; "

@@ -106,7 +106,8 @@ def _modes_table(modes: InfraredModes, unit: FrequencyUnit) -> Table:
     silent = sum(mode.degeneracy for mode in modes if not mode.is_active)
     table = Table(
         title="Infrared-active modes, transverse",
-        caption=f"not listed: {silent} modes that light does not excite",
+        caption=f"not listed: {silent} {'mode' if silent == 1 else 'modes'} that light does not "
+        "excite",
         box=None,
         padding=(0, 1),
     )

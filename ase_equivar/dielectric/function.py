@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.dielectric.infrared import InfraredModes
@@ -148,9 +149,14 @@ def dielectric_function(
 
 
 def _default_grid(modes: InfraredModes, width: float) -> NDArray[np.float64]:
-    highest_square = max(mode.frequency for mode in modes) ** 2
-    lowest_electronic = np.linalg.eigvalsh(modes.electronic)[0]
-    limit = 1.2 * np.sqrt(highest_square + modes.oscillator_sum.trace() / lowest_electronic)
+    """Return frequencies up to a fifth above a bound of all LO modes.
+
+    An LO mode along q lies below ω² = ω_TO,max² + q·(Σ S ω²)·q / q·ε∞·q, the highest it could be
+    with all strength in one mode at the top. Only modes with strength count.
+    """
+    strong = [mode.frequency for mode in modes.active] or [mode.frequency for mode in modes]
+    largest = scipy.linalg.eigh(modes.oscillator_sum, modes.electronic, eigvals_only=True)[-1]
+    limit = 1.2 * np.sqrt(max(strong) ** 2 + largest)
     count = int(np.clip(np.ceil(5 * limit / width), 1000, 20_000))
     return np.linspace(0, limit, count + 1)
 
