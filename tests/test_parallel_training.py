@@ -20,7 +20,7 @@ N_FRAMES = 6
 
 
 def config_file(folder: Path, name: str, batch_size: int) -> Path:
-    """Frames of different sizes, some without ε∞; all of them in one step."""
+    """Frames of different sizes, some without ε∞."""
     frames = labelled(N_FRAMES)
     frames[1] *= (2, 1, 1)
     frames[4] *= (1, 1, 3)
@@ -41,10 +41,11 @@ def config_file(folder: Path, name: str, batch_size: int) -> Path:
 
 
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    alone = fit(read_config(config_file(tmp_path, "alone", N_FRAMES)), progress=False)
+    """Three steps an epoch, each with the same frames in both runs."""
+    alone = fit(read_config(config_file(tmp_path, "alone", 2)), progress=False)
     call = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     call += ["--no-python", sys.executable, "-c", "from ase_equivar.cli import app; app()"]
-    call += ["train", str(config_file(tmp_path, "together", N_FRAMES)), "--no-progress"]
+    call += ["train", str(config_file(tmp_path, "together", 2)), "--no-progress"]
     subprocess.run(call, check=True, capture_output=True, text=True)
     together = tmp_path / "together"
     for one, two in zip(learning_curve(alone), learning_curve(together), strict=True):

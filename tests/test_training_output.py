@@ -70,7 +70,7 @@ def test_training_says_only_what_concerns_the_user(tmp_path: Path) -> None:
     call = [sys.executable, "-c", "from ase_equivar.cli import app; app()"]
     call += ["train", str(tmp_path / "run.yaml"), "--no-progress"]
     result = subprocess.run(call, capture_output=True, text=True, check=True)
-    assert (result.stdout, result.stderr) == (f"model written: {config.output}\n", "")
+    assert (result.stdout, result.stderr) == (f"model: {config.output}\n", "")
     again = subprocess.run(call, capture_output=True, text=True, check=True)
     assert again.stderr == (
         f"this run is finished already; nothing was changed in {config.output}\n"

@@ -155,3 +155,13 @@ def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"half a file")
     with pytest.raises(ValueError, match=r"last\.ckpt is damaged .*delete it to start anew"):
         fit(config, progress=False)
+
+
+def test_checkpoint_without_settings_is_refused(tmp_path: Path) -> None:
+    """As earlier versions wrote it."""
+    config = run_config(tmp_path)
+    file = Path(config.output) / CHECKPOINT
+    file.parent.mkdir(parents=True)
+    torch.save({"epoch": 1, "state_dict": {}}, file)
+    with pytest.raises(ValueError, match=r"last\.ckpt does not say with which settings"):
+        fit(config, progress=False)

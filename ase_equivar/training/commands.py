@@ -39,7 +39,7 @@ def train(
         from ase_equivar.training.config import read_config
         from ase_equivar.training.fit import fit
 
-        typer.echo(f"model written: {fit(read_config(config), progress=progress)}")
+        typer.echo(f"model: {fit(read_config(config), progress=progress)}")
 
 
 def finetune(
@@ -73,7 +73,7 @@ def finetune(
             dielectric=dielectric,
         )
         typer.echo(f"recipe written: {recipe}")
-        typer.echo(f"model written: {fit(read_config(recipe), progress=progress)}")
+        typer.echo(f"model: {fit(read_config(recipe), progress=progress)}")
 
 
 def evaluate(

@@ -78,9 +78,14 @@ def refuse_others(
     Raises
     ------
     ValueError
-        Naming all that differs, and what to do.
+        Naming all that differs, and what to do; or if the checkpoint does not tell.
     """
-    then: dict[str, Any] = state.get(kind, {})
+    if kind not in state:
+        raise ValueError(
+            f"{Path(config.output) / CHECKPOINT} does not say with which {kind} it was made (an "
+            "earlier version did not keep them); give another output, or delete it to start anew"
+        )
+    then: dict[str, Any] = state[kind]
     differing = [
         f"{name} was {_shown(then, name)}, is now {_shown(now, name)}"
         for name in sorted(set(then) | set(now))
