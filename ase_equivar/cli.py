@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ase_equivar import __version__
 from ase_equivar.commands.born import born
 from ase_equivar.commands.drift import drift
 from ase_equivar.commands.finite_field import finite_field
@@ -50,9 +51,21 @@ for command in (
     app.command()(command)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ase-equivar {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Log more; tracebacks too.")] = False,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
     if debug:
         package = logging.getLogger("ase_equivar")

@@ -25,7 +25,7 @@ def born(
         typer.Argument(help="Any file that ASE reads, its last structure; or a phonopy.yaml."),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="BORN…, ….extxyz or ….json")
+        Path | None, typer.Option("--output", "-o", help="BORN…, ….extxyz, ….extxyz.gz or ….json")
     ] = None,
     model: inputs.Model = "universal",
     total_charge: Annotated[float, typer.Option(help="Of the cell, |e|.")] = 0.0,
@@ -95,11 +95,13 @@ def _output_kind(path: Path | None) -> str:
     inputs.check_folder(path)
     if path.name.startswith("BORN"):
         return "BORN"
-    if path.suffix in (".extxyz", ".json"):
-        return path.suffix[1:]
+    if path.suffix == ".json":
+        return "json"
+    if path.name.endswith((".extxyz", ".extxyz.gz")):
+        return "extxyz"
     raise ValueError(
         f"the name {path.name!r} tells no format: use BORN (or BORN.something) for phonopy, or a "
-        "name that ends in .extxyz or .json"
+        "name that ends in .extxyz, .extxyz.gz or .json"
     )
 
 

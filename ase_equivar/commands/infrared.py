@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,8 +33,11 @@ def infrared(
     calculator: Forces = "sevennet-0",
     relax: Relax = False,
     damping: Annotated[
-        float | None,
-        typer.Option(help="Full width of all modes, in --unit; by default, that of 10 cm⁻¹."),
+        list[float] | None,
+        typer.Option(
+            help="Full width of all modes, in --unit; or repeated, of each mode that is listed, in "
+            "that order. By default, that of 10 cm⁻¹."
+        ),
     ] = None,
     unit: Annotated[
         FrequencyUnit, typer.Option(help="Of table, picture and CSV.", case_sensitive=False)
@@ -45,6 +49,9 @@ def infrared(
             "-o",
             help="May be repeated: .csv (spectrum), .json (everything) or a picture.",
         ),
+    ] = None,
+    modes_table: Annotated[
+        Path | None, typer.Option("--modes", help="All modes at Γ as .csv.")
     ] = None,
     model: inputs.Model = "universal",
     device: inputs.Device = None,
@@ -58,9 +65,13 @@ def infrared(
         outputs = output or []
         for path in outputs:
             _check_output(path)
-        width = DEFAULT_DAMPING if damping is None else damping / unit.per_thz
-        if not width > 0:
-            raise ValueError(f"--damping must be positive, got {damping}")
+        if modes_table is not None:
+            if modes_table.suffix != ".csv":
+                raise ValueError(f"--modes is a .csv file, not {modes_table.name!r}")
+            inputs.check_folder(modes_table)
+        for width in damping or []:
+            if not 0 < width < math.inf:
+                raise ValueError(f"--damping must be positive, got {width}")
         made = corrected_phonon(structure, supercell, calculator, relax, model, device)
 
         from ase_equivar import dielectric as di
@@ -69,6 +80,15 @@ def infrared(
         console.print(escape(made.origin))
         modes = di.infrared_modes(made.phonon)
         console.print(_modes_table(modes, unit))
+        widths = _widths(modes, damping, unit)
+        if modes_table is not None:
+            di.write_modes_csv(modes_table, modes)
+            console.print(f"written: {escape(str(modes_table))}")
+        if not all(mode.frequency > 0 for mode in modes.active):
+            for path in outputs:
+                if path.suffix == ".json":
+                    di.write_infrared_json(path, modes)
+                    console.print(f"written, modes alone: {escape(str(path))}")
         tensors = di.static_dielectric(modes)
         for name, tensor in (
             ("ε∞", tensors.electronic),
@@ -82,17 +102,30 @@ def infrared(
 
         console.print(f"sum rule of the oscillators holds within {modes.oscillator_error:.1e}")
 
-        spectrum = di.dielectric_function(modes, width)
+        spectrum = di.dielectric_function(modes, widths)
         for path in outputs:
             if path.suffix == ".csv":
                 di.write_spectrum_csv(path, spectrum, unit)
             elif path.suffix == ".json":
-                di.write_infrared_json(path, modes, tensors, spectrum, checks)
+                di.write_infrared_json(path, modes, tensors, spectrum, checks, damping=widths)
             else:
                 from ase_equivar.plotting import plot_infrared
 
                 plot_infrared(modes, spectrum, unit, title=made.title).savefig(path)
             console.print(f"written: {escape(str(path))}")
+
+
+def _widths(modes: InfraredModes, damping: list[float] | None, unit: FrequencyUnit) -> list[float]:
+    """Return the damping of each of all modes, THz; those that light does not excite need none."""
+    given = damping or [DEFAULT_DAMPING * unit.per_thz]
+    n_active = len(modes.active)
+    if len(given) not in (1, n_active):
+        raise ValueError(
+            f"--damping is given {len(given)} times: give it once, or once for each of the "
+            f"{n_active} modes listed"
+        )
+    of_active = iter(given if len(given) == n_active else given * n_active)
+    return [(next(of_active) if mode.is_active else given[0]) / unit.per_thz for mode in modes]
 
 
 def _check_output(path: Path) -> None:
@@ -121,6 +154,6 @@ def _modes_table(modes: InfraredModes, unit: FrequencyUnit) -> Table:
             str(mode.degeneracy),
             number(mode.charge),
             number(mode.intensity),
-            *(number(value) for value in mode.strength.diagonal()),
+            *(number(value) if mode.frequency > 0 else "–" for value in mode.strength.diagonal()),
         )
     return table

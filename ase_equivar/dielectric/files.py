@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.dielectric.function import DielectricFunction
 from ase_equivar.dielectric.infrared import InfraredMode, InfraredModes
@@ -51,6 +51,8 @@ def write_spectrum_csv(
 def write_modes_csv(path: str | os.PathLike[str], modes: InfraredModes) -> None:
     """Write the infrared modes: one line per degenerate set, both in THz and in cm⁻¹.
 
+    Oscillator strengths of imaginary modes, which have no meaning, are left empty.
+
     Parameters
     ----------
     path : path-like
@@ -69,7 +71,7 @@ def write_modes_csv(path: str | os.PathLike[str], modes: InfraredModes) -> None:
             int(mode.is_active),
             mode.charge,
             mode.intensity,
-            *mode.strength[INDICES].tolist(),
+            *(mode.strength[INDICES].tolist() if mode.frequency > 0 else [""] * 6),
         ]
         for mode in modes
     ]
@@ -79,26 +81,36 @@ def write_modes_csv(path: str | os.PathLike[str], modes: InfraredModes) -> None:
 def write_infrared_json(
     path: str | os.PathLike[str],
     modes: InfraredModes,
-    dielectric: StaticDielectric,
-    spectrum: DielectricFunction,
+    dielectric: StaticDielectric | None = None,
+    spectrum: DielectricFunction | None = None,
     checks: tuple[LyddaneSachsTeller, ...] = (),
+    *,
+    damping: ArrayLike | None = None,
 ) -> None:
-    """Write modes, static tensors, checks and ε(ω) as JSON; frequencies in THz, names say units.
+    """Write modes, static tensors, checks, ε(ω), loss and reflectivity as JSON.
+
+    Frequencies are in THz, names say units.
 
     Parameters
     ----------
     path : path-like
         File to write.
     modes, dielectric, spectrum, checks
-        From the functions of `ase_equivar.dielectric`.
+        From the functions of `ase_equivar.dielectric`. Of an unstable crystal there are only the
+        modes; the others are null then.
+    damping : array_like, optional
+        What was given to `dielectric_function` for `spectrum`, THz.
     """
+    widths = np.broadcast_to(np.asarray(damping, dtype=object), (len(modes),)).tolist()
     content = {
         "symbols": list(modes.symbols),
         "volume_A3": modes.volume,
-        "epsilon_infinity": dielectric.electronic.tolist(),
-        "epsilon_ionic": dielectric.ionic.tolist(),
-        "epsilon_static": dielectric.static.tolist(),
-        "modes": [_mode(mode) for mode in modes],
+        "epsilon_infinity": modes.electronic.tolist(),
+        "epsilon_ionic": None if dielectric is None else dielectric.ionic.tolist(),
+        "epsilon_static": None if dielectric is None else dielectric.static.tolist(),
+        "modes": [
+            {**_mode(mode), "damping_THz": width} for mode, width in zip(modes, widths, strict=True)
+        ],
         "oscillator_sum_THz2": modes.oscillator_sum.tolist(),
         "oscillator_sum_error": modes.oscillator_error,
         "lyddane_sachs_teller": [
@@ -109,7 +121,7 @@ def write_infrared_json(
             }
             for check in checks
         ],
-        "spectrum": spectrum_content(spectrum),
+        "spectrum": None if spectrum is None else spectrum_content(spectrum),
     }
     Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -123,7 +135,7 @@ def _mode(mode: InfraredMode) -> dict[str, Any]:
         "active": mode.is_active,
         "charge_e": mode.charge,
         "intensity_D2_per_A2_u": mode.intensity,
-        "strength": mode.strength.tolist(),
+        "strength": mode.strength.tolist() if mode.frequency > 0 else None,
         "oscillator_THz2": mode.oscillator.tolist(),
     }
 
