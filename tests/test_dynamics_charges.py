@@ -10,7 +10,7 @@ from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 from driven_crystal import AMPLITUDE, DURATION, FREQUENCY, SINE, crystal
-from polar_crystal import PolarCrystal, exact_displacements, ions
+from polar_crystal import N, PolarCrystal, exact_displacements, ions
 from toy_network import ToyNetwork
 
 from ase_equivar import EquivarCalculator
@@ -141,7 +141,10 @@ def test_release_detaches_what_looks_at_the_drive(tmp_path):
     calls = []
     dyn.attach(lambda: calls.append(dyn.nsteps))
     dyn.run(2)
+    assert driven.electric_field.any()
     driven.release()
+    np.testing.assert_array_equal(driven.electric_field, 0)
+    np.testing.assert_array_equal(driven.field_forces, np.zeros((N, 3)))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert len(before) == 4
     dyn.run(3)

@@ -57,6 +57,7 @@ def test_current_is_the_rate_of_change_of_the_polarization():
     assert (np.ptp(rate, axis=0) > 0.1 * scale).all()
 
 
+@pytest.mark.filterwarnings("ignore:the field was zero")
 def test_atom_that_moves_to_the_next_cell_has_carried_its_charge():
     class Free(Calculator):
         implemented_properties = ("energy", "forces", "born_effective_charges")

@@ -67,12 +67,14 @@ class Drive:
 
     @property
     def electric_field(self) -> NDArray[np.float64]:
-        """The field now, V/Å, shape=(3,)."""
-        return self._calculator.field_at(self.time)
+        """The field now, V/Å, shape=(3,); zero once it is taken away."""
+        return self._calculator.field_at(self.time) if self._is_on else np.zeros(3)
 
     @property
     def field_forces(self) -> NDArray[np.float64]:
-        """The field's part of the forces now, eV/Å, shape=(N, 3)."""
+        """The field's part of the forces now, eV/Å, shape=(N, 3); zero once it is taken away."""
+        if not self._is_on:
+            return np.zeros((len(self._atoms), 3))
         return self._calculator.coupling(self._atoms)[0]
 
     @property
@@ -171,7 +173,7 @@ class Drive:
 
         Logs, trajectories and checkpoints of this drive are detached from the dynamics.
         """
-        if self._atoms.calc is self._calculator:
+        if self._is_on:
             self._atoms.calc = self._calculator.calculator
         if self._dyn.__dict__.get("step") == self._step:
             del self._dyn.step
@@ -179,6 +181,10 @@ class Drive:
             entry for entry in self._dyn.observers if not self._observed_by(entry)
         ]
         refresh_carried_forces(self._dyn)
+
+    @property
+    def _is_on(self) -> bool:
+        return self._atoms.calc is self._calculator
 
     def _observed_by(self, entry: tuple[Any, ...]) -> bool:
         """Whether an entry of ASE's list of observers looks at this drive."""
@@ -188,7 +194,7 @@ class Drive:
         )
 
     def _step(self, *args: Any, **kwargs: Any) -> Any:
-        if self._atoms.calc is not self._calculator:
+        if not self._is_on:
             raise RuntimeError(
                 "the calculator was replaced after drive, so the field would be lost; release(), "
                 "set the calculator, and drive again"
