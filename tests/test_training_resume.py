@@ -148,6 +148,20 @@ def test_model_is_written_when_only_that_was_missing(tmp_path: Path) -> None:
     assert json.loads(before["config.json"])["metadata"]["n_train"] == 8
 
 
+def test_model_of_an_earlier_run_is_replaced(tmp_path: Path) -> None:
+    """Killed before the model was written, in a folder that still has another one."""
+    config = run_config(tmp_path)
+    folder = fit(config, progress=False)
+    before = files(folder)
+    metadata = read_metadata(folder)
+    metadata["training"]["fit"]["learning_rate"] = 0.1
+    network = load_model(folder)
+    network.shift.weight += 1.0
+    save_model(network, folder, metadata=metadata)
+    fit(config, progress=False)
+    assert files(folder) == before
+
+
 def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     config = run_config(tmp_path)
     file = Path(config.output) / CHECKPOINT

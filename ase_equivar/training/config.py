@@ -206,6 +206,8 @@ def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
     for name in {"data", "network", "fit", "about"} & set(content):
         if not isinstance(content[name] or {}, dict):
             raise ValueError(f"{where}: {name} is {content[name]!r}; it must be a mapping")
+    if not isinstance(content["output"], str):
+        raise ValueError(f"{where}: output is {content['output']!r}; it must name a folder")
     if ("network" in content) == ("start" in content):
         raise ValueError(
             f"{where} must have either network, to train from scratch, or start, to fine-tune"

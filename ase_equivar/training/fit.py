@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import platform
@@ -36,7 +37,7 @@ from ase_equivar.training.resume import (
     refuse_others,
     settings,
 )
-from ase_equivar.weights import CONFIG_FILE, WEIGHTS_FILE, load_model, save_model
+from ase_equivar.weights import CONFIG_FILE, WEIGHTS_FILE, load_model, read_metadata, save_model
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     state = last_state(output)
     if state is not None:
         refuse_others(state, "settings", settings(config), config)
-        if is_finished(state, config) and _is_model(output):
+        if is_finished(state, config) and _is_written(config):
             logger.info("this run is finished already; nothing was changed in %s", output)
             return output
     pl.seed_everything(config.fit.seed, workers=True, verbose=False)
@@ -161,11 +162,12 @@ def _run(
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keep back what Lightning says of accelerators, its other products and our own folder."""
+    """Keep back what Lightning says of hardware, of its other products and of our own folder."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [one.level for one in loggers]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")
+        for message in ("Checkpoint directory .* exists", ".* does not have many workers"):
+            warnings.filterwarnings("ignore", message=message)
         for one in loggers:
             one.setLevel(logging.WARNING)
         try:
@@ -175,8 +177,14 @@ def _quiet_lightning() -> Iterator[None]:
                 one.setLevel(level)
 
 
-def _is_model(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE))
+def _is_written(config: TrainingConfig) -> bool:
+    """Tell whether the model in the output is that of this run, not one of an earlier run."""
+    folder = Path(config.output)
+    if not all((folder / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE)):
+        return False
+    there = read_metadata(folder).get("training", {})
+    ours = json.loads(json.dumps(portable(config)))
+    return all(there.get(name) == ours[name] for name in ("start", "data", "network", "fit"))
 
 
 def _first_network(config: TrainingConfig, train: list[LabelledFrame]) -> Network:
