@@ -118,7 +118,7 @@ def _lo_to_table(splitting: LoToSplitting) -> Table:
     table.add_column("q → 0 along (Cartesian)")
     for name in ("TO (cm⁻¹)", "LO (cm⁻¹)", "LO − TO (cm⁻¹)", "TO (THz)", "LO (THz)"):
         table.add_column(name, justify="right")
-    table.add_column("TO is")
+    table.add_column("irrep of TO")
     for modes in splitting:
         direction = " ".join(f"{x:g}" for x in modes.direction.round(3))
         if not modes.pairs:

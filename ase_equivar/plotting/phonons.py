@@ -195,7 +195,8 @@ def plot_angular_dispersion(dispersion: AngularDispersion, *, title: str | None 
     lowest = float(dispersion.frequencies.min())
     unstable = lowest < -0.1
     ax.set_ylabel("frequency (THz; imaginary below 0)" if unstable else "frequency (THz)")
-    ax.set_ylim(1.05 * lowest if unstable else 0, 1.05 * float(dispersion.frequencies.max()))
+    highest = float(dispersion.frequencies.max())
+    ax.set_ylim(lowest - 0.05 * (highest - lowest) if unstable else 0, 1.05 * highest)
     wavenumbers = ax.secondary_yaxis("right", functions=(_to_wavenumber, _to_frequency))
     wavenumbers.set_ylabel("wavenumber (cm⁻¹)")
     for end in (0, -1):
