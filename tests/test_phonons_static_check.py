@@ -73,6 +73,20 @@ def test_apply_nac_compares_with_the_calculators_own(nacl):
         warn_if_static(make_phonon(bulk("NaCl", "rocksalt", a=5.64)), calc)
 
 
+def test_doubts_about_the_other_sources_charges_are_not_told(nacl):
+    class Doubtful(GivenCharges):
+        def calculate(self, *arguments, **options):
+            super().calculate(*arguments, **options)
+            warnings.warn("its Z* are odd", stacklevel=2)
+
+    apply_nac(nacl, (NACL_BORN, 5.9 * np.eye(3)))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_if_static(nacl, Doubtful({"Na": 1.0, "Cl": -1.0}, 2.43 * np.eye(3)))
+    (only,) = caught
+    assert "counted twice" in str(only.message)
+
+
 @pytest.mark.parametrize(("epsilon", "is_static"), [(2.43, False), (5.9, True)])
 @pytest.mark.parametrize("command", ["phonons", "infrared"])
 def test_commands_compare_a_files_tensor_with_the_models(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -124,7 +123,6 @@ def _from_phonopy(
 
 def _compare_dielectric(phonon: Phonopy, model: str, device: str | None) -> None:
     """Warn when ε∞ of a file is much larger than the model's, if the model is there."""
-    from ase_equivar import SumRuleWarning
     from ase_equivar.phonons import warn_if_static
 
     try:
@@ -132,9 +130,7 @@ def _compare_dielectric(phonon: Phonopy, model: str, device: str | None) -> None
     except (ValueError, OSError) as error:
         logger.info("ε∞ is not compared with a model's: %s", error)
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SumRuleWarning)  # of Z* that are not used
-        warn_if_static(phonon, calc)
+    warn_if_static(phonon, calc)
 
 
 def _require_dielectric(properties: list[str], model: str) -> None:

@@ -48,7 +48,9 @@ def warn_if_static(phonon: Phonopy, source: Source) -> None:
     if phonon.nac_params is None:
         raise ValueError("the Phonopy object has no nac_params; see apply_nac()")
     try:
-        _, predicted, _ = read_source(phonon, source, None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about that source's Z*, which are not used here
+            _, predicted, _ = read_source(phonon, source, None)
     except ValueError as error:
         logger.info("ε∞ is not compared with another: %s", error)
         return
