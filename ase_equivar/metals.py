@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 
+from ase_equivar.formula import empirical_formula
 from ase_equivar.sum_rule import violation
 
 # fmt: off
@@ -60,7 +61,7 @@ def refuse_metal(atoms: Atoms) -> None:
         )
     if not insulates:
         raise ValueError(
-            f"{atoms.get_chemical_formula('metal', empirical=True)} is made of metals only: Z* and "
+            f"{empirical_formula(atoms)} is made of metals only: Z* and "
             "a finite ε∞ do not exist in a metal. If it has a gap all the same, take them from a "
             "first-principles calculation: as (born_charges, dielectric_tensor), or in a "
             "phonopy.yaml"
@@ -104,7 +105,7 @@ def warn_if_like_a_metal(atoms: Atoms, per_atom: float) -> None:
     """
     if per_atom > VIOLATION_OF_METALS:
         warnings.warn(
-            f"{atoms.get_chemical_formula('metal', empirical=True)} may be a metal, or unlike "
+            f"{empirical_formula(atoms)} may be a metal, or unlike "
             "anything in the training data: its raw Z* break the sum rule by "
             f"{per_atom:.2f} e per atom. A metal has no Z* and no finite ε∞",
             stacklevel=2,

@@ -82,9 +82,19 @@ def test_the_journal_in_a_screened_folder_is_no_structure(tmp_path):
 
 def test_a_file_given_twice_is_refused(tmp_path):
     write(tmp_path / "salt.cif", salts()[2])
-    for paths in ([tmp_path / "salt.cif"] * 2, [tmp_path / "salt.cif", tmp_path]):
+    again = tmp_path / "x" / ".." / "salt.cif"
+    (tmp_path / "x").mkdir()
+    file = tmp_path / "salt.cif"
+    for paths in ([file] * 2, [file, tmp_path], [again, file]):
         with pytest.raises(ValueError, match=r"salt\.cif is given twice: each structure"):
             screen(paths, tmp_path / "table.csv", WITHOUT_FORCES)
+
+
+def test_links_in_a_folder_are_structures_of_their_own(tmp_path):
+    write(tmp_path / "salt.cif", salts()[2])
+    (tmp_path / "other.cif").symlink_to(tmp_path / "salt.cif")
+    names = [name for name, _ in read_structures([tmp_path])]
+    assert names == [str(tmp_path / "other.cif"), str(tmp_path / "salt.cif")]
 
 
 class Stopping(FormalCharges):

@@ -18,6 +18,7 @@ from ase.calculators.calculator import BaseCalculator
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.dielectric import infrared_modes, static_dielectric
 from ase_equivar.doubts import SumRuleWarning
+from ase_equivar.formula import empirical_formula
 from ase_equivar.metals import violation_per_atom
 from ase_equivar.phonons import (
     LoToSplitting,
@@ -102,7 +103,7 @@ def screen_one(name: str, atoms: Atoms, recipe: Recipe) -> Row:
         try:
             row = _calculate(name, atoms, recipe)
         except Exception as error:  # whatever is wrong with one crystal must not stop the others
-            row = Row(name, _formula(atoms), problem=_one_line(error))
+            row = Row(name, empirical_formula(atoms), problem=_one_line(error))
     messages = [
         _one_line(w.message)
         for w in caught
@@ -151,7 +152,7 @@ def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
     mean = float(electronic.trace() / 3)
     return Row(
         name=name,
-        formula=_formula(atoms),
+        formula=empirical_formula(atoms),
         atoms=len(primitive),
         epsilon_infinity=mean,
         refractive_index=float(np.sqrt(mean)),
@@ -216,10 +217,6 @@ def _uncertainty(calc: BaseCalculator, atoms: Atoms) -> float | None:
     if UNCERTAINTY not in calc.implemented_properties:
         return None
     return float(calc.get_property(UNCERTAINTY, atoms).max())
-
-
-def _formula(atoms: Atoms) -> str:
-    return str(atoms.get_chemical_formula("metal", empirical=True))
 
 
 def _one_line(message: object) -> str:

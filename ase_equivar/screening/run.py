@@ -12,6 +12,7 @@ from ase import Atoms
 from rich.console import Console
 from rich.progress import Progress
 
+from ase_equivar.formula import empirical_formula
 from ase_equivar.screening.row import Recipe, Row, screen_one
 from ase_equivar.screening.structures import fingerprint, read_structures
 from ase_equivar.screening.table import Journal, journal_path
@@ -118,8 +119,9 @@ def _rows(
             if error is None:
                 yield future.result()
             else:  # a worker that was killed, again and again
-                formula = str(atoms.get_chemical_formula("metal", empirical=True))
-                yield Row(name, formula, problem=f"{type(error).__name__}: {error}")
+                yield Row(
+                    name, empirical_formula(atoms), problem=f"{type(error).__name__}: {error}"
+                )
             following = next(remaining, None)
             if following is not None:
                 future = client.submit(screen_one, *following, recipe, pure=False)

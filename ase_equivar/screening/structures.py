@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,16 +40,17 @@ def read_structures(
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"there is no file or folder {path}")
-    ignored = {path.resolve() for path in apart_from}
+    ignored = {os.path.abspath(path) for path in apart_from}
     files: list[Path] = []
     for path in paths:
         found = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-        files += [file for file in found if file.resolve() not in ignored]
-    seen: set[Path] = set()
+        files += [file for file in found if os.path.abspath(file) not in ignored]
+    seen: set[str] = set()
     for file in files:
-        if file.resolve() in seen:
+        # A link to a file is another file.
+        if os.path.abspath(file) in seen:
             raise ValueError(f"{file} is given twice: each structure gets one line of the table")
-        seen.add(file.resolve())
+        seen.add(os.path.abspath(file))
     for file in files:
         structures = list(_structures(file))
         if not structures:
