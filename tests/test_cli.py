@@ -163,7 +163,7 @@ def test_bad_options(nacl_file, model, tmp_path):
     assert_one_line_error(result, 2, "abacus")
     assert_one_line_error(run("phonons", nacl_file, "-o", "x.csv"), 2, r"x.csv.*png")
     result = run("phonons", nacl_file, "--model", model, "--calculator", "magic")
-    assert_one_line_error(result, 2, "'magic'; there is: sevennet-0")
+    assert_one_line_error(result, 2, "'magic'; there is sevennet-0, and any other")
     blind = save_random_model(tmp_path / "blind", dielectric=False)
     result = run("born", nacl_file, "--model", blind, "-o", tmp_path / "BORN")
     assert_one_line_error(result, 2, "does not predict")
