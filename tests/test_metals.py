@@ -161,6 +161,17 @@ def test_what_the_bundled_model_says_of_metals_and_salts(universal):
         assert low <= violation_per_atom(universal, atoms, charges) <= high, str(atoms.symbols)
 
 
+@pytest.mark.skipif(not CRYSTALS.exists(), reason="needs the reference data, ../shared/data")
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_how_often_a_crystal_with_a_gap_is_warned_about(universal):
+    images = read_images(CRYSTALS / "test.extxyz.gz")
+    violations = [
+        np.linalg.norm(found.sum_rule_violation, ord=2) / len(atoms)
+        for atoms, found in zip(images, universal.predict(images), strict=True)
+    ]
+    assert (len(images), int(np.sum(np.array(violations) > 0.2))) == (292, 9)
+
+
 @pytest.mark.parametrize(
     "command",
     [
