@@ -13,7 +13,7 @@ from ase_equivar.commands.drift import drift
 from ase_equivar.commands.finite_field import finite_field
 from ase_equivar.commands.hysteresis import hysteresis
 from ase_equivar.commands.infrared import infrared
-from ase_equivar.commands.inputs import user_errors
+from ase_equivar.commands.inputs import log_to_stderr, user_errors
 from ase_equivar.commands.ipi import ipi
 from ase_equivar.commands.phonons import phonons
 from ase_equivar.commands.polarization import polarization
@@ -59,6 +59,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Log more; tracebacks too.")] = False,
     _: Annotated[
         bool,
@@ -68,6 +69,4 @@ def _options(
     ] = False,
 ) -> None:
     if debug:
-        package = logging.getLogger("ase_equivar")
-        package.addHandler(logging.StreamHandler())
-        package.setLevel(logging.DEBUG)
+        context.with_resource(log_to_stderr(logging.DEBUG))

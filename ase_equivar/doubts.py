@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.geometry import complete_cell
 
+from ase_equivar.formula import empirical_formula
 from ase_equivar.prediction import Prediction
 
 VIOLATION_WARNING = 0.5  # |e|, of any component of Σ Z* − Q·1
@@ -51,7 +52,7 @@ def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -
     n_atoms = len(images[worst])
     warnings.warn(
         f"the raw Z* of {count} of {len(broken)} structures break the sum rule by more than "
-        f"{VIOLATION_WARNING} e, worst in {images[worst].get_chemical_formula()} (index "
+        f"{VIOLATION_WARNING} e, worst in {empirical_formula(images[worst])} (index "
         f"{worst}): {broken[worst]:.2f} e, {broken[worst] / n_atoms:.3f} e per atom. "
         "The corrected Z* are doubtful too, the more so the larger the violation per atom",
         SumRuleWarning,
@@ -77,7 +78,7 @@ def warn_if_vacuum(atoms: Atoms, cutoff: float) -> bool:
     else:
         reason = "is not periodic in three directions"
     warnings.warn(
-        f"ε∞ of {atoms.get_chemical_formula()}, which {reason}, is not that of its cell: the model "
+        f"ε∞ of {empirical_formula(atoms)}, which {reason}, is not that of its cell: the model "
         "knows bulk crystals, its answer does not depend on the width of the vacuum. Use Z* alone",
         VacuumWarning,
         stacklevel=_users_frame(),

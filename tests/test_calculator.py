@@ -389,7 +389,7 @@ def test_violation_above_half_a_charge_warns(atoms):
     calculator(model=ConstantNetwork(scale=0.099)).get_property("born_charges", atoms)
     for scale in (0.101, -0.101):
         calc = calculator(model=ConstantNetwork(scale=scale))
-        with pytest.warns(SumRuleWarning, match=r"more than 0\.5 e, worst in ClMgNa2O"):
+        with pytest.warns(SumRuleWarning, match=r"more than 0\.5 e, worst in MgNa2ClO"):
             calc.get_property("born_charges", atoms)
         with pytest.warns(SumRuleWarning, match=r"of 1 of 2 structures .* \(index 1\): 0\.51 e"):
             calc.predict([atoms[:1], atoms])

@@ -170,11 +170,11 @@ def test_bad_options(nacl_file, model, tmp_path):
     assert not (tmp_path / "BORN").exists()
 
 
-def test_debug_shows_the_traceback(tmp_path, monkeypatch):
-    package = logging.getLogger("ase_equivar")  # configured for good by --debug, but not for us
-    monkeypatch.setattr(package, "handlers", [])
-    monkeypatch.setattr(package, "level", package.level)
+def test_debug_shows_the_traceback(tmp_path):
+    package = logging.getLogger("ase_equivar")
+    before = list(package.handlers), package.level
     result = run("--debug", "born", tmp_path / "no.cif")
+    assert (list(package.handlers), package.level) == before
     assert result.exit_code == 2
     assert "Traceback" in result.stderr
     assert "there is no file" in result.stderr

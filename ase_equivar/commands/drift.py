@@ -10,6 +10,7 @@ import typer
 from ase_equivar.commands import field_options as options
 from ase_equivar.commands import inputs
 from ase_equivar.commands.tables import open_console
+from ase_equivar.formula import empirical_formula
 
 
 def drift(
@@ -81,7 +82,7 @@ def drift(
                 f"{name}: {species} {found.mean_charge:+.3f} e along the field, mobility "
                 f"{found.mobility_text}"
             )
-        formula = atoms.get_chemical_formula("metal", empirical=True)
+        formula = empirical_formula(atoms)
         figure = plot_ion_drift(drifts, title=f"{formula}, {temperature:g} K")
         options.write_outputs(outputs, console, numbers, figure)
 

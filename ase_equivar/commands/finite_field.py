@@ -10,6 +10,7 @@ import typer
 from ase_equivar.commands import field_options as options
 from ase_equivar.commands import inputs
 from ase_equivar.commands.tables import open_console, tensor_table
+from ase_equivar.formula import empirical_formula
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +76,7 @@ def finite_field(
             "ionic_from_phonons": None if phonons is None else phonons.tolist(),
             "electronic": None if found.electronic is None else found.electronic.tolist(),
         }
-        formula = atoms.get_chemical_formula("metal", empirical=True)
+        formula = empirical_formula(atoms)
         figure = plot_finite_field(found, phonons, title=f"{formula}, {temperature:g} K")
         options.write_outputs(outputs, console, numbers, figure)
 

@@ -9,6 +9,7 @@ import typer
 from ase_equivar.commands import field_options as options
 from ase_equivar.commands import inputs
 from ase_equivar.commands.tables import open_console
+from ase_equivar.formula import empirical_formula
 
 
 def hysteresis(
@@ -69,6 +70,6 @@ def hysteresis(
             f"coercive field        {coercive:.4g} MV/cm\n"
             f"loss per period       {numbers['loss_J_per_cm3']:.4g} J/cm³"
         )
-        formula = atoms.get_chemical_formula("metal", empirical=True)
+        formula = empirical_formula(atoms)
         title = f"{formula}, {temperature:g} K, one period in {period:g} ps"
         options.write_outputs(outputs, console, numbers, plot_hysteresis(loop, title=title))

@@ -40,6 +40,20 @@ Forces = Annotated[
 
 
 @contextlib.contextmanager
+def log_to_stderr(level: int) -> Iterator[None]:
+    """Show what the package logs from this level on, while the context lasts."""
+    package, handler = logging.getLogger("ase_equivar"), logging.StreamHandler()
+    before = package.level
+    package.addHandler(handler)
+    package.setLevel(min(level, before) if before else level)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        package.setLevel(before)
+
+
+@contextlib.contextmanager
 def user_errors() -> Iterator[None]:
     """Turn what a user can do wrong into one line on stderr, and warnings likewise."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)

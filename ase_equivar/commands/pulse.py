@@ -9,6 +9,7 @@ import typer
 from ase_equivar.commands import field_options as options
 from ase_equivar.commands import inputs
 from ase_equivar.commands.tables import open_console
+from ase_equivar.formula import empirical_formula
 
 CENTER = 3.5  # standard deviations of the envelope after the start: 0.2 % of the height there
 
@@ -75,6 +76,6 @@ def pulse(
             "susceptibility_real": found.susceptibility.real.tolist(),
             "susceptibility_imaginary": found.susceptibility.imag.tolist(),
         }
-        formula = atoms.get_chemical_formula("metal", empirical=True)
+        formula = empirical_formula(atoms)
         title = f"{formula}, pulse of {frequency:g} THz"
         options.write_outputs(outputs, console, numbers, plot_pulse_response(found, title=title))

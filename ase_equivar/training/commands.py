@@ -185,13 +185,9 @@ def _short(data: str) -> str:
 @contextmanager
 def _training() -> Iterator[None]:
     """Turn mistakes of the user into messages, and log to stderr."""
-    from ase_equivar.commands.inputs import user_errors
+    from ase_equivar.commands.inputs import log_to_stderr, user_errors
 
-    with user_errors():
-        package = logging.getLogger("ase_equivar")
-        if not package.handlers:
-            package.addHandler(logging.StreamHandler())
-        package.setLevel(logging.INFO)
+    with user_errors(), log_to_stderr(logging.INFO):
         try:
             yield
         except ModuleNotFoundError as error:
