@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ase_equivar.graph import build_graph, collate
-from ase_equivar.network import build_network, kernels, pieces
+from ase_equivar.network import build_network, convolution, kernels, pieces
 from ase_equivar.network.basis import bond_harmonics
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
@@ -225,6 +227,26 @@ def test_threads_give_the_same_numbers(
         assert all(name.startswith("ase_equivar") for name in used) == (number > 1)
         assert torch.get_num_threads() == number
     assert (results[0] - results[1]).abs().max() < 1e-12 * results[0].abs().max()
+
+
+def test_threads_leave_the_default_precision_alone() -> None:
+    """It is set for a moment when e3nn's products are made, and belongs to all threads."""
+    coupling = Coupling((o3.Irrep("0e"),), (o3.Irrep("1o"),), 1)
+    before, interval = torch.get_default_dtype(), sys.getswitchinterval()
+    convolution._e3nn_product.cache_clear()
+
+    def make_product(channels: int) -> None:
+        convolution._e3nn_product(coupling, channels, torch.float64, torch.device("cpu"))
+
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(make_product, range(1, 25)))
+    finally:
+        sys.setswitchinterval(interval)
+    after = torch.get_default_dtype()
+    torch.set_default_dtype(before)
+    assert after == before
 
 
 def test_an_error_in_a_thread_is_raised(

@@ -12,6 +12,7 @@ tests, and `kernels`, which gather, multiply and add without storing messages.
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 
 import torch
@@ -115,21 +116,25 @@ def _e3nn_product(
     """Return the literal tensor product of `coupling`, weights coming with each edge."""
     irreps_out, slots = coupling.slots
     degrees = range(coupling.l_max + 1)
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)  # e3nn takes the precision of its coefficients from there
-    try:
-        product = o3.TensorProduct(
-            o3.Irreps([(channels, ir) for ir in coupling.inputs]),
-            o3.Irreps([(1, (d, (-1) ** d if coupling.parity else 1)) for d in degrees]),
-            o3.Irreps([(channels, ir) for ir in irreps_out]),
-            [
-                (path.input, path.degree, slot, "uvu", True)
-                for path, slot in zip(coupling.paths, slots, strict=True)
-            ],
-            path_normalization="none",
-            shared_weights=False,
-            internal_weights=False,
-        )
-    finally:
-        torch.set_default_dtype(default)
+    with _default_dtype:  # one for all threads
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(dtype)  # e3nn takes the precision of its coefficients from there
+        try:
+            product = o3.TensorProduct(
+                o3.Irreps([(channels, ir) for ir in coupling.inputs]),
+                o3.Irreps([(1, (d, (-1) ** d if coupling.parity else 1)) for d in degrees]),
+                o3.Irreps([(channels, ir) for ir in irreps_out]),
+                [
+                    (path.input, path.degree, slot, "uvu", True)
+                    for path, slot in zip(coupling.paths, slots, strict=True)
+                ],
+                path_normalization="none",
+                shared_weights=False,
+                internal_weights=False,
+            )
+        finally:
+            torch.set_default_dtype(default)
     return product.to(device)
+
+
+_default_dtype = threading.Lock()

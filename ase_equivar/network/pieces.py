@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -20,7 +22,7 @@ from ase_equivar.network.edges import EdgeIndex, Piece
 # whose weights exist at one time: some ten megabytes per thread, a few gigabytes on a GPU
 EDGES_AT_ONCE = 6144
 EDGES_AT_ONCE_GPU = 2**19
-MIN_EDGES_PER_THREAD = 500  # below, handing out the work costs more than it saves
+MIN_EDGES_PER_THREAD = 1000  # below, handing out the work costs more than it saves
 
 _Result = TypeVar("_Result")
 
@@ -42,7 +44,7 @@ def work_in_pieces(edges: EdgeIndex, work: Callable[[Piece], _Result]) -> list[_
     """
     if edges.senders.device.type != "cpu":
         return [work(piece) for piece in edges.pieces(EDGES_AT_ONCE_GPU)]
-    n_threads = torch.get_num_threads()
+    n_threads = _lent.number or torch.get_num_threads()
     share = max(math.ceil(len(edges.senders) / n_threads), MIN_EDGES_PER_THREAD)
     pieces = list(edges.pieces(min(share, EDGES_AT_ONCE)))
     if n_threads == 1 or len(pieces) == 1:
@@ -54,10 +56,33 @@ def work_in_pieces(edges: EdgeIndex, work: Callable[[Piece], _Result]) -> list[_
         with torch.inference_mode(inference), torch.no_grad():  # the first turns gradients on
             return work(piece)
 
-    try:
+    with threads_for_pieces():
         return list(thread_pool(n_threads, os.getpid()).map(alone, pieces))
+
+
+class _Lent(threading.local):
+    number = 0  # threads that torch itself goes without; 0 outside of `threads_for_pieces`
+
+
+_lent = _Lent()
+
+
+@contextmanager
+def threads_for_pieces() -> Iterator[None]:
+    """Leave torch one thread while the context lasts, and the others to `work_in_pieces`.
+
+    After each operation torch's threads wait for the next so busily that others get little done.
+    """
+    if _lent.number:
+        yield
+        return
+    _lent.number = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
     finally:
-        torch.set_num_threads(n_threads)
+        torch.set_num_threads(_lent.number)
+        _lent.number = 0
 
 
 @cache
