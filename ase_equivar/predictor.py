@@ -19,7 +19,6 @@ from ase_equivar.doubts import warn_if_broken
 from ase_equivar.graph import Graph, build_graph, check_atoms, check_elements, collate
 from ase_equivar.neighbours import NeighbourSearch
 from ase_equivar.network.backends import used_backend
-from ase_equivar.network.pieces import threads_for_pieces
 from ase_equivar.prediction import Evaluation, Prediction, RawPrediction
 from ase_equivar.uncertainty import Calibration, born_charges_uncertainty
 from ase_equivar.weights import load_model, read_metadata
@@ -161,7 +160,7 @@ class Predictor:
         return build_graph(atoms, search, dtype=self.dtype)
 
     def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
-        with torch.inference_mode(), threads_for_pieces():
+        with torch.inference_mode():
             tensors = self._network(graphs[0] if len(graphs) == 1 else collate(graphs))
         born = tensors.born_charges.cpu().double()
         if not born.isfinite().all():

@@ -11,6 +11,10 @@ from ase.build import molecule
 
 from ase_equivar.graph import build_graph
 from ase_equivar.network import RawTensors, build_network
+from ase_equivar.network.basis import bond_harmonics
+from ase_equivar.network.convolution import Convolution
+from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.edges import EdgeIndex
 
 ELEMENTS = (1, 5, 6, 7, 8, 11, 12, 17, 22)
 GATED: dict[str, Any] = {
@@ -70,3 +74,31 @@ def predict(network: torch.nn.Module, atoms: Atoms) -> RawTensors:
     with torch.no_grad():
         result: RawTensors = network(build_graph(atoms, network.cutoff, dtype=torch.float64))
     return result
+
+
+def results_and_gradients(
+    coupling: Coupling,
+    n_atoms: int,
+    n_edges: int,
+    channels: int,
+    dtype: torch.dtype,
+    backend: str,
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Convolve random numbers by a backend and by e3nn: results and both gradients, in pairs."""
+    torch.manual_seed(1)
+    convolution = Convolution(coupling, channels)
+    receivers = torch.randint(0, n_atoms - 1, (n_edges,)).sort().values  # the last hears nobody
+    senders = torch.randint(1, n_atoms, (n_edges,))  # the first is heard by nobody
+    edges = EdgeIndex(senders, receivers, n_atoms, n_atoms)
+    features = torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype)
+    weights = torch.randn(n_edges, len(coupling.paths), channels, dtype=dtype)
+    harmonics = bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2)
+    probe = torch.randn(n_atoms, coupling.output_dim, channels, dtype=dtype)
+    results = []
+    for name in (backend, "e3nn"):
+        convolution.backend = name
+        x, w = features.clone().requires_grad_(), weights.clone().requires_grad_()
+        result = convolution(x, harmonics, w, edges)
+        (result * probe).sum().backward()
+        results.append([result.detach(), x.grad, w.grad])
+    return list(zip(*results, strict=True))

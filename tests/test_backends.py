@@ -13,14 +13,21 @@ import torch
 from ase import Atoms
 from ase.build import bulk, graphene
 from e3nn import o3
-from random_networks import GATED, MIRRORABLE, PUBLISHED, chiral_molecule, make, triclinic
+from random_networks import (
+    GATED,
+    MIRRORABLE,
+    PUBLISHED,
+    chiral_molecule,
+    make,
+    results_and_gradients,
+    triclinic,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from ase_equivar.graph import build_graph, collate
-from ase_equivar.network import build_network, convolution, kernels, pieces
-from ase_equivar.network.basis import bond_harmonics
-from ase_equivar.network.convolution import Convolution
+from ase_equivar import EquivarCalculator
+from ase_equivar.graph import Graph, build_graph, collate
+from ase_equivar.network import RawTensors, build_network, convolution, kernels, pieces
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import EdgeIndex
 
@@ -160,25 +167,9 @@ def test_kernel_equals_e3nn(
     irreps: tuple[tuple[str, ...], ...], dtype: torch.dtype, bound: float
 ) -> None:
     """Result and both gradients of the compiled kernel against e3nn's TensorProduct."""
-    torch.manual_seed(1)
     inputs, outputs = (tuple(map(o3.Irrep, side)) for side in irreps)
-    coupling, n_atoms, n_edges, channels = Coupling(inputs, outputs, 2), 7, 40, 5
-    convolution = Convolution(coupling, channels)
-    receivers = torch.randint(0, n_atoms - 1, (n_edges,)).sort().values  # the last hears nobody
-    senders = torch.randint(1, n_atoms, (n_edges,))  # the first is heard by nobody
-    edges = EdgeIndex(senders, receivers, n_atoms, n_atoms)
-    features = torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype)
-    weights = torch.randn(n_edges, len(coupling.paths), channels, dtype=dtype)
-    harmonics = bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2)
-    probe = torch.randn(n_atoms, coupling.output_dim, channels, dtype=dtype)
-    results = []
-    for backend in ("auto", "e3nn"):
-        convolution.backend = backend
-        x, w = features.clone().requires_grad_(), weights.clone().requires_grad_()
-        result = convolution(x, harmonics, w, edges)
-        (result * probe).sum().backward()
-        results.append([result.detach(), x.grad, w.grad])
-    for ours, reference in zip(*results, strict=True):
+    coupling = Coupling(inputs, outputs, 2)
+    for ours, reference in results_and_gradients(coupling, 7, 40, 5, dtype, "auto"):
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
 
@@ -227,6 +218,38 @@ def test_threads_give_the_same_numbers(
         assert all(name.startswith("ase_equivar") for name in used) == (number > 1)
         assert torch.get_num_threads() == number
     assert (results[0] - results[1]).abs().max() < 1e-12 * results[0].abs().max()
+
+
+class Watched(torch.nn.Module):
+    """A user's own network, which knows of no pieces."""
+
+    cutoff, elements, has_dielectric = 4.0, (8, 12, 22), False
+    threads = 0
+
+    def forward(self, graph: Graph) -> RawTensors:
+        Watched.threads = torch.get_num_threads()
+        return RawTensors(torch.zeros(graph.n_atoms, 3, 3), None)
+
+
+def test_torch_keeps_its_threads_where_nothing_is_done_in_pieces(
+    threads: Callable[[int], None],
+) -> None:
+    """With gradients, in a user's own network, and in e3nn's layers run literally."""
+    threads(2)
+    EquivarCalculator(model=Watched()).get_property("born_charges", triclinic())
+    assert Watched.threads == 2
+    graph = build_graph(triclinic(), 4.0, dtype=torch.float64)
+    seen: list[int] = []
+    fast, literal = make(GATED), make(PUBLISHED)
+    literal.backend = "e3nn"
+    for module in (fast.interactions[0], literal.readout):
+        module.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients):
+            fast(graph)
+            literal(graph)
+    assert seen == [2, 2, 1, 2]
+    assert torch.get_num_threads() == 2
 
 
 def test_threads_leave_the_default_precision_alone() -> None:

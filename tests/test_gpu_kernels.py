@@ -10,17 +10,14 @@ from typing import Any
 import pytest
 import torch
 from e3nn import o3
-from random_networks import GATED, MIRRORABLE, make, triclinic
+from random_networks import GATED, MIRRORABLE, make, results_and_gradients, triclinic
 from test_backends import SYSTEMS
 
 from ase_equivar import EquivarCalculator, load_model
 from ase_equivar.graph import build_graph
 from ase_equivar.network import gated
 from ase_equivar.network.backends import used_backend
-from ase_equivar.network.basis import bond_harmonics
-from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.edges import EdgeIndex
 
 pytestmark = pytest.mark.skipif(
     (sys.platform, platform.machine()) != ("linux", "x86_64"),
@@ -53,24 +50,8 @@ def test_kernel_equals_e3nn(
     bound: float,
 ) -> None:
     """Result and both gradients; numbers of channels that fill no block."""
-    torch.manual_seed(1)
-    coupling, n_atoms, n_edges = Coupling(inputs, NATURAL, 2), 4, 9
-    convolution = Convolution(coupling, channels)
-    receivers = torch.randint(0, n_atoms - 1, (n_edges,)).sort().values  # the last hears nobody
-    senders = torch.randint(1, n_atoms, (n_edges,))  # the first is heard by nobody
-    edges = EdgeIndex(senders, receivers, n_atoms, n_atoms)
-    features = torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype)
-    weights = torch.randn(n_edges, len(coupling.paths), channels, dtype=dtype)
-    harmonics = bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2)
-    probe = torch.randn(n_atoms, coupling.output_dim, channels, dtype=dtype)
-    results = []
-    for backend in ("triton", "e3nn"):
-        convolution.backend = backend
-        x, w = features.clone().requires_grad_(), weights.clone().requires_grad_()
-        result = convolution(x, harmonics, w, edges)
-        (result * probe).sum().backward()
-        results.append([result.detach(), x.grad, w.grad])
-    for ours, reference in zip(*results, strict=True):
+    coupling = Coupling(inputs, NATURAL, 2)
+    for ours, reference in results_and_gradients(coupling, 4, 9, channels, dtype, "triton"):
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
 

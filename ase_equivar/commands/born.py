@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ase_equivar.commands import inputs
 from ase_equivar.commands.tables import number, open_console, tensor_table
+from ase_equivar.output_file import check_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +93,7 @@ def born(
 def _output_kind(path: Path | None) -> str:
     if path is None:
         return ""
-    inputs.check_folder(path)
+    check_folder(path)
     if path.name.startswith("BORN"):
         return "BORN"
     if path.suffix == ".json":

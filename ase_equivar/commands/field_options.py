@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from ase_equivar.commands import inputs
+from ase_equivar.output_file import check_folder
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -40,7 +41,7 @@ def check_outputs(outputs: list[Path] | None) -> list[Path]:
     """Refuse names of files that cannot be written, before any work."""
     for path in outputs or []:
         if path.suffix == ".json":
-            inputs.check_folder(path)
+            check_folder(path)
         else:
             inputs.check_picture(path)
     return outputs or []

@@ -20,6 +20,7 @@ from ase_equivar.commands.corrected_phonon import (
 )
 from ase_equivar.commands.tables import number, open_console, tensor_table
 from ase_equivar.frequency_units import THZ_TO_CM, FrequencyUnit
+from ase_equivar.output_file import check_folder
 
 if TYPE_CHECKING:
     from ase_equivar.dielectric.infrared import InfraredModes
@@ -68,7 +69,7 @@ def infrared(
         if modes_table is not None:
             if modes_table.suffix != ".csv":
                 raise ValueError(f"--modes is a .csv file, not {modes_table.name!r}")
-            inputs.check_folder(modes_table)
+            check_folder(modes_table)
         for width in damping or []:
             if not 0 < width < math.inf:
                 raise ValueError(f"--damping must be positive, got {width}")
@@ -130,7 +131,7 @@ def _widths(modes: InfraredModes, damping: list[float] | None, unit: FrequencyUn
 
 def _check_output(path: Path) -> None:
     if path.suffix in (".csv", ".json"):
-        inputs.check_folder(path)
+        check_folder(path)
     else:
         inputs.check_picture(path)
 

@@ -17,6 +17,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from ase_equivar.output_file import check_folder
+
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import BaseCalculator
@@ -211,12 +213,6 @@ def _imported_calculator(path: str) -> BaseCalculator:
     if not isinstance(made, BaseCalculator):
         raise ValueError(f"{path} made a {type(made).__name__}, which is no ASE calculator")
     return made
-
-
-def check_folder(path: Path) -> None:
-    """Refuse an output file whose folder does not exist."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
 
 
 def check_picture(path: Path) -> None:

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from ase_equivar.commands import inputs
 from ase_equivar.commands.tables import open_console
+from ase_equivar.output_file import check_folder
 
 SHOWN = 10  # problems
 
@@ -48,7 +49,7 @@ def screen(
     with inputs.user_errors():
         if output.suffix != ".csv":
             raise ValueError(f"the table is a .csv file, not {output.name!r}")
-        inputs.check_folder(output)
+        check_folder(output)
         charges = partial(inputs.equivar_calculator, model=model, device=device)
         if "dielectric_tensor" not in charges().implemented_properties:
             raise ValueError(f"screening needs ε∞, which the model {model!r} does not predict")

@@ -13,6 +13,7 @@ from rich.table import Table
 from ase_equivar.commands import inputs
 from ase_equivar.commands.tables import open_console, tensor_table
 from ase_equivar.frequency_units import FrequencyUnit
+from ase_equivar.output_file import check_folder
 
 
 def spectrum(
@@ -54,7 +55,7 @@ def spectrum(
         outputs = output or []
         for path in outputs:
             if path.suffix in (".csv", ".json"):
-                inputs.check_folder(path)
+                check_folder(path)
             else:
                 inputs.check_picture(path)
         _one_of(window, get_args(Window), "--window")

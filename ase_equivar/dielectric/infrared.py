@@ -182,7 +182,8 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
     squares, vectors = np.linalg.eigh(internal.T @ without @ internal)
     vectors = internal @ vectors
     displacements = vectors.reshape(len(cell), 3, -1) / np.sqrt(cell.masses)[:, None, None]  # 1/√u
-    dipoles = (dipole_matrix(phonon) @ vectors).T
+    weighted = dipole_matrix(phonon)
+    dipoles = (weighted @ vectors).T
     frequencies = signed_frequencies(squares, factor)
     warn_if_imaginary(float(frequencies.min()), "at Γ")
 
@@ -206,9 +207,8 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
             )
         )
 
-    weighted = matrix.born / np.sqrt(cell.masses)[:, None, None]
     excess = matrix.born.sum(axis=0)  # 0 for neutral Z*; a translation would carry it
-    sum_rule = np.einsum("iab,icb->ac", weighted, weighted) - excess @ excess.T / cell.masses.sum()
+    sum_rule = weighted @ weighted.T - excess @ excess.T / cell.masses.sum()
     return InfraredModes(
         modes=tuple(modes),
         electronic=np.array(matrix.dielectric_constant),

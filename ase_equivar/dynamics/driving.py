@@ -50,11 +50,12 @@ from ase_equivar.dynamics.checks import (
 )
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.field_calculator import FieldCalculator
-from ase_equivar.dynamics.field_log import FieldLog, check_folder
+from ase_equivar.dynamics.field_log import FieldLog
 from ase_equivar.dynamics.observables import check_cell
 from ase_equivar.dynamics.step_clock import StepClock
 from ase_equivar.fields.algebra import Field, Waveform
 from ase_equivar.fields.waveforms import ConstantField
+from ase_equivar.output_file import check_folder
 
 
 def drive(

@@ -10,6 +10,7 @@ import numpy as np
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.observables import FieldRun, Observables, check_cell, observe
 from ase_equivar.fields import A_PER_CM2, MV_PER_CM, PICOSECOND, UC_PER_CM2
+from ase_equivar.output_file import check_folder
 
 logger = logging.getLogger(__name__)
 
@@ -118,14 +119,6 @@ def read_field_log(path: str | Path) -> FieldRun:
             for symbol in species
         },
     )
-
-
-def check_folder(path: str | Path) -> Path:
-    """Return the path of a file to write, or refuse it for want of its folder."""
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
-    return path
 
 
 def check_new(driven: Drive, path: Path) -> None:

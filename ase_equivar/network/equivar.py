@@ -23,6 +23,7 @@ from ase_equivar.network.basis import GaussianBasis, bond_harmonics, smooth_cuto
 from ase_equivar.network.bonds import Bonds, WeightTables, tables_pay
 from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, Interaction
+from ase_equivar.network.pieces import threads_for_pieces
 from ase_equivar.network.readout import CartesianTensor, RawTensors
 from ase_equivar.network.table import RadialTable
 
@@ -148,10 +149,11 @@ class Equivar(nn.Module):
             for interaction in self._layers:
                 nodes = interaction.literal(nodes, basis, bonds)
         else:
-            nodes = self._channels_last(nodes)
-            for interaction, table in zip(self._layers, tables, strict=True):
-                nodes = interaction(nodes, bonds, table)
-            nodes = self._components_last(nodes)
+            with threads_for_pieces():
+                nodes = self._channels_last(nodes)
+                for interaction, table in zip(self._layers, tables, strict=True):
+                    nodes = interaction(nodes, bonds, table)
+                nodes = self._components_last(nodes)
         parts: Tensor = self.readout(nodes)
         return parts, None
 

@@ -30,6 +30,7 @@ from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.gated_interaction import Interaction
 from ase_equivar.network.layers import TensorHead
+from ase_equivar.network.pieces import threads_for_pieces
 from ase_equivar.network.readout import CartesianTensor, RawTensors, dielectric_from_log
 from ase_equivar.network.scatter import mean_by_index
 from ase_equivar.network.table import RadialTable
@@ -209,6 +210,7 @@ class GatedNetwork(nn.Module):
             dielectric=None if log_dielectric is None else dielectric_from_log(log_dielectric),
         )
 
+    @threads_for_pieces()
     def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """Irreducible parts (N, 9) of Z*, and ln(ε∞ - 1) as (S, 3, 3): what training compares."""
         species_index = self.element_index[graph.numbers]

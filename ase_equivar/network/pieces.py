@@ -72,8 +72,9 @@ def threads_for_pieces() -> Iterator[None]:
     """Leave torch one thread while the context lasts, and the others to `work_in_pieces`.
 
     After each operation torch's threads wait for the next so busily that others get little done.
+    With gradients nothing is worked on in pieces, and torch keeps its threads.
     """
-    if _lent.number:
+    if _lent.number or torch.is_grad_enabled():
         yield
         return
     _lent.number = torch.get_num_threads()

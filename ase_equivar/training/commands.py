@@ -87,7 +87,7 @@ def evaluate(
 ) -> None:
     """Errors of a model on labelled structures: overall, by source, element, crystal system."""
     with _training():
-        from ase_equivar.commands.inputs import check_folder
+        from ase_equivar.output_file import check_folder
         from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import model_card
         from ase_equivar.training.evaluate import evaluate as run
