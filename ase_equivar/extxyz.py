@@ -19,7 +19,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io.formats import UnknownFileTypeError, string2index
+from ase.io.formats import UnknownFileTypeError, filetype, string2index
 
 from ase_equivar.ase_properties import UNCERTAINTY
 
@@ -143,8 +143,9 @@ def read_images(filename: str | Path, index: str = ":") -> list[Atoms]:
 def read_apart(filename: str | Path, index: str = ":") -> list[Frame]:
     """Read structures, each on its own: a damaged frame of extended XYZ spoils no other.
 
-    Frames are told apart by their numbers of atoms. Where such a number is missing, or the file
-    (if gzipped, its compressed data) ends too early, what follows is one frame that is not read.
+    Its frames are told apart by their numbers of atoms. Where such a number is missing, or the file
+    (if gzipped, its compressed data) ends too early, what follows is one frame that is not read;
+    so is what follows a damaged frame of another format.
     Gzipped files are read in one go: ASE goes back to their start for each frame, which takes
     minutes for thousands of them.
 
@@ -158,23 +159,39 @@ def read_apart(filename: str | Path, index: str = ":") -> list[Frame]:
     Raises
     ------
     ValueError
-        If the file has no frame of that number, or is of another format and cannot be read.
+        If the file has no frame of that number, or is of another format and nothing in it can be
+        read.
     """
     name = str(filename)
-    if name.removesuffix(".gz").endswith(SUFFIXES):
+    if _is_extxyz(name):
         texts, trouble = _frame_texts(*_text(Path(filename)))
         number = len(texts) + bool(trouble)
         return [
             _parsed(k, texts[k]) if k < len(texts) else Frame(k, None, trouble)
             for k in _selected(number, index, name)
         ]
+    frames: list[Frame] = []
     try:
-        images = ase.io.read(filename, ":")
+        for atoms in ase.io.iread(filename, ":"):
+            frames.append(Frame(len(frames), atoms))
     except (UnknownFileTypeError, StopIteration) as error:
         raise ValueError(f"ASE does not know the format of {name}") from error
     except Exception as error:  # its readers raise anything on a damaged file
-        raise ValueError(f"ASE cannot read {name}: {type(error).__name__}: {error}") from error
-    return [Frame(k, images[k]) for k in _selected(len(images), index, name)]
+        told = f"{type(error).__name__}: {error}"
+        if not frames:
+            raise ValueError(f"ASE cannot read {name}: {told}") from error
+        frames.append(Frame(len(frames), None, f"cannot be read, nor what may follow: {told}"))
+    return [frames[k] for k in _selected(len(frames), index, name)]
+
+
+def _is_extxyz(name: str) -> bool:
+    """Tell by the name, or, if that says nothing, by what is in the file."""
+    if name.removesuffix(".gz").endswith(SUFFIXES):
+        return True
+    try:
+        return bool(filetype(name) == "extxyz")
+    except (UnknownFileTypeError, OSError, UnicodeDecodeError, EOFError):
+        return False
 
 
 def _selected(number: int, index: str, name: str) -> range:
@@ -244,7 +261,7 @@ def _parsed(number: int, text: str) -> Frame:
     try:
         return Frame(number, ase.io.read(io.StringIO(text), 0, format="extxyz"))
     except Exception as error:  # ASE's reader raises anything on a damaged frame
-        return Frame(number, None, f"cannot be read: {error}")
+        return Frame(number, None, f"cannot be read: {type(error).__name__}: {error}")
 
 
 def _with_columns(atoms: Atoms, index: int) -> Atoms:

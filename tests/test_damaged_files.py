@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
@@ -47,7 +48,7 @@ def test_garbled_frame_is_kept_out(tmp_path: Path, caplog: pytest.LogCaptureFixt
     positions, rejected = read(file, "".join(lines))
     assert_same(positions, [frames[k] for k in (0, 2, 5)])
     assert [entry.frame for entry in rejected] == [1, 3, 4]
-    assert "cannot be read: could not convert string to float" in rejected[0].reason
+    assert "cannot be read: ValueError: could not convert string to float" in rejected[0].reason
     assert f"{file}, frame 3: cannot be read" in caplog.text
     positions, rejected = read(file, "".join(lines), "@1::2")
     assert_same(positions, [frames[5]])
@@ -134,3 +135,27 @@ def test_other_formats(tmp_path: Path) -> None:
     (tmp_path / "x.cif").write_text("nonsense")
     with pytest.raises(ValueError, match=r"ASE .*x\.cif"):
         read_apart(tmp_path / "x.cif")
+
+
+def test_frames_before_a_damaged_one_of_another_format_are_kept(tmp_path: Path) -> None:
+    """The description of the last frame of a trajectory is damaged; an index counts it, too."""
+    frames = labelled(3)
+    file = tmp_path / "x.traj"
+    ase.io.write(file, frames)
+    data = file.read_bytes()
+    place = data.rindex(b'"positions')
+    file.write_bytes(data[:place] + b"?" + data[place + 1 :])
+    found = read_apart(file)
+    assert [frame.atoms is None for frame in found] == [False, False, True]
+    assert "JSONDecodeError" in found[2].trouble
+    assert read_apart(file, "-1")[0] == found[2]
+
+
+def test_extended_xyz_of_another_name(tmp_path: Path) -> None:
+    """It is told by what is in it, so its damaged frames cost no others either."""
+    _, lines, size = lines_of(tmp_path)
+    lines[size + 4] = lines[size + 4].replace(".", ".x", 1)
+    (tmp_path / "run").write_text("".join(lines))
+    found = read_apart(tmp_path / "run")
+    assert [frame.number for frame in found if frame.atoms is None] == [1]
+    assert len(found) == N_FRAMES

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
-import ase.io
 from ase import Atoms
-from ase.io.formats import filetype
+
+from ase_equivar.extxyz import read_apart
 
 
 def read_structures(
@@ -71,37 +68,7 @@ def fingerprint(atoms: Atoms | str, gap: object = None) -> str:
 def _structures(file: Path) -> Iterator[Atoms | str]:
     """Yield the structures of a file, and where one cannot be read, why."""
     try:
-        kind = filetype(str(file))
-        if kind != "extxyz":
-            yield from ase.io.iread(file, ":")
-            return
-        for piece in _split_extxyz(file):
-            try:
-                found = ase.io.read(io.StringIO(piece), format=kind)
-                assert isinstance(found, Atoms)
-                yield found
-            except Exception as error:
-                yield f"ASE cannot read it: {type(error).__name__}: {error}"
-    except Exception as error:  # ASE's readers raise anything on a damaged file
-        yield f"ASE cannot read it, nor what may follow: {type(error).__name__}: {error}"
-
-
-def _split_extxyz(file: Path) -> Iterator[str]:
-    """Yield the text of each structure, found by the numbers of atoms above them.
-
-    ASE looks for all of these first, and gives no structure where one is damaged.
-    """
-    opened: Any = gzip.open if file.suffix == ".gz" else open
-    with opened(file, "rt", encoding="utf-8") as text:
-        line = text.readline()
-        while line.strip():
-            try:
-                n_atoms = int(line)
-            except ValueError:
-                raise ValueError(f"a number of atoms is expected, not {line.strip()!r}") from None
-            piece = [line, *(text.readline() for _ in range(n_atoms + 1))]
-            line = text.readline()
-            while line.lstrip().startswith("VEC"):
-                piece.append(line)
-                line = text.readline()
-            yield "".join(piece)
+        for frame in read_apart(file):
+            yield frame.trouble if frame.atoms is None else frame.atoms
+    except ValueError as error:
+        yield str(error)
