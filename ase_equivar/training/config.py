@@ -12,6 +12,7 @@ from ase_equivar.network import build_network
 from ase_equivar.weights import model_folder
 
 LOSSES = ("mae", "norm", "huber")
+ELEMENT_STARTS = ("chemistry", "random")
 ORDERS = ("field-first", "displacement-first")
 SELECTION = re.compile(r"-?\d+|-?\d*:-?\d*(:-?\d*)?")  # 7, ::5, -20:
 SECTIONS = {"output", "data", "network", "start", "fit", "about"}
@@ -86,6 +87,9 @@ class FitConfig:
         Decay of the exponential moving average of the weights, which is the model in the end.
     gradient_clip : float
         Largest norm of the gradient.
+    element_start : str
+        Where the numbers that describe an element start (gated networks from scratch): "chemistry",
+        so that similar elements are close, see `chemistry`, or "random".
     seed : int
         Of weights, order and dropout.
     """
@@ -101,12 +105,15 @@ class FitConfig:
     dielectric_weight: float = 0.1
     averaging: float = 0.998
     gradient_clip: float = 10.0
+    element_start: str = "chemistry"
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made with."""
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
+        for name, known in (("loss", LOSSES), ("element_start", ELEMENT_STARTS)):
+            if getattr(self, name) not in known:
+                found = getattr(self, name)
+                raise ValueError(f"{name} is {found!r}; it must be one of {', '.join(known)}")
         for name in ("epochs", "batch_size", "learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")

@@ -1,0 +1,86 @@
+"""What the periodic table says of the elements before any training.
+
+An embedding that starts at random has to learn from a few crystals that selenium is much like
+sulfur, and never learns it of a rare element. One that starts from numbers in which similar
+elements are close does not need to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from ase.data import covalent_radii
+from numpy.typing import NDArray
+from torch import Tensor
+
+NOBLE_GASES = (0, 2, 10, 18, 36, 54, 86, 118)
+
+# fmt: off
+ELECTRONEGATIVITY = (
+    2.20, 4.16, 0.98, 1.57, 2.04, 2.55, 3.04, 3.44, 3.98, 4.79, 0.93, 1.31, 1.61, 1.90, 2.19, 2.58,
+    3.16, 3.24, 0.82, 1.00, 1.36, 1.54, 1.63, 1.66, 1.55, 1.83, 1.88, 1.91, 1.90, 1.65, 1.81, 2.01,
+    2.18, 2.55, 2.96, 3.00, 0.82, 0.95, 1.22, 1.33, 1.60, 2.16, 1.90, 2.20, 2.28, 2.20, 1.93, 1.69,
+    1.78, 1.96, 2.05, 2.10, 2.66, 2.60, 0.79, 0.89, 1.10, 1.12, 1.13, 1.14, 1.13, 1.17, 1.20, 1.20,
+    1.20, 1.22, 1.23, 1.24, 1.25, 1.10, 1.27, 1.30, 1.50, 2.36, 1.90, 2.20, 2.20, 2.28, 2.54, 2.00,
+    1.62, 2.33, 2.02, 2.00, 2.20, 2.20, 0.79, 0.90, 1.10, 1.30, 1.50, 1.38, 1.36, 1.28, 1.30, 1.30,
+    1.30, 1.30, 1.30, 1.30, 1.30, 1.30, 1.30,
+)
+"""Pauling's scale from H to Lr (CRC Handbook of Chemistry and Physics); He, Ne and Ar, which it
+leaves out, from Allen's (J. Am. Chem. Soc. 111, 9003 (1989)); Pm, Eu, Tb and Yb estimated."""
+# fmt: on
+
+
+def element_descriptors(numbers: Sequence[int]) -> NDArray[np.float64]:
+    """Describe elements by their place in the periodic table, their size and electronegativity.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Atomic numbers, 1 to 118.
+
+    Returns
+    -------
+    ndarray, shape (n, 33)
+        Period; covalent radius (Å, times 2; Cordero et al., Dalton Trans. 2832 (2008), from ASE);
+        electronegativity, times 2 (that of Lr for what follows it); blocks s, p, d and f; groups
+        1 to 18 and periods 1 to 7, each as a bell curve, so that neighbours overlap (f elements
+        belong to group 3); electrons in the open f shell. Differences of unity are large.
+    """
+    z = np.asarray(numbers, dtype=int)
+    period = np.searchsorted(NOBLE_GASES, z)
+    before, after = np.take(NOBLE_GASES, period - 1), np.take(NOBLE_GASES, period)
+    electrons, holes = z - before, after - z  # of the shells that the period fills
+    is_s = (electrons <= 2) & (z != 2)
+    is_f = (holes >= 16) & ~is_s
+    group = np.select([is_s, is_f], [electrons, 3], 18 - holes)
+    block = np.select([is_s, is_f, holes >= 6], [0, 3, 2], 1)  # of s, p, d, f
+    electronegativity = np.take(ELECTRONEGATIVITY, np.minimum(z, len(ELECTRONEGATIVITY)) - 1)
+    blocks = 2.0 * np.eye(4)[block]
+    groups = 1.5 * np.exp(-0.5 * (group[:, None] - np.arange(1, 19)) ** 2)
+    periods = np.exp(-0.5 * ((period[:, None] - np.arange(1, 8)) / 0.7) ** 2)
+    single = [period / 3.0, 2.0 * covalent_radii[z], 2.0 * electronegativity]
+    shell = np.where(is_f, electrons - 2, 0) / 7.0
+    return np.column_stack([*single, blocks, groups, periods, shell])
+
+
+def start_of_embedding(numbers: Sequence[int], size: int) -> Tensor:
+    """Project the descriptors at random, to a variance of one as a random start has.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Atomic numbers.
+    size : int
+        Numbers that describe an element.
+
+    Returns
+    -------
+    Tensor, shape (n, size)
+        Distances are about those of the descriptors but for a common factor.
+    """
+    descriptors = torch.from_numpy(element_descriptors(numbers)).float()
+    descriptors = descriptors - descriptors.mean(dim=0)
+    projected = descriptors @ torch.randn(descriptors.shape[1], size)
+    return projected / projected.square().mean().sqrt().clamp(min=1e-6)
