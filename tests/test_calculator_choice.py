@@ -9,7 +9,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from ase.io import write
-from test_cli import assert_one_line_error, run, save_random_model
+from command_line import assert_one_line_error, run, save_random_model
 from test_screening import read
 
 from ase_equivar.commands.inputs import forces_calculator

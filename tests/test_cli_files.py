@@ -10,9 +10,9 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
+from command_line import assert_one_line_error, run, save_random_model, triclinic_salt
 from phonopy import Phonopy
 from springs import Springs
-from test_cli import assert_one_line_error, run, save_random_model, triclinic_salt
 
 import ase_equivar
 from ase_equivar import EquivarCalculator

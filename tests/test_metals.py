@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.io import write
 from ase.spacegroup import crystal
-from test_cli import assert_one_line_error, run
+from command_line import assert_one_line_error, run
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dielectric import polarization_change

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
+from given_charges import NACL_BORN, GivenCharges
 from springs import Springs
-from test_phonons import NACL_BORN, GivenCharges
 from typer.testing import CliRunner
 
 from ase_equivar import EquivarCalculator, cli

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ase import units
 from ase.build import bulk
-from test_cli import assert_one_line_error, run, save_random_model
+from command_line import assert_one_line_error, run, save_random_model
 from test_current import BORN, ELECTRONIC, STEP, harmonic_run
 
 from ase_equivar.commands import inputs

@@ -1,0 +1,66 @@
+"""Fixtures that several files use: crystals of springs, and a small model and files for them."""
+
+from __future__ import annotations
+
+import pytest
+from ase.build import bulk
+from command_line import save_random_model, triclinic_salt
+from given_charges import triclinic_pair
+from phonopy import Phonopy
+from polar_phonons import MAKERS
+from springs import Springs
+
+from ase_equivar.dielectric import infrared_modes
+from ase_equivar.phonons import force_constants
+
+
+@pytest.fixture(scope="module")
+def pair_phonon():
+    atoms = triclinic_pair()
+    return force_constants(atoms, Springs(atoms, 5.0), (2, 2, 2), progress=False)
+
+
+@pytest.fixture
+def nacl_phonon():
+    atoms = bulk("NaCl", "rocksalt", a=5.64)
+    return force_constants(atoms, Springs(atoms, 4.5), (2, 2, 2), progress=False)
+
+
+@pytest.fixture(scope="module")
+def phonons():
+    return {name: make() for name, make in MAKERS.items()}
+
+
+@pytest.fixture(params=MAKERS)
+def phonon(request, phonons):
+    return phonons[request.param]
+
+
+@pytest.fixture(scope="module")
+def low(phonons):
+    return infrared_modes(phonons["triclinic"])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_random_model(tmp_path_factory.mktemp("models") / "random")
+
+
+@pytest.fixture
+def nacl_file(tmp_path):
+    path = tmp_path / "NaCl.cif"
+    bulk("NaCl", "rocksalt", a=5.64, cubic=True).write(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def salt_phonon():
+    atoms = triclinic_salt()
+    return force_constants(atoms, Springs(atoms, 4.5), (2, 2, 2), progress=False)
+
+
+@pytest.fixture
+def salt_yaml(salt_phonon, tmp_path):
+    path = tmp_path / "phonopy_params.yaml"
+    Phonopy.save(salt_phonon, path, settings={"force_constants": True})
+    return path
