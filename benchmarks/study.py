@@ -95,7 +95,8 @@ def main() -> None:
             continue
         network = load_model(folder)
         found = evaluate(compare(network, frames))
-        trace = found.dielectric.median_relative_trace if found.dielectric else float("nan")
+        dielectric = found.dielectric
+        trace = f"{100 * dielectric.median_relative_trace:.1f} %" if dielectric else "–"
         cells = [
             name,
             f"{sum(p.numel() for p in network.parameters())}",
@@ -103,7 +104,7 @@ def main() -> None:
             f"{found.born.diagonal_mae:.4f}",
             f"{found.born.off_diagonal_mae:.4f}",
             f"{found.raw_violation:.2f}",
-            f"{100 * trace:.1f} %",
+            trace,
             f"{learning_curve(folder)[-1]['train_mae']:.4f}",
             f"{read_metadata(folder)['training_seconds'] / EPOCHS:.0f}",
         ]
