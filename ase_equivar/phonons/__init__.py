@@ -18,6 +18,7 @@ from ase_equivar.phonons.angular_dispersion import (
     angular_dispersion,
 )
 from ase_equivar.phonons.bands import BandSegment, bands
+from ase_equivar.phonons.born_file import write_born
 from ase_equivar.phonons.born_source import Source
 from ase_equivar.phonons.density import DensityOfStates, density_of_states
 from ase_equivar.phonons.force_constants import (
@@ -27,7 +28,7 @@ from ase_equivar.phonons.force_constants import (
     supercell_for_length,
 )
 from ase_equivar.phonons.lo_to import GammaModes, LoToPair, LoToSplitting, lo_to_splitting
-from ase_equivar.phonons.nac import NAC_FACTOR, NacMethod, apply_nac, nac_params, write_born
+from ase_equivar.phonons.nac import NAC_FACTOR, NacMethod, apply_nac, nac_params
 from ase_equivar.phonons.polar import polar_phonon
 from ase_equivar.phonons.static_check import warn_if_static
 

@@ -11,23 +11,18 @@ It is what raises the longitudinal optical modes above the transverse ones.
 
 from __future__ import annotations
 
-import os
 import warnings
-from pathlib import Path
 from typing import Literal, TypeAlias, cast, get_args
 
 import numpy as np
-from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
-from phonopy.file_IO import get_BORN_lines
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC, NacParams
 from phonopy.physical_units import get_calculator_physical_units
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
 from ase_equivar.phonons.born_source import Source, read_source, unit_cell_atoms_of_primitive
-from ase_equivar.phonons.force_constants import make_phonon
 from ase_equivar.phonons.static_check import warn_if_static
 from ase_equivar.sum_rule import neutralize, violation
 
@@ -250,43 +245,6 @@ def checked_correction(phonon: Phonopy, direction: ArrayLike) -> NDArray[np.floa
             "phonon.nac_params, its factor above all"
         )
     return corrected - without
-
-
-def write_born(
-    path: str | os.PathLike[str],
-    cell: Phonopy | Atoms,
-    source: Source,
-    *,
-    dielectric_tensor: ArrayLike | None = None,
-    symprec: float = 1e-5,
-) -> None:
-    """Write phonopy's BORN file: ε∞, then Z* of the symmetry-independent atoms.
-
-    phonopy reads it for the primitive cell that it finds in the same unit cell.
-
-    Parameters
-    ----------
-    path : path-like
-        File to write.
-    cell : phonopy.Phonopy or ase.Atoms
-        The unit cell that phonopy will be given, or a Phonopy object of it.
-    source, dielectric_tensor
-        See `nac_params`.
-    symprec : float
-        Symmetry tolerance, Å, of Atoms given as `cell` (a Phonopy object has its own). It must be
-        the one that phonopy will read the file with; 1e-5 is phonopy's default.
-
-    Raises
-    ------
-    ValueError
-        As `nac_params`.
-    """
-    phonon = cell if isinstance(cell, Phonopy) else make_phonon(cell, symprec=symprec)
-    params = nac_params(phonon, source, dielectric_tensor=dielectric_tensor)
-    lines = get_BORN_lines(
-        phonon.primitive, params["born"], params["dielectric"], symprec=phonon.symmetry.tolerance
-    )
-    Path(path).write_text("\n".join(line.rstrip() for line in lines) + "\n", encoding="utf-8")
 
 
 def unit_vector(direction: ArrayLike) -> NDArray[np.float64]:

@@ -1,0 +1,52 @@
+"""Z* and ε∞ in phonopy's BORN file, for a user who goes on with phonopy's own commands."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ase import Atoms
+from numpy.typing import ArrayLike
+from phonopy import Phonopy
+from phonopy.file_IO import get_BORN_lines
+
+from ase_equivar.phonons.born_source import Source
+from ase_equivar.phonons.force_constants import make_phonon
+from ase_equivar.phonons.nac import nac_params
+
+
+def write_born(
+    path: str | os.PathLike[str],
+    cell: Phonopy | Atoms,
+    source: Source,
+    *,
+    dielectric_tensor: ArrayLike | None = None,
+    symprec: float = 1e-5,
+) -> None:
+    """Write phonopy's BORN file: ε∞, then Z* of the symmetry-independent atoms.
+
+    phonopy reads it for the primitive cell that it finds in the same unit cell.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    cell : phonopy.Phonopy or ase.Atoms
+        The unit cell that phonopy will be given, or a Phonopy object of it.
+    source, dielectric_tensor
+        See `nac_params`.
+    symprec : float
+        Symmetry tolerance, Å, of Atoms given as `cell` (a Phonopy object has its own). It must be
+        the one that phonopy will read the file with; 1e-5 is phonopy's default.
+
+    Raises
+    ------
+    ValueError
+        As `nac_params`.
+    """
+    phonon = cell if isinstance(cell, Phonopy) else make_phonon(cell, symprec=symprec)
+    params = nac_params(phonon, source, dielectric_tensor=dielectric_tensor)
+    lines = get_BORN_lines(
+        phonon.primitive, params["born"], params["dielectric"], symprec=phonon.symmetry.tolerance
+    )
+    Path(path).write_text("\n".join(line.rstrip() for line in lines) + "\n", encoding="utf-8")
