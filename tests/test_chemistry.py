@@ -11,8 +11,9 @@ import torch
 from ase.data import atomic_numbers, chemical_symbols
 from test_training import run_config
 
-from ase_equivar.training.chemistry import element_descriptors, start_of_embedding
-from ase_equivar.training.data import read_frames
+from ase_equivar.network import GatedNetwork
+from ase_equivar.training.chemistry import MIN_ELEMENTS, element_descriptors, start_of_embedding
+from ase_equivar.training.data import LabelledFrame, elements_of, read_frames
 from ase_equivar.training.fit import _first_network
 
 ALL = range(1, 119)
@@ -89,14 +90,28 @@ def test_start_is_as_wide_as_a_random_one() -> None:
     assert torch.isfinite(start_of_embedding([8], 32)).all()
 
 
-def test_networks_from_scratch_start_there(tmp_path: Path) -> None:
+def test_networks_of_many_elements_start_there(tmp_path: Path) -> None:
     config = run_config(tmp_path)
     frames, _ = read_frames(config.data.train, config.data)
-    starts = []
-    for name in ("chemistry", "random"):
+    assert len(elements_of(frames)) < MIN_ELEMENTS
+    many = []
+    for shift in (0, 30):  # as many elements again, further down
+        for frame in frames:
+            atoms = frame.atoms.copy()
+            atoms.numbers += shift
+            many.append(dataclasses.replace(frame, atoms=atoms))
+    for atoms, z in zip((frame.atoms for frame in many), range(50, 55), strict=False):
+        atoms.numbers[0] = z
+    assert len(elements_of(many)) >= MIN_ELEMENTS
+
+    def weight(name: str, labelled: list[LabelledFrame]) -> torch.Tensor:
         torch.manual_seed(3)
         fit = dataclasses.replace(config.fit, element_start=name)
-        network = _first_network(dataclasses.replace(config, fit=fit), frames)
-        starts.append(network.embedding.weight)
-    assert starts[0].mean(dim=0).abs().max() < 1e-6
-    assert not torch.allclose(starts[0], starts[1], atol=0.1)
+        network = _first_network(dataclasses.replace(config, fit=fit), labelled)
+        assert isinstance(network, GatedNetwork)
+        return network.embedding.weight
+
+    assert torch.equal(weight("chemistry", frames), weight("random", frames))
+    started, random = weight("chemistry", many), weight("random", many)
+    assert started.mean(dim=0).abs().max() < 1e-6
+    assert random.mean(dim=0).abs().max() > 0.1

@@ -89,7 +89,8 @@ class FitConfig:
         Largest norm of the gradient.
     element_start : str
         Where the numbers that describe an element start (gated networks from scratch): "chemistry",
-        so that similar elements are close, see `chemistry`, or "random".
+        so that similar elements are close, if there are at least `chemistry.MIN_ELEMENTS` of them;
+        or "random".
     seed : int
         Of weights, order and dropout.
     """

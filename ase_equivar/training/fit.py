@@ -23,7 +23,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger
 
 from ase_equivar.network import GatedNetwork, Network, build_network
-from ase_equivar.training.chemistry import start_of_embedding
+from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
 from ase_equivar.training.config import TrainingConfig
 from ase_equivar.training.curve import LOGS
 from ase_equivar.training.data import LabelledFrame, elements_of, make_loader, read_frames
@@ -196,7 +196,11 @@ def _first_network(config: TrainingConfig, train: list[LabelledFrame]) -> Networ
         return adapted(load_model(config.start), elements, config.start, dielectric=labelled)
     network = build_network({**(config.network or {}), "elements": elements}).float()
     start_from_labels(network, train)
-    if isinstance(network, GatedNetwork) and config.fit.element_start == "chemistry":
+    if (
+        isinstance(network, GatedNetwork)
+        and config.fit.element_start == "chemistry"
+        and len(elements) >= MIN_ELEMENTS
+    ):
         start = start_of_embedding(elements, network.embedding.embedding_dim)
         network.embedding.load_state_dict({"weight": start})
     return network
