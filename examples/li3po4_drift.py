@@ -1,8 +1,8 @@
 """Drift of Li ions in γ-Li3PO4 under a bias: Born charges beside nominal ones.
 
-32 atoms at 1000 K and 30 MV/cm along b, 3 ps: a field that strong pulls Li over its barriers within
+32 atoms at 1000 K and 30 MV/cm along b, 2 ps: a field that strong pulls Li over its barriers within
 picoseconds, far from the linear regime of a battery. Forces from SevenNet-0, Z* from the bundled
-model at every step. Takes some 40 minutes on one core, keeps its checkpoints in runs/li3po4_drift,
+model at every step. Takes some 30 minutes on one core, keeps its checkpoints in runs/li3po4_drift,
 and goes on from them if it is started again.
 
 Writes li3po4_drift.png. Needs pip install "ase-equivar[sevennet]".
@@ -51,7 +51,7 @@ def main() -> None:
             atoms,
             [component * MV_PER_CM for component in FIELD],
             "Li",
-            3.0 * PICOSECOND,
+            2.0 * PICOSECOND,
             nominal_charges=nominal,
             equilibration=0.5 * PICOSECOND,
             bath=BATH,
