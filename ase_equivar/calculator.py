@@ -19,6 +19,7 @@ from ase.calculators.calculator import (
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.ase_properties import UNCERTAINTY
+from ase_equivar.changes import changed_parts
 from ase_equivar.doubts import Doubts, warn_if_broken, warn_if_vacuum
 from ase_equivar.fields import check_field, field_forces
 from ase_equivar.prediction import Diagnostics, Prediction
@@ -184,8 +185,8 @@ class EquivarCalculator(Calculator):
         return settings
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """List what changed: parts of `atoms`, settings, or something in the wrapped calculator."""
-        changes = [*super().check_state(atoms, tol), *self._changed_settings]
+        """List what changed, be it little: `atoms`, settings, or something in the wrapped one."""
+        changes = [*changed_parts(self.atoms, atoms), *self._changed_settings]
         if not changes and not all(self._is_own(name) for name in self.results):
             look = getattr(self._wrapped, "check_state", None)
             changes += ["calculator"] if look is not None and look(atoms) else []

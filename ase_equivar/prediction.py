@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import compare_atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from ase_equivar.changes import changed_parts
 from ase_equivar.sum_rule import neutralize, violation
 
 
@@ -104,7 +104,7 @@ class Evaluation:
     def is_of(self, atoms: Atoms) -> bool:
         """Say whether `atoms` look the same to the network as the structure evaluated."""
         unseen = ("initial_charges", "initial_magmoms")
-        return not compare_atoms(self.atoms, atoms, excluded_properties=unseen)
+        return not changed_parts(self.atoms, atoms, unseen)
 
     def diagnostics(self, total_charge: float) -> Diagnostics:
         """Report on the evaluation, for a cell of the given total charge in |e|."""

@@ -16,6 +16,7 @@ from ase.calculators.calculator import (
 )
 from numpy.typing import NDArray
 
+from ase_equivar.changes import changed_parts
 from ase_equivar.dynamics.charge_refresh import BornCharges
 from ase_equivar.fields import check_field, field_forces
 from ase_equivar.fields.algebra import Field
@@ -105,8 +106,8 @@ class FieldCalculator(Calculator):
         return check_field(value)
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """List what changed since the last calculation: parts of `atoms`, and the field."""
-        changes = list(super().check_state(atoms, tol))
+        """List what changed since the last calculation, be it little: `atoms`, and the field."""
+        changes = changed_parts(self.atoms, atoms)
         if not np.array_equal(self._latest_field, self._added_field):
             changes.append("electric_field")
         return changes
