@@ -12,8 +12,8 @@ from ase.calculators.calculator import all_changes
 def changed_parts(before: Atoms | None, now: Atoms, unseen: Collection[str] = ()) -> list[str]:
     """List what differs, as ASE's ``compare_atoms`` does with a tolerance of zero.
 
-    A step of an MD compares some ten times. ASE's way takes 60 to 100 µs each, as it looks for
-    differences below a tolerance; in small cells that is a sixth of what Z* cost.
+    A step of an MD compares some ten times, and ASE's way, which allows for a tolerance, then is a
+    good part of what Z* of a small cell cost.
 
     Parameters
     ----------
