@@ -19,9 +19,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io.formats import UnknownFileTypeError, filetype, string2index
+from ase.io.formats import filetype, string2index
 
 from ase_equivar.ase_properties import UNCERTAINTY
+from ase_equivar.read_errors import reading
 
 COLUMN = "born_charges"
 DIELECTRIC_KEY = "electronic_dielectric_tensor"
@@ -172,15 +173,13 @@ def read_apart(filename: str | Path, index: str = ":") -> list[Frame]:
         ]
     frames: list[Frame] = []
     try:
-        for atoms in ase.io.iread(filename, ":"):
-            frames.append(Frame(len(frames), atoms))
-    except (UnknownFileTypeError, StopIteration) as error:
-        raise ValueError(f"ASE does not know the format of {name}") from error
-    except Exception as error:  # its readers raise anything on a damaged file
-        told = f"{type(error).__name__}: {error}"
+        with reading(name):
+            for atoms in ase.io.iread(filename, ":"):
+                frames.append(Frame(len(frames), atoms))
+    except ValueError as error:
         if not frames:
-            raise ValueError(f"ASE cannot read {name}: {told}") from error
-        frames.append(Frame(len(frames), None, f"cannot be read, nor what may follow: {told}"))
+            raise
+        frames.append(Frame(len(frames), None, f"cannot be read, nor what may follow: {error}"))
     return [frames[k] for k in _selected(len(frames), index, name)]
 
 
@@ -190,7 +189,7 @@ def _is_extxyz(name: str) -> bool:
         return True
     try:
         return bool(filetype(name) == "extxyz")
-    except (UnknownFileTypeError, OSError, UnicodeDecodeError, EOFError):
+    except Exception:  # damaged or unknown: what reads it says so
         return False
 
 

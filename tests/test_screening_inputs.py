@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +61,27 @@ def test_a_format_that_ase_reads_at_once_costs_its_own_file_only(tmp_path):
     kinds = [type(value).__name__ for value in found.values()]
     assert kinds == ["str", "Atoms", "Atoms"]
     assert found[str(path)].startswith(f"ASE cannot read {path}: ")
+
+
+def test_files_that_cannot_be_opened_or_unpacked_cost_no_others(lines, tmp_path, monkeypatch):
+    content = bytearray(gzip.compress(bytes(100_000)))
+    content[40:60] = bytes(range(20))
+    packed, closed, good = (tmp_path / n for n in ("some.cif.gz", "closed.extxyz", "salts.json"))
+    packed.write_bytes(content)
+    closed.write_text("".join(lines))
+    write(good, salts()[:2])
+    read_bytes = Path.read_bytes
+
+    def refuse(path):
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    found = dict(read_structures([packed, closed, good]))
+    assert [type(value).__name__ for value in found.values()] == ["str", "str", "Atoms", "Atoms"]
+    assert "ASE cannot read" in found[str(packed)]
+    assert "Permission denied" in found[str(closed)]
 
 
 def test_a_file_without_structures_has_a_row(tmp_path):

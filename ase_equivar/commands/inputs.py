@@ -109,16 +109,12 @@ def read_frames(path: Path) -> Iterator[Atoms]:
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    from ase.io.formats import UnknownFileTypeError
+    from ase_equivar.read_errors import reading
 
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    try:
+    with reading(path):
         yield
-    except (UnknownFileTypeError, StopIteration) as error:
-        raise ValueError(f"ASE does not know the format of {path}") from error
-    except Exception as error:  # its readers raise anything on a damaged file
-        raise ValueError(f"ASE cannot read {path}: {type(error).__name__}: {error}") from error
 
 
 def is_phonopy_file(path: Path) -> bool:

@@ -70,5 +70,5 @@ def _structures(file: Path) -> Iterator[Atoms | str]:
     try:
         for frame in read_apart(file):
             yield frame.trouble if frame.atoms is None else frame.atoms
-    except ValueError as error:
+    except (OSError, ValueError) as error:  # no permission, say, or nothing to be read in it
         yield str(error)

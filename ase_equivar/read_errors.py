@@ -1,0 +1,26 @@
+"""What goes wrong when ASE reads a file, in words that name the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ase.io.formats import UnknownFileTypeError
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Turn whatever ASE raises while it reads a file into a ValueError.
+
+    Raises
+    ------
+    ValueError
+        Saying whether the format is unknown or the file damaged.
+    """
+    try:
+        yield
+    except (UnknownFileTypeError, StopIteration) as error:
+        raise ValueError(f"ASE does not know the format of {path}") from error
+    except Exception as error:  # its readers raise anything on a damaged file
+        raise ValueError(f"ASE cannot read {path}: {type(error).__name__}: {error}") from error
