@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import torch
-from ase import Atoms
+from given_charges import triclinic_four
 from typer.testing import CliRunner
 
 from ase_equivar import cli
@@ -45,9 +45,4 @@ def assert_one_line_error(result, code, message):
 
 
 def triclinic_salt():
-    return Atoms(
-        "Na2Cl2",
-        cell=[[3.9, 0.1, 0.2], [0.7, 4.6, -0.3], [-0.4, 0.9, 4.4]],
-        scaled_positions=[[0, 0, 0], [0.52, 0.41, 0.07], [0.43, 0.05, 0.55], [0.11, 0.61, 0.49]],
-        pbc=True,
-    )
+    return triclinic_four("Na2Cl2")

@@ -54,9 +54,9 @@ def triclinic_pair():
     )
 
 
-def triclinic_four():
+def triclinic_four(symbols="LiLiBrBr"):
     return Atoms(
-        "LiLiBrBr",
+        symbols,
         cell=[[3.9, 0.1, 0.2], [0.7, 4.6, -0.3], [-0.4, 0.9, 4.4]],
         scaled_positions=[[0, 0, 0], [0.52, 0.41, 0.07], [0.43, 0.05, 0.55], [0.11, 0.61, 0.49]],
         pbc=True,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from ase import Atoms
 from ase.build import bulk
+from given_charges import triclinic_four
 from scipy import constants
 from springs import Springs
 
@@ -34,12 +34,7 @@ def wurtzite(rotation=None):
 
 def triclinic(transpose=False):
     """Four atoms without any symmetry; Z* and ε∞ likewise."""
-    atoms = Atoms(
-        "LiLiBrBr",
-        cell=[[3.9, 0.1, 0.2], [0.7, 4.6, -0.3], [-0.4, 0.9, 4.4]],
-        scaled_positions=[[0, 0, 0], [0.52, 0.41, 0.07], [0.43, 0.05, 0.55], [0.11, 0.61, 0.49]],
-        pbc=True,
-    )
+    atoms = triclinic_four()
     phonon = force_constants(atoms, Springs(atoms, 4.5), (2, 2, 2), progress=False)
     charges = np.random.default_rng(0).normal(scale=0.8, size=(4, 3, 3))
     charges -= charges.mean(axis=0)

@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from given_charges import NACL_BORN, GivenCharges
-from springs import Springs
 from typer.testing import CliRunner
 
 from ase_equivar import EquivarCalculator, cli
 from ase_equivar.phonons import (
     apply_nac,
-    force_constants,
     make_phonon,
     nac_params,
     warn_if_static,
@@ -24,12 +22,6 @@ from ase_equivar.phonons import (
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from polar_crystals import CRYSTALS
-
-
-@pytest.fixture
-def nacl():
-    atoms = bulk("NaCl", "rocksalt", a=5.64)
-    return force_constants(atoms, Springs(atoms, 4.5), (1, 1, 1), progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -58,31 +50,31 @@ def test_measured_static_constants_are_noticed_and_dfpt_is_not(crystal, universa
         assert any("counted twice" in str(w.message) for w in caught) == is_static
 
 
-def test_apply_nac_compares_with_the_calculators_own(nacl):
+def test_apply_nac_compares_with_the_calculators_own(nacl_phonon):
     calc = GivenCharges({"Na": 1.086, "Cl": -1.086}, 2.43 * np.eye(3))
     with pytest.warns(UserWarning, match=r"ε∞ = 5\.9 was given where 2\.4 is predicted: .*twice"):
-        apply_nac(nacl, calc, dielectric_tensor=5.9 * np.eye(3))
+        apply_nac(nacl_phonon, calc, dielectric_tensor=5.9 * np.eye(3))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        apply_nac(nacl, calc, dielectric_tensor=3.0 * np.eye(3))
+        apply_nac(nacl_phonon, calc, dielectric_tensor=3.0 * np.eye(3))
         # A calculator without ε∞ has nothing to say.
         without = GivenCharges({"Na": 1.086, "Cl": -1.086})
-        apply_nac(nacl, without, dielectric_tensor=5.9 * np.eye(3))
-        apply_nac(nacl, (NACL_BORN, 5.9 * np.eye(3)))
+        apply_nac(nacl_phonon, without, dielectric_tensor=5.9 * np.eye(3))
+        apply_nac(nacl_phonon, (NACL_BORN, 5.9 * np.eye(3)))
     with pytest.raises(ValueError, match="no nac_params"):
         warn_if_static(make_phonon(bulk("NaCl", "rocksalt", a=5.64)), calc)
 
 
-def test_doubts_about_the_other_sources_charges_are_not_told(nacl):
+def test_doubts_about_the_other_sources_charges_are_not_told(nacl_phonon):
     class Doubtful(GivenCharges):
         def calculate(self, *arguments, **options):
             super().calculate(*arguments, **options)
             warnings.warn("its Z* are odd", stacklevel=2)
 
-    apply_nac(nacl, (NACL_BORN, 5.9 * np.eye(3)))
+    apply_nac(nacl_phonon, (NACL_BORN, 5.9 * np.eye(3)))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_if_static(nacl, Doubtful({"Na": 1.0, "Cl": -1.0}, 2.43 * np.eye(3)))
+        warn_if_static(nacl_phonon, Doubtful({"Na": 1.0, "Cl": -1.0}, 2.43 * np.eye(3)))
     (only,) = caught
     assert "counted twice" in str(only.message)
 
@@ -90,12 +82,12 @@ def test_doubts_about_the_other_sources_charges_are_not_told(nacl):
 @pytest.mark.parametrize(("epsilon", "is_static"), [(2.43, False), (5.9, True)])
 @pytest.mark.parametrize("command", ["phonons", "infrared"])
 def test_commands_compare_a_files_tensor_with_the_models(
-    nacl, tmp_path, command, epsilon, is_static
+    nacl_phonon, tmp_path, command, epsilon, is_static
 ):
     """MgO-like: the ionic part of soft springs exceeds ε, so that only the model can tell."""
-    nacl.nac_params = nac_params(nacl, (4 * NACL_BORN, epsilon * np.eye(3)))
+    nacl_phonon.nac_params = nac_params(nacl_phonon, (4 * NACL_BORN, epsilon * np.eye(3)))
     path = tmp_path / "phonopy_params.yaml"
-    nacl.save(path, settings={"force_constants": True})
+    nacl_phonon.save(path, settings={"force_constants": True})
     arguments = ["--path", "GX"] if command == "phonons" else []
     output = ["-o", str(tmp_path / "x.png")]
     result = CliRunner().invoke(cli.app, [command, str(path), *arguments, *output])
