@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from given_charges import triclinic_four
 from phonopy import Phonopy
 from phonopy.physical_units import get_physical_units
 
@@ -15,12 +16,7 @@ THZ = get_physical_units().DefaultToTHz
 
 def four_ions() -> Atoms:
     """No symmetry, four different masses."""
-    return Atoms(
-        "LiNaClBr",
-        cell=[[3.9, 0.1, 0.2], [0.7, 4.6, -0.3], [-0.4, 0.9, 4.4]],
-        scaled_positions=[[0, 0, 0], [0.52, 0.41, 0.07], [0.43, 0.05, 0.55], [0.11, 0.61, 0.49]],
-        pbc=True,
-    )
+    return triclinic_four("LiNaClBr")
 
 
 def with_modes(frequencies, vectors) -> Phonopy:
