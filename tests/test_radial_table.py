@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from ase_equivar.network.bonds import WeightTables
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import EdgeIndex
+from ase_equivar.network.equivar import Equivar
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.table import SHORTEST, RadialTable
 
@@ -36,8 +38,10 @@ def bundled() -> GatedNetwork:
     return network.float().eval()
 
 
-def used_tables(network: GatedNetwork, graph: Graph) -> list[RadialTable | None]:
+def used_tables(network: GatedNetwork | Equivar, graph: Graph) -> list[RadialTable | None]:
     with torch.no_grad():
+        if isinstance(network, Equivar):
+            return list(network._bonds(graph)[1])
         return list(network._bonds(graph, network.element_index[graph.numbers])[1])
 
 
@@ -50,7 +54,7 @@ def test_error_of_the_weights_of_the_bundled_model() -> None:
     distances = torch.linspace(SHORTEST, network.cutoff, 20_011)
     with torch.no_grad():
         layers = [partial(network._weights_at, layer, codes) for layer in network._layers]
-        tables = WeightTables().of(network, codes, layers, network.cutoff)
+        tables = WeightTables().of([network], codes, layers, network.cutoff)
         exact_network = bundled().double()
         for number in range(len(codes)):
             for layer, table in zip(exact_network._layers, tables, strict=True):
@@ -120,6 +124,45 @@ def test_tables_follow_the_weights() -> None:
     network.backend = "auto"
     graph.numbers[graph.numbers == 12] = 20
     assert used_tables(network, graph)[0] is not before[0]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"architecture": "gated", "elements": (8, 12), "channels": 4, "radial_hidden": 5},
+        {"architecture": "equivar", "preset": "bm2"},
+    ],
+)
+def test_every_parameter_behind_the_weights_is_watched(config: dict[str, Any]) -> None:
+    """One parameter at a time, also when another takes its place: new weights, new tables."""
+    torch.manual_seed(0)
+    network = build_network(config).float().eval()
+    graph = build_graph(bulk("MgO", "rocksalt", a=4.21, cubic=True) * 2, network.cutoff)
+
+    def weights() -> torch.Tensor:
+        tables = used_tables(network, graph)
+        return torch.cat([table.values.flatten() for table in tables])
+
+    changes = 0
+    for module in network.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            before = weights()
+            setattr(module, name, torch.nn.Parameter(parameter.detach() + 0.1))
+            after = weights()
+            network._tables = WeightTables()
+            assert torch.equal(after, weights())
+            changes += not torch.equal(before, after)
+    assert changes >= 5
+
+
+def test_small_tables_serve_small_cells_of_few_elements() -> None:
+    """Eight atoms of MgO, the steps of an MD; not so where a table would be large."""
+    config = {"architecture": "gated", "elements": (8, 12, 20, 38), "channels": 4}
+    network = build_network(config).float().eval()
+    atoms = bulk("MgO", "rocksalt", a=4.21, cubic=True)
+    assert None not in used_tables(network, build_graph(atoms, 5.0))
+    atoms.numbers[[0, 2]] = 20, 38
+    assert used_tables(network, build_graph(atoms, 5.0)) == [None] * 3
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -48,13 +48,24 @@ class Bonds:
         )
 
 
+SMALL_TABLE = 8000  # points: those of three elements and 5 Å
+SMALL_TABLE_USES = 8
+
+
 def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str) -> bool:
-    """Whether tables have fewer points than the graph has edges, and are exact enough."""
+    """Whether tables are exact enough, and soon cheaper than weights worked out bond by bond.
+
+    As a rule they need fewer points than the graph has edges. Small ones, which are made in
+    milliseconds, may have eight times as many: the next steps of an MD use them again. It is the
+    graph alone that decides, not what was seen before: a restarted run must get the same bits.
+    """
+    points = max(n_kinds, 1) * RadialTable.n_points(cutoff)
+    uses = SMALL_TABLE_USES if points <= SMALL_TABLE else 1
     return (
         not torch.is_grad_enabled()
         and used_backend(backend, distances.device) != "e3nn"
         and distances.dtype == torch.float32
-        and len(distances) >= max(n_kinds, 1) * RadialTable.n_points(cutoff)
+        and len(distances) * uses >= points
         and float(distances.min()) >= SHORTEST
     )
 
@@ -67,7 +78,7 @@ class WeightTables:
 
     def of(
         self,
-        network: nn.Module,
+        sources: Sequence[nn.Module],
         kinds: Tensor,
         layers: Sequence[Callable[[Tensor], Tensor]],
         cutoff: float,
@@ -76,9 +87,9 @@ class WeightTables:
 
         Parameters
         ----------
-        network : torch.nn.Module
-            A change of any of its parameters makes new tables, unless it is made behind
-            PyTorch's back, through ``parameter.data``.
+        sources : sequence of torch.nn.Module
+            What the weights are made of. A change of any of their parameters makes new tables,
+            unless it is made behind PyTorch's back, through ``parameter.data``.
         kinds : Tensor of int64
             What tells the bonds apart that a table is for, on the network's device; a change
             makes new tables.
@@ -87,7 +98,8 @@ class WeightTables:
         cutoff : float
             Largest distance in Å.
         """
-        key = kinds.tolist(), [(p.data_ptr(), p._version) for p in network.parameters()]
+        parameters = [p for module in sources for p in module.parameters()]
+        key = kinds.tolist(), [(p.data_ptr(), p._version) for p in parameters]
         if self._kept is None or self._kept[0] != key:
             device = kinds.device
             self._kept = key, [tabulate(one, cutoff, torch.float32, device) for one in layers]

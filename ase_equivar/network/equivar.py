@@ -177,7 +177,8 @@ class Equivar(nn.Module):
         if not tabulated:
             return bonds, [None] * len(self.interactions)
         layers = [partial(self._weights_at, layer) for layer in self._layers]
-        return bonds, self._tables.of(self, graph.numbers[:0], layers, self.cutoff)
+        sources = [source for layer in self._layers for source in layer.weight_sources]
+        return bonds, self._tables.of(sources, graph.numbers[:0], layers, self.cutoff)
 
     def _functions(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Functions (E, R) and envelope (E,) of the distances."""

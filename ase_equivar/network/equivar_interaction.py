@@ -88,6 +88,11 @@ class Interaction(nn.Module):
             nodes, bonds.harmonics, table, bonds.kinds, bonds.distances, bonds.edges
         )
 
+    @property
+    def weight_sources(self) -> tuple[nn.Module, ...]:
+        """What `weights` are made of."""
+        return self.edge_linear, self.edge_scalars, self.product
+
     def weights(self, radial: Tensor, envelope: Tensor) -> Tensor:
         """Weights (E, n_paths, n) of the paths, from (E, R) functions and an (E,) envelope."""
         matrices = _matrices(self.edge_linear)

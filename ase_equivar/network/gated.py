@@ -243,7 +243,8 @@ class GatedNetwork(nn.Module):
         bonds = Bonds(edges, distances, harmonics, which, radial, envelope)
         if tabulated:
             layers = [partial(self._weights_at, layer, pairs) for layer in self._layers]
-            return bonds, self._tables.of(self, pairs, layers, self.cutoff)
+            sources = [self.embedding, *(layer.radial for layer in self._layers)]
+            return bonds, self._tables.of(sources, pairs, layers, self.cutoff)
         return bonds, [None] * len(self.interactions)
 
     def _functions(self, distances: Tensor) -> tuple[Tensor, Tensor]:
