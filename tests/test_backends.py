@@ -306,3 +306,24 @@ def test_kernel_refuses_gradients_of_positions() -> None:
     graph.vectors.requires_grad_()
     with pytest.raises(ValueError, match="no gradient with respect to atomic positions"):
         network(graph)
+
+
+@pytest.mark.parametrize(
+    ("n_atoms", "n_busy"), [(0, 1), (19, 1), (20, 2), (29, 2), (40, 4), (900, 4)]
+)
+def test_a_thread_is_worth_its_while(
+    monkeypatch: pytest.MonkeyPatch,
+    threads: Callable[[int], None],
+    n_atoms: int,
+    n_busy: int,
+) -> None:
+    """Small graphs stay whole; larger ones are shared out evenly, among as many threads as pay."""
+    monkeypatch.setattr(pieces, "MIN_EDGES_PER_THREAD", 10)
+    threads(4)
+    index = torch.arange(n_atoms)
+    shares = pieces.work_in_pieces(
+        EdgeIndex(index, index, n_atoms, n_atoms), lambda piece: len(piece.index.senders)
+    )
+    assert len(shares) == n_busy
+    assert sum(shares) == n_atoms
+    assert max(shares) - min(shares) <= n_busy

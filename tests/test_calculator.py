@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
+from told_warnings import told
 from toy_network import ToyNetwork
 
 from ase_equivar import EquivarCalculator, SumRuleWarning, field_forces
@@ -399,8 +399,7 @@ def test_violation_above_half_a_charge_warns(atoms):
 def test_one_warning_per_formula(atoms):
     """A run of MD with a doubtful model is told so once, not at every step."""
     calc = calculator(model=ConstantNetwork(scale=0.2))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with told() as caught:
         for _ in range(3):
             atoms.rattle(0.01, seed=1)
             calc.get_property("born_charges", atoms)

@@ -15,6 +15,7 @@ from ase.build import bulk, graphene, molecule
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
+from told_warnings import told
 from toy_network import ToyNetwork
 
 from ase_equivar import (
@@ -117,8 +118,7 @@ def test_uncertainty_is_kept_for_the_geometry(salt: Atoms, monkeypatch: pytest.M
 
 def test_each_polymorph_is_warned_of_and_no_step_of_an_md() -> None:
     calc = EquivarCalculator(model=ToyNetwork())  # breaks the sum rule by more than 1 e here
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with told() as caught:
         for a in (2.4, 2.401, 2.402, 2.6):
             calc.get_property("born_charges", bulk("Na", "sc", a=a))
     assert [w.category for w in caught] == [SumRuleWarning] * 2

@@ -191,7 +191,7 @@ def test_undecayed_correlations_are_warned_about(harmonic, brownian):
         bound = ionic_conductivity(harmonic, correlation_time=1000.0)
     assert 0.3 < bound.still_correlated < 1
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         ionic_conductivity(brownian, correlation_time=600.0, temperature=KELVIN, n_blocks=8)
         for seed in range(5):
             run = trajectory_current(brownian_run(600, 10.0, seed), CHARGE, 10.0)

@@ -1,7 +1,5 @@
 """What drive refuses, before a step or after the first, and what it warns about."""
 
-import warnings
-
 import numpy as np
 import pytest
 from ase import units
@@ -15,6 +13,7 @@ from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS, FIRE, BFGSLineSearch
 from driven_crystal import AMPLITUDE, FREQUENCY, INTEGRATORS, SINE, crystal
 from polar_crystal import N, PolarCrystal
+from told_warnings import told
 from toy_network import ToyNetwork
 
 from ase_equivar import EquivarCalculator
@@ -37,7 +36,7 @@ def test_calculator_without_charges_is_refused():
     assert isinstance(atoms.calc, PolarCrystal)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_field_without_effect_is_reported_after_the_first_step():
     dyn = VelocityVerlet(crystal(), 0.1)
     drive(dyn, AMPLITUDE, born_charges=np.zeros((N, 3, 3)))
@@ -64,8 +63,7 @@ def test_field_that_was_never_on_is_reported_as_the_run_ends(field):
     atoms = crystal()
     dyn = VelocityVerlet(atoms, 0.1)
     driven = drive(dyn, field)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with told() as caught:
         for _ in dyn.irun(20):
             assert bool(caught) == (dyn.nsteps == 20)
         dyn.run(20)  # once is enough
@@ -77,7 +75,7 @@ def test_field_that_was_never_on_is_reported_as_the_run_ends(field):
     assert abs(driven.work) < 1e-9
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning")
 @pytest.mark.parametrize("in_python", [False, True])
 def test_field_that_starts_later_is_no_reason_to_warn(in_python):
     dyn = VelocityVerlet(crystal(), 0.1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -11,6 +9,7 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from springs import Springs
+from told_warnings import told
 
 from ase_equivar.phonons import force_constants, make_phonon, relax
 
@@ -31,8 +30,7 @@ class Strained(Calculator):
 
 
 def warned(atoms, calc):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with told() as caught:
         force_constants(atoms, calc, (1, 1, 1), progress=False)
     return " ".join(str(warning.message) for warning in caught)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from given_charges import NACL_BORN, GivenCharges
+from told_warnings import told
 from typer.testing import CliRunner
 
 from ase_equivar import EquivarCalculator, cli
@@ -44,8 +45,7 @@ def test_measured_static_constants_are_noticed_and_dfpt_is_not(crystal, universa
         (np.array(crystal.electronic or np.eye(3)), False),
     ):
         phonon.nac_params = {"born": charges, "dielectric": np.array(epsilon), "factor": 14.399652}
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with told() as caught:
             warn_if_static(phonon, universal)
         assert any("counted twice" in str(w.message) for w in caught) == is_static
 
@@ -55,7 +55,7 @@ def test_apply_nac_compares_with_the_calculators_own(nacl_phonon):
     with pytest.warns(UserWarning, match=r"ε∞ = 5\.9 was given where 2\.4 is predicted: .*twice"):
         apply_nac(nacl_phonon, calc, dielectric_tensor=5.9 * np.eye(3))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         apply_nac(nacl_phonon, calc, dielectric_tensor=3.0 * np.eye(3))
         # A calculator without ε∞ has nothing to say.
         without = GivenCharges({"Na": 1.086, "Cl": -1.086})
@@ -72,8 +72,7 @@ def test_doubts_about_the_other_sources_charges_are_not_told(nacl_phonon):
             warnings.warn("its Z* are odd", stacklevel=2)
 
     apply_nac(nacl_phonon, (NACL_BORN, 5.9 * np.eye(3)))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with told() as caught:
         warn_if_static(nacl_phonon, Doubtful({"Na": 1.0, "Cl": -1.0}, 2.43 * np.eye(3)))
     (only,) = caught
     assert "counted twice" in str(only.message)

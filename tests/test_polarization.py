@@ -141,7 +141,7 @@ def perovskite(shifts, a, c):
     return Atoms("PbTiO3", scaled_positions=sites, cell=[a, a, c], pbc=True)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_both_ways_between_a_polar_and_a_nonpolar_structure_agree():
     shifts = np.array([0.0, 0.04, 0.11, 0.12, 0.12])
     cubic, tetragonal = perovskite(0.0, 3.97, 3.97), perovskite(shifts, 3.90, 4.15)

@@ -22,7 +22,7 @@ from ase_equivar.network.edges import EdgeIndex, Piece
 # whose weights exist at one time: some ten megabytes per thread, a few gigabytes on a GPU
 EDGES_AT_ONCE = 6144
 EDGES_AT_ONCE_GPU = 2**19
-MIN_EDGES_PER_THREAD = 1000  # below, handing out the work costs more than it saves
+MIN_EDGES_PER_THREAD = 2000  # below, handing out the work costs more than it saves
 
 _Result = TypeVar("_Result")
 
@@ -44,10 +44,10 @@ def work_in_pieces(edges: EdgeIndex, work: Callable[[Piece], _Result]) -> list[_
     """
     if edges.senders.device.type != "cpu":
         return [work(piece) for piece in edges.pieces(EDGES_AT_ONCE_GPU)]
-    n_threads = _lent.number or torch.get_num_threads()
-    share = max(math.ceil(len(edges.senders) / n_threads), MIN_EDGES_PER_THREAD)
-    pieces = list(edges.pieces(min(share, EDGES_AT_ONCE)))
-    if n_threads == 1 or len(pieces) == 1:
+    n_threads, n_edges = _lent.number or torch.get_num_threads(), len(edges.senders)
+    n_busy = max(min(n_threads, n_edges // MIN_EDGES_PER_THREAD), 1)
+    pieces = list(edges.pieces(min(math.ceil(n_edges / n_busy), EDGES_AT_ONCE)))
+    if n_busy == 1:
         return [work(piece) for piece in pieces]
     inference = torch.is_inference_mode_enabled()  # known to each thread for itself
 
