@@ -157,11 +157,11 @@ def test_every_parameter_behind_the_weights_is_watched(config: dict[str, Any]) -
 
 def test_small_tables_serve_small_cells_of_few_elements() -> None:
     """Eight atoms of MgO, the steps of an MD; not so where a table would be large."""
-    config = {"architecture": "gated", "elements": (8, 12, 20, 38), "channels": 4}
+    config = {"architecture": "gated", "elements": (8, 12, 20), "channels": 4}
     network = build_network(config).float().eval()
     atoms = bulk("MgO", "rocksalt", a=4.21, cubic=True)
     assert None not in used_tables(network, build_graph(atoms, 5.0))
-    atoms.numbers[[0, 2]] = 20, 38
+    atoms.numbers[0] = 20
     assert used_tables(network, build_graph(atoms, 5.0)) == [None] * 3
 
 

@@ -48,16 +48,16 @@ class Bonds:
         )
 
 
-SMALL_TABLE = 8000  # points: those of three elements and 5 Å
+SMALL_TABLE = 3200  # points, enough for two elements and 5 Å; made in some milliseconds
 SMALL_TABLE_USES = 8
 
 
 def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str) -> bool:
     """Whether tables are exact enough, and soon cheaper than weights worked out bond by bond.
 
-    As a rule they need fewer points than the graph has edges. Small ones, which are made in
-    milliseconds, may have eight times as many: the next steps of an MD use them again. It is the
-    graph alone that decides, not what was seen before: a restarted run must get the same bits.
+    As a rule they need fewer points than the graph has edges. Small ones may have eight times as
+    many: the next steps of an MD use them again, and a loop over crystals loses little. The graph
+    alone decides, not what was seen before: a run that is restarted must get the same bits.
     """
     points = max(n_kinds, 1) * RadialTable.n_points(cutoff)
     uses = SMALL_TABLE_USES if points <= SMALL_TABLE else 1
