@@ -45,6 +45,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "4 interactions": ({"interactions": 4}, {}),
     "128 channels": ({"channels": 128}, {}),
     "degrees up to 3": ({"irreps": ("0e", "1o", "2e", "3o"), "l_max": 3}, {}),
+    "harmonics up to 4": ({"l_max": 4}, {}),
     "pseudovectors (1e) inside": ({"irreps": ("0e", "1o", "2e", "1e")}, {}),
     "batches of 8": ({}, {"batch_size": 8}),
     "batches of 4": ({}, {"batch_size": 4}),

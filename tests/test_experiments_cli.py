@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
 from double_well import CHARGE, COERCIVE, MINIMUM, DoubleWell, ferroelectric
 from polar_crystal import PolarCrystal, ions
 from typer.testing import CliRunner
 
-from ase_equivar import cli
+from ase_equivar import EquivarCalculator, cli
 from ase_equivar.commands import inputs
 from ase_equivar.dynamics.finite_field import FiniteFieldDielectric
 from ase_equivar.fields import MV_PER_CM, UC_PER_CM2
@@ -71,6 +73,27 @@ def test_drift(polar_crystal, tmp_path):
     result = run(*arguments, "--nominal", "Ti:1")
     assert result.exit_code == 2
     assert "write it as Li=1,P=5,O=-2" in result.stderr
+
+
+def test_drift_beside_a_charged_vacancy(monkeypatch, tmp_path):
+    """Z* sum to the charge that is told, and so do the forces that pull."""
+    atoms = bulk("MgO", "rocksalt", a=4.21, cubic=True)
+    del atoms[0]
+    springs = HarmonicForceField(atoms.copy(), hessian_x=8.0 * np.eye(3 * len(atoms)))
+    monkeypatch.setattr(
+        inputs, "forces_calculator", lambda name, device: HarmonicCalculator(springs)
+    )
+    atoms.write(tmp_path / "vacancy.extxyz")
+    result = run(
+        "drift", tmp_path / "vacancy.extxyz", "--species", "O", "--field", 0, 0, 2,
+        "--duration", 0.01, "--equilibration", 0.005, "--total-charge", -2,
+        "-o", tmp_path / "drift.json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    born = EquivarCalculator(total_charge=-2.0, device="cpu").get_property("born_charges", atoms)
+    mean = born[atoms.symbols == "O", 2, 2].mean()
+    found = json.loads((tmp_path / "drift.json").read_text())["Born charges"]["charge_e"]
+    assert found == pytest.approx(mean, abs=1e-6)
 
 
 def test_pulse(polar_crystal, tmp_path):

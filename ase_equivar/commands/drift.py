@@ -27,6 +27,9 @@ def drift(
         str | None,
         typer.Option(help="Run with nominal charges too, to compare: as Li=1,P=5,O=-2."),
     ] = None,
+    total_charge: Annotated[
+        float, typer.Option(help="Of all atoms, |e|, to which Z* sum: -1 where one Li+ is missing.")
+    ] = 0.0,
     repeat: options.Repeat = (1, 1, 1),
     temperature: options.Temperature = 600.0,
     timestep: options.Timestep = 1.0,
@@ -50,7 +53,7 @@ def drift(
         if nominal is not None:
             charges["nominal charges"] = _charges(nominal)
         bath = options.bath_of(temperature, timestep, friction, seed, update_interval)
-        atoms = options.charged_atoms(structure, repeat, calculator, model, device)
+        atoms = options.charged_atoms(structure, repeat, calculator, model, device, total_charge)
 
         import numpy as np
 

@@ -48,14 +48,21 @@ def check_outputs(outputs: list[Path] | None) -> list[Path]:
 
 
 def charged_atoms(
-    structure: Path, repeat: tuple[int, int, int], calculator: str, model: str, device: str | None
+    structure: Path,
+    repeat: tuple[int, int, int],
+    calculator: str,
+    model: str,
+    device: str | None,
+    total_charge: float = 0.0,
 ) -> Atoms:
-    """Return the structure with a calculator that gives forces and Z*."""
+    """Return the structure with a calculator that gives forces, and Z* of that sum in |e|."""
     if min(repeat) < 1:
         raise ValueError(f"--repeat is {' '.join(map(str, repeat))}; give numbers from 1 on")
     atoms = inputs.read_structure(structure) * repeat
     forces = inputs.forces_calculator(calculator, device)
-    atoms.calc = inputs.equivar_calculator(calculator=forces, model=model, device=device)
+    atoms.calc = inputs.equivar_calculator(
+        calculator=forces, model=model, device=device, total_charge=total_charge
+    )
     # Refuses elements that the model does not know.
     atoms.calc.get_property("born_effective_charges", atoms)
     return atoms
