@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from scipy import constants  # type: ignore[import-untyped]
+from scipy import constants
 
 THZ_TO_CM: float = 1e10 / constants.c  # cm⁻¹ per THz
 

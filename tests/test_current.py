@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 from polar_crystal import CHARGES, HESSIAN, MASSES, N, PolarCrystal, ions
 from scipy import constants
+from told_warnings import nothing_told
 
 from ase_equivar.dielectric import (
     current_spectrum,
@@ -190,8 +189,7 @@ def test_undecayed_correlations_are_warned_about(harmonic, brownian):
     with pytest.warns(UserWarning, match=r"still correlated after 500 fs, by \d\d % .* conver"):
         bound = ionic_conductivity(harmonic, correlation_time=1000.0)
     assert 0.3 < bound.still_correlated < 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+    with nothing_told():
         ionic_conductivity(brownian, correlation_time=600.0, temperature=KELVIN, n_blocks=8)
         for seed in range(5):
             run = trajectory_current(brownian_run(600, 10.0, seed), CHARGE, 10.0)

@@ -9,6 +9,7 @@ from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
 from polar_crystal import CHARGES, HESSIAN, MASSES, N, PolarCrystal, ions
 from scipy.integrate import solve_ivp
+from told_warnings import IGNORED
 
 from ase_equivar import dielectric as di
 from ase_equivar.dynamics.finite_field import finite_field_dielectric
@@ -211,7 +212,7 @@ def test_weak_pulse_gives_the_dielectric_function_of_the_phonons():
     assert found.remaining < 0.02
 
 
-@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.filterwarnings("error", IGNORED)
 def test_pulse_that_leaves_polarization_behind_is_reported():
     pulse = GaussianPulse([0.0, 0.05, 0.1], center=8.0, width=1.6, frequency=0.15)
     with pytest.raises(UserWarning, match=r"at the end \d+% of the largest polarization is left"):

@@ -76,7 +76,7 @@ def test_drift(polar_crystal, tmp_path):
 
 
 def test_drift_beside_a_charged_vacancy(monkeypatch, tmp_path):
-    """Z* sum to the charge that is told, and so do the forces that pull."""
+    """Z*, which pull, sum to the charge that is told."""
     atoms = bulk("MgO", "rocksalt", a=4.21, cubic=True)
     del atoms[0]
     springs = HarmonicForceField(atoms.copy(), hessian_x=8.0 * np.eye(3 * len(atoms)))

@@ -55,7 +55,7 @@ def charged_atoms(
     device: str | None,
     total_charge: float = 0.0,
 ) -> Atoms:
-    """Return the structure with a calculator that gives forces, and Z* of that sum in |e|."""
+    """Return the structure with a calculator that gives forces, and Z* that sum to the charge."""
     if min(repeat) < 1:
         raise ValueError(f"--repeat is {' '.join(map(str, repeat))}; give numbers from 1 on")
     atoms = inputs.read_structure(structure) * repeat

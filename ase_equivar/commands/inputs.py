@@ -201,7 +201,7 @@ def _imported_calculator(path: str) -> BaseCalculator:
         )
     try:
         made = factory()
-    except Exception as error:
+    except Exception as error:  # so does a function
         raise ValueError(
             f"{path} must make a calculator when called without arguments, but failed: "
             f"{type(error).__name__}: {error}"

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from ase import units
 from numpy.typing import ArrayLike, NDArray
-from scipy import constants  # type: ignore[import-untyped]
+from scipy import constants
 
 from ase_equivar.dielectric.current import Current, autocorrelation, split
 from ase_equivar.dielectric.function import DielectricFunction

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg  # type: ignore[import-untyped]
+import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.dielectric.infrared import InfraredModes

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC
-from scipy import constants  # type: ignore[import-untyped]
+from scipy import constants
 
 from ase_equivar.frequency_units import THZ_TO_CM
 from ase_equivar.phonons.degeneracy import signed_frequencies

@@ -25,7 +25,7 @@ import spglib
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from numpy.typing import ArrayLike, NDArray
-from scipy import constants, integrate  # type: ignore[import-untyped]
+from scipy import constants, integrate
 
 from ase_equivar.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 from ase_equivar.sum_rule import neutralize

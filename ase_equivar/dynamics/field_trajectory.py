@@ -128,7 +128,7 @@ def _drop_traj(path: Path, time: float) -> None:
 
 
 def _write_hdf5(path: Path, frame: Atoms) -> None:
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     values: dict[str, Any] = {
         **frame.info,

@@ -13,6 +13,9 @@ from ase_equivar.network.backends import used_backend
 from ase_equivar.network.edges import EdgeIndex, Piece
 from ase_equivar.network.table import SHORTEST, RadialTable, tabulate
 
+SMALL_TABLE = 3200  # points, enough for two elements and 5 Å; made in some milliseconds
+SMALL_TABLE_USES = 8
+
 
 @dataclass(frozen=True)
 class Bonds:
@@ -46,10 +49,6 @@ class Bonds:
             self.radial[piece.edges],
             self.envelope[piece.edges],
         )
-
-
-SMALL_TABLE = 3200  # points, enough for two elements and 5 Å; made in some milliseconds
-SMALL_TABLE_USES = 8
 
 
 def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str) -> bool:

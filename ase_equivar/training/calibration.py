@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf  # type: ignore[import-untyped]
-from scipy.stats import spearmanr  # type: ignore[import-untyped]
+from scipy.special import erf
+from scipy.stats import spearmanr
 
 from ase_equivar.network import GatedNetwork, Network
 from ase_equivar.training.comparison import Comparison
