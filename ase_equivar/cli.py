@@ -20,7 +20,7 @@ from ase_equivar.commands.polarization import polarization
 from ase_equivar.commands.pulse import pulse
 from ase_equivar.commands.screen import screen
 from ase_equivar.commands.spectrum import spectrum
-from ase_equivar.training.commands import calibrate, evaluate, finetune, plot, train
+from ase_equivar.training.commands import calibrate, combine, evaluate, finetune, plot, train
 
 __all__ = ["app", "user_errors"]
 
@@ -45,6 +45,7 @@ for command in (
     train,
     finetune,
     evaluate,
+    combine,
     calibrate,
     plot,
 ):

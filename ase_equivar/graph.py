@@ -34,6 +34,9 @@ class Graph:
         Index of the structure that each atom belongs to. int64, ascending, shape=(N,).
     n_structures : int
         Number of structures, S.
+    latent : tuple of torch.Tensor, optional
+        What a pretrained potential knows of each atom, if that was worked out in advance; see
+        `ase_equivar.network.latent`. Floating point, shapes (N, 2l+1, channels).
     """
 
     numbers: torch.Tensor
@@ -42,6 +45,7 @@ class Graph:
     vectors: torch.Tensor
     structure: torch.Tensor
     n_structures: int
+    latent: tuple[torch.Tensor, ...] | None = None
 
     @property
     def n_atoms(self) -> int:
@@ -56,7 +60,7 @@ class Graph:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Graph:
-        """Return the graph on another device; `dtype` is that of `vectors` alone."""
+        """Return the graph on another device; `dtype` is that of all but numbers."""
         return replace(
             self,
             numbers=self.numbers.to(device=device),
@@ -64,6 +68,9 @@ class Graph:
             receivers=self.receivers.to(device=device),
             vectors=self.vectors.to(device=device, dtype=dtype),
             structure=self.structure.to(device=device),
+            latent=None
+            if self.latent is None
+            else tuple(block.to(device=device, dtype=dtype) for block in self.latent),
         )
 
 
@@ -172,7 +179,18 @@ def collate(graphs: Sequence[Graph]) -> Graph:
         vectors=torch.cat([graph.vectors for graph in graphs]),
         structure=torch.cat([graph.structure + structure for graph, _, structure in shifted]),
         n_structures=first_structure[-1],
+        latent=_collated([graph.latent for graph in graphs]),
     )
+
+
+def _collated(
+    blocks: Sequence[tuple[torch.Tensor, ...] | None],
+) -> tuple[torch.Tensor, ...] | None:
+    """Lay blocks of several graphs end to end, if all have them."""
+    there = [block for block in blocks if block is not None]
+    if len(there) < len(blocks):
+        return None
+    return tuple(torch.cat(parts) for parts in zip(*there, strict=True))
 
 
 def _symbols(numbers: Collection[int]) -> str:

@@ -3,7 +3,7 @@
 A network trained with dropout holds many smaller ones. Some channels are left out, for all atoms
 alike, so that each part is as equivariant as the whole; the spread of what the parts say, times a
 factor found on labelled structures, is the expected error. Dropout as an approximate ensemble: Gal
-and Ghahramani, ICML 2016.
+and Ghahramani, ICML 2016. Parts of an ensemble are those of all its members.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ase_equivar.graph import Graph
-from ase_equivar.network import GatedNetwork
+from ase_equivar.network import Ensemble, GatedNetwork
 from ase_equivar.network.scatter import mean_by_index
 
 SEED = 0  # of the parts: the same for every structure, so that results can be repeated
@@ -32,7 +32,7 @@ class Calibration:
     chance : float
         Part of the channels that are left out of each layer.
     parts : int
-        How many smaller networks are asked.
+        How many smaller networks are asked, of each member of an ensemble.
     scale : float
         Expected error over spread.
     """
@@ -58,13 +58,13 @@ class Calibration:
 
 
 def born_charges_uncertainty(
-    network: GatedNetwork, graph: Graph, calibration: Calibration
+    network: GatedNetwork | Ensemble, graph: Graph, calibration: Calibration
 ) -> NDArray[np.float64]:
     """Estimate the error of Z* of each atom.
 
     Parameters
     ----------
-    network : GatedNetwork
+    network : GatedNetwork or Ensemble
         Trained with dropout.
     graph : Graph
     calibration : Calibration
@@ -77,12 +77,16 @@ def born_charges_uncertainty(
         the structure is turned, mirrored or repeated.
     """
     with torch.inference_mode():
-        whole = _neutral(network, graph)
+        # what takes long is done once for all parts of a network
+        members = network.members if isinstance(network, Ensemble) else [network]
+        prepared = [(member, member.prepared(graph)) for member in members]
+        whole = torch.stack([_neutral(*one) for one in prepared]).mean(dim=0)
         squares = torch.zeros(graph.n_atoms, dtype=whole.dtype, device=whole.device)
-        for part in range(calibration.parts):
-            with network.thinned(calibration.chance, SEED + part):
-                squares += (_neutral(network, graph) - whole).square().mean(dim=(1, 2))
-    spread = (squares / calibration.parts).sqrt().cpu().double().numpy()
+        for member, its_graph in prepared:
+            for part in range(calibration.parts):
+                with member.thinned(calibration.chance, SEED + part):
+                    squares += (_neutral(member, its_graph) - whole).square().mean(dim=(1, 2))
+    spread = (squares / (calibration.parts * len(prepared))).sqrt().cpu().double().numpy()
     return np.asarray(calibration.scale * spread)
 
 

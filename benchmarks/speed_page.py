@@ -13,6 +13,7 @@ PICTURE = ROOT / "docs" / "performance.png"
 START, END = "<!-- measured: make bench -->", "<!-- end -->"
 COLORS = {
     "universal": "#c0392b",
+    "universal-ensemble": "#8e44ad",
     "bm2": "#2c6fa8",
     "bm1": "#3f8f4f",
     "SevenNet-0 forces": "#777777",
@@ -45,11 +46,12 @@ def report(results: dict[str, Any]) -> str:
     for row in of["ours"]:
         force = forces.get(row["atoms"]) if row["device"] == "cpu" else None
         memory = f"{row['kb_per_atom']:.1f}" if row["atoms"] > 2000 else ""
+        gflops = "" if row["gflops"] is None else f"{row['gflops']:.0f}"
         share = f"{row['ms_per_atom'] / force:.1%}" if force else ""
         lines.append(
             f"| {row['model']} | {row['device']} | {row['atoms']} | {row['edges_per_atom']:.1f} | "
             f"{row['ms_per_atom']:.3f} | {memory} | {share} | {row['graph_share']:.1%} | "
-            f"{row['gflops']:.0f} |"
+            f"{gflops} |"
         )
     for size, value in forces.items():
         lines.append(f"| SevenNet-0 forces | cpu | {size} | | {value:.2f} | | | | |")

@@ -158,7 +158,7 @@ def test_objective_by_hand(tmp_path: Path) -> None:
     frames[1] = replace(frames[1], dielectric=None)
     torch.manual_seed(0)
     network = build_network({**NETWORK, "elements": elements_of(frames)})
-    loader = make_loader(frames, network.cutoff, 3, shuffle=False, dtype=torch.float64)
+    loader = make_loader(frames, network, 3, shuffle=False)
     batch = next(iter(loader))
     found = errors(network, batch)
     raw = network(batch.graph)
@@ -278,7 +278,7 @@ def test_evaluation_by_hand(tmp_path: Path) -> None:
     found = evaluate(compare(network, frames))
     differences, traces = [], []
     for frame in frames:
-        loader = make_loader([frame], network.cutoff, 1, shuffle=False, dtype=torch.float64)
+        loader = make_loader([frame], network, 1, shuffle=False)
         with torch.no_grad():
             raw = network(next(iter(loader)).graph)
         charges = raw.born_charges.numpy()

@@ -8,27 +8,33 @@ from typing import Any
 
 import torch
 
+from ase_equivar.network.ensemble import Ensemble
 from ase_equivar.network.equivar import PRESETS, Equivar, EquivarConfig
 from ase_equivar.network.gated import GatedConfig, GatedNetwork
+from ase_equivar.network.hybrid import HybridConfig, HybridNetwork
 from ase_equivar.network.readout import RawTensors
 
 __all__ = [
     "PRESETS",
+    "Ensemble",
     "Equivar",
     "EquivarConfig",
     "GatedConfig",
     "GatedNetwork",
+    "HybridConfig",
+    "HybridNetwork",
     "Network",
     "RawTensors",
     "build_network",
 ]
 
 
-Network = Equivar | GatedNetwork
+Network = Equivar | GatedNetwork | Ensemble
 
 _ARCHITECTURES: dict[str, tuple[Callable[[Any], Network], type]] = {
     "equivar": (Equivar, EquivarConfig),
     "gated": (GatedNetwork, GatedConfig),
+    "hybrid": (HybridNetwork, HybridConfig),
 }
 
 
@@ -41,20 +47,26 @@ def build_network(config: dict[str, Any]) -> Network:
     Parameters
     ----------
     config : dict
-        ``{"architecture": "gated", ...}`` with fields of `GatedConfig`, or ``"equivar"`` with
-        those of `EquivarConfig` and, if wished, ``"preset": "bm1"`` or ``"bm2"`` to start from.
+        ``{"architecture": "gated", ...}`` with fields of `GatedConfig`, ``"hybrid"`` with those of
+        `HybridConfig`, or ``"equivar"`` with those of `EquivarConfig` and, if wished,
+        ``"preset": "bm1"`` or ``"bm2"`` to start from; ``"ensemble"`` with ``"members"``, a list of
+        such configurations.
 
     Raises
     ------
     ValueError
         When the architecture, the preset or a field is unknown.
+    ImportError
+        When a hybrid network's potential is not installed.
     """
     fields: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
     }
     architecture = fields.pop("architecture", None)
+    if architecture == "ensemble":
+        return Ensemble([build_network(member) for member in fields["members"]])
     if architecture not in _ARCHITECTURES:
-        known = ", ".join(map(repr, _ARCHITECTURES))
+        known = ", ".join(map(repr, [*_ARCHITECTURES, "ensemble"]))
         raise ValueError(f"unknown architecture {architecture!r}: known are {known}")
     network, shape = _ARCHITECTURES[architecture]
     allowed = {field.name for field in dataclasses.fields(shape)}

@@ -135,6 +135,10 @@ class Equivar(nn.Module):
         """False: the published network predicts Z* only."""
         return False
 
+    def prepared(self, graph: Graph) -> Graph:
+        """Work out what is worth keeping for several calls with one graph: here, nothing."""
+        return graph
+
     def forward(self, graph: Graph) -> RawTensors:
         """Predict the raw Z* of every atom of `graph`."""
         born, _ = self.parts(graph)

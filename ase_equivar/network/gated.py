@@ -101,11 +101,16 @@ class GatedNetwork(nn.Module):
     Parameters
     ----------
     config : GatedConfig
+    inputs : tuple of e3nn.o3.Irrep
+        Irreps that the first interaction gets: elements are scalars.
     """
 
+    architecture = "gated"
     element_index: Tensor
 
-    def __init__(self, config: GatedConfig) -> None:
+    def __init__(
+        self, config: GatedConfig, inputs: tuple[o3.Irrep, ...] = (o3.Irrep("0e"),)
+    ) -> None:
         super().__init__()
         self.shape = config
         index = torch.full((119,), -1, dtype=torch.int64)
@@ -117,7 +122,6 @@ class GatedNetwork(nn.Module):
         self.start = nn.Linear(config.embedding, config.channels)
         self.basis = BesselBasis(config.radial_functions, config.cutoff)
         hidden = tuple(o3.Irrep(ir) for ir in config.irreps)
-        inputs: tuple[o3.Irrep, ...] = (o3.Irrep("0e"),)
         layers = []
         for number in range(config.interactions):
             outputs = OUTPUT_IRREPS if number == config.interactions - 1 else hidden
@@ -185,7 +189,7 @@ class GatedNetwork(nn.Module):
     @property
     def config(self) -> dict[str, Any]:
         """Everything that `build_network` needs to make this network again."""
-        return {"architecture": "gated", **asdict(self.shape)}
+        return {"architecture": self.architecture, **asdict(self.shape)}
 
     @property
     def cutoff(self) -> float:
@@ -217,8 +221,9 @@ class GatedNetwork(nn.Module):
         species = self.embedding(species_index)
         bonds, tables = self._bonds(graph, species_index)
         blocks = [self.start(species).unsqueeze(1)]
-        for interaction, table in zip(self.interactions, tables, strict=True):
-            blocks = interaction(blocks, bonds, species, table)
+        for number, table in enumerate(tables):
+            blocks = self._enter(number, blocks, graph)
+            blocks = self.interactions[number](blocks, bonds, species, table)
         born = self.born_head(blocks)
         # the trace part of the orthonormal basis is √3 times the mean of the diagonal
         born = torch.cat([born[:, :1] + 3**0.5 * self.shift(species_index), born[:, 1:]], dim=1)
@@ -228,6 +233,14 @@ class GatedNetwork(nn.Module):
         mean = mean_by_index(atomic, graph.structure, graph.n_structures)
         zeros = mean.new_zeros(len(mean), 3)
         return born, self.cartesian(torch.cat([mean[:, :1], zeros, mean[:, 1:]], dim=1))
+
+    def prepared(self, graph: Graph) -> Graph:
+        """Work out what is worth keeping for several calls with one graph: here, nothing."""
+        return graph
+
+    def _enter(self, number: int, blocks: list[Tensor], graph: Graph) -> list[Tensor]:
+        """Change features before an interaction; see `hybrid`."""
+        return blocks
 
     def _bonds(
         self, graph: Graph, species_index: Tensor

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import erf
 from scipy.stats import spearmanr
 
-from ase_equivar.network import GatedNetwork, Network
+from ase_equivar.network import Ensemble, GatedNetwork, Network
 from ase_equivar.training.comparison import Comparison
 from ase_equivar.training.data import LabelledFrame, make_loader
 from ase_equivar.uncertainty import Calibration, born_charges_uncertainty
@@ -47,7 +47,7 @@ def calibrate(network: Network, comparison: Comparison) -> Calibration:
 
     Parameters
     ----------
-    network : GatedNetwork
+    network : GatedNetwork or Ensemble
         Trained with dropout.
     comparison : Comparison
         Of this network with structures that it was not trained on.
@@ -62,7 +62,7 @@ def calibrate(network: Network, comparison: Comparison) -> Calibration:
     ValueError
         If the network is none whose channels can be left out, or if that changes nothing.
     """
-    if not isinstance(network, GatedNetwork):
+    if not isinstance(network, GatedNetwork | Ensemble):
         raise ValueError(
             f"only networks with gates have an uncertainty; this is a {type(network).__name__}"
         )
@@ -81,7 +81,7 @@ def uncertainty_quality(
 ) -> UncertaintyQuality | None:
     """Judge the uncertainties of a model; None if its metadata have no calibration."""
     found = Calibration.of(metadata)
-    if found is None or not isinstance(network, GatedNetwork):
+    if found is None or not isinstance(network, GatedNetwork | Ensemble):
         return None
     return quality(
         np.concatenate(comparison.differences), uncertainties(network, comparison.frames, found)
@@ -89,10 +89,10 @@ def uncertainty_quality(
 
 
 def uncertainties(
-    network: GatedNetwork, frames: Sequence[LabelledFrame], calibration: Calibration
+    network: GatedNetwork | Ensemble, frames: Sequence[LabelledFrame], calibration: Calibration
 ) -> NDArray[np.float64]:
     """Return the uncertainty of all atoms of the frames, e, one after the other."""
-    loader = make_loader(frames, network.cutoff, 16, shuffle=False)
+    loader = make_loader(frames, network, 16, shuffle=False)
     return np.concatenate(
         [born_charges_uncertainty(network, batch.graph, calibration) for batch in loader]
     )

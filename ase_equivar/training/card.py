@@ -6,7 +6,7 @@ from typing import Any
 
 from ase.data import atomic_numbers, chemical_symbols
 
-from ase_equivar.network import Network
+from ase_equivar.network import Ensemble, Network
 from ase_equivar.training.calibration import UncertaintyQuality
 from ase_equivar.training.evaluate import BornErrors, Evaluation
 
@@ -42,18 +42,14 @@ def model_card(
     str
         Markdown.
     """
-    training = metadata.get("training", {})
-    fit, shape = training.get("fit", {}), dict(network.config)
-    shape.pop("elements")
     symbols = [chemical_symbols[z] for z in network.elements]
-    n_parameters = sum(p.numel() for p in network.parameters())
     lines = [
         f"# Model `{name}`",
         "",
         f"Written by `ase-equivar evaluate {name} {data} --card`.",
         "",
     ]
-    for heading, text in training.get("about", {}).items():
+    for heading, text in metadata.get("training", {}).get("about", {}).items():
         lines += [f"## {heading}", "", str(text), ""]
     lines += [
         f"## Elements ({len(symbols)})",
@@ -101,9 +97,23 @@ def model_card(
                 f"{eps.moderate_mae:.3f} ({eps.n_moderate} structures)"
             )
         lines.append("")
-    lines += [
-        "## Training",
-        "",
+    lines += ["## Training", ""]
+    if isinstance(network, Ensemble):
+        for member, its_metadata in zip(network.members, metadata["members"], strict=True):
+            lines += [f"Member `{its_metadata['name']}`:", ""]
+            lines += [*_training_lines(member, its_metadata), ""]
+        lines.pop()
+    else:
+        lines += _training_lines(network, metadata)
+    return "\n".join(lines) + "\n"
+
+
+def _training_lines(network: Network, metadata: dict[str, Any]) -> list[str]:
+    """Shape of one network, settings and time of its training."""
+    fit, shape = metadata.get("training", {}).get("fit", {}), dict(network.config)
+    shape.pop("elements")
+    n_parameters = sum(p.numel() for p in network.parameters())
+    lines = [
         f"- {n_parameters} parameters; " + ", ".join(f"{k} {v}" for k, v in shape.items()),
         "- " + ", ".join(f"{k} {v}" for k, v in fit.items()),
     ]
@@ -112,7 +122,7 @@ def model_card(
             f"- {metadata['n_train']} training and {metadata['n_valid']} validation structures, "
             f"{metadata['training_seconds']} s on {metadata['hardware']}"
         )
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def uncertainty_lines(doubt: UncertaintyQuality) -> list[str]:

@@ -1,4 +1,4 @@
-"""The commands of training: ``train``, ``finetune``, ``evaluate``, ``calibrate``, ``plot``.
+"""The commands of training: ``train``, ``finetune``, ``evaluate``, ``combine``, ....
 
 Imports wait until a command runs.
 """
@@ -107,6 +107,17 @@ def evaluate(
             output.write_text(content + "\n", encoding="utf-8")
         if card:
             (folder / "CARD.md").write_text(text, encoding="utf-8")
+
+
+def combine(
+    models: Annotated[list[str], typer.Argument(help="Bundled models, or folders of saved ones.")],
+    output: Annotated[Path, typer.Option(help="Folder of the ensemble.")],
+) -> None:
+    """Make one model of several: their mean errs less. Calibrate it afterwards."""
+    with _training():
+        from ase_equivar.training.combining import combine as run
+
+        typer.echo(f"model: {run(models, output)}")
 
 
 def calibrate(

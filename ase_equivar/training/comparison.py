@@ -80,9 +80,7 @@ def compare(
     left = [f for f in frames if set(f.atoms.numbers.tolist()) <= known]
     if not left:
         raise ValueError("the model knows the elements of none of these structures")
-    loader = make_loader(
-        left, network.cutoff, 16, shuffle=False, dtype=next(network.parameters()).dtype
-    )
+    loader = make_loader(left, network, 16, shuffle=False)
     raw_charges: list[NDArray[np.float64]] = []
     dielectric: list[NDArray[np.float64]] = []
     with torch.no_grad():

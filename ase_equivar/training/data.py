@@ -13,18 +13,22 @@ import spglib
 import torch
 from ase import Atoms
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from ase_equivar.extxyz import Frame, read_apart
 from ase_equivar.graph import Graph, build_graph, collate
+from ase_equivar.network import HybridNetwork, Network
 from ase_equivar.training.config import DataConfig, split_selection
 
 logger = logging.getLogger(__name__)
 
 SYMMETRY_PRECISION = 1e-3  # Å, in the search for the space group of a labelled crystal
 N_OPERATIONS = 12
+MANY = 50  # structures whose features take some seconds
 
 
 @dataclass(frozen=True)
@@ -213,20 +217,19 @@ def make_batch(examples: Sequence[tuple[Graph, LabelledFrame]], dtype: torch.dty
 
 def make_loader(
     frames: Sequence[LabelledFrame],
-    cutoff: float,
+    network: Network,
     batch_size: int,
     *,
     shuffle: bool,
     seed: int = 0,
-    dtype: torch.dtype = torch.float32,
 ) -> DataLoader[tuple[Graph, LabelledFrame]]:
     """Build all graphs once and serve them in batches.
 
     Parameters
     ----------
     frames : sequence of LabelledFrame
-    cutoff : float
-        Of the network, Å.
+    network : torch.nn.Module
+        That the graphs are for, on the CPU; it says which pairs of atoms are bonds.
     batch_size : int
         Structures per batch.
     shuffle : bool
@@ -234,7 +237,13 @@ def make_loader(
         epoch alone, so a run that was stopped goes on as a whole one would. Among processes that
         ``torchrun`` started, each gets its share.
     """
-    examples = [(build_graph(frame.atoms, cutoff, dtype=dtype), frame) for frame in frames]
+    dtype = next(network.parameters()).dtype
+    slow = isinstance(network, HybridNetwork) and len(frames) > MANY
+    with torch.no_grad():
+        examples = [
+            (network.prepared(build_graph(frame.atoms, network.cutoff, dtype=dtype)), frame)
+            for frame in track(frames, "features", disable=not slow, console=Console(stderr=True))
+        ]
     sampler: DistributedSampler[tuple[Graph, LabelledFrame]] | None = None
     if shuffle:  # Lightning tells it the epoch, with one process too
         sampler = DistributedSampler(

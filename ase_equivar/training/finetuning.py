@@ -9,7 +9,7 @@ import torch
 import yaml
 from ase.data import chemical_symbols
 
-from ase_equivar.network import GatedNetwork, Network, build_network
+from ase_equivar.network import Ensemble, GatedNetwork, Network, build_network
 from ase_equivar.training.config import parse_config
 from ase_equivar.training.resume import CHECKPOINT
 
@@ -113,8 +113,13 @@ def adapted(network: Network, elements: tuple[int, ...], name: str, *, dielectri
     Raises
     ------
     ValueError
-        If the network has never seen one of the elements.
+        If the network has never seen one of the elements, or is an ensemble.
     """
+    if isinstance(network, Ensemble):
+        raise ValueError(
+            f"{name} is an ensemble, which cannot be fine-tuned; start from one network, such as "
+            "'universal'"
+        )
     new = sorted(set(elements) - set(network.elements))
     if new:
         raise ValueError(

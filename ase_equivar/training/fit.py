@@ -132,7 +132,7 @@ def _run(
 ) -> bool:
     """Do all epochs that are left; False if the user interrupted them."""
     output, last = Path(config.output), Path(config.output) / CHECKPOINT
-    cutoff = module.network.cutoff
+    network = module.network
     resumed = last if last.is_file() else None
     if resumed is not None:
         logger.info("going on from %s", resumed)
@@ -153,8 +153,8 @@ def _run(
         per_process = config.fit.batch_size // trainer.world_size
         trainer.fit(
             module,
-            make_loader(train, cutoff, per_process, shuffle=True, seed=config.fit.seed),
-            make_loader(valid, cutoff, 32, shuffle=False),
+            make_loader(train, network, per_process, shuffle=True, seed=config.fit.seed),
+            make_loader(valid, network, 32, shuffle=False),
             ckpt_path=resumed,
             weights_only=False,  # our own file: holds the state of optimizer and schedule
         )

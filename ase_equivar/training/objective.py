@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ase_equivar.network import GatedNetwork, Network
+from ase_equivar.graph import build_graph
+from ase_equivar.network import GatedNetwork, HybridNetwork, Network
 from ase_equivar.network.readout import log_susceptibility
 from ase_equivar.network.scatter import sum_by_index
 from ase_equivar.training.config import FitConfig
 from ase_equivar.training.data import Batch, LabelledFrame
 
 HUBER = 0.05  # e
+SAMPLE = 300  # structures that tell how large features are
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ def errors(network: Network, batch: Batch, loss: str = "mae") -> Errors:
 def start_from_labels(network: Network, frames: Sequence[LabelledFrame]) -> None:
     """Let an untrained network predict each element's median charge and the mean ln(ε∞ - 1).
 
-    Networks without such offsets (the published one) are left as they are.
+    A hybrid network learns the size of its features besides. Networks without such offsets (the
+    published one) are left as they are.
     """
     if not isinstance(network, GatedNetwork):
         return
@@ -117,3 +120,6 @@ def start_from_labels(network: Network, frames: Sequence[LabelledFrame]) -> None
             logs = log_susceptibility(torch.from_numpy(np.stack(labels)))
             mean = logs.diagonal(dim1=1, dim2=2).mean()
             network.dielectric_head.scalar.bias.fill_(3**0.5 * float(mean))
+        if isinstance(network, HybridNetwork):
+            some = frames[:: max(len(frames) // SAMPLE, 1)]
+            network.start_from_graphs([build_graph(f.atoms, network.cutoff) for f in some])

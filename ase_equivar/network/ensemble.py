@@ -1,0 +1,98 @@
+"""Several networks as one: their mean is closer to the truth, their spread says how close."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ase_equivar.graph import Graph
+from ase_equivar.network.gated import GatedNetwork
+from ase_equivar.network.readout import CartesianTensor, RawTensors, dielectric_from_log
+
+
+class Ensemble(nn.Module):
+    """Mean of Z* and of ln(ε∞ - 1) of several networks.
+
+    Parameters
+    ----------
+    members : sequence of torch.nn.Module
+        At least two `GatedNetwork` or `HybridNetwork`, with one cutoff and the same elements; if
+        one gives ε∞, all do.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit together.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        for member in members:
+            if not isinstance(member, GatedNetwork):
+                raise ValueError(f"a {type(member).__name__} cannot be a member of an ensemble")
+        if len(members) < 2:
+            raise ValueError(f"an ensemble needs at least two members, not {len(members)}")
+        for name in ("cutoff", "elements", "has_dielectric"):
+            values = {getattr(member, name) for member in members}
+            if len(values) > 1:
+                listed = " and ".join(map(str, sorted(values)))
+                raise ValueError(f"members of an ensemble must have one {name}, not {listed}")
+        self._networks = nn.ModuleList(members)
+        self.cartesian = CartesianTensor()
+
+    @property
+    def members(self) -> list[GatedNetwork]:
+        """The networks."""
+        return [network for network in self._networks if isinstance(network, GatedNetwork)]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Everything that `build_network` needs to make this ensemble again."""
+        return {"architecture": "ensemble", "members": [member.config for member in self.members]}
+
+    @property
+    def cutoff(self) -> float:
+        """Largest bond length in Å."""
+        return self.members[0].cutoff
+
+    @property
+    def elements(self) -> tuple[int, ...]:
+        """Atomic numbers that the members know."""
+        return self.members[0].elements
+
+    @property
+    def has_dielectric(self) -> bool:
+        """Whether ε∞ is predicted."""
+        return self.members[0].has_dielectric
+
+    @property
+    def backend(self) -> str:
+        """What computes the convolutions, see `backends`."""
+        return self.members[0].backend
+
+    @backend.setter
+    def backend(self, name: str) -> None:
+        for member in self.members:
+            member.backend = name
+
+    def prepared(self, graph: Graph) -> Graph:
+        """Return the graph as it is: each member prepares it for itself."""
+        return graph
+
+    def forward(self, graph: Graph) -> RawTensors:
+        """Predict the raw tensors of every atom and structure of `graph`."""
+        parts, log_dielectric = self.parts(graph)
+        return RawTensors(
+            born_charges=self.cartesian(parts),
+            dielectric=None if log_dielectric is None else dielectric_from_log(log_dielectric),
+        )
+
+    def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
+        """Means of the irreducible parts (N, 9) of Z*, and of ln(ε∞ - 1), (S, 3, 3)."""
+        found = [member.parts(graph) for member in self.members]
+        born = torch.stack([parts for parts, _ in found]).mean(dim=0)
+        logs = [log for _, log in found if log is not None]
+        return born, torch.stack(logs).mean(dim=0) if logs else None

@@ -1,0 +1,100 @@
+"""The gated network, told what a pretrained potential knows of each atom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from ase.data import chemical_symbols
+from e3nn import o3
+from torch import Tensor, nn
+
+from ase_equivar.graph import Graph
+from ase_equivar.network.gated import GatedConfig, GatedNetwork
+from ase_equivar.network.latent import LatentFeatures
+from ase_equivar.network.layers import IrrepwiseLinear, drop_channels
+
+# Added to features of unit size in training: there are so many that each tells its crystal from all
+# others, and a network would learn crystals by heart.
+NOISE = 0.5
+
+
+@dataclass(frozen=True)
+class HybridConfig(GatedConfig):
+    """Shape of a `HybridNetwork`: that of a `GatedNetwork`, and whose features it gets.
+
+    Attributes
+    ----------
+    potential : str
+        One of `latent.POTENTIALS`.
+    layers : tuple of int
+        Layers of the potential whose features are taken, see `latent.LatentFeatures`.
+    """
+
+    potential: str = "SevenNet-0_11July2024"
+    layers: tuple[int, ...] = (1, 2, 3, 4)
+
+
+class HybridNetwork(GatedNetwork):
+    """Z* and ε∞ from atoms and from a frozen potential's features of them.
+
+    Before each interaction a linear map of the potential's features is added to the network's own.
+
+    Parameters
+    ----------
+    config : HybridConfig
+
+    Raises
+    ------
+    ImportError, ValueError
+        If there is no such potential, or it does not fit.
+    """
+
+    architecture = "hybrid"
+
+    def __init__(self, config: HybridConfig) -> None:
+        irreps = tuple(o3.Irrep(ir) for ir in config.irreps)
+        super().__init__(config, inputs=irreps)
+        self.latent = LatentFeatures(config.potential, config.layers, irreps)
+        if self.latent.cutoff != config.cutoff:
+            raise ValueError(
+                f"cutoff is {config.cutoff} Å; {config.potential} needs {self.latent.cutoff} Å"
+            )
+        unknown = sorted(set(config.elements) - self.latent.elements)
+        if unknown:
+            names = ", ".join(chemical_symbols[z] for z in unknown)
+            raise ValueError(f"{config.potential} does not know {names}")
+        widths = [config.channels] * len(irreps)
+        self.entries = nn.ModuleList(
+            IrrepwiseLinear(self.latent.channels, widths) for _ in range(config.interactions)
+        )
+
+    def prepared(self, graph: Graph) -> Graph:
+        """Work out the potential's features, unless the graph has them: most of the time."""
+        if graph.latent is not None:
+            return graph
+        return replace(graph, latent=self.latent.raw(graph, self.backend))
+
+    def start_from_graphs(self, graphs: Sequence[Graph]) -> None:
+        """Learn how large features are."""
+        blocks = zip(*(self.prepared(graph).latent or () for graph in graphs), strict=True)
+        self.latent.standardize([torch.cat(block) for block in blocks])
+
+    def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
+        """As in `GatedNetwork`."""
+        latent = self.prepared(graph).latent
+        assert latent is not None
+        features = self.latent(latent)
+        if self.training:
+            features = [block + NOISE * torch.randn_like(block) for block in features]
+        return super().parts(replace(graph, latent=tuple(features)))
+
+    def _enter(self, number: int, blocks: list[Tensor], graph: Graph) -> list[Tensor]:
+        added: list[Tensor] = self.entries[number](graph.latent)
+        chance = self._layers[0].dropout if self.training else 0.0
+        if chance > 0:
+            added = [drop_channels(block, chance) for block in added]
+        # the first interaction has no features of its own but scalars
+        both = [old + new for old, new in zip(blocks, added, strict=False)]
+        return both + added[len(blocks) :]

@@ -1,0 +1,56 @@
+"""Trained models to one ensemble, which needs none of them any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ase_equivar.network import Ensemble
+from ase_equivar.weights import CONFIG_FILE, load_model, model_folder, read_metadata, save_model
+
+
+def combine(models: Sequence[str | Path], output: str | Path) -> Path:
+    """Write the ensemble of some models.
+
+    Parameters
+    ----------
+    models : sequence of str or Path
+        Bundled models, or folders, of `GatedNetwork` or `HybridNetwork`.
+    output : str or Path
+        Folder of the ensemble.
+
+    Returns
+    -------
+    Path
+        That folder.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a model is missing, damaged, or does not fit the others.
+    """
+    folder = Path(output)
+    if (folder / CONFIG_FILE).exists():
+        raise ValueError(f"{folder} holds a model already; give another output")
+    ensemble = Ensemble([load_model(model) for model in models])
+    described: list[dict[str, Any]] = [
+        {"name": model_folder(model).name, **read_metadata(model)} for model in models
+    ]
+    for one in described:
+        one.pop("uncertainty", None)  # that of the member alone
+    about = _joined([one.get("training", {}).get("about", {}) for one in described])
+    metadata = {"training": {"about": about}, "members": described}
+    save_model(ensemble, folder, metadata=metadata)
+    return folder
+
+
+def _joined(notes: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Join what members note under a heading, without texts that another one contains."""
+    headings = dict.fromkeys(heading for note in notes for heading in note)
+    joined = {}
+    for heading in headings:
+        texts = list(dict.fromkeys(note[heading] for note in notes if heading in note))
+        kept = [t for t in texts if not any(t in other for other in texts if other != t)]
+        joined[heading] = " ".join(kept)
+    return joined
