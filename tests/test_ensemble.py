@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
+from ase.build import bulk, make_supercell
 from random_networks import GATED, PUBLISHED, make, predict, triclinic
 from test_training import labelled, write
 from typer.testing import CliRunner
@@ -121,3 +124,34 @@ def test_it_is_not_fine_tuned(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "tuned")])
     assert result.exit_code != 0
     assert "is an ensemble, which cannot be fine-tuned" in result.output
+
+
+def test_bundled_ensemble() -> None:
+    """SrTiO3 as in Zhong et al., Phys. Rev. Lett. 72, 3618 (1994); any cell will do."""
+    calculator = EquivarCalculator(model="universal-ensemble")
+    perovskite = Atoms(
+        "SrTiO3",
+        scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]],
+        cell=[3.905] * 3,
+        pbc=True,
+    )
+    charges = calculator.get_property("born_charges", perovskite)
+    assert charges[0].trace() / 3.0 == pytest.approx(2.54, abs=0.15)
+    assert charges[1].trace() / 3.0 == pytest.approx(7.12, abs=0.4)
+    assert charges[2, 2, 2] == pytest.approx(-5.66, abs=0.4)  # along the bond to Ti
+    assert charges[2, 0, 0] == pytest.approx(-2.00, abs=0.2)
+    assert calculator.get_property("born_charges_uncertainty", perovskite).max() < 0.5
+    perovskite.rattle(0.05, seed=2)
+    charges = calculator.get_property("born_charges", perovskite)
+    larger = make_supercell(perovskite, [[1, 1, 0], [0, 2, 1], [1, 0, 1]])  # of three cells
+    repeated = calculator.get_property("born_charges", larger)
+    assert np.abs(repeated - np.tile(charges, (3, 1, 1))).max() < 1e-4
+
+
+def test_bundled_ensemble_stays_finite_where_nothing_was_trained() -> None:
+    """SevenNet's features of such crystals are larger by orders of magnitude."""
+    oxide = bulk("MgO", "rocksalt", a=0.6 * 4.21)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the sum rule: it may well be broken
+        charges = EquivarCalculator(model="universal-ensemble").get_property("born_charges", oxide)
+    assert np.abs(charges).max() < 30.0
