@@ -101,7 +101,7 @@ def test_commands(tmp_path: Path) -> None:
         (({**GATED, "cutoff": 3.5},), "one cutoff, not 3.5 and 4.0"),
         (({**GATED, "elements": (1, 8)},), "one elements, not"),
         (({**GATED, "dielectric": False},), "one has_dielectric, not False and True"),
-        ((PUBLISHED,), "a Equivar cannot be a member"),
+        ((PUBLISHED,), "members of an ensemble cannot be Equivar networks"),
     ],
 )
 def test_members_must_fit(others: tuple[dict, ...], message: str) -> None:

@@ -32,7 +32,7 @@ class Ensemble(nn.Module):
         super().__init__()
         for member in members:
             if not isinstance(member, GatedNetwork):
-                raise ValueError(f"a {type(member).__name__} cannot be a member of an ensemble")
+                raise ValueError(f"members of an ensemble cannot be {type(member).__name__} networks")
         if len(members) < 2:
             raise ValueError(f"an ensemble needs at least two members, not {len(members)}")
         for name in ("cutoff", "elements", "has_dielectric"):
