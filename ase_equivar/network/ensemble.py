@@ -32,7 +32,8 @@ class Ensemble(nn.Module):
         super().__init__()
         for member in members:
             if not isinstance(member, GatedNetwork):
-                raise ValueError(f"members of an ensemble cannot be {type(member).__name__} networks")
+                kind = type(member).__name__
+                raise ValueError(f"members of an ensemble cannot be {kind} networks")
         if len(members) < 2:
             raise ValueError(f"an ensemble needs at least two members, not {len(members)}")
         for name in ("cutoff", "elements", "has_dielectric"):
