@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ase_equivar.network.backends import used_backend
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import EdgeIndex
+from ase_equivar.network.layout import unpacked
 from ase_equivar.network.scatter import sum_by_index
 from ase_equivar.network.table import RadialTable
 
@@ -91,7 +92,6 @@ class Convolution(nn.Module):
         """e3nn's own tensor product on every edge, then a sum over the senders."""
         product = _e3nn_product(self.coupling, self.channels, features.dtype, features.device)
         dims_in = [ir.dim for ir in self.coupling.inputs]
-        dims_out = [ir.dim for ir in self.coupling.slots[0]]
         # e3nn keeps the components of one channel together: (channel, component)
         sent = torch.cat(
             [x.transpose(1, 2).flatten(1) for x in features[edges.senders].split(dims_in, dim=1)],
@@ -99,14 +99,7 @@ class Convolution(nn.Module):
         )
         messages = product(sent, harmonics, weights.flatten(1))
         total = sum_by_index(messages, edges.receivers, edges.n_receivers)
-        blocks = total.split([self.channels * dim for dim in dims_out], dim=1)
-        return torch.cat(
-            [
-                block.view(-1, self.channels, dim).transpose(1, 2)
-                for block, dim in zip(blocks, dims_out, strict=True)
-            ],
-            dim=1,
-        )
+        return torch.cat(unpacked(total, product.irreps_out), dim=1)
 
 
 @cache

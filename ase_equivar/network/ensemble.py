@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
 from ase_equivar.network.gated import GatedNetwork
-from ase_equivar.network.readout import CartesianTensor, RawTensors, dielectric_from_log
+from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
 
 
 class Ensemble(nn.Module):
@@ -85,11 +85,7 @@ class Ensemble(nn.Module):
 
     def forward(self, graph: Graph) -> RawTensors:
         """Predict the raw tensors of every atom and structure of `graph`."""
-        parts, log_dielectric = self.parts(graph)
-        return RawTensors(
-            born_charges=self.cartesian(parts),
-            dielectric=None if log_dielectric is None else dielectric_from_log(log_dielectric),
-        )
+        return raw_tensors(self.cartesian, *self.parts(graph))
 
     def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """Means of the irreducible parts (N, 9) of Z*, and of ln(ε∞ - 1), (S, 3, 3)."""

@@ -23,8 +23,9 @@ from ase_equivar.network.basis import GaussianBasis, bond_harmonics, smooth_cuto
 from ase_equivar.network.bonds import Bonds, WeightTables, tables_pay
 from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, Interaction
+from ase_equivar.network.layout import unpacked
 from ase_equivar.network.pieces import threads_for_pieces
-from ase_equivar.network.readout import CartesianTensor, RawTensors
+from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
 from ase_equivar.network.table import RadialTable
 
 N_ELEMENTS = 100  # rows of the published embedding
@@ -141,8 +142,7 @@ class Equivar(nn.Module):
 
     def forward(self, graph: Graph) -> RawTensors:
         """Predict the raw Z* of every atom of `graph`."""
-        born, _ = self.parts(graph)
-        return RawTensors(born_charges=self.cartesian(born), dielectric=None)
+        return raw_tensors(self.cartesian, *self.parts(graph))
 
     def parts(self, graph: Graph) -> tuple[Tensor, None]:
         """Irreducible parts (N, 9) of Z*, ordered 0e, 1e, 2e."""
@@ -201,15 +201,7 @@ class Equivar(nn.Module):
 
     def _channels_last(self, nodes: Tensor) -> Tensor:
         """e3nn's layout (N, Σ channels · components) to (N, components, channels)."""
-        irreps = self.readout.irreps_in
-        blocks = nodes.split([mul * ir.dim for mul, ir in irreps], dim=1)
-        return torch.cat(
-            [
-                block.view(len(nodes), mul, ir.dim).transpose(1, 2)
-                for block, (mul, ir) in zip(blocks, irreps, strict=True)
-            ],
-            dim=1,
-        )
+        return torch.cat(unpacked(nodes, self.readout.irreps_in), dim=1)
 
     def _components_last(self, nodes: Tensor) -> Tensor:
         """Undo `_channels_last`."""

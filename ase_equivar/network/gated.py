@@ -31,7 +31,7 @@ from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.gated_interaction import Interaction
 from ase_equivar.network.layers import TensorHead
 from ase_equivar.network.pieces import threads_for_pieces
-from ase_equivar.network.readout import CartesianTensor, RawTensors, dielectric_from_log
+from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
 from ase_equivar.network.scatter import mean_by_index
 from ase_equivar.network.table import RadialTable
 
@@ -208,11 +208,7 @@ class GatedNetwork(nn.Module):
 
     def forward(self, graph: Graph) -> RawTensors:
         """Predict the raw tensors of every atom and structure of `graph`."""
-        parts, log_dielectric = self.parts(graph)
-        return RawTensors(
-            born_charges=self.cartesian(parts),
-            dielectric=None if log_dielectric is None else dielectric_from_log(log_dielectric),
-        )
+        return raw_tensors(self.cartesian, *self.parts(graph))
 
     @threads_for_pieces()
     def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:

@@ -8,6 +8,7 @@ Park et al., J. Chem. Theory Comput. 20, 4857 (2024). Its weights come from its 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from ase_equivar.graph import Graph
 from ase_equivar.network.basis import bond_harmonics
 from ase_equivar.network.bonds import Bonds, tables_pay
 from ase_equivar.network.edges import EdgeIndex
-from ase_equivar.network.latent_convolution import TabulatedConvolution, unpacked
+from ase_equivar.network.latent_convolution import TabulatedConvolution
+from ase_equivar.network.layout import unpacked
 from ase_equivar.network.pieces import threads_for_pieces
 
 # Those that the package `sevenn` holds: nothing is fetched, and no file of another name is opened,
@@ -115,7 +117,11 @@ class LatentFeatures(nn.Module):
         """
         self._potential.to(graph.vectors.device)
         vectors = graph.vectors.float()
-        upright, mirrored = (self._layers(graph, v, backend) for v in (vectors, -vectors))
+        bonds = self._bonds(graph, vectors, backend)
+        upright = self._layers(graph, vectors, bonds, backend)
+        if bonds is not None:
+            bonds = replace(bonds, harmonics=bond_harmonics(-vectors, self._l_max))
+        mirrored = self._layers(graph, -vectors, bonds, backend)
         blocks = []
         for wanted in self.irreps:
             found = [
@@ -144,8 +150,10 @@ class LatentFeatures(nn.Module):
         ]
 
     @threads_for_pieces()
-    def _layers(self, graph: Graph, vectors: Tensor, backend: str) -> list[list[Tensor]]:
-        """Features (N, 2l+1, channels) of the layers, for these bonds in Å."""
+    def _layers(
+        self, graph: Graph, vectors: Tensor, bonds: Bonds | None, backend: str
+    ) -> list[list[Tensor]]:
+        """Features (N, 2l+1, channels) of the layers; `vectors` in Å, `bonds` of these."""
         import sevenn._keys as key
 
         types = self._potential.type_map
@@ -155,7 +163,6 @@ class LatentFeatures(nn.Module):
             key.EDGE_IDX: torch.stack([graph.receivers, graph.senders]),
             key.EDGE_VEC: vectors,
         }
-        bonds = self._bonds(graph, vectors, backend)
         found: list[list[Tensor]] = []
         for name, module in self._potential.named_children():
             if bonds is not None and name == "edge_embedding":

@@ -18,6 +18,7 @@ from ase_equivar.network.bonds import Bonds
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import Piece
+from ase_equivar.network.layout import unpacked
 from ase_equivar.network.pieces import work_in_pieces
 from ase_equivar.network.table import tabulate
 
@@ -138,12 +139,3 @@ def _weights(literal: Any, embedding: nn.Module, part: _Part, distances: Tensor)
     weights = literal.weight_nn(embedded)
     paths = [weights[:, c] * f for c, f in zip(part.columns, part.factors, strict=True)]
     return torch.stack(paths, dim=1).unsqueeze(0)
-
-
-def unpacked(flat: Tensor, irreps: o3.Irreps) -> list[Tensor]:
-    """e3nn's layout (N, Σ channels · components) to blocks (N, components, channels)."""
-    blocks = flat.split([mul * ir.dim for mul, ir in irreps], dim=1)
-    return [
-        block.view(len(flat), mul, ir.dim).transpose(1, 2)
-        for block, (mul, ir) in zip(blocks, irreps, strict=True)
-    ]

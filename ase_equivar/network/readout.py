@@ -51,6 +51,16 @@ class CartesianTensor(nn.Module):
         return torch.einsum("abm,nab->nm", self.basis.to(tensors.dtype), tensors)
 
 
+def raw_tensors(
+    cartesian: CartesianTensor, parts: Tensor, log_susceptibility: Tensor | None
+) -> RawTensors:
+    """Assemble what networks predict, (N, 9) parts of Z* and ln(ε∞ - 1), if there is one."""
+    return RawTensors(
+        born_charges=cartesian(parts),
+        dielectric=None if log_susceptibility is None else dielectric_from_log(log_susceptibility),
+    )
+
+
 def dielectric_from_log(log_susceptibility: Tensor) -> Tensor:
     """ε∞ = 1 + exp(S): positive definite, and above vacuum, whatever the symmetric S.
 
