@@ -84,7 +84,7 @@ def check_atoms(atoms: Atoms) -> None:
         along periodic directions span no volume; if two atoms, or an atom and its own periodic
         image, are closer than 0.5 Å.
     """
-    _check_numbers_and_cell(atoms)
+    check_numbers_and_cell(atoms)
     _check_distances(atoms, NeighbourSearch(MIN_DISTANCE).pairs(atoms))
 
 
@@ -139,7 +139,7 @@ def build_graph(
     ValueError
         See `check_atoms`.
     """
-    _check_numbers_and_cell(atoms)
+    check_numbers_and_cell(atoms)
     search = cutoff if isinstance(cutoff, NeighbourSearch) else NeighbourSearch(cutoff)
     pairs = search.pairs(atoms, dtype)
     _check_distances(atoms, pairs)
@@ -198,7 +198,8 @@ def _symbols(numbers: Collection[int]) -> str:
     return ", ".join(known.get(number, f"number {number}") for number in numbers)
 
 
-def _check_numbers_and_cell(atoms: Atoms) -> None:
+def check_numbers_and_cell(atoms: Atoms) -> None:
+    """Do what `check_atoms` does but for the distances, which take a search."""
     if len(atoms) == 0:
         raise ValueError("the structure has no atoms; give an Atoms object with at least one")
     finite = np.isfinite(atoms.positions).all(axis=1)

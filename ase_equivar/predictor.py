@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,18 @@ from rich.console import Console
 from rich.progress import track
 
 from ase_equivar.doubts import warn_if_broken
-from ase_equivar.graph import Graph, build_graph, check_atoms, check_elements, collate
-from ase_equivar.neighbours import NeighbourSearch
+from ase_equivar.graph import (
+    Graph,
+    build_graph,
+    check_atoms,
+    check_elements,
+    check_numbers_and_cell,
+    collate,
+)
+from ase_equivar.neighbours import MOST_KEPT, NeighbourSearch
 from ase_equivar.network.backends import used_backend
 from ase_equivar.prediction import Evaluation, Prediction, RawPrediction
+from ase_equivar.spatial_order import spatial_order
 from ase_equivar.uncertainty import Calibration, born_charges_uncertainty
 from ase_equivar.weights import load_model, read_metadata
 
@@ -123,13 +132,13 @@ class Predictor:
         RawPrediction
             One for each structure.
         """
-        batch: list[Graph] = []
+        batch: list[_OrderedGraph] = []
         for atoms in images:
-            graph = self._graph(atoms, self._search)
-            if batch and sum(g.n_edges for g in batch) + graph.n_edges > max_edges:
+            one = self._graph(atoms, self._search)
+            if batch and sum(b.graph.n_edges for b in batch) + one.graph.n_edges > max_edges:
                 yield from self._call(batch)
                 batch = []
-            batch.append(graph)
+            batch.append(one)
         if batch:
             yield from self._call(batch)
 
@@ -150,16 +159,25 @@ class Predictor:
         assert self.calibration is not None  # the calculator has refused it else
         evaluated = self.evaluate(atoms)
         if self._uncertain is None or self._uncertain[0] is not evaluated:
-            graph = self._graph(atoms, self._following)
-            found = born_charges_uncertainty(self._network, graph, self.calibration)
-            self._uncertain = evaluated, found
+            one = self._graph(atoms, self._following)
+            found = born_charges_uncertainty(self._network, one.graph, self.calibration)
+            self._uncertain = evaluated, one.restored(found)
         return self._uncertain[1]
 
-    def _graph(self, atoms: Atoms, search: NeighbourSearch) -> Graph:
+    def _graph(self, atoms: Atoms, search: NeighbourSearch) -> _OrderedGraph:
         check_elements(atoms, self.elements)
-        return build_graph(atoms, search, dtype=self.dtype)
+        if len(atoms) <= MOST_KEPT:  # a kept list wants the order of the step before
+            return _OrderedGraph(build_graph(atoms, search, dtype=self.dtype), None)
+        check_numbers_and_cell(atoms)
+        order = spatial_order(atoms)
+        try:
+            return _OrderedGraph(build_graph(atoms[order], search, dtype=self.dtype), order)
+        except ValueError:
+            build_graph(atoms, search, dtype=self.dtype)  # names atoms by the user's numbers
+            raise
 
-    def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
+    def _call(self, ordered: Sequence[_OrderedGraph]) -> Iterator[RawPrediction]:
+        graphs = [one.graph for one in ordered]
         with torch.inference_mode():
             tensors = self._network(graphs[0] if len(graphs) == 1 else collate(graphs))
         born = tensors.born_charges.cpu().double()
@@ -169,20 +187,33 @@ class Predictor:
                 "far from those that it was trained on, are to blame"
             )
         dielectric = tensors.dielectric.cpu().double().numpy() if self.has_dielectric else None
-        everything = born.numpy()
-        everything.setflags(write=False)  # a calculator keeps them
-        for index, (graph, charges) in enumerate(
-            zip(
-                graphs,
-                np.split(everything, np.cumsum([graph.n_atoms for graph in graphs])[:-1]),
-                strict=True,
-            )
+        cuts = np.cumsum([graph.n_atoms for graph in graphs])[:-1]
+        for index, (one, found) in enumerate(
+            zip(ordered, np.split(born.numpy(), cuts), strict=True)
         ):
+            charges = one.restored(found)
+            charges.setflags(write=False)  # a calculator keeps them
             yield RawPrediction(
                 born_charges=charges,
                 dielectric_tensor=None if dielectric is None else dielectric[index],
-                n_edges=graph.n_edges,
+                n_edges=one.graph.n_edges,
             )
+
+
+@dataclass(frozen=True)
+class _OrderedGraph:
+    """Graph of a structure, its atoms in an order of their own if `order` says so."""
+
+    graph: Graph
+    order: NDArray[np.int64] | None
+
+    def restored(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Put what belongs to the graph's atoms into the structure's order."""
+        if self.order is None:
+            return values
+        restored = np.empty_like(values)
+        restored[self.order] = values
+        return restored
 
 
 def predict_many(

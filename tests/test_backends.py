@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, graphene
 from e3nn import o3
+from numpy.typing import NDArray
 from random_networks import (
     GATED,
     MIRRORABLE,
@@ -30,6 +33,8 @@ from ase_equivar.graph import Graph, build_graph, collate
 from ase_equivar.network import RawTensors, build_network, convolution, kernels, pieces
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import EdgeIndex
+from ase_equivar.network.kernels.numba_source import numba_source
+from ase_equivar.network.kernels.terms import write_lines
 
 
 def sheet() -> Atoms:
@@ -158,17 +163,19 @@ IRREPS = {
     "natural": (("0e", "1o", "2e"), ("0e", "1o", "2e")),
     "last": (("0e", "1o", "2e"), ("0e", "1e", "2e")),
     "odd": (("0o", "1e", "2o"), ("0e", "1o", "2o")),
+    "without a path": (("0e", "4e"), ("0e", "0o", "1o")),
 }
 
 
 @pytest.mark.parametrize("irreps", IRREPS.values(), ids=IRREPS.keys())
+@pytest.mark.parametrize("summed", [False, True], ids=["each path", "summed"])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_kernel_equals_e3nn(
-    irreps: tuple[tuple[str, ...], ...], dtype: torch.dtype, bound: float
+    irreps: tuple[tuple[str, ...], ...], summed: bool, dtype: torch.dtype, bound: float
 ) -> None:
     """Result and both gradients of the compiled kernel against e3nn's TensorProduct."""
     inputs, outputs = (tuple(map(o3.Irrep, side)) for side in irreps)
-    coupling = Coupling(inputs, outputs, 2)
+    coupling = Coupling(inputs, outputs, 2, summed=summed)
     for ours, reference in results_and_gradients(coupling, 7, 40, 5, dtype, "auto"):
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
@@ -234,11 +241,12 @@ class Watched(torch.nn.Module):
 def test_torch_keeps_its_threads_where_nothing_is_done_in_pieces(
     threads: Callable[[int], None],
 ) -> None:
-    """With gradients, in a user's own network, and in e3nn's layers run literally."""
+    """With gradients, few edges, in a user's own network, and in e3nn's layers run literally."""
     threads(2)
     EquivarCalculator(model=Watched()).get_property("born_charges", triclinic())
     assert Watched.threads == 2
-    graph = build_graph(triclinic(), 4.0, dtype=torch.float64)
+    few, many = (build_graph(triclinic() * n, 4.0, dtype=torch.float64) for n in (1, 4))
+    assert few.n_edges < 2 * pieces.MIN_EDGES_PER_THREAD < many.n_edges
     seen: list[int] = []
     fast, literal = make(GATED), make(PUBLISHED)
     literal.backend = "e3nn"
@@ -246,9 +254,10 @@ def test_torch_keeps_its_threads_where_nothing_is_done_in_pieces(
         module.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
     for gradients in (True, False):
         with torch.set_grad_enabled(gradients):
-            fast(graph)
-            literal(graph)
-    assert seen == [2, 2, 1, 2]
+            for graph in (few, many):
+                fast(graph)
+                literal(graph)
+    assert seen == [2, 2, 2, 2, 2, 2, 1, 2]  # one where atoms are shared out among threads
     assert torch.get_num_threads() == 2
 
 
@@ -327,3 +336,32 @@ def test_a_thread_is_worth_its_while(
     assert len(shares) == n_busy
     assert sum(shares) == n_atoms
     assert max(shares) - min(shares) <= n_busy
+
+
+def test_kernels_take_several_channels_at_a_time() -> None:
+    """In the code that the compiler has made: products of vectors, as many as terms at least."""
+    irreps = tuple(o3.Irrep(name) for name in ("0e", "1o", "2e"))
+    coupling, n_channels = Coupling(irreps, irreps, 2), 32
+    source = numba_source(coupling, n_channels, "float32")
+    module: dict[str, Any] = {}
+    exec(source.replace("cache=True, ", ""), module)  # code out of a cache cannot be looked at
+
+    def zeros(*shape: int) -> NDArray[np.float32]:
+        return np.zeros((*shape, n_channels), np.float32)
+
+    n_paths = len(coupling.paths)
+    x, w, g = zeros(2, coupling.input_dim), zeros(1, n_paths), zeros(2, coupling.output_dim)
+    first, place = np.zeros(1, int), np.ones(1, np.float32)
+    harmonics, start = np.zeros((1, 9), np.float32), np.array([0, 1, 1])
+    plain = (x, harmonics, w, g)
+    tabulated = (x, harmonics, zeros(4, n_paths).reshape(4, -1), 4, first, place)
+    n_terms = len(write_lines(coupling, repr).entries)
+    for name, arguments, out in (
+        ("forward", plain, g.copy()),
+        ("grad_weights", plain, w.copy()),
+        ("grad_features", plain, x.copy()),
+        ("forward_table", tabulated, g.copy()),
+    ):
+        module[name](*arguments, first, first, first, start, out, 0, 2)
+        [code] = module[name].inspect_llvm().values()
+        assert len(re.findall(r"= fmul .*<\d+ x float>", code)) >= n_terms, name

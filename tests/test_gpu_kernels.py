@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 NATURAL = tuple(map(o3.Irrep, ("0e", "1o", "2e")))
 ODD = tuple(map(o3.Irrep, ("0o", "1e", "2o")))
+LONELY = tuple(map(o3.Irrep, ("0e", "4e")))  # no path leads from 4e
 
 
 @pytest.fixture
@@ -39,18 +40,20 @@ def interpreter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     launch_triton._kernels.cache_clear()
 
 
-@pytest.mark.parametrize("inputs", [NATURAL, ODD], ids=["natural", "odd"])
+@pytest.mark.parametrize("inputs", [NATURAL, ODD, LONELY], ids=["natural", "odd", "lonely"])
+@pytest.mark.parametrize("summed", [False, True], ids=["each path", "summed"])
 @pytest.mark.parametrize("channels", [5, 130])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_kernel_equals_e3nn(
     interpreter: None,
     inputs: tuple[o3.Irrep, ...],
+    summed: bool,
     channels: int,
     dtype: torch.dtype,
     bound: float,
 ) -> None:
     """Result and both gradients; numbers of channels that fill no block."""
-    coupling = Coupling(inputs, NATURAL, 2)
+    coupling = Coupling(inputs, (*NATURAL, o3.Irrep("0o")), 2, summed=summed)
     for ours, reference in results_and_gradients(coupling, 4, 9, channels, dtype, "triton"):
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
 

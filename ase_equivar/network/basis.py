@@ -7,6 +7,7 @@ and through real spherical harmonics of its direction.
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from e3nn import o3
@@ -86,8 +87,13 @@ def bond_harmonics(vectors: Tensor, l_max: int) -> Tensor:
     Tensor, shape (E, (l_max + 1)²)
         e3nn's order and "component" normalization: Σ_m Y_lm² = 2 l + 1.
     """
+    return _harmonics(l_max)(vectors)
+
+
+@cache
+def _harmonics(l_max: int) -> o3.SphericalHarmonics:
     degrees = list(range(l_max + 1))
-    return o3.spherical_harmonics(degrees, vectors, normalize=True, normalization="component")
+    return o3.SphericalHarmonics(degrees, normalize=True, normalization="component")
 
 
 class ShiftedSoftplus(nn.Module):

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ase_equivar.network.backends import used_backend
+from ase_equivar.network.basis import bond_harmonics
 from ase_equivar.network.edges import EdgeIndex, Piece
+from ase_equivar.network.pieces import work_in_pieces
 from ase_equivar.network.table import SHORTEST, RadialTable, tabulate
 
 SMALL_TABLE = 3200  # points, enough for two elements and 5 Å; made in some milliseconds
@@ -49,6 +51,14 @@ class Bonds:
             self.radial[piece.edges],
             self.envelope[piece.edges],
         )
+
+
+def harmonics_of(edges: EdgeIndex, vectors: Tensor, l_max: int) -> Tensor:
+    """Work out `basis.bond_harmonics` of all bonds; without gradients in pieces of the graph."""
+    if torch.is_grad_enabled():
+        return bond_harmonics(vectors, l_max)
+    # some twenty numbers per bond are needed on the way
+    return torch.cat(work_in_pieces(edges, lambda p: bond_harmonics(vectors[p.edges], l_max)))
 
 
 def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str) -> bool:

@@ -60,7 +60,7 @@ class Convolution(nn.Module):
         Returns
         -------
         Tensor, shape (N_receivers, output_dim, C)
-            Rows ordered by path, or by irrep if the paths are summed, then by component.
+            Which rows are whose: see `Coupling.rows`.
         """
         backend = used_backend(self.backend, features.device)
         if backend == "e3nn":
@@ -99,7 +99,11 @@ class Convolution(nn.Module):
         )
         messages = product(sent, harmonics, weights.flatten(1))
         total = sum_by_index(messages, edges.receivers, edges.n_receivers)
-        return torch.cat(unpacked(total, product.irreps_out), dim=1)
+        out = total.new_zeros(len(total), self.coupling.output_dim, self.channels)
+        blocks = unpacked(total, product.irreps_out)
+        for slot, rows in zip(self.coupling.slots[1], self.coupling.rows, strict=True):
+            out[:, rows.start : rows.stop : rows.step] = blocks[slot]
+        return out
 
 
 @cache

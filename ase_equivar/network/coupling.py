@@ -64,6 +64,22 @@ class Coupling:
         return tuple(self.outputs[path.output] for path in paths), tuple(range(len(paths)))
 
     @cached_property
+    def rows(self) -> tuple[range, ...]:
+        """Rows of the result that each path fills, one for each component.
+
+        Paths that lead to the same irrep lie side by side in every component, so that the rows of
+        an irrep are (components, paths · channels) as they lie.
+        """
+        rows, first = [], 0
+        for k, ir in enumerate(self.outputs):
+            n_paths = sum(path.output == k for path in self.paths)
+            width = 1 if self.summed else n_paths
+            stop = first + width * ir.dim
+            rows += [range(first + n % width, stop, width) for n in range(n_paths)]
+            first = stop
+        return tuple(rows)
+
+    @cached_property
     def input_dim(self) -> int:
         """Components of the features."""
         return sum(ir.dim for ir in self.inputs)

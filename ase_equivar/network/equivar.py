@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
 from ase_equivar.network.backends import check_backend
-from ase_equivar.network.basis import GaussianBasis, bond_harmonics, smooth_cutoff
-from ase_equivar.network.bonds import Bonds, WeightTables, tables_pay
+from ase_equivar.network.basis import GaussianBasis, smooth_cutoff
+from ase_equivar.network.bonds import Bonds, WeightTables, harmonics_of, tables_pay
 from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, Interaction
 from ase_equivar.network.layout import unpacked
@@ -153,7 +153,7 @@ class Equivar(nn.Module):
             for interaction in self._layers:
                 nodes = interaction.literal(nodes, basis, bonds)
         else:
-            with threads_for_pieces():
+            with threads_for_pieces(graph.n_edges):
                 nodes = self._channels_last(nodes)
                 for interaction, table in zip(self._layers, tables, strict=True):
                     nodes = interaction(nodes, bonds, table)
@@ -170,10 +170,11 @@ class Equivar(nn.Module):
         distances = torch.linalg.vector_norm(graph.vectors, dim=1)
         tabulated = tables_pay(distances, 1, self.cutoff, self.backend)
         radial, envelope = self._functions(distances[:0] if tabulated else distances)
+        edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         bonds = Bonds(
-            edges=EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms),
+            edges=edges,
             distances=distances,
-            harmonics=bond_harmonics(graph.vectors, self.shape.l_max),
+            harmonics=harmonics_of(edges, graph.vectors, self.shape.l_max),
             kinds=torch.zeros_like(graph.senders),
             radial=radial,
             envelope=envelope,

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
 from ase_equivar.network.backends import check_backend
-from ase_equivar.network.basis import BesselBasis, bond_harmonics, smooth_cutoff
-from ase_equivar.network.bonds import Bonds, WeightTables, tables_pay
+from ase_equivar.network.basis import BesselBasis, smooth_cutoff
+from ase_equivar.network.bonds import Bonds, WeightTables, harmonics_of, tables_pay
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.gated_interaction import Interaction
@@ -137,7 +137,6 @@ class GatedNetwork(nn.Module):
                     radial_functions=config.radial_functions,
                     radial_hidden=config.radial_hidden,
                     embedding=config.embedding,
-                    mean_neighbours=config.mean_neighbours,
                 )
             )
             inputs = outputs
@@ -210,9 +209,12 @@ class GatedNetwork(nn.Module):
         """Predict the raw tensors of every atom and structure of `graph`."""
         return raw_tensors(self.cartesian, *self.parts(graph))
 
-    @threads_for_pieces()
     def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """Irreducible parts (N, 9) of Z*, and ln(ε∞ - 1) as (S, 3, 3): what training compares."""
+        with threads_for_pieces(graph.n_edges):
+            return self._parts(graph)
+
+    def _parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         species_index = self.element_index[graph.numbers]
         species = self.embedding(species_index)
         bonds, tables = self._bonds(graph, species_index)
@@ -245,10 +247,16 @@ class GatedNetwork(nn.Module):
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         distances = torch.linalg.vector_norm(graph.vectors, dim=1)
         codes = species_index[graph.senders] * len(self.elements) + species_index[graph.receivers]
-        pairs, which = torch.unique(codes, return_inverse=True)
+        # what torch.unique gives, without sorting the edges
+        present = torch.zeros(len(self.elements) ** 2, dtype=torch.bool, device=codes.device)
+        present[codes] = True
+        pairs = present.nonzero().flatten()
+        which = (present.cumsum(0) - 1)[codes]
         tabulated = tables_pay(distances, len(pairs), self.cutoff, self.backend)
         radial, envelope = self._functions(distances[:0] if tabulated else distances)
-        harmonics = bond_harmonics(graph.vectors, self.shape.l_max)
+        # here it is the cheapest to keep sums over neighbours near one
+        norm = self.shape.mean_neighbours**-0.5
+        harmonics = harmonics_of(edges, graph.vectors, self.shape.l_max) * norm
         bonds = Bonds(edges, distances, harmonics, which, radial, envelope)
         if tabulated:
             layers = [partial(self._weights_at, layer, pairs) for layer in self._layers]

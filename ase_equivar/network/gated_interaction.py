@@ -22,7 +22,7 @@ class Interaction(nn.Module):
     ----------
     inputs, outputs : tuple of e3nn.o3.Irrep
         Irreps of the features before and after, the scalars first.
-    l_max, channels, radial_functions, radial_hidden, embedding, mean_neighbours
+    l_max, channels, radial_functions, radial_hidden, embedding
         As in `gated.GatedConfig`.
     """
 
@@ -36,13 +36,11 @@ class Interaction(nn.Module):
         radial_functions: int,
         radial_hidden: int,
         embedding: int,
-        mean_neighbours: float,
     ) -> None:
         super().__init__()
         n = channels
         self.inputs, self.outputs = inputs, outputs
         coupling = Coupling(inputs, outputs, l_max)
-        self.norm = mean_neighbours**-0.5
         self.n_gates = len(outputs) - 1
         self.before = IrrepwiseLinear([n] * len(inputs), [n] * len(inputs))
         self.radial = RadialWeights(
@@ -68,6 +66,8 @@ class Interaction(nn.Module):
             return self._update(blocks, sent, bonds, species, species, table)
 
         def part(piece: Piece) -> list[Tensor]:
+            if piece.index is bonds.edges:  # the only one
+                return self._update(blocks, sent, bonds, species, species, table)
             return self._update(
                 [block[piece.atoms] for block in blocks],
                 sent,
@@ -79,7 +79,7 @@ class Interaction(nn.Module):
 
         # weights and messages of all edges at once would take most of the memory
         parts = work_in_pieces(bonds.edges, part)
-        return [torch.cat(block) for block in zip(*parts, strict=True)]
+        return parts[0] if len(parts) == 1 else [torch.cat(b) for b in zip(*parts, strict=True)]
 
     def weights(
         self,
@@ -112,8 +112,7 @@ class Interaction(nn.Module):
             messages = self.convolution.tabulated(
                 sent, bonds.harmonics, table, bonds.kinds, bonds.distances, bonds.edges
             )
-        messages = messages * self.norm
-        mixed = self.after(self._group(messages))
+        mixed = self.after(self._blocks(messages))
         scalars = mixed[0].squeeze(1) + self.element_bias(receivers)
         new = [nn.functional.silu(scalars[:, :n]).unsqueeze(1)]
         gates = torch.sigmoid(scalars[:, n:]).unsqueeze(1).split(n, dim=2)
@@ -128,14 +127,12 @@ class Interaction(nn.Module):
             new[k] = new[k] + block * (1.0 + scale)
         return new
 
-    def _group(self, messages: Tensor) -> list[Tensor]:
-        """Rows ordered by path to one block per output irrep, its paths side by side."""
+    def _blocks(self, messages: Tensor) -> list[Tensor]:
+        """Cut rows into one block (N, 2l+1, paths · C) per output irrep."""
         paths = self.convolution.coupling.paths
-        grouped, row = [], 0
-        for k, ir in enumerate(self.outputs):
-            count = sum(path.output == k for path in paths)
-            block = messages[:, row : row + count * ir.dim]
-            row += count * ir.dim
-            block = block.view(len(block), count, ir.dim, -1).transpose(1, 2)
-            grouped.append(block.flatten(2))
-        return grouped
+        counts = [sum(path.output == k for path in paths) for k in range(len(self.outputs))]
+        rows = [count * ir.dim for count, ir in zip(counts, self.outputs, strict=True)]
+        return [
+            block.view(len(block), ir.dim, -1)
+            for block, ir in zip(messages.split(rows, dim=1), self.outputs, strict=True)
+        ]

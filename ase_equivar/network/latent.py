@@ -16,8 +16,7 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
-from ase_equivar.network.basis import bond_harmonics
-from ase_equivar.network.bonds import Bonds, tables_pay
+from ase_equivar.network.bonds import Bonds, harmonics_of, tables_pay
 from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.latent_convolution import TabulatedConvolution
 from ase_equivar.network.layout import unpacked
@@ -118,10 +117,13 @@ class LatentFeatures(nn.Module):
         self._potential.to(graph.vectors.device)
         vectors = graph.vectors.float()
         bonds = self._bonds(graph, vectors, backend)
-        upright = self._layers(graph, vectors, bonds, backend)
-        if bonds is not None:
-            bonds = replace(bonds, harmonics=bond_harmonics(-vectors, self._l_max))
-        mirrored = self._layers(graph, -vectors, bonds, backend)
+        with threads_for_pieces(graph.n_edges):
+            upright = self._layers(graph, vectors, bonds, backend)
+            if bonds is not None:
+                signs = [(-1.0) ** n for n in range(self._l_max + 1) for _ in range(2 * n + 1)]
+                harmonics = bonds.harmonics * vectors.new_tensor(signs)
+                bonds = replace(bonds, harmonics=harmonics)
+            mirrored = self._layers(graph, -vectors, bonds, backend)
         blocks = []
         for wanted in self.irreps:
             found = [
@@ -149,7 +151,6 @@ class LatentFeatures(nn.Module):
             for number, block in enumerate(shifted)
         ]
 
-    @threads_for_pieces()
     def _layers(
         self, graph: Graph, vectors: Tensor, bonds: Bonds | None, backend: str
     ) -> list[list[Tensor]]:
@@ -183,10 +184,11 @@ class LatentFeatures(nn.Module):
         distances = torch.linalg.vector_norm(vectors, dim=1)
         if not tables_pay(distances, 1, self.cutoff, backend):
             return None
+        edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         return Bonds(
-            edges=EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms),
+            edges=edges,
             distances=distances,
-            harmonics=bond_harmonics(vectors, self._l_max),
+            harmonics=harmonics_of(edges, vectors, self._l_max),
             kinds=torch.zeros_like(graph.senders),
             radial=distances[:0],
             envelope=distances[:0],

@@ -94,8 +94,8 @@ class TabulatedConvolution:
             messages = part.convolution.tabulated(
                 block, bonds.harmonics, table, bonds.kinds, bonds.distances, bonds.edges
             )
-            dims = [self._outputs[slot].ir.dim for slot in part.slots]
-            for slot, path in zip(part.slots, messages.split(dims, dim=1), strict=True):
+            for slot, rows in zip(part.slots, part.convolution.coupling.rows, strict=True):
+                path = messages[:, rows.start : rows.stop : rows.step]
                 found[slot] = path.transpose(1, 2).flatten(1)
         return torch.cat(found, dim=1)
 

@@ -31,7 +31,11 @@ class IrrepwiseLinear(nn.Module):
 
     def forward(self, blocks: list[Tensor]) -> list[Tensor]:
         """Blocks (N, 2l+1, channels_in), one per irrep, to blocks (N, 2l+1, channels_out)."""
-        return [x @ weight for x, weight in zip(blocks, self.weights, strict=True)]
+        # as one matrix: torch takes atom by atom what does not lie as one
+        return [
+            (x.flatten(0, 1) @ weight).unflatten(0, x.shape[:2])
+            for x, weight in zip(blocks, self.weights, strict=True)
+        ]
 
 
 class RadialWeights(nn.Module):

@@ -46,7 +46,7 @@ def work_in_pieces(edges: EdgeIndex, work: Callable[[Piece], _Result]) -> list[_
         return [work(piece) for piece in edges.pieces(EDGES_AT_ONCE_GPU)]
     n_threads, n_edges = _lent.number or torch.get_num_threads(), len(edges.senders)
     n_busy = max(min(n_threads, n_edges // MIN_EDGES_PER_THREAD), 1)
-    pieces = list(edges.pieces(min(math.ceil(n_edges / n_busy), EDGES_AT_ONCE)))
+    pieces = edges.pieces(min(math.ceil(n_edges / n_busy), EDGES_AT_ONCE))
     if n_busy == 1:
         return [work(piece) for piece in pieces]
     inference = torch.is_inference_mode_enabled()  # known to each thread for itself
@@ -56,7 +56,7 @@ def work_in_pieces(edges: EdgeIndex, work: Callable[[Piece], _Result]) -> list[_
         with torch.inference_mode(inference), torch.no_grad():  # the first turns gradients on
             return work(piece)
 
-    with threads_for_pieces():
+    with threads_for_pieces(n_edges):
         return list(thread_pool(n_threads, os.getpid()).map(alone, pieces))
 
 
@@ -68,13 +68,14 @@ _lent = _Lent()
 
 
 @contextmanager
-def threads_for_pieces() -> Iterator[None]:
+def threads_for_pieces(n_edges: int) -> Iterator[None]:
     """Leave torch one thread while the context lasts, and the others to `work_in_pieces`.
 
     After each operation torch's threads wait for the next so busily that others get little done.
-    With gradients nothing is worked on in pieces, and torch keeps its threads.
+    A graph with few edges is one piece, and with gradients nothing is worked on in pieces: then
+    torch keeps its threads.
     """
-    if _lent.number or torch.is_grad_enabled():
+    if _lent.number or n_edges < 2 * MIN_EDGES_PER_THREAD or torch.is_grad_enabled():
         yield
         return
     _lent.number = torch.get_num_threads()

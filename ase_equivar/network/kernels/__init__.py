@@ -46,7 +46,7 @@ class _Convolve(torch.autograd.Function):
         x, w, y = x.contiguous(), w.contiguous(), y.contiguous()
         ctx.save_for_backward(x, w, y)
         ctx.coupling, ctx.edges, ctx.backend = coupling, edges, backend
-        out = x.new_zeros(edges.n_receivers, coupling.output_dim, x.shape[2])
+        out = x.new_empty(edges.n_receivers, coupling.output_dim, x.shape[2])
         _launcher(backend)("forward", coupling, (x, y, w, out), _by_receiver(edges), out)
         return out
 
@@ -54,7 +54,7 @@ class _Convolve(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         x, w, y = ctx.saved_tensors
         arrays = (x, y, w, grads[0].contiguous())
-        grad_x, grad_w = torch.zeros_like(x), torch.empty_like(w)
+        grad_x, grad_w = torch.empty_like(x), torch.empty_like(w)
         run, coupling, edges = _launcher(ctx.backend), ctx.coupling, ctx.edges
         run("grad_weights", coupling, arrays, _by_receiver(edges), grad_w)
         run("grad_features", coupling, arrays, _by_sender(edges), grad_x)
@@ -117,7 +117,7 @@ def convolve_tabulated(
     distances : Tensor, shape (E,)
         In Å, within the table's range.
     """
-    out = features.new_zeros(edges.n_receivers, coupling.output_dim, features.shape[2])
+    out = features.new_empty(edges.n_receivers, coupling.output_dim, features.shape[2])
     n_tables, n_points = table.values.shape[:2]
     values = table.values.view(n_tables * n_points, -1)
     where = table.cells(distances)

@@ -18,12 +18,15 @@ from torch import Tensor
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.kernels.cache import load_source
 from ase_equivar.network.kernels.numba_source import numba_source
-from ase_equivar.network.pieces import MIN_EDGES_PER_THREAD, thread_pool
+from ase_equivar.network.pieces import thread_pool
+
+MIN_EDGES_PER_THREAD = 500  # below, handing out the work costs more than it saves
 
 
 @cache
-def _kernels(coupling: Coupling, dtype: torch.dtype) -> ModuleType:
-    source = numba_source(coupling, {torch.float64: "float64", torch.float32: "float32"}[dtype])
+def _kernels(coupling: Coupling, n_channels: int, dtype: torch.dtype) -> ModuleType:
+    scalar = {torch.float64: "float64", torch.float32: "float32"}[dtype]
+    source = numba_source(coupling, n_channels, scalar)
     return load_source("convolution", numba.__version__, source)
 
 
@@ -45,13 +48,13 @@ def launch(
         First arguments of the kernel.
     index : tuple of Tensor
         Senders, receivers, the order of the edges, and where in it each atom's edges start.
-    out : Tensor
-        What the kernel fills.
+    out : Tensor, shape (..., C)
+        What the kernel fills, whatever was there.
     """
     start = index[3]
     n_atoms, n_edges = len(start) - 1, len(index[0])
     kernel = partial(
-        getattr(_kernels(coupling, out.dtype), name),
+        getattr(_kernels(coupling, out.shape[2], out.dtype), name),
         *(a if isinstance(a, int) else a.detach().numpy() for a in (*arrays, *index, out)),
     )
     n_threads = torch.get_num_threads()

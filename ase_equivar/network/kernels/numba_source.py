@@ -10,7 +10,7 @@ from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.kernels.terms import write_lines
 
 
-def numba_source(coupling: Coupling, scalar: str) -> str:
+def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     """Write the CPU kernels of a coupling as Python.
 
     ``forward`` gives the result, ``grad_weights`` and ``grad_features`` its gradients, and
@@ -18,24 +18,36 @@ def numba_source(coupling: Coupling, scalar: str) -> str:
     are features, Y harmonics, w weights, g the gradient of the result; t is the table, and which
     and where tell the row and the place in it of each edge.
 
+    Arrays are walked through as flat ones, at places written as numbers: only so does the compiler
+    see that what is written is not what is read, and does several channels at a time.
+
     Parameters
     ----------
     coupling : Coupling
+    n_channels : int
     scalar : str
         "float32" or "float64", the precision of features and constants.
     """
     lines = write_lines(coupling, lambda value: f"F({value!r})")
-    n_y, n_p, n_rows = (coupling.l_max + 1) ** 2, len(coupling.paths), coupling.output_dim
-    edge = [f"y{m} = Y[e, {m}]" for m in range(n_y)] + lines.entries
-    load_x = [f"x{m} = x[j, {m}, c]" for m in range(coupling.input_dim)]
-    load_w = [f"w{p} = w[e, {p}, c]" for p in range(n_p)]
-    load_g = [f"g{r} = g[i, {r}, c]" for r in range(n_rows)]
-    forward = [f"out[i, {row}, c] += {value}" for row, value in lines.rows.items()]
-    grad_w = [f"out[e, {path}, c] = {value}" for path, value in lines.weights.items()]
-    grad_x = [f"out[j, {m}, c] += {value}" for m, value in lines.components.items()]
+    n_y, n_p = (coupling.l_max + 1) ** 2, len(coupling.paths)
+    n_x, n_rows = coupling.input_dim, coupling.output_dim
 
+    def run(name: str, array: str, index: str, size: int) -> str:
+        """Take what a flat array has for one atom or edge."""
+        return f"{name} = {array}[{index}*{size * n_channels}:({index} + 1)*{size * n_channels}]"
+
+    def load(name: str, size: int) -> list[str]:
+        return [f"{name}{k} = {name}_[{k * n_channels} + c]" for k in range(size)]
+
+    def store(how: str, values: dict[int, str]) -> list[str]:
+        return [f"o[{k * n_channels} + c] {how} {value}" for k, value in values.items()]
+
+    edge = [f"y{m} = Y[e, {m}]" for m in range(n_y)] + lines.entries
+    x_run, w_run = run("x_", "x", "j", n_x), run("w_", "w", "e", n_p)
+    g_run = run("g_", "g", "i", n_rows)
     # cubic through four points of the table, at -1, 0, 1 and 2 cells from the one below, for the
     # weights of all paths and channels in one run
+    n_w = n_p * n_channels
     interpolate = [
         "k = which[e]*n_points + int(where[e])",
         "s = where[e] - F(int(where[e]))",
@@ -43,51 +55,84 @@ def numba_source(coupling: Coupling, scalar: str) -> str:
         "b1 = (s + F(1))*(s - F(1))*(s - F(2))*F(0.5)",
         "b2 = (s + F(1))*s*(F(2) - s)*F(0.5)",
         "b3 = (s + F(1))*s*(s - F(1))*F(1/6)",
-        "for n in range(t.shape[1]):",
-        "    v[n] = b0*t[k-1, n] + b1*t[k, n] + b2*t[k+1, n] + b3*t[k+2, n]",
-    ]
-    scratch = ["    v = np.empty(t.shape[1], t.dtype)", f"    w = v.reshape(({n_p}, x.shape[2]))"]
-    load_v = [f"w{p} = w[{p}, c]" for p in range(n_p)]
-    by_receiver = [
-        "    for i in range(first, last):",
-        "        for e in range(start[i], start[i + 1]):",
-        "            j = send[e]",
-    ]
-    by_sender = [
-        "    for j in range(first, last):",
-        "        for k in range(start[j], start[j + 1]):",
-        "            e = order[k]",
-        "            i = recv[e]",
+        f"p = t[(k - 1)*{n_w}:(k + 3)*{n_w}]",
+        f"for n in range({n_w}):",
+        f"    w_[n] = b0*p[n] + b1*p[n + {n_w}] + b2*p[n + {2 * n_w}] + b3*p[n + {3 * n_w}]",
     ]
 
-    def kernel(name: str, arguments: str, outer: list[str], each_edge: list[str]) -> str:
+    def by_receiver(*before: str) -> list[str]:
+        return [
+            "for i in range(first, last):",
+            *("    " + line for line in before),
+            "    for e in range(start[i], start[i + 1]):",
+            "        j = send[e]",
+        ]
+
+    by_sender = [
+        "for j in range(first, last):",
+        "    " + run("o", "out", "j", n_x),
+        "    o[:] = 0",
+        "    for k in range(start[j], start[j + 1]):",
+        "        e = order[k]",
+        "        i = recv[e]",
+    ]
+    to_rows = by_receiver(run("o", "out", "i", n_rows), "o[:] = 0")
+
+    def kernel(name: str, arguments: str, flat: str, outer: list[str], inner: list[str]) -> str:
         return "\n".join(
             [
                 "@njit(cache=True, nogil=True, fastmath=True)",
                 f"def {name}({arguments}, send, recv, order, start, out, first, last):",
-                *outer,
-                *(" " * 12 + line for line in each_edge),
+                *(f"    {array} = {array}.reshape(-1)" for array in flat.split()),
+                *("    " + line for line in outer),
+                *(" " * 12 + line for line in inner),
                 "",
             ]
         )
 
     def over_channels(*parts: list[str]) -> list[str]:
-        return [*edge, "for c in range(x.shape[2]):", *("    " + x for part in parts for x in part)]
+        loop = f"for c in range({n_channels}):"
+        return [*edge, loop, *("    " + line for part in parts for line in part)]
 
-    from_table = [*interpolate, *over_channels(load_x, load_v, forward)]
-    table_arguments = "x, Y, t, n_points, which, where"
+    add_rows = over_channels(load("x", n_x), load("w", n_p), store("+=", lines.rows))
     plain = "x, Y, w, g"
     return "\n".join(
         [
             f"import numpy as np\nfrom numba import njit\nfrom numpy import {scalar} as F\n",
-            kernel("forward", plain, by_receiver, over_channels(load_x, load_w, forward)),
-            kernel("grad_weights", plain, by_receiver, over_channels(load_x, load_g, grad_w)),
+            kernel("forward", plain, "x w out", to_rows, [x_run, w_run, *add_rows]),
+            kernel(
+                "grad_weights",
+                plain,
+                "x g out",
+                by_receiver(g_run),
+                [
+                    x_run,
+                    run("o", "out", "e", n_p),
+                    *over_channels(load("x", n_x), load("g", n_rows), store("=", lines.weights)),
+                ],
+            ),
             kernel(
                 "grad_features",
                 plain,
+                "w g out",
                 by_sender,
-                over_channels(load_w, load_g, lines.scaled, grad_x),
+                [
+                    w_run,
+                    g_run,
+                    *over_channels(
+                        load("w", n_p),
+                        load("g", n_rows),
+                        lines.scaled,
+                        store("+=", lines.components),
+                    ),
+                ],
             ),
-            kernel("forward_table", table_arguments, scratch + by_receiver, from_table),
+            kernel(
+                "forward_table",
+                "x, Y, t, n_points, which, where",
+                "x t out",
+                [f"w_ = np.empty({n_w}, t.dtype)", *to_rows],
+                [x_run, *interpolate, *add_rows],
+            ),
         ]
     )

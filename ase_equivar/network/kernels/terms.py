@@ -76,9 +76,7 @@ def write_lines(coupling: Coupling, constant: Callable[[float], str]) -> Lines:
 def _entries(coupling: Coupling, constant: Callable[[float], str]) -> list[_Entry]:
     entries = []
     columns = np.cumsum([0, *[ir.dim for ir in coupling.inputs]])
-    irreps_out, slots = coupling.slots
-    first_rows = np.cumsum([0, *[ir.dim for ir in irreps_out]])
-    for number, (path, slot) in enumerate(zip(coupling.paths, slots, strict=True)):
+    for number, (path, rows) in enumerate(zip(coupling.paths, coupling.rows, strict=True)):
         table = coupling.coefficients(path).numpy()
         first = path.degree**2
         for m1, m3 in itertools.product(range(table.shape[0]), range(table.shape[2])):
@@ -88,7 +86,7 @@ def _entries(coupling: Coupling, constant: Callable[[float], str]) -> list[_Entr
                 if abs(table[m1, m2, m3]) > 1e-12
             ]
             if terms:
-                row, component = int(first_rows[slot]) + m3, int(columns[path.input]) + m1
+                row, component = rows[m3], int(columns[path.input]) + m1
                 entries.append(_Entry(number, row, component, " + ".join(terms)))
     return entries
 

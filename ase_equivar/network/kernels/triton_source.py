@@ -94,7 +94,7 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
     def sums(expressions: dict[int, str]) -> list[str]:
         return [f"s{n} += {value}" for n, value in expressions.items()]
 
-    rows = list(lines.rows)
+    rows, components = list(range(n_rows)), list(range(n_x))  # some may get nothing
     write_rows = [store("i", n_rows, row, f"s{row}") for row in rows]
     plain = "x, Y, w, g"
     return "\n".join(
@@ -118,12 +118,12 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
             kernel(
                 "grad_features",
                 plain,
-                zeros(list(lines.components)),
+                zeros(components),
                 load("w", "e", n_p)
                 + load("g", "i", n_rows)
                 + lines.scaled
                 + sums(lines.components),
-                [store("j", n_x, m, f"s{m}") for m in lines.components],
+                [store("j", n_x, m, f"s{m}") for m in components],
                 by_sender=True,
             ),
             kernel(
