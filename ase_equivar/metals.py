@@ -35,7 +35,7 @@ ANION_FORMERS_WITH = {
 """Metals that are anions beside such elements, as in CsAu, Mg2Pb or TiNiSn, and alloys else."""
 # fmt: on
 
-VIOLATION_OF_METALS = 0.2  # |e| per atom
+VIOLATION_OF_METALS = 0.15  # |e| per atom; of the validation crystals, 2 % are beyond
 
 
 def refuse_metal(atoms: Atoms) -> None:
@@ -92,10 +92,10 @@ def violation_per_atom(
 
 
 def warn_if_like_a_metal(atoms: Atoms, per_atom: float) -> None:
-    """Warn where the raw Z* miss the sum rule by more than 0.2 e per atom.
+    """Warn where the raw Z* miss the sum rule by more than 0.15 e per atom.
 
-    The bundled model misses it by up to 0.03 e in good salts, and by 0.3 to 0.5 e in NbC, TiC, ZrN
-    and TiO; but by 0.12 e and less in MgB2, TiN and ReO3, which pass.
+    The bundled model misses it by up to 0.03 e in good salts, and by 0.2 to 0.4 e in NbC, TiC, ZrN,
+    TiO and TiN; but by 0.13 e and less in MgB2 and ReO3, which pass.
 
     Parameters
     ----------

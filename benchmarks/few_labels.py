@@ -21,11 +21,12 @@ from matplotlib.figure import Figure
 
 from ase_equivar.extxyz import read_images
 from ase_equivar.training.comparison import compare
-from ase_equivar.training.config import DataConfig, FitConfig, TrainingConfig, read_config
+from ase_equivar.training.config import TrainingConfig, read_config
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import evaluate
 from ase_equivar.training.finetuning import FIT
 from ase_equivar.training.fit import fit
+from ase_equivar.training.sections import DataConfig, FitConfig
 from ase_equivar.weights import load_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,7 +69,7 @@ def main() -> None:
 
 def run(start: str, file: Path, size: int) -> TrainingConfig:
     """Describe one run: its start, and frames to learn."""
-    recipe = read_config(ROOT / "models" / "universal" / "training.yaml")
+    recipe = read_config(ROOT / "models" / "universal-ensemble" / "light.yaml")
     fine = start == "from universal"
     return replace(
         recipe,

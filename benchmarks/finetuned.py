@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ase_equivar.training.comparison import compare
-from ase_equivar.training.config import DataConfig
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import evaluate
+from ase_equivar.training.sections import DataConfig
 from ase_equivar.weights import load_model, read_metadata
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "trajectories"

@@ -24,7 +24,7 @@ from ase_equivar.training.fit import fit
 from ase_equivar.weights import load_model, read_metadata
 
 ROOT = Path(__file__).resolve().parent.parent
-RECIPE = ROOT / "models" / "universal" / "training.yaml"
+RECIPE = ROOT / "models" / "universal-ensemble" / "light.yaml"
 RUNS = ROOT / "runs" / "study"
 EPOCHS = 15
 

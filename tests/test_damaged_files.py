@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from ase_equivar.cli import app
 from ase_equivar.extxyz import read_apart, read_extxyz, read_images
-from ase_equivar.training.config import DataConfig
 from ase_equivar.training.data import Rejected, read_frames
+from ase_equivar.training.sections import DataConfig
 
 N_FRAMES = 6
 

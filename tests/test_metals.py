@@ -105,15 +105,15 @@ class Raw(Calculator):
 
 class RaisedABit(Raw):
     def __init__(self):
-        super().__init__(0.19)
+        super().__init__(0.14)
 
 
 class RaisedTooFar(Raw):
     def __init__(self):
-        super().__init__(0.21)
+        super().__init__(0.16)
 
 
-ALARM = "TiN may be a metal, or unlike anything in the training data.* 0.21 e per atom"
+ALARM = "TiN may be a metal, or unlike anything in the training data.* 0.16 e per atom"
 
 
 def test_sum_rule_alarm():
@@ -145,13 +145,13 @@ def test_what_the_bundled_model_says_of_metals_and_salts(universal):
     cubic = {"spacegroup": 221, "cellpar": [3.75] * 3 + [90] * 3}
     mgb2 = [(0, 0, 0), (1 / 3, 2 / 3, 0.5)], [3.086, 3.086, 3.524, 90, 90, 120]
     for atoms, low, high in (
-        (bulk("NbC", "rocksalt", a=4.47), 0.3, 0.8),
-        (bulk("TiC", "rocksalt", a=4.33), 0.3, 0.8),
-        (bulk("ZrN", "rocksalt", a=4.58), 0.3, 0.8),
-        (bulk("TiO", "rocksalt", a=4.18), 0.3, 0.8),
-        (tin(), 0, 0.12),
-        (crystal(["Mg", "B"], mgb2[0], spacegroup=191, cellpar=mgb2[1]), 0, 0.12),
-        (crystal(["Re", "O"], [(0, 0, 0), (0.5, 0, 0)], **cubic), 0, 0.03),
+        (bulk("NbC", "rocksalt", a=4.47), 0.2, 0.4),
+        (bulk("TiC", "rocksalt", a=4.33), 0.2, 0.4),
+        (bulk("ZrN", "rocksalt", a=4.58), 0.2, 0.4),
+        (bulk("TiO", "rocksalt", a=4.18), 0.2, 0.4),
+        (tin(), 0.15, 0.25),
+        (crystal(["Mg", "B"], mgb2[0], spacegroup=191, cellpar=mgb2[1]), 0.08, 0.15),
+        (crystal(["Re", "O"], [(0, 0, 0), (0.5, 0, 0)], **cubic), 0.08, 0.15),
         (bulk("NaCl", "rocksalt", a=5.64), 0, 0.03),
         (bulk("MgO", "rocksalt", a=4.21), 0, 0.03),
     ):
@@ -167,7 +167,7 @@ def test_how_often_a_crystal_with_a_gap_is_warned_about(universal):
         np.linalg.norm(found.sum_rule_violation, ord=2) / len(atoms)
         for atoms, found in zip(images, universal.predict(images), strict=True)
     ]
-    assert (len(images), int(np.sum(np.array(violations) > 0.2))) == (292, 6)
+    assert (len(images), int(np.sum(np.array(violations) > 0.15))) == (292, 7)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,12 +16,14 @@ from test_training import NETWORK, labelled, write
 from ase_equivar.training.config import read_config
 from ase_equivar.training.curve import learning_curve
 from ase_equivar.training.fit import fit
+from ase_equivar.training.teaching import FOLDER
 from ase_equivar.weights import load_model
 
 N_FRAMES = 6
+TEACHER = {"model": "universal", "copies": 2, "batch_size": 2}
 
 
-def config_file(folder: Path, name: str, batch_size: int) -> Path:
+def config_file(folder: Path, name: str, batch_size: int, **more: object) -> Path:
     """Frames of different sizes, some without ε∞."""
     frames = labelled(N_FRAMES)
     frames[1] *= (2, 1, 1)
@@ -34,18 +38,22 @@ def config_file(folder: Path, name: str, batch_size: int) -> Path:
         },
         "network": NETWORK,
         "fit": {"epochs": 4, "batch_size": batch_size},
+        **more,
     }
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
 
 
-def test_two_processes_equal_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{}, {"teacher": TEACHER}], ids=["alone", "with teacher"])
+def test_two_processes_equal_one(tmp_path: Path, more: dict[str, Any]) -> None:
     """Three steps an epoch, each with the same frames in both runs."""
-    alone = fit(read_config(config_file(tmp_path, "alone", 2)), progress=False)
+    alone = fit(read_config(config_file(tmp_path, "alone", 2, **more)), progress=False)
+    if more:
+        shutil.copytree(alone / FOLDER, tmp_path / "together" / FOLDER)
     call = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     call += ["--no-python", sys.executable, "-c", "from ase_equivar.cli import app; app()"]
-    call += ["train", str(config_file(tmp_path, "together", 2)), "--no-progress"]
+    call += ["train", str(config_file(tmp_path, "together", 2, **more)), "--no-progress"]
     subprocess.run(call, check=True, capture_output=True, text=True)
     together = tmp_path / "together"
     for one, two in zip(learning_curve(alone), learning_curve(together), strict=True):

@@ -24,14 +24,16 @@ from structures import triclinic
 from ase_equivar import EquivarCalculator
 from ase_equivar.extxyz import read_images
 from ase_equivar.network import build_network
+from ase_equivar.training.batches import make_loader
 from ase_equivar.training.card import model_card
 from ase_equivar.training.comparison import compare
-from ase_equivar.training.config import DataConfig, FitConfig, TrainingConfig
+from ase_equivar.training.config import TrainingConfig
 from ase_equivar.training.curve import learning_curve
-from ase_equivar.training.data import elements_of, make_loader, read_frames
+from ase_equivar.training.data import elements_of, read_frames
 from ase_equivar.training.evaluate import crystal_system, evaluate
 from ase_equivar.training.fit import fit
 from ase_equivar.training.objective import charge_loss, errors, start_from_labels
+from ase_equivar.training.sections import DataConfig, FitConfig
 from ase_equivar.weights import load_model, read_metadata
 
 NETWORK = {
@@ -158,7 +160,7 @@ def test_objective_by_hand(tmp_path: Path) -> None:
     frames[1] = replace(frames[1], dielectric=None)
     torch.manual_seed(0)
     network = build_network({**NETWORK, "elements": elements_of(frames)})
-    loader = make_loader(frames, network, 3, shuffle=False)
+    loader = make_loader(frames, network, 3)
     batch = next(iter(loader))
     found = errors(network, batch)
     raw = network(batch.graph)
@@ -278,7 +280,7 @@ def test_evaluation_by_hand(tmp_path: Path) -> None:
     found = evaluate(compare(network, frames))
     differences, traces = [], []
     for frame in frames:
-        loader = make_loader([frame], network, 1, shuffle=False)
+        loader = make_loader([frame], network, 1)
         with torch.no_grad():
             raw = network(next(iter(loader)).graph)
         charges = raw.born_charges.numpy()

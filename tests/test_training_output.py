@@ -20,10 +20,10 @@ from ase_equivar.cli import app
 from ase_equivar.plotting.models import plot_errors
 from ase_equivar.training.card import model_card
 from ase_equivar.training.comparison import Comparison, compare
-from ase_equivar.training.config import DataConfig
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import evaluate
 from ase_equivar.training.fit import fit
+from ase_equivar.training.sections import DataConfig
 from ase_equivar.weights import load_model
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from test_training import labelled, run_config, write
 
+from ase_equivar.training.batches import Batch
 from ase_equivar.training.config import TrainingConfig
-from ase_equivar.training.data import Batch
 from ase_equivar.training.fit import fit
 from ase_equivar.training.module import TrainingModule
 from ase_equivar.training.resume import CHECKPOINT

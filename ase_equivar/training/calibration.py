@@ -12,8 +12,9 @@ from scipy.special import erf
 from scipy.stats import spearmanr
 
 from ase_equivar.network import Ensemble, GatedNetwork, Network
+from ase_equivar.training.batches import make_loader
 from ase_equivar.training.comparison import Comparison
-from ase_equivar.training.data import LabelledFrame, make_loader
+from ase_equivar.training.data import LabelledFrame
 from ase_equivar.uncertainty import Calibration, born_charges_uncertainty
 
 CHANCE, PARTS = 0.15, 8  # the bundled model's own dropout; more parts changed nothing
@@ -92,7 +93,7 @@ def uncertainties(
     network: GatedNetwork | Ensemble, frames: Sequence[LabelledFrame], calibration: Calibration
 ) -> NDArray[np.float64]:
     """Return the uncertainty of all atoms of the frames, e, one after the other."""
-    loader = make_loader(frames, network, 16, shuffle=False)
+    loader = make_loader(frames, network, 16)
     return np.concatenate(
         [born_charges_uncertainty(network, batch.graph, calibration) for batch in loader]
     )

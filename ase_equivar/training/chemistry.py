@@ -20,6 +20,9 @@ from torch import Tensor
 MIN_ELEMENTS = 10
 NOBLE_GASES = (0, 2, 10, 18, 36, 54, 86, 118)
 
+Integers = NDArray[np.int_]
+Mask = NDArray[np.bool_]
+
 # fmt: off
 ELECTRONEGATIVITY = (
     2.20, 4.16, 0.98, 1.57, 2.04, 2.55, 3.04, 3.44, 3.98, 4.79, 0.93, 1.31, 1.61, 1.90, 2.19, 2.58,
@@ -33,6 +36,32 @@ ELECTRONEGATIVITY = (
 """Pauling's scale from H to Lr (CRC Handbook of Chemistry and Physics); He, Ne and Ar, which it
 leaves out, from Allen's (J. Am. Chem. Soc. 111, 9003 (1989)); Pm, Eu, Tb and Yb estimated."""
 # fmt: on
+
+
+def table_groups(numbers: Sequence[int] | Integers) -> Integers:
+    """Find groups of the periodic table, 1 to 18; f elements belong to group 3, He to 18.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Atomic numbers, 1 to 118.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    electrons, holes, is_s, is_f = _filling(np.asarray(numbers, dtype=int))
+    return np.select([is_s, is_f], [electrons, np.full_like(electrons, 3)], 18 - holes)
+
+
+def _filling(z: Integers) -> tuple[Integers, Integers, Mask, Mask]:
+    """Electrons and holes of the shells that the period fills; masks of s and of f elements."""
+    period = np.searchsorted(NOBLE_GASES, z)
+    electrons = z - np.take(NOBLE_GASES, period - 1)
+    holes = np.take(NOBLE_GASES, period) - z
+    is_s = (electrons <= 2) & (z != 2)
+    is_f = (holes >= 16) & ~is_s
+    return electrons, holes, is_s, is_f
 
 
 def element_descriptors(numbers: Sequence[int]) -> NDArray[np.float64]:
@@ -53,12 +82,10 @@ def element_descriptors(numbers: Sequence[int]) -> NDArray[np.float64]:
     """
     z = np.asarray(numbers, dtype=int)
     period = np.searchsorted(NOBLE_GASES, z)
-    before, after = np.take(NOBLE_GASES, period - 1), np.take(NOBLE_GASES, period)
-    electrons, holes = z - before, after - z  # of the shells that the period fills
-    is_s = (electrons <= 2) & (z != 2)
-    is_f = (holes >= 16) & ~is_s
-    group = np.select([is_s, is_f], [electrons, 3], 18 - holes)
-    block = np.select([is_s, is_f, holes >= 6], [0, 3, 2], 1)  # of s, p, d, f
+    electrons, holes, is_s, is_f = _filling(z)
+    group = table_groups(z)
+    d_or_p = np.where(holes >= 6, 2, 1)
+    block = np.where(is_s, 0, np.where(is_f, 3, d_or_p))  # of s, p, d, f
     electronegativity = np.take(ELECTRONEGATIVITY, np.minimum(z, len(ELECTRONEGATIVITY)) - 1)
     blocks = 2.0 * np.eye(4)[block]
     groups = 1.5 * np.exp(-0.5 * (group[:, None] - np.arange(1, 19)) ** 2)

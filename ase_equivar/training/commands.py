@@ -175,8 +175,9 @@ def plot(
 def _compare(model: str, data: str, *labels: Any) -> tuple[Network, Comparison]:
     """Read model and labels, and predict."""
     from ase_equivar.training.comparison import compare
-    from ase_equivar.training.config import DataConfig, split_selection
+    from ase_equivar.training.config import split_selection
     from ase_equivar.training.data import read_frames
+    from ase_equivar.training.sections import DataConfig
     from ase_equivar.weights import load_model
 
     config = DataConfig((), (), *labels)

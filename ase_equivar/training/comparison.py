@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from ase_equivar.graph import Graph
 from ase_equivar.network import Network
 from ase_equivar.sum_rule import neutralize
-from ase_equivar.training.data import LabelledFrame, make_loader
+from ase_equivar.training.batches import make_loader
+from ase_equivar.training.data import LabelledFrame
 
 
 @dataclass(frozen=True)
@@ -80,17 +82,16 @@ def compare(
     left = [f for f in frames if set(f.atoms.numbers.tolist()) <= known]
     if not left:
         raise ValueError("the model knows the elements of none of these structures")
-    loader = make_loader(left, network, 16, shuffle=False)
+    loader = make_loader(left, network, 16)
     raw_charges: list[NDArray[np.float64]] = []
     dielectric: list[NDArray[np.float64]] = []
     with torch.no_grad():
         bar = track(loader, "predicting", disable=not progress, console=Console(stderr=True))
         for batch in bar:
-            raw = network(batch.graph)
-            counts = torch.bincount(batch.graph.structure).tolist()
-            raw_charges += [z.double().numpy() for z in raw.born_charges.split(counts)]
-            if raw.dielectric is not None:
-                dielectric += list(raw.dielectric.double().numpy())
+            for charges, tensor in raw_tensors_of_each(network, batch.graph):
+                raw_charges.append(charges)
+                if tensor is not None:
+                    dielectric.append(tensor)
     return Comparison(
         frames=left,
         born_charges=[neutralize(raw) for raw in raw_charges],
@@ -98,3 +99,14 @@ def compare(
         dielectric=dielectric,
         unknown=tuple(f.atoms.get_chemical_formula() for f in unknown),
     )
+
+
+def raw_tensors_of_each(
+    network: Network, graph: Graph
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
+    """Yield Z* before the sum rule, shape=(N, 3, 3), and ε∞, structure by structure."""
+    raw = network(graph)
+    counts = torch.bincount(graph.structure, minlength=graph.n_structures).tolist()
+    for index, charges in enumerate(raw.born_charges.double().split(counts)):
+        tensor = None if raw.dielectric is None else raw.dielectric[index].double().numpy()
+        yield charges.numpy(), tensor

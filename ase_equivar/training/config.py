@@ -9,121 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ase_equivar.network import build_network
+from ase_equivar.training.sections import DataConfig, FitConfig, TeacherConfig
 from ase_equivar.weights import model_folder
 
-LOSSES = ("mae", "norm", "huber")
-ELEMENT_STARTS = ("chemistry", "random")
-ORDERS = ("field-first", "displacement-first")
 SELECTION = re.compile(r"-?\d+|-?\d*:-?\d*(:-?\d*)?")  # 7, ::5, -20:
-SECTIONS = {"output", "data", "network", "start", "fit", "about"}
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Where the labels are and what they are called.
-
-    Attributes
-    ----------
-    train, valid : tuple of str
-        Files that ASE reads (extended XYZ as a rule), relative to the YAML file; a part of one in
-        ASE's way, ``file.extxyz@1::5`` being every fifth frame from the second on.
-    born_charges : str
-        Name of the per-atom array with nine columns.
-    order : str
-        "field-first" when the nine are Z[a, b] with a = polarization and b = displacement, row by
-        row (the package's own order); "displacement-first" when they are the transpose.
-    dielectric : str or None
-        Name of the 3×3 entry of ``atoms.info`` with ε∞; None when there is none to learn.
-    max_sum_rule_violation : float
-        Frames whose |Σ Z| exceeds this many e in any component are kept out.
-    max_asymmetry : float
-        Frames whose Z* an operation of the crystal's own space group changes by more than this many
-        e, in any component, are kept out.
-    """
-
-    train: tuple[str, ...]
-    valid: tuple[str, ...]
-    born_charges: str = "born_charges"
-    order: str = "field-first"
-    dielectric: str | None = "electronic_dielectric_tensor"
-    max_sum_rule_violation: float = 0.5
-    max_asymmetry: float = 0.1
-
-    def __post_init__(self) -> None:
-        """Refuse an order that is none."""
-        if self.order not in ORDERS:
-            raise ValueError(
-                f"order is {self.order!r}; it must be {' or '.join(map(repr, ORDERS))}"
-            )
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """How the weights are found.
-
-    Attributes
-    ----------
-    epochs : int
-        Passes over the training data.
-    batch_size : int
-        Crystals per step, over all processes.
-    learning_rate : float
-        Peak of the one-cycle schedule.
-    warm_up : float
-        Part of the run in which the rate rises.
-    weight_decay : float
-        Of AdamW.
-    loss : str
-        What is minimized of Z* after the sum rule is imposed: "mae", "norm" or "huber", see
-        `objective.charge_loss`.
-    dropout : float
-        Chance that a channel is dropped (gated networks).
-    violation_weight : float
-        Weight of the network's own violation of the sum rule: mean over structures and components
-        of |Σ Z*| before it is removed, e. A small violation makes a large one a useful alarm.
-    dielectric_weight : float
-        Weight of the mean absolute error of ln(ε∞ - 1).
-    averaging : float
-        Decay of the exponential moving average of the weights, which is the model in the end.
-    gradient_clip : float
-        Largest norm of the gradient.
-    element_start : str
-        Where the numbers that describe an element start (gated networks from scratch): "chemistry",
-        so that similar elements are close, if there are at least `chemistry.MIN_ELEMENTS` of them;
-        or "random".
-    seed : int
-        Of weights, order and dropout.
-    """
-
-    epochs: int = 60
-    batch_size: int = 16
-    learning_rate: float = 4e-3
-    warm_up: float = 0.1
-    weight_decay: float = 0.05
-    loss: str = "mae"
-    dropout: float = 0.0
-    violation_weight: float = 0.05
-    dielectric_weight: float = 0.1
-    averaging: float = 0.998
-    gradient_clip: float = 10.0
-    element_start: str = "chemistry"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what no run can be made with."""
-        for name, known in (("loss", LOSSES), ("element_start", ELEMENT_STARTS)):
-            if getattr(self, name) not in known:
-                found = getattr(self, name)
-                raise ValueError(f"{name} is {found!r}; it must be one of {', '.join(known)}")
-        for name in ("epochs", "batch_size", "learning_rate", "gradient_clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
-        for name in ("weight_decay", "violation_weight", "dielectric_weight", "seed"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be below 0")
-        for name in ("warm_up", "dropout", "averaging"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
+SECTIONS = {"output", "data", "network", "start", "teacher", "fit", "about"}
 
 
 @dataclass(frozen=True)
@@ -140,6 +30,8 @@ class TrainingConfig:
     start : str or None
         Instead of `network`: a bundled model's name or a folder, to fine-tune from.
     fit : FitConfig
+    teacher : TeacherConfig or None
+        Whose labels of other structures are learnt besides (distillation).
     about : dict of str to str
         Paragraphs for the model card: heading to text.
     """
@@ -149,6 +41,7 @@ class TrainingConfig:
     network: dict[str, Any] | None = None
     start: str | None = None
     fit: FitConfig = field(default_factory=FitConfig)
+    teacher: TeacherConfig | None = None
     about: dict[str, str] = field(default_factory=dict)
 
 
@@ -159,7 +52,7 @@ def read_config(path: str | Path) -> TrainingConfig:
     ----------
     path : str or Path
         File with the sections ``output``, ``data``, ``network`` or ``start`` and, if wished,
-        ``fit`` and ``about``.
+        ``teacher``, ``fit`` and ``about``.
 
     Returns
     -------
@@ -211,7 +104,7 @@ def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
     if not isinstance(content, dict):
         raise ValueError(f"{where} is not a mapping with output, data, network and fit")
     _known(content, SECTIONS, {"output", "data"}, where)
-    for name in {"data", "network", "fit", "about"} & set(content):
+    for name in {"data", "network", "teacher", "fit", "about"} & set(content):
         if not isinstance(content[name] or {}, dict):
             raise ValueError(f"{where}: {name} is {content[name]!r}; it must be a mapping")
     if not isinstance(content["output"], str):
@@ -223,7 +116,7 @@ def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
     data = dict(content["data"] or {})
     for split in sorted({"train", "valid"} & set(data)):
         data[split] = _files(data[split], folder, f"{where}: data.{split}")
-    start = _start(content.get("start"), folder)
+    start = _model(content.get("start"), folder)
     if start is None:
         _check_network(content.get("network") or {}, f"{where}: network")
     else:
@@ -233,6 +126,7 @@ def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
         data=_section(DataConfig, data, f"{where}: data"),
         network=content.get("network"),
         start=start,
+        teacher=_teacher(content.get("teacher"), folder, f"{where}: teacher"),
         fit=_section(FitConfig, content.get("fit") or {}, f"{where}: fit"),
         about=dict(content.get("about") or {}),
     )
@@ -272,12 +166,26 @@ def _check_network(network: dict[str, Any], where: str) -> None:
         raise ValueError(f"{where}: {error}") from error
 
 
-def _start(start: str | None, folder: Path) -> str | None:
+def _model(name: str | None, folder: Path) -> str | None:
     """Return a bundled name as it is, a folder as seen from anywhere."""
-    if start is None:
+    if name is None:
         return None
-    path = (folder / start).resolve()
-    return str(path) if path.is_dir() else start
+    path = (folder / name).resolve()
+    return str(path) if path.is_dir() else name
+
+
+def _teacher(content: dict[str, Any] | None, folder: Path, where: str) -> TeacherConfig | None:
+    """Check the section of the teacher, and that its model and files are there."""
+    if content is None:
+        return None
+    content = dict(content)
+    for name in sorted({"structures", "left_out"} & set(content)):
+        content[name] = _files(content[name], folder, f"{where}.{name}")
+    teacher: TeacherConfig = _section(TeacherConfig, content, where)
+    model = _model(str(teacher.model), folder)
+    assert model is not None
+    model_folder(model)
+    return dataclasses.replace(teacher, model=model)
 
 
 def _section(kind: type, content: dict[str, Any], where: str) -> Any:

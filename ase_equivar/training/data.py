@@ -1,34 +1,25 @@
-"""Labelled structures to examples, with the doubtful ones named and kept out."""
+"""Labelled structures out of files, with the doubtful ones named and kept out."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import spglib
-import torch
 from ase import Atoms
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
-from torch import Tensor
-from torch.utils.data import DataLoader
-from torch.utils.data.distributed import DistributedSampler
 
 from ase_equivar.extxyz import Frame, read_apart
-from ase_equivar.graph import Graph, build_graph, collate
-from ase_equivar.network import HybridNetwork, Network
-from ase_equivar.training.config import DataConfig, split_selection
+from ase_equivar.training.config import split_selection
+from ase_equivar.training.sections import DataConfig
 
 logger = logging.getLogger(__name__)
 
 SYMMETRY_PRECISION = 1e-3  # Å, in the search for the space group of a labelled crystal
 N_OPERATIONS = 12
-MANY = 50  # structures whose features take some seconds
 
 
 @dataclass(frozen=True)
@@ -59,29 +50,6 @@ class Rejected:
 
     def __str__(self) -> str:
         return f"{self.file}, frame {self.frame}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Several examples laid end to end.
-
-    Attributes
-    ----------
-    graph : Graph
-    born_charges : Tensor, shape (N, 3, 3), |e|
-    dielectric : Tensor, shape (S, 3, 3)
-        NaN where a structure has no label.
-    """
-
-    graph: Graph
-    born_charges: Tensor
-    dielectric: Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """Return the same batch on `device`."""
-        return Batch(
-            self.graph.to(device), self.born_charges.to(device), self.dielectric.to(device)
-        )
 
 
 def read_frames(
@@ -200,62 +168,3 @@ def _asymmetry(atoms: Atoms, charges: NDArray[np.float64]) -> float:
 def elements_of(frames: Iterable[LabelledFrame]) -> tuple[int, ...]:
     """Atomic numbers that occur in the frames, ascending."""
     return tuple(sorted({int(z) for frame in frames for z in frame.atoms.numbers}))
-
-
-def make_batch(examples: Sequence[tuple[Graph, LabelledFrame]], dtype: torch.dtype) -> Batch:
-    """Collate examples; the function that a DataLoader calls."""
-    missing = np.full((3, 3), np.nan)
-    dielectric = [missing if f.dielectric is None else f.dielectric for _, f in examples]
-    return Batch(
-        graph=collate([graph for graph, _ in examples]).to(dtype=dtype),
-        born_charges=torch.from_numpy(np.concatenate([f.born_charges for _, f in examples])).to(
-            dtype
-        ),
-        dielectric=torch.from_numpy(np.stack(dielectric)).to(dtype),
-    )
-
-
-def make_loader(
-    frames: Sequence[LabelledFrame],
-    network: Network,
-    batch_size: int,
-    *,
-    shuffle: bool,
-    seed: int = 0,
-) -> DataLoader[tuple[Graph, LabelledFrame]]:
-    """Build all graphs once and serve them in batches.
-
-    Parameters
-    ----------
-    frames : sequence of LabelledFrame
-    network : torch.nn.Module
-        That the graphs are for, on the CPU; it says which pairs of atoms are bonds.
-    batch_size : int
-        Structures per batch.
-    shuffle : bool
-        Whether the order changes from epoch to epoch: it follows from `seed` and the number of the
-        epoch alone, so a run that was stopped goes on as a whole one would. Among processes that
-        ``torchrun`` started, each gets its share.
-    """
-    dtype = next(network.parameters()).dtype
-    slow = isinstance(network, HybridNetwork) and len(frames) > MANY
-    with torch.no_grad():
-        examples = [
-            (network.prepared(build_graph(frame.atoms, network.cutoff, dtype=dtype)), frame)
-            for frame in track(frames, "features", disable=not slow, console=Console(stderr=True))
-        ]
-    sampler: DistributedSampler[tuple[Graph, LabelledFrame]] | None = None
-    if shuffle:  # Lightning tells it the epoch, with one process too
-        sampler = DistributedSampler(
-            examples,  # type: ignore[arg-type]  # a list is a map-style dataset
-            num_replicas=int(os.environ.get("WORLD_SIZE", "1")),
-            rank=int(os.environ.get("RANK", "0")),
-            seed=seed,
-        )
-    return DataLoader(
-        examples,  # type: ignore[arg-type]
-        batch_size=batch_size,
-        sampler=sampler,
-        generator=torch.Generator(),  # else it draws from torch's own, which dropout needs
-        collate_fn=lambda chosen: make_batch(chosen, dtype),
-    )

@@ -23,10 +23,11 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger
 
 from ase_equivar.network import GatedNetwork, Network, build_network
+from ase_equivar.training.batches import make_loader, training_loader
 from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
 from ase_equivar.training.config import TrainingConfig
 from ase_equivar.training.curve import LOGS
-from ase_equivar.training.data import LabelledFrame, elements_of, make_loader, read_frames
+from ase_equivar.training.data import LabelledFrame, elements_of, read_frames
 from ase_equivar.training.finetuning import adapted
 from ase_equivar.training.module import TrainingModule
 from ase_equivar.training.objective import start_from_labels
@@ -38,6 +39,7 @@ from ase_equivar.training.resume import (
     refuse_others,
     settings,
 )
+from ase_equivar.training.teaching import taught_frames
 from ase_equivar.weights import CONFIG_FILE, WEIGHTS_FILE, load_model, read_metadata, save_model
 
 logger = logging.getLogger(__name__)
@@ -68,11 +70,15 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     """
     output = Path(config.output)
     n_processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if config.fit.batch_size % n_processes:
-        raise ValueError(
-            f"fit.batch_size is {config.fit.batch_size}, which {n_processes} processes cannot "
-            "share evenly; give a multiple of their number"
-        )
+    batch_sizes = {"fit.batch_size": config.fit.batch_size}
+    if config.teacher is not None:
+        batch_sizes["teacher.batch_size"] = config.teacher.batch_size
+    for name, size in batch_sizes.items():
+        if size % n_processes:
+            raise ValueError(
+                f"{name} is {size}, which {n_processes} processes cannot share evenly; give a "
+                "multiple of their number"
+            )
     state = last_state(output)
     if state is not None:
         refuse_others(state, "settings", settings(config), config)
@@ -97,8 +103,9 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     if not known:
         raise ValueError("no validation frame is left; give some of the elements in data.train")
     if state is None or not is_finished(state, config):
+        taught = taught_frames(config, train, progress=progress)
         module = TrainingModule(network, config, structures)
-        if not _run(module, train, known, config, progress=progress):
+        if not _run(module, train, taught, known, config, progress=progress):
             return output
         state = last_state(output)
         assert state is not None
@@ -125,6 +132,7 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
 def _run(
     module: TrainingModule,
     train: list[LabelledFrame],
+    taught: list[LabelledFrame],
     valid: list[LabelledFrame],
     config: TrainingConfig,
     *,
@@ -150,11 +158,10 @@ def _run(
             num_sanity_val_steps=0,
             log_every_n_steps=0,  # epoch means are what is read; rows per step are not
         )
-        per_process = config.fit.batch_size // trainer.world_size
         trainer.fit(
             module,
-            make_loader(train, network, per_process, shuffle=True, seed=config.fit.seed),
-            make_loader(valid, network, 32, shuffle=False),
+            training_loader(train, taught, network, config, trainer.world_size),
+            make_loader(valid, network, 32),
             ckpt_path=resumed,
             weights_only=False,  # our own file: holds the state of optimizer and schedule
         )
@@ -185,7 +192,7 @@ def _is_written(config: TrainingConfig) -> bool:
         return False
     there = read_metadata(folder).get("training", {})
     ours = json.loads(json.dumps(portable(config)))
-    return all(there.get(name) == ours[name] for name in ("start", "data", "network", "fit"))
+    return all(there.get(n) == ours[n] for n in ("start", "data", "network", "fit", "teacher"))
 
 
 def _first_network(config: TrainingConfig, train: list[LabelledFrame]) -> Network:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from ase_equivar.network import Network
+from ase_equivar.training.batches import Batch
 from ase_equivar.training.config import TrainingConfig
-from ase_equivar.training.data import Batch
 from ase_equivar.training.objective import Errors, errors
 from ase_equivar.training.resume import settings
 

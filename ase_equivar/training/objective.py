@@ -13,8 +13,9 @@ from ase_equivar.graph import build_graph
 from ase_equivar.network import GatedNetwork, HybridNetwork, Network
 from ase_equivar.network.readout import log_susceptibility
 from ase_equivar.network.scatter import sum_by_index
-from ase_equivar.training.config import FitConfig
-from ase_equivar.training.data import Batch, LabelledFrame
+from ase_equivar.training.batches import Batch
+from ase_equivar.training.data import LabelledFrame
+from ase_equivar.training.sections import FitConfig
 
 HUBER = 0.05  # e
 SAMPLE = 300  # structures that tell how large features are

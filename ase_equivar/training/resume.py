@@ -18,12 +18,16 @@ MISSING = "nothing"
 def portable(config: TrainingConfig) -> dict[str, Any]:
     """Write the configuration with paths as seen from the model's folder, for any machine."""
     content = dataclasses.asdict(config)
-    for split in ("train", "valid"):
-        content["data"][split] = [
-            os.path.relpath(file, config.output) for file in content["data"][split]
-        ]
-    if config.start is not None and Path(config.start).is_absolute():
-        content["start"] = os.path.relpath(config.start, config.output)
+    files = [(content["data"], "train"), (content["data"], "valid")]
+    models = [(content, "start")]
+    if config.teacher is not None:
+        files += [(content["teacher"], "structures"), (content["teacher"], "left_out")]
+        models += [(content["teacher"], "model")]
+    for section, name in files:
+        section[name] = [os.path.relpath(file, config.output) for file in section[name]]
+    for section, name in models:
+        if section[name] is not None and Path(section[name]).is_absolute():
+            section[name] = os.path.relpath(section[name], config.output)
     return {**content, "output": "."}
 
 
@@ -31,7 +35,7 @@ def settings(config: TrainingConfig) -> dict[str, Any]:
     """All that the weights depend on, as ``section.entry``; the card's words are not of that."""
     content = portable(config)
     flat = {"start": content["start"]}
-    for section in ("data", "network", "fit"):
+    for section in ("data", "network", "fit", "teacher"):
         flat |= {f"{section}.{name}": value for name, value in (content[section] or {}).items()}
     return flat
 

@@ -1,0 +1,61 @@
+"""Crystals that might exist: copies of known ones with elements exchanged, strained and rattled.
+
+They have no labels; `teaching` lets a better model label them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+
+from ase_equivar.training.chemistry import table_groups
+
+EXCHANGED = 0.6  # part of the copies that get another element
+STRAIN = 0.015  # standard deviation of the components
+RATTLE = 0.06  # Å, largest standard deviation of the displacements of a copy
+
+
+def altered_copy(atoms: Atoms, elements: Collection[int], random: np.random.Generator) -> Atoms:
+    """Return a crystal that differs from a known one.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The known one; only elements, positions and cell are used.
+    elements : collection of int
+        Atomic numbers that may be put in.
+    random : numpy.random.Generator
+
+    Returns
+    -------
+    ase.Atoms
+        In `EXCHANGED` of all cases, one element replaced everywhere by another of its group of the
+        periodic table that is not there yet (never hydrogen), if there is one, the cell scaled as
+        the sum of the cubes of the covalent radii; then strained and rattled at random.
+    """
+    copy = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    if random.random() < EXCHANGED:
+        _exchange(copy, elements, random)
+    gradient = random.normal(scale=STRAIN, size=(3, 3))
+    strain = np.eye(3) + 0.5 * (gradient + gradient.T)
+    copy.set_cell(copy.cell.array @ strain, scale_atoms=True)
+    width = random.uniform(0.0, RATTLE)
+    copy.positions += random.normal(scale=width, size=copy.positions.shape)
+    return copy
+
+
+def _exchange(atoms: Atoms, elements: Collection[int], random: np.random.Generator) -> None:
+    """Replace one element by another of its group, if there is one."""
+    present = np.unique(atoms.numbers)
+    old = int(random.choice(present))
+    others = np.array(sorted(set(elements) - set(present.tolist()) - {1}), dtype=int)
+    alike = others[table_groups(others) == table_groups([old])]
+    if old == 1 or len(alike) == 0:
+        return
+    volume = np.sum(covalent_radii[atoms.numbers] ** 3)
+    atoms.numbers[atoms.numbers == old] = random.choice(alike)
+    scale = np.cbrt(np.sum(covalent_radii[atoms.numbers] ** 3) / volume)
+    atoms.set_cell(atoms.cell.array * scale, scale_atoms=True)

@@ -1,0 +1,174 @@
+"""Labelled structures in batches, in an order that can be taken up again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
+
+from ase_equivar.graph import Graph, build_graph, collate
+from ase_equivar.network import HybridNetwork, Network
+from ase_equivar.training.config import TrainingConfig
+from ase_equivar.training.data import LabelledFrame
+
+MANY = 50  # structures whose features take some seconds
+
+Example = tuple[Graph, LabelledFrame]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several examples laid end to end.
+
+    Attributes
+    ----------
+    graph : Graph
+    born_charges : Tensor, shape (N, 3, 3), |e|
+    dielectric : Tensor, shape (S, 3, 3)
+        NaN where a structure has no label.
+    """
+
+    graph: Graph
+    born_charges: Tensor
+    dielectric: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the same batch on `device`."""
+        return Batch(
+            self.graph.to(device), self.born_charges.to(device), self.dielectric.to(device)
+        )
+
+
+def make_batch(examples: Sequence[tuple[Graph, LabelledFrame]], dtype: torch.dtype) -> Batch:
+    """Collate examples; the function that a DataLoader calls."""
+    missing = np.full((3, 3), np.nan)
+    dielectric = [missing if f.dielectric is None else f.dielectric for _, f in examples]
+    return Batch(
+        graph=collate([graph for graph, _ in examples]).to(dtype=dtype),
+        born_charges=torch.from_numpy(np.concatenate([f.born_charges for _, f in examples])).to(
+            dtype
+        ),
+        dielectric=torch.from_numpy(np.stack(dielectric)).to(dtype),
+    )
+
+
+def make_loader(
+    frames: Sequence[LabelledFrame], network: Network, batch_size: int
+) -> DataLoader[Example]:
+    """Build all graphs once and serve them in batches, in their order.
+
+    Parameters
+    ----------
+    frames : sequence of LabelledFrame
+    network : torch.nn.Module
+        That the graphs are for, on the CPU; it says which pairs of atoms are bonds.
+    batch_size : int
+        Structures per batch.
+    """
+    return _loader(_examples(frames, network), network, batch_size, None)
+
+
+def training_loader(
+    frames: Sequence[LabelledFrame],
+    taught: Sequence[LabelledFrame],
+    network: Network,
+    config: TrainingConfig,
+    n_processes: int,
+) -> DataLoader[Example]:
+    """Serve batches in an order that changes from epoch to epoch.
+
+    It follows from the seed and the number of the epoch alone, so a run that was stopped goes on as
+    a whole one would. Among processes that ``torchrun`` started, each gets its share.
+
+    Parameters
+    ----------
+    frames : sequence of LabelledFrame
+        With labels of their own; an epoch has each of them once.
+    taught : sequence of LabelledFrame
+        With labels of a teacher: some of them, not the same in each epoch, join each batch.
+    network : torch.nn.Module
+        As for `make_loader`.
+    config : TrainingConfig
+    n_processes : int
+        That share each batch.
+    """
+    own = config.fit.batch_size // n_processes
+    besides = 0 if config.teacher is None else config.teacher.batch_size // n_processes
+    examples = _examples([*frames, *taught], network)
+    sampler = BatchOrder(len(frames), len(taught), own, besides, config.fit.seed)
+    return _loader(examples, network, own + besides, sampler)
+
+
+class BatchOrder(DistributedSampler[int]):
+    """Order of examples in which batches have as many with labels of a teacher as they shall have.
+
+    Parameters
+    ----------
+    n_own, n_taught : int
+        Examples with labels of their own, which come first, and with those of a teacher.
+    own, besides : int
+        Of either kind in each batch of a process. Only the last batch may have fewer of the first.
+    seed : int
+    """
+
+    def __init__(self, n_own: int, n_taught: int, own: int, besides: int, seed: int) -> None:
+        super().__init__(
+            range(n_own),  # type: ignore[arg-type]  # its length is all that matters
+            num_replicas=int(os.environ.get("WORLD_SIZE", "1")),
+            rank=int(os.environ.get("RANK", "0")),
+            seed=seed,
+        )
+        self.n_own, self.n_taught, self.own, self.besides = n_own, n_taught, own, besides
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the indices of one epoch; Lightning tells its number, with one process too."""
+        own = list(super().__iter__())
+        taught = self._taught()
+        for start in range(0, len(own), self.own):
+            yield from own[start : start + self.own]
+            yield from (next(taught) for _ in range(self.besides))
+
+    def __len__(self) -> int:
+        """Count the examples of one epoch, for one process."""
+        n_batches = -(-self.num_samples // self.own)
+        return self.num_samples + n_batches * self.besides
+
+    def _taught(self) -> Iterator[int]:
+        """Yield those with labels of a teacher: all of them before one comes again."""
+        random = np.random.default_rng([self.seed, self.epoch])
+        while True:
+            order = self.n_own + random.permutation(self.n_taught)
+            yield from order[self.rank :: self.num_replicas].tolist()
+
+
+def _examples(frames: Sequence[LabelledFrame], network: Network) -> list[Example]:
+    """Build graphs, with what the network wants to know of them beforehand."""
+    dtype = next(network.parameters()).dtype
+    slow = isinstance(network, HybridNetwork) and len(frames) > MANY
+    bar = track(frames, "features", disable=not slow, console=Console(stderr=True))
+    with torch.no_grad():
+        return [
+            (network.prepared(build_graph(frame.atoms, network.cutoff, dtype=dtype)), frame)
+            for frame in bar
+        ]
+
+
+def _loader(
+    examples: list[Example], network: Network, batch_size: int, sampler: BatchOrder | None
+) -> DataLoader[Example]:
+    dtype = next(network.parameters()).dtype
+    return DataLoader(
+        examples,  # type: ignore[arg-type]  # a list is a map-style dataset
+        batch_size=batch_size,
+        sampler=sampler,
+        generator=torch.Generator(),  # else it draws from torch's own, which dropout needs
+        collate_fn=lambda chosen: make_batch(chosen, dtype),
+    )
