@@ -70,9 +70,7 @@ class NeighbourSearch:
         Cell vectors along the others are ignored; positions need not lie inside the cell.
         Distances are worked out in float64 always; `dtype` is that of the vectors.
         """
-        # Vectors along non-periodic directions say nothing about neighbours, yet may be zero or
-        # parallel to the others: put unit vectors there, orthogonal to the periodic ones.
-        cell = complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0))
+        cell = periodic_cell(atoms)
         try:
             return self._on(self._searches_on, atoms, cell, dtype)
         except RuntimeError as error:
@@ -123,6 +121,15 @@ class NeighbourSearch:
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is remembered: pointers, which a copy must not share."""
         return {**self.__dict__, "_kept": None}
+
+
+def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
+    """Give the cell, (3, 3) in Å, of which only the vectors along periodic directions count.
+
+    Those along the others say nothing about neighbours, yet may be zero or parallel to the rest:
+    unit vectors take their place, orthogonal to the periodic ones.
+    """
+    return np.asarray(complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)))
 
 
 def _reach(cutoff: float, atoms: Atoms, cell: NDArray[np.float64]) -> float:

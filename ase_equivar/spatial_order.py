@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from ase.geometry import complete_cell
 from numpy.typing import NDArray
+
+from ase_equivar.neighbours import periodic_cell
 
 WIDTH = 5.0  # Å; of the boxes in which the order does not matter
 BITS = 20  # of the number of boxes along each direction
@@ -28,8 +29,7 @@ def spatial_order(atoms: Atoms) -> NDArray[np.int64]:
     ndarray, shape (N,)
         ``atoms[order]`` are in that order; those in one box stay as they were.
     """
-    cell = complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0))
-    inverse = np.linalg.inv(cell)
+    inverse = np.linalg.inv(periodic_cell(atoms))
     scaled = atoms.positions @ inverse
     heights = 1.0 / np.linalg.norm(inverse, axis=0)  # between opposite faces of the cell, Å
     scaled = np.where(atoms.pbc, scaled % 1.0, scaled - scaled.min(axis=0))

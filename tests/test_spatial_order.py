@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.neighborlist import primitive_neighbor_list
 from structures import triclinic
 
 from ase_equivar import EquivarCalculator, predictor
@@ -37,8 +38,6 @@ def test_neighbours_lie_close_together() -> None:
 
 def neighbour_pairs(atoms: Atoms) -> tuple[np.ndarray, np.ndarray]:
     """By ASE's own search."""
-    from ase.neighborlist import primitive_neighbor_list
-
     i, j = primitive_neighbor_list("ij", atoms.pbc, atoms.cell.array, atoms.positions, 4.0)
     return i, j
 

@@ -56,6 +56,11 @@ class Coupling:
         )
 
     @cached_property
+    def n_paths(self) -> tuple[int, ...]:
+        """Number of paths that lead to each output."""
+        return tuple(sum(path.output == k for path in self.paths) for k in range(len(self.outputs)))
+
+    @cached_property
     def slots(self) -> tuple[tuple[o3.Irrep, ...], tuple[int, ...]]:
         """Irreps whose rows the result has one after the other, and which of them a path fills."""
         paths = self.paths
@@ -71,8 +76,7 @@ class Coupling:
         an irrep are (components, paths · channels) as they lie.
         """
         rows, first = [], 0
-        for k, ir in enumerate(self.outputs):
-            n_paths = sum(path.output == k for path in self.paths)
+        for ir, n_paths in zip(self.outputs, self.n_paths, strict=True):
             width = 1 if self.summed else n_paths
             stop = first + width * ir.dim
             rows += [range(first + n % width, stop, width) for n in range(n_paths)]

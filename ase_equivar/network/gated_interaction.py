@@ -47,9 +47,8 @@ class Interaction(nn.Module):
             radial_functions, embedding, radial_hidden, n * len(coupling.paths)
         )
         self.convolution = Convolution(coupling, n)
-        n_paths = [sum(path.output == k for path in coupling.paths) for k in range(len(outputs))]
         widths = [n * (1 + self.n_gates)] + [n] * self.n_gates
-        self.after = IrrepwiseLinear([n * k for k in n_paths], widths)
+        self.after = IrrepwiseLinear([n * k for k in coupling.n_paths], widths)
         self.element_bias = nn.Linear(embedding, widths[0])
         self.shared = [(inputs.index(ir), k) for k, ir in enumerate(outputs) if ir in inputs]
         self.skip = IrrepwiseLinear([n] * len(self.shared), [n] * len(self.shared))
@@ -129,9 +128,8 @@ class Interaction(nn.Module):
 
     def _blocks(self, messages: Tensor) -> list[Tensor]:
         """Cut rows into one block (N, 2l+1, paths · C) per output irrep."""
-        paths = self.convolution.coupling.paths
-        counts = [sum(path.output == k for path in paths) for k in range(len(self.outputs))]
-        rows = [count * ir.dim for count, ir in zip(counts, self.outputs, strict=True)]
+        n_paths = self.convolution.coupling.n_paths
+        rows = [n * ir.dim for n, ir in zip(n_paths, self.outputs, strict=True)]
         return [
             block.view(len(block), ir.dim, -1)
             for block, ir in zip(messages.split(rows, dim=1), self.outputs, strict=True)

@@ -47,7 +47,7 @@ class Batch:
         )
 
 
-def make_batch(examples: Sequence[tuple[Graph, LabelledFrame]], dtype: torch.dtype) -> Batch:
+def make_batch(examples: Sequence[Example], dtype: torch.dtype) -> Batch:
     """Collate examples; the function that a DataLoader calls."""
     missing = np.full((3, 3), np.nan)
     dielectric = [missing if f.dielectric is None else f.dielectric for _, f in examples]

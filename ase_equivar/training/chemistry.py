@@ -8,6 +8,7 @@ elements are close does not need to.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -50,18 +51,30 @@ def table_groups(numbers: Sequence[int] | Integers) -> Integers:
     -------
     ndarray, shape (n,)
     """
-    electrons, holes, is_s, is_f = _filling(np.asarray(numbers, dtype=int))
-    return np.select([is_s, is_f], [electrons, np.full_like(electrons, 3)], 18 - holes)
+    return _place(numbers).group
 
 
-def _filling(z: Integers) -> tuple[Integers, Integers, Mask, Mask]:
-    """Electrons and holes of the shells that the period fills; masks of s and of f elements."""
+@dataclass(frozen=True)
+class _Place:
+    """Where elements stand in the periodic table; integers, and masks of s and of f elements."""
+
+    period: Integers
+    group: Integers
+    electrons: Integers  # of the shells that the period fills
+    holes: Integers
+    is_s: Mask
+    is_f: Mask
+
+
+def _place(numbers: Sequence[int] | Integers) -> _Place:
+    z = np.asarray(numbers, dtype=int)
     period = np.searchsorted(NOBLE_GASES, z)
     electrons = z - np.take(NOBLE_GASES, period - 1)
     holes = np.take(NOBLE_GASES, period) - z
     is_s = (electrons <= 2) & (z != 2)
     is_f = (holes >= 16) & ~is_s
-    return electrons, holes, is_s, is_f
+    group = np.select([is_s, is_f], [electrons, np.full_like(electrons, 3)], 18 - holes)
+    return _Place(period, group, electrons, holes, is_s, is_f)
 
 
 def element_descriptors(numbers: Sequence[int]) -> NDArray[np.float64]:
@@ -80,18 +93,15 @@ def element_descriptors(numbers: Sequence[int]) -> NDArray[np.float64]:
         1 to 18 and periods 1 to 7, each as a bell curve, so that neighbours overlap (f elements
         belong to group 3); electrons in the open f shell. Differences of unity are large.
     """
-    z = np.asarray(numbers, dtype=int)
-    period = np.searchsorted(NOBLE_GASES, z)
-    electrons, holes, is_s, is_f = _filling(z)
-    group = table_groups(z)
-    d_or_p = np.where(holes >= 6, 2, 1)
-    block = np.where(is_s, 0, np.where(is_f, 3, d_or_p))  # of s, p, d, f
+    z, place = np.asarray(numbers, dtype=int), _place(numbers)
+    d_or_p = np.where(place.holes >= 6, 2, 1)
+    block = np.where(place.is_s, 0, np.where(place.is_f, 3, d_or_p))  # of s, p, d, f
     electronegativity = np.take(ELECTRONEGATIVITY, np.minimum(z, len(ELECTRONEGATIVITY)) - 1)
     blocks = 2.0 * np.eye(4)[block]
-    groups = 1.5 * np.exp(-0.5 * (group[:, None] - np.arange(1, 19)) ** 2)
-    periods = np.exp(-0.5 * ((period[:, None] - np.arange(1, 8)) / 0.7) ** 2)
-    single = [period / 3.0, 2.0 * covalent_radii[z], 2.0 * electronegativity]
-    shell = np.where(is_f, electrons - 2, 0) / 7.0
+    groups = 1.5 * np.exp(-0.5 * (place.group[:, None] - np.arange(1, 19)) ** 2)
+    periods = np.exp(-0.5 * ((place.period[:, None] - np.arange(1, 8)) / 0.7) ** 2)
+    single = [place.period / 3.0, 2.0 * covalent_radii[z], 2.0 * electronegativity]
+    shell = np.where(place.is_f, place.electrons - 2, 0) / 7.0
     return np.column_stack([*single, blocks, groups, periods, shell])
 
 

@@ -116,7 +116,7 @@ def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
     data = dict(content["data"] or {})
     for split in sorted({"train", "valid"} & set(data)):
         data[split] = _files(data[split], folder, f"{where}: data.{split}")
-    start = _model(content.get("start"), folder)
+    start = None if content.get("start") is None else _model(content["start"], folder)
     if start is None:
         _check_network(content.get("network") or {}, f"{where}: network")
     else:
@@ -166,10 +166,8 @@ def _check_network(network: dict[str, Any], where: str) -> None:
         raise ValueError(f"{where}: {error}") from error
 
 
-def _model(name: str | None, folder: Path) -> str | None:
+def _model(name: str, folder: Path) -> str:
     """Return a bundled name as it is, a folder as seen from anywhere."""
-    if name is None:
-        return None
     path = (folder / name).resolve()
     return str(path) if path.is_dir() else name
 
@@ -183,7 +181,6 @@ def _teacher(content: dict[str, Any] | None, folder: Path, where: str) -> Teache
         content[name] = _files(content[name], folder, f"{where}.{name}")
     teacher: TeacherConfig = _section(TeacherConfig, content, where)
     model = _model(str(teacher.model), folder)
-    assert model is not None
     model_folder(model)
     return dataclasses.replace(teacher, model=model)
 

@@ -20,7 +20,8 @@ from ase_equivar.network.kernels.cache import load_source
 from ase_equivar.network.kernels.numba_source import numba_source
 from ase_equivar.network.pieces import thread_pool
 
-MIN_EDGES_PER_THREAD = 500  # below, handing out the work costs more than it saves
+# Fewer than in `pieces`: a kernel needs no Python, which serves one thread after the other.
+MIN_EDGES_PER_THREAD = 500
 
 
 @cache
