@@ -93,12 +93,13 @@ def results_and_gradients(
     features = torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype)
     weights = torch.randn(n_edges, len(coupling.paths), channels, dtype=dtype)
     harmonics = bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2)
-    probe = torch.randn(n_atoms, coupling.output_dim, channels, dtype=dtype)
+    probe = torch.randn(n_atoms, coupling.output_dim * channels, dtype=dtype)
     results = []
     for name in (backend, "e3nn"):
         convolution.backend = name
         x, w = features.clone().requires_grad_(), weights.clone().requires_grad_()
-        result = convolution(x, harmonics, w, edges)
+        blocks = convolution(x, harmonics, w, edges)
+        result = torch.cat([block.flatten(1) for block in blocks], dim=1)
         (result * probe).sum().backward()
         results.append([result.detach(), x.grad, w.grad])
     return list(zip(*results, strict=True))

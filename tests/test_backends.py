@@ -209,7 +209,7 @@ def test_threads_give_the_same_numbers(
     used: set[str] = set()
     convolve = kernels.convolve
 
-    def watched(*args: Any) -> torch.Tensor:
+    def watched(*args: Any) -> list[torch.Tensor]:
         used.add(threading.current_thread().name)
         assert not torch.is_grad_enabled()
         return convolve(*args)
@@ -350,18 +350,19 @@ def test_kernels_take_several_channels_at_a_time() -> None:
         return np.zeros((*shape, n_channels), np.float32)
 
     n_paths = len(coupling.paths)
-    x, w, g = zeros(2, coupling.input_dim), zeros(1, n_paths), zeros(2, coupling.output_dim)
+    x, w = zeros(2, coupling.input_dim), zeros(1, n_paths)
+    blocks = [zeros(2, len(block)) for block in coupling.blocks]
     first, place = np.zeros(1, int), np.ones(1, np.float32)
     harmonics, start = np.zeros((1, 9), np.float32), np.array([0, 1, 1])
-    plain = (x, harmonics, w, g)
+    plain = (x, harmonics, w)
     tabulated = (x, harmonics, zeros(4, n_paths).reshape(4, -1), 4, first, place)
     n_terms = len(write_lines(coupling, repr).entries)
     for name, arguments, out in (
-        ("forward", plain, g.copy()),
-        ("grad_weights", plain, w.copy()),
-        ("grad_features", plain, x.copy()),
-        ("forward_table", tabulated, g.copy()),
+        ("forward", plain, blocks),
+        ("grad_weights", (*plain, *blocks), [w.copy()]),
+        ("grad_features", (*plain, *blocks), [x.copy()]),
+        ("forward_table", tabulated, blocks),
     ):
-        module[name](*arguments, first, first, first, start, out, 0, 2)
+        module[name](*arguments, first, first, first, start, *out, 0, 2)
         [code] = module[name].inspect_llvm().values()
         assert len(re.findall(r"= fmul .*<\d+ x float>", code)) >= n_terms, name

@@ -15,11 +15,12 @@ from ase_equivar import dielectric as di
 from ase_equivar.dynamics.finite_field import finite_field_dielectric
 from ase_equivar.dynamics.hysteresis import hysteresis
 from ase_equivar.dynamics.ion_drift import CM2_PER_VS, IonDrift, ion_drift
-from ase_equivar.dynamics.pulse_response import VACUUM_PERMITTIVITY, pulse_response
+from ase_equivar.dynamics.pulse_response import pulse_response
 from ase_equivar.dynamics.thermal_run import Bath, field_run
 from ase_equivar.fields import THZ
 from ase_equivar.fields.waveforms import GaussianPulse, TriangleField
 from ase_equivar.phonons import apply_nac
+from ase_equivar.polarizability import VACUUM_PERMITTIVITY
 
 EPSILON_INFINITY = np.array([[3.1, 0.2, -0.1], [0.2, 2.7, 0.3], [-0.1, 0.3, 4.2]])
 

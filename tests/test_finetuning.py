@@ -139,18 +139,28 @@ def test_commands_from_data_to_picture(tmp_path: Path) -> None:
 
 
 def test_fine_tuning_learns_eps_of_another_name(tmp_path: Path) -> None:
-    """Without the option the model would have no ε∞."""
+    """Without an option the model would have no ε∞."""
     first = fit(run_config(tmp_path), progress=False)
     frames = labelled(3)
     for atoms in frames:
         atoms.info["epsilon"] = atoms.info.pop("electronic_dielectric_tensor")
+        # α in e·Å²/V; e/(4π ε0) is 14.39964 V·Å
+        susceptibility = atoms.info["epsilon"] - np.eye(3)
+        atoms.info["alpha"] = susceptibility * atoms.get_volume() / (4 * np.pi * 14.39964)
     data = write(tmp_path / "eps.extxyz", frames)
-    for name, options in (("with", ["--dielectric", "epsilon"]), ("without", [])):
+    errors = {}
+    for name in ("dielectric", "polarizability", "neither"):
+        labels = {"dielectric": "epsilon", "polarizability": "alpha"}.get(name)
+        option = [] if labels is None else [f"--{name}", labels]
         run(
             "finetune", first, "--train", data, "--valid", data, "--output", tmp_path / name,
-            "--epochs", "1", "--no-progress", *options,
+            "--epochs", "1", "--no-progress", *option,
         )  # fmt: skip
-        assert load_model(tmp_path / name).has_dielectric == (name == "with")
+        assert load_model(tmp_path / name).has_dielectric == (name != "neither")
+        errors[name] = run("evaluate", tmp_path / name, data, *option)
+    [eps] = [line for line in errors["dielectric"].splitlines() if "median relative" in line]
+    assert eps in errors["polarizability"]
+    assert "median relative" not in errors["neither"]
 
 
 def test_picture_shows_the_numbers(tmp_path: Path) -> None:

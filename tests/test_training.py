@@ -117,6 +117,24 @@ def test_doubtful_frames_are_named_and_kept_out(
         read_frames([file], DataConfig((), (), born_charges="zstar"))
 
 
+def test_eps_out_of_a_polarizability(tmp_path: Path) -> None:
+    frames = labelled(3)
+    expected = [atoms.info.pop("electronic_dielectric_tensor") for atoms in frames]
+    for atoms, epsilon in zip(frames, expected, strict=True):
+        volume = np.abs(np.linalg.det(atoms.cell.array))
+        # Gaussian units: ε = 1 + 4π α/Ω, α in Å³; 1 e/(4π ε0) is 14.39964 V·Å
+        atoms.info["alpha"] = (epsilon - np.eye(3)) * volume / (4 * np.pi * 14.39964)
+    frames[0].info["epsilon"] = 3.0 * np.eye(3)
+    frames[2].pbc = (True, True, False)
+    file = write(tmp_path / "x.extxyz", frames)
+    config = DataConfig((), (), dielectric="epsilon", polarizability="alpha")
+    kept, rejected = read_frames([file], config)
+    assert [one.dielectric is None for one in kept] == [False, False]
+    assert np.array_equal(kept[0].dielectric, 3.0 * np.eye(3))  # a tensor that is there is taken
+    assert np.allclose(kept[1].dielectric, expected[1], atol=1e-5)
+    assert [(one.frame, "has no ε∞" in one.reason) for one in rejected] == [(2, True)]
+
+
 def test_labels_that_break_the_space_group(tmp_path: Path) -> None:
     """Quartz: tensors of its own symmetry pass; transposed or in another order, they do not."""
     quartz = crystal(

@@ -10,8 +10,8 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import NDArray
 
-from ase_equivar.dynamics.pulse_response import VACUUM_PERMITTIVITY
 from ase_equivar.dynamics.thermal_run import Bath, field_run, steps_in
+from ase_equivar.polarizability import VACUUM_PERMITTIVITY
 
 BLOCKS = 5
 

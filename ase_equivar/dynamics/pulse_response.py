@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.dynamics.thermal_run import Bath, field_run, steps_in
 from ase_equivar.fields.algebra import Waveform
+from ase_equivar.polarizability import VACUUM_PERMITTIVITY
 
-VACUUM_PERMITTIVITY = 1 / (4 * np.pi * units.Hartree * units.Bohr)
-"""ε0 in |e|/(V·Å): from e²/(4πε0) = Hartree · Bohr."""
 SPECTRUM_FROM = 0.05  # of the pulse's largest Fourier component; below, a ratio to it is noise
 POINTS = 4000
 DIED_AWAY = 0.05  # of the largest polarization

@@ -1,10 +1,11 @@
 """The equivariant convolution over neighbours, channel by channel.
 
-    out_i[path, m3, c] = Σ_j w_ij[path, c] Σ_{m1 m2} C[m1 m2 m3] x_j[m1, c] Y_ij[m2]
+    out_i[m3, path, c] = Σ_j w_ij[path, c] Σ_{m1 m2} C[m1 m2 m3] x_j[m1, c] Y_ij[m2]
 
 A path joins one irrep of the features, one degree of the bond's spherical harmonics and one irrep
 of the result. Features lie as (atoms, components, channels): all channels of one component side
-by side, which is what a processor likes.
+by side, which is what a processor likes. The result has one block for each irrep, the paths that
+lead to it side by side: the next step is a product with a matrix.
 
 Two ways compute the same numbers: e3nn's TensorProduct run literally, which is the oracle of the
 tests, and `kernels`, which gather, multiply and add without storing messages.
@@ -46,7 +47,7 @@ class Convolution(nn.Module):
 
     def forward(
         self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: EdgeIndex
-    ) -> Tensor:
+    ) -> list[Tensor]:
         """Convolve.
 
         Parameters
@@ -59,8 +60,8 @@ class Convolution(nn.Module):
 
         Returns
         -------
-        Tensor, shape (N_receivers, output_dim, C)
-            Which rows are whose: see `Coupling.rows`.
+        list of Tensor, shapes (N_receivers, 2l+1, paths · C)
+            One for each irrep of the result; `Coupling.slots` says which path is where.
         """
         backend = used_backend(self.backend, features.device)
         if backend == "e3nn":
@@ -77,7 +78,7 @@ class Convolution(nn.Module):
         which: Tensor,
         distances: Tensor,
         edges: EdgeIndex,
-    ) -> Tensor:
+    ) -> list[Tensor]:
         """Convolve with weights from a table; see `kernels.convolve_tabulated`."""
         from ase_equivar.network.kernels import convolve_tabulated
 
@@ -88,7 +89,7 @@ class Convolution(nn.Module):
 
     def _literal(
         self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: EdgeIndex
-    ) -> Tensor:
+    ) -> list[Tensor]:
         """e3nn's own tensor product on every edge, then a sum over the senders."""
         product = _e3nn_product(self.coupling, self.channels, features.dtype, features.device)
         dims_in = [ir.dim for ir in self.coupling.inputs]
@@ -99,11 +100,13 @@ class Convolution(nn.Module):
         )
         messages = product(sent, harmonics, weights.flatten(1))
         total = sum_by_index(messages, edges.receivers, edges.n_receivers)
-        out = total.new_zeros(len(total), self.coupling.output_dim, self.channels)
-        blocks = unpacked(total, product.irreps_out)
-        for slot, rows in zip(self.coupling.slots[1], self.coupling.rows, strict=True):
-            out[:, rows.start : rows.stop : rows.step] = blocks[slot]
-        return out
+        found = iter(unpacked(total, product.irreps_out))
+        return [
+            torch.cat([next(found) for _ in range(width)], dim=2)
+            if width
+            else total.new_empty(len(total), ir.dim, 0)
+            for ir, width in zip(self.coupling.outputs, self.coupling.widths, strict=True)
+        ]
 
 
 @cache
@@ -111,7 +114,8 @@ def _e3nn_product(
     coupling: Coupling, channels: int, dtype: torch.dtype, device: torch.device
 ) -> o3.TensorProduct:
     """Return the literal tensor product of `coupling`, weights coming with each edge."""
-    irreps_out, slots = coupling.slots
+    # one irrep for each of the paths that lie side by side
+    outputs = [n for n, width in enumerate(coupling.widths) for _ in range(width)]
     degrees = range(coupling.l_max + 1)
     with _default_dtype:  # one for all threads
         default = torch.get_default_dtype()
@@ -120,10 +124,10 @@ def _e3nn_product(
             product = o3.TensorProduct(
                 o3.Irreps([(channels, ir) for ir in coupling.inputs]),
                 o3.Irreps([(1, (d, (-1) ** d if coupling.parity else 1)) for d in degrees]),
-                o3.Irreps([(channels, ir) for ir in irreps_out]),
+                o3.Irreps([(channels, coupling.outputs[n]) for n in outputs]),
                 [
-                    (path.input, path.degree, slot, "uvu", True)
-                    for path, slot in zip(coupling.paths, slots, strict=True)
+                    (path.input, path.degree, outputs.index(path.output) + slot, "uvu", True)
+                    for path, slot in zip(coupling.paths, coupling.slots, strict=True)
                 ],
                 path_normalization="none",
                 shared_weights=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import torch
 from e3nn import o3
@@ -56,32 +57,37 @@ class Coupling:
         )
 
     @cached_property
-    def n_paths(self) -> tuple[int, ...]:
-        """Number of paths that lead to each output."""
+    def widths(self) -> tuple[int, ...]:
+        """How many paths lie side by side in each output: all that lead to it, or their sum."""
+        if self.summed:
+            return (1,) * len(self.outputs)
         return tuple(sum(path.output == k for path in self.paths) for k in range(len(self.outputs)))
 
     @cached_property
-    def slots(self) -> tuple[tuple[o3.Irrep, ...], tuple[int, ...]]:
-        """Irreps whose rows the result has one after the other, and which of them a path fills."""
-        paths = self.paths
+    def slots(self) -> tuple[int, ...]:
+        """Place of each path among those that lie side by side in its output."""
         if self.summed:
-            return self.outputs, tuple(path.output for path in paths)
-        return tuple(self.outputs[path.output] for path in paths), tuple(range(len(paths)))
+            return (0,) * len(self.paths)
+        outputs = [path.output for path in self.paths]
+        return tuple(n - outputs.index(output) for n, output in enumerate(outputs))
+
+    @cached_property
+    def blocks(self) -> tuple[range, ...]:
+        """Rows of the result that belong to each output, if all are numbered in one run.
+
+        The rows of an output are (components, paths · channels) as they lie.
+        """
+        sizes = [width * ir.dim for width, ir in zip(self.widths, self.outputs, strict=True)]
+        stops = list(accumulate(sizes))
+        return tuple(range(stop - size, stop) for size, stop in zip(sizes, stops, strict=True))
 
     @cached_property
     def rows(self) -> tuple[range, ...]:
-        """Rows of the result that each path fills, one for each component.
-
-        Paths that lead to the same irrep lie side by side in every component, so that the rows of
-        an irrep are (components, paths · channels) as they lie.
-        """
-        rows, first = [], 0
-        for ir, n_paths in zip(self.outputs, self.n_paths, strict=True):
-            width = 1 if self.summed else n_paths
-            stop = first + width * ir.dim
-            rows += [range(first + n % width, stop, width) for n in range(n_paths)]
-            first = stop
-        return tuple(rows)
+        """Rows of the result that each path fills, one for each component."""
+        return tuple(
+            self.blocks[path.output][slot :: self.widths[path.output]]
+            for path, slot in zip(self.paths, self.slots, strict=True)
+        )
 
     @cached_property
     def input_dim(self) -> int:
@@ -90,8 +96,8 @@ class Coupling:
 
     @cached_property
     def output_dim(self) -> int:
-        """Components of the result."""
-        return sum(ir.dim for ir in self.slots[0])
+        """Rows of the result."""
+        return sum(map(len, self.blocks))
 
     def coefficients(self, path: Path) -> Tensor:
         """Clebsch–Gordan coefficients (dim1, dim2, dim3) in e3nn's component normalization."""

@@ -80,7 +80,7 @@ class Interaction(nn.Module):
         # weights of all edges at once would take most of the memory
         return torch.cat(work_in_pieces(bonds.edges, part))
 
-    def _messages(self, nodes: Tensor, bonds: Bonds, table: RadialTable | None) -> Tensor:
+    def _messages(self, nodes: Tensor, bonds: Bonds, table: RadialTable | None) -> list[Tensor]:
         if table is None:
             weights = self.weights(bonds.radial, bonds.envelope)
             return self.convolution(nodes, bonds.harmonics, weights, bonds.edges)
@@ -116,13 +116,10 @@ class Interaction(nn.Module):
                 columns.append(radial @ (matrices[path.degree] @ matrix))
         return torch.stack(columns, dim=1) * envelope[:, None, None]
 
-    def _mixed(self, messages: Tensor) -> Tensor:
-        """`mix` on (N, components, channels)."""
-        irreps = self.convolution.coupling.outputs
-        blocks = list(messages.split([ir.dim for ir in irreps], dim=1))
-        for k, matrix in enumerate(_matrices(self.mix)):
-            blocks[k] = blocks[k] @ matrix
-        blocks[irreps.index(o3.Irrep("0e"))] += self.mix.bias
+    def _mixed(self, messages: list[Tensor]) -> Tensor:
+        """`mix` on one block (N, 2l+1, channels) per irrep, to (N, components, channels)."""
+        blocks = [x @ matrix for x, matrix in zip(messages, _matrices(self.mix), strict=True)]
+        blocks[self.convolution.coupling.outputs.index(o3.Irrep("0e"))] += self.mix.bias
         return torch.cat(blocks, dim=1)
 
 

@@ -48,7 +48,7 @@ class Interaction(nn.Module):
         )
         self.convolution = Convolution(coupling, n)
         widths = [n * (1 + self.n_gates)] + [n] * self.n_gates
-        self.after = IrrepwiseLinear([n * k for k in coupling.n_paths], widths)
+        self.after = IrrepwiseLinear([n * k for k in coupling.widths], widths)
         self.element_bias = nn.Linear(embedding, widths[0])
         self.shared = [(inputs.index(ir), k) for k, ir in enumerate(outputs) if ir in inputs]
         self.skip = IrrepwiseLinear([n] * len(self.shared), [n] * len(self.shared))
@@ -111,7 +111,7 @@ class Interaction(nn.Module):
             messages = self.convolution.tabulated(
                 sent, bonds.harmonics, table, bonds.kinds, bonds.distances, bonds.edges
             )
-        mixed = self.after(self._blocks(messages))
+        mixed = self.after(messages)
         scalars = mixed[0].squeeze(1) + self.element_bias(receivers)
         new = [nn.functional.silu(scalars[:, :n]).unsqueeze(1)]
         gates = torch.sigmoid(scalars[:, n:]).unsqueeze(1).split(n, dim=2)
@@ -125,12 +125,3 @@ class Interaction(nn.Module):
         for (_, k), block, scale in zip(self.shared, old, scales, strict=True):
             new[k] = new[k] + block * (1.0 + scale)
         return new
-
-    def _blocks(self, messages: Tensor) -> list[Tensor]:
-        """Cut rows into one block (N, 2l+1, paths · C) per output irrep."""
-        n_paths = self.convolution.coupling.n_paths
-        rows = [n * ir.dim for n, ir in zip(n_paths, self.outputs, strict=True)]
-        return [
-            block.view(len(block), ir.dim, -1)
-            for block, ir in zip(messages.split(rows, dim=1), self.outputs, strict=True)
-        ]

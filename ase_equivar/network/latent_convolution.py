@@ -94,9 +94,10 @@ class TabulatedConvolution:
             messages = part.convolution.tabulated(
                 block, bonds.harmonics, table, bonds.kinds, bonds.distances, bonds.edges
             )
-            for slot, rows in zip(part.slots, part.convolution.coupling.rows, strict=True):
-                path = messages[:, rows.start : rows.stop : rows.step]
-                found[slot] = path.transpose(1, 2).flatten(1)
+            n_channels, coupling = block.shape[2], part.convolution.coupling
+            for slot, path, place in zip(part.slots, coupling.paths, coupling.slots, strict=True):
+                columns = slice(place * n_channels, (place + 1) * n_channels)
+                found[slot] = messages[path.output][:, :, columns].transpose(1, 2).flatten(1)
         return torch.cat(found, dim=1)
 
 

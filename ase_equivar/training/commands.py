@@ -27,6 +27,9 @@ Data = Annotated[
 Charges = Annotated[str, typer.Option(help="Per-atom array with the nine components of Z*.")]
 Order = Annotated[str, typer.Option(help="field-first or displacement-first.")]
 Dielectric = Annotated[str, typer.Option(help="Entry of info with ε∞.")]
+Polarizability = Annotated[
+    str | None, typer.Option(help="Entry of info with ∂(ΩP)/∂E in e·Å²/V, where ε∞ is not there.")
+]
 Progress = Annotated[bool, typer.Option(help="Show a progress bar.")]
 
 
@@ -51,6 +54,7 @@ def finetune(
     born_charges: Charges = "born_charges",
     order: Order = "field-first",
     dielectric: Dielectric = "electronic_dielectric_tensor",
+    polarizability: Polarizability = None,
     progress: Progress = True,
 ) -> None:
     """Adapt a model to one material; called again, it goes on where it was stopped.
@@ -71,6 +75,7 @@ def finetune(
             born_charges=born_charges,
             order=order,
             dielectric=dielectric,
+            polarizability=polarizability,
         )
         typer.echo(f"recipe written: {recipe}")
         typer.echo(f"model: {fit(read_config(recipe), progress=progress)}")
@@ -82,6 +87,7 @@ def evaluate(
     born_charges: Charges = "born_charges",
     order: Order = "field-first",
     dielectric: Dielectric = "electronic_dielectric_tensor",
+    polarizability: Polarizability = None,
     output: Annotated[Path | None, typer.Option(help="JSON file for all errors.")] = None,
     card: Annotated[bool, typer.Option("--card", help="Write the model's CARD.md.")] = False,
 ) -> None:
@@ -95,7 +101,7 @@ def evaluate(
 
         if output is not None:
             check_folder(output)
-        network, comparison = _compare(model, data, born_charges, order, dielectric)
+        network, comparison = _compare(model, data, born_charges, order, dielectric, polarizability)
         metadata = read_metadata(model)
         found = run(comparison)
         doubt = uncertainty_quality(network, comparison, metadata)
@@ -153,6 +159,7 @@ def plot(
     born_charges: Charges = "born_charges",
     order: Order = "field-first",
     dielectric: Dielectric = "electronic_dielectric_tensor",
+    polarizability: Polarizability = None,
     output: Annotated[Path, typer.Option(help="Picture: .png, .pdf or .svg.")] = Path("errors.png"),
 ) -> None:
     """Picture of a model's errors: parity, by element, and the learning curve if it is there."""
@@ -164,7 +171,7 @@ def plot(
         from ase_equivar.weights import model_folder
 
         check_picture(output)
-        _, comparison = _compare(model, data, born_charges, order, dielectric)
+        _, comparison = _compare(model, data, born_charges, order, dielectric, polarizability)
         folder = model_folder(model)
         title = f"{folder.name} on {_short(data)}"
         figure = plot_errors(comparison, run(comparison), learning_curve(folder), title=title)

@@ -13,6 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.extxyz import Frame, read_apart
+from ase_equivar.polarizability import dielectric_of
 from ase_equivar.training.config import split_selection
 from ase_equivar.training.sections import DataConfig
 
@@ -128,15 +129,23 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
             f"Z* break the crystal's own space group by {asymmetry:.3f} e, more than "
             f"{config.max_asymmetry} e: is the order of atoms or indices another?"
         )
-    if config.dielectric is None or config.dielectric not in atoms.info:
-        return LabelledFrame(atoms, charges, None)
-    dielectric = np.asarray(atoms.info[config.dielectric], dtype=float)
-    if dielectric.size != 9 or not np.isfinite(dielectric).all():
-        raise ValueError(f"{config.dielectric!r} is no finite 3×3 tensor")
-    dielectric = dielectric.reshape(3, 3)
+    return LabelledFrame(atoms, charges, _dielectric(atoms, config))
+
+
+def _dielectric(atoms: Atoms, config: DataConfig) -> NDArray[np.float64] | None:
+    """Take ε∞, or work it out of the polarizability; None if the frame has neither."""
+    names = (config.dielectric, config.polarizability)
+    name = next((name for name in names if name is not None and name in atoms.info), None)
+    if name is None:
+        return None
+    tensor = np.asarray(atoms.info[name], dtype=float)
+    if tensor.size != 9 or not np.isfinite(tensor).all():
+        raise ValueError(f"{name!r} is no finite 3×3 tensor")
+    tensor = tensor.reshape(3, 3)
+    dielectric = tensor if name == config.dielectric else dielectric_of(tensor, atoms)
     if np.linalg.eigvalsh(0.5 * (dielectric + dielectric.T)).min() < 1.0:
-        raise ValueError(f"{config.dielectric!r} is below that of vacuum")
-    return LabelledFrame(atoms, charges, dielectric)
+        raise ValueError(f"ε∞ from {name!r} is below that of vacuum")
+    return dielectric
 
 
 def _asymmetry(atoms: Atoms, charges: NDArray[np.float64]) -> float:

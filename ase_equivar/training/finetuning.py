@@ -36,6 +36,7 @@ def write_recipe(
     born_charges: str = "born_charges",
     order: str = "field-first",
     dielectric: str = "electronic_dielectric_tensor",
+    polarizability: str | None = None,
 ) -> Path:
     """Write the training configuration of a fine-tuned model, if it is a sound one.
 
@@ -51,7 +52,7 @@ def write_recipe(
         Labelled structures, a file or a part of one (``file@1::5``).
     epochs : int
         Passes over the training structures.
-    born_charges, order, dielectric : str
+    born_charges, order, dielectric, polarizability : str
         As in `ase_equivar.training.config.DataConfig`.
 
     Returns
@@ -75,6 +76,7 @@ def write_recipe(
             "born_charges": born_charges,
             "order": order,
             "dielectric": dielectric,
+            "polarizability": polarizability,
         },
         "fit": {"epochs": epochs, **FIT},
     }

@@ -25,6 +25,9 @@ class DataConfig:
         row (the package's own order); "displacement-first" when they are the transpose.
     dielectric : str or None
         Name of the 3×3 entry of ``atoms.info`` with ε∞; None when there is none to learn.
+    polarizability : str or None
+        Name of the 3×3 entry of ``atoms.info`` with α = ∂(Ω P)/∂E of the whole cell at fixed ions,
+        e·Å²/V, of which ε∞ is worked out where there is no entry `dielectric`.
     max_sum_rule_violation : float
         Frames whose |Σ Z| exceeds this many e in any component are kept out.
     max_asymmetry : float
@@ -37,6 +40,7 @@ class DataConfig:
     born_charges: str = "born_charges"
     order: str = "field-first"
     dielectric: str | None = "electronic_dielectric_tensor"
+    polarizability: str | None = None
     max_sum_rule_violation: float = 0.5
     max_asymmetry: float = 0.1
 

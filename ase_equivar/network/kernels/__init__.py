@@ -42,23 +42,34 @@ class _Convolve(torch.autograd.Function):
         coupling: Coupling,
         edges: EdgeIndex,
         backend: str,
-    ) -> Tensor:
+    ) -> tuple[Tensor, ...]:
         x, w, y = x.contiguous(), w.contiguous(), y.contiguous()
         ctx.save_for_backward(x, w, y)
         ctx.coupling, ctx.edges, ctx.backend = coupling, edges, backend
-        out = x.new_empty(edges.n_receivers, coupling.output_dim, x.shape[2])
-        _launcher(backend)("forward", coupling, (x, y, w, out), _by_receiver(edges), out)
-        return out
+        blocks = _empty_blocks(coupling, edges, x)
+        index, n_channels = _by_receiver(edges), x.shape[2]
+        _launcher(backend)("forward", coupling, n_channels, (x, y, w), index, blocks)
+        return blocks
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         x, w, y = ctx.saved_tensors
-        arrays = (x, y, w, grads[0].contiguous())
+        arrays = (x, y, w, *(grad.contiguous() for grad in grads))
         grad_x, grad_w = torch.empty_like(x), torch.empty_like(w)
-        run, coupling, edges = _launcher(ctx.backend), ctx.coupling, ctx.edges
-        run("grad_weights", coupling, arrays, _by_receiver(edges), grad_w)
-        run("grad_features", coupling, arrays, _by_sender(edges), grad_x)
+        run, n_channels = _launcher(ctx.backend), x.shape[2]
+        by_receiver, by_sender = _by_receiver(ctx.edges), _by_sender(ctx.edges)
+        run("grad_weights", ctx.coupling, n_channels, arrays, by_receiver, (grad_w,))
+        run("grad_features", ctx.coupling, n_channels, arrays, by_sender, (grad_x,))
         return grad_x, grad_w, None, None, None, None
+
+
+def _empty_blocks(coupling: Coupling, edges: EdgeIndex, like: Tensor) -> tuple[Tensor, ...]:
+    """Make room for the result, one block (N, 2l+1, paths · C) for each output."""
+    n_channels = like.shape[2]
+    return tuple(
+        like.new_empty(edges.n_receivers, ir.dim, width * n_channels)
+        for ir, width in zip(coupling.outputs, coupling.widths, strict=True)
+    )
 
 
 def _by_receiver(edges: EdgeIndex) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -77,7 +88,7 @@ def convolve(
     weights: Tensor,
     edges: EdgeIndex,
     backend: str,
-) -> Tensor:
+) -> list[Tensor]:
     """`convolution.Convolution` by "numba" or "triton"; shapes as there.
 
     Raises
@@ -90,8 +101,7 @@ def convolve(
             f"the {backend} backend gives no gradient with respect to atomic positions; "
             'use backend "e3nn"'
         )
-    out: Tensor = _Convolve.apply(features, weights, harmonics, coupling, edges, backend)
-    return out
+    return list(_Convolve.apply(features, weights, harmonics, coupling, edges, backend))
 
 
 def convolve_tabulated(
@@ -103,7 +113,7 @@ def convolve_tabulated(
     distances: Tensor,
     edges: EdgeIndex,
     backend: str,
-) -> Tensor:
+) -> list[Tensor]:
     """Convolve with weights that are interpolated edge by edge; without gradients.
 
     Parameters
@@ -117,10 +127,11 @@ def convolve_tabulated(
     distances : Tensor, shape (E,)
         In Å, within the table's range.
     """
-    out = features.new_empty(edges.n_receivers, coupling.output_dim, features.shape[2])
+    blocks = _empty_blocks(coupling, edges, features)
     n_tables, n_points = table.values.shape[:2]
     values = table.values.view(n_tables * n_points, -1)
     where = table.cells(distances)
     arrays = (features.contiguous(), harmonics, values, n_points, which, where)
-    _launcher(backend)("forward_table", coupling, arrays, _by_receiver(edges), out)
-    return out
+    index, n_channels = _by_receiver(edges), features.shape[2]
+    _launcher(backend)("forward_table", coupling, n_channels, arrays, index, blocks)
+    return list(blocks)

@@ -34,9 +34,10 @@ def _kernels(coupling: Coupling, n_channels: int, dtype: torch.dtype) -> ModuleT
 def launch(
     name: str,
     coupling: Coupling,
+    n_channels: int,
     arrays: tuple[Tensor | int, ...],
     index: tuple[Tensor, Tensor, Tensor, Tensor],
-    out: Tensor,
+    out: tuple[Tensor, ...],
 ) -> None:
     """Run a kernel on all threads; each owns a run of atoms with about as many edges.
 
@@ -45,18 +46,19 @@ def launch(
     name : str
         One of those that `numba_source` writes.
     coupling : Coupling
+    n_channels : int
     arrays : tuple
         First arguments of the kernel.
     index : tuple of Tensor
         Senders, receivers, the order of the edges, and where in it each atom's edges start.
-    out : Tensor, shape (..., C)
+    out : tuple of Tensor
         What the kernel fills, whatever was there.
     """
     start = index[3]
     n_atoms, n_edges = len(start) - 1, len(index[0])
     kernel = partial(
-        getattr(_kernels(coupling, out.shape[2], out.dtype), name),
-        *(a if isinstance(a, int) else a.detach().numpy() for a in (*arrays, *index, out)),
+        getattr(_kernels(coupling, n_channels, out[0].dtype), name),
+        *(a if isinstance(a, int) else a.detach().numpy() for a in (*arrays, *index, *out)),
     )
     n_threads = torch.get_num_threads()
     if n_threads == 1 or n_edges < MIN_EDGES_PER_THREAD * n_threads:

@@ -30,21 +30,22 @@ def _kernels(coupling: Coupling, dtype: torch.dtype) -> ModuleType:
 def launch(
     name: str,
     coupling: Coupling,
+    n_channels: int,
     arrays: tuple[Tensor | int, ...],
     index: tuple[Tensor, Tensor, Tensor, Tensor],
-    out: Tensor,
+    out: tuple[Tensor, ...],
 ) -> None:
     """Run a kernel, one program per atom and block of channels; arguments as in `launch_numba`."""
-    n_atoms, n_channels = len(index[3]) - 1, out.shape[2]
+    n_atoms, device = len(index[3]) - 1, out[0].device
     if n_atoms == 0:
         return
     block = min(triton.next_power_of_2(n_channels), MAX_BLOCK)
     grid = (n_atoms, triton.cdiv(n_channels, block))
-    kernel = getattr(_kernels(coupling, out.dtype), name)
-    on_its_device = torch.cuda.device(out.device) if out.is_cuda else nullcontext()
+    kernel = getattr(_kernels(coupling, out[0].dtype), name)
+    on_its_device = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
     with on_its_device:
         kernel[grid](
-            *arrays, *index, out, n_channels=n_channels, BLOCK=block, num_warps=max(1, block // 32)
+            *arrays, *index, *out, n_channels=n_channels, BLOCK=block, num_warps=max(1, block // 32)
         )
 
 
@@ -60,8 +61,9 @@ def works(device: torch.device) -> bool:
     start = torch.tensor([0, 1], device=device)
     out = torch.zeros_like(ones)
     try:
-        arrays = (2.0 * ones, ones.view(1, 1), 3.0 * ones, out)
-        launch("forward", Coupling(scalars, scalars, 0), arrays, (atom, atom, atom, start), out)
+        arrays = (2.0 * ones, ones.view(1, 1), 3.0 * ones)
+        coupling, index = Coupling(scalars, scalars, 0), (atom, atom, atom, start)
+        launch("forward", coupling, 1, arrays, index, (out,))
         found = float(out)
     except Exception as error:  # whatever a compiler may say: there is a way without it
         logger.warning("Triton does not work on %s, e3nn takes its place: %s", device, error)

@@ -6,6 +6,8 @@ beside the weights themselves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.kernels.terms import write_lines
 
@@ -15,8 +17,8 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
 
     ``forward`` gives the result, ``grad_weights`` and ``grad_features`` its gradients, and
     ``forward_table`` the result with weights interpolated from a table (see `table`). In them x
-    are features, Y harmonics, w weights, g the gradient of the result; t is the table, and which
-    and where tell the row and the place in it of each edge.
+    are features, Y harmonics, w weights, O0, O1, ... the blocks of the result and G0, G1, ... their
+    gradients; t is the table, and which and where tell the row and the place in it of each edge.
 
     Arrays are walked through as flat ones, at places written as numbers: only so does the compiler
     see that what is written is not what is read, and does several channels at a time.
@@ -30,7 +32,7 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     """
     lines = write_lines(coupling, lambda value: f"F({value!r})")
     n_y, n_p = (coupling.l_max + 1) ** 2, len(coupling.paths)
-    n_x, n_rows = coupling.input_dim, coupling.output_dim
+    n_x, n_rows, blocks = coupling.input_dim, coupling.output_dim, coupling.blocks
 
     def run(name: str, array: str, index: str, size: int) -> str:
         """Take what a flat array has for one atom or edge."""
@@ -42,9 +44,18 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     def store(how: str, values: dict[int, str]) -> list[str]:
         return [f"o[{k * n_channels} + c] {how} {value}" for k, value in values.items()]
 
+    def of_block(index: int, blocks_of: str) -> str:
+        return run(f"{blocks_of.lower()}{index}_", f"{blocks_of}{index}", "i", len(blocks[index]))
+
     edge = [f"y{m} = Y[e, {m}]" for m in range(n_y)] + lines.entries
     x_run, w_run = run("x_", "x", "j", n_x), run("w_", "w", "e", n_p)
-    g_run = run("g_", "g", "i", n_rows)
+    numbers = range(len(blocks))
+    g_runs = [of_block(n, "G") for n in numbers]
+    load_g = [
+        f"g{row} = g{n}_[{(row - block.start) * n_channels} + c]"
+        for n, block in enumerate(blocks)
+        for row in block
+    ]
     # cubic through four points of the table, at -1, 0, 1 and 2 cells from the one below, for the
     # weights of all paths and channels in one run
     n_w = n_p * n_channels
@@ -76,16 +87,34 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
         "        e = order[k]",
         "        i = recv[e]",
     ]
-    to_rows = by_receiver(run("o", "out", "i", n_rows), "o[:] = 0")
+    # an atom's rows are added up in one place, and go to their blocks when its edges are done
+    to_rows = [f"o = np.empty({n_rows * n_channels}, x.dtype)", *by_receiver("o[:] = 0")]
+    write_rows = []
+    for n, block in enumerate(blocks):
+        write_rows += [
+            of_block(n, "O"),
+            f"for n in range({len(block) * n_channels}):",
+            f"    o{n}_[n] = o[{block.start * n_channels} + n]",
+        ]
 
-    def kernel(name: str, arguments: str, flat: str, outer: list[str], inner: list[str]) -> str:
+    def kernel(
+        name: str,
+        arguments: str,
+        out: list[str],
+        outer: list[str],
+        inner: list[str],
+        after: Sequence[str] = (),
+    ) -> str:
+        flat = [name for name in arguments.split(", ") if name in ("x", "w", "t") or name[0] == "G"]
         return "\n".join(
             [
                 "@njit(cache=True, nogil=True, fastmath=True)",
-                f"def {name}({arguments}, send, recv, order, start, out, first, last):",
-                *(f"    {array} = {array}.reshape(-1)" for array in flat.split()),
+                f"def {name}({arguments}, send, recv, order, start,",
+                f"    {', '.join(out)}, first, last):",
+                *(f"    {array} = {array}.reshape(-1)" for array in (*flat, *out)),
                 *("    " + line for line in outer),
                 *(" " * 12 + line for line in inner),
+                *(" " * 8 + line for line in after),
                 "",
             ]
         )
@@ -95,44 +124,43 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
         return [*edge, loop, *("    " + line for part in parts for line in part)]
 
     add_rows = over_channels(load("x", n_x), load("w", n_p), store("+=", lines.rows))
-    plain = "x, Y, w, g"
+    of_result = [f"O{n}" for n in numbers]
+    plain = ", ".join(["x, Y, w", *(f"G{n}" for n in numbers)])
     return "\n".join(
         [
             f"import numpy as np\nfrom numba import njit\nfrom numpy import {scalar} as F\n",
-            kernel("forward", plain, "x w out", to_rows, [x_run, w_run, *add_rows]),
+            kernel("forward", "x, Y, w", of_result, to_rows, [x_run, w_run, *add_rows], write_rows),
             kernel(
                 "grad_weights",
                 plain,
-                "x g out",
-                by_receiver(g_run),
+                ["out"],
+                by_receiver(*g_runs),
                 [
                     x_run,
                     run("o", "out", "e", n_p),
-                    *over_channels(load("x", n_x), load("g", n_rows), store("=", lines.weights)),
+                    *over_channels(load("x", n_x), load_g, store("=", lines.weights)),
                 ],
             ),
             kernel(
                 "grad_features",
                 plain,
-                "w g out",
+                ["out"],
                 by_sender,
                 [
                     w_run,
-                    g_run,
+                    *g_runs,
                     *over_channels(
-                        load("w", n_p),
-                        load("g", n_rows),
-                        lines.scaled,
-                        store("+=", lines.components),
+                        load("w", n_p), load_g, lines.scaled, store("+=", lines.components)
                     ),
                 ],
             ),
             kernel(
                 "forward_table",
                 "x, Y, t, n_points, which, where",
-                "x t out",
+                of_result,
                 [f"w_ = np.empty({n_w}, t.dtype)", *to_rows],
                 [x_run, *interpolate, *add_rows],
+                write_rows,
             ),
         ]
     )

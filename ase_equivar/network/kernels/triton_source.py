@@ -22,7 +22,7 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
     """
     lines = write_lines(coupling, repr)
     n_y, n_p = (coupling.l_max + 1) ** 2, len(coupling.paths)
-    n_x, n_rows = coupling.input_dim, coupling.output_dim
+    n_x, blocks = coupling.input_dim, coupling.blocks
     edge = [f"y{m} = tl.load(Y + e*{n_y} + {m})" for m in range(n_y)] + lines.entries
 
     def at(array: str, index: str, size: int, place: int) -> str:
@@ -34,8 +34,17 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
             for k in range(size)
         ]
 
-    def store(index: str, size: int, place: int, value: str) -> str:
-        return f"tl.store({at('out', index, size, place)}, {value}, mask=here)"
+    def store(array: str, index: str, size: int, place: int, value: str) -> str:
+        return f"tl.store({at(array, index, size, place)}, {value}, mask=here)"
+
+    places = [(n, len(block), row - block.start) for n, block in enumerate(blocks) for row in block]
+    load_g = [
+        f"g{row} = tl.load({at(f'G{n}', 'i', size, place)}, mask=here, other=0.0)"
+        for row, (n, size, place) in enumerate(places)
+    ]
+    write_rows = [
+        store(f"O{n}", "i", size, place, f"s{row}") for row, (n, size, place) in enumerate(places)
+    ]
 
     # cubic through four points of the table, as in `numba_source`
     interpolate = [
@@ -58,6 +67,7 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
     def kernel(
         name: str,
         arguments: str,
+        out: list[str],
         before: list[str],
         each_edge: list[str],
         after: list[str],
@@ -81,7 +91,7 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
         return "\n".join(
             [
                 "@triton.jit",
-                f"def {name}({arguments}, send, recv, order, start, out,",
+                f"def {name}({arguments}, send, recv, order, start, {', '.join(out)},",
                 "    n_channels: tl.constexpr, BLOCK: tl.constexpr):",
                 *("    " + line for line in body),
                 "",
@@ -94,15 +104,16 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
     def sums(expressions: dict[int, str]) -> list[str]:
         return [f"s{n} += {value}" for n, value in expressions.items()]
 
-    rows, components = list(range(n_rows)), list(range(n_x))  # some may get nothing
-    write_rows = [store("i", n_rows, row, f"s{row}") for row in rows]
-    plain = "x, Y, w, g"
+    rows, components = list(range(len(places))), list(range(n_x))  # some may get nothing
+    of_result = [f"O{n}" for n in range(len(blocks))]
+    plain = ", ".join(["x, Y, w", *(f"G{n}" for n in range(len(blocks)))])
     return "\n".join(
         [
             "import triton\nimport triton.language as tl\n",
             kernel(
                 "forward",
-                plain,
+                "x, Y, w",
+                of_result,
                 zeros(rows),
                 load("x", "j", n_x) + load("w", "e", n_p) + sums(lines.rows),
                 write_rows,
@@ -110,25 +121,25 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
             kernel(
                 "grad_weights",
                 plain,
-                load("g", "i", n_rows),
+                ["out"],
+                load_g,
                 load("x", "j", n_x)
-                + [store("e", n_p, path, value) for path, value in lines.weights.items()],
+                + [store("out", "e", n_p, path, value) for path, value in lines.weights.items()],
                 [],
             ),
             kernel(
                 "grad_features",
                 plain,
+                ["out"],
                 zeros(components),
-                load("w", "e", n_p)
-                + load("g", "i", n_rows)
-                + lines.scaled
-                + sums(lines.components),
-                [store("j", n_x, m, f"s{m}") for m in components],
+                load("w", "e", n_p) + load_g + lines.scaled + sums(lines.components),
+                [store("out", "j", n_x, m, f"s{m}") for m in components],
                 by_sender=True,
             ),
             kernel(
                 "forward_table",
                 "x, Y, t, n_points, which, where",
+                of_result,
                 zeros(rows),
                 interpolate + load("x", "j", n_x) + sums(lines.rows),
                 write_rows,
