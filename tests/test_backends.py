@@ -352,7 +352,7 @@ def test_kernels_take_several_channels_at_a_time() -> None:
     n_paths = len(coupling.paths)
     x, w = zeros(2, coupling.input_dim), zeros(1, n_paths)
     blocks = [zeros(2, len(block)) for block in coupling.blocks]
-    first, place = np.zeros(1, int), np.ones(1, np.float32)
+    first, place = np.zeros(1, int), np.ones(1)
     harmonics, start = np.zeros((1, 9), np.float32), np.array([0, 1, 1])
     plain = (x, harmonics, w)
     tabulated = (x, harmonics, zeros(4, n_paths).reshape(4, -1), 4, first, place)

@@ -98,7 +98,8 @@ def test_kernels_compile_for_gpus() -> None:
     coupling = Coupling(NATURAL, NATURAL, 2)
     kernels = launch_triton._kernels(coupling, torch.float32)
     blocks = [f"{name}{n}" for name in "GO" for n in range(3)]
-    numbers, index = dict.fromkeys(("x", "Y", "w", "t", "where", "out", *blocks), "*fp32"), "*i64"
+    numbers, index = dict.fromkeys(("x", "Y", "w", "t", "out", *blocks), "*fp32"), "*i64"
+    numbers["where"] = "*fp64"
     for name in ("forward", "forward_table", "grad_weights", "grad_features"):
         kernel = getattr(kernels, name)
         signature = {

@@ -45,6 +45,13 @@ def used_tables(network: GatedNetwork | Equivar, graph: Graph) -> list[RadialTab
         return list(network._bonds(graph, network.element_index[graph.numbers])[1])
 
 
+def test_points_of_a_table_are_exact_in_single_precision() -> None:
+    """Weights are worked out where the interpolation believes them to be, SevenNet's too."""
+    points = RadialTable.distances(5.0)
+    assert torch.equal(points.float().double(), points)
+    assert torch.equal(RadialTable.cells(points.float()), torch.arange(len(points)).double())
+
+
 def test_error_of_the_weights_of_the_bundled_model() -> None:
     """Between the grid points, from the shortest bond to the cutoff, in the precision of use."""
     network = bundled()
@@ -90,7 +97,7 @@ def test_kernel_interpolates_its_table() -> None:
         x = (r / 5)[:, None, None]
         return sum(powers[n][pair] * x**n for n in range(4))
 
-    grid = RadialTable.distances(5.0, torch.float64).float()
+    grid = RadialTable.distances(5.0).float()
     table = RadialTable(torch.stack([weights(torch.full((len(grid),), p), grid) for p in range(3)]))
     ours = convolution.tabulated(features, harmonics, table, which, distances, edges)
     convolution.backend = "e3nn"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ase_equivar.network.backends import used_backend
 from ase_equivar.network.basis import bond_harmonics
 from ase_equivar.network.edges import EdgeIndex, Piece
-from ase_equivar.network.pieces import work_in_pieces
+from ase_equivar.network.pieces import laid_end_to_end
 from ase_equivar.network.table import SHORTEST, RadialTable, tabulate
 
 SMALL_TABLE = 3200  # points, enough for two elements and 5 Å; made in some milliseconds
@@ -53,12 +53,19 @@ class Bonds:
         )
 
 
-def harmonics_of(edges: EdgeIndex, vectors: Tensor, l_max: int) -> Tensor:
-    """Work out `basis.bond_harmonics` of all bonds; without gradients in pieces of the graph."""
+def harmonics_of(edges: EdgeIndex, vectors: Tensor, l_max: int, factor: float = 1.0) -> Tensor:
+    """Work out `basis.bond_harmonics` of all bonds, times a factor.
+
+    Without gradients it is done in pieces: some twenty numbers per bond are needed on the way.
+    """
     if torch.is_grad_enabled():
-        return bond_harmonics(vectors, l_max)
-    # some twenty numbers per bond are needed on the way
-    return torch.cat(work_in_pieces(edges, lambda p: bond_harmonics(vectors[p.edges], l_max)))
+        return bond_harmonics(vectors, l_max) * factor
+
+    def harmonics(piece: Piece) -> list[Tensor]:
+        return [bond_harmonics(vectors[piece.edges], l_max) * factor]
+
+    [found] = laid_end_to_end(edges, harmonics, by_edge=True)
+    return found
 
 
 def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str) -> bool:
@@ -103,13 +110,12 @@ class WeightTables:
             What tells the bonds apart that a table is for, on the network's device; a change
             makes new tables.
         layers : sequence of callable
-            For each layer, (G,) distances in Å to (n_kinds, G, n_paths, C) weights.
+            For each layer, as in `table.tabulate`.
         cutoff : float
             Largest distance in Å.
         """
         parameters = [p for module in sources for p in module.parameters()]
         key = kinds.tolist(), [(p.data_ptr(), p._version) for p in parameters]
         if self._kept is None or self._kept[0] != key:
-            device = kinds.device
-            self._kept = key, [tabulate(one, cutoff, torch.float32, device) for one in layers]
+            self._kept = key, [tabulate(one, cutoff, kinds.device) for one in layers]
         return self._kept[1]

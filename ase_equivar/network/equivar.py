@@ -191,7 +191,9 @@ class Equivar(nn.Module):
         return self.basis(distances), smooth(distances, self.cutoff)
 
     def _weights_at(self, interaction: Interaction, distances: Tensor) -> Tensor:
-        return interaction.weights(*self._functions(distances)).unsqueeze(0)
+        dtype = self.embedding.weight.dtype
+        radial, envelope = (x.to(dtype) for x in self._functions(distances))
+        return interaction.weights(radial, envelope).unsqueeze(0)
 
     def _edge_basis(self, bonds: Bonds) -> Tensor:
         """Every radial function times every harmonic, laid out as e3nn's R x l for each degree."""

@@ -17,7 +17,7 @@ from ase_equivar.network.bonds import Bonds
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import Piece
-from ase_equivar.network.pieces import work_in_pieces
+from ase_equivar.network.pieces import laid_end_to_end
 from ase_equivar.network.scatter import sum_by_index
 from ase_equivar.network.table import RadialTable
 
@@ -73,12 +73,13 @@ class Interaction(nn.Module):
         if torch.is_grad_enabled():  # the backward pass wants everything anyway
             return nodes + self._mixed(self._messages(nodes, bonds, table))
 
-        def part(piece: Piece) -> Tensor:
+        def update(piece: Piece) -> list[Tensor]:
             messages = self._messages(nodes, bonds.take(piece), table)
-            return nodes[piece.atoms] + self._mixed(messages)
+            return [nodes[piece.atoms] + self._mixed(messages)]
 
         # weights of all edges at once would take most of the memory
-        return torch.cat(work_in_pieces(bonds.edges, part))
+        [updated] = laid_end_to_end(bonds.edges, update)
+        return updated
 
     def _messages(self, nodes: Tensor, bonds: Bonds, table: RadialTable | None) -> list[Tensor]:
         if table is None:

@@ -256,7 +256,7 @@ class GatedNetwork(nn.Module):
         radial, envelope = self._functions(distances[:0] if tabulated else distances)
         # here it is the cheapest to keep sums over neighbours near one
         norm = self.shape.mean_neighbours**-0.5
-        harmonics = harmonics_of(edges, graph.vectors, self.shape.l_max) * norm
+        harmonics = harmonics_of(edges, graph.vectors, self.shape.l_max, norm)
         bonds = Bonds(edges, distances, harmonics, which, radial, envelope)
         if tabulated:
             layers = [partial(self._weights_at, layer, pairs) for layer in self._layers]
@@ -274,6 +274,9 @@ class GatedNetwork(nn.Module):
         senders, receivers = (self.embedding(side) for side in (pairs // n, pairs % n))
         which = torch.arange(len(pairs), device=pairs.device).repeat_interleave(len(distances))
         edges = EdgeIndex(which, which, len(pairs), len(pairs))
-        radial, envelope = self._functions(distances.repeat(len(pairs)))
+        radial, envelope = (
+            x.to(senders.dtype).repeat(len(pairs), *[1] * (x.dim() - 1))
+            for x in self._functions(distances)
+        )
         weights = interaction.weights(radial, envelope, senders, receivers, edges)
         return weights.view(len(pairs), len(distances), *weights.shape[1:])

@@ -11,7 +11,7 @@ from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import EdgeIndex, Piece
 from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
-from ase_equivar.network.pieces import work_in_pieces
+from ase_equivar.network.pieces import laid_end_to_end
 from ase_equivar.network.table import RadialTable
 
 
@@ -60,13 +60,14 @@ class Interaction(nn.Module):
         self, blocks: list[Tensor], bonds: Bonds, species: Tensor, table: RadialTable | None
     ) -> list[Tensor]:
         """Features per irrep (N, 2l+1, C) to features per irrep of the next layer."""
-        sent = torch.cat(self.before(blocks), dim=1)
         if torch.is_grad_enabled():  # the backward pass wants everything anyway
+            sent = torch.cat(self.before(blocks), dim=1)
             return self._update(blocks, sent, bonds, species, species, table)
 
-        def part(piece: Piece) -> list[Tensor]:
-            if piece.index is bonds.edges:  # the only one
-                return self._update(blocks, sent, bonds, species, species, table)
+        def send(piece: Piece) -> list[Tensor]:
+            return [torch.cat(self.before([block[piece.atoms] for block in blocks]), dim=1)]
+
+        def update(piece: Piece) -> list[Tensor]:
             return self._update(
                 [block[piece.atoms] for block in blocks],
                 sent,
@@ -77,8 +78,8 @@ class Interaction(nn.Module):
             )
 
         # weights and messages of all edges at once would take most of the memory
-        parts = work_in_pieces(bonds.edges, part)
-        return parts[0] if len(parts) == 1 else [torch.cat(b) for b in zip(*parts, strict=True)]
+        [sent] = laid_end_to_end(bonds.edges, send)
+        return laid_end_to_end(bonds.edges, update)
 
     def weights(
         self,
@@ -121,7 +122,7 @@ class Interaction(nn.Module):
         if self.masks is not None:
             new = [block * mask for block, mask in zip(new, self.masks, strict=True)]
         old = self.skip([blocks[i] for i, _ in self.shared])
-        scales = self.element_scale(receivers).unsqueeze(1).split(n, dim=2)
+        scales = (1.0 + self.element_scale(receivers)).unsqueeze(1).split(n, dim=2)
         for (_, k), block, scale in zip(self.shared, old, scales, strict=True):
-            new[k] = new[k] + block * (1.0 + scale)
+            new[k] = torch.addcmul(new[k], block, scale)
         return new

@@ -19,7 +19,7 @@ from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import Piece
 from ase_equivar.network.layout import unpacked
-from ase_equivar.network.pieces import work_in_pieces
+from ase_equivar.network.pieces import laid_end_to_end
 from ase_equivar.network.table import tabulate
 
 
@@ -70,7 +70,6 @@ class TabulatedConvolution:
             tabulate(
                 lambda r, part=part: _weights(literal, embedding, part, r),  # type: ignore[misc]
                 cutoff,
-                torch.float32,
                 device,
             )
             for part in self._parts
@@ -82,10 +81,11 @@ class TabulatedConvolution:
         for part in self._parts:
             part.convolution.backend = backend
 
-        def work(piece: Piece) -> Tensor:
-            return self._received(blocks, bonds.take(piece))
+        def receive(piece: Piece) -> list[Tensor]:
+            return [self._received(blocks, bonds.take(piece)) / self._denominator]
 
-        return torch.cat(work_in_pieces(bonds.edges, work)) / self._denominator
+        [received] = laid_end_to_end(bonds.edges, receive)
+        return received
 
     def _received(self, blocks: Sequence[Tensor], bonds: Bonds) -> Tensor:
         """Collect what some atoms get, in SevenNet's order of paths."""
@@ -135,7 +135,7 @@ def _weights(literal: Any, embedding: nn.Module, part: _Part, distances: Tensor)
     """Weights (1, G, n_paths, C) of the paths at these distances, Å."""
     import sevenn._keys as key
 
-    along = torch.nn.functional.pad(distances[:, None], (0, 2))
+    along = torch.nn.functional.pad(distances[:, None].float(), (0, 2))  # SevenNet's precision
     embedded = embedding({key.EDGE_VEC: along})[key.EDGE_EMBEDDING]
     weights = literal.weight_nn(embedded)
     paths = [weights[:, c] * f for c, f in zip(part.columns, part.factors, strict=True)]

@@ -16,6 +16,7 @@ from functools import cache
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from ase_equivar.network.edges import EdgeIndex, Piece
 
@@ -58,6 +59,47 @@ def work_in_pieces(edges: EdgeIndex, work: Callable[[Piece], _Result]) -> list[_
 
     with threads_for_pieces(n_edges):
         return list(thread_pool(n_threads, os.getpid()).map(alone, pieces))
+
+
+def laid_end_to_end(
+    edges: EdgeIndex, work: Callable[[Piece], list[Tensor]], *, by_edge: bool = False
+) -> list[Tensor]:
+    """As `work_in_pieces`, but put the results of all pieces together.
+
+    Each is stored as soon as it is there, while the processor still has it at hand, and memory
+    never holds them twice.
+
+    Parameters
+    ----------
+    edges : EdgeIndex
+        The graph.
+    work : callable
+        From a piece of it to some tensors.
+    by_edge : bool
+        Whether these have a row for each edge of the piece, or for each of its receivers.
+
+    Returns
+    -------
+    list of Tensor
+        With rows for all edges, or for all receivers.
+    """
+    n_rows = len(edges.senders) if by_edge else edges.n_receivers
+    whole: list[Tensor] = []
+    first = threading.Lock()
+
+    def store(piece: Piece) -> None:
+        parts = work(piece)
+        if piece.index is edges:  # the only one
+            whole.extend(parts)
+            return
+        with first:
+            if not whole:
+                whole.extend(part.new_empty(n_rows, *part.shape[1:]) for part in parts)
+        for all_rows, part in zip(whole, parts, strict=True):
+            all_rows[piece.edges if by_edge else piece.atoms] = part
+
+    work_in_pieces(edges, store)
+    return whole
 
 
 class _Lent(threading.local):

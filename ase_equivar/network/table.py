@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SHORTEST = 0.4  # Å, where grids start; the graph refuses atoms closer than 0.5 Å
-SPACING = 0.006  # Å; the tests hold the error of the weights below 1e-6 of the largest
+# Å; binary fractions, so that single precision too has every point of a grid as it is: weights may
+# change by a tenth within 0.01 Å, and rounded distances would be the larger part of their error.
+SHORTEST = 25 / 64  # where grids start; the graph refuses atoms closer than 0.5 Å
+SPACING = 3 / 512  # the tests hold the error of the weights below 1e-6 of the largest
 
 
 @dataclass(frozen=True)
@@ -35,32 +37,31 @@ class RadialTable:
         return int((cutoff - SHORTEST) / SPACING) + 5
 
     @staticmethod
-    def distances(cutoff: float, dtype: torch.dtype, device: torch.device | str = "cpu") -> Tensor:
-        """Distances (G,) in Å of the points of a table."""
+    def distances(cutoff: float, device: torch.device | str = "cpu") -> Tensor:
+        """Distances (G,) in Å of the points of a table, float64."""
         n = RadialTable.n_points(cutoff)
-        points = torch.arange(n, dtype=torch.float64, device=device) - 1.0
-        return SHORTEST + SPACING * points.to(dtype)
+        return SHORTEST + SPACING * (torch.arange(n, dtype=torch.float64, device=device) - 1.0)
 
     @staticmethod
     def cells(distances: Tensor) -> Tensor:
-        """Distances (E,) in Å in units of the spacing, counted from the first point."""
-        return (distances - SHORTEST) / SPACING + 1.0
+        """Distances (E,) in Å in units of the spacing, counted from the first point; float64."""
+        return (distances.double() - SHORTEST) / SPACING + 1.0
 
 
 def tabulate(
-    function: Callable[[Tensor], Tensor], cutoff: float, dtype: torch.dtype, device: torch.device
+    function: Callable[[Tensor], Tensor], cutoff: float, device: torch.device
 ) -> RadialTable:
-    """Evaluate weights on the grid.
+    """Evaluate weights on the grid; the table is in single precision.
 
     Parameters
     ----------
     function : callable
-        (G,) distances in Å to (T, G, n_paths, C) weights.
+        (G,) distances in Å, float64, to (T, G, n_paths, C) weights.
     cutoff : float
         Largest distance in Å.
-    dtype : torch.dtype
     device : torch.device
         Where the weights of the function lie.
     """
     with torch.no_grad():
-        return RadialTable(function(RadialTable.distances(cutoff, dtype, device)).contiguous())
+        weights = function(RadialTable.distances(cutoff, device))
+        return RadialTable(weights.float().contiguous())

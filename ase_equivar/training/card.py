@@ -20,6 +20,7 @@ def model_card(
     found: Evaluation,
     data: str,
     doubt: UncertaintyQuality | None = None,
+    options: str = "",
 ) -> str:
     """Write the card of a model.
 
@@ -36,6 +37,8 @@ def model_card(
         Name of the test data.
     doubt : UncertaintyQuality, optional
         Of the model's uncertainties on the test data.
+    options : str
+        Of the command that says what the labels are called.
 
     Returns
     -------
@@ -43,10 +46,11 @@ def model_card(
         Markdown.
     """
     symbols = [chemical_symbols[z] for z in network.elements]
+    command = f"ase-equivar evaluate {name} {data}"
     lines = [
         f"# Model `{name}`",
         "",
-        f"Written by `ase-equivar evaluate {name} {data} --card`.",
+        f"Written by `{' '.join(filter(None, (command, options, '--card')))}`.",
         "",
     ]
     for heading, text in metadata.get("training", {}).get("about", {}).items():

@@ -10,13 +10,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from ase_equivar.network import Network
     from ase_equivar.training.comparison import Comparison
+    from ase_equivar.training.sections import DataConfig
 
 EXTRA = "training needs Lightning; pip install 'ase-equivar[train]'"
 
@@ -97,16 +98,19 @@ def evaluate(
         from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import model_card
         from ase_equivar.training.evaluate import evaluate as run
+        from ase_equivar.training.sections import DataConfig
         from ase_equivar.weights import model_folder, read_metadata
 
         if output is not None:
             check_folder(output)
-        network, comparison = _compare(model, data, born_charges, order, dielectric, polarizability)
+        labels = DataConfig((), (), born_charges, order, dielectric, polarizability)
+        network, comparison = _compare(model, data, labels)
         metadata = read_metadata(model)
         found = run(comparison)
         doubt = uncertainty_quality(network, comparison, metadata)
         folder = model_folder(model)
-        text = model_card(folder.name, network, metadata, found, _short(data), doubt)
+        options = _options(labels)
+        text = model_card(folder.name, network, metadata, found, _short(data), doubt, options)
         typer.echo(text)
         if output is not None:
             content = json.dumps(found.as_dict(), indent=1, allow_nan=False)
@@ -137,9 +141,11 @@ def calibrate(
         from ase_equivar.training.calibration import calibrate as run
         from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import uncertainty_lines
+        from ase_equivar.training.sections import DataConfig
         from ase_equivar.weights import model_folder, read_metadata, save_model
 
-        network, comparison = _compare(model, data, born_charges, order, None)
+        labels = DataConfig((), (), born_charges, order, dielectric=None)
+        network, comparison = _compare(model, data, labels)
         found = run(network, comparison)
         metadata = {**read_metadata(model), "uncertainty": found.as_dict()}
         save_model(network, model_folder(model), metadata=metadata)
@@ -168,10 +174,12 @@ def plot(
         from ase_equivar.plotting.models import plot_errors
         from ase_equivar.training.curve import learning_curve
         from ase_equivar.training.evaluate import evaluate as run
+        from ase_equivar.training.sections import DataConfig
         from ase_equivar.weights import model_folder
 
         check_picture(output)
-        _, comparison = _compare(model, data, born_charges, order, dielectric, polarizability)
+        labels = DataConfig((), (), born_charges, order, dielectric, polarizability)
+        _, comparison = _compare(model, data, labels)
         folder = model_folder(model)
         title = f"{folder.name} on {_short(data)}"
         figure = plot_errors(comparison, run(comparison), learning_curve(folder), title=title)
@@ -179,21 +187,31 @@ def plot(
         typer.echo(f"picture written: {output}")
 
 
-def _compare(model: str, data: str, *labels: Any) -> tuple[Network, Comparison]:
+def _compare(model: str, data: str, labels: DataConfig) -> tuple[Network, Comparison]:
     """Read model and labels, and predict."""
     from ase_equivar.training.comparison import compare
     from ase_equivar.training.config import split_selection
     from ase_equivar.training.data import read_frames
-    from ase_equivar.training.sections import DataConfig
     from ase_equivar.weights import load_model
 
-    config = DataConfig((), (), *labels)
     file, _ = split_selection(data)
     if not Path(file).is_file():
         raise FileNotFoundError(f"there is no file {file}")
     network = load_model(model)
-    frames, _ = read_frames([data], config)
+    frames, _ = read_frames([data], labels)
     return network, compare(network, frames, progress=True)
+
+
+def _options(labels: DataConfig) -> str:
+    """Options that say the same of the labels, without those that say what is so anyway."""
+    usual = type(labels)((), ())
+    names = ("born_charges", "order", "dielectric", "polarizability")
+    said = {name: getattr(labels, name) for name in names}
+    return " ".join(
+        f"--{name.replace('_', '-')} {value}"
+        for name, value in said.items()
+        if value != getattr(usual, name)
+    )
 
 
 def _short(data: str) -> str:

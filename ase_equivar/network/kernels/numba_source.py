@@ -61,7 +61,7 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     n_w = n_p * n_channels
     interpolate = [
         "k = which[e]*n_points + int(where[e])",
-        "s = where[e] - F(int(where[e]))",
+        "s = F(where[e] - int(where[e]))",
         "b0 = s*(F(1) - s)*(s - F(2))*F(1/6)",
         "b1 = (s + F(1))*(s - F(1))*(s - F(2))*F(0.5)",
         "b2 = (s + F(1))*s*(F(2) - s)*F(0.5)",

@@ -50,7 +50,7 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
     interpolate = [
         "place = tl.load(where + e)",
         "below = place.to(tl.int64)",
-        f"s = place - below.to(tl.{scalar})",
+        f"s = (place - below.to(tl.float64)).to(tl.{scalar})",
         "k = tl.load(which + e)*n_points + below",
         "b0 = s*(1.0 - s)*(s - 2.0)*0.16666666666666666",
         "b1 = (s + 1.0)*(s - 1.0)*(s - 2.0)*0.5",
