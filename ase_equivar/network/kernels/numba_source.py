@@ -105,7 +105,7 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
         inner: list[str],
         after: Sequence[str] = (),
     ) -> str:
-        flat = [name for name in arguments.split(", ") if name in ("x", "w", "t") or name[0] == "G"]
+        flat = [a for a in arguments.split(", ") if a in ("x", "w", "t") or a[0] == "G"]
         return "\n".join(
             [
                 "@njit(cache=True, nogil=True, fastmath=True)",
