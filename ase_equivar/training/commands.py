@@ -1,6 +1,6 @@
 """The commands of training: ``train``, ``finetune``, ``evaluate``, ``combine``, ....
 
-Imports wait until a command runs.
+Imports that take time wait until a command runs.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_equivar.training.sections import DataConfig
+
 if TYPE_CHECKING:
     from ase_equivar.network import Network
     from ase_equivar.training.comparison import Comparison
-    from ase_equivar.training.sections import DataConfig
 
 EXTRA = "training needs Lightning; pip install 'ase-equivar[train]'"
 
@@ -98,7 +99,6 @@ def evaluate(
         from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import model_card
         from ase_equivar.training.evaluate import evaluate as run
-        from ase_equivar.training.sections import DataConfig
         from ase_equivar.weights import model_folder, read_metadata
 
         if output is not None:
@@ -141,7 +141,6 @@ def calibrate(
         from ase_equivar.training.calibration import calibrate as run
         from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import uncertainty_lines
-        from ase_equivar.training.sections import DataConfig
         from ase_equivar.weights import model_folder, read_metadata, save_model
 
         labels = DataConfig((), (), born_charges, order, dielectric=None)
@@ -174,7 +173,6 @@ def plot(
         from ase_equivar.plotting.models import plot_errors
         from ase_equivar.training.curve import learning_curve
         from ase_equivar.training.evaluate import evaluate as run
-        from ase_equivar.training.sections import DataConfig
         from ase_equivar.weights import model_folder
 
         check_picture(output)
@@ -204,13 +202,11 @@ def _compare(model: str, data: str, labels: DataConfig) -> tuple[Network, Compar
 
 def _options(labels: DataConfig) -> str:
     """Options that say the same of the labels, without those that say what is so anyway."""
-    usual = type(labels)((), ())
-    names = ("born_charges", "order", "dielectric", "polarizability")
-    said = {name: getattr(labels, name) for name in names}
+    usual = DataConfig((), ())
     return " ".join(
-        f"--{name.replace('_', '-')} {value}"
-        for name, value in said.items()
-        if value != getattr(usual, name)
+        f"--{name.replace('_', '-')} {getattr(labels, name)}"
+        for name in ("born_charges", "order", "dielectric", "polarizability")
+        if getattr(labels, name) != getattr(usual, name)
     )
 
 

@@ -53,7 +53,7 @@ def write_recipe(
     epochs : int
         Passes over the training structures.
     born_charges, order, dielectric, polarizability : str
-        As in `ase_equivar.training.config.DataConfig`.
+        As in `ase_equivar.training.sections.DataConfig`.
 
     Returns
     -------
