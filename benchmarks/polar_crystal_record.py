@@ -1,4 +1,4 @@
-"""A polar crystal as a validation knows it: starting structure, DFPT's tensors, experiments."""
+"""A polar crystal as a validation knows it: start, DFPT's tensors, experiments, and its results."""
 
 from __future__ import annotations
 
@@ -97,3 +97,33 @@ def axial(across: float, along: float, xy: float = 0.0, yx: float | None = None)
 def diagonal(x: float, y: float, z: float) -> Tensor:
     """Return a diagonal tensor."""
     return ((x, 0.0, 0.0), (0.0, y, 0.0), (0.0, 0.0, z))
+
+
+@dataclass(frozen=True)
+class Response:
+    """What one set of Z* and ε∞ gives along one axis; None where an unstable mode forbids it.
+
+    Frequencies in cm⁻¹, rising, negative: imaginary.
+    """
+
+    transverse: list[float]
+    longitudinal: list[float]
+    electronic: float
+    static: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A crystal, calculated.
+
+    `cell` holds the lengths of a, b and c after relaxation, Å; Z* are those of the independent
+    atoms, |e|, the model's at the structure of the DFPT calculation.
+    """
+
+    name: str
+    cell: list[float]
+    symbols: list[str]
+    model_charges: list[list[list[float]]]
+    dfpt_charges: list[list[list[float]]] | None
+    model: list[Response]
+    dfpt: list[Response] | None

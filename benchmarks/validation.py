@@ -15,13 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import phonopy
 from phonopy import Phonopy
-from polar_crystal_record import Axis, PolarCrystal
+from polar_crystal_record import Axis, PolarCrystal, Response, Result
 from polar_crystals import CRYSTALS
 from rich.progress import track
 from sevenn.calculator import SevenNetCalculator
@@ -42,36 +42,6 @@ from ase_equivar.phonons.born_source import Source
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = ROOT / "runs" / "validation"
-
-
-@dataclass(frozen=True)
-class Response:
-    """What one set of Z* and ε∞ gives along one axis; None where an unstable mode forbids it.
-
-    Frequencies in cm⁻¹, rising, negative: imaginary.
-    """
-
-    transverse: list[float]
-    longitudinal: list[float]
-    electronic: float
-    static: float | None
-
-
-@dataclass(frozen=True)
-class Result:
-    """A crystal, calculated.
-
-    `cell` holds the lengths of a, b and c after relaxation, Å; Z* are those of the independent
-    atoms, |e|, the model's at the structure of the DFPT calculation.
-    """
-
-    name: str
-    cell: list[float]
-    symbols: list[str]
-    model_charges: list[list[list[float]]]
-    dfpt_charges: list[list[list[float]]] | None
-    model: list[Response]
-    dfpt: list[Response] | None
 
 
 def main() -> None:

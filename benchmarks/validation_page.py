@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from polar_crystal_record import Axis, PolarCrystal
+from polar_crystal_record import Axis, PolarCrystal, Response, Result
 from polar_crystals import PETRETTO
 from validation_plot import parity
-
-if TYPE_CHECKING:
-    from validation import Response, Result
-    from validation_polarization import Polarization
+from validation_polarization import Polarization
 
 HEAD = """# Validation on polar crystals
 

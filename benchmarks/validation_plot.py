@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from polar_crystal_record import Axis, Response, Result
 
-if TYPE_CHECKING:
-    from polar_crystal_record import Axis
-    from validation import Response, Result
-
-Entry = tuple["Axis", "Response", "Response | None"]
+Entry = tuple[Axis, Response, Response | None]
 MODEL, DFPT = "#c0392b", "#2c6fa8"
 
 

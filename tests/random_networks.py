@@ -26,6 +26,7 @@ GATED: dict[str, Any] = {
     "cutoff": 4.0,
     "mean_neighbours": 4.0,
 }
+POLAR = {**GATED, "architecture": "polar"}
 PUBLISHED: dict[str, Any] = {
     "architecture": "equivar",
     "embedding": 8,
@@ -84,7 +85,10 @@ def results_and_gradients(
     dtype: torch.dtype,
     backend: str,
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Convolve random numbers by a backend and by e3nn: results and both gradients, in pairs."""
+    """Convolve random numbers by a backend and by e3nn: what comes out, in pairs.
+
+    Results, their gradients with respect to all three factors, and the gradients of those.
+    """
     torch.manual_seed(1)
     convolution = Convolution(coupling, channels)
     receivers = torch.randint(0, n_atoms - 1, (n_edges,)).sort().values  # the last hears nobody
@@ -94,12 +98,18 @@ def results_and_gradients(
     weights = torch.randn(n_edges, len(coupling.paths), channels, dtype=dtype)
     harmonics = bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2)
     probe = torch.randn(n_atoms, coupling.output_dim * channels, dtype=dtype)
+    probes = [torch.randn_like(factor) for factor in (features, harmonics, weights)]
     results = []
     for name in (backend, "e3nn"):
         convolution.backend = name
-        x, w = features.clone().requires_grad_(), weights.clone().requires_grad_()
-        blocks = convolution(x, harmonics, w, edges)
+        p = probe.clone().requires_grad_()
+        factors = [factor.clone().requires_grad_() for factor in (features, harmonics, weights)]
+        blocks = convolution(*factors, edges)
         result = torch.cat([block.flatten(1) for block in blocks], dim=1)
-        (result * probe).sum().backward()
-        results.append([result.detach(), x.grad, w.grad])
+        first = torch.autograd.grad((result * p).sum(), factors, create_graph=True)
+        second = torch.autograd.grad(
+            sum((one * other).sum() for one, other in zip(first, probes, strict=True)),
+            [*factors, p],
+        )
+        results.append([x.detach() for x in (result, *first, *second)])
     return list(zip(*results, strict=True))

@@ -52,7 +52,7 @@ def test_kernel_equals_e3nn(
     dtype: torch.dtype,
     bound: float,
 ) -> None:
-    """Result and both gradients; numbers of channels that fill no block."""
+    """Result and derivatives up to the second; numbers of channels that fill no block."""
     coupling = Coupling(inputs, (*NATURAL, o3.Irrep("0o")), 2, summed=summed)
     for ours, reference in results_and_gradients(coupling, 4, 9, channels, dtype, "triton"):
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
@@ -100,7 +100,7 @@ def test_kernels_compile_for_gpus() -> None:
     blocks = [f"{name}{n}" for name in "GO" for n in range(3)]
     numbers, index = dict.fromkeys(("x", "Y", "w", "t", "out", *blocks), "*fp32"), "*i64"
     numbers["where"] = "*fp64"
-    for name in ("forward", "forward_table", "grad_weights", "grad_features"):
+    for name in ("forward", "forward_table", "grad_weights", "grad_features", "grad_harmonics"):
         kernel = getattr(kernels, name)
         signature = {
             argument: numbers.get(argument, "i32" if argument == "n_points" else index)

@@ -12,6 +12,7 @@ from ase_equivar.network.ensemble import Ensemble
 from ase_equivar.network.equivar import PRESETS, Equivar, EquivarConfig
 from ase_equivar.network.gated import GatedConfig, GatedNetwork
 from ase_equivar.network.hybrid import HybridConfig, HybridNetwork
+from ase_equivar.network.polar import PolarNetwork
 from ase_equivar.network.readout import RawTensors
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "HybridConfig",
     "HybridNetwork",
     "Network",
+    "PolarNetwork",
     "RawTensors",
     "build_network",
 ]
@@ -35,6 +37,7 @@ _ARCHITECTURES: dict[str, tuple[Callable[[Any], Network], type]] = {
     "equivar": (Equivar, EquivarConfig),
     "gated": (GatedNetwork, GatedConfig),
     "hybrid": (HybridNetwork, HybridConfig),
+    "polar": (PolarNetwork, GatedConfig),
 }
 
 
@@ -47,10 +50,10 @@ def build_network(config: dict[str, Any]) -> Network:
     Parameters
     ----------
     config : dict
-        ``{"architecture": "gated", ...}`` with fields of `GatedConfig`, ``"hybrid"`` with those of
-        `HybridConfig`, or ``"equivar"`` with those of `EquivarConfig` and, if wished,
-        ``"preset": "bm1"`` or ``"bm2"`` to start from; ``"ensemble"`` with ``"members"``, a list of
-        such configurations.
+        ``{"architecture": "gated", ...}`` or ``"polar"`` with fields of `GatedConfig`,
+        ``"hybrid"`` with those of `HybridConfig`, or ``"equivar"`` with those of `EquivarConfig`
+        and, if wished, ``"preset": "bm1"`` or ``"bm2"`` to start from; ``"ensemble"`` with
+        ``"members"``, a list of such configurations.
 
     Raises
     ------

@@ -35,8 +35,6 @@ from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
 from ase_equivar.network.scatter import mean_by_index
 from ase_equivar.network.table import RadialTable
 
-OUTPUT_IRREPS = (o3.Irrep("0e"), o3.Irrep("1e"), o3.Irrep("2e"))
-
 
 @dataclass(frozen=True)
 class GatedConfig:
@@ -106,6 +104,7 @@ class GatedNetwork(nn.Module):
     """
 
     architecture = "gated"
+    last_irreps = (o3.Irrep("0e"), o3.Irrep("1e"), o3.Irrep("2e"))  # of the last interaction
     element_index: Tensor
 
     def __init__(
@@ -124,7 +123,7 @@ class GatedNetwork(nn.Module):
         hidden = tuple(o3.Irrep(ir) for ir in config.irreps)
         layers = []
         for number in range(config.interactions):
-            outputs = OUTPUT_IRREPS if number == config.interactions - 1 else hidden
+            outputs = self.last_irreps if number == config.interactions - 1 else hidden
             # an irrep that nothing can reach yet is left out: the first layer knows only scalars
             reachable = {path.output for path in Coupling(inputs, outputs, config.l_max).paths}
             outputs = tuple(ir for k, ir in enumerate(outputs) if k in reachable)
@@ -141,7 +140,7 @@ class GatedNetwork(nn.Module):
             )
             inputs = outputs
         self.interactions = nn.ModuleList(layers)
-        self.born_head = TensorHead(config.channels, inputs)
+        self.born_head = self._head(inputs)
         self.dielectric_head = (
             TensorHead(config.channels, (inputs[0], inputs[-1])) if config.dielectric else None
         )
@@ -214,7 +213,20 @@ class GatedNetwork(nn.Module):
         with threads_for_pieces(graph.n_edges):
             return self._parts(graph)
 
+    def _head(self, irreps: tuple[o3.Irrep, ...]) -> TensorHead:
+        """Make what reads Z* out of the last features, which are of these irreps."""
+        return TensorHead(self.shape.channels, irreps)
+
     def _parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
+        blocks = self._features(graph)
+        born = self.born_head(blocks)
+        # the trace part of the orthonormal basis is √3 times the mean of the diagonal
+        shift = self.shift(self.element_index[graph.numbers])
+        born = torch.cat([born[:, :1] + 3**0.5 * shift, born[:, 1:]], dim=1)
+        return born, self._log_susceptibility(blocks, graph)
+
+    def _features(self, graph: Graph) -> list[Tensor]:
+        """Features (N, 2l+1, C) of all atoms after the last interaction, one block per irrep."""
         species_index = self.element_index[graph.numbers]
         species = self.embedding(species_index)
         bonds, tables = self._bonds(graph, species_index)
@@ -222,15 +234,16 @@ class GatedNetwork(nn.Module):
         for number, table in enumerate(tables):
             blocks = self._enter(number, blocks, graph)
             blocks = self.interactions[number](blocks, bonds, species, table)
-        born = self.born_head(blocks)
-        # the trace part of the orthonormal basis is √3 times the mean of the diagonal
-        born = torch.cat([born[:, :1] + 3**0.5 * self.shift(species_index), born[:, 1:]], dim=1)
+        return blocks
+
+    def _log_susceptibility(self, blocks: list[Tensor], graph: Graph) -> Tensor | None:
+        """ln(ε∞ - 1) of all structures, (S, 3, 3), out of the last features."""
         if self.dielectric_head is None:
-            return born, None
+            return None
         atomic = self.dielectric_head([blocks[0], blocks[-1]])
         mean = mean_by_index(atomic, graph.structure, graph.n_structures)
         zeros = mean.new_zeros(len(mean), 3)
-        return born, self.cartesian(torch.cat([mean[:, :1], zeros, mean[:, 1:]], dim=1))
+        return self.cartesian(torch.cat([mean[:, :1], zeros, mean[:, 1:]], dim=1))
 
     def prepared(self, graph: Graph) -> Graph:
         """Work out what is worth keeping for several calls with one graph: here, nothing."""

@@ -84,20 +84,29 @@ def drop_channels(block: Tensor, chance: float) -> Tensor:
 
 
 class TensorHead(nn.Module):
-    """Features of each atom to the parts of one 3×3 tensor; scalars also steer the other parts."""
+    """Features of each atom to the parts of one tensor; scalars also steer the other parts.
+
+    Parameters
+    ----------
+    channels : int
+    irreps : tuple of e3nn.o3.Irrep
+        Parts of the tensor. A scalar one, if there is any, comes first.
+    """
 
     def __init__(self, channels: int, irreps: tuple[o3.Irrep, ...]) -> None:
         super().__init__()
-        self.irreps = irreps
+        scalar = irreps[0].l == 0
+        n_rest = len(irreps) - scalar
         self.hidden = nn.Linear(channels, channels)
-        self.scalar = nn.Linear(channels, 1)
-        self.gates = nn.Linear(channels, channels * (len(irreps) - 1))
-        self.mix = IrrepwiseLinear([channels] * (len(irreps) - 1), [1] * (len(irreps) - 1))
+        self.scalar = nn.Linear(channels, 1) if scalar else None
+        self.gates = nn.Linear(channels, channels * n_rest)
+        self.mix = IrrepwiseLinear([channels] * n_rest, [1] * n_rest)
 
     def forward(self, blocks: list[Tensor]) -> Tensor:
-        """Blocks (N, 2l+1, C), one per irrep, to (N, Σ 2l+1)."""
+        """Scalars and the blocks (N, 2l+1, C) of all parts that are none, to (N, Σ 2l+1)."""
         n = blocks[0].shape[2]
         hidden = nn.functional.silu(self.hidden(blocks[0].squeeze(1)))
         gates = self.gates(hidden).unsqueeze(1).split(n, dim=2)
         rest = self.mix([x * g for x, g in zip(blocks[1:], gates, strict=True)])
-        return torch.cat([self.scalar(hidden), *[x.squeeze(2) for x in rest]], dim=1)
+        scalar = [] if self.scalar is None else [self.scalar(hidden)]
+        return torch.cat([*scalar, *[x.squeeze(2) for x in rest]], dim=1)

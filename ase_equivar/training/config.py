@@ -13,6 +13,7 @@ from ase_equivar.training.sections import DataConfig, FitConfig, TeacherConfig
 from ase_equivar.weights import model_folder
 
 SELECTION = re.compile(r"-?\d+|-?\d*:-?\d*(:-?\d*)?")  # 7, ::5, -20:
+POLAR = {"architecture": "polar"}
 SECTIONS = {"output", "data", "network", "start", "teacher", "fit", "about"}
 
 
@@ -28,7 +29,8 @@ class TrainingConfig:
     network : dict
         As for `build_network`, without the elements, which are those of the training data.
     start : str or None
-        Instead of `network`: a bundled model's name or a folder, to fine-tune from.
+        Instead of `network`: a bundled model's name or a folder, to fine-tune from. Beside it
+        `network` can only be `POLAR`, which makes a polar network out of a gated one.
     fit : FitConfig
     teacher : TeacherConfig or None
         Whose labels of other structures are learnt besides (distillation).
@@ -109,9 +111,10 @@ def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
             raise ValueError(f"{where}: {name} is {content[name]!r}; it must be a mapping")
     if not isinstance(content["output"], str):
         raise ValueError(f"{where}: output is {content['output']!r}; it must name a folder")
-    if ("network" in content) == ("start" in content):
+    if ("network" in content) == ("start" in content) and content.get("network") != POLAR:
         raise ValueError(
-            f"{where} must have either network, to train from scratch, or start, to fine-tune"
+            f"{where} must have either network, to train from scratch, or start, to fine-tune; "
+            "beside start network may only be {architecture: polar}"
         )
     data = dict(content["data"] or {})
     for split in sorted({"train", "valid"} & set(data)):

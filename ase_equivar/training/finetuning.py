@@ -9,7 +9,7 @@ import torch
 import yaml
 from ase.data import chemical_symbols
 
-from ase_equivar.network import Ensemble, GatedNetwork, Network, build_network
+from ase_equivar.network import Ensemble, GatedNetwork, Network, PolarNetwork, build_network
 from ase_equivar.training.config import parse_config
 from ase_equivar.training.resume import CHECKPOINT
 
@@ -95,7 +95,14 @@ def write_recipe(
     return path
 
 
-def adapted(network: Network, elements: tuple[int, ...], name: str, *, dielectric: bool) -> Network:
+def adapted(
+    network: Network,
+    elements: tuple[int, ...],
+    name: str,
+    *,
+    dielectric: bool,
+    polar: bool = False,
+) -> Network:
     """Return a network that knows only what it is about to learn, with the weights of another.
 
     Features that serve one material no longer serve others, nor a tensor without labels: both must
@@ -111,11 +118,15 @@ def adapted(network: Network, elements: tuple[int, ...], name: str, *, dielectri
         Of the network, for the message.
     dielectric : bool
         Whether the new training structures have labels of ε∞.
+    polar : bool
+        Whether the new network is to be a `PolarNetwork`. Its last interaction and what reads Z*
+        out of that start at random, the rest as in a gated network.
 
     Raises
     ------
     ValueError
-        If the network has never seen one of the elements, or is an ensemble.
+        If the network has never seen one of the elements, is an ensemble, or no gated one where a
+        polar one is wanted.
     """
     if isinstance(network, Ensemble):
         raise ValueError(
@@ -137,6 +148,15 @@ def adapted(network: Network, elements: tuple[int, ...], name: str, *, dielectri
         if not config["dielectric"]:
             head = "dielectric_head."
             weights = {k: v for k, v in weights.items() if not k.startswith(head)}
+    becomes_polar = polar and not isinstance(network, PolarNetwork)
+    if becomes_polar:
+        if config["architecture"] != GatedNetwork.architecture:
+            raise ValueError(f"{name} is {config['architecture']}; a polar network starts as gated")
+        config["architecture"] = PolarNetwork.architecture
     smaller = build_network(config).float()
+    if becomes_polar:
+        new_layers = (f"interactions.{config['interactions'] - 1}.", "born_head.")
+        untrained = {k: v for k, v in smaller.state_dict().items() if k.startswith(new_layers)}
+        weights = {k: v for k, v in weights.items() if not k.startswith(new_layers)} | untrained
     smaller.load_state_dict(weights)
     return smaller.train()

@@ -25,7 +25,7 @@ from lightning.pytorch.loggers import CSVLogger
 from ase_equivar.network import GatedNetwork, Network, build_network
 from ase_equivar.training.batches import make_loader, training_loader
 from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
-from ase_equivar.training.config import TrainingConfig
+from ase_equivar.training.config import POLAR, TrainingConfig
 from ase_equivar.training.curve import LOGS
 from ase_equivar.training.data import LabelledFrame, elements_of, read_frames
 from ase_equivar.training.finetuning import adapted
@@ -200,7 +200,13 @@ def _first_network(config: TrainingConfig, train: list[LabelledFrame]) -> Networ
     elements = elements_of(train)
     if config.start is not None:
         labelled = any(frame.dielectric is not None for frame in train)
-        return adapted(load_model(config.start), elements, config.start, dielectric=labelled)
+        return adapted(
+            load_model(config.start),
+            elements,
+            config.start,
+            dielectric=labelled,
+            polar=config.network == POLAR,
+        )
     network = build_network({**(config.network or {}), "elements": elements}).float()
     start_from_labels(network, train)
     if (

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ase_equivar.graph import build_graph
-from ase_equivar.network import GatedNetwork, HybridNetwork, Network
+from ase_equivar.network import GatedNetwork, HybridNetwork, Network, PolarNetwork
 from ase_equivar.network.readout import log_susceptibility
 from ase_equivar.network.scatter import sum_by_index
 from ase_equivar.training.batches import Batch
@@ -65,14 +65,14 @@ def charge_loss(difference: Tensor, loss: str) -> Tensor:
 
     Parameters
     ----------
-    difference : Tensor, shape (N, 3, 3)
-        Of Z*, e.
+    difference : Tensor, shape (N, F, 3)
+        Of Z*, e, along all three directions of the field or some others.
     loss : str
         "mae": mean of |components|; "norm": root mean square of the components of each atom, which
         does not depend on the axes; "huber": as "mae", but quadratic below `HUBER`.
     """
     if loss == "norm":
-        return torch.linalg.matrix_norm(difference).mean() / 3.0
+        return torch.linalg.matrix_norm(difference).mean() / difference[0].numel() ** 0.5
     if loss == "huber":
         zeros = torch.zeros_like(difference)
         return torch.nn.functional.huber_loss(difference, zeros, delta=HUBER) / HUBER
@@ -81,8 +81,7 @@ def charge_loss(difference: Tensor, loss: str) -> Tensor:
 
 def errors(network: Network, batch: Batch, loss: str = "mae") -> Errors:
     """Compare the network's tensors with the labels of a batch; `loss` as in `charge_loss`."""
-    parts, log_predicted = network.parts(batch.graph)
-    raw: Tensor = network.cartesian(parts)
+    raw, labels, log_predicted = _beside_labels(network, batch)
     structure, n = batch.graph.structure, batch.graph.n_structures
     excess = sum_by_index(raw, structure, n)
     n_atoms = torch.bincount(structure, minlength=n).to(raw.dtype)
@@ -92,7 +91,7 @@ def errors(network: Network, batch: Batch, loss: str = "mae") -> Errors:
     if log_predicted is not None and labelled.any():
         target = log_susceptibility(batch.dielectric[labelled])
         log_error = (log_predicted[labelled] - target).abs().mean()
-    difference = neutral - batch.born_charges
+    difference = neutral - labels
     return Errors(
         charges=charge_loss(difference, loss),
         neutral=difference.abs().mean(),
@@ -100,6 +99,17 @@ def errors(network: Network, batch: Batch, loss: str = "mae") -> Errors:
         log_dielectric=log_error,
         counts=torch.stack([n_atoms.sum(), labelled.new_tensor(n), labelled.sum()]).to(raw),
     )
+
+
+def _beside_labels(network: Network, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Predicted and labelled rows (N, F, 3) of Z*, and the predicted ln(ε∞ - 1)."""
+    if isinstance(network, PolarNetwork) and network.training:
+        # the row of one direction, another for each batch, is had at a third of the price
+        field = torch.nn.functional.normalize(torch.randn_like(batch.graph.vectors[:1]), dim=1)
+        rows, log_predicted = network.rows(batch.graph, field)
+        return rows, torch.einsum("fa,nab->nfb", field, batch.born_charges), log_predicted
+    parts, log_predicted = network.parts(batch.graph)
+    return network.cartesian(parts), batch.born_charges, log_predicted
 
 
 def start_from_labels(network: Network, frames: Sequence[LabelledFrame]) -> None:
@@ -117,10 +127,11 @@ def start_from_labels(network: Network, frames: Sequence[LabelledFrame]) -> None
         for index, element in enumerate(network.elements):
             network.shift.weight[index] = float(np.median(isotropic[numbers == element]))
         labels = [frame.dielectric for frame in frames if frame.dielectric is not None]
-        if network.dielectric_head is not None and labels:
+        head = network.dielectric_head
+        if head is not None and head.scalar is not None and labels:
             logs = log_susceptibility(torch.from_numpy(np.stack(labels)))
             mean = logs.diagonal(dim1=1, dim2=2).mean()
-            network.dielectric_head.scalar.bias.fill_(3**0.5 * float(mean))
+            head.scalar.bias.fill_(3**0.5 * float(mean))
         if isinstance(network, HybridNetwork):
             some = frames[:: max(len(frames) // SAMPLE, 1)]
             network.start_from_graphs([build_graph(f.atoms, network.cutoff) for f in some])

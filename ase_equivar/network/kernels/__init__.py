@@ -7,6 +7,7 @@ is their oracle.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -30,37 +31,75 @@ def _launcher(backend: str) -> Callable[..., None]:
     return launch_triton.launch
 
 
+# kernels that differentiate by features, harmonics and weights, the first three of their arrays
+BY_ARRAY = ("grad_features", "grad_harmonics", "grad_weights")
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What one convolution and all its derivatives have in common."""
+
+    coupling: Coupling
+    edges: EdgeIndex
+    backend: str
+    n_channels: int
+
+    def run(self, kernel: str, arrays: tuple[Tensor | None, ...], like: Tensor) -> Any:
+        """Run a kernel on features, harmonics, weights and the blocks of a gradient.
+
+        What the kernel differentiates by is None, and is not looked at.
+        """
+        edges, coupling = self.edges, self.coupling
+        empty = [like.new_empty(shape) for shape in ((0, 0, 0), (0, 0), (0, 0, 0))]
+        given = [e if a is None else a for a, e in zip(arrays, empty, strict=False)]
+        arguments = (*given, *arrays[3:])
+        index = _by_sender(edges) if kernel == "grad_features" else _by_receiver(edges)
+        launch = _launcher(self.backend)
+        if kernel == "forward":
+            blocks = _empty_blocks(coupling, edges, like)
+            launch(kernel, coupling, self.n_channels, arguments, index, blocks)
+            return blocks
+        shapes = {
+            "grad_features": (edges.n_senders, coupling.input_dim, self.n_channels),
+            "grad_harmonics": (len(edges.senders), (coupling.l_max + 1) ** 2),
+            "grad_weights": (len(edges.senders), len(coupling.paths), self.n_channels),
+        }
+        out = like.new_empty(shapes[kernel])
+        launch(kernel, coupling, self.n_channels, arguments, index, (out,))
+        return out
+
+
 class _Convolve(torch.autograd.Function):
-    """Gradients with respect to features and weights; the bonds themselves are fixed."""
+    """g · convolve(x, y, w), differentiated by one of g, features x, harmonics y and weights w.
+
+    It is linear in each of the four: by g it gives the convolution itself, and derivatives of the
+    others are again of this kind, up to any order.
+    """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        w: Tensor,
-        y: Tensor,
-        coupling: Coupling,
-        edges: EdgeIndex,
-        backend: str,
-    ) -> tuple[Tensor, ...]:
-        x, w, y = x.contiguous(), w.contiguous(), y.contiguous()
-        ctx.save_for_backward(x, w, y)
-        ctx.coupling, ctx.edges, ctx.backend = coupling, edges, backend
-        blocks = _empty_blocks(coupling, edges, x)
-        index, n_channels = _by_receiver(edges), x.shape[2]
-        _launcher(backend)("forward", coupling, n_channels, (x, y, w), index, blocks)
-        return blocks
+    def forward(ctx: Any, kernel: str, call: _Call, *arrays: Tensor | None) -> Any:
+        arrays = tuple(None if a is None else a.contiguous() for a in arrays)
+        ctx.save_for_backward(*arrays)
+        ctx.kernel, ctx.call = kernel, call
+        return call.run(kernel, arrays, next(a for a in arrays if a is not None))
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
-        x, w, y = ctx.saved_tensors
-        arrays = (x, y, w, *(grad.contiguous() for grad in grads))
-        grad_x, grad_w = torch.empty_like(x), torch.empty_like(w)
-        run, n_channels = _launcher(ctx.backend), x.shape[2]
-        by_receiver, by_sender = _by_receiver(ctx.edges), _by_sender(ctx.edges)
-        run("grad_weights", ctx.coupling, n_channels, arrays, by_receiver, (grad_w,))
-        run("grad_features", ctx.coupling, n_channels, arrays, by_sender, (grad_x,))
-        return grad_x, grad_w, None, None, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        """Put the gradient where what was differentiated by was missing."""
+        needed = ctx.needs_input_grad[2:]
+        arrays = list(ctx.saved_tensors)
+        if ctx.kernel == "forward":
+            arrays += grads
+        else:
+            arrays[BY_ARRAY.index(ctx.kernel)] = grads[0]
+        found: list[Any] = [None] * len(needed)
+        for n, kernel in enumerate(BY_ARRAY):
+            if needed[n]:
+                others = [*arrays[:n], None, *arrays[n + 1 :]]
+                found[n] = _Convolve.apply(kernel, ctx.call, *others)
+        if any(needed[3:]):
+            found[3:] = _Convolve.apply("forward", ctx.call, *arrays[:3])
+        return None, None, *found
 
 
 def _empty_blocks(coupling: Coupling, edges: EdgeIndex, like: Tensor) -> tuple[Tensor, ...]:
@@ -89,19 +128,9 @@ def convolve(
     edges: EdgeIndex,
     backend: str,
 ) -> list[Tensor]:
-    """`convolution.Convolution` by "numba" or "triton"; shapes as there.
-
-    Raises
-    ------
-    ValueError
-        When a gradient with respect to the harmonics, that is the positions, is asked for.
-    """
-    if harmonics.requires_grad:
-        raise ValueError(
-            f"the {backend} backend gives no gradient with respect to atomic positions; "
-            'use backend "e3nn"'
-        )
-    return list(_Convolve.apply(features, weights, harmonics, coupling, edges, backend))
+    """`convolution.Convolution` by "numba" or "triton"; shapes as there."""
+    call = _Call(coupling, edges, backend, features.shape[2])
+    return list(_Convolve.apply("forward", call, features, harmonics, weights))
 
 
 def convolve_tabulated(

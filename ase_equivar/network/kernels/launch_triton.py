@@ -39,7 +39,9 @@ def launch(
     n_atoms, device = len(index[3]) - 1, out[0].device
     if n_atoms == 0:
         return
-    block = min(triton.next_power_of_2(n_channels), MAX_BLOCK)
+    block = triton.next_power_of_2(n_channels)
+    if name != "grad_harmonics":  # which is summed over channels
+        block = min(block, MAX_BLOCK)
     grid = (n_atoms, triton.cdiv(n_channels, block))
     kernel = getattr(_kernels(coupling, out[0].dtype), name)
     on_its_device = torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -15,10 +15,11 @@ from ase_equivar.network.kernels.terms import write_lines
 def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     """Write the CPU kernels of a coupling as Python.
 
-    ``forward`` gives the result, ``grad_weights`` and ``grad_features`` its gradients, and
-    ``forward_table`` the result with weights interpolated from a table (see `table`). In them x
-    are features, Y harmonics, w weights, O0, O1, ... the blocks of the result and G0, G1, ... their
-    gradients; t is the table, and which and where tell the row and the place in it of each edge.
+    ``forward`` gives the result, ``grad_weights``, ``grad_features`` and ``grad_harmonics`` its
+    gradients, and ``forward_table`` the result with weights interpolated from a table (see
+    `table`). In them x are features, Y harmonics, w weights, O0, O1, ... the blocks of the result
+    and G0, G1, ... their gradients; t is the table, and which and where tell the row and the place
+    in it of each edge.
 
     Arrays are walked through as flat ones, at places written as numbers: only so does the compiler
     see that what is written is not what is read, and does several channels at a time.
@@ -152,6 +153,22 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
                     *over_channels(
                         load("w", n_p), load_g, lines.scaled, store("+=", lines.components)
                     ),
+                ],
+            ),
+            kernel(
+                "grad_harmonics",
+                plain,
+                ["out"],
+                by_receiver(*g_runs),
+                [
+                    x_run,
+                    w_run,
+                    *(f"q{m} = F(0)" for m in range(n_y)),
+                    f"for c in range({n_channels}):",
+                    *("    " + line for line in (*load("x", n_x), *load("w", n_p), *load_g)),
+                    *("    " + line for line in lines.scaled),
+                    *(f"    q{m} += {value}" for m, value in lines.harmonics.items()),
+                    *(f"out[e*{n_y} + {m}] = q{m}" for m in range(n_y)),
                 ],
             ),
             kernel(

@@ -27,7 +27,11 @@ class _Entry:
     path: int
     row: int
     component: int
-    expression: str
+    terms: tuple[tuple[str, int], ...]  # coefficient and harmonic
+
+    @property
+    def expression(self) -> str:
+        return " + ".join(f"{number}*y{m}" for number, m in self.terms)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Lines:
         Gradient with respect to the weight of each path.
     components : dict
         What an edge adds to the gradient with respect to each component of the features.
+    harmonics : dict
+        What a channel adds to the gradient with respect to each harmonic.
     """
 
     entries: list[str]
@@ -53,6 +59,7 @@ class Lines:
     rows: dict[int, str]
     weights: dict[int, str]
     components: dict[int, str]
+    harmonics: dict[int, str]
 
 
 def write_lines(coupling: Coupling, constant: Callable[[float], str]) -> Lines:
@@ -64,12 +71,18 @@ def write_lines(coupling: Coupling, constant: Callable[[float], str]) -> Lines:
     for (path, row), product in products.items():
         rows.setdefault(row, []).append(f"w{path}*({product})")
         weights.setdefault(path, []).append(f"g{row}*({product})")
+    harmonics: dict[int, list[str]] = {}
+    for entry in entries:
+        for number, m in entry.terms:
+            factors = f"{number}*x{entry.component}*h{entry.path}_{entry.row}"
+            harmonics.setdefault(m, []).append(factors)
     return Lines(
         entries=[f"a{number} = {entry.expression}" for number, entry in enumerate(entries)],
         scaled=[f"h{path}_{row} = w{path}*g{row}" for path, row in products],
         rows={row: " + ".join(parts) for row, parts in rows.items()},
         weights={path: " + ".join(parts) for path, parts in weights.items()},
         components=_sums(entries, lambda t: t.component, lambda n, t: f"a{n}*h{t.path}_{t.row}"),
+        harmonics={m: " + ".join(parts) for m, parts in harmonics.items()},
     )
 
 
@@ -80,14 +93,14 @@ def _entries(coupling: Coupling, constant: Callable[[float], str]) -> list[_Entr
         table = coupling.coefficients(path).numpy()
         first = path.degree**2
         for m1, m3 in itertools.product(range(table.shape[0]), range(table.shape[2])):
-            terms = [
-                f"{constant(float(table[m1, m2, m3]))}*y{first + m2}"
+            terms = tuple(
+                (constant(float(table[m1, m2, m3])), first + m2)
                 for m2 in range(table.shape[1])
                 if abs(table[m1, m2, m3]) > 1e-12
-            ]
+            )
             if terms:
                 row, component = rows[m3], int(columns[path.input]) + m1
-                entries.append(_Entry(number, row, component, " + ".join(terms)))
+                entries.append(_Entry(number, row, component, terms))
     return entries
 
 

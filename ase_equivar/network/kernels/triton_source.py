@@ -85,7 +85,7 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
             "here = c < n_channels",
             *before,
             f"for {counter} in range(tl.load(start + {atom}), tl.load(start + {atom} + 1)):",
-            *("    " + line for line in [*walk, *edge, *each_edge]),
+            *("    " + line for line in [*walk, *each_edge]),
             *after,
         ]
         return "\n".join(
@@ -104,18 +104,24 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
     def sums(expressions: dict[int, str]) -> list[str]:
         return [f"s{n} += {value}" for n, value in expressions.items()]
 
+    # one program has all channels of an edge here, see `launch_triton`
+    over_channels = [
+        (m, f"tl.reduce({lines.harmonics[m]}, 0, add)" if m in lines.harmonics else "0.0")
+        for m in range(n_y)
+    ]
     rows, components = list(range(len(places))), list(range(n_x))  # some may get nothing
     of_result = [f"O{n}" for n in range(len(blocks))]
     plain = ", ".join(["x, Y, w", *(f"G{n}" for n in range(len(blocks)))])
     return "\n".join(
         [
             "import triton\nimport triton.language as tl\n",
+            "@triton.jit\ndef add(a, b):\n    return a + b\n",
             kernel(
                 "forward",
                 "x, Y, w",
                 of_result,
                 zeros(rows),
-                load("x", "j", n_x) + load("w", "e", n_p) + sums(lines.rows),
+                edge + load("x", "j", n_x) + load("w", "e", n_p) + sums(lines.rows),
                 write_rows,
             ),
             kernel(
@@ -123,7 +129,8 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
                 plain,
                 ["out"],
                 load_g,
-                load("x", "j", n_x)
+                edge
+                + load("x", "j", n_x)
                 + [store("out", "e", n_p, path, value) for path, value in lines.weights.items()],
                 [],
             ),
@@ -132,16 +139,27 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
                 plain,
                 ["out"],
                 zeros(components),
-                load("w", "e", n_p) + load_g + lines.scaled + sums(lines.components),
+                edge + load("w", "e", n_p) + load_g + lines.scaled + sums(lines.components),
                 [store("out", "j", n_x, m, f"s{m}") for m in components],
                 by_sender=True,
+            ),
+            kernel(
+                "grad_harmonics",
+                plain,
+                ["out"],
+                load_g,
+                load("x", "j", n_x)
+                + load("w", "e", n_p)
+                + lines.scaled
+                + [f"tl.store(out + e*{n_y} + {m}, {total})" for m, total in over_channels],
+                [],
             ),
             kernel(
                 "forward_table",
                 "x, Y, t, n_points, which, where",
                 of_result,
                 zeros(rows),
-                interpolate + load("x", "j", n_x) + sums(lines.rows),
+                edge + interpolate + load("x", "j", n_x) + sums(lines.rows),
                 write_rows,
             ),
         ]

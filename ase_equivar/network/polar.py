@@ -1,0 +1,108 @@
+"""The gated network, with Z* as the derivative of one polarization.
+
+    Ω P = Σ_i p_i        Z*_iab = Ω ∂P_a/∂u_ib + q_i δ_ab
+
+with a vector p_i for each atom out of its surroundings, and charges q_i of the elements that add up
+to nothing. No other network here promises that such a P exists. Here charges obey the sum rule as
+they are, and the work of a field along a closed path is zero: the mixed derivatives of P agree,
+which is what makes a few labelled frames say more. Derivatives of a polarization that is learnt:
+Falletta et al., Nat. Commun. 16 (2025), doi 10.1038/s41467-025-59304-1.
+
+It costs some four times what a `GatedNetwork` costs, and memory for the whole graph at once, so
+that it is at its best as a teacher of one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import torch
+from e3nn import o3
+from torch import Tensor
+
+from ase_equivar.graph import Graph
+from ase_equivar.network.gated import GatedNetwork
+from ase_equivar.network.layers import TensorHead
+from ase_equivar.network.scatter import mean_by_index, sum_by_index
+
+VECTOR = o3.Irrep("1o")
+
+
+class PolarNetwork(GatedNetwork):
+    """Z* and ε∞ of a graph of atoms; see the module's docstring.
+
+    Parameters
+    ----------
+    config : GatedConfig
+
+    Raises
+    ------
+    ValueError
+        If no vector can come about.
+    """
+
+    architecture = "polar"
+    last_irreps = (o3.Irrep("0e"), VECTOR, o3.Irrep("2e"))
+
+    def _head(self, irreps: tuple[o3.Irrep, ...]) -> TensorHead:
+        if VECTOR not in irreps:
+            raise ValueError(f"l_max is {self.shape.l_max}; a polarization needs at least 1")
+        return TensorHead(self.shape.channels, (VECTOR,))
+
+    def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
+        """As in `GatedNetwork`."""
+        every = torch.eye(3, dtype=graph.vectors.dtype, device=graph.vectors.device)
+        rows, log_susceptibility = self.rows(graph, every)
+        return self.cartesian.inverse(rows), log_susceptibility
+
+    def rows(self, graph: Graph, fields: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Σ_a E_a Z*_iab of some fields E, and ln(ε∞ - 1) as (S, 3, 3).
+
+        Parameters
+        ----------
+        graph : Graph
+        fields : Tensor, shape (F, 3)
+            Each costs a backward pass.
+
+        Returns
+        -------
+        rows : Tensor, shape (N, F, 3)
+        log_susceptibility : Tensor or None
+        """
+        training = torch.is_grad_enabled()
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            own, fields = _normal(graph), fields.clone()
+            vectors = own.vectors.requires_grad_()
+            blocks = self._features(own)
+            dipoles = self.born_head([blocks[0], blocks[1]])  # sum to ΩP but for the q_i
+            rows = []
+            for n, field in enumerate(fields):
+                [slope] = torch.autograd.grad(
+                    (dipoles @ field).sum(),
+                    vectors,
+                    create_graph=training,
+                    retain_graph=training or n < len(fields) - 1,
+                )
+                # a bond is r_j - r_i
+                rows.append(
+                    sum_by_index(slope, own.senders, own.n_atoms)
+                    - sum_by_index(slope, own.receivers, own.n_atoms)
+                )
+            charges = self.shift(self.element_index[own.numbers])
+            excess = mean_by_index(charges, own.structure, own.n_structures)
+            charges = charges - excess[own.structure]
+            found = torch.stack(rows, dim=1) + charges[:, :, None] * fields
+            log_susceptibility = self._log_susceptibility(blocks, own)
+        if training:
+            return found, log_susceptibility
+        return found.detach(), None if log_susceptibility is None else log_susceptibility.detach()
+
+
+def _normal(graph: Graph) -> Graph:
+    """Copy a graph that may have been made in inference mode, where nothing has a derivative."""
+    tensors = {
+        field.name: getattr(graph, field.name).clone()
+        for field in fields(graph)
+        if isinstance(getattr(graph, field.name), Tensor)
+    }
+    return replace(graph, **tensors)

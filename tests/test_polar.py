@@ -1,0 +1,151 @@
+"""The network whose Z* is the derivative of one polarization."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+from random_networks import GATED, POLAR, make, predict, triclinic
+
+from ase_equivar import load_model
+from ase_equivar.graph import build_graph, collate
+from ase_equivar.network import PolarNetwork, build_network
+from ase_equivar.training.batches import Batch
+from ase_equivar.training.finetuning import adapted
+from ase_equivar.training.objective import errors
+from ase_equivar.weights import save_model
+
+STEP = 1e-4  # Å
+
+
+def polar_network() -> PolarNetwork:
+    network = make(POLAR)
+    assert isinstance(network, PolarNetwork)
+    return network
+
+
+def moved(atoms: Atoms, atom: int, axis: int, by: float) -> Atoms:
+    other = atoms.copy()
+    other.positions[atom, axis] += by
+    return other
+
+
+def test_charges_are_the_derivative_of_the_polarization() -> None:
+    """By finite differences: of the sum of the atoms' vectors, and of charges that sum to zero."""
+    network, atoms = polar_network(), triclinic()
+    charges = network.shift.weight[network.element_index[torch.from_numpy(atoms.numbers)], 0]
+    charges = (charges - charges.mean()).detach().numpy()
+
+    def polarization(displaced: Atoms) -> NDArray[np.float64]:
+        blocks = network._features(build_graph(displaced, network.cutoff, dtype=torch.float64))
+        own: NDArray[np.float64] = network.born_head(blocks[:2]).sum(dim=0).detach().numpy()
+        return own + charges @ displaced.positions
+
+    born = predict(network, atoms).born_charges.numpy()
+    for atom, axis in ((0, 1), (3, 0), (5, 2)):
+        ahead, behind = (polarization(moved(atoms, atom, axis, s)) for s in (STEP, -STEP))
+        slope = (ahead - behind) / (2 * STEP)
+        assert np.abs(slope - born[atom, :, axis]).max() < 1e-6 * np.abs(born).max()
+
+
+@pytest.mark.parametrize(("config", "one_polarization"), [(POLAR, True), (GATED, False)])
+def test_mixed_derivatives_agree(config: dict[str, object], one_polarization: bool) -> None:
+    """∂Z*_iab/∂u_jc = ∂Z*_jac/∂u_ib, which other networks have no reason to obey."""
+    network, atoms = make(config), triclinic()
+
+    def slope(atom: int, axis: int) -> torch.Tensor:
+        ahead, behind = (
+            predict(network, moved(atoms, atom, axis, s)).born_charges for s in (STEP, -STEP)
+        )
+        return (ahead - behind) / (2 * STEP)
+
+    by_first, by_second = slope(1, 0), slope(4, 2)
+    difference = (by_first[4, :, 2] - by_second[1, :, 0]).abs().max()
+    assert (difference < 1e-6 * by_first.abs().max()) == one_polarization
+
+
+def test_sum_rule_holds_as_it_is() -> None:
+    """In each of several structures, of different composition."""
+    network = polar_network()
+    images = [triclinic(), triclinic()[:4], triclinic()[[0, 2, 5]]]
+    graph = collate([build_graph(a, network.cutoff, dtype=torch.float64) for a in images])
+    with torch.no_grad():
+        born = network(graph).born_charges
+    for part in born.split([len(atoms) for atoms in images]):
+        assert part.sum(dim=0).abs().max() < 1e-12 * part.abs().max()
+        assert part.abs().max() > 0.1
+
+
+def test_one_row_is_that_of_the_tensor() -> None:
+    """What training learns of each batch is the row along a direction, with its gradients."""
+    network, field = polar_network(), torch.tensor([[0.6, 0.0, 0.8]], dtype=torch.float64)
+    graph = build_graph(triclinic(), network.cutoff, dtype=torch.float64)
+    rows, log_susceptibility = network.rows(graph, field)
+    parts, other = network.parts(graph)
+    assert (rows[:, 0] - field[0] @ network.cartesian(parts)).abs().max() < 1e-12
+    assert log_susceptibility is not None
+    assert other is not None
+    assert (log_susceptibility - other).abs().max() < 1e-12
+    weight = network.interactions[0].radial.out.weight
+    [slope] = torch.autograd.grad((rows**2).sum(), weight, retain_graph=True)
+    with torch.no_grad():
+        weight[3, 5] += STEP
+        ahead = (network.rows(graph, field)[0] ** 2).sum()
+        weight[3, 5] -= 2 * STEP
+        behind = (network.rows(graph, field)[0] ** 2).sum()
+    assert (ahead - behind) / (2 * STEP) == pytest.approx(float(slope[3, 5]), rel=1e-5)
+
+
+def test_training_compares_rows_evaluation_all() -> None:
+    network = polar_network()
+    graph = build_graph(triclinic(), network.cutoff, dtype=torch.float64)
+    labels = predict(network, triclinic()).born_charges
+    wrong = labels.clone()
+    wrong[:, 0] += 0.3 * torch.linspace(-1, 1, len(wrong), dtype=torch.float64)[:, None]
+    unknown = torch.full((1, 3, 3), torch.nan, dtype=torch.float64)
+    network.train()
+    assert float(errors(network, Batch(graph, labels, unknown)).charges.detach()) < 1e-12
+    torch.manual_seed(0)
+    found = [
+        float(errors(network, Batch(graph, wrong, unknown), "norm").charges.detach()) ** 2
+        for _ in range(200)
+    ]
+    network.eval()
+    whole = float(errors(network, Batch(graph, wrong, unknown), "norm").charges.detach())
+    # the mean square of a component is that of all directions
+    assert np.mean(found) == pytest.approx(whole**2, rel=0.15)
+    assert np.std(found) > 0.1 * whole**2
+
+
+def test_it_starts_as_a_gated_network_and_is_saved(tmp_path: Path) -> None:
+    start = load_model("universal")
+    network = adapted(start, (8, 22, 56), "universal", dielectric=True, polar=True)
+    assert isinstance(network, PolarNetwork)
+    assert network.elements == (8, 22, 56)
+    ours, theirs = network.state_dict(), start.state_dict()
+    for name in ("interactions.1.radial.out.weight", "start.weight"):
+        assert torch.equal(ours[name], theirs[name])
+    name = "interactions.2.radial.out.weight"
+    assert not torch.equal(ours[name], theirs[name])
+    save_model(network, tmp_path)
+    again, atoms = load_model(tmp_path), triclinic()[[2, 4, 5]]
+    graph = build_graph(atoms, again.cutoff)
+    with torch.inference_mode():  # the calculator's
+        charges = again(graph).born_charges
+    difference = charges - network.eval()(graph).born_charges.detach()
+    assert difference.abs().max() < 1e-5 * charges.abs().max()
+    # and goes on from there as it is
+    further = adapted(again, (8, 22), "it", dielectric=False, polar=True)
+    assert torch.equal(further.state_dict()[name], ours[name])
+    hybrid = load_model("universal-ensemble").members[1]
+    with pytest.raises(ValueError, match="hybrid; a polar network starts as gated"):
+        adapted(hybrid, (8, 22), "that one", dielectric=False, polar=True)
+
+
+def test_no_vector_without_a_direction() -> None:
+    with pytest.raises(ValueError, match="l_max is 0; a polarization needs at least 1"):
+        build_network({**POLAR, "l_max": 0})
