@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from ase_equivar.cli import app
 from ase_equivar.graph import build_graph
-from ase_equivar.network import build_network
+from ase_equivar.network import PolarNetwork, build_network
 from ase_equivar.plotting.models import plot_errors
 from ase_equivar.training.comparison import compare
 from ase_equivar.training.config import read_config
@@ -112,17 +112,19 @@ def run(*arguments: str) -> str:
     return result.output
 
 
-def test_commands_from_data_to_picture(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [[], ["--polar"]], ids=["light", "polar"])
+def test_commands_from_data_to_picture(tmp_path: Path, kind: list[str]) -> None:
     """Fine-tune, evaluate on a part of a file, write the card, draw."""
     first = fit(run_config(tmp_path), progress=False)
     data = write(tmp_path / "more.extxyz", labelled(5, seed=2))
     folder = tmp_path / "tuned"
     output = run(
         "finetune", first, "--train", f"{data}@1:", "--valid", f"{data}@:1",
-        "--output", folder, "--epochs", "2", "--no-progress",
+        "--output", folder, "--epochs", "2", "--no-progress", *kind,
     )  # fmt: skip
     assert "recipe written" in output
     assert read_metadata(folder)["n_train"] == 4
+    assert isinstance(load_model(folder), PolarNetwork) == bool(kind)
     assert "1 structures of" in run("evaluate", folder, f"{data}@:1", "--card")
     assert (folder / "CARD.md").read_text().startswith("# Model `tuned`")
     picture = tmp_path / "errors.png"

@@ -11,7 +11,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 from random_networks import GATED, POLAR, make, predict, triclinic
 
-from ase_equivar import load_model
+from ase_equivar import EquivarCalculator, load_model
+from ase_equivar.dynamics.closed_loops import loop_work
 from ase_equivar.graph import build_graph, collate
 from ase_equivar.network import PolarNetwork, build_network
 from ase_equivar.training.batches import Batch
@@ -66,6 +67,19 @@ def test_mixed_derivatives_agree(config: dict[str, object], one_polarization: bo
     by_first, by_second = slope(1, 0), slope(4, 2)
     difference = (by_first[4, :, 2] - by_second[1, :, 0]).abs().max()
     assert (difference < 1e-6 * by_first.abs().max()) == one_polarization
+
+
+@pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")  # weights are random
+@pytest.mark.parametrize(("config", "one_polarization"), [(POLAR, True), (GATED, False)])
+def test_a_field_does_no_work_around_a_loop(
+    config: dict[str, object], one_polarization: bool
+) -> None:
+    """As a calculator in MD has it."""
+    atoms = triclinic()
+    atoms.calc = EquivarCalculator(model=make(config), dtype=torch.float64)
+    first, second = np.random.default_rng(0).normal(scale=0.03, size=(2, len(atoms), 3))
+    work = loop_work(atoms, first, second, points=24)
+    assert (work.relative < 1e-7) == one_polarization
 
 
 def test_sum_rule_holds_as_it_is() -> None:

@@ -75,6 +75,7 @@ def test_folder_with_an_at_sign(tmp_path: Path) -> None:
         ({"network": {**NETWORK, "channels": 0}}, "network.channels is 0; it must be above 0"),
         ({"network": {**NETWORK, "cutoff": "5 A"}}, "network: unsupported operand"),
         ({"network": {**NETWORK, "chanels": 4}}, "network: the 'gated' network has no chanels"),
+        ({"start": "universal"}, "beside start network may only be {architecture: polar}"),
         ({"network": None, "start": "univers"}, "no model 'univers': neither a folder nor"),
     ],
 )

@@ -57,6 +57,9 @@ def finetune(
     order: Order = "field-first",
     dielectric: Dielectric = "electronic_dielectric_tensor",
     polarizability: Polarizability = None,
+    polar: Annotated[
+        bool, typer.Option("--polar", help="Z* as derivative of one polarization: slow, exact.")
+    ] = False,
     progress: Progress = True,
 ) -> None:
     """Adapt a model to one material; called again, it goes on where it was stopped.
@@ -78,6 +81,7 @@ def finetune(
             order=order,
             dielectric=dielectric,
             polarizability=polarizability,
+            polar=polar,
         )
         typer.echo(f"recipe written: {recipe}")
         typer.echo(f"model: {fit(read_config(recipe), progress=progress)}")

@@ -10,7 +10,7 @@ import yaml
 from ase.data import chemical_symbols
 
 from ase_equivar.network import Ensemble, GatedNetwork, Network, PolarNetwork, build_network
-from ase_equivar.training.config import parse_config
+from ase_equivar.training.config import POLAR, parse_config
 from ase_equivar.training.resume import CHECKPOINT
 
 # Found with the SiO2 and BaTiO3 models that are bundled: single structures per step, a rate below
@@ -37,6 +37,7 @@ def write_recipe(
     order: str = "field-first",
     dielectric: str = "electronic_dielectric_tensor",
     polarizability: str | None = None,
+    polar: bool = False,
 ) -> Path:
     """Write the training configuration of a fine-tuned model, if it is a sound one.
 
@@ -54,6 +55,8 @@ def write_recipe(
         Passes over the training structures.
     born_charges, order, dielectric, polarizability : str
         As in `ase_equivar.training.sections.DataConfig`.
+    polar : bool
+        Whether the new model is to be a `PolarNetwork`.
 
     Returns
     -------
@@ -70,6 +73,7 @@ def write_recipe(
     content = {
         "output": ".",
         "start": os.path.relpath(model, folder) if Path(model).is_dir() else model,
+        **({"network": POLAR} if polar else {}),
         "data": {
             "train": os.path.relpath(train, folder),
             "valid": os.path.relpath(valid, folder),

@@ -105,7 +105,7 @@ def _beside_labels(network: Network, batch: Batch) -> tuple[Tensor, Tensor, Tens
     """Predicted and labelled rows (N, F, 3) of Z*, and the predicted ln(ε∞ - 1)."""
     if isinstance(network, PolarNetwork) and network.training:
         # the row of one direction, another for each batch, is had at a third of the price
-        field = torch.nn.functional.normalize(torch.randn_like(batch.graph.vectors[:1]), dim=1)
+        field = torch.nn.functional.normalize(torch.randn_like(batch.born_charges[0, :1]), dim=1)
         rows, log_predicted = network.rows(batch.graph, field)
         return rows, torch.einsum("fa,nab->nfb", field, batch.born_charges), log_predicted
     parts, log_predicted = network.parts(batch.graph)
