@@ -3,9 +3,9 @@
     Ω P = Σ_i p_i        Z*_iab = Ω ∂P_a/∂u_ib + q_i δ_ab
 
 with a vector p_i for each atom out of its surroundings, and charges q_i of the elements that add up
-to nothing. No other network here promises that such a P exists. So charges obey the sum rule as they
-are, the work of a field along a closed path is zero, and the mixed derivatives of P agree, which is
-what makes a few labelled frames say more. Derivatives of a polarization that is learnt:
+to nothing. No other network here promises that such a P exists. So charges obey the sum rule as
+they are, the work of a field along a closed path is zero, and the mixed derivatives of P agree,
+which is what makes a few labelled frames say more. Derivatives of a polarization that is learnt:
 Falletta et al., Nat. Commun. 16 (2025), doi 10.1038/s41467-025-59304-1.
 
 It costs five to seven times what a `GatedNetwork` costs, and half a megabyte of memory per atom,
