@@ -1,6 +1,6 @@
 """The gated network, with Z* as the derivative of one polarization.
 
-    Ω P = Σ_i p_i        Z*_iab = Ω ∂P_a/∂u_ib + q_i δ_ab
+    Ω P = Σ_i (p_i + q_i r_i)        Z*_iab = Ω ∂P_a/∂u_ib
 
 with a vector p_i for each atom out of its surroundings, and charges q_i of the elements that add up
 to nothing. No other network here promises that such a P exists. So charges obey the sum rule as
@@ -14,7 +14,7 @@ since the whole graph is held at once.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+import dataclasses
 
 import torch
 from e3nn import o3
@@ -74,7 +74,7 @@ class PolarNetwork(GatedNetwork):
             own, fields = _normal(graph), fields.clone()
             vectors = own.vectors.requires_grad_()
             blocks = self._features(own)
-            dipoles = self.born_head([blocks[0], blocks[1]])  # sum to ΩP but for the q_i
+            dipoles = self.born_head(blocks[:2])  # p_i
             rows = []
             for n, field in enumerate(fields):
                 [slope] = torch.autograd.grad(
@@ -102,7 +102,7 @@ def _normal(graph: Graph) -> Graph:
     """Copy a graph that may have been made in inference mode, where nothing has a derivative."""
     tensors = {
         field.name: getattr(graph, field.name).clone()
-        for field in fields(graph)
+        for field in dataclasses.fields(graph)
         if isinstance(getattr(graph, field.name), Tensor)
     }
-    return replace(graph, **tensors)
+    return dataclasses.replace(graph, **tensors)
