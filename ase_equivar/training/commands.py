@@ -58,7 +58,10 @@ def finetune(
     dielectric: Dielectric = "electronic_dielectric_tensor",
     polarizability: Polarizability = None,
     polar: Annotated[
-        bool, typer.Option("--polar", help="Z* as derivative of one polarization: slow, exact.")
+        bool,
+        typer.Option(
+            "--polar", help="Z* as derivative of one polarization: more exact, after 10⁴ steps."
+        ),
     ] = False,
     progress: Progress = True,
 ) -> None:
