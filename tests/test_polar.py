@@ -38,11 +38,13 @@ def moved(atoms: Atoms, atom: int, axis: int, by: float) -> Atoms:
 def test_charges_are_the_derivative_of_the_polarization() -> None:
     """By finite differences: of the sum of the atoms' vectors, and of charges that sum to zero."""
     network, atoms = polar_network(), triclinic()
-    charges = network.shift.weight[network.element_index[torch.from_numpy(atoms.numbers)], 0]
+    species_index = network.element_index[torch.from_numpy(atoms.numbers)]
+    charges = network.shift.weight[species_index, 0]
     charges = (charges - charges.mean()).detach().numpy()
 
     def polarization(displaced: Atoms) -> NDArray[np.float64]:
-        blocks = network._features(build_graph(displaced, network.cutoff, dtype=torch.float64))
+        graph = build_graph(displaced, network.cutoff, dtype=torch.float64)
+        blocks = network._features(graph, species_index)
         own: NDArray[np.float64] = network.born_head(blocks[:2]).sum(dim=0).detach().numpy()
         return own + charges @ displaced.positions
 

@@ -218,16 +218,15 @@ class GatedNetwork(nn.Module):
         return TensorHead(self.shape.channels, irreps)
 
     def _parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
-        blocks = self._features(graph)
+        species_index = self.element_index[graph.numbers]
+        blocks = self._features(graph, species_index)
         born = self.born_head(blocks)
         # the trace part of the orthonormal basis is √3 times the mean of the diagonal
-        shift = self.shift(self.element_index[graph.numbers])
-        born = torch.cat([born[:, :1] + 3**0.5 * shift, born[:, 1:]], dim=1)
+        born = torch.cat([born[:, :1] + 3**0.5 * self.shift(species_index), born[:, 1:]], dim=1)
         return born, self._log_susceptibility(blocks, graph)
 
-    def _features(self, graph: Graph) -> list[Tensor]:
+    def _features(self, graph: Graph, species_index: Tensor) -> list[Tensor]:
         """Features (N, 2l+1, C) of all atoms after the last interaction, one block per irrep."""
-        species_index = self.element_index[graph.numbers]
         species = self.embedding(species_index)
         bonds, tables = self._bonds(graph, species_index)
         blocks = [self.start(species).unsqueeze(1)]

@@ -69,31 +69,32 @@ class PolarNetwork(GatedNetwork):
         rows : Tensor, shape (N, F, 3)
         log_susceptibility : Tensor or None
         """
-        training = torch.is_grad_enabled()
+        differentiable = torch.is_grad_enabled()  # the rows once more, as training wants it
         with torch.inference_mode(mode=False), torch.enable_grad():
             own, fields = _normal(graph), fields.clone()
             vectors = own.vectors.requires_grad_()
-            blocks = self._features(own)
+            species_index = self.element_index[own.numbers]
+            blocks = self._features(own, species_index)
             dipoles = self.born_head(blocks[:2])  # p_i
             rows = []
             for n, field in enumerate(fields):
                 [slope] = torch.autograd.grad(
                     (dipoles @ field).sum(),
                     vectors,
-                    create_graph=training,
-                    retain_graph=training or n < len(fields) - 1,
+                    create_graph=differentiable,
+                    retain_graph=differentiable or n < len(fields) - 1,
                 )
                 # a bond is r_j - r_i
                 rows.append(
                     sum_by_index(slope, own.senders, own.n_atoms)
                     - sum_by_index(slope, own.receivers, own.n_atoms)
                 )
-            charges = self.shift(self.element_index[own.numbers])
+            charges = self.shift(species_index)
             excess = mean_by_index(charges, own.structure, own.n_structures)
             charges = charges - excess[own.structure]
             found = torch.stack(rows, dim=1) + charges[:, :, None] * fields
             log_susceptibility = self._log_susceptibility(blocks, own)
-        if training:
+        if differentiable:
             return found, log_susceptibility
         return found.detach(), None if log_susceptibility is None else log_susceptibility.detach()
 

@@ -128,7 +128,8 @@ def start_from_labels(network: Network, frames: Sequence[LabelledFrame]) -> None
             network.shift.weight[index] = float(np.median(isotropic[numbers == element]))
         labels = [frame.dielectric for frame in frames if frame.dielectric is not None]
         head = network.dielectric_head
-        if head is not None and head.scalar is not None and labels:
+        if head is not None and labels:
+            assert head.scalar is not None  # ε∞ has a trace
             logs = log_susceptibility(torch.from_numpy(np.stack(labels)))
             mean = logs.diagonal(dim1=1, dim2=2).mean()
             head.scalar.bias.fill_(3**0.5 * float(mean))

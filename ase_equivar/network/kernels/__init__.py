@@ -44,15 +44,17 @@ class _Call:
     backend: str
     n_channels: int
 
-    def run(self, kernel: str, arrays: tuple[Tensor | None, ...], like: Tensor) -> Any:
+    def run(self, kernel: str, arrays: tuple[Tensor | None, ...]) -> Any:
         """Run a kernel on features, harmonics, weights and the blocks of a gradient.
 
         What the kernel differentiates by is None, and is not looked at.
         """
         edges, coupling = self.edges, self.coupling
-        empty = [like.new_empty(shape) for shape in ((0, 0, 0), (0, 0), (0, 0, 0))]
-        given = [e if a is None else a for a, e in zip(arrays, empty, strict=False)]
-        arguments = (*given, *arrays[3:])
+        like = next(a for a in arrays if a is not None)
+        arguments = tuple(
+            like.new_empty((0, 0) if slot == 1 else (0, 0, 0)) if a is None else a
+            for slot, a in enumerate(arrays)  # harmonics, the second, have two axes
+        )
         index = _by_sender(edges) if kernel == "grad_features" else _by_receiver(edges)
         launch = _launcher(self.backend)
         if kernel == "forward":
@@ -81,7 +83,7 @@ class _Convolve(torch.autograd.Function):
         arrays = tuple(None if a is None else a.contiguous() for a in arrays)
         ctx.save_for_backward(*arrays)
         ctx.kernel, ctx.call = kernel, call
-        return call.run(kernel, arrays, next(a for a in arrays if a is not None))
+        return call.run(kernel, arrays)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
