@@ -15,6 +15,7 @@ from ase_equivar.network.basis import bond_harmonics
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import EdgeIndex
+from ase_equivar.network.table import SPACING, RadialTable
 
 ELEMENTS = (1, 5, 6, 7, 8, 11, 12, 17, 22)
 GATED: dict[str, Any] = {
@@ -113,3 +114,53 @@ def results_and_gradients(
         )
         results.append([x.detach() for x in (result, *first, *second)])
     return list(zip(*results, strict=True))
+
+
+def tabulated_and_gradients(
+    coupling: Coupling, n_atoms: int, n_edges: int, channels: int, dtype: torch.dtype, backend: str
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Convolve by a backend with a table of cubics, and by e3nn with the cubics themselves.
+
+    Cubics are interpolated exactly. Results, and their gradients with respect to features,
+    harmonics and distances, in pairs.
+    """
+    torch.manual_seed(0)
+    convolution = Convolution(coupling, channels)
+    receivers = torch.randint(0, n_atoms - 1, (n_edges,)).sort().values  # the last hears nobody
+    edges = EdgeIndex(torch.randint(1, n_atoms, (n_edges,)), receivers, n_atoms, n_atoms)
+    which = torch.randint(0, 3, (n_edges,))
+    factors = [
+        torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype),
+        bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2),
+        0.4 + 4.6 * torch.rand(n_edges, dtype=dtype),
+    ]
+    powers = torch.randn(4, 3, len(coupling.paths), channels, dtype=torch.float64)
+    probe = torch.randn(n_atoms, coupling.output_dim * channels, dtype=dtype)
+
+    def weights(kinds: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+        x = (r / 5)[:, None, None]
+        return sum(powers[n][kinds].to(r) * x**n for n in range(4))
+
+    def slopes(kinds: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+        x = (r / 5)[:, None, None]
+        return sum(n * powers[n][kinds].to(r) * x ** (n - 1) for n in (1, 2, 3)) * SPACING / 5
+
+    grid = RadialTable.sampled(5.0)
+    rows = []
+    for kind in range(3):
+        kinds = torch.full((len(grid),), kind)
+        slope, value = slopes(kinds, grid), weights(kinds, grid)
+        rows.append(torch.stack([slope[::2], value[::2], slope[1::2]], dim=1))
+    table = RadialTable(torch.stack(rows).to(dtype))
+    results = []
+    for name in (backend, "e3nn"):
+        convolution.backend = name
+        own = [factor.clone().requires_grad_() for factor in factors]
+        features, harmonics, distances = own
+        if name == "e3nn":
+            blocks = convolution(features, harmonics, weights(which, distances), edges)
+        else:
+            blocks = convolution.tabulated(features, harmonics, table, which, distances, edges)
+        result = torch.cat([block.flatten(1) for block in blocks], dim=1)
+        results.append([result, *torch.autograd.grad((result * probe).sum(), own)])
+    return [(one.detach(), other.detach()) for one, other in zip(*results, strict=True)]

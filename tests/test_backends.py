@@ -357,10 +357,10 @@ def test_kernels_take_several_channels_at_a_time() -> None:
     n_paths = len(coupling.paths)
     x, w = zeros(2, coupling.input_dim), zeros(1, n_paths)
     blocks = [zeros(2, len(block)) for block in coupling.blocks]
-    first, place = np.zeros(1, int), np.ones(1)
+    first, place = np.zeros(1, int), np.zeros(1)
     harmonics, start = np.zeros((1, 9), np.float32), np.array([0, 1, 1])
     plain = (x, harmonics, w)
-    tabulated = (x, harmonics, zeros(4, n_paths).reshape(4, -1), 4, first, place)
+    tabulated = (x, harmonics, zeros(2, 3, n_paths), 2, first, place)
     n_terms = len(write_lines(coupling, repr).entries)
     for name, arguments, out in (
         ("forward", plain, blocks),
@@ -368,6 +368,8 @@ def test_kernels_take_several_channels_at_a_time() -> None:
         ("grad_features", (*plain, *blocks), [x.copy()]),
         ("grad_harmonics", (*plain, *blocks), [harmonics.copy()]),
         ("forward_table", tabulated, blocks),
+        ("grad_features_table", (*tabulated, *blocks), [x.copy()]),
+        ("grad_bonds_table", (*tabulated, *blocks), [harmonics.copy(), np.zeros(1, np.float32)]),
     ):
         module[name](*arguments, first, first, first, start, *out, 0, 2)
         [code] = module[name].inspect_llvm().values()

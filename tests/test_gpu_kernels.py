@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 import torch
 from e3nn import o3
-from random_networks import GATED, MIRRORABLE, make, results_and_gradients, triclinic
+from random_networks import (
+    GATED,
+    MIRRORABLE,
+    make,
+    results_and_gradients,
+    tabulated_and_gradients,
+    triclinic,
+)
 from test_backends import SYSTEMS
 
 from ase_equivar import EquivarCalculator, load_model
@@ -58,6 +65,17 @@ def test_kernel_equals_e3nn(
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
 
+@pytest.mark.parametrize("channels", [5, 130])
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_kernel_with_a_table_equals_e3nn(
+    interpreter: None, channels: int, dtype: torch.dtype, bound: float
+) -> None:
+    """Result and first derivatives."""
+    coupling = Coupling(NATURAL, (*NATURAL, o3.Irrep("0o")), 2)
+    for ours, reference in tabulated_and_gradients(coupling, 4, 9, channels, dtype, "triton"):
+        assert (ours - reference).abs().max() <= bound * reference.abs().max()
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
 @pytest.mark.parametrize("config", [GATED, MIRRORABLE], ids=["gated", "mirrorable"])
 def test_network_equals_e3nn(interpreter: None, config: dict[str, Any], name: str) -> None:
@@ -98,9 +116,11 @@ def test_kernels_compile_for_gpus() -> None:
     coupling = Coupling(NATURAL, NATURAL, 2)
     kernels = launch_triton._kernels(coupling, torch.float32)
     blocks = [f"{name}{n}" for name in "GO" for n in range(3)]
-    numbers, index = dict.fromkeys(("x", "Y", "w", "t", "out", *blocks), "*fp32"), "*i64"
+    numbers, index = dict.fromkeys(("x", "Y", "w", "t", "out", "slope", *blocks), "*fp32"), "*i64"
     numbers["where"] = "*fp64"
-    for name in ("forward", "forward_table", "grad_weights", "grad_features", "grad_harmonics"):
+    names = [name for name, one in vars(kernels).items() if isinstance(one, triton.JITFunction)]
+    assert len(names) == 8
+    for name in set(names) - {"add"}:
         kernel = getattr(kernels, name)
         signature = {
             argument: numbers.get(argument, "i32" if argument == "n_points" else index)

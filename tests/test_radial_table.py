@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from ase.build import bulk
 from e3nn import o3
+from random_networks import tabulated_and_gradients
 
 from ase_equivar import load_model
 from ase_equivar.graph import Graph, build_graph
 from ase_equivar.network import build_network
 from ase_equivar.network.bonds import WeightTables
-from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.equivar import Equivar
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.table import SHORTEST, RadialTable
@@ -42,14 +40,16 @@ def used_tables(network: GatedNetwork | Equivar, graph: Graph) -> list[RadialTab
     with torch.no_grad():
         if isinstance(network, Equivar):
             return list(network._bonds(graph)[1])
-        return list(network._bonds(graph, network.element_index[graph.numbers])[1])
+        return list(network._bonds(graph, network.element_index[graph.numbers], 1)[1])
 
 
 def test_points_of_a_table_are_exact_in_single_precision() -> None:
     """Weights are worked out where the interpolation believes them to be, SevenNet's too."""
-    points = RadialTable.distances(5.0)
+    points = RadialTable.sampled(5.0)
     assert torch.equal(points.float().double(), points)
-    assert torch.equal(RadialTable.cells(points.float()), torch.arange(len(points)).double())
+    assert torch.equal(RadialTable.cells(points.float()), 0.5 * torch.arange(len(points)).double())
+    jump = float(RadialTable.cells(torch.tensor(4.5)))  # of the second derivative of SevenNet's
+    assert jump == round(jump)
 
 
 def test_error_of_the_weights_of_the_bundled_model() -> None:
@@ -60,50 +60,33 @@ def test_error_of_the_weights_of_the_bundled_model() -> None:
     codes = senders * len(network.elements) + receivers
     distances = torch.linspace(SHORTEST, network.cutoff, 20_011)
     with torch.no_grad():
-        layers = [partial(network._weights_at, layer, codes) for layer in network._layers]
-        tables = WeightTables().of([network], codes, layers, network.cutoff)
+        tables = [network._table(layer, codes) for layer in network._layers]
         exact_network = bundled().double()
         for number in range(len(codes)):
             for layer, table in zip(exact_network._layers, tables, strict=True):
-                exact = exact_network._weights_at(
-                    layer, codes[number : number + 1], distances.double()
-                )[0]
+                code = codes[number : number + 1]
+                exact = layer.weights(exact_network._hidden(layer, code, distances.double()))[0]
                 where = RadialTable.cells(distances)
                 cell, s = where.long(), (where - where.floor())[:, None, None]
-                t = table.values[number]
+                slope, value, middle = table.values[number].unbind(dim=1)
+                # the integral of the parabola through three slopes
                 cubic = (
-                    -s * (s - 1) * (s - 2) / 6 * t[cell - 1]
-                    + (s + 1) * (s - 1) * (s - 2) / 2 * t[cell]
-                    - (s + 1) * s * (s - 2) / 2 * t[cell + 1]
-                    + (s + 1) * s * (s - 1) / 6 * t[cell + 2]
+                    value[cell]
+                    + slope[cell] * (s - 3 / 2 * s**2 + 2 / 3 * s**3)
+                    + middle[cell] * (2 * s**2 - 4 / 3 * s**3)
+                    + slope[cell + 1] * (2 / 3 * s**3 - s**2 / 2)
                 )
                 assert (cubic - exact).abs().max() < TOLERANCE * exact.abs().max()
 
 
-def test_kernel_interpolates_its_table() -> None:
-    """A cubic in the distance is interpolated exactly: e3nn with the cubic itself agrees."""
-    torch.manual_seed(0)
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("summed", [False, True], ids=["each path", "summed"])
+def test_kernels_with_tables_equal_e3nn(summed: bool, dtype: torch.dtype, bound: float) -> None:
+    """Result and first derivatives, where the interpolation is exact."""
     natural = tuple(map(o3.Irrep, ("0e", "1o", "2e")))
-    coupling, n_atoms, n_edges, channels = Coupling(natural, natural, 2), 6, 50, 5
-    convolution = Convolution(coupling, channels)
-    receivers = torch.randint(0, n_atoms, (n_edges,)).sort().values
-    edges = EdgeIndex(torch.randint(0, n_atoms, (n_edges,)), receivers, n_atoms, n_atoms)
-    features = torch.randn(n_atoms, coupling.input_dim, channels)
-    harmonics = torch.randn(n_edges, 9)
-    which, distances = torch.randint(0, 3, (n_edges,)), 0.4 + 4.6 * torch.rand(n_edges)
-    powers = torch.randn(4, 3, len(coupling.paths), channels)
-
-    def weights(pair: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-        x = (r / 5)[:, None, None]
-        return sum(powers[n][pair] * x**n for n in range(4))
-
-    grid = RadialTable.distances(5.0).float()
-    table = RadialTable(torch.stack([weights(torch.full((len(grid),), p), grid) for p in range(3)]))
-    ours = convolution.tabulated(features, harmonics, table, which, distances, edges)
-    convolution.backend = "e3nn"
-    reference = convolution(features, harmonics, weights(which, distances), edges)
-    for own, literal in zip(ours, reference, strict=True):
-        assert (own - literal).abs().max() < 1e-5 * literal.abs().max()
+    coupling = Coupling(natural, (*natural, o3.Irrep("0o")), 2, summed=summed)
+    for ours, reference in tabulated_and_gradients(coupling, 6, 50, 5, dtype, "numba"):
+        assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
 
 def test_network_with_tables_equals_e3nn_without() -> None:
@@ -175,7 +158,7 @@ def test_small_tables_serve_small_cells_of_few_elements() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_no_tables_where_they_do_not_pay(dtype: torch.dtype) -> None:
-    """Few edges, double precision or gradients: the weights themselves."""
+    """Few edges or double precision: the weights themselves."""
     config = {"architecture": "gated", "elements": (8, 12), "channels": 4}
     network = build_network(config).to(dtype).eval()
     small = build_graph(bulk("MgO", "rocksalt", a=4.21), 5.0, dtype=dtype)
@@ -183,4 +166,21 @@ def test_no_tables_where_they_do_not_pay(dtype: torch.dtype) -> None:
     large = oxide(dtype)
     kinds = {type(table) for table in used_tables(network, large)}
     assert kinds == ({RadialTable} if dtype == torch.float32 else {type(None)})
-    assert network._bonds(large, network.element_index[large.numbers])[1] == [None] * 3
+
+
+def test_no_tables_with_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the weights there are none from tables."""
+    asked: list[int] = []
+    network, features = bundled(), GatedNetwork._features
+
+    def watched(self: GatedNetwork, graph: Graph, species: torch.Tensor, uses: int) -> Any:
+        asked.append(uses)
+        return features(self, graph, species, uses)
+
+    monkeypatch.setattr(GatedNetwork, "_features", watched)
+    graph = oxide()
+    network(graph)
+    with torch.no_grad():
+        network(graph)
+    assert asked == [0, 1]
+    assert network._bonds(graph, network.element_index[graph.numbers], 0)[1] == [None] * 3

@@ -13,9 +13,9 @@ from ase_equivar.network.backends import used_backend
 from ase_equivar.network.basis import bond_harmonics
 from ase_equivar.network.edges import EdgeIndex, Piece
 from ase_equivar.network.pieces import laid_end_to_end
-from ase_equivar.network.table import SHORTEST, RadialTable, tabulate
+from ase_equivar.network.table import SHORTEST, RadialTable
 
-SMALL_TABLE = 3200  # points, enough for two elements and 5 Å; made in some milliseconds
+SMALL_TABLE = 3200  # distances, enough for two elements and 5 Å; made in some milliseconds
 SMALL_TABLE_USES = 8
 
 
@@ -68,21 +68,33 @@ def harmonics_of(edges: EdgeIndex, vectors: Tensor, l_max: int, factor: float = 
     return found
 
 
-def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str) -> bool:
+def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str, uses: int = 1) -> bool:
     """Whether tables are exact enough, and soon cheaper than weights worked out bond by bond.
 
-    As a rule they need fewer points than the graph has edges. Small ones may have eight times as
-    many: the next steps of an MD use them again, and a loop over crystals loses little. The graph
-    alone decides, not what was seen before: a run that is restarted must get the same bits.
+    As a rule they are made from fewer distances than the graph has edges. Small ones may take
+    eight times as many: the next steps of an MD use them again, and a loop over crystals loses
+    little. The graph alone decides, not what was seen before: a run that is restarted must get the
+    same bits.
+
+    Parameters
+    ----------
+    distances : Tensor, shape (E,), Å
+    n_kinds : int
+        Functions that a table must have.
+    cutoff : float
+        Largest distance in Å.
+    backend : str
+        As in `backends.used_backend`.
+    uses : int
+        Passes over the bonds that want their weights, forward and backward.
     """
-    points = max(n_kinds, 1) * RadialTable.n_points(cutoff)
-    uses = SMALL_TABLE_USES if points <= SMALL_TABLE else 1
+    size = max(n_kinds, 1) * len(RadialTable.sampled(cutoff))
+    uses *= SMALL_TABLE_USES if size <= SMALL_TABLE else 1
     return (
-        not torch.is_grad_enabled()
-        and used_backend(backend, distances.device) != "e3nn"
+        used_backend(backend, distances.device) != "e3nn"
         and distances.dtype == torch.float32
-        and len(distances) * uses >= points
-        and float(distances.min()) >= SHORTEST
+        and len(distances) * uses >= size
+        and float(distances.detach().min()) >= SHORTEST
     )
 
 
@@ -96,10 +108,9 @@ class WeightTables:
         self,
         sources: Sequence[nn.Module],
         kinds: Tensor,
-        layers: Sequence[Callable[[Tensor], Tensor]],
-        cutoff: float,
+        layers: Sequence[Callable[[Tensor], RadialTable]],
     ) -> list[RadialTable]:
-        """Tabulate the weights of each layer, unless that is done already.
+        """Make the table of each layer, unless that is done already.
 
         Parameters
         ----------
@@ -110,12 +121,12 @@ class WeightTables:
             What tells the bonds apart that a table is for, on the network's device; a change
             makes new tables.
         layers : sequence of callable
-            For each layer, as in `table.tabulate`.
-        cutoff : float
-            Largest distance in Å.
+            That make a table for some kinds.
         """
         parameters = [p for module in sources for p in module.parameters()]
         key = kinds.tolist(), [(p.data_ptr(), p._version) for p in parameters]
         if self._kept is None or self._kept[0] != key:
-            self._kept = key, [tabulate(one, cutoff, kinds.device) for one in layers]
+            with torch.inference_mode(mode=False):  # where nothing has a derivative
+                kinds = kinds.clone()
+                self._kept = key, [make(kinds) for make in layers]
         return self._kept[1]

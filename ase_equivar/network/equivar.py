@@ -26,7 +26,7 @@ from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, Interaction
 from ase_equivar.network.layout import unpacked
 from ase_equivar.network.pieces import threads_for_pieces
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
-from ase_equivar.network.table import RadialTable
+from ase_equivar.network.table import RadialTable, tabulate
 
 N_ELEMENTS = 100  # rows of the published embedding
 
@@ -168,7 +168,9 @@ class Equivar(nn.Module):
     def _bonds(self, graph: Graph) -> tuple[Bonds, Sequence[RadialTable | None]]:
         """Functions of all bonds, and tables of the weights where they pay."""
         distances = torch.linalg.vector_norm(graph.vectors, dim=1)
-        tabulated = tables_pay(distances, 1, self.cutoff, self.backend)
+        tabulated = not torch.is_grad_enabled() and tables_pay(
+            distances, 1, self.cutoff, self.backend
+        )
         radial, envelope = self._functions(distances[:0] if tabulated else distances)
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         bonds = Bonds(
@@ -181,14 +183,18 @@ class Equivar(nn.Module):
         )
         if not tabulated:
             return bonds, [None] * len(self.interactions)
-        layers = [partial(self._weights_at, layer) for layer in self._layers]
+        layers = [partial(self._table, layer) for layer in self._layers]
         sources = [source for layer in self._layers for source in layer.weight_sources]
-        return bonds, self._tables.of(sources, graph.numbers[:0], layers, self.cutoff)
+        return bonds, self._tables.of(sources, graph.numbers[:0], layers)
 
     def _functions(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Functions (E, R) and envelope (E,) of the distances."""
         smooth = smooth_cutoff if self.shape.smooth else _no_cutoff
         return self.basis(distances), smooth(distances, self.cutoff)
+
+    def _table(self, layer: Interaction, kinds: Tensor) -> RadialTable:
+        """Tabulate the weights of one layer, which are the same for all elements."""
+        return tabulate(partial(self._weights_at, layer), self.cutoff, kinds.device)
 
     def _weights_at(self, interaction: Interaction, distances: Tensor) -> Tensor:
         dtype = self.embedding.weight.dtype

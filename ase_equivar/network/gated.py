@@ -33,7 +33,7 @@ from ase_equivar.network.layers import TensorHead
 from ase_equivar.network.pieces import threads_for_pieces
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
 from ase_equivar.network.scatter import mean_by_index
-from ase_equivar.network.table import RadialTable
+from ase_equivar.network.table import RadialTable, tabulate
 
 
 @dataclass(frozen=True)
@@ -219,16 +219,19 @@ class GatedNetwork(nn.Module):
 
     def _parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         species_index = self.element_index[graph.numbers]
-        blocks = self._features(graph, species_index)
+        blocks = self._features(graph, species_index, 0 if torch.is_grad_enabled() else 1)
         born = self.born_head(blocks)
         # the trace part of the orthonormal basis is √3 times the mean of the diagonal
         born = torch.cat([born[:, :1] + 3**0.5 * self.shift(species_index), born[:, 1:]], dim=1)
         return born, self._log_susceptibility(blocks, graph)
 
-    def _features(self, graph: Graph, species_index: Tensor) -> list[Tensor]:
-        """Features (N, 2l+1, C) of all atoms after the last interaction, one block per irrep."""
+    def _features(self, graph: Graph, species_index: Tensor, table_uses: int) -> list[Tensor]:
+        """Features (N, 2l+1, C) of all atoms after the last interaction, one block per irrep.
+
+        Tables have first derivatives by positions and no others: 0 uses where that will not do.
+        """
         species = self.embedding(species_index)
-        bonds, tables = self._bonds(graph, species_index)
+        bonds, tables = self._bonds(graph, species_index, table_uses)
         blocks = [self.start(species).unsqueeze(1)]
         for number, table in enumerate(tables):
             blocks = self._enter(number, blocks, graph)
@@ -253,9 +256,9 @@ class GatedNetwork(nn.Module):
         return blocks
 
     def _bonds(
-        self, graph: Graph, species_index: Tensor
+        self, graph: Graph, species_index: Tensor, table_uses: int
     ) -> tuple[Bonds, Sequence[RadialTable | None]]:
-        """Functions of all bonds, and tables of the weights where they pay."""
+        """Functions of all bonds, and tables of the weights where they may be used and pay."""
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         distances = torch.linalg.vector_norm(graph.vectors, dim=1)
         codes = species_index[graph.senders] * len(self.elements) + species_index[graph.receivers]
@@ -264,24 +267,31 @@ class GatedNetwork(nn.Module):
         present[codes] = True
         pairs = present.nonzero().flatten()
         which = (present.cumsum(0) - 1)[codes]
-        tabulated = tables_pay(distances, len(pairs), self.cutoff, self.backend)
+        tabulated = table_uses > 0 and tables_pay(
+            distances, len(pairs), self.cutoff, self.backend, table_uses
+        )
         radial, envelope = self._functions(distances[:0] if tabulated else distances)
         # here it is the cheapest to keep sums over neighbours near one
         norm = self.shape.mean_neighbours**-0.5
         harmonics = harmonics_of(edges, graph.vectors, self.shape.l_max, norm)
         bonds = Bonds(edges, distances, harmonics, which, radial, envelope)
         if tabulated:
-            layers = [partial(self._weights_at, layer, pairs) for layer in self._layers]
+            layers = [partial(self._table, layer) for layer in self._layers]
             sources = [self.embedding, *(layer.radial for layer in self._layers)]
-            return bonds, self._tables.of(sources, pairs, layers, self.cutoff)
+            return bonds, self._tables.of(sources, pairs, layers)
         return bonds, [None] * len(self.interactions)
 
     def _functions(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Functions (E, R) and envelope (E,) of the distances."""
         return self.basis(distances), smooth_cutoff(distances, self.cutoff)
 
-    def _weights_at(self, interaction: Interaction, pairs: Tensor, distances: Tensor) -> Tensor:
-        """Weights (n_pairs, n_distances, n_paths, C) of one layer for each pair of elements."""
+    def _table(self, layer: Interaction, pairs: Tensor) -> RadialTable:
+        """Tabulate the weights of one layer for each pair of elements."""
+        hidden = partial(self._hidden, layer, pairs)
+        return tabulate(hidden, self.cutoff, pairs.device, layer.weights)
+
+    def _hidden(self, layer: Interaction, pairs: Tensor, distances: Tensor) -> Tensor:
+        """Give what weights are a linear function of, (n_pairs, n_distances, width)."""
         n = len(self.elements)
         senders, receivers = (self.embedding(side) for side in (pairs // n, pairs % n))
         which = torch.arange(len(pairs), device=pairs.device).repeat_interleave(len(distances))
@@ -290,5 +300,5 @@ class GatedNetwork(nn.Module):
             x.to(senders.dtype).repeat(len(pairs), *[1] * (x.dim() - 1))
             for x in self._functions(distances)
         )
-        weights = interaction.weights(radial, envelope, senders, receivers, edges)
-        return weights.view(len(pairs), len(distances), *weights.shape[1:])
+        hidden: Tensor = layer.radial(radial, envelope, senders, receivers, edges)
+        return hidden.view(len(pairs), len(distances), hidden.shape[1])

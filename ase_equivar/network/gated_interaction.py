@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ase_equivar.network.bonds import Bonds
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.edges import EdgeIndex, Piece
+from ase_equivar.network.edges import Piece
 from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
 from ase_equivar.network.pieces import laid_end_to_end
 from ase_equivar.network.table import RadialTable
@@ -81,18 +81,10 @@ class Interaction(nn.Module):
         [sent] = laid_end_to_end(bonds.edges, send)
         return laid_end_to_end(bonds.edges, update)
 
-    def weights(
-        self,
-        radial: Tensor,
-        envelope: Tensor,
-        senders: Tensor,
-        receivers: Tensor,
-        edges: EdgeIndex,
-    ) -> Tensor:
-        """Weights (E, n_paths, C) of all bonds; arguments as those of `layers.RadialWeights`."""
-        weights = self.radial(radial, envelope, senders, receivers, edges)
-        n_paths = len(self.convolution.coupling.paths)
-        return weights.view(len(weights), n_paths, weights.shape[1] // n_paths)
+    def weights(self, hidden: Tensor) -> Tensor:
+        """Weights (..., n_paths, C) from what `layers.RadialWeights` gives, (..., width)."""
+        weights: Tensor = self.radial.out(hidden)
+        return weights.unflatten(-1, (len(self.convolution.coupling.paths), -1))
 
     def _update(
         self,
@@ -106,7 +98,8 @@ class Interaction(nn.Module):
         """Work out new features from the old ones, `blocks`, and what all atoms have `sent`."""
         n = sent.shape[2]
         if table is None:
-            weights = self.weights(bonds.radial, bonds.envelope, senders, receivers, bonds.edges)
+            hidden = self.radial(bonds.radial, bonds.envelope, senders, receivers, bonds.edges)
+            weights = self.weights(hidden)
             messages = self.convolution(sent, bonds.harmonics, weights, bonds.edges)
         else:
             messages = self.convolution.tabulated(

@@ -182,7 +182,7 @@ class LatentFeatures(nn.Module):
     def _bonds(self, graph: Graph, vectors: Tensor, backend: str) -> Bonds | None:
         """Describe the bonds to our kernels; None where SevenNet's own modules shall work."""
         distances = torch.linalg.vector_norm(vectors, dim=1)
-        if not tables_pay(distances, 1, self.cutoff, backend):
+        if torch.is_grad_enabled() or not tables_pay(distances, 1, self.cutoff, backend):
             return None
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         return Bonds(

@@ -41,6 +41,8 @@ class IrrepwiseLinear(nn.Module):
 class RadialWeights(nn.Module):
     """Weights of every path and channel from the bond length and the two elements.
 
+    They are `out` of what this module gives.
+
     Parameters
     ----------
     radial_functions : int
@@ -69,12 +71,11 @@ class RadialWeights(nn.Module):
         receivers: Tensor,
         edges: EdgeIndex,
     ) -> Tensor:
-        """(E, R) functions, (E,) envelope, (N, d) elements on both sides to (E, n_weights)."""
+        """(E, R) functions, (E,) envelope, (N, d) elements on both sides to (E, width)."""
         x = self.distance(radial)
         x = x + self.sender(senders)[edges.senders] + self.receiver(receivers)[edges.receivers]
         x = nn.functional.silu(self.hidden(nn.functional.silu(x)))
-        weights: Tensor = self.out(x * envelope[:, None])
-        return weights
+        return x * envelope[:, None]
 
 
 def drop_channels(block: Tensor, chance: float) -> Tensor:

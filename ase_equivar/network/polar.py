@@ -74,7 +74,9 @@ class PolarNetwork(GatedNetwork):
             own, fields = _normal(graph), fields.clone()
             vectors = own.vectors.requires_grad_()
             species_index = self.element_index[own.numbers]
-            blocks = self._features(own, species_index)
+            # weights are wanted forward, and backward for each field
+            uses = 0 if differentiable else 1 + len(fields)
+            blocks = self._features(own, species_index, uses)
             dipoles = self.born_head(blocks[:2])  # p_i
             rows = []
             for n, field in enumerate(fields):

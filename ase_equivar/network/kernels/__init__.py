@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import EdgeIndex
-from ase_equivar.network.table import RadialTable
+from ase_equivar.network.table import SPACING, RadialTable
 
 
 @cache
@@ -44,6 +45,14 @@ class _Call:
     backend: str
     n_channels: int
 
+    def launch(
+        self, kernel: str, arrays: tuple[Tensor | int, ...], out: tuple[Tensor, ...]
+    ) -> None:
+        """Let a kernel fill `out`."""
+        by_sender = kernel.startswith("grad_features")
+        index = _by_sender(self.edges) if by_sender else _by_receiver(self.edges)
+        _launcher(self.backend)(kernel, self.coupling, self.n_channels, arrays, index, out)
+
     def run(self, kernel: str, arrays: tuple[Tensor | None, ...]) -> Any:
         """Run a kernel on features, harmonics, weights and the blocks of a gradient.
 
@@ -55,11 +64,9 @@ class _Call:
             like.new_empty((0, 0) if slot == 1 else (0, 0, 0)) if a is None else a
             for slot, a in enumerate(arrays)  # harmonics, the second, have two axes
         )
-        index = _by_sender(edges) if kernel == "grad_features" else _by_receiver(edges)
-        launch = _launcher(self.backend)
         if kernel == "forward":
             blocks = _empty_blocks(coupling, edges, like)
-            launch(kernel, coupling, self.n_channels, arguments, index, blocks)
+            self.launch(kernel, arguments, blocks)
             return blocks
         shapes = {
             "grad_features": (edges.n_senders, coupling.input_dim, self.n_channels),
@@ -67,7 +74,7 @@ class _Call:
             "grad_weights": (len(edges.senders), len(coupling.paths), self.n_channels),
         }
         out = like.new_empty(shapes[kernel])
-        launch(kernel, coupling, self.n_channels, arguments, index, (out,))
+        self.launch(kernel, arguments, (out,))
         return out
 
 
@@ -135,6 +142,52 @@ def convolve(
     return list(_Convolve.apply("forward", call, features, harmonics, weights))
 
 
+class _ConvolveTabulated(torch.autograd.Function):
+    """Convolution with interpolated weights, differentiated once: by all that positions change."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        call: _Call,
+        table: RadialTable,
+        which: Tensor,
+        features: Tensor,
+        harmonics: Tensor,
+        distances: Tensor,
+    ) -> tuple[Tensor, ...]:
+        features, harmonics = features.contiguous(), harmonics.contiguous()
+        ctx.call, ctx.table = call, table
+        ctx.save_for_backward(which, features, harmonics, distances)
+        arrays = _with_table(table, which, features, harmonics, distances)
+        blocks = _empty_blocks(call.coupling, call.edges, features)
+        call.launch("forward_table", arrays, blocks)
+        return blocks
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        which, features, harmonics, distances = ctx.saved_tensors
+        arrays = _with_table(ctx.table, which, features, harmonics, distances)
+        arrays += tuple(grad.contiguous() for grad in grads)
+        by_features = by_harmonics = by_distance = None
+        if ctx.needs_input_grad[3]:
+            by_features = torch.empty_like(features)
+            ctx.call.launch("grad_features_table", arrays, (by_features,))
+        if any(ctx.needs_input_grad[4:]):
+            by_harmonics, by_distance = torch.empty_like(harmonics), torch.empty_like(distances)
+            ctx.call.launch("grad_bonds_table", arrays, (by_harmonics, by_distance))
+            by_distance /= SPACING
+        return None, None, None, by_features, by_harmonics, by_distance
+
+
+def _with_table(
+    table: RadialTable, which: Tensor, features: Tensor, harmonics: Tensor, distances: Tensor
+) -> tuple[Tensor | int, ...]:
+    """List what kernels with a table begin with."""
+    n_points = table.values.shape[1]
+    return features, harmonics, table.values, n_points, which, table.cells(distances)
+
+
 def convolve_tabulated(
     coupling: Coupling,
     features: Tensor,
@@ -145,24 +198,20 @@ def convolve_tabulated(
     edges: EdgeIndex,
     backend: str,
 ) -> list[Tensor]:
-    """Convolve with weights that are interpolated edge by edge; without gradients.
+    """Convolve with weights that are interpolated edge by edge.
+
+    It has first derivatives by features, harmonics and distances, none by the weights.
 
     Parameters
     ----------
     coupling, features, harmonics, edges, backend
         As in `convolve`.
     table : RadialTable
-        Weights on a grid, values of shape (T, G, n_paths, C).
+        Weights on a grid, values of shape (T, G, 3, n_paths, C).
     which : Tensor of int64, shape (E,)
         Entry of the first axis of the table for each edge.
     distances : Tensor, shape (E,)
         In Å, within the table's range.
     """
-    blocks = _empty_blocks(coupling, edges, features)
-    n_tables, n_points = table.values.shape[:2]
-    values = table.values.view(n_tables * n_points, -1)
-    where = table.cells(distances)
-    arrays = (features.contiguous(), harmonics, values, n_points, which, where)
-    index, n_channels = _by_receiver(edges), features.shape[2]
-    _launcher(backend)("forward_table", coupling, n_channels, arrays, index, blocks)
-    return list(blocks)
+    call = _Call(coupling, edges, backend, features.shape[2])
+    return list(_ConvolveTabulated.apply(call, table, which, features, harmonics, distances))

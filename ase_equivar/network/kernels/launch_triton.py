@@ -19,6 +19,7 @@ from ase_equivar.network.kernels.triton_source import triton_source
 logger = logging.getLogger(__name__)
 
 MAX_BLOCK = 128  # channels of one program; more are shared out over programs
+SUMMED = ("grad_harmonics", "grad_bonds_table")  # over channels, so that one program has all
 
 
 @cache
@@ -40,7 +41,7 @@ def launch(
     if n_atoms == 0:
         return
     block = triton.next_power_of_2(n_channels)
-    if name != "grad_harmonics":  # which is summed over channels
+    if name not in SUMMED:
         block = min(block, MAX_BLOCK)
     grid = (n_atoms, triton.cdiv(n_channels, block))
     kernel = getattr(_kernels(coupling, out[0].dtype), name)

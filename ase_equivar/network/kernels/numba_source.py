@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.kernels.terms import write_lines
+from ase_equivar.network.kernels.terms import cubic_factors, write_lines
 
 
 def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     """Write the CPU kernels of a coupling as Python.
 
     ``forward`` gives the result, ``grad_weights``, ``grad_features`` and ``grad_harmonics`` its
-    gradients, and ``forward_table`` the result with weights interpolated from a table (see
-    `table`). In them x are features, Y harmonics, w weights, O0, O1, ... the blocks of the result
-    and G0, G1, ... their gradients; t is the table, and which and where tell the row and the place
-    in it of each edge.
+    gradients. ``forward_table`` gives the result with weights interpolated from a table (see
+    `table`), ``grad_features_table`` and ``grad_bonds_table`` its gradients, the latter with
+    respect to harmonics and to the place in the table. In them x are features, Y harmonics, w
+    weights, O0, O1, ... the blocks of the result and G0, G1, ... their gradients; t is the table,
+    and which and where tell the row and the place in it of each edge.
 
     Arrays are walked through as flat ones, at places written as numbers: only so does the compiler
     see that what is written is not what is read, and does several channels at a time.
@@ -31,7 +32,11 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     scalar : str
         "float32" or "float64", the precision of features and constants.
     """
-    lines = write_lines(coupling, lambda value: f"F({value!r})")
+
+    def constant(value: float) -> str:
+        return f"F({value!r})"
+
+    lines = write_lines(coupling, constant)
     n_y, n_p = (coupling.l_max + 1) ** 2, len(coupling.paths)
     n_x, n_rows, blocks = coupling.input_dim, coupling.output_dim, coupling.blocks
 
@@ -57,20 +62,25 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
         for n, block in enumerate(blocks)
         for row in block
     ]
-    # cubic through four points of the table, at -1, 0, 1 and 2 cells from the one below, for the
-    # weights of all paths and channels in one run
+    # the four numbers of a cubic lie one after the other; weights of all paths and channels are
+    # interpolated in one run
     n_w = n_p * n_channels
-    interpolate = [
+    values, slopes = cubic_factors(constant)
+    table = "x, Y, t, n_points, which, where"
+    place = [
         "k = which[e]*n_points + int(where[e])",
         "s = F(where[e] - int(where[e]))",
-        "b0 = s*(F(1) - s)*(s - F(2))*F(1/6)",
-        "b1 = (s + F(1))*(s - F(1))*(s - F(2))*F(0.5)",
-        "b2 = (s + F(1))*s*(F(2) - s)*F(0.5)",
-        "b3 = (s + F(1))*s*(s - F(1))*F(1/6)",
-        f"p = t[(k - 1)*{n_w}:(k + 3)*{n_w}]",
-        f"for n in range({n_w}):",
-        f"    w_[n] = b0*p[n] + b1*p[n + {n_w}] + b2*p[n + {2 * n_w}] + b3*p[n + {3 * n_w}]",
+        f"p = t[k*{3 * n_w}:k*{3 * n_w} + {4 * n_w}]",
     ]
+
+    def interpolate(**cubics: list[str]) -> list[str]:
+        """Fill arrays of a run each, given by the factors of the four numbers."""
+        factors = [f"{a}{q} = {f}" for a, four in cubics.items() for q, f in enumerate(four)]
+        sums = [
+            f"    {a}_[n] = " + " + ".join(f"{a}{q}*p[n + {q * n_w}]" for q in range(4))
+            for a in cubics
+        ]
+        return [*place, *factors, f"for n in range({n_w}):", *sums]
 
     def by_receiver(*before: str) -> list[str]:
         return [
@@ -122,11 +132,22 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
 
     def over_channels(*parts: list[str]) -> list[str]:
         loop = f"for c in range({n_channels}):"
-        return [*edge, loop, *("    " + line for part in parts for line in part)]
+        return [loop, *("    " + line for part in parts for line in part)]
 
-    add_rows = over_channels(load("x", n_x), load("w", n_p), store("+=", lines.rows))
-    of_result = [f"O{n}" for n in numbers]
-    plain = ", ".join(["x, Y, w", *(f"G{n}" for n in numbers)])
+    def add_harmonics(*besides: list[str]) -> list[str]:
+        sums = [f"q{m} += {value}" for m, value in lines.harmonics.items()]
+        return [
+            *(f"q{m} = F(0)" for m in range(n_y)),
+            *over_channels(load("x", n_x), load("w", n_p), load_g, lines.scaled, sums, *besides),
+            *(f"out[e*{n_y} + {m}] = q{m}" for m in range(n_y)),
+        ]
+
+    add_rows = edge + over_channels(load("x", n_x), load("w", n_p), store("+=", lines.rows))
+    add_components = edge + over_channels(
+        load("w", n_p), load_g, lines.scaled, store("+=", lines.components)
+    )
+    of_result, gradients = [f"O{n}" for n in numbers], [f"G{n}" for n in numbers]
+    plain = ", ".join(["x, Y, w", *gradients])
     return "\n".join(
         [
             f"import numpy as np\nfrom numba import njit\nfrom numpy import {scalar} as F\n",
@@ -139,6 +160,7 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
                 [
                     x_run,
                     run("o", "out", "e", n_p),
+                    *edge,
                     *over_channels(load("x", n_x), load_g, store("=", lines.weights)),
                 ],
             ),
@@ -147,37 +169,46 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
                 plain,
                 ["out"],
                 by_sender,
-                [
-                    w_run,
-                    *g_runs,
-                    *over_channels(
-                        load("w", n_p), load_g, lines.scaled, store("+=", lines.components)
-                    ),
-                ],
+                [w_run, *g_runs, *add_components],
             ),
             kernel(
                 "grad_harmonics",
                 plain,
                 ["out"],
                 by_receiver(*g_runs),
-                [
-                    x_run,
-                    w_run,
-                    *(f"q{m} = F(0)" for m in range(n_y)),
-                    f"for c in range({n_channels}):",
-                    *("    " + line for line in (*load("x", n_x), *load("w", n_p), *load_g)),
-                    *("    " + line for line in lines.scaled),
-                    *(f"    q{m} += {value}" for m, value in lines.harmonics.items()),
-                    *(f"out[e*{n_y} + {m}] = q{m}" for m in range(n_y)),
-                ],
+                [x_run, w_run, *add_harmonics()],
             ),
             kernel(
                 "forward_table",
-                "x, Y, t, n_points, which, where",
+                table,
                 of_result,
                 [f"w_ = np.empty({n_w}, t.dtype)", *to_rows],
-                [x_run, *interpolate, *add_rows],
+                [x_run, *interpolate(w=values), *add_rows],
                 write_rows,
+            ),
+            kernel(
+                "grad_features_table",
+                ", ".join([table, *gradients]),
+                ["out"],
+                [f"w_ = np.empty({n_w}, t.dtype)", *by_sender],
+                [*interpolate(w=values), *g_runs, *add_components],
+            ),
+            kernel(
+                "grad_bonds_table",
+                ", ".join([table, *gradients]),
+                ["out", "slope"],
+                [f"w_, d_ = np.empty((2, {n_w}), t.dtype)", *by_receiver(*g_runs)],
+                [
+                    x_run,
+                    *interpolate(w=values, d=slopes),
+                    *edge,
+                    "r = F(0)",
+                    *add_harmonics(
+                        load("d", n_p),
+                        [f"r += d{path}*({value})" for path, value in lines.weights.items()],
+                    ),
+                    "slope[e] = r",
+                ],
             ),
         ]
     )

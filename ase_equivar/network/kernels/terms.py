@@ -86,6 +86,28 @@ def write_lines(coupling: Coupling, constant: Callable[[float], str]) -> Lines:
     )
 
 
+def cubic_factors(constant: Callable[[float], str]) -> tuple[list[str], list[str]]:
+    """Write the cubic in s, from 0 to 1, between two points of a table, and its derivative.
+
+    Returns
+    -------
+    tuple of two lists of str
+        What the slope at the lower point, the value there, the slope in the middle and that at the
+        upper point are multiplied by, to give the value at s and the derivative.
+    """
+    half, one, two, three, four = map(constant, (0.5, 1.0, 2.0, 3.0, 4.0))
+    third, rest = constant(1 / 3), f"({one} - s)"
+    return (
+        [
+            f"s*({one} - s*({three}*{half} - {two}*{third}*s))",
+            one,
+            f"s*s*({two} - {four}*{third}*s)",
+            f"s*s*({two}*{third}*s - {half})",
+        ],
+        [f"{rest}*({one} - {two}*s)", constant(0.0), f"{four}*s*{rest}", f"s*({two}*s - {one})"],
+    )
+
+
 def _entries(coupling: Coupling, constant: Callable[[float], str]) -> list[_Entry]:
     entries = []
     columns = np.cumsum([0, *[ir.dim for ir in coupling.inputs]])

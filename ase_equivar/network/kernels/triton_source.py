@@ -8,7 +8,7 @@ programs run.
 from __future__ import annotations
 
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.kernels.terms import write_lines
+from ase_equivar.network.kernels.terms import cubic_factors, write_lines
 
 
 def triton_source(coupling: Coupling, scalar: str) -> str:
@@ -46,23 +46,27 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
         store(f"O{n}", "i", size, place, f"s{row}") for row, (n, size, place) in enumerate(places)
     ]
 
-    # cubic through four points of the table, as in `numba_source`
-    interpolate = [
+    # cubics as in `numba_source`
+    values, slopes = cubic_factors(repr)
+    table = "x, Y, t, n_points, which, where"
+    place = [
         "place = tl.load(where + e)",
         "below = place.to(tl.int64)",
         f"s = (place - below.to(tl.float64)).to(tl.{scalar})",
-        "k = tl.load(which + e)*n_points + below",
-        "b0 = s*(1.0 - s)*(s - 2.0)*0.16666666666666666",
-        "b1 = (s + 1.0)*(s - 1.0)*(s - 2.0)*0.5",
-        "b2 = (s + 1.0)*s*(2.0 - s)*0.5",
-        "b3 = (s + 1.0)*s*(s - 1.0)*0.16666666666666666",
+        "k = 3*(tl.load(which + e)*n_points + below)",
     ]
-    for p in range(n_p):
-        points = [
-            f"b{q}*tl.load({at('t', f'(k + {q - 1})', n_p, p)}, mask=here, other=0.0)"
-            for q in range(4)
-        ]
-        interpolate.append(f"w{p} = {' + '.join(points)}")
+
+    def interpolate(**cubics: list[str]) -> list[str]:
+        written = [f"{a}_{q} = {f}" for a, four in cubics.items() for q, f in enumerate(four)]
+        for p in range(n_p):
+            written += [
+                f"p{q} = tl.load({at('t', f'(k + {q})', n_p, p)}, mask=here, other=0.0)"
+                for q in range(4)
+            ]
+            written += [
+                f"{a}{p} = " + " + ".join(f"{a}_{q}*p{q}" for q in range(4)) for a in cubics
+            ]
+        return place + written
 
     def kernel(
         name: str,
@@ -110,8 +114,9 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
         for m in range(n_y)
     ]
     rows, components = list(range(len(places))), list(range(n_x))  # some may get nothing
-    of_result = [f"O{n}" for n in range(len(blocks))]
-    plain = ", ".join(["x, Y, w", *(f"G{n}" for n in range(len(blocks)))])
+    by_distance = " + ".join(f"d{path}*({value})" for path, value in lines.weights.items())
+    of_result, gradients = ([f"{a}{n}" for n in range(len(blocks))] for a in "OG")
+    plain = ", ".join(["x, Y, w", *gradients])
     return "\n".join(
         [
             "import triton\nimport triton.language as tl\n",
@@ -156,11 +161,33 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
             ),
             kernel(
                 "forward_table",
-                "x, Y, t, n_points, which, where",
+                table,
                 of_result,
                 zeros(rows),
-                edge + interpolate + load("x", "j", n_x) + sums(lines.rows),
+                edge + interpolate(w=values) + load("x", "j", n_x) + sums(lines.rows),
                 write_rows,
+            ),
+            kernel(
+                "grad_features_table",
+                ", ".join([table, *gradients]),
+                ["out"],
+                zeros(components),
+                edge + interpolate(w=values) + load_g + lines.scaled + sums(lines.components),
+                [store("out", "j", n_x, m, f"s{m}") for m in components],
+                by_sender=True,
+            ),
+            kernel(
+                "grad_bonds_table",
+                ", ".join([table, *gradients]),
+                ["out", "slope"],
+                load_g,
+                edge
+                + interpolate(w=values, d=slopes)
+                + load("x", "j", n_x)
+                + lines.scaled
+                + [f"tl.store(out + e*{n_y} + {m}, {total})" for m, total in over_channels]
+                + [f"tl.store(slope + e, tl.reduce({by_distance}, 0, add))"],
+                [],
             ),
         ]
     )
