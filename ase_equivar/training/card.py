@@ -11,6 +11,7 @@ from ase_equivar.training.calibration import UncertaintyQuality
 from ase_equivar.training.evaluate import BornErrors, Evaluation
 
 ELEMENTS_PER_ROW = 3
+FINE = 0.02  # e; below, errors are given with four digits
 
 
 def model_card(
@@ -45,6 +46,7 @@ def model_card(
     str
         Markdown.
     """
+    digits = 3 if found.born.mae >= FINE else 4
     symbols = [chemical_symbols[z] for z in network.elements]
     command = f"ase-equivar evaluate {name} {data}"
     lines = [
@@ -64,15 +66,16 @@ def model_card(
         "",
         f"{found.n_structures} structures of `{data}`; charges made neutral; all nine components.",
         "",
-        *_born_table({"all": found.born}),
+        *_born_table({"all": found.born}, digits),
         "",
-        *_born_table(found.by_source),
+        *_born_table(found.by_source, digits),
         "",
-        *_born_table(found.by_label),
+        *_born_table(found.by_label, digits),
         "",
-        *_born_table(found.by_crystal_system),
+        *_born_table(found.by_crystal_system, digits),
         "",
-        f"- error of the largest component, mean over structures: {found.largest_charge_mae:.3f}",
+        "- error of the largest component, mean over structures: "
+        f"{found.largest_charge_mae:.{digits}f}",
         f"- sum-rule violation before correction, mean of the largest component of |Σ Z*|: "
         f"{found.raw_violation:.3f} per cell, {found.raw_violation_per_atom:.4f} per atom",
     ]
@@ -82,7 +85,7 @@ def model_card(
         "",
         "By element (MAE of all and of the diagonal components; few atoms say little):",
         "",
-        *_element_table(found.by_element),
+        *_element_table(found.by_element, digits),
         "",
     ]
     if doubt is not None:
@@ -98,7 +101,7 @@ def model_card(
         if eps.n_moderate:
             lines.append(
                 f"- mean absolute error of all components where trace/3 < 20: "
-                f"{eps.moderate_mae:.3f} ({eps.n_moderate} structures)"
+                f"{eps.moderate_mae:.{digits}f} ({eps.n_moderate} structures)"
             )
         lines.append("")
     lines += ["## Training", ""]
@@ -139,10 +142,10 @@ def uncertainty_lines(doubt: UncertaintyQuality) -> list[str]:
     ]
 
 
-def _element_table(rows: dict[str, BornErrors]) -> list[str]:
+def _element_table(rows: dict[str, BornErrors], digits: int) -> list[str]:
     """All elements by atomic number, several in a row."""
     cells = [
-        f"| {symbol} | {row.n_atoms} | {row.mae:.3f} | {row.diagonal_mae:.3f} "
+        f"| {symbol} | {row.n_atoms} | {row.mae:.{digits}f} | {row.diagonal_mae:.{digits}f} "
         for symbol, row in sorted(rows.items(), key=lambda item: atomic_numbers[item[0]])
     ]
     n = min(ELEMENTS_PER_ROW, len(cells))
@@ -154,7 +157,7 @@ def _element_table(rows: dict[str, BornErrors]) -> list[str]:
     ]
 
 
-def _born_table(rows: dict[str, BornErrors]) -> list[str]:
+def _born_table(rows: dict[str, BornErrors], digits: int) -> list[str]:
     table = [
         "| | atoms | MAE | RMSE | diagonal MAE | RMSE | off-diagonal MAE | RMSE |",
         "|---|---|---|---|---|---|---|---|",
@@ -168,6 +171,6 @@ def _born_table(rows: dict[str, BornErrors]) -> list[str]:
             row.off_diagonal_mae,
             row.off_diagonal_rmse,
         )
-        cells = " | ".join(f"{x:.3f}" for x in numbers)
+        cells = " | ".join(f"{x:.{digits}f}" for x in numbers)
         table.append(f"| {label} | {row.n_atoms} | {cells} |")
     return table
