@@ -8,8 +8,8 @@ they are, the work of a field along a closed path is zero, and the mixed derivat
 which is what makes a few labelled frames say more. Derivatives of a polarization that is learnt:
 Falletta et al., Nat. Commun. 16 (2025), doi 10.1038/s41467-025-59304-1.
 
-It costs five to seven times what a `GatedNetwork` costs, and half a megabyte of memory per atom,
-since the whole graph is held at once.
+Its prediction costs a backward pass for each direction of the field, and some 70 kB of memory per
+atom, since the features of all layers are held at once.
 """
 
 from __future__ import annotations
