@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
-from random_networks import GATED, PUBLISHED, make, triclinic
+from random_networks import GATED, POLAR, PUBLISHED, make, triclinic
 from scipy.spatial.transform import Rotation
 from test_training import labelled, run_config, write
 from typer.testing import CliRunner
@@ -27,32 +28,37 @@ from ase_equivar.uncertainty import Calibration, born_charges_uncertainty
 CALIBRATION = Calibration(chance=0.3, parts=4, scale=2.0)
 
 
-def uncertainty(*structures: Atoms, calibration: Calibration = CALIBRATION) -> np.ndarray:
-    network = make(GATED)
+both_kinds = pytest.mark.parametrize("config", [GATED, POLAR], ids=["gated", "polar"])
+
+
+def uncertainty(config: dict[str, Any], *structures: Atoms) -> np.ndarray:
+    network = make(config)
     graphs = [build_graph(one, network.cutoff, dtype=torch.float64) for one in structures]
-    return born_charges_uncertainty(network, collate(graphs), calibration)
+    return born_charges_uncertainty(network, collate(graphs), CALIBRATION)
 
 
-def test_it_is_an_invariant_of_each_atom() -> None:
+@both_kinds
+def test_it_is_an_invariant_of_each_atom(config: dict[str, Any]) -> None:
     """Of turned, mirrored, repeated, reordered structures, alone or with others."""
     atoms = triclinic()
-    expected = uncertainty(atoms)
+    expected = uncertainty(config, atoms)
     assert expected.shape == (len(atoms),)
     assert expected.min() > 0
     turn = -Rotation.random(rng=1).as_matrix()
     turned = atoms.copy()
     turned.set_cell(atoms.cell.array @ turn.T, scale_atoms=True)
     order = np.random.default_rng(0).permutation(len(atoms))
-    assert uncertainty(turned) == pytest.approx(expected, rel=1e-9)
-    assert uncertainty(atoms[order]) == pytest.approx(expected[order], rel=1e-9)
-    assert uncertainty(atoms * (2, 1, 1)) == pytest.approx(np.tile(expected, 2), rel=1e-9)
-    both = uncertainty(atoms[:4], atoms)
+    assert uncertainty(config, turned) == pytest.approx(expected, rel=1e-9)
+    assert uncertainty(config, atoms[order]) == pytest.approx(expected[order], rel=1e-9)
+    assert uncertainty(config, atoms * (2, 1, 1)) == pytest.approx(np.tile(expected, 2), rel=1e-9)
+    both = uncertainty(config, atoms[:4], atoms)
     assert both[4:] == pytest.approx(expected, rel=1e-9)
 
 
-def test_by_hand() -> None:
+@both_kinds
+def test_by_hand(config: dict[str, Any]) -> None:
     """The spread of the neutral charges of the thinned networks, and nothing left of thinning."""
-    network, atoms = make(GATED), triclinic()
+    network, atoms = make(config), triclinic()
     graph = build_graph(atoms, network.cutoff, dtype=torch.float64)
 
     def neutral() -> np.ndarray:
@@ -67,7 +73,7 @@ def test_by_hand() -> None:
     assert np.abs(neutral() - whole).max() == 0.0
     assert np.abs(parts[0] - parts[1]).max() > 1e-3
     expected = 2.0 * np.sqrt(np.mean((np.array(parts) - whole) ** 2, axis=(0, 2, 3)))
-    assert uncertainty(atoms) == pytest.approx(expected, rel=1e-9)
+    assert uncertainty(config, atoms) == pytest.approx(expected, rel=1e-9)
 
 
 def test_quality_of_known_errors() -> None:

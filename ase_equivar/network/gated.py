@@ -162,7 +162,8 @@ class GatedNetwork(nn.Module):
         draw, like = np.random.default_rng(seed), self.start.weight
         for layer in self._layers:
             kept = draw.random((len(layer.outputs), 1, 1, self.shape.channels)) >= chance
-            layer.masks = list(torch.from_numpy(kept).to(like) / (1.0 - chance))
+            with torch.inference_mode(mode=False):  # a polar network differentiates
+                layer.masks = list(torch.from_numpy(kept).to(like) / (1.0 - chance))
         try:
             yield
         finally:
