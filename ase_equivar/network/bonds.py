@@ -15,7 +15,7 @@ from ase_equivar.network.edges import EdgeIndex, Piece
 from ase_equivar.network.pieces import laid_end_to_end
 from ase_equivar.network.table import SHORTEST, RadialTable
 
-SMALL_TABLE = 3200  # distances, enough for two elements and 5 Å; made in some milliseconds
+SMALL_TABLE = 3200  # distances, enough for two elements and 5 Å; made in some 20 milliseconds
 SMALL_TABLE_USES = 8
 
 
