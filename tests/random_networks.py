@@ -78,6 +78,12 @@ def predict(network: torch.nn.Module, atoms: Atoms) -> RawTensors:
     return result
 
 
+def random_edges(n_atoms: int, n_edges: int) -> EdgeIndex:
+    """Pairs of atoms, of which the last hears nobody and the first is heard by nobody."""
+    receivers = torch.randint(0, n_atoms - 1, (n_edges,)).sort().values
+    return EdgeIndex(torch.randint(1, n_atoms, (n_edges,)), receivers, n_atoms, n_atoms)
+
+
 def results_and_gradients(
     coupling: Coupling,
     n_atoms: int,
@@ -92,9 +98,7 @@ def results_and_gradients(
     """
     torch.manual_seed(1)
     convolution = Convolution(coupling, channels)
-    receivers = torch.randint(0, n_atoms - 1, (n_edges,)).sort().values  # the last hears nobody
-    senders = torch.randint(1, n_atoms, (n_edges,))  # the first is heard by nobody
-    edges = EdgeIndex(senders, receivers, n_atoms, n_atoms)
+    edges = random_edges(n_atoms, n_edges)
     features = torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype)
     weights = torch.randn(n_edges, len(coupling.paths), channels, dtype=dtype)
     harmonics = bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2)
@@ -126,8 +130,7 @@ def tabulated_and_gradients(
     """
     torch.manual_seed(0)
     convolution = Convolution(coupling, channels)
-    receivers = torch.randint(0, n_atoms - 1, (n_edges,)).sort().values  # the last hears nobody
-    edges = EdgeIndex(torch.randint(1, n_atoms, (n_edges,)), receivers, n_atoms, n_atoms)
+    edges = random_edges(n_atoms, n_edges)
     which = torch.randint(0, 3, (n_edges,))
     factors = [
         torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype),

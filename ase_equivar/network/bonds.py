@@ -88,7 +88,7 @@ def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str, use
     uses : int
         Passes over the bonds that want their weights, forward and backward.
     """
-    size = max(n_kinds, 1) * len(RadialTable.sampled(cutoff))
+    size = 2 * max(n_kinds, 1) * RadialTable.n_points(cutoff)  # with the middles
     uses *= SMALL_TABLE_USES if size <= SMALL_TABLE else 1
     return (
         used_backend(backend, distances.device) != "e3nn"

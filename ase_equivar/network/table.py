@@ -38,10 +38,15 @@ class RadialTable:
     values: Tensor
 
     @staticmethod
+    def n_points(cutoff: float) -> int:
+        """Points G in a table for this cutoff in Å: it ends a point or two beyond."""
+        return int((cutoff - SHORTEST) / SPACING) + 3
+
+    @staticmethod
     def sampled(cutoff: float, device: torch.device | str = "cpu") -> Tensor:
         """Distances (2G,) in Å of the points of a table and of the middles between, float64."""
-        n_points = int((cutoff - SHORTEST) / SPACING) + 3  # it ends a point or two beyond
-        halves = torch.arange(2 * n_points, dtype=torch.float64, device=device)
+        n_halves = 2 * RadialTable.n_points(cutoff)
+        halves = torch.arange(n_halves, dtype=torch.float64, device=device)
         return SHORTEST + 0.5 * SPACING * halves
 
     @staticmethod

@@ -156,9 +156,10 @@ class _ConvolveTabulated(torch.autograd.Function):
         distances: Tensor,
     ) -> tuple[Tensor, ...]:
         features, harmonics = features.contiguous(), harmonics.contiguous()
+        where = table.cells(distances)
         ctx.call, ctx.table = call, table
-        ctx.save_for_backward(which, features, harmonics, distances)
-        arrays = _with_table(table, which, features, harmonics, distances)
+        ctx.save_for_backward(features, harmonics, which, where)
+        arrays = _with_table(table, features, harmonics, which, where)
         blocks = _empty_blocks(call.coupling, call.edges, features)
         call.launch("forward_table", arrays, blocks)
         return blocks
@@ -166,26 +167,26 @@ class _ConvolveTabulated(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        which, features, harmonics, distances = ctx.saved_tensors
-        arrays = _with_table(ctx.table, which, features, harmonics, distances)
+        features, harmonics, which, where = ctx.saved_tensors
+        arrays = _with_table(ctx.table, features, harmonics, which, where)
         arrays += tuple(grad.contiguous() for grad in grads)
         by_features = by_harmonics = by_distance = None
         if ctx.needs_input_grad[3]:
             by_features = torch.empty_like(features)
             ctx.call.launch("grad_features_table", arrays, (by_features,))
         if any(ctx.needs_input_grad[4:]):
-            by_harmonics, by_distance = torch.empty_like(harmonics), torch.empty_like(distances)
+            by_harmonics = torch.empty_like(harmonics)
+            by_distance = harmonics.new_empty(len(harmonics))
             ctx.call.launch("grad_bonds_table", arrays, (by_harmonics, by_distance))
             by_distance /= SPACING
         return None, None, None, by_features, by_harmonics, by_distance
 
 
 def _with_table(
-    table: RadialTable, which: Tensor, features: Tensor, harmonics: Tensor, distances: Tensor
+    table: RadialTable, features: Tensor, harmonics: Tensor, which: Tensor, where: Tensor
 ) -> tuple[Tensor | int, ...]:
     """List what kernels with a table begin with."""
-    n_points = table.values.shape[1]
-    return features, harmonics, table.values, n_points, which, table.cells(distances)
+    return features, harmonics, table.values, table.values.shape[1], which, where
 
 
 def convolve_tabulated(
