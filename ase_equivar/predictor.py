@@ -82,7 +82,8 @@ class Predictor:
                     f"{', '.join(missing)}; see ase_equivar.network"
                 )
             self.name = type(model).__name__
-            network = copy.deepcopy(model).to(device=self.device, dtype=self.dtype)
+            with torch.inference_mode(mode=False):  # tables are made with gradients
+                network = copy.deepcopy(model).to(device=self.device, dtype=self.dtype)
             network.eval().requires_grad_(False)
             self.calibration = None
         else:

@@ -60,7 +60,8 @@ def load_model(
     folder = model_folder(name_or_path)
     description = _read_config(folder / CONFIG_FILE)["network"]
     try:
-        network = build_network(description)
+        with torch.inference_mode(mode=False):  # there they would be none to differentiate with
+            network = build_network(description)
     except (ValueError, TypeError, IndexError, AttributeError, KeyError) as error:
         raise ValueError(
             f"{folder / CONFIG_FILE} describes no network that can be built ({error}); fetch or "
@@ -74,7 +75,8 @@ def load_model(
             f"{folder / WEIGHTS_FILE} does not fit the network described in {CONFIG_FILE} "
             f"beside it; both must come from one save_model call. {error}"
         ) from error
-    return network.to(device=device, dtype=dtype).eval().requires_grad_(False)
+    with torch.inference_mode(mode=False):
+        return network.to(device=device, dtype=dtype).eval().requires_grad_(False)
 
 
 def read_metadata(name_or_path: str | Path) -> dict[str, Any]:

@@ -226,7 +226,8 @@ def measure_literal(name: str, n_atoms: int) -> dict[str, Any]:
         start = time.perf_counter()
         literal = net(build_graph(atoms, net.cutoff)).born_charges
         seconds = time.perf_counter() - start
-        small = oxide(64)
+    small = oxide(64)
+    with torch.no_grad():  # weights changed in inference mode are good for nothing else
         exact = net.double()(build_graph(small, net.cutoff, dtype=torch.float64)).born_charges
         net.float().backend = "auto"
         single = net(build_graph(small, net.cutoff)).born_charges

@@ -28,7 +28,7 @@ from random_networks import (
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from ase_equivar import EquivarCalculator
+from ase_equivar import EquivarCalculator, load_model
 from ase_equivar.graph import Graph, build_graph, collate
 from ase_equivar.network import RawTensors, build_network, convolution, kernels, pieces
 from ase_equivar.network.coupling import Coupling
@@ -225,6 +225,18 @@ def test_threads_give_the_same_numbers(
         assert all(name.startswith("ase_equivar") for name in used) == (number > 1)
         assert torch.get_num_threads() == number
     assert (results[0] - results[1]).abs().max() < 1e-12 * results[0].abs().max()
+
+
+@pytest.mark.parametrize("model", ["universal", "universal-polar"])
+def test_model_loaded_in_inference_mode_is_like_any_other(model: str) -> None:
+    """Tables and derivatives want weights that can be differentiated with."""
+    atoms = bulk("MgO", "rocksalt", a=4.21) * (4, 4, 2)
+    atoms.rattle(0.05, seed=2)
+    expected = EquivarCalculator(model=model).get_property("born_charges", atoms)
+    with torch.inference_mode():
+        calculators = [EquivarCalculator(model=model), EquivarCalculator(model=load_model(model))]
+    for calculator in calculators:
+        np.testing.assert_array_equal(calculator.get_property("born_charges", atoms), expected)
 
 
 class Watched(torch.nn.Module):
