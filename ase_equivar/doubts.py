@@ -32,12 +32,13 @@ class Doubts:
     """
 
     def __init__(self) -> None:
-        self._said: set[tuple[str, str, int]] = set()
+        self._said: set[tuple[str, bytes, int]] = set()
 
     def once(self, about: str, atoms: Atoms, warn: Callable[[], bool]) -> None:
         """Call `warn`, which says whether it did, unless it has for such a crystal."""
         size = abs(atoms.cell.volume) if atoms.pbc.all() else 0.0
-        key = about, atoms.get_chemical_formula(), round(20 * np.log(max(size, 1.0)))
+        counts = np.bincount(atoms.numbers).tobytes()
+        key = about, counts, round(20 * np.log(max(size, 1.0)))
         if key not in self._said and warn():
             self._said.add(key)
 

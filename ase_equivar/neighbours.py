@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from vesin import NeighborList
 
+from ase_equivar.near_pairs import near_pairs
+
 logger = logging.getLogger(__name__)
 
 MOST_CELLS = 5e4
+ROUNDING = 1e-6  # Å; far beyond that of distances
 MOST_KEPT = 2000  # atoms; beyond, the memory of a kept list is worth more than its few percent
 
 
@@ -41,6 +44,27 @@ class Pairs:
     closest: tuple[int, int, float] | None
 
 
+@dataclass(frozen=True)
+class _Candidates:
+    """Pairs that may be within the cutoff, in their order, and the structure they were found in."""
+
+    i: Tensor
+    j: Tensor
+    shifts: Tensor
+    positions: NDArray[np.float64]
+    cell: NDArray[np.float64]
+    pbc: NDArray[np.bool_]
+
+    def hold_for(self, atoms: Atoms, cell: NDArray[np.float64], skin: float) -> bool:
+        """Whether nothing changed but positions, and no atom has moved by half the skin."""
+        if len(atoms) != len(self.positions):
+            return False
+        if not (np.array_equal(cell, self.cell) and np.array_equal(atoms.pbc, self.pbc)):
+            return False
+        moved = ((atoms.positions - self.positions) ** 2).sum(axis=1).max()
+        return bool(moved <= (0.5 * skin - ROUNDING) ** 2)
+
+
 class NeighbourSearch:
     """All pairs within a cutoff.
 
@@ -61,7 +85,7 @@ class NeighbourSearch:
         self.cutoff = cutoff
         self.device = torch.device(device)
         self._skin = skin
-        self._kept: NeighborList | None = None
+        self._kept: _Candidates | None = None
         self._searches_on = self.device
 
     def pairs(self, atoms: Atoms, dtype: torch.dtype = torch.float64) -> Pairs:
@@ -71,55 +95,60 @@ class NeighbourSearch:
         Distances are worked out in float64 always; `dtype` is that of the vectors.
         """
         cell = periodic_cell(atoms)
+        candidates = self._kept
+        if candidates is None or not candidates.hold_for(atoms, cell, self._skin):
+            self._kept = None  # its memory goes first
+            candidates = self._found(atoms, cell)
+            self._kept = candidates if self._keeps(atoms) else None
+        where = candidates.i.device
+        centres, neighbours, vectors, closest = near_pairs(
+            torch.tensor(atoms.positions, dtype=torch.float64, device=where),
+            torch.tensor(cell, device=where),
+            candidates.i,
+            candidates.j,
+            candidates.shifts,
+            self.cutoff,
+            dtype,
+        )
+        here = self.device
+        return Pairs(centres.to(here), neighbours.to(here), vectors.to(here), closest)
+
+    def _keeps(self, atoms: Atoms) -> bool:
+        return self._skin > 0 and len(atoms) <= MOST_KEPT
+
+    def _found(self, atoms: Atoms, cell: NDArray[np.float64]) -> _Candidates:
         try:
-            return self._on(self._searches_on, atoms, cell, dtype)
+            return self._on(self._searches_on, atoms, cell)
         except RuntimeError as error:
             if self._searches_on.type == "cpu":
                 raise
             logger.warning("no neighbour search on %s, the CPU does it: %s", self.device, error)
             self._searches_on = torch.device("cpu")
-            return self._on(self._searches_on, atoms, cell, dtype)
+            return self._on(self._searches_on, atoms, cell)
 
-    def _on(
-        self, device: torch.device, atoms: Atoms, cell: NDArray[np.float64], dtype: torch.dtype
-    ) -> Pairs:
-        reach = _reach(self.cutoff, atoms, cell)
-        search = self._list(len(atoms), reach)
-        i, j, shifts, distances, vectors = search.compute(
+    def _on(self, device: torch.device, atoms: Atoms, cell: NDArray[np.float64]) -> _Candidates:
+        wanted = self.cutoff + (self._skin if self._keeps(atoms) else 0.0)
+        search = NeighborList(cutoff=_reach(wanted + ROUNDING, atoms, cell), full_list=True)
+        i, j, shifts = search.compute(
             points=torch.tensor(atoms.positions, dtype=torch.float64, device=device),
             box=torch.tensor(cell, dtype=torch.float64, device=device),
             periodic=torch.tensor(atoms.pbc, device=device),
-            quantities="ijSdD",
+            quantities="ijS",
             copy=False,  # they live as long as `search`, which is long enough here
         )
         i, j = i.view(torch.int64), j.view(torch.int64)
-        if reach > self.cutoff:
-            near = distances <= self.cutoff
-            i, j, shifts = i[near], j[near], shifts[near]
-            distances, vectors = distances[near], vectors[near]
         order = _order(i, j, shifts, len(atoms))
-        closest = None
-        if len(distances):
-            nearest = distances.argmin()
-            closest = int(i[nearest]), int(j[nearest]), float(distances[nearest])
-        return Pairs(
-            i[order].to(self.device),
-            j[order].to(self.device),
-            vectors.to(dtype)[order].to(self.device),
-            closest,
+        return _Candidates(
+            i[order],
+            j[order],
+            shifts[order],
+            atoms.positions.copy(),
+            cell,
+            np.array(atoms.pbc),
         )
 
-    def _list(self, n_atoms: int, reach: float) -> NeighborList:
-        """Give vesin's list: a new one, or the one that remembers."""
-        skin = self._skin if n_atoms <= MOST_KEPT and reach == self.cutoff else 0.0
-        if skin and self._kept is not None:
-            return self._kept
-        fresh = NeighborList(cutoff=reach, full_list=True, skin=skin)
-        self._kept = fresh if skin else None
-        return fresh
-
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is remembered: pointers, which a copy must not share."""
+        """Leave out what is remembered, which a copy had better find by itself."""
         return {**self.__dict__, "_kept": None}
 
 

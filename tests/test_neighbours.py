@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import structures
 import torch
 from ase import Atoms, units
 from ase.build import bulk, graphene
@@ -16,7 +17,7 @@ from ase.calculators.emt import EMT
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 
-from ase_equivar import EquivarCalculator, neighbours
+from ase_equivar import EquivarCalculator, near_pairs, neighbours
 from ase_equivar.neighbours import NeighbourSearch, Pairs
 
 
@@ -61,6 +62,25 @@ def test_charges_along_a_trajectory_are_those_of_fresh_calculators() -> None:
         ours = following.get_property("born_charges", atoms)
         fresh = EquivarCalculator().get_property("born_charges", atoms)
         assert np.array_equal(ours, fresh)  # to the last bit
+
+
+@pytest.mark.parametrize(
+    "atoms", [structures.triclinic(), structures.sheet(), structures.ethanol()]
+)
+def test_one_pass_finds_what_torch_finds(atoms: Atoms) -> None:
+    """With candidates from a wider search."""
+    search = NeighbourSearch(4.0, skin=1.0)
+    expected = search.pairs(atoms)
+    assert search._kept is not None
+    positions, cell = (torch.tensor(x) for x in (search._kept.positions, search._kept.cell))
+    candidates = search._kept.i, search._kept.j, search._kept.shifts
+    assert len(candidates[0]) > len(expected.centres)
+    found = near_pairs._by_torch(positions, cell, *candidates, 4.0, torch.float64)
+    assert torch.equal(found[0], expected.centres)
+    assert torch.equal(found[1], expected.neighbours)
+    assert torch.allclose(found[2], expected.vectors, rtol=0, atol=1e-12)
+    assert found[3] is not None
+    assert found[3][2] == pytest.approx(expected.closest[2], abs=1e-12)
 
 
 def test_pairs_have_an_order_of_their_own() -> None:

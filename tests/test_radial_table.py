@@ -17,7 +17,7 @@ from ase_equivar.network.bonds import WeightTables
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.equivar import Equivar
 from ase_equivar.network.gated import GatedNetwork
-from ase_equivar.network.table import SHORTEST, RadialTable
+from ase_equivar.network.table import SHORTEST, SPACING, RadialTable
 
 TOLERANCE = 1e-6  # of the largest weight
 
@@ -43,12 +43,17 @@ def used_tables(network: GatedNetwork | Equivar, graph: Graph) -> list[RadialTab
         return list(network._bonds(graph, network.element_index[graph.numbers], 1)[1])
 
 
+def cells(distances: torch.Tensor) -> torch.Tensor:
+    """Distances in units of the spacing, counted from the first point."""
+    return (distances.double() - SHORTEST) / SPACING
+
+
 def test_points_of_a_table_are_exact_in_single_precision() -> None:
     """Weights are worked out where the interpolation believes them to be, SevenNet's too."""
     points = RadialTable.sampled(5.0)
     assert torch.equal(points.float().double(), points)
-    assert torch.equal(RadialTable.cells(points.float()), 0.5 * torch.arange(len(points)).double())
-    jump = float(RadialTable.cells(torch.tensor(4.5)))  # of the second derivative of SevenNet's
+    assert torch.equal(cells(points.float()), 0.5 * torch.arange(len(points)).double())
+    jump = float(cells(torch.tensor(4.5)))  # of the second derivative of SevenNet's
     assert jump == round(jump)
 
 
@@ -66,7 +71,7 @@ def test_error_of_the_weights_of_the_bundled_model() -> None:
             for layer, table in zip(exact_network._layers, tables, strict=True):
                 code = codes[number : number + 1]
                 exact = layer.weights(exact_network._hidden(layer, code, distances.double()))[0]
-                where = RadialTable.cells(distances)
+                where = cells(distances)
                 cell, s = where.long(), (where - where.floor())[:, None, None]
                 slope, value, middle = table.values[number].unbind(dim=1)
                 # the integral of the parabola through three slopes
@@ -171,13 +176,13 @@ def test_no_tables_where_they_do_not_pay(dtype: torch.dtype) -> None:
 def test_no_tables_with_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the weights there are none from tables."""
     asked: list[int] = []
-    network, features = bundled(), GatedNetwork._features
+    network, bonds = bundled(), GatedNetwork._bonds
 
     def watched(self: GatedNetwork, graph: Graph, species: torch.Tensor, uses: int) -> Any:
         asked.append(uses)
-        return features(self, graph, species, uses)
+        return bonds(self, graph, species, uses)
 
-    monkeypatch.setattr(GatedNetwork, "_features", watched)
+    monkeypatch.setattr(GatedNetwork, "_bonds", watched)
     graph = oxide()
     network(graph)
     with torch.no_grad():

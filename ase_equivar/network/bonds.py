@@ -53,19 +53,50 @@ class Bonds:
         )
 
 
-def harmonics_of(edges: EdgeIndex, vectors: Tensor, l_max: int, factor: float = 1.0) -> Tensor:
-    """Work out `basis.bond_harmonics` of all bonds, times a factor.
-
-    Without gradients it is done in pieces: some twenty numbers per bond are needed on the way.
-    """
+def distances_and_harmonics(
+    edges: EdgeIndex, vectors: Tensor, l_max: int, backend: str, factor: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Work out lengths (E,) of all bonds, and `basis.bond_harmonics` times a factor."""
     if torch.is_grad_enabled():
-        return bond_harmonics(vectors, l_max) * factor
+        return _lengths(vectors), bond_harmonics(vectors, l_max) * factor
+    if used_backend(backend, vectors.device) == "numba":
+        from ase_equivar.network.kernels import bonds  # compiles
 
-    def harmonics(piece: Piece) -> list[Tensor]:
+        return bonds.distances_and_harmonics(edges, vectors, l_max, factor)
+
+    def harmonics(piece: Piece) -> list[Tensor]:  # some twenty numbers per bond on the way
         return [bond_harmonics(vectors[piece.edges], l_max) * factor]
 
     [found] = laid_end_to_end(edges, harmonics, by_edge=True)
-    return found
+    return _lengths(vectors), found
+
+
+def _lengths(vectors: Tensor) -> Tensor:
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=1)
+    return lengths
+
+
+def pairs_of_elements(
+    edges: EdgeIndex, species_index: Tensor, n_elements: int, backend: str
+) -> tuple[Tensor, Tensor]:
+    """Find out which pairs of elements have bonds.
+
+    Returns
+    -------
+    pairs : Tensor of int64, shape (P,)
+        Element of the sender times `n_elements`, plus that of the receiver; ascending.
+    which : Tensor of int64, shape (E,)
+        Which of the pairs each bond is of.
+    """
+    if used_backend(backend, species_index.device) == "numba":
+        from ase_equivar.network.kernels import bonds  # compiles
+
+        return bonds.pairs_of_elements(edges, species_index, n_elements)
+    codes = species_index[edges.senders] * n_elements + species_index[edges.receivers]
+    # what torch.unique gives, without sorting the edges
+    present = torch.zeros(n_elements**2, dtype=torch.bool, device=codes.device)
+    present[codes] = True
+    return present.nonzero().flatten(), (present.cumsum(0) - 1)[codes]
 
 
 def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str, uses: int = 1) -> bool:

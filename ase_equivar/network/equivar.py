@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from ase_equivar.graph import Graph
 from ase_equivar.network.backends import check_backend
 from ase_equivar.network.basis import GaussianBasis, smooth_cutoff
-from ase_equivar.network.bonds import Bonds, WeightTables, harmonics_of, tables_pay
+from ase_equivar.network.bonds import Bonds, WeightTables, distances_and_harmonics, tables_pay
 from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, Interaction
 from ase_equivar.network.layout import unpacked
-from ase_equivar.network.pieces import threads_for_pieces
+from ase_equivar.network.pieces import borrow_threads, is_cut, threads_returned
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
 from ase_equivar.network.table import RadialTable, tabulate
 
@@ -142,7 +142,8 @@ class Equivar(nn.Module):
 
     def forward(self, graph: Graph) -> RawTensors:
         """Predict the raw Z* of every atom of `graph`."""
-        return raw_tensors(self.cartesian, *self.parts(graph))
+        with threads_returned():
+            return raw_tensors(self.cartesian, *self.parts(graph))
 
     def parts(self, graph: Graph) -> tuple[Tensor, None]:
         """Irreducible parts (N, 9) of Z*, ordered 0e, 1e, 2e."""
@@ -153,11 +154,10 @@ class Equivar(nn.Module):
             for interaction in self._layers:
                 nodes = interaction.literal(nodes, basis, bonds)
         else:
-            with threads_for_pieces(graph.n_edges):
-                nodes = self._channels_last(nodes)
-                for interaction, table in zip(self._layers, tables, strict=True):
-                    nodes = interaction(nodes, bonds, table)
-                nodes = self._components_last(nodes)
+            nodes = self._channels_last(nodes)
+            for interaction, table in zip(self._layers, tables, strict=True):
+                nodes = interaction(nodes, bonds, table)
+            nodes = self._components_last(nodes)
         parts: Tensor = self.readout(nodes)
         return parts, None
 
@@ -167,25 +167,31 @@ class Equivar(nn.Module):
 
     def _bonds(self, graph: Graph) -> tuple[Bonds, Sequence[RadialTable | None]]:
         """Functions of all bonds, and tables of the weights where they pay."""
-        distances = torch.linalg.vector_norm(graph.vectors, dim=1)
+        edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
+        distances, harmonics = distances_and_harmonics(
+            edges, graph.vectors, self.shape.l_max, self.backend
+        )
         tabulated = not torch.is_grad_enabled() and tables_pay(
             distances, 1, self.cutoff, self.backend
         )
         radial, envelope = self._functions(distances[:0] if tabulated else distances)
-        edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         bonds = Bonds(
             edges=edges,
             distances=distances,
-            harmonics=harmonics_of(edges, graph.vectors, self.shape.l_max),
+            harmonics=harmonics,
             kinds=torch.zeros_like(graph.senders),
             radial=radial,
             envelope=envelope,
         )
         if not tabulated:
+            if self.backend != "e3nn" and is_cut(len(distances)):
+                borrow_threads()
             return bonds, [None] * len(self.interactions)
         layers = [partial(self._table, layer) for layer in self._layers]
         sources = [source for layer in self._layers for source in layer.weight_sources]
-        return bonds, self._tables.of(sources, graph.numbers[:0], layers)
+        tables = self._tables.of(sources, graph.numbers[:0], layers)
+        borrow_threads()
+        return bonds, tables
 
     def _functions(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Functions (E, R) and envelope (E,) of the distances."""

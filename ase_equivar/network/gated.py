@@ -25,12 +25,18 @@ from torch import Tensor, nn
 from ase_equivar.graph import Graph
 from ase_equivar.network.backends import check_backend
 from ase_equivar.network.basis import BesselBasis, smooth_cutoff
-from ase_equivar.network.bonds import Bonds, WeightTables, harmonics_of, tables_pay
+from ase_equivar.network.bonds import (
+    Bonds,
+    WeightTables,
+    distances_and_harmonics,
+    pairs_of_elements,
+    tables_pay,
+)
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import EdgeIndex
-from ase_equivar.network.gated_interaction import Interaction
+from ase_equivar.network.gated_interaction import Interaction, Species
 from ase_equivar.network.layers import TensorHead
-from ase_equivar.network.pieces import threads_for_pieces
+from ase_equivar.network.pieces import borrow_threads, is_cut, threads_returned
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
 from ase_equivar.network.scatter import mean_by_index
 from ase_equivar.network.table import RadialTable, tabulate
@@ -207,11 +213,12 @@ class GatedNetwork(nn.Module):
 
     def forward(self, graph: Graph) -> RawTensors:
         """Predict the raw tensors of every atom and structure of `graph`."""
-        return raw_tensors(self.cartesian, *self.parts(graph))
+        with threads_returned():
+            return raw_tensors(self.cartesian, *self.parts(graph))
 
     def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """Irreducible parts (N, 9) of Z*, and ln(ε∞ - 1) as (S, 3, 3): what training compares."""
-        with threads_for_pieces(graph.n_edges):
+        with threads_returned():
             return self._parts(graph)
 
     def _head(self, irreps: tuple[o3.Irrep, ...]) -> TensorHead:
@@ -231,9 +238,9 @@ class GatedNetwork(nn.Module):
 
         Tables have first derivatives by positions and no others: 0 uses where that will not do.
         """
-        species = self.embedding(species_index)
+        species = Species(species_index, self.embedding.weight)
         bonds, tables = self._bonds(graph, species_index, table_uses)
-        blocks = [self.start(species).unsqueeze(1)]
+        blocks = [self.start(species.elements)[species_index].unsqueeze(1)]
         for number, table in enumerate(tables):
             blocks = self._enter(number, blocks, graph)
             blocks = self.interactions[number](blocks, bonds, species, table)
@@ -261,25 +268,24 @@ class GatedNetwork(nn.Module):
     ) -> tuple[Bonds, Sequence[RadialTable | None]]:
         """Functions of all bonds, and tables of the weights where they may be used and pay."""
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
-        distances = torch.linalg.vector_norm(graph.vectors, dim=1)
-        codes = species_index[graph.senders] * len(self.elements) + species_index[graph.receivers]
-        # what torch.unique gives, without sorting the edges
-        present = torch.zeros(len(self.elements) ** 2, dtype=torch.bool, device=codes.device)
-        present[codes] = True
-        pairs = present.nonzero().flatten()
-        which = (present.cumsum(0) - 1)[codes]
+        pairs, which = pairs_of_elements(edges, species_index, len(self.elements), self.backend)
+        # here it is the cheapest to keep sums over neighbours near one
+        distances, harmonics = distances_and_harmonics(
+            edges, graph.vectors, self.shape.l_max, self.backend, self.shape.mean_neighbours**-0.5
+        )
         tabulated = table_uses > 0 and tables_pay(
             distances, len(pairs), self.cutoff, self.backend, table_uses
         )
         radial, envelope = self._functions(distances[:0] if tabulated else distances)
-        # here it is the cheapest to keep sums over neighbours near one
-        norm = self.shape.mean_neighbours**-0.5
-        harmonics = harmonics_of(edges, graph.vectors, self.shape.l_max, norm)
         bonds = Bonds(edges, distances, harmonics, which, radial, envelope)
         if tabulated:
             layers = [partial(self._table, layer) for layer in self._layers]
             sources = [self.embedding, *(layer.radial for layer in self._layers)]
-            return bonds, self._tables.of(sources, pairs, layers)
+            tables = self._tables.of(sources, pairs, layers)
+            borrow_threads()  # the kernels have the most to do now
+            return bonds, tables
+        if is_cut(len(distances)):
+            borrow_threads()
         return bonds, [None] * len(self.interactions)
 
     def _functions(self, distances: Tensor) -> tuple[Tensor, Tensor]:

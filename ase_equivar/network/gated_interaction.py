@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from e3nn import o3
 from torch import Tensor, nn
 
+from ase_equivar.network.backends import used_backend
 from ase_equivar.network.bonds import Bonds
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import Piece
 from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
-from ase_equivar.network.pieces import laid_end_to_end
+from ase_equivar.network.pieces import laid_end_to_end, work_in_pieces
 from ase_equivar.network.table import RadialTable
+
+
+@dataclass(frozen=True)
+class Species:
+    """Elements of atoms.
+
+    Attributes
+    ----------
+    index : Tensor of int64, shape (N,)
+        Row of `elements` for each atom.
+    elements : Tensor, shape (n_elements, d)
+        Numbers that describe each element that a network knows.
+    """
+
+    index: Tensor
+    elements: Tensor
+
+    @property
+    def of_atoms(self) -> Tensor:
+        """Numbers (N, d) that describe the element of each atom."""
+        return self.elements[self.index]
+
+    def take(self, atoms: slice) -> Species:
+        """Give those of some atoms."""
+        return Species(self.index[atoms], self.elements)
 
 
 class Interaction(nn.Module):
@@ -57,12 +85,15 @@ class Interaction(nn.Module):
         self.masks: list[Tensor] | None = None  # which channels count, if not all
 
     def forward(
-        self, blocks: list[Tensor], bonds: Bonds, species: Tensor, table: RadialTable | None
+        self, blocks: list[Tensor], bonds: Bonds, species: Species, table: RadialTable | None
     ) -> list[Tensor]:
         """Features per irrep (N, 2l+1, C) to features per irrep of the next layer."""
         if torch.is_grad_enabled():  # the backward pass wants everything anyway
             sent = torch.cat(self.before(blocks), dim=1)
             return self._update(blocks, sent, bonds, species, species, table)
+        backend = used_backend(self.convolution.backend, bonds.harmonics.device)
+        if backend == "numba" and not self._drops:
+            return self._compiled(blocks, bonds, species, table)
 
         def send(piece: Piece) -> list[Tensor]:
             return [torch.cat(self.before([block[piece.atoms] for block in blocks]), dim=1)]
@@ -73,7 +104,7 @@ class Interaction(nn.Module):
                 sent,
                 bonds.take(piece),
                 species,
-                species[piece.atoms],
+                species.take(piece.atoms),
                 table,
             )
 
@@ -86,36 +117,83 @@ class Interaction(nn.Module):
         weights: Tensor = self.radial.out(hidden)
         return weights.unflatten(-1, (len(self.convolution.coupling.paths), -1))
 
+    @property
+    def _drops(self) -> bool:
+        return self.training and self.dropout > 0
+
+    def _bond_weights(self, bonds: Bonds, senders: Species, receivers: Species) -> Tensor:
+        """Weights (E, n_paths, C) of bonds, of whose functions none is tabulated."""
+        hidden = self.radial(
+            bonds.radial, bonds.envelope, senders.of_atoms, receivers.of_atoms, bonds.edges
+        )
+        return self.weights(hidden)
+
+    def _compiled(
+        self, blocks: list[Tensor], bonds: Bonds, species: Species, table: RadialTable | None
+    ) -> list[Tensor]:
+        """Do what `_update` does, by `kernels.interaction`."""
+        from ase_equivar.network.kernels.interaction import InteractionSteps  # compiles
+
+        n, coupling, like = self.convolution.channels, self.convolution.coupling, blocks[0]
+        steps = InteractionSteps(
+            coupling=coupling,
+            taken=tuple(self.shared),
+            before=list(self.before.weights),
+            after=list(self.after.weights),
+            skip=list(self.skip.weights),
+            bias=self.element_bias(species.elements),
+            scale=1.0 + self.element_scale(species.elements),
+            mask=like.new_ones(len(self.outputs), n)
+            if self.masks is None
+            else torch.cat([mask.view(1, n) for mask in self.masks]).to(like),
+        )
+        blocks = [block.contiguous() for block in blocks]
+        sent = like.new_empty(len(like), coupling.input_dim, n)
+        steps.send(blocks, sent, bonds.edges.receiver_starts)
+        new = [like.new_empty(len(like), ir.dim, n) for ir in self.outputs]
+        if table is not None:
+            steps.receive(sent, bonds, table, blocks, species.index, new)
+            return new
+
+        def receive(piece: Piece) -> None:
+            some, own = bonds.take(piece), species.take(piece.atoms)
+            weights = self._bond_weights(some, species, own)
+            old, out = ([block[piece.atoms] for block in side] for side in (blocks, new))
+            steps.receive(sent, some, weights, old, own.index, out)
+
+        work_in_pieces(bonds.edges, receive)  # weights of all edges would take most of the memory
+        return new
+
     def _update(
         self,
         blocks: list[Tensor],
         sent: Tensor,
         bonds: Bonds,
-        senders: Tensor,
-        receivers: Tensor,
+        senders: Species,
+        receivers: Species,
         table: RadialTable | None,
     ) -> list[Tensor]:
         """Work out new features from the old ones, `blocks`, and what all atoms have `sent`."""
         n = sent.shape[2]
         if table is None:
-            hidden = self.radial(bonds.radial, bonds.envelope, senders, receivers, bonds.edges)
-            weights = self.weights(hidden)
+            weights = self._bond_weights(bonds, senders, receivers)
             messages = self.convolution(sent, bonds.harmonics, weights, bonds.edges)
         else:
             messages = self.convolution.tabulated(
                 sent, bonds.harmonics, table, bonds.kinds, bonds.distances, bonds.edges
             )
         mixed = self.after(messages)
-        scalars = mixed[0].squeeze(1) + self.element_bias(receivers)
+        scalars = mixed[0].squeeze(1) + self.element_bias(receivers.elements)[receivers.index]
         new = [nn.functional.silu(scalars[:, :n]).unsqueeze(1)]
         gates = torch.sigmoid(scalars[:, n:]).unsqueeze(1).split(n, dim=2)
         new += [block * gate for block, gate in zip(mixed[1:], gates, strict=True)]
-        if self.training and self.dropout > 0:
+        if self._drops:
             new = [drop_channels(block, self.dropout) for block in new]
         if self.masks is not None:
             new = [block * mask for block, mask in zip(new, self.masks, strict=True)]
         old = self.skip([blocks[i] for i, _ in self.shared])
-        scales = (1.0 + self.element_scale(receivers)).unsqueeze(1).split(n, dim=2)
+        scales = (1.0 + self.element_scale(receivers.elements))[receivers.index]
+        scales = scales.unsqueeze(1).split(n, dim=2)
         for (_, k), block, scale in zip(self.shared, old, scales, strict=True):
             new[k] = torch.addcmul(new[k], block, scale)
         return new

@@ -16,11 +16,11 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
-from ase_equivar.network.bonds import Bonds, harmonics_of, tables_pay
+from ase_equivar.network.bonds import Bonds, distances_and_harmonics, tables_pay
 from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.latent_convolution import TabulatedConvolution
 from ase_equivar.network.layout import unpacked
-from ase_equivar.network.pieces import threads_for_pieces
+from ase_equivar.network.pieces import borrow_threads, threads_returned
 
 # Those that the package `sevenn` holds: nothing is fetched, and no file of another name is opened,
 # for theirs are pickled, and a pickle may run anything.
@@ -116,8 +116,8 @@ class LatentFeatures(nn.Module):
         """
         self._potential.to(graph.vectors.device)
         vectors = graph.vectors.float()
-        bonds = self._bonds(graph, vectors, backend)
-        with threads_for_pieces(graph.n_edges):
+        with threads_returned():
+            bonds = self._bonds(graph, vectors, backend)
             upright = self._layers(graph, vectors, bonds, backend)
             if bonds is not None:
                 signs = [(-1.0) ** n for n in range(self._l_max + 1) for _ in range(2 * n + 1)]
@@ -181,14 +181,17 @@ class LatentFeatures(nn.Module):
 
     def _bonds(self, graph: Graph, vectors: Tensor, backend: str) -> Bonds | None:
         """Describe the bonds to our kernels; None where SevenNet's own modules shall work."""
-        distances = torch.linalg.vector_norm(vectors, dim=1)
-        if torch.is_grad_enabled() or not tables_pay(distances, 1, self.cutoff, backend):
+        if torch.is_grad_enabled():
             return None
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
+        distances, harmonics = distances_and_harmonics(edges, vectors, self._l_max, backend)
+        if not tables_pay(distances, 1, self.cutoff, backend):
+            return None
+        borrow_threads()
         return Bonds(
             edges=edges,
             distances=distances,
-            harmonics=harmonics_of(edges, vectors, self._l_max),
+            harmonics=harmonics,
             kinds=torch.zeros_like(graph.senders),
             radial=distances[:0],
             envelope=distances[:0],

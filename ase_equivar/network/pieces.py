@@ -45,7 +45,7 @@ def work_in_pieces(edges: EdgeIndex, work: Callable[[Piece], _Result]) -> list[_
     """
     if edges.senders.device.type != "cpu":
         return [work(piece) for piece in edges.pieces(EDGES_AT_ONCE_GPU)]
-    n_threads, n_edges = _lent.number or torch.get_num_threads(), len(edges.senders)
+    n_threads, n_edges = threads_at_hand(), len(edges.senders)
     n_busy = max(min(n_threads, n_edges // MIN_EDGES_PER_THREAD), 1)
     pieces = edges.pieces(min(math.ceil(n_edges / n_busy), EDGES_AT_ONCE))
     if n_busy == 1:
@@ -57,8 +57,14 @@ def work_in_pieces(edges: EdgeIndex, work: Callable[[Piece], _Result]) -> list[_
         with torch.inference_mode(inference), torch.no_grad():  # the first turns gradients on
             return work(piece)
 
-    with threads_for_pieces(n_edges):
-        return list(thread_pool(n_threads, os.getpid()).map(alone, pieces))
+    had_them = _borrowed.number > 0
+    with threads_returned():
+        borrow_threads()
+        try:
+            return list(thread_pool(n_threads, os.getpid()).map(alone, pieces))
+        finally:
+            if not had_them:
+                _give_back()
 
 
 def laid_end_to_end(
@@ -102,31 +108,54 @@ def laid_end_to_end(
     return whole
 
 
-class _Lent(threading.local):
-    number = 0  # threads that torch itself goes without; 0 outside of `threads_for_pieces`
+def is_cut(n_edges: int) -> bool:
+    """Whether a graph on a CPU is worked on in several pieces at a time."""
+    return n_edges >= 2 * MIN_EDGES_PER_THREAD
 
 
-_lent = _Lent()
+class _Borrowed(threading.local):
+    number = 0  # threads that torch goes without now
+    inside = False  # whether a `threads_returned` will give them back
+
+
+_borrowed = _Borrowed()
+
+
+def threads_at_hand() -> int:
+    """Threads among which work may be shared out: torch's own, whether or not it has them now."""
+    return _borrowed.number or torch.get_num_threads()
 
 
 @contextmanager
-def threads_for_pieces(n_edges: int) -> Iterator[None]:
-    """Leave torch one thread while the context lasts, and the others to `work_in_pieces`.
-
-    After each operation torch's threads wait for the next so busily that others get little done.
-    A graph with few edges is one piece, and with gradients nothing is worked on in pieces: then
-    torch keeps its threads.
-    """
-    if _lent.number or n_edges < 2 * MIN_EDGES_PER_THREAD or torch.is_grad_enabled():
+def threads_returned() -> Iterator[None]:
+    """Give torch back, in the end, the threads that `borrow_threads` takes meanwhile."""
+    if _borrowed.inside:
         yield
         return
-    _lent.number = torch.get_num_threads()
-    torch.set_num_threads(1)
+    _borrowed.inside = True
     try:
         yield
     finally:
-        torch.set_num_threads(_lent.number)
-        _lent.number = 0
+        _borrowed.inside = False
+        _give_back()
+
+
+def borrow_threads() -> None:
+    """Leave torch one thread, and the others to pieces and kernels.
+
+    After each operation, be it as small as a product of two matrices 64 × 64, torch's threads wait
+    for the next so busily, and for milliseconds, that others get little done. With gradients torch
+    has the most to do, and keeps its threads.
+    """
+    if _borrowed.inside and not _borrowed.number and not torch.is_grad_enabled():
+        _borrowed.number = torch.get_num_threads()
+        torch.set_num_threads(1)
+
+
+def _give_back() -> None:
+    if _borrowed.number:
+        torch.set_num_threads(_borrowed.number)
+        _borrowed.number = 0
 
 
 @cache

@@ -49,11 +49,6 @@ class RadialTable:
         halves = torch.arange(n_halves, dtype=torch.float64, device=device)
         return SHORTEST + 0.5 * SPACING * halves
 
-    @staticmethod
-    def cells(distances: Tensor) -> Tensor:
-        """Distances (E,) in Å in units of the spacing, counted from the first point; float64."""
-        return (distances.double() - SHORTEST) / SPACING
-
 
 def tabulate(
     function: Callable[[Tensor], Tensor],

@@ -156,10 +156,9 @@ class _ConvolveTabulated(torch.autograd.Function):
         distances: Tensor,
     ) -> tuple[Tensor, ...]:
         features, harmonics = features.contiguous(), harmonics.contiguous()
-        where = table.cells(distances)
         ctx.call, ctx.table = call, table
-        ctx.save_for_backward(features, harmonics, which, where)
-        arrays = _with_table(table, features, harmonics, which, where)
+        ctx.save_for_backward(features, harmonics, which, distances)
+        arrays = _with_table(table, features, harmonics, which, distances)
         blocks = _empty_blocks(call.coupling, call.edges, features)
         call.launch("forward_table", arrays, blocks)
         return blocks
@@ -167,8 +166,8 @@ class _ConvolveTabulated(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        features, harmonics, which, where = ctx.saved_tensors
-        arrays = _with_table(ctx.table, features, harmonics, which, where)
+        features, harmonics, which, distances = ctx.saved_tensors
+        arrays = _with_table(ctx.table, features, harmonics, which, distances)
         arrays += tuple(grad.contiguous() for grad in grads)
         by_features = by_harmonics = by_distance = None
         if ctx.needs_input_grad[3]:
@@ -183,10 +182,10 @@ class _ConvolveTabulated(torch.autograd.Function):
 
 
 def _with_table(
-    table: RadialTable, features: Tensor, harmonics: Tensor, which: Tensor, where: Tensor
+    table: RadialTable, features: Tensor, harmonics: Tensor, which: Tensor, distances: Tensor
 ) -> tuple[Tensor | int, ...]:
     """List what kernels with a table begin with."""
-    return features, harmonics, table.values, table.values.shape[1], which, where
+    return features, harmonics, table.values, table.values.shape[1], which, distances
 
 
 def convolve_tabulated(

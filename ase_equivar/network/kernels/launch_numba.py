@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from functools import cache, partial
+from collections.abc import Callable, Sequence
+from functools import cache
 from types import ModuleType
 
 import numba
@@ -18,14 +19,16 @@ from torch import Tensor
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.kernels.cache import load_source
 from ase_equivar.network.kernels.numba_source import numba_source
-from ase_equivar.network.pieces import thread_pool
+from ase_equivar.network.pieces import thread_pool, threads_at_hand
 
 # Fewer than in `pieces`: a kernel needs no Python, which serves one thread after the other.
 MIN_EDGES_PER_THREAD = 500
+MIN_EDGES_PER_THREAD_FAST = 10_000  # of kernels that take some nanoseconds for an edge
 
 
 @cache
-def _kernels(coupling: Coupling, n_channels: int, dtype: torch.dtype) -> ModuleType:
+def convolution_kernels(coupling: Coupling, n_channels: int, dtype: torch.dtype) -> ModuleType:
+    """Give the module with what `numba_source` writes."""
     scalar = {torch.float64: "float64", torch.float32: "float32"}[dtype]
     source = numba_source(coupling, n_channels, scalar)
     return load_source("convolution", numba.__version__, source)
@@ -39,7 +42,7 @@ def launch(
     index: tuple[Tensor, Tensor, Tensor, Tensor],
     out: tuple[Tensor, ...],
 ) -> None:
-    """Run a kernel on all threads; each owns a run of atoms with about as many edges.
+    """Run a kernel on all threads.
 
     Parameters
     ----------
@@ -54,21 +57,39 @@ def launch(
     out : tuple of Tensor
         What the kernel fills, whatever was there.
     """
-    start = index[3]
-    n_atoms, n_edges = len(start) - 1, len(index[0])
-    kernel = partial(
-        getattr(_kernels(coupling, n_channels, out[0].dtype), name),
-        *(a if isinstance(a, int) else a.detach().numpy() for a in (*arrays, *index, *out)),
-    )
-    n_threads = torch.get_num_threads()
-    if n_threads == 1 or n_edges < MIN_EDGES_PER_THREAD * n_threads:
-        kernel(0, n_atoms)
+    kernel = getattr(convolution_kernels(coupling, n_channels, out[0].dtype), name)
+    share_out(kernel, (*arrays, *index, *out), index[3])
+
+
+def share_out(
+    kernel: Callable[..., None],
+    arguments: Sequence[Tensor | int],
+    start: Tensor,
+    min_edges: int = MIN_EDGES_PER_THREAD,
+) -> None:
+    """Run a kernel on all threads; each owns a run of atoms with about as many edges.
+
+    Parameters
+    ----------
+    kernel : callable
+        Its last two arguments are the first atom of a run, and the first one after it.
+    arguments : sequence of Tensor or int
+        All others.
+    start : Tensor of int64, shape (N + 1,)
+        Where the edges of each atom start.
+    min_edges : int
+        For which another thread pays.
+    """
+    n_atoms, n_threads = len(start) - 1, threads_at_hand()
+    known = [a if isinstance(a, int) else a.detach().numpy() for a in arguments]
+    ends = start.numpy()
+    n_edges = int(ends[-1])
+    if n_threads == 1 or n_edges < min_edges * n_threads:
+        kernel(*known, 0, n_atoms)
         return
-    cuts = np.searchsorted(start.numpy(), np.linspace(0, n_edges, n_threads + 1))
-    cuts[0], cuts[-1] = 0, n_atoms
-    jobs = [
-        thread_pool(n_threads, os.getpid()).submit(partial(kernel, first, last))
-        for first, last in itertools.pairwise(cuts.tolist())
-    ]
-    for job in jobs:
-        job.result()
+    cuts = np.searchsorted(ends, np.arange(1, n_threads) * (n_edges / n_threads)).tolist()
+    runs = list(itertools.pairwise([0, *cuts, n_atoms]))
+    others = [thread_pool(n_threads, os.getpid()).submit(kernel, *known, *run) for run in runs[1:]]
+    kernel(*known, *runs[0])  # this thread is one of them
+    for other in others:
+        other.result()

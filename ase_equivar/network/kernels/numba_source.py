@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.kernels.terms import cubic_factors, write_lines
+from ase_equivar.network.table import SHORTEST, SPACING
 
 
 def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
@@ -18,9 +19,9 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     ``forward`` gives the result, ``grad_weights``, ``grad_features`` and ``grad_harmonics`` its
     gradients. ``forward_table`` gives the result with weights interpolated from a table (see
     `table`), ``grad_features_table`` and ``grad_bonds_table`` its gradients, the latter with
-    respect to harmonics and to the place in the table. In them x are features, Y harmonics, w
-    weights, O0, O1, ... the blocks of the result and G0, G1, ... their gradients; t is the table,
-    and which and where tell the row and the place in it of each edge.
+    respect to harmonics and to distances in units of the table's spacing. In them x are features, Y
+    harmonics, w weights, O0, O1, ... the blocks of the result and G0, G1, ... their gradients; t is
+    the table, and which tells the row in it of each edge.
 
     Arrays are walked through as flat ones, at places written as numbers: only so does the compiler
     see that what is written is not what is read, and does several channels at a time.
@@ -66,10 +67,11 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     # interpolated in one run
     n_w = n_p * n_channels
     values, slopes = cubic_factors(constant)
-    table = "x, Y, t, n_points, which, where"
+    table = "x, Y, t, n_points, which, distances"
     place = [
-        "k = which[e]*n_points + int(where[e])",
-        "s = F(where[e] - int(where[e]))",
+        f"place = (float64(distances[e]) - {SHORTEST})/{SPACING}",  # doubles, so that s is exact
+        "k = which[e]*n_points + int(place)",
+        "s = F(place - int(place))",
         f"p = t[k*{3 * n_w}:k*{3 * n_w} + {4 * n_w}]",
     ]
 
@@ -150,7 +152,8 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     plain = ", ".join(["x, Y, w", *gradients])
     return "\n".join(
         [
-            f"import numpy as np\nfrom numba import njit\nfrom numpy import {scalar} as F\n",
+            f"import numpy as np\nfrom numba import njit\nfrom numpy import float64\n"
+            f"from numpy import {scalar} as F\n",
             kernel("forward", "x, Y, w", of_result, to_rows, [x_run, w_run, *add_rows], write_rows),
             kernel(
                 "grad_weights",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.kernels.terms import cubic_factors, write_lines
+from ase_equivar.network.table import SHORTEST, SPACING
 
 
 def triton_source(coupling: Coupling, scalar: str) -> str:
@@ -48,9 +49,9 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
 
     # cubics as in `numba_source`
     values, slopes = cubic_factors(repr)
-    table = "x, Y, t, n_points, which, where"
+    table = "x, Y, t, n_points, which, distances"
     place = [
-        "place = tl.load(where + e)",
+        f"place = (tl.load(distances + e).to(tl.float64) - {SHORTEST})*{1 / SPACING!r}",
         "below = place.to(tl.int64)",
         f"s = (place - below.to(tl.float64)).to(tl.{scalar})",
         "k = 3*(tl.load(which + e)*n_points + below)",

@@ -1,0 +1,124 @@
+"""A whole interaction of the gated network on a CPU, without gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+
+import numba
+import torch
+from torch import Tensor
+
+from ase_equivar.network.bonds import Bonds
+from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.kernels.cache import load_source
+from ase_equivar.network.kernels.interaction_source import feature_source, interaction_source
+from ase_equivar.network.kernels.launch_numba import (
+    MIN_EDGES_PER_THREAD_FAST,
+    convolution_kernels,
+    share_out,
+)
+from ase_equivar.network.table import RadialTable
+
+
+@dataclass(frozen=True)
+class InteractionSteps:
+    """Everything about an interaction but its bonds and atoms.
+
+    Attributes
+    ----------
+    coupling : Coupling
+    taken : tuple of (int, int)
+        Blocks of old features that are added to new ones: places among the inputs and the outputs.
+    before, after, skip : sequence of Tensor, shapes (channels in, channels out)
+        Matrices before the convolution, after it, and for what is taken.
+    bias : Tensor, shape (n_elements, n_blocks · C)
+        Added to what the gates get.
+    scale : Tensor, shape (n_elements, len(taken) · C)
+        Of what is taken.
+    mask : Tensor, shape (n_blocks, C)
+        Factors of the new features, 1 as a rule.
+    """
+
+    coupling: Coupling
+    taken: tuple[tuple[int, int], ...]
+    before: Sequence[Tensor]
+    after: Sequence[Tensor]
+    skip: Sequence[Tensor]
+    bias: Tensor
+    scale: Tensor
+    mask: Tensor
+
+    def send(self, blocks: Sequence[Tensor], out: Tensor, starts: Tensor) -> None:
+        """Fill `out` (N, input_dim, C) with what atoms with these features send.
+
+        They are shared out among threads by their edges, of which `starts` tells the first ones.
+        """
+        offset = 0
+        for block, matrix in zip(blocks, self.before, strict=True):
+            dim, total = block.shape[1], out.shape[1]
+            arguments = (block, matrix, out, dim, offset, total)
+            share_out(self._features.send, arguments, starts, MIN_EDGES_PER_THREAD_FAST)
+            offset += dim
+
+    def receive(
+        self,
+        sent: Tensor,
+        bonds: Bonds,
+        weights: Tensor | RadialTable,
+        blocks: Sequence[Tensor],
+        species: Tensor,
+        out: Sequence[Tensor],
+    ) -> None:
+        """Fill `out` with new features of the receivers of some bonds.
+
+        Parameters
+        ----------
+        sent : Tensor, shape (N_senders, input_dim, C)
+        bonds : Bonds
+        weights : Tensor, shape (E, n_paths, C), or RadialTable
+            Of the bonds.
+        blocks : sequence of Tensor, shapes (N_receivers, 2l+1, C)
+            Old features.
+        species : Tensor of int64, shape (N_receivers,)
+            Rows of `bias` and `scale`.
+        out : sequence of Tensor, shapes (N_receivers, 2l+1, C)
+        """
+        edges = bonds.edges
+        numbers: list[Tensor | int]
+        if isinstance(weights, Tensor):
+            kernel, numbers = self._interactions.receive, [weights]
+        else:
+            kernel = self._interactions.receive_table
+            numbers = [weights.values, weights.values.shape[1], bonds.kinds, bonds.distances]
+        own = [*self.after, *self.skip, self.bias, self.scale, self.mask]
+        bonded = [sent, bonds.harmonics, *numbers, edges.senders, edges.receiver_starts]
+        share_out(kernel, [*bonded, *blocks, *own, species, *out], edges.receiver_starts)
+
+    @property
+    def _features(self) -> ModuleType:
+        return _feature_kernels(*self.mask.shape[::-1], self.mask.dtype)
+
+    @property
+    def _interactions(self) -> ModuleType:
+        return _interaction_kernels(self.coupling, self.taken, self.mask.shape[1], self.mask.dtype)
+
+
+@cache
+def _feature_kernels(n_channels: int, n_blocks: int, dtype: torch.dtype) -> ModuleType:
+    scalar = {torch.float64: "float64", torch.float32: "float32"}[dtype]
+    source = feature_source(n_channels, n_blocks, scalar)
+    return load_source("features", numba.__version__, source)
+
+
+@cache
+def _interaction_kernels(
+    coupling: Coupling, taken: tuple[tuple[int, int], ...], n_channels: int, dtype: torch.dtype
+) -> ModuleType:
+    convolutions = convolution_kernels(coupling, n_channels, dtype)
+    features = _feature_kernels(n_channels, len(coupling.outputs), dtype)
+    names = convolutions.__name__, features.__name__
+    source = interaction_source(coupling, taken, n_channels, *names)
+    return load_source("interaction", numba.__version__, source)
