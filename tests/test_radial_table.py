@@ -152,13 +152,14 @@ def test_every_parameter_behind_the_weights_is_watched(config: dict[str, Any]) -
 
 
 def test_small_tables_serve_small_cells_of_few_elements() -> None:
-    """Eight atoms of MgO, the steps of an MD; not so where a table would be large."""
+    """Eight atoms of MgO, forty with a third element; not so where a table would be large."""
     config = {"architecture": "gated", "elements": (8, 12, 20), "channels": 4}
     network = build_network(config).float().eval()
-    atoms = bulk("MgO", "rocksalt", a=4.21, cubic=True)
-    assert None not in used_tables(network, build_graph(atoms, 5.0))
-    atoms.numbers[0] = 20
-    assert used_tables(network, build_graph(atoms, 5.0)) == [None] * 3
+    oxide = bulk("MgO", "rocksalt", a=4.21, cubic=True)
+    assert None not in used_tables(network, build_graph(oxide, 5.0))
+    oxide.numbers[0] = 20
+    assert used_tables(network, build_graph(oxide, 5.0)) == [None] * 3
+    assert None not in used_tables(network, build_graph(oxide * (5, 1, 1), 5.0))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

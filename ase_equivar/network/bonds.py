@@ -15,8 +15,9 @@ from ase_equivar.network.edges import EdgeIndex, Piece
 from ase_equivar.network.pieces import laid_end_to_end
 from ase_equivar.network.table import SHORTEST, RadialTable
 
-SMALL_TABLE = 3200  # distances, enough for two elements and 5 Å; made in some 20 milliseconds
-SMALL_TABLE_USES = 8
+# Distances in a table, and how many times a step of an MD pays them off: those of two elements and 5
+# Å are made in some 20 milliseconds, those of three in some 40.
+SMALL_TABLES = ((3200, 8), (7200, 4))
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ def pairs_of_elements(
 def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str, uses: int = 1) -> bool:
     """Whether tables are exact enough, and soon cheaper than weights worked out bond by bond.
 
-    As a rule they are made from fewer distances than the graph has edges. Small ones may take
-    eight times as many: the next steps of an MD use them again, and a loop over crystals loses
-    little. The graph alone decides, not what was seen before: a run that is restarted must get the
-    same bits.
+    As a rule they are made from fewer distances than the graph has edges. Those of two or three
+    elements may take several times as many: the next steps of an MD use them again, and a loop over
+    crystals loses little. The graph alone decides, not what was seen before: a run that is
+    restarted must get the same bits.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str, use
         Passes over the bonds that want their weights, forward and backward.
     """
     size = 2 * max(n_kinds, 1) * RadialTable.n_points(cutoff)  # with the middles
-    uses *= SMALL_TABLE_USES if size <= SMALL_TABLE else 1
+    uses *= next((steps for largest, steps in SMALL_TABLES if size <= largest), 1)
     return (
         used_backend(backend, distances.device) != "e3nn"
         and distances.dtype == torch.float32

@@ -109,8 +109,8 @@ def laid_end_to_end(
 
 
 def is_cut(n_edges: int) -> bool:
-    """Whether a graph on a CPU is worked on in several pieces at a time."""
-    return n_edges >= 2 * MIN_EDGES_PER_THREAD
+    """Whether a graph on a CPU is worked on in several pieces at a time; not with gradients."""
+    return n_edges >= 2 * MIN_EDGES_PER_THREAD and not torch.is_grad_enabled()
 
 
 class _Borrowed(threading.local):
@@ -144,10 +144,10 @@ def borrow_threads() -> None:
     """Leave torch one thread, and the others to pieces and kernels.
 
     After each operation, be it as small as a product of two matrices 64 × 64, torch's threads wait
-    for the next so busily, and for milliseconds, that others get little done. With gradients torch
-    has the most to do, and keeps its threads.
+    for the next so busily, and for milliseconds, that others get little done. Where torch has the
+    most to do, as in training, it shall keep its threads.
     """
-    if _borrowed.inside and not _borrowed.number and not torch.is_grad_enabled():
+    if _borrowed.inside and not _borrowed.number:
         _borrowed.number = torch.get_num_threads()
         torch.set_num_threads(1)
 

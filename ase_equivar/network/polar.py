@@ -23,6 +23,7 @@ from torch import Tensor
 from ase_equivar.graph import Graph
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.layers import TensorHead
+from ase_equivar.network.pieces import threads_returned
 from ase_equivar.network.scatter import mean_by_index, sum_by_index
 
 VECTOR = o3.Irrep("1o")
@@ -70,7 +71,7 @@ class PolarNetwork(GatedNetwork):
         log_susceptibility : Tensor or None
         """
         differentiable = torch.is_grad_enabled()  # the rows once more, as training wants it
-        with torch.inference_mode(mode=False), torch.enable_grad():
+        with threads_returned(), torch.inference_mode(mode=False), torch.enable_grad():
             own, fields = _normal(graph), fields.clone()
             vectors = own.vectors.requires_grad_()
             species_index = self.element_index[own.numbers]
