@@ -121,7 +121,13 @@ def results_and_gradients(
 
 
 def tabulated_and_gradients(
-    coupling: Coupling, n_atoms: int, n_edges: int, channels: int, dtype: torch.dtype, backend: str
+    coupling: Coupling,
+    n_atoms: int,
+    n_edges: int,
+    channels: int,
+    dtype: torch.dtype,
+    backend: str,
+    fineness: int,
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Convolve by a backend with a table of cubics, and by e3nn with the cubics themselves.
 
@@ -146,15 +152,16 @@ def tabulated_and_gradients(
 
     def slopes(kinds: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         x = (r / 5)[:, None, None]
-        return sum(n * powers[n][kinds].to(r) * x ** (n - 1) for n in (1, 2, 3)) * SPACING / 5
+        total = sum(n * powers[n][kinds].to(r) * x ** (n - 1) for n in (1, 2, 3))
+        return total * SPACING / fineness / 5
 
-    grid = RadialTable.sampled(5.0)
+    grid = RadialTable.sampled(5.0, fineness=fineness)
     rows = []
     for kind in range(3):
         kinds = torch.full((len(grid),), kind)
         slope, value = slopes(kinds, grid), weights(kinds, grid)
         rows.append(torch.stack([slope[::2], value[::2], slope[1::2]], dim=1))
-    table = RadialTable(torch.stack(rows).to(dtype))
+    table = RadialTable(torch.stack(rows).to(dtype), fineness)
     results = []
     for name in (backend, "e3nn"):
         convolution.backend = name

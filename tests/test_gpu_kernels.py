@@ -72,7 +72,7 @@ def test_kernel_with_a_table_equals_e3nn(
 ) -> None:
     """Result and first derivatives."""
     coupling = Coupling(NATURAL, (*NATURAL, o3.Irrep("0o")), 2)
-    for ours, reference in tabulated_and_gradients(coupling, 4, 9, channels, dtype, "triton"):
+    for ours, reference in tabulated_and_gradients(coupling, 4, 9, channels, dtype, "triton", 2):
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
 
@@ -117,15 +117,12 @@ def test_kernels_compile_for_gpus() -> None:
     kernels = launch_triton._kernels(coupling, torch.float32)
     blocks = [f"{name}{n}" for name in "GO" for n in range(3)]
     numbers, index = dict.fromkeys(("x", "Y", "w", "t", "out", "slope", *blocks), "*fp32"), "*i64"
-    numbers["where"] = "*fp64"
+    numbers |= {"distances": "*fp32", "n_points": "i32", "fineness": "i32"}
     names = [name for name, one in vars(kernels).items() if isinstance(one, triton.JITFunction)]
     assert len(names) == 8
     for name in set(names) - {"add"}:
         kernel = getattr(kernels, name)
-        signature = {
-            argument: numbers.get(argument, "i32" if argument == "n_points" else index)
-            for argument in kernel.arg_names
-        }
+        signature = {argument: numbers.get(argument, index) for argument in kernel.arg_names}
         constants = {"n_channels": 64, "BLOCK": 64}
         signature |= dict.fromkeys(constants, "constexpr")
         source = ASTSource(kernel, signature=signature, constexprs=constants)

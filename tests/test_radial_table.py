@@ -90,8 +90,10 @@ def test_kernels_with_tables_equal_e3nn(summed: bool, dtype: torch.dtype, bound:
     """Result and first derivatives, where the interpolation is exact."""
     natural = tuple(map(o3.Irrep, ("0e", "1o", "2e")))
     coupling = Coupling(natural, (*natural, o3.Irrep("0o")), 2, summed=summed)
-    for ours, reference in tabulated_and_gradients(coupling, 6, 50, 5, dtype, "numba"):
-        assert (ours - reference).abs().max() <= bound * reference.abs().max()
+    for fineness in (1, 3):
+        pairs = tabulated_and_gradients(coupling, 6, 50, 5, dtype, "numba", fineness)
+        for ours, reference in pairs:
+            assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
 
 def test_network_with_tables_equals_e3nn_without() -> None:

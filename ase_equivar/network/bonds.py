@@ -15,8 +15,8 @@ from ase_equivar.network.edges import EdgeIndex, Piece
 from ase_equivar.network.pieces import laid_end_to_end
 from ase_equivar.network.table import SHORTEST, RadialTable
 
-# Distances in a table, and how many times a step of an MD pays them off: those of two elements and 5
-# Å are made in some 20 milliseconds, those of three in some 40.
+# Distances in a table, and how many steps of an MD may pay them off: those of two elements and 5 Å
+# are made in some 20 milliseconds, those of three in some 40.
 SMALL_TABLES = ((3200, 8), (7200, 4))
 
 

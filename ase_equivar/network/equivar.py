@@ -200,7 +200,8 @@ class Equivar(nn.Module):
 
     def _table(self, layer: Interaction, kinds: Tensor) -> RadialTable:
         """Tabulate the weights of one layer, which are the same for all elements."""
-        return tabulate(partial(self._weights_at, layer), self.cutoff, kinds.device)
+        # its Gaussians are narrow
+        return tabulate(partial(self._weights_at, layer), self.cutoff, kinds.device, fineness=2)
 
     def _weights_at(self, interaction: Interaction, distances: Tensor) -> Tensor:
         dtype = self.embedding.weight.dtype

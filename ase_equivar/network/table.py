@@ -31,23 +31,26 @@ class RadialTable:
     Attributes
     ----------
     values : Tensor, shape (T, G, 3, n_paths, C)
-        Of T functions (pairs of elements) at G distances: derivative by the distance times
-        `SPACING`, value, and such a derivative halfway to the next distance.
+        Of T functions (pairs of elements) at G distances: derivative by the distance times their
+        spacing, value, and such a derivative halfway to the next distance.
+    fineness : int
+        `SPACING` over the spacing of these distances.
     """
 
     values: Tensor
+    fineness: int = 1
 
     @staticmethod
-    def n_points(cutoff: float) -> int:
+    def n_points(cutoff: float, fineness: int = 1) -> int:
         """Points G in a table for this cutoff in Å: it ends a point or two beyond."""
-        return int((cutoff - SHORTEST) / SPACING) + 3
+        return int((cutoff - SHORTEST) / SPACING * fineness) + 3
 
     @staticmethod
-    def sampled(cutoff: float, device: torch.device | str = "cpu") -> Tensor:
+    def sampled(cutoff: float, device: torch.device | str = "cpu", fineness: int = 1) -> Tensor:
         """Distances (2G,) in Å of the points of a table and of the middles between, float64."""
-        n_halves = 2 * RadialTable.n_points(cutoff)
+        n_halves = 2 * RadialTable.n_points(cutoff, fineness)
         halves = torch.arange(n_halves, dtype=torch.float64, device=device)
-        return SHORTEST + 0.5 * SPACING * halves
+        return SHORTEST + 0.5 * SPACING / fineness * halves
 
 
 def tabulate(
@@ -55,6 +58,7 @@ def tabulate(
     cutoff: float,
     device: torch.device,
     then: Callable[[Tensor], Tensor] | None = None,
+    fineness: int = 1,
 ) -> RadialTable:
     """Evaluate weights and their slopes on the grid; the table is in single precision.
 
@@ -68,12 +72,15 @@ def tabulate(
         Where the weights of the function lie.
     then : callable, optional
         Linear map to weights, which slopes pass as values do: for the product with a large matrix.
+    fineness : int
+        More than 1 for functions that change faster than those that `SPACING` was chosen for.
     """
-    values, slopes = _with_slopes(function, RadialTable.sampled(cutoff, device))
-    numbers = [slopes[:, ::2] * SPACING, values[:, ::2], slopes[:, 1::2] * SPACING]
+    values, slopes = _with_slopes(function, RadialTable.sampled(cutoff, device, fineness))
+    spacing = SPACING / fineness
+    numbers = [slopes[:, ::2] * spacing, values[:, ::2], slopes[:, 1::2] * spacing]
     with torch.no_grad():
         stacked = torch.stack(numbers, dim=2)
-        return RadialTable((stacked if then is None else then(stacked)).float())
+        return RadialTable((stacked if then is None else then(stacked)).float(), fineness)
 
 
 def _with_slopes(function: Callable[[Tensor], Tensor], distances: Tensor) -> tuple[Tensor, Tensor]:

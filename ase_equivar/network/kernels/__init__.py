@@ -177,7 +177,7 @@ class _ConvolveTabulated(torch.autograd.Function):
             by_harmonics = torch.empty_like(harmonics)
             by_distance = harmonics.new_empty(len(harmonics))
             ctx.call.launch("grad_bonds_table", arrays, (by_harmonics, by_distance))
-            by_distance /= SPACING
+            by_distance *= ctx.table.fineness / SPACING
         return None, None, None, by_features, by_harmonics, by_distance
 
 
@@ -185,7 +185,8 @@ def _with_table(
     table: RadialTable, features: Tensor, harmonics: Tensor, which: Tensor, distances: Tensor
 ) -> tuple[Tensor | int, ...]:
     """List what kernels with a table begin with."""
-    return features, harmonics, table.values, table.values.shape[1], which, distances
+    n_points = table.values.shape[1]
+    return features, harmonics, table.values, n_points, table.fineness, which, distances
 
 
 def convolve_tabulated(

@@ -44,14 +44,12 @@ def pairs_of_elements(
 
 @cache
 def _kernels(l_max: int, factor: float, dtype: torch.dtype) -> ModuleType:
-    source = bonds_source(
-        l_max, factor, {torch.float64: "float64", torch.float32: "float32"}[dtype]
-    )
-    return load_source("bonds", numba.__version__, source)
+    scalar = {torch.float64: "float64", torch.float32: "float32"}[dtype]
+    return load_source("bonds", numba.__version__, bonds_source(l_max, factor, scalar))
 
 
 def bonds_source(l_max: int, factor: float, scalar: str) -> str:
-    """Write the kernels as Python.
+    """Write the kernels as Python; harmonics are worked out in double precision.
 
     On the unit sphere a harmonic of degree l is one polynomial of which all terms have degree l:
     its coefficients are found from e3nn's own values.
@@ -67,21 +65,23 @@ def bonds_source(l_max: int, factor: float, scalar: str) -> str:
         coefficients = np.linalg.lstsq(monomials, values[:, columns], rcond=None)[0]
         for column, numbers in zip(columns, coefficients.T, strict=True):
             terms = [
-                "*".join([f"F({factor * number!r})", *"x" * p, *"y" * q, *"z" * r])
+                "*".join([repr(factor * number), *"x" * p, *"y" * q, *"z" * r])
                 for number, (p, q, r) in zip(numbers.tolist(), powers, strict=True)
                 if abs(number) > 1e-10
             ]
             lines.append(f"            harmonics[e, {column}] = {' + '.join(terms)}")
     return "\n".join(
         [
-            "import numpy as np\nfrom numba import njit",
+            "import numpy as np\nfrom numba import njit\nfrom numpy import float64 as D",
             f"from numpy import {scalar} as F\n",
             "@njit(cache=True, nogil=True, error_model='numpy')",
             "def directions(vectors, start, distances, harmonics, first, last):",
             "    for e in range(start[first], start[last]):",
-            "        x, y, z = vectors[e, 0], vectors[e, 1], vectors[e, 2]",
+            "        x, y, z = D(vectors[e, 0]), D(vectors[e, 1]), D(vectors[e, 2])",
+            # rounded as torch rounds: networks run literally then see the same distances, and
+            # Gaussians of the published one, which are narrow, the same weights
+            "        distances[e] = np.sqrt(F(z*z + F(y*y + F(x*x))))",
             "        r = np.sqrt(x*x + y*y + z*z)",
-            "        distances[e] = r",
             "        x, y, z = x/r, y/r, z/r",
             *(line[4:] for line in lines),
             "",

@@ -92,7 +92,8 @@ class InteractionSteps:
             kernel, numbers = self._interactions.receive, [weights]
         else:
             kernel = self._interactions.receive_table
-            numbers = [weights.values, weights.values.shape[1], bonds.kinds, bonds.distances]
+            numbers = [weights.values, weights.values.shape[1], weights.fineness]
+            numbers += [bonds.kinds, bonds.distances]
         own = [*self.after, *self.skip, self.bias, self.scale, self.mask]
         bonded = [sent, bonds.harmonics, *numbers, edges.senders, edges.receiver_starts]
         share_out(kernel, [*bonded, *blocks, *own, species, *out], edges.receiver_starts)

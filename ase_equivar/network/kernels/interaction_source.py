@@ -222,6 +222,6 @@ def interaction_source(
             f"from {features} import linear_{c}, linear_{n_gates}",
             f"from {features} import copy, scalars, gated, add_scaled, I\n",
             *receive("receive", "forward", "w"),
-            *receive("receive_table", "forward_table", "t, n_points, which, distances"),
+            *receive("receive_table", "forward_table", "t, n_points, fineness, which, distances"),
         ]
     )
