@@ -1,6 +1,6 @@
 """CPU kernels of the convolution, compiled by numba and shared out over threads.
 
-Compiling takes a few seconds per network; the result is kept, see `cache`.
+Compiling takes some ten seconds per network; the result is kept, see `cache`.
 """
 
 from __future__ import annotations
