@@ -10,7 +10,8 @@ import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from ase_equivar.neighbours import NeighbourSearch, Pairs
+from ase_equivar.near_pairs import Pairs
+from ase_equivar.neighbours import NeighbourSearch
 
 MIN_DISTANCE = 0.5  # Å; closer atoms are a mistake in the input, not chemistry
 MIN_RELATIVE_VOLUME = 1e-6  # of the box with the same edge lengths and right angles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -26,63 +27,80 @@ def near(positions, cell, i, j, shifts, cutoff, centres, neighbours, vectors):
         if square <= cutoff*cutoff:
             centres[n], neighbours[n] = a, b
             vectors[n, 0], vectors[n, 1], vectors[n, 2] = x, y, z
-            if square < least:
+            if n == 0 or square < least:
                 closest, least = n, square
             n += 1
     return n, closest, least**0.5
 """
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """Directed pairs of atoms that may be within a cutoff.
+
+    Attributes
+    ----------
+    i, j : Tensor of int64, shape (P,)
+    shifts : Tensor of int32, shape (P, 3)
+        Cell of the image of j.
+    """
+
+    i: Tensor
+    j: Tensor
+    shifts: Tensor
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Directed pairs of atoms, each pair of neighbours twice.
+
+    Attributes
+    ----------
+    centres, neighbours : Tensor of int64, shape (E,)
+        Atoms i, ascending, and j, ascending for each i; images of j in the order of their cells.
+    vectors : Tensor, shape (E, 3)
+        r_j (of that image) − r_i in Å.
+    closest : tuple of two int and a float, or None
+        The two atoms that are closest to each other, and their distance in Å.
+    """
+
+    centres: Tensor
+    neighbours: Tensor
+    vectors: Tensor
+    closest: tuple[int, int, float] | None
+
+
 def near_pairs(
-    positions: Tensor,
-    cell: Tensor,
-    i: Tensor,
-    j: Tensor,
-    shifts: Tensor,
-    cutoff: float,
-    dtype: torch.dtype,
-) -> tuple[Tensor, Tensor, Tensor, tuple[int, int, float] | None]:
+    candidates: Candidates, positions: Tensor, cell: Tensor, cutoff: float, dtype: torch.dtype
+) -> Pairs:
     """Give the pairs within a cutoff, in the order that they come in.
 
     Parameters
     ----------
+    candidates : Candidates
     positions : Tensor of float64, shape (N, 3), Å
     cell : Tensor of float64, shape (3, 3), Å
-    i, j : Tensor of int64, shape (P,)
-    shifts : Tensor of int32, shape (P, 3)
-        Cell of the image of j.
     cutoff : float
         In Å.
     dtype : torch.dtype
         Of the vectors.
-
-    Returns
-    -------
-    centres, neighbours : Tensor of int64, shape (E,)
-    vectors : Tensor of `dtype`, shape (E, 3), Å
-    closest : tuple of two int and a float, or None
-        The pair with the smallest distance, and that in Å.
     """
     if positions.device.type != "cpu":
-        return _by_torch(positions, cell, i, j, shifts, cutoff, dtype)
+        return _by_torch(candidates, positions, cell, cutoff, dtype)
+    i, j, shifts = candidates.i, candidates.j, candidates.shifts
     centres, neighbours = torch.empty_like(i), torch.empty_like(j)
     vectors = torch.empty(len(i), 3, dtype=dtype)
     arrays = [x.numpy() for x in (positions, cell, i, j, shifts)]
     out = [x.numpy() for x in (centres, neighbours, vectors)]
     n, closest, least = _kernel()(*arrays, cutoff, *out)
-    nearest = None if closest < 0 else (int(centres[closest]), int(neighbours[closest]), least)
-    return centres[:n], neighbours[:n], vectors[:n], nearest
+    nearest = None if n == 0 else (int(centres[closest]), int(neighbours[closest]), least)
+    return Pairs(centres[:n], neighbours[:n], vectors[:n], nearest)
 
 
 def _by_torch(
-    positions: Tensor,
-    cell: Tensor,
-    i: Tensor,
-    j: Tensor,
-    shifts: Tensor,
-    cutoff: float,
-    dtype: torch.dtype,
-) -> tuple[Tensor, Tensor, Tensor, tuple[int, int, float] | None]:
+    candidates: Candidates, positions: Tensor, cell: Tensor, cutoff: float, dtype: torch.dtype
+) -> Pairs:
+    i, j, shifts = candidates.i, candidates.j, candidates.shifts
     a, b, c = (shifts[:, n, None] * cell[n] for n in range(3))
     vectors = positions[j] - positions[i] + (a + b + c)
     distances = torch.linalg.vector_norm(vectors, dim=1)
@@ -92,7 +110,7 @@ def _by_torch(
     if len(near):
         nearest = distances.argmin()
         closest = int(i[nearest]), int(j[nearest]), float(distances[nearest])
-    return i, j, vectors[near].to(dtype), closest
+    return Pairs(i, j, vectors[near].to(dtype), closest)
 
 
 @cache

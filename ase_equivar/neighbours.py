@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from vesin import NeighborList
 
-from ase_equivar.near_pairs import near_pairs
+from ase_equivar.near_pairs import Candidates, Pairs, near_pairs
 
 logger = logging.getLogger(__name__)
 
@@ -25,37 +25,15 @@ MOST_KEPT = 2000  # atoms; beyond, the memory of a kept list is worth more than 
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Directed pairs of atoms, each pair of neighbours twice.
-
-    Attributes
-    ----------
-    centres, neighbours : Tensor of int64, shape (E,)
-        Atoms i, ascending, and j, ascending for each i; images of j in the order of their cells.
-    vectors : Tensor, shape (E, 3)
-        r_j (of that image) − r_i in Å.
-    closest : tuple of two int and a float, or None
-        The two atoms that are closest to each other, and their distance in Å.
-    """
-
-    centres: Tensor
-    neighbours: Tensor
-    vectors: Tensor
-    closest: tuple[int, int, float] | None
-
-
-@dataclass(frozen=True)
-class _Candidates:
+class _Found:
     """Pairs that may be within the cutoff, in their order, and the structure they were found in."""
 
-    i: Tensor
-    j: Tensor
-    shifts: Tensor
+    candidates: Candidates
     positions: NDArray[np.float64]
     cell: NDArray[np.float64]
     pbc: NDArray[np.bool_]
 
-    def hold_for(self, atoms: Atoms, cell: NDArray[np.float64], skin: float) -> bool:
+    def holds_for(self, atoms: Atoms, cell: NDArray[np.float64], skin: float) -> bool:
         """Whether nothing changed but positions, and no atom has moved by half the skin."""
         if len(atoms) != len(self.positions):
             return False
@@ -85,7 +63,7 @@ class NeighbourSearch:
         self.cutoff = cutoff
         self.device = torch.device(device)
         self._skin = skin
-        self._kept: _Candidates | None = None
+        self._kept: _Found | None = None
         self._searches_on = self.device
 
     def pairs(self, atoms: Atoms, dtype: torch.dtype = torch.float64) -> Pairs:
@@ -95,28 +73,27 @@ class NeighbourSearch:
         Distances are worked out in float64 always; `dtype` is that of the vectors.
         """
         cell = periodic_cell(atoms)
-        candidates = self._kept
-        if candidates is None or not candidates.hold_for(atoms, cell, self._skin):
+        found = self._kept
+        if found is None or not found.holds_for(atoms, cell, self._skin):
             self._kept = None  # its memory goes first
-            candidates = self._found(atoms, cell)
-            self._kept = candidates if self._keeps(atoms) else None
-        where = candidates.i.device
-        centres, neighbours, vectors, closest = near_pairs(
+            found = self._search(atoms, cell)
+            self._kept = found if self._keeps(atoms) else None
+        where, here = found.candidates.i.device, self.device
+        pairs = near_pairs(
+            found.candidates,
             torch.tensor(atoms.positions, dtype=torch.float64, device=where),
             torch.tensor(cell, device=where),
-            candidates.i,
-            candidates.j,
-            candidates.shifts,
             self.cutoff,
             dtype,
         )
-        here = self.device
-        return Pairs(centres.to(here), neighbours.to(here), vectors.to(here), closest)
+        return Pairs(
+            pairs.centres.to(here), pairs.neighbours.to(here), pairs.vectors.to(here), pairs.closest
+        )
 
     def _keeps(self, atoms: Atoms) -> bool:
         return self._skin > 0 and len(atoms) <= MOST_KEPT
 
-    def _found(self, atoms: Atoms, cell: NDArray[np.float64]) -> _Candidates:
+    def _search(self, atoms: Atoms, cell: NDArray[np.float64]) -> _Found:
         try:
             return self._on(self._searches_on, atoms, cell)
         except RuntimeError as error:
@@ -126,7 +103,7 @@ class NeighbourSearch:
             self._searches_on = torch.device("cpu")
             return self._on(self._searches_on, atoms, cell)
 
-    def _on(self, device: torch.device, atoms: Atoms, cell: NDArray[np.float64]) -> _Candidates:
+    def _on(self, device: torch.device, atoms: Atoms, cell: NDArray[np.float64]) -> _Found:
         wanted = self.cutoff + (self._skin if self._keeps(atoms) else 0.0)
         search = NeighborList(cutoff=_reach(wanted + ROUNDING, atoms, cell), full_list=True)
         i, j, shifts = search.compute(
@@ -138,14 +115,8 @@ class NeighbourSearch:
         )
         i, j = i.view(torch.int64), j.view(torch.int64)
         order = _order(i, j, shifts, len(atoms))
-        return _Candidates(
-            i[order],
-            j[order],
-            shifts[order],
-            atoms.positions.copy(),
-            cell,
-            np.array(atoms.pbc),
-        )
+        candidates = Candidates(i[order], j[order], shifts[order])
+        return _Found(candidates, atoms.positions.copy(), cell, np.array(atoms.pbc))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is remembered, which a copy had better find by itself."""

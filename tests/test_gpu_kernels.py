@@ -39,12 +39,19 @@ LONELY = tuple(map(o3.Irrep, ("0e", "4e")))  # no path leads from 4e
 @pytest.fixture
 def interpreter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Triton's kernels run one program after the other, by numpy."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    forget_kernels()
+    yield
+    forget_kernels()
+
+
+def forget_kernels() -> None:
+    """Have kernels loaded again: Triton decides then whether it compiles or interprets them."""
     from ase_equivar.network.kernels import launch_triton
 
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
     launch_triton._kernels.cache_clear()
-    yield
-    launch_triton._kernels.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("convolution_gpu_")]:
+        del sys.modules[name]
 
 
 @pytest.mark.parametrize("inputs", [NATURAL, ODD, LONELY], ids=["natural", "odd", "lonely"])

@@ -18,7 +18,8 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 
 from ase_equivar import EquivarCalculator, near_pairs, neighbours
-from ase_equivar.neighbours import NeighbourSearch, Pairs
+from ase_equivar.near_pairs import Pairs
+from ase_equivar.neighbours import NeighbourSearch
 
 
 def same(one: Pairs, other: Pairs) -> bool:
@@ -73,14 +74,20 @@ def test_one_pass_finds_what_torch_finds(atoms: Atoms) -> None:
     expected = search.pairs(atoms)
     assert search._kept is not None
     positions, cell = (torch.tensor(x) for x in (search._kept.positions, search._kept.cell))
-    candidates = search._kept.i, search._kept.j, search._kept.shifts
-    assert len(candidates[0]) > len(expected.centres)
-    found = near_pairs._by_torch(positions, cell, *candidates, 4.0, torch.float64)
-    assert torch.equal(found[0], expected.centres)
-    assert torch.equal(found[1], expected.neighbours)
-    assert torch.allclose(found[2], expected.vectors, rtol=0, atol=1e-12)
-    assert found[3] is not None
-    assert found[3][2] == pytest.approx(expected.closest[2], abs=1e-12)
+    candidates = search._kept.candidates
+    assert len(candidates.i) > len(expected.centres)
+    found = near_pairs._by_torch(candidates, positions, cell, 4.0, torch.float64)
+    assert torch.equal(found.centres, expected.centres)
+    assert torch.equal(found.neighbours, expected.neighbours)
+    assert torch.allclose(found.vectors, expected.vectors, rtol=0, atol=1e-12)
+    assert found.closest is not None
+    assert found.closest[2] == pytest.approx(expected.closest[2], abs=1e-12)
+
+
+def test_a_pair_right_at_the_cutoff_is_the_closest_of_its_list() -> None:
+    pairs = NeighbourSearch(3.0).pairs(Atoms("H2", [[0, 0, 0], [3.0, 0, 0]]))
+    assert len(pairs.centres) == 2
+    assert pairs.closest == (0, 1, 3.0)
 
 
 def test_pairs_have_an_order_of_their_own() -> None:

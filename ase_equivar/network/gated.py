@@ -299,13 +299,13 @@ class GatedNetwork(nn.Module):
 
     def _hidden(self, layer: Interaction, pairs: Tensor, distances: Tensor) -> Tensor:
         """Give what weights are a linear function of, (n_pairs, n_distances, width)."""
-        n = len(self.elements)
-        senders, receivers = (self.embedding(side) for side in (pairs // n, pairs % n))
-        which = torch.arange(len(pairs), device=pairs.device).repeat_interleave(len(distances))
-        edges = EdgeIndex(which, which, len(pairs), len(pairs))
+        n, elements = len(self.elements), self.embedding.weight
+        senders, receivers = (
+            side.repeat_interleave(len(distances)) for side in (pairs // n, pairs % n)
+        )
         radial, envelope = (
-            x.to(senders.dtype).repeat(len(pairs), *[1] * (x.dim() - 1))
+            x.to(elements.dtype).repeat(len(pairs), *[1] * (x.dim() - 1))
             for x in self._functions(distances)
         )
-        hidden: Tensor = layer.radial(radial, envelope, senders, receivers, edges)
+        hidden: Tensor = layer.radial(radial, envelope, elements, senders, receivers)
         return hidden.view(len(pairs), len(distances), hidden.shape[1])

@@ -33,11 +33,6 @@ class Species:
     index: Tensor
     elements: Tensor
 
-    @property
-    def of_atoms(self) -> Tensor:
-        """Numbers (N, d) that describe the element of each atom."""
-        return self.elements[self.index]
-
     def take(self, atoms: slice) -> Species:
         """Give those of some atoms."""
         return Species(self.index[atoms], self.elements)
@@ -123,9 +118,11 @@ class Interaction(nn.Module):
 
     def _bond_weights(self, bonds: Bonds, senders: Species, receivers: Species) -> Tensor:
         """Weights (E, n_paths, C) of bonds, of whose functions none is tabulated."""
-        hidden = self.radial(
-            bonds.radial, bonds.envelope, senders.of_atoms, receivers.of_atoms, bonds.edges
+        sender, receiver = (
+            senders.index[bonds.edges.senders],
+            receivers.index[bonds.edges.receivers],
         )
+        hidden = self.radial(bonds.radial, bonds.envelope, senders.elements, sender, receiver)
         return self.weights(hidden)
 
     def _compiled(

@@ -10,8 +10,6 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from ase_equivar.network.edges import EdgeIndex
-
 
 class IrrepwiseLinear(nn.Module):
     """A linear map between channels, one matrix per irrep: Schur's lemma leaves nothing else.
@@ -67,13 +65,17 @@ class RadialWeights(nn.Module):
         self,
         radial: Tensor,
         envelope: Tensor,
+        elements: Tensor,
         senders: Tensor,
         receivers: Tensor,
-        edges: EdgeIndex,
     ) -> Tensor:
-        """(E, R) functions, (E,) envelope, (N, d) elements on both sides to (E, width)."""
+        """(E, R) functions, (E,) envelope, (n, d) elements, (E,) which on both sides to (E, width).
+
+        Elements are few: each is worked on once, not once for every atom.
+        """
         x = self.distance(radial)
-        x = x + self.sender(senders)[edges.senders] + self.receiver(receivers)[edges.receivers]
+        x = x + nn.functional.embedding(senders, self.sender(elements))
+        x = x + nn.functional.embedding(receivers, self.receiver(elements))
         x = nn.functional.silu(self.hidden(nn.functional.silu(x)))
         return x * envelope[:, None]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ase_equivar.network.basis import bond_harmonics
 from ase_equivar.network.edges import EdgeIndex
-from ase_equivar.network.kernels.cache import load_source
+from ase_equivar.network.kernels.cache import load_source, scalar_name
 from ase_equivar.network.kernels.launch_numba import MIN_EDGES_PER_THREAD_FAST, share_out
 
 
@@ -44,8 +44,8 @@ def pairs_of_elements(
 
 @cache
 def _kernels(l_max: int, factor: float, dtype: torch.dtype) -> ModuleType:
-    scalar = {torch.float64: "float64", torch.float32: "float32"}[dtype]
-    return load_source("bonds", numba.__version__, bonds_source(l_max, factor, scalar))
+    source = bonds_source(l_max, factor, scalar_name(dtype))
+    return load_source("bonds", numba.__version__, source)
 
 
 def bonds_source(l_max: int, factor: float, scalar: str) -> str:

@@ -11,13 +11,18 @@ import importlib.util
 import os
 import sys
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+import torch
+
+_loading = threading.Lock()
+
 
 def load_source(prefix: str, version: str, source: str) -> ModuleType:
-    """Import a module with this source.
+    """Import a module with this source, once however many threads ask for it.
 
     Parameters
     ----------
@@ -30,20 +35,34 @@ def load_source(prefix: str, version: str, source: str) -> ModuleType:
     """
     digest = hashlib.sha256(f"{version}\n{source}".encode()).hexdigest()[:16]
     name = f"{prefix}_{digest}"
-    path = _cache_folder() / f"{name}.py"
-    if not path.is_file():
-        # written aside and moved, so that a process beside this one never reads half a file
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            file.write(source)
-        Path(file.name).chmod(0o644)  # others may share the folder
-        Path(file.name).replace(path)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None  # the path ends in .py
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # numba looks the functions of its cache up by module
-    spec.loader.exec_module(module)
-    return module
+    with _loading:
+        if name not in sys.modules:
+            path = _cache_folder() / f"{name}.py"
+            _write(path, source)
+            spec = importlib.util.spec_from_file_location(name, path)
+            assert spec is not None  # the path ends in .py
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            # kernels import each other, and numba looks the functions of its cache up, by name:
+            # whoever finds it there must find all of it
+            sys.modules[name] = module
+        return sys.modules[name]
+
+
+def _write(path: Path, source: str) -> None:
+    """Write a file that is not there yet; a process beside this one never reads half of it."""
+    if path.is_file():
+        return
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(source)
+    Path(file.name).chmod(0o644)  # others may share the folder
+    Path(file.name).replace(path)
+
+
+def scalar_name(dtype: torch.dtype) -> str:
+    """Name a floating-point type as NumPy and Triton do."""
+    return {torch.float64: "float64", torch.float32: "float32"}[dtype]
 
 
 @cache

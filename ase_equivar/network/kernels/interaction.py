@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ase_equivar.network.bonds import Bonds
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.kernels.cache import load_source
+from ase_equivar.network.kernels.cache import load_source, scalar_name
 from ase_equivar.network.kernels.interaction_source import feature_source, interaction_source
 from ase_equivar.network.kernels.launch_numba import (
     MIN_EDGES_PER_THREAD_FAST,
@@ -109,8 +109,7 @@ class InteractionSteps:
 
 @cache
 def _feature_kernels(n_channels: int, n_blocks: int, dtype: torch.dtype) -> ModuleType:
-    scalar = {torch.float64: "float64", torch.float32: "float32"}[dtype]
-    source = feature_source(n_channels, n_blocks, scalar)
+    source = feature_source(n_channels, n_blocks, scalar_name(dtype))
     return load_source("features", numba.__version__, source)
 
 

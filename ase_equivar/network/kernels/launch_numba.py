@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.kernels.cache import load_source
+from ase_equivar.network.kernels.cache import load_source, scalar_name
 from ase_equivar.network.kernels.numba_source import numba_source
 from ase_equivar.network.pieces import thread_pool, threads_at_hand
 
@@ -29,8 +29,7 @@ MIN_EDGES_PER_THREAD_FAST = 10_000  # of kernels that take some nanoseconds for 
 @cache
 def convolution_kernels(coupling: Coupling, n_channels: int, dtype: torch.dtype) -> ModuleType:
     """Give the module with what `numba_source` writes."""
-    scalar = {torch.float64: "float64", torch.float32: "float32"}[dtype]
-    source = numba_source(coupling, n_channels, scalar)
+    source = numba_source(coupling, n_channels, scalar_name(dtype))
     return load_source("convolution", numba.__version__, source)
 
 

@@ -13,7 +13,7 @@ from e3nn import o3
 from torch import Tensor
 
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.kernels.cache import load_source
+from ase_equivar.network.kernels.cache import load_source, scalar_name
 from ase_equivar.network.kernels.triton_source import triton_source
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ SUMMED = ("grad_harmonics", "grad_bonds_table")  # over channels, so that one pr
 
 @cache
 def _kernels(coupling: Coupling, dtype: torch.dtype) -> ModuleType:
-    source = triton_source(coupling, {torch.float64: "float64", torch.float32: "float32"}[dtype])
+    source = triton_source(coupling, scalar_name(dtype))
     return load_source("convolution_gpu", triton.__version__, source)
 
 

@@ -152,7 +152,7 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     plain = ", ".join(["x, Y, w", *gradients])
     return "\n".join(
         [
-            f"import numpy as np\nfrom numba import njit\nfrom numpy import float64\n"
+            "import numpy as np\nfrom numba import njit\nfrom numpy import float64\n"
             f"from numpy import {scalar} as F\n",
             kernel("forward", "x, Y, w", of_result, to_rows, [x_run, w_run, *add_rows], write_rows),
             kernel(
