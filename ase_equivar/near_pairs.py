@@ -49,6 +49,15 @@ class Candidates:
     j: Tensor
     shifts: Tensor
 
+    def to(self, device: torch.device) -> Candidates:
+        """Give them on another device."""
+        return Candidates(self.i.to(device), self.j.to(device), self.shifts.to(device))
+
+    def vectors(self, positions: Tensor, cell: Tensor) -> Tensor:
+        """Give r_j (of that image) − r_i, (P, 3), as the kernel does."""
+        a, b, c = (self.shifts[:, n, None] * cell[n] for n in range(3))
+        return positions[self.j] - positions[self.i] + (a + b + c)
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -100,9 +109,8 @@ def near_pairs(
 def _by_torch(
     candidates: Candidates, positions: Tensor, cell: Tensor, cutoff: float, dtype: torch.dtype
 ) -> Pairs:
-    i, j, shifts = candidates.i, candidates.j, candidates.shifts
-    a, b, c = (shifts[:, n, None] * cell[n] for n in range(3))
-    vectors = positions[j] - positions[i] + (a + b + c)
+    i, j = candidates.i, candidates.j
+    vectors = candidates.vectors(positions, cell)
     distances = torch.linalg.vector_norm(vectors, dim=1)
     near = (distances <= cutoff).nonzero().flatten()
     i, j, distances = i[near], j[near], distances[near]

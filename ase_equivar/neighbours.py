@@ -73,14 +73,15 @@ class NeighbourSearch:
         Distances are worked out in float64 always; `dtype` is that of the vectors.
         """
         cell = periodic_cell(atoms)
-        found = self._kept
-        if found is None or not found.holds_for(atoms, cell, self._skin):
+        candidates = self.kept(atoms, cell)
+        if candidates is None:
             self._kept = None  # its memory goes first
             found = self._search(atoms, cell)
             self._kept = found if self._keeps(atoms) else None
-        where, here = found.candidates.i.device, self.device
+            candidates = found.candidates
+        where, here = candidates.i.device, self.device
         pairs = near_pairs(
-            found.candidates,
+            candidates,
             torch.tensor(atoms.positions, dtype=torch.float64, device=where),
             torch.tensor(cell, device=where),
             self.cutoff,
@@ -89,6 +90,12 @@ class NeighbourSearch:
         return Pairs(
             pairs.centres.to(here), pairs.neighbours.to(here), pairs.vectors.to(here), pairs.closest
         )
+
+    def kept(self, atoms: Atoms, cell: NDArray[np.float64]) -> Candidates | None:
+        """Give what is remembered, if no other pair of a structure with this cell can be near."""
+        if self._kept is None or not self._kept.holds_for(atoms, cell, self._skin):
+            return None
+        return self._kept.candidates
 
     def _keeps(self, atoms: Atoms) -> bool:
         return self._skin > 0 and len(atoms) <= MOST_KEPT

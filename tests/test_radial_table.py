@@ -65,12 +65,15 @@ def test_error_of_the_weights_of_the_bundled_model() -> None:
     codes = senders * len(network.elements) + receivers
     distances = torch.linspace(SHORTEST, network.cutoff, 20_011)
     with torch.no_grad():
-        tables = [network._table(layer, codes) for layer in network._layers]
+        ours = network.embedding.weight, network._functions, network.cutoff
+        tables = [layer.table(*ours, codes) for layer in network._layers]
         exact_network = bundled().double()
         for number in range(len(codes)):
             for layer, table in zip(exact_network._layers, tables, strict=True):
-                code = codes[number : number + 1]
-                exact = layer.weights(exact_network._hidden(layer, code, distances.double()))[0]
+                functions = exact_network._functions(distances.double())
+                sides = (side[number].expand(len(distances)) for side in (senders, receivers))
+                hidden = layer.radial(*functions, exact_network.embedding.weight, *sides)
+                exact = layer.weights(hidden)
                 where = cells(distances)
                 cell, s = where.long(), (where - where.floor())[:, None, None]
                 slope, value, middle = table.values[number].unbind(dim=1)

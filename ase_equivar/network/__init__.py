@@ -10,7 +10,8 @@ import torch
 
 from ase_equivar.network.ensemble import Ensemble
 from ase_equivar.network.equivar import PRESETS, Equivar, EquivarConfig
-from ase_equivar.network.gated import GatedConfig, GatedNetwork
+from ase_equivar.network.gated import GatedNetwork
+from ase_equivar.network.gated_config import GatedConfig
 from ase_equivar.network.hybrid import HybridConfig, HybridNetwork
 from ase_equivar.network.polar import PolarNetwork
 from ase_equivar.network.readout import RawTensors

@@ -11,9 +11,9 @@ Features lie as (atoms, components, channels), see `convolution`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -34,69 +34,13 @@ from ase_equivar.network.bonds import (
 )
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import EdgeIndex
+from ase_equivar.network.gated_config import GatedConfig
 from ase_equivar.network.gated_interaction import Interaction, Species
 from ase_equivar.network.layers import TensorHead
 from ase_equivar.network.pieces import borrow_threads, is_cut, threads_returned
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
 from ase_equivar.network.scatter import mean_by_index
-from ase_equivar.network.table import RadialTable, tabulate
-
-
-@dataclass(frozen=True)
-class GatedConfig:
-    """Shape of a `GatedNetwork`.
-
-    Attributes
-    ----------
-    elements : tuple of int
-        Atomic numbers that the network knows.
-    cutoff : float
-        Largest bond length in Å.
-    channels : int
-        Channels of every irrep of the features.
-    irreps : tuple of str
-        Irreps of the hidden features; the first must be "0e".
-    l_max : int
-        Largest degree of the bond harmonics.
-    interactions : int
-        Number of convolutions.
-    radial_functions, radial_hidden : int
-        Bessel functions of the distance, and width of the network that turns them and the two
-        elements into weights.
-    embedding : int
-        Numbers that describe an element.
-    mean_neighbours : float
-        Neighbours of a typical atom; messages are divided by its square root.
-    dielectric : bool
-        Whether there is a head for ε∞.
-    """
-
-    elements: tuple[int, ...]
-    cutoff: float = 5.0
-    channels: int = 48
-    irreps: tuple[str, ...] = ("0e", "1o", "2e")
-    l_max: int = 2
-    interactions: int = 3
-    radial_functions: int = 8
-    radial_hidden: int = 32
-    embedding: int = 32
-    mean_neighbours: float = 34.0
-    dielectric: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot give a full tensor."""
-        if self.interactions < 2:
-            raise ValueError(
-                f"interactions is {self.interactions}; at least 2 are needed, "
-                "one cannot reach the antisymmetric part of Z*"
-            )
-        if not self.irreps or self.irreps[0] != "0e":
-            raise ValueError(f"irreps are {self.irreps}; the first must be '0e', the scalars")
-        if len(self.irreps) < 2 or self.channels < 1:
-            raise ValueError(
-                f"irreps are {self.irreps} with {self.channels} channels; a tensor needs irreps "
-                "besides the scalars, and at least one channel"
-            )
+from ase_equivar.network.table import SHORTEST, RadialTable
 
 
 class GatedNetwork(nn.Module):
@@ -228,6 +172,12 @@ class GatedNetwork(nn.Module):
     def _parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         species_index = self.element_index[graph.numbers]
         blocks = self._features(graph, species_index, 0 if torch.is_grad_enabled() else 1)
+        return self._read(blocks, species_index, graph)
+
+    def _read(
+        self, blocks: list[Tensor], species_index: Tensor, graph: Graph
+    ) -> tuple[Tensor, Tensor | None]:
+        """Give what `parts` does, out of the last features."""
         born = self.born_head(blocks)
         # the trace part of the orthonormal basis is √3 times the mean of the diagonal
         born = torch.cat([born[:, :1] + 3**0.5 * self.shift(species_index), born[:, 1:]], dim=1)
@@ -238,8 +188,17 @@ class GatedNetwork(nn.Module):
 
         Tables have first derivatives by positions and no others: 0 uses where that will not do.
         """
-        species = Species(species_index, self.embedding.weight)
         bonds, tables = self._bonds(graph, species_index, table_uses)
+        return self._through_layers(graph, species_index, bonds, tables)
+
+    def _through_layers(
+        self,
+        graph: Graph,
+        species_index: Tensor,
+        bonds: Bonds,
+        tables: Sequence[RadialTable | None],
+    ) -> list[Tensor]:
+        species = Species(species_index, self.embedding.weight)
         blocks = [self.start(species.elements)[species_index].unsqueeze(1)]
         for number, table in enumerate(tables):
             blocks = self._enter(number, blocks, graph)
@@ -255,6 +214,35 @@ class GatedNetwork(nn.Module):
         zeros = mean.new_zeros(len(mean), 3)
         return self.cartesian(torch.cat([mean[:, :1], zeros, mean[:, 1:]], dim=1))
 
+    def step(self, graph: Graph) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
+        """Prepare for many graphs that differ in their vectors alone, as steps of an MD do.
+
+        Parameters
+        ----------
+        graph : Graph
+            With all pairs that may come within the cutoff.
+
+        Returns
+        -------
+        callable
+            From vectors (E, 3) in Å, of which those beyond the cutoff do not count, to what `parts`
+            gives. It does the same operations on arrays of the same sizes each time, none of which
+            a GPU has to be waited for: they can be recorded.
+        """
+        species_index = self.element_index[graph.numbers]
+        first, tables = self._bonds(graph, species_index, 1)
+        tabulated = tables[0] is not None
+
+        def parts(vectors: Tensor) -> tuple[Tensor, Tensor | None]:
+            distances, harmonics = self._directions(first.edges, vectors)
+            harmonics = harmonics * (distances <= self.cutoff)[:, None]
+            distances = distances.clamp(SHORTEST, self.cutoff)  # tables have nothing else
+            bonds = self._described(first.edges, distances, harmonics, first.kinds, tabulated)
+            blocks = self._through_layers(graph, species_index, bonds, tables)
+            return self._read(blocks, species_index, graph)
+
+        return parts
+
     def prepared(self, graph: Graph) -> Graph:
         """Work out what is worth keeping for several calls with one graph: here, nothing."""
         return graph
@@ -269,17 +257,16 @@ class GatedNetwork(nn.Module):
         """Functions of all bonds, and tables of the weights where they may be used and pay."""
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         pairs, which = pairs_of_elements(edges, species_index, len(self.elements), self.backend)
-        # here it is the cheapest to keep sums over neighbours near one
-        distances, harmonics = distances_and_harmonics(
-            edges, graph.vectors, self.shape.l_max, self.backend, self.shape.mean_neighbours**-0.5
-        )
+        distances, harmonics = self._directions(edges, graph.vectors)
         tabulated = table_uses > 0 and tables_pay(
             distances, len(pairs), self.cutoff, self.backend, table_uses
         )
-        radial, envelope = self._functions(distances[:0] if tabulated else distances)
-        bonds = Bonds(edges, distances, harmonics, which, radial, envelope)
+        bonds = self._described(edges, distances, harmonics, which, tabulated)
         if tabulated:
-            layers = [partial(self._table, layer) for layer in self._layers]
+            layers = [
+                partial(layer.table, self.embedding.weight, self._functions, self.cutoff)
+                for layer in self._layers
+            ]
             sources = [self.embedding, *(layer.radial for layer in self._layers)]
             tables = self._tables.of(sources, pairs, layers)
             borrow_threads()  # the kernels have the most to do now
@@ -288,24 +275,25 @@ class GatedNetwork(nn.Module):
             borrow_threads()
         return bonds, [None] * len(self.interactions)
 
+    def _directions(self, edges: EdgeIndex, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Distances (E,) and harmonics (E, (l_max + 1)²) of bonds."""
+        # here it is the cheapest to keep sums over neighbours near one
+        factor = self.shape.mean_neighbours**-0.5
+        return distances_and_harmonics(edges, vectors, self.shape.l_max, self.backend, factor)
+
+    def _described(
+        self,
+        edges: EdgeIndex,
+        distances: Tensor,
+        harmonics: Tensor,
+        kinds: Tensor,
+        tabulated: bool,
+    ) -> Bonds:
+        """Bonds with functions of the distance, unless tables stand in for them."""
+        none = distances[:0]
+        radial, envelope = (none, none) if tabulated else self._functions(distances)
+        return Bonds(edges, distances, harmonics, kinds, radial, envelope)
+
     def _functions(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Functions (E, R) and envelope (E,) of the distances."""
         return self.basis(distances), smooth_cutoff(distances, self.cutoff)
-
-    def _table(self, layer: Interaction, pairs: Tensor) -> RadialTable:
-        """Tabulate the weights of one layer for each pair of elements."""
-        hidden = partial(self._hidden, layer, pairs)
-        return tabulate(hidden, self.cutoff, pairs.device, layer.weights)
-
-    def _hidden(self, layer: Interaction, pairs: Tensor, distances: Tensor) -> Tensor:
-        """Give what weights are a linear function of, (n_pairs, n_distances, width)."""
-        n, elements = len(self.elements), self.embedding.weight
-        senders, receivers = (
-            side.repeat_interleave(len(distances)) for side in (pairs // n, pairs % n)
-        )
-        radial, envelope = (
-            x.to(elements.dtype).repeat(len(pairs), *[1] * (x.dim() - 1))
-            for x in self._functions(distances)
-        )
-        hidden: Tensor = layer.radial(radial, envelope, elements, senders, receivers)
-        return hidden.view(len(pairs), len(distances), hidden.shape[1])

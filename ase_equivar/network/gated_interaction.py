@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import Piece
 from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
 from ase_equivar.network.pieces import laid_end_to_end, work_in_pieces
-from ase_equivar.network.table import RadialTable
+from ase_equivar.network.table import RadialTable, tabulate
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Interaction(nn.Module):
     inputs, outputs : tuple of e3nn.o3.Irrep
         Irreps of the features before and after, the scalars first.
     l_max, channels, radial_functions, radial_hidden, embedding
-        As in `gated.GatedConfig`.
+        As in `gated_config.GatedConfig`.
     """
 
     def __init__(
@@ -106,6 +107,39 @@ class Interaction(nn.Module):
         # weights and messages of all edges at once would take most of the memory
         [sent] = laid_end_to_end(bonds.edges, send)
         return laid_end_to_end(bonds.edges, update)
+
+    def table(
+        self,
+        elements: Tensor,
+        functions: Callable[[Tensor], tuple[Tensor, Tensor]],
+        cutoff: float,
+        pairs: Tensor,
+    ) -> RadialTable:
+        """Tabulate the weights for some pairs of elements.
+
+        Parameters
+        ----------
+        elements : Tensor, shape (n_elements, d)
+            Numbers that describe each element.
+        functions : callable
+            From distances to what `Bonds` has as `radial` and `envelope`.
+        cutoff : float
+            In Å.
+        pairs : Tensor of int64, shape (P,)
+            As from `bonds.pairs_of_elements`.
+        """
+        sides = pairs // len(elements), pairs % len(elements)
+
+        def hidden(distances: Tensor) -> Tensor:
+            senders, receivers = (side.repeat_interleave(len(distances)) for side in sides)
+            radial, envelope = (
+                x.to(elements.dtype).repeat(len(pairs), *[1] * (x.dim() - 1))
+                for x in functions(distances)
+            )
+            found: Tensor = self.radial(radial, envelope, elements, senders, receivers)
+            return found.unflatten(0, (len(pairs), len(distances)))
+
+        return tabulate(hidden, cutoff, pairs.device, self.weights)
 
     def weights(self, hidden: Tensor) -> Tensor:
         """Weights (..., n_paths, C) from what `layers.RadialWeights` gives, (..., width)."""

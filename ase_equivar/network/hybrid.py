@@ -11,7 +11,8 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
-from ase_equivar.network.gated import GatedConfig, GatedNetwork
+from ase_equivar.network.gated import GatedNetwork
+from ase_equivar.network.gated_config import GatedConfig
 from ase_equivar.network.latent import LatentFeatures
 from ase_equivar.network.layers import IrrepwiseLinear, drop_channels
 

@@ -1,0 +1,62 @@
+"""The shape of our own networks, as their files tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GatedConfig:
+    """Shape of a `GatedNetwork`.
+
+    Attributes
+    ----------
+    elements : tuple of int
+        Atomic numbers that the network knows.
+    cutoff : float
+        Largest bond length in Å.
+    channels : int
+        Channels of every irrep of the features.
+    irreps : tuple of str
+        Irreps of the hidden features; the first must be "0e".
+    l_max : int
+        Largest degree of the bond harmonics.
+    interactions : int
+        Number of convolutions.
+    radial_functions, radial_hidden : int
+        Bessel functions of the distance, and width of the network that turns them and the two
+        elements into weights.
+    embedding : int
+        Numbers that describe an element.
+    mean_neighbours : float
+        Neighbours of a typical atom; messages are divided by its square root.
+    dielectric : bool
+        Whether there is a head for ε∞.
+    """
+
+    elements: tuple[int, ...]
+    cutoff: float = 5.0
+    channels: int = 48
+    irreps: tuple[str, ...] = ("0e", "1o", "2e")
+    l_max: int = 2
+    interactions: int = 3
+    radial_functions: int = 8
+    radial_hidden: int = 32
+    embedding: int = 32
+    mean_neighbours: float = 34.0
+    dielectric: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot give a full tensor."""
+        if self.interactions < 2:
+            raise ValueError(
+                f"interactions is {self.interactions}; at least 2 are needed, "
+                "one cannot reach the antisymmetric part of Z*"
+            )
+        if not self.irreps or self.irreps[0] != "0e":
+            raise ValueError(f"irreps are {self.irreps}; the first must be '0e', the scalars")
+        if len(self.irreps) < 2 or self.channels < 1:
+            raise ValueError(
+                f"irreps are {self.irreps} with {self.channels} channels; a tensor needs irreps "
+                "besides the scalars, and at least one channel"
+            )
