@@ -167,7 +167,10 @@ class Predictor:
 
     def _recorded_step(self, atoms: Atoms) -> RawPrediction | None:
         """Predict one structure by a recording, if there may be one."""
-        step = None if self._recorded is None else self._recorded.step(atoms)
+        if self._recorded is None:
+            return None
+        check_elements(atoms, self.elements)
+        step = self._recorded.step(atoms)
         if step is None:
             return None
         born, dielectric = self._arrays(step.tensors)

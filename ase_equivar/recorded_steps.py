@@ -66,6 +66,11 @@ class RecordedSteps:
 
         That is from the second structure on for which the search remembers the same pairs.
 
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            Of elements that the network knows.
+
         Returns
         -------
         Step or None
@@ -76,7 +81,7 @@ class RecordedSteps:
         candidates = None if self._fails else self._search.kept(atoms, cell)
         if self._recorded is not None and not self._recorded.is_for(candidates, atoms):
             self._recorded = None  # its memory goes first
-        if candidates is None:
+        if candidates is None or len(candidates.i) == 0:
             return None
         if self._recorded is None:
             try:
@@ -113,7 +118,7 @@ class RecordedSteps:
                 found.append(network.cartesian(born).flatten())
                 return torch.cat([one.double() for one in found])
 
-            repeat = record(work, device)
+            repeat = Recording(work, device)
         return _Recorded(
             candidates, atoms.numbers.copy(), positions, repeat, network.has_dielectric
         )
@@ -149,8 +154,8 @@ class _Recorded:
             return Step(RawTensors(born.view(-1, 3, 3), dielectric), int(n_edges))
 
 
-def record(work: Callable[[], Tensor], device: torch.device) -> Callable[[], Tensor]:
-    """Record what a function does on a GPU, and give what repeats it with one launch.
+class Recording:
+    """What a function does on a GPU, recorded, and repeated with one launch by each call.
 
     Parameters
     ----------
@@ -160,19 +165,21 @@ def record(work: Callable[[], Tensor], device: torch.device) -> Callable[[], Ten
     device : torch.device
         A GPU.
     """
-    with torch.cuda.device(device):
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(2):  # compiles kernels, and has libraries make their workspaces
-                work()
-        torch.cuda.current_stream().wait_stream(aside)
-        recording = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(recording):
-            result = work()
 
-    def repeat() -> Tensor:
-        recording.replay()
-        return result
+    def __init__(self, work: Callable[[], Tensor], device: torch.device) -> None:
+        self._work = work  # its arrays are read again in each repetition: they must live on
+        with torch.cuda.device(device):
+            aside = torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(2):  # compiles kernels, and has libraries make their workspaces
+                    work()
+            torch.cuda.current_stream().wait_stream(aside)
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self._result = work()
 
-    return repeat
+    def __call__(self) -> Tensor:
+        """Repeat it, and give its result."""
+        self._graph.replay()
+        return self._result

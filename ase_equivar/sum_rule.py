@@ -6,7 +6,7 @@ so Σ_i Z_i = Q·1 (the acoustic sum rule; Pick, Cohen & Martin, Phys. Rev. B 1,
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -47,9 +47,8 @@ def violation(
         If the shapes do not fit each other.
     """
     if isinstance(born_charges, np.ndarray):
-        charges = torch.tensor(born_charges, dtype=torch.float64)
-        excess = _violation(charges, total_charge, structure, n_structures)
-        return cast(Array, excess.numpy())
+        _, excess = _of_one(born_charges, total_charge, structure)
+        return excess[None]
     return _violation(born_charges.double(), total_charge, structure, n_structures)
 
 
@@ -82,12 +81,33 @@ def neutralize(
         If the shapes do not fit each other.
     """
     if isinstance(born_charges, np.ndarray):
-        if structure is not None:
-            raise ValueError("NumPy arrays hold one structure; give torch tensors for several")
-        charges = torch.tensor(born_charges, dtype=torch.float64)
-        neutral = _neutralize(charges, total_charge, None, None).numpy()
-        return _with_exact_sum(neutral, float(total_charge))
+        charges, excess = _of_one(born_charges, total_charge, structure)
+        return _with_exact_sum(charges - excess / len(charges), float(total_charge))
     return _neutralize(born_charges.double(), total_charge, structure, n_structures)
+
+
+def _of_one(
+    born_charges: NDArray[np.floating],
+    total_charge: float | torch.Tensor,
+    structure: torch.Tensor | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give Z* of one structure in float64, and what they add up to beyond the total charge."""
+    if structure is not None:
+        raise ValueError("NumPy arrays hold one structure; give torch tensors for several")
+    charges = np.asarray(born_charges, dtype=np.float64)
+    _check_shape(charges.shape)
+    return charges, _sum(charges) - float(total_charge) * np.eye(3)
+
+
+def _sum(charges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add up over atoms; numpy does so pairwise, and fast, along the last axis."""
+    components = np.ascontiguousarray(charges.reshape(-1, 9).T)
+    return np.asarray(components.sum(axis=1).reshape(3, 3))
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if len(shape) != 3 or shape[1:] != (3, 3):
+        raise ValueError(f"born_charges has shape {tuple(shape)}, not (N, 3, 3)")
 
 
 def _violation(
@@ -96,8 +116,7 @@ def _violation(
     structure: torch.Tensor | None,
     n_structures: int | None,
 ) -> torch.Tensor:
-    if charges.ndim != 3 or charges.shape[1:] != (3, 3):
-        raise ValueError(f"born_charges has shape {tuple(charges.shape)}, not (N, 3, 3)")
+    _check_shape(charges.shape)
     if structure is None:
         # torch sums pairwise here: exact enough for thousands of atoms, unlike index_add.
         total = charges.sum(dim=0, keepdim=True)
@@ -139,10 +158,10 @@ def _with_exact_sum(charges: NDArray[np.float64], total_charge: float) -> NDArra
     A plain sum of thousands of values rounds by more than 1e-12 on its way, however neutral
     they are; sums of less than 2^53 grid units do not round.
     """
-    largest_sum = max(1.0, np.abs(charges).sum(axis=0).max() + abs(total_charge))
+    largest_sum = max(1.0, _sum(np.abs(charges)).max() + abs(total_charge))
     grid = 2.0 ** (np.ceil(np.log2(largest_sum)) - 52)
     units = np.rint(charges / grid)
-    missing = np.rint(total_charge * np.eye(3) / grid) - units.sum(axis=0)
+    missing = np.rint(total_charge * np.eye(3) / grid) - _sum(units)
     for_all, for_some = np.divmod(missing, len(units))
     units += for_all + (np.arange(len(units))[:, None, None] < for_some)
     return units * grid

@@ -124,6 +124,6 @@ def test_products_take_several_channels_at_a_time() -> None:
     module: dict[str, Any] = {}
     exec(feature_source(n, 3, "float32").replace("cache=True, ", ""), module)
     x, w, out = (np.zeros(shape, np.float32) for shape in ((20, 3, n), (n, n), (20, 3, n)))
-    module["send"](x, w, out, 3, 0, 3, 0, 20)
-    [code] = module["send"].inspect_llvm().values()
+    module["send_block"](x, w, out, 3, 0, 3, 0, 20)
+    [code] = module["send_block"].inspect_llvm().values()
     assert len(re.findall(r"= fmul .*<\d+ x float>", code)) >= 16

@@ -13,10 +13,10 @@ from random_networks import tabulated_and_gradients
 from ase_equivar import load_model
 from ase_equivar.graph import Graph, build_graph
 from ase_equivar.network import build_network
-from ase_equivar.network.bonds import WeightTables
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.equivar import Equivar
 from ase_equivar.network.gated import GatedNetwork
+from ase_equivar.network.kept import Kept
 from ase_equivar.network.table import SHORTEST, SPACING, RadialTable
 
 TOLERANCE = 1e-6  # of the largest weight
@@ -150,7 +150,7 @@ def test_every_parameter_behind_the_weights_is_watched(config: dict[str, Any]) -
             before = weights()
             setattr(module, name, torch.nn.Parameter(parameter.detach() + 0.1))
             after = weights()
-            network._tables = WeightTables()
+            network._tables = Kept()
             assert torch.equal(after, weights())
             changes += not torch.equal(before, after)
     assert changes >= 5

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import gc
 import logging
 import pickle
+import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,7 +39,7 @@ def recordings(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Tensor]]:
         made.append(work)
         return work
 
-    monkeypatch.setattr(recorded_steps, "record", record)
+    monkeypatch.setattr(recorded_steps, "Recording", record)
     return made
 
 
@@ -115,6 +119,23 @@ def test_atoms_too_close_are_refused_as_ever(recordings: list[Any]) -> None:
         steps.evaluate(atoms)
 
 
+def test_elements_that_the_model_does_not_know_are_refused_as_ever(recordings: list[Any]) -> None:
+    steps, atoms = predictor(), oxide(1)
+    steps.evaluate(atoms)
+    atoms.numbers[0] = 118
+    with pytest.raises(ValueError, match="never seen Og"):
+        steps.evaluate(atoms)
+    assert not recordings
+
+
+def test_atoms_without_neighbours(recordings: list[Any]) -> None:
+    steps, atoms = predictor(), Atoms("OMg", [[0, 0, 0], [9.0, 0, 0]])
+    for x in (9.0, 9.1, 9.2):
+        atoms.positions[1, 0] = x
+        assert steps.evaluate(atoms).raw.n_edges == 0
+    assert not recordings
+
+
 def test_where_nothing_can_be_recorded(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,7 +144,7 @@ def test_where_nothing_can_be_recorded(
     def fails(work: Any, device: torch.device) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(recorded_steps, "record", fails)
+    monkeypatch.setattr(recorded_steps, "Recording", fails)
     steps = predictor()
     with caplog.at_level(logging.WARNING, "ase_equivar"):
         for atoms in walk(oxide(1), 4, 0.01):
@@ -141,6 +162,28 @@ def test_copies_have_no_recording(recordings: list[Any]) -> None:
     for other in (copy.deepcopy(steps), pickle.loads(pickle.dumps(steps))):
         assert other._recorded._recorded is None
         assert other.evaluate(atoms[0]).backend == "numba"
+
+
+def test_a_recording_keeps_the_arrays_that_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all of CUDA put aside: a GPU would go on reading where they were."""
+
+    class Nothing(contextlib.nullcontext):
+        def __init__(self, *_: Any) -> None:
+            super().__init__()
+
+        def wait_stream(self, _: Any) -> None: ...
+
+        def replay(self) -> None: ...
+
+    for name in ("device", "Stream", "stream", "current_stream", "CUDAGraph", "graph"):
+        monkeypatch.setattr(torch.cuda, name, Nothing)
+    read = torch.ones(3)
+    alive = weakref.ref(read)
+    recording = recorded_steps.Recording(partial(torch.mul, read, 2.0), torch.device("cuda"))
+    del read
+    gc.collect()
+    assert alive() is not None
+    assert torch.equal(recording(), torch.full((3,), 2.0))
 
 
 class Watch(TorchDispatchMode):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ase_equivar.network.backends import used_backend
 from ase_equivar.network.basis import bond_harmonics
@@ -128,37 +126,3 @@ def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str, use
         and len(distances) * uses >= size
         and float(distances.detach().min()) >= SHORTEST
     )
-
-
-class WeightTables:
-    """The tables of a network's layers, kept for the next step of an MD."""
-
-    def __init__(self) -> None:
-        self._kept: tuple[Any, list[RadialTable]] | None = None
-
-    def of(
-        self,
-        sources: Sequence[nn.Module],
-        kinds: Tensor,
-        layers: Sequence[Callable[[Tensor], RadialTable]],
-    ) -> list[RadialTable]:
-        """Make the table of each layer, unless that is done already.
-
-        Parameters
-        ----------
-        sources : sequence of torch.nn.Module
-            What the weights are made of. A change of any of their parameters makes new tables,
-            unless it is made behind PyTorch's back, through ``parameter.data``.
-        kinds : Tensor of int64
-            What tells the bonds apart that a table is for, on the network's device; a change
-            makes new tables.
-        layers : sequence of callable
-            That make a table for some kinds.
-        """
-        parameters = [p for module in sources for p in module.parameters()]
-        key = kinds.tolist(), [(p.data_ptr(), p._version) for p in parameters]
-        if self._kept is None or self._kept[0] != key:
-            with torch.inference_mode(mode=False):  # where nothing has a derivative
-                kinds = kinds.clone()
-                self._kept = key, [make(kinds) for make in layers]
-        return self._kept[1]

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from ase_equivar.graph import Graph
 from ase_equivar.network.backends import check_backend
 from ase_equivar.network.basis import GaussianBasis, smooth_cutoff
-from ase_equivar.network.bonds import Bonds, WeightTables, distances_and_harmonics, tables_pay
+from ase_equivar.network.bonds import Bonds, distances_and_harmonics, tables_pay
 from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, Interaction
+from ase_equivar.network.kept import Kept
 from ase_equivar.network.layout import unpacked
 from ase_equivar.network.pieces import borrow_threads, is_cut, threads_returned
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
@@ -102,7 +103,7 @@ class Equivar(nn.Module):
         self.readout = o3.Linear(nodes, "0e + 1e + 2e", biases=True)
         self.cartesian = CartesianTensor()
         self._backend = "auto"
-        self._tables = WeightTables()
+        self._tables: Kept[list[RadialTable]] = Kept()
 
     @property
     def backend(self) -> str:
@@ -174,7 +175,8 @@ class Equivar(nn.Module):
         tabulated = not torch.is_grad_enabled() and tables_pay(
             distances, 1, self.cutoff, self.backend
         )
-        radial, envelope = self._functions(distances[:0] if tabulated else distances)
+        none = distances[:0]
+        radial, envelope = (none, none) if tabulated else self._functions(distances)
         bonds = Bonds(
             edges=edges,
             distances=distances,
@@ -187,9 +189,8 @@ class Equivar(nn.Module):
             if self.backend != "e3nn" and is_cut(len(distances)):
                 borrow_threads()
             return bonds, [None] * len(self.interactions)
-        layers = [partial(self._table, layer) for layer in self._layers]
         sources = [source for layer in self._layers for source in layer.weight_sources]
-        tables = self._tables.of(sources, graph.numbers[:0], layers)
+        tables = self._tables.of(sources, graph.vectors.device, self._tabulate)
         borrow_threads()
         return bonds, tables
 
@@ -198,10 +199,14 @@ class Equivar(nn.Module):
         smooth = smooth_cutoff if self.shape.smooth else _no_cutoff
         return self.basis(distances), smooth(distances, self.cutoff)
 
-    def _table(self, layer: Interaction, kinds: Tensor) -> RadialTable:
-        """Tabulate the weights of one layer, which are the same for all elements."""
-        # its Gaussians are narrow
-        return tabulate(partial(self._weights_at, layer), self.cutoff, kinds.device, fineness=2)
+    def _tabulate(self) -> list[RadialTable]:
+        """Tabulate the weights of all layers, which are the same for all elements."""
+        device = self.embedding.weight.device
+        return [
+            # Gaussians are narrow
+            tabulate(partial(self._weights_at, layer), self.cutoff, device, fineness=2)
+            for layer in self._layers
+        ]
 
     def _weights_at(self, interaction: Interaction, distances: Tensor) -> Tensor:
         dtype = self.embedding.weight.dtype

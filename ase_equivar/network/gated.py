@@ -27,7 +27,6 @@ from ase_equivar.network.backends import check_backend
 from ase_equivar.network.basis import BesselBasis, smooth_cutoff
 from ase_equivar.network.bonds import (
     Bonds,
-    WeightTables,
     distances_and_harmonics,
     pairs_of_elements,
     tables_pay,
@@ -36,6 +35,7 @@ from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.gated_config import GatedConfig
 from ase_equivar.network.gated_interaction import Interaction, Species
+from ase_equivar.network.kept import Kept
 from ase_equivar.network.layers import TensorHead
 from ase_equivar.network.pieces import borrow_threads, is_cut, threads_returned
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
@@ -95,7 +95,7 @@ class GatedNetwork(nn.Module):
             TensorHead(config.channels, (inputs[0], inputs[-1])) if config.dielectric else None
         )
         self.cartesian = CartesianTensor()
-        self._tables = WeightTables()
+        self._tables: Kept[list[RadialTable]] = Kept()
 
     def set_dropout(self, chance: float) -> None:
         """Set the chance that a channel of an atom is dropped in training."""
@@ -263,17 +263,21 @@ class GatedNetwork(nn.Module):
         )
         bonds = self._described(edges, distances, harmonics, which, tabulated)
         if tabulated:
-            layers = [
-                partial(layer.table, self.embedding.weight, self._functions, self.cutoff)
-                for layer in self._layers
-            ]
             sources = [self.embedding, *(layer.radial for layer in self._layers)]
-            tables = self._tables.of(sources, pairs, layers)
+            tables = self._tables.of(sources, pairs.tolist(), partial(self._tabulate, pairs))
             borrow_threads()  # the kernels have the most to do now
             return bonds, tables
         if is_cut(len(distances)):
             borrow_threads()
         return bonds, [None] * len(self.interactions)
+
+    def _tabulate(self, pairs: Tensor) -> list[RadialTable]:
+        """Tabulate the weights of all layers for some pairs of elements."""
+        pairs = pairs.clone()
+        return [
+            layer.table(self.embedding.weight, self._functions, self.cutoff, pairs)
+            for layer in self._layers
+        ]
 
     def _directions(self, edges: EdgeIndex, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Distances (E,) and harmonics (E, (l_max + 1)²) of bonds."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from e3nn import o3
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ase_equivar.network.backends import used_backend
@@ -14,9 +16,13 @@ from ase_equivar.network.bonds import Bonds
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import Piece
+from ase_equivar.network.kept import Kept
 from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
 from ase_equivar.network.pieces import laid_end_to_end, work_in_pieces
 from ase_equivar.network.table import RadialTable, tabulate
+
+if TYPE_CHECKING:
+    from ase_equivar.network.kernels.interaction import InteractionSteps
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Interaction(nn.Module):
         self.skip = IrrepwiseLinear([n] * len(self.shared), [n] * len(self.shared))
         self.element_scale = nn.Linear(embedding, n * len(self.shared))
         self.dropout = 0.0  # chance that a channel is dropped in training
+        self._kept_steps: Kept[InteractionSteps] = Kept()
         self.masks: list[Tensor] | None = None  # which channels count, if not all
 
     def forward(
@@ -163,23 +170,9 @@ class Interaction(nn.Module):
         self, blocks: list[Tensor], bonds: Bonds, species: Species, table: RadialTable | None
     ) -> list[Tensor]:
         """Do what `_update` does, by `kernels.interaction`."""
-        from ase_equivar.network.kernels.interaction import InteractionSteps  # compiles
-
-        n, coupling, like = self.convolution.channels, self.convolution.coupling, blocks[0]
-        steps = InteractionSteps(
-            coupling=coupling,
-            taken=tuple(self.shared),
-            before=list(self.before.weights),
-            after=list(self.after.weights),
-            skip=list(self.skip.weights),
-            bias=self.element_bias(species.elements),
-            scale=1.0 + self.element_scale(species.elements),
-            mask=like.new_ones(len(self.outputs), n)
-            if self.masks is None
-            else torch.cat([mask.view(1, n) for mask in self.masks]).to(like),
-        )
+        steps, n, like = self._steps(species.elements), self.convolution.channels, blocks[0]
         blocks = [block.contiguous() for block in blocks]
-        sent = like.new_empty(len(like), coupling.input_dim, n)
+        sent = like.new_empty(len(like), self.convolution.coupling.input_dim, n)
         steps.send(blocks, sent, bonds.edges.receiver_starts)
         new = [like.new_empty(len(like), ir.dim, n) for ir in self.outputs]
         if table is not None:
@@ -194,6 +187,31 @@ class Interaction(nn.Module):
 
         work_in_pieces(bonds.edges, receive)  # weights of all edges would take most of the memory
         return new
+
+    def _steps(self, elements: Tensor) -> InteractionSteps:
+        """Give what `_compiled` needs besides bonds and atoms."""
+        state = elements.data_ptr(), elements._version
+        if self.masks is None:
+            sources = [self.before, self.after, self.skip, self.element_bias, self.element_scale]
+            return self._kept_steps.of(sources, state, lambda: self._new_steps(elements))
+        return self._new_steps(elements)
+
+    def _new_steps(self, elements: Tensor) -> InteractionSteps:
+        from ase_equivar.network.kernels.interaction import InteractionSteps  # compiles
+
+        n = self.convolution.channels
+        return InteractionSteps(
+            coupling=self.convolution.coupling,
+            taken=tuple(self.shared),
+            before=_arrays(self.before.weights),
+            after=_arrays(self.after.weights),
+            skip=_arrays(self.skip.weights),
+            bias=_array(self.element_bias(elements)),
+            scale=_array(1.0 + self.element_scale(elements)),
+            mask=_array(elements.new_ones(len(self.outputs), n))
+            if self.masks is None
+            else _array(torch.cat([mask.view(1, n) for mask in self.masks]).to(elements)),
+        )
 
     def _update(
         self,
@@ -228,3 +246,11 @@ class Interaction(nn.Module):
         for (_, k), block, scale in zip(self.shared, old, scales, strict=True):
             new[k] = torch.addcmul(new[k], block, scale)
         return new
+
+
+def _array(numbers: Tensor) -> NDArray[Any]:
+    return numbers.detach().contiguous().numpy()
+
+
+def _arrays(weights: nn.ParameterList) -> list[NDArray[Any]]:
+    return [_array(weight) for weight in weights]

@@ -44,11 +44,12 @@ class CartesianTensor(nn.Module):
 
     def forward(self, parts: Tensor) -> Tensor:
         """(N, 9) parts, ordered 0e, 1e, 2e, to (N, 3, 3) tensors."""
-        return torch.einsum("abm,nm->nab", self.basis.to(parts.dtype), parts)
+        basis = self.basis.to(parts.dtype).flatten(0, 1)
+        return (parts @ basis.T).unflatten(1, (3, 3))
 
     def inverse(self, tensors: Tensor) -> Tensor:
         """(N, 3, 3) tensors to their (N, 9) parts."""
-        return torch.einsum("abm,nab->nm", self.basis.to(tensors.dtype), tensors)
+        return tensors.flatten(1) @ self.basis.to(tensors.dtype).flatten(0, 1)
 
 
 def raw_tensors(

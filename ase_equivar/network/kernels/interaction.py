@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 import numba
-import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_equivar.network.bonds import Bonds
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.kernels.cache import load_source, scalar_name
+from ase_equivar.network.kernels.cache import load_source
 from ase_equivar.network.kernels.interaction_source import feature_source, interaction_source
 from ase_equivar.network.kernels.launch_numba import (
     MIN_EDGES_PER_THREAD_FAST,
@@ -32,36 +33,32 @@ class InteractionSteps:
     coupling : Coupling
     taken : tuple of (int, int)
         Blocks of old features that are added to new ones: places among the inputs and the outputs.
-    before, after, skip : sequence of Tensor, shapes (channels in, channels out)
+    before, after, skip : sequence of ndarray, shapes (channels in, channels out)
         Matrices before the convolution, after it, and for what is taken.
-    bias : Tensor, shape (n_elements, n_blocks · C)
+    bias : ndarray, shape (n_elements, n_blocks · C)
         Added to what the gates get.
-    scale : Tensor, shape (n_elements, len(taken) · C)
+    scale : ndarray, shape (n_elements, len(taken) · C)
         Of what is taken.
-    mask : Tensor, shape (n_blocks, C)
+    mask : ndarray, shape (n_blocks, C)
         Factors of the new features, 1 as a rule.
     """
 
     coupling: Coupling
     taken: tuple[tuple[int, int], ...]
-    before: Sequence[Tensor]
-    after: Sequence[Tensor]
-    skip: Sequence[Tensor]
-    bias: Tensor
-    scale: Tensor
-    mask: Tensor
+    before: Sequence[NDArray[Any]]
+    after: Sequence[NDArray[Any]]
+    skip: Sequence[NDArray[Any]]
+    bias: NDArray[Any]
+    scale: NDArray[Any]
+    mask: NDArray[Any]
 
     def send(self, blocks: Sequence[Tensor], out: Tensor, starts: Tensor) -> None:
         """Fill `out` (N, input_dim, C) with what atoms with these features send.
 
         They are shared out among threads by their edges, of which `starts` tells the first ones.
         """
-        offset = 0
-        for block, matrix in zip(blocks, self.before, strict=True):
-            dim, total = block.shape[1], out.shape[1]
-            arguments = (block, matrix, out, dim, offset, total)
-            share_out(self._features.send, arguments, starts, MIN_EDGES_PER_THREAD_FAST)
-            offset += dim
+        arguments: list[Tensor | NDArray[Any]] = [*blocks, *self.before, out]
+        share_out(self._kernels.send, arguments, starts, MIN_EDGES_PER_THREAD_FAST)
 
     def receive(
         self,
@@ -89,9 +86,9 @@ class InteractionSteps:
         edges = bonds.edges
         numbers: list[Tensor | int]
         if isinstance(weights, Tensor):
-            kernel, numbers = self._interactions.receive, [weights]
+            kernel, numbers = self._kernels.receive, [weights]
         else:
-            kernel = self._interactions.receive_table
+            kernel = self._kernels.receive_table
             numbers = [weights.values, weights.values.shape[1], weights.fineness]
             numbers += [bonds.kinds, bonds.distances]
         own = [*self.after, *self.skip, self.bias, self.scale, self.mask]
@@ -99,26 +96,17 @@ class InteractionSteps:
         share_out(kernel, [*bonded, *blocks, *own, species, *out], edges.receiver_starts)
 
     @property
-    def _features(self) -> ModuleType:
-        return _feature_kernels(*self.mask.shape[::-1], self.mask.dtype)
-
-    @property
-    def _interactions(self) -> ModuleType:
-        return _interaction_kernels(self.coupling, self.taken, self.mask.shape[1], self.mask.dtype)
+    def _kernels(self) -> ModuleType:
+        return _kernels(self.coupling, self.taken, self.mask.shape[1], self.mask.dtype.name)
 
 
 @cache
-def _feature_kernels(n_channels: int, n_blocks: int, dtype: torch.dtype) -> ModuleType:
-    source = feature_source(n_channels, n_blocks, scalar_name(dtype))
-    return load_source("features", numba.__version__, source)
-
-
-@cache
-def _interaction_kernels(
-    coupling: Coupling, taken: tuple[tuple[int, int], ...], n_channels: int, dtype: torch.dtype
+def _kernels(
+    coupling: Coupling, taken: tuple[tuple[int, int], ...], n_channels: int, scalar: str
 ) -> ModuleType:
-    convolutions = convolution_kernels(coupling, n_channels, dtype)
-    features = _feature_kernels(n_channels, len(coupling.outputs), dtype)
+    convolutions = convolution_kernels(coupling, n_channels, scalar)
+    source = feature_source(n_channels, len(coupling.outputs), scalar)
+    features = load_source("features", numba.__version__, source)
     names = convolutions.__name__, features.__name__
     source = interaction_source(coupling, taken, n_channels, *names)
     return load_source("interaction", numba.__version__, source)

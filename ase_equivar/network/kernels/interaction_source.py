@@ -9,6 +9,7 @@ Arrays are flat, and places in them numbers where the channels are gone through:
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -21,8 +22,8 @@ ATOMS_AT_ONCE = 4 * ROWS
 def feature_source(n_channels: int, n_blocks: int, scalar: str) -> str:
     """Write what all interactions with that many blocks of new features have in common.
 
-    ``send`` gives what atoms send of one block of their features; the others are steps behind the
-    convolution.
+    ``send_block`` gives what atoms send of one block of their features; the others are steps behind
+    the convolution.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def copy(old, new):
         new[k] = old[k]
 
 @fast
-def send(x, w, out, dim, offset, total, first, last):
+def send_block(x, w, out, dim, offset, total, first, last):
     x, w, out = x.reshape(-1), w.reshape(-1), out.reshape(-1)
     v, z = np.empty(AT_ONCE*dim*C, x.dtype), np.empty(AT_ONCE*dim*C, x.dtype)
     for i in range(first, last, AT_ONCE):
@@ -140,6 +141,7 @@ def interaction_source(
 ) -> str:
     """Write the kernels that make new features of what all atoms have sent, as Python.
 
+    ``send`` fills S with what atoms send, and B0, B1, ... are its matrices, one for each block.
     In ``receive`` and ``receive_table`` S is what was sent, X0, X1, ... are the blocks of the old
     features and N0, N1, ... those of the new ones; A and K are the matrices after the convolution
     and of the residual; bias and scale have a row for each element, and mask one for each block of
@@ -193,6 +195,13 @@ def interaction_source(
             f"add_scaled({of(f'z{slot}', 'q', size)}, {factors}, {of(new[n], 'atom', size)})"
         ]
 
+    before = [f"B{n}" for n in range(len(inputs))]
+    dims = [ir.dim for ir in inputs]
+    sends = [
+        f"    send_block({x}, {b}, S, {dim}, {end - dim}, {sum(dims)}, first, last)"
+        for x, b, dim, end in zip(old, before, dims, itertools.accumulate(dims), strict=True)
+    ]
+
     def receive(name: str, convolution: str, weights: str) -> list[str]:
         return [
             "@njit(cache=True, nogil=True, fastmath=True)",
@@ -220,7 +229,11 @@ def interaction_source(
             "import numpy as np\nfrom numba import njit",
             f"from {convolutions} import forward, forward_table",
             f"from {features} import linear_{c}, linear_{n_gates}",
-            f"from {features} import copy, scalars, gated, add_scaled, I\n",
+            f"from {features} import copy, scalars, gated, add_scaled, send_block, I\n",
+            "@njit(cache=True, nogil=True)",
+            f"def send({', '.join([*old, *before])}, S, first, last):",
+            *sends,
+            "",
             *receive("receive", "forward", "w"),
             *receive("receive_table", "forward_table", "t, n_points, fineness, which, distances"),
         ]

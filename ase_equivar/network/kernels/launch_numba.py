@@ -10,10 +10,11 @@ import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 import numba
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_equivar.network.coupling import Coupling
@@ -27,9 +28,9 @@ MIN_EDGES_PER_THREAD_FAST = 10_000  # of kernels that take some nanoseconds for 
 
 
 @cache
-def convolution_kernels(coupling: Coupling, n_channels: int, dtype: torch.dtype) -> ModuleType:
+def convolution_kernels(coupling: Coupling, n_channels: int, scalar: str) -> ModuleType:
     """Give the module with what `numba_source` writes."""
-    source = numba_source(coupling, n_channels, scalar_name(dtype))
+    source = numba_source(coupling, n_channels, scalar)
     return load_source("convolution", numba.__version__, source)
 
 
@@ -56,13 +57,13 @@ def launch(
     out : tuple of Tensor
         What the kernel fills, whatever was there.
     """
-    kernel = getattr(convolution_kernels(coupling, n_channels, out[0].dtype), name)
+    kernel = getattr(convolution_kernels(coupling, n_channels, scalar_name(out[0].dtype)), name)
     share_out(kernel, (*arrays, *index, *out), index[3])
 
 
 def share_out(
     kernel: Callable[..., None],
-    arguments: Sequence[Tensor | int],
+    arguments: Sequence[Tensor | NDArray[Any] | int],
     start: Tensor,
     min_edges: int = MIN_EDGES_PER_THREAD,
 ) -> None:
@@ -72,7 +73,7 @@ def share_out(
     ----------
     kernel : callable
         Its last two arguments are the first atom of a run, and the first one after it.
-    arguments : sequence of Tensor or int
+    arguments : sequence of Tensor, ndarray or int
         All others.
     start : Tensor of int64, shape (N + 1,)
         Where the edges of each atom start.
@@ -80,7 +81,7 @@ def share_out(
         For which another thread pays.
     """
     n_atoms, n_threads = len(start) - 1, threads_at_hand()
-    known = [a if isinstance(a, int) else a.detach().numpy() for a in arguments]
+    known = [a.detach().numpy() if isinstance(a, Tensor) else a for a in arguments]
     ends = start.numpy()
     n_edges = int(ends[-1])
     if n_threads == 1 or n_edges < min_edges * n_threads:
