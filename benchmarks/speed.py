@@ -37,6 +37,7 @@ GPU_SIZES = (64, 4096, 97336, 1_000_000)
 ENSEMBLE_LARGEST = 4096  # beyond, its time is some minutes and its memory some gigabytes
 LITERAL_SIZE = 512
 LATTICE_CONSTANT = 4.21  # Å
+SECONDS = 2.0  # of calls that are timed, all together; small systems need many
 
 
 def main() -> None:
@@ -128,11 +129,11 @@ def network(name: str) -> Any:
     return build_network({"architecture": "equivar", "preset": name}).float().eval()
 
 
-def timed_charges(calc: Any, atoms: Any, repeats: int) -> float:
-    """Time a call of the calculator, atoms moved before each, median of seconds."""
-    seconds = []
-    for step in range(repeats):
-        atoms.rattle(0.001, seed=step)
+def timed_charges(calc: Any, atoms: Any) -> float:
+    """Time calls of the calculator, atoms moved before each, median of seconds: 3 at least."""
+    seconds: list[float] = []
+    while len(seconds) < 3 or sum(seconds) < SECONDS:
+        atoms.rattle(0.001, seed=len(seconds))
         start = time.perf_counter()
         calc.get_property("born_charges", atoms)
         seconds.append(time.perf_counter() - start)
@@ -186,10 +187,10 @@ def measure_ours(name: str, n_atoms: int, device: str) -> dict[str, Any]:
 
     net = network(name)
     calc = EquivarCalculator(model=net, device=device)
-    timed_charges(calc, oxide(512), 2)  # compiles kernels, makes tables
+    calc.get_property("born_charges", oxide(512))  # compiles kernels, makes tables
     calc.get_property("born_charges", oxide(64))
     base, atoms = peak_bytes(device), oxide(n_atoms)
-    seconds = timed_charges(calc, atoms, 7 if n_atoms < 10_000 else 3)
+    seconds = timed_charges(calc, atoms)
     peak = peak_bytes(device)
     start = time.perf_counter()
     build_graph(atoms, NeighbourSearch(net.cutoff, device=device))

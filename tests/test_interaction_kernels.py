@@ -127,3 +127,25 @@ def test_products_take_several_channels_at_a_time() -> None:
     module["send_block"](x, w, out, 3, 0, 3, 0, 20)
     [code] = module["send_block"].inspect_llvm().values()
     assert len(re.findall(r"= fmul .*<\d+ x float>", code)) >= 16
+
+
+def test_kernels_follow_weights_that_change() -> None:
+    """What they are given is kept between calls."""
+    made = interaction("middle", 8, torch.float64)
+    layers = [made.before, made.after, made.skip, made.element_bias, made.element_scale]
+    before = [found for found, _ in both(made, torch.float64)]
+    for parameter in (parameter for layer in layers for parameter in layer.parameters()):
+        with torch.no_grad():
+            parameter *= 1.5
+        pairs = both(made, torch.float64)
+        after = [found for found, _ in pairs]
+        assert any(not torch.equal(one, other) for one, other in zip(before, after, strict=True))
+        for found, expected in pairs:
+            assert (found - expected).abs().max() < 1e-13 * expected.abs().max()
+        before = after
+    blocks, bonds, species = surroundings(made, torch.float64)
+    with torch.no_grad():
+        first = made._compiled(blocks, bonds, species, None)
+        species.elements.mul_(2.0)
+        second = made._compiled(blocks, bonds, species, None)
+    assert not torch.equal(first[0], second[0])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from e3nn import o3
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ase_equivar.network.backends import used_backend
@@ -16,7 +15,7 @@ from ase_equivar.network.bonds import Bonds
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.edges import Piece
-from ase_equivar.network.kept import Kept
+from ase_equivar.network.kept import Kept, as_array
 from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
 from ase_equivar.network.pieces import laid_end_to_end, work_in_pieces
 from ase_equivar.network.table import RadialTable, tabulate
@@ -159,10 +158,8 @@ class Interaction(nn.Module):
 
     def _bond_weights(self, bonds: Bonds, senders: Species, receivers: Species) -> Tensor:
         """Weights (E, n_paths, C) of bonds, of whose functions none is tabulated."""
-        sender, receiver = (
-            senders.index[bonds.edges.senders],
-            receivers.index[bonds.edges.receivers],
-        )
+        sender = senders.index[bonds.edges.senders]
+        receiver = receivers.index[bonds.edges.receivers]
         hidden = self.radial(bonds.radial, bonds.envelope, senders.elements, sender, receiver)
         return self.weights(hidden)
 
@@ -197,20 +194,21 @@ class Interaction(nn.Module):
         return self._new_steps(elements)
 
     def _new_steps(self, elements: Tensor) -> InteractionSteps:
+        """Bring the layer's numbers into the form that kernels want."""
         from ase_equivar.network.kernels.interaction import InteractionSteps  # compiles
 
         n = self.convolution.channels
         return InteractionSteps(
             coupling=self.convolution.coupling,
             taken=tuple(self.shared),
-            before=_arrays(self.before.weights),
-            after=_arrays(self.after.weights),
-            skip=_arrays(self.skip.weights),
-            bias=_array(self.element_bias(elements)),
-            scale=_array(1.0 + self.element_scale(elements)),
-            mask=_array(elements.new_ones(len(self.outputs), n))
+            before=[as_array(weight) for weight in self.before.weights],
+            after=[as_array(weight) for weight in self.after.weights],
+            skip=[as_array(weight) for weight in self.skip.weights],
+            bias=as_array(self.element_bias(elements)),
+            scale=as_array(1.0 + self.element_scale(elements)),
+            mask=as_array(elements.new_ones(len(self.outputs), n))
             if self.masks is None
-            else _array(torch.cat([mask.view(1, n) for mask in self.masks]).to(elements)),
+            else as_array(torch.cat([mask.view(1, n) for mask in self.masks]).to(elements)),
         )
 
     def _update(
@@ -246,11 +244,3 @@ class Interaction(nn.Module):
         for (_, k), block, scale in zip(self.shared, old, scales, strict=True):
             new[k] = torch.addcmul(new[k], block, scale)
         return new
-
-
-def _array(numbers: Tensor) -> NDArray[Any]:
-    return numbers.detach().contiguous().numpy()
-
-
-def _arrays(weights: nn.ParameterList) -> list[NDArray[Any]]:
-    return [_array(weight) for weight in weights]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 Made = TypeVar("Made")
 
@@ -48,3 +49,8 @@ class Kept(Generic[Made]):
     def __getstate__(self) -> dict[str, Any]:
         """Leave it out of copies, which have parameters of their own."""
         return {"_made": None}
+
+
+def as_array(numbers: Tensor) -> NDArray[Any]:
+    """Give numbers on the CPU as kernels want them, one after the other in memory."""
+    return numbers.detach().contiguous().numpy()
