@@ -172,11 +172,11 @@ class Recording:
             aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
-                for _ in range(2):  # compiles kernels, and has libraries make their workspaces
-                    work()
+                work()  # compiles kernels, and has libraries make their workspaces
             torch.cuda.current_stream().wait_stream(aside)
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
+            # what other threads do on the GPU meanwhile is none of its business
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
                 self._result = work()
 
     def __call__(self) -> Tensor:

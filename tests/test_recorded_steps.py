@@ -168,7 +168,7 @@ def test_a_recording_keeps_the_arrays_that_it_reads(monkeypatch: pytest.MonkeyPa
     """With all of CUDA put aside: a GPU would go on reading where they were."""
 
     class Nothing(contextlib.nullcontext):
-        def __init__(self, *_: Any) -> None:
+        def __init__(self, *_: Any, **__: Any) -> None:
             super().__init__()
 
         def wait_stream(self, _: Any) -> None: ...
