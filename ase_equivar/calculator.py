@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.changes import changed_parts
-from ase_equivar.doubts import Doubts, warn_if_broken, warn_if_vacuum
+from ase_equivar.doubts import Doubts, is_broken, warn_if_broken, warn_if_vacuum
 from ase_equivar.fields import check_field, field_forces
 from ase_equivar.prediction import Diagnostics, Prediction
 from ase_equivar.predictor import MAX_EDGES, Predictor, predict_many
@@ -333,7 +333,8 @@ class EquivarCalculator(Calculator):
             self.results[name] = prediction.born_charges
         if prediction.dielectric_tensor is not None:
             self.results[DIELECTRIC_NAME] = prediction.dielectric_tensor
-        self._doubts.once("sum rule", atoms, lambda: warn_if_broken([atoms], [prediction]))
+        if is_broken(prediction):
+            self._doubts.once("sum rule", atoms, lambda: warn_if_broken([atoms], [prediction]))
 
     def _pass_through(self, wrapped: BaseCalculator, atoms: Atoms, names: list[str]) -> None:
         """Take properties from the wrapped calculator: these, and others that it has ready."""

@@ -43,12 +43,17 @@ class Doubts:
             self._said.add(key)
 
 
+def is_broken(prediction: Prediction) -> bool:
+    """Whether raw Z* broke the sum rule by more than 0.5 e."""
+    return bool(np.abs(prediction.sum_rule_violation).max() > VIOLATION_WARNING)
+
+
 def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -> bool:
     """Warn if raw Z* broke the sum rule by more than 0.5 e, and say whether they did."""
-    broken = [float(np.abs(one.sum_rule_violation).max()) for one in predictions]
-    if max(broken, default=0.0) <= VIOLATION_WARNING:
+    count = sum(is_broken(one) for one in predictions)
+    if count == 0:
         return False
-    count = sum(value > VIOLATION_WARNING for value in broken)
+    broken = [float(np.abs(one.sum_rule_violation).max()) for one in predictions]
     worst = broken.index(max(broken))
     n_atoms = len(images[worst])
     warnings.warn(

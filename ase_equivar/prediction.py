@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from ase_equivar.changes import changed_parts
+from ase_equivar.changes import Geometry
 from ase_equivar.sum_rule import neutralize, violation
 
 
@@ -94,21 +93,16 @@ class Diagnostics:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A structure, what the network said about it, the seconds that this took, and what did it."""
+    """What the network said about a structure, the seconds that this took, and what did it."""
 
-    atoms: Atoms
+    geometry: Geometry
     raw: RawPrediction
     seconds: float
     backend: str
 
-    def is_of(self, atoms: Atoms) -> bool:
-        """Say whether `atoms` look the same to the network as the structure evaluated."""
-        unseen = ("initial_charges", "initial_magmoms")
-        return not changed_parts(self.atoms, atoms, unseen)
-
     def diagnostics(self, total_charge: float) -> Diagnostics:
         """Report on the evaluation, for a cell of the given total charge in |e|."""
-        numbers = sorted(set(self.atoms.numbers.tolist()))
+        numbers = sorted(set(self.geometry.numbers.tolist()))
         return Diagnostics(
             raw_born_charges=self.raw.born_charges,
             sum_rule_violation=violation(self.raw.born_charges, total_charge)[0],

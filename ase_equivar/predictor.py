@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from ase_equivar.changes import Geometry
 from ase_equivar.doubts import warn_if_broken
 from ase_equivar.graph import (
     Graph,
@@ -155,14 +156,14 @@ class Predictor:
 
     def evaluate(self, atoms: Atoms) -> Evaluation:
         """Predict one structure, unless it is the one that was evaluated last."""
-        if self.latest is None or not self.latest.is_of(atoms):
+        if self.latest is None or not self.latest.geometry.is_of(atoms):
             start = time.perf_counter()
             raw, backend = self._recorded_step(atoms), f"{self._used_backend} (CUDA graph)"
             if raw is None:
                 [raw] = self._call([self._graph(atoms, self._following)])
                 backend = self._used_backend
             seconds = time.perf_counter() - start
-            self.latest = Evaluation(atoms.copy(), raw, seconds, backend)
+            self.latest = Evaluation(Geometry.of(atoms), raw, seconds, backend)
         return self.latest
 
     def _recorded_step(self, atoms: Atoms) -> RawPrediction | None:
