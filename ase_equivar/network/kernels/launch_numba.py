@@ -25,6 +25,7 @@ from ase_equivar.network.pieces import thread_pool, threads_at_hand
 # Fewer than in `pieces`: a kernel needs no Python, which serves one thread after the other.
 MIN_EDGES_PER_THREAD = 500
 MIN_EDGES_PER_THREAD_FAST = 10_000  # of kernels that take some nanoseconds for an edge
+HEAD_START = 150  # edges that the calling thread works off while the others wake up
 
 
 @cache
@@ -87,7 +88,9 @@ def share_out(
     if n_threads == 1 or n_edges < min_edges * n_threads:
         kernel(*known, 0, n_atoms)
         return
-    cuts = np.searchsorted(ends, np.arange(1, n_threads) * (n_edges / n_threads)).tolist()
+    first = min(HEAD_START, n_edges // 10)
+    starts = first + np.arange(1, n_threads) * ((n_edges - first) / n_threads)
+    cuts = np.searchsorted(ends, starts).tolist()
     runs = list(itertools.pairwise([0, *cuts, n_atoms]))
     others = [thread_pool(n_threads, os.getpid()).submit(kernel, *known, *run) for run in runs[1:]]
     kernel(*known, *runs[0])  # this thread is one of them
