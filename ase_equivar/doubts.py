@@ -45,15 +45,19 @@ class Doubts:
 
 def is_broken(prediction: Prediction) -> bool:
     """Whether raw Z* broke the sum rule by more than 0.5 e."""
-    return bool(np.abs(prediction.sum_rule_violation).max() > VIOLATION_WARNING)
+    return _worst(prediction) > VIOLATION_WARNING
+
+
+def _worst(prediction: Prediction) -> float:
+    return float(np.abs(prediction.sum_rule_violation).max())
 
 
 def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -> bool:
     """Warn if raw Z* broke the sum rule by more than 0.5 e, and say whether they did."""
-    count = sum(is_broken(one) for one in predictions)
-    if count == 0:
+    broken = [_worst(one) for one in predictions]
+    if max(broken, default=0.0) <= VIOLATION_WARNING:
         return False
-    broken = [float(np.abs(one.sum_rule_violation).max()) for one in predictions]
+    count = sum(value > VIOLATION_WARNING for value in broken)
     worst = broken.index(max(broken))
     n_atoms = len(images[worst])
     warnings.warn(

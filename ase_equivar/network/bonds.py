@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -39,6 +40,19 @@ class Bonds:
     kinds: Tensor
     radial: Tensor
     envelope: Tensor
+
+    @classmethod
+    def described(
+        cls,
+        edges: EdgeIndex,
+        distances: Tensor,
+        harmonics: Tensor,
+        kinds: Tensor,
+        functions: Callable[[Tensor], tuple[Tensor, Tensor]] | None,
+    ) -> Bonds:
+        """Work out `radial` and `envelope` by functions of the distance; None: there are tables."""
+        radial, envelope = functions(distances) if functions else (distances[:0], distances[:0])
+        return cls(edges, distances, harmonics, kinds, radial, envelope)
 
     def take(self, piece: Piece) -> Bonds:
         """Give those of some receivers."""

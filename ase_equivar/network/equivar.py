@@ -175,16 +175,8 @@ class Equivar(nn.Module):
         tabulated = not torch.is_grad_enabled() and tables_pay(
             distances, 1, self.cutoff, self.backend
         )
-        none = distances[:0]
-        radial, envelope = (none, none) if tabulated else self._functions(distances)
-        bonds = Bonds(
-            edges=edges,
-            distances=distances,
-            harmonics=harmonics,
-            kinds=torch.zeros_like(graph.senders),
-            radial=radial,
-            envelope=envelope,
-        )
+        kinds, functions = torch.zeros_like(graph.senders), None if tabulated else self._functions
+        bonds = Bonds.described(edges, distances, harmonics, kinds, functions)
         if not tabulated:
             if self.backend != "e3nn" and is_cut(len(distances)):
                 borrow_threads()

@@ -217,6 +217,8 @@ class GatedNetwork(nn.Module):
     def step(self, graph: Graph) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
         """Prepare for many graphs that differ in their vectors alone, as steps of an MD do.
 
+        For this class itself: what networks derived from it make of a graph takes more.
+
         Parameters
         ----------
         graph : Graph
@@ -231,13 +233,13 @@ class GatedNetwork(nn.Module):
         """
         species_index = self.element_index[graph.numbers]
         first, tables = self._bonds(graph, species_index, 1)
-        tabulated = tables[0] is not None
+        functions = None if tables[0] is not None else self._functions
 
         def parts(vectors: Tensor) -> tuple[Tensor, Tensor | None]:
             distances, harmonics = self._directions(first.edges, vectors)
             harmonics = harmonics * (distances <= self.cutoff)[:, None]
             distances = distances.clamp(SHORTEST, self.cutoff)  # tables have nothing else
-            bonds = self._described(first.edges, distances, harmonics, first.kinds, tabulated)
+            bonds = Bonds.described(first.edges, distances, harmonics, first.kinds, functions)
             blocks = self._through_layers(graph, species_index, bonds, tables)
             return self._read(blocks, species_index, graph)
 
@@ -261,7 +263,8 @@ class GatedNetwork(nn.Module):
         tabulated = table_uses > 0 and tables_pay(
             distances, len(pairs), self.cutoff, self.backend, table_uses
         )
-        bonds = self._described(edges, distances, harmonics, which, tabulated)
+        functions = None if tabulated else self._functions
+        bonds = Bonds.described(edges, distances, harmonics, which, functions)
         if tabulated:
             sources = [self.embedding, *(layer.radial for layer in self._layers)]
             tables = self._tables.of(sources, pairs.tolist(), partial(self._tabulate, pairs))
@@ -284,19 +287,6 @@ class GatedNetwork(nn.Module):
         # here it is the cheapest to keep sums over neighbours near one
         factor = self.shape.mean_neighbours**-0.5
         return distances_and_harmonics(edges, vectors, self.shape.l_max, self.backend, factor)
-
-    def _described(
-        self,
-        edges: EdgeIndex,
-        distances: Tensor,
-        harmonics: Tensor,
-        kinds: Tensor,
-        tabulated: bool,
-    ) -> Bonds:
-        """Bonds with functions of the distance, unless tables stand in for them."""
-        none = distances[:0]
-        radial, envelope = (none, none) if tabulated else self._functions(distances)
-        return Bonds(edges, distances, harmonics, kinds, radial, envelope)
 
     def _functions(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Functions (E, R) and envelope (E,) of the distances."""

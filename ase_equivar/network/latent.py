@@ -188,14 +188,8 @@ class LatentFeatures(nn.Module):
         if not tables_pay(distances, 1, self.cutoff, backend):
             return None
         borrow_threads()
-        return Bonds(
-            edges=edges,
-            distances=distances,
-            harmonics=harmonics,
-            kinds=torch.zeros_like(graph.senders),
-            radial=distances[:0],
-            envelope=distances[:0],
-        )
+        kinds = torch.zeros_like(graph.senders)
+        return Bonds.described(edges, distances, harmonics, kinds, None)
 
     def _fast(self, name: str, device: torch.device) -> TabulatedConvolution:
         """Give the kernels of a convolution, made on first use; the potential never changes."""
