@@ -11,12 +11,12 @@ from ase_equivar.ase_properties import register
 
 if TYPE_CHECKING:
     from ase_equivar.calculator import EquivarCalculator
-    from ase_equivar.doubts import SumRuleWarning, VacuumWarning
-    from ase_equivar.extxyz import read_extxyz, write_extxyz
     from ase_equivar.fields import field_forces
-    from ase_equivar.prediction import Diagnostics, Prediction
+    from ase_equivar.inference.models import available_models, load_model, save_model
+    from ase_equivar.inference.prediction import Diagnostics, Prediction
+    from ase_equivar.inference.warnings import SumRuleWarning, VacuumWarning
+    from ase_equivar.io.extxyz import read_extxyz, write_extxyz
     from ase_equivar.sum_rule import neutralize
-    from ase_equivar.weights import available_models, load_model, save_model
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,12 +36,12 @@ __all__ = [
 
 _HOMES = {
     "calculator": ("EquivarCalculator",),
-    "extxyz": ("read_extxyz", "write_extxyz"),
+    "io.extxyz": ("read_extxyz", "write_extxyz"),
     "fields": ("field_forces",),
-    "doubts": ("SumRuleWarning", "VacuumWarning"),
-    "prediction": ("Diagnostics", "Prediction"),
+    "inference.warnings": ("SumRuleWarning", "VacuumWarning"),
+    "inference.prediction": ("Diagnostics", "Prediction"),
     "sum_rule": ("neutralize",),
-    "weights": ("available_models", "load_model", "save_model"),
+    "inference.models": ("available_models", "load_model", "save_model"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

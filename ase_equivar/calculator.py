@@ -19,11 +19,11 @@ from ase.calculators.calculator import (
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.ase_properties import UNCERTAINTY
-from ase_equivar.changes import changed_parts
-from ase_equivar.doubts import Doubts, is_broken, warn_if_broken, warn_if_vacuum
 from ase_equivar.fields import check_field, field_forces
-from ase_equivar.prediction import Diagnostics, Prediction
-from ase_equivar.predictor import MAX_EDGES, Predictor, predict_many
+from ase_equivar.graph.geometry import changed_parts
+from ase_equivar.inference.prediction import Diagnostics, Prediction
+from ase_equivar.inference.predictor import MAX_EDGES, Predictor, predict_many
+from ase_equivar.inference.warnings import Doubts, is_broken, warn_if_broken, warn_if_vacuum
 
 SETTINGS = ("model", "electric_field", "total_charge")
 BORN_NAMES = ("born_charges", "born_effective_charges")
@@ -72,7 +72,8 @@ class EquivarCalculator(Calculator):
     Raises
     ------
     ValueError, FileNotFoundError, TypeError
-        If an argument is wrong; see `ase_equivar.predictor.Predictor` for those of the model.
+        If an argument is wrong; for those of the model see
+        `ase_equivar.inference.predictor.Predictor`.
     """
 
     def __init__(

@@ -19,7 +19,8 @@ import ase.io
 import numpy as np
 from matplotlib.figure import Figure
 
-from ase_equivar.extxyz import read_images
+from ase_equivar.inference.models import load_model
+from ase_equivar.io.extxyz import read_images
 from ase_equivar.training.comparison import compare
 from ase_equivar.training.config import TrainingConfig, read_config
 from ase_equivar.training.data import read_frames
@@ -27,7 +28,6 @@ from ase_equivar.training.evaluate import evaluate
 from ase_equivar.training.finetuning import FIT
 from ase_equivar.training.fit import fit
 from ase_equivar.training.sections import DataConfig, FitConfig
-from ase_equivar.weights import load_model
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data" / "trajectories" / "ZrO2.extxyz.gz"

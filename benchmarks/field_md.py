@@ -22,7 +22,8 @@ from ase.spacegroup import crystal
 
 from ase_equivar import EquivarCalculator, available_models
 from ase_equivar.dynamics import curl, drive
-from ase_equivar.fields import MV_PER_CM, THZ, SineField
+from ase_equivar.fields import SineField
+from ase_equivar.units import MV_PER_CM, THZ
 
 TIMESTEP = 1.0 * units.fs
 FIELD = SineField([0.0, 3 * MV_PER_CM, 8 * MV_PER_CM], frequency=5 * THZ)

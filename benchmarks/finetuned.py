@@ -12,11 +12,11 @@ from pathlib import Path
 from ase.io import read
 
 from ase_equivar import EquivarCalculator, SumRuleWarning
+from ase_equivar.inference.models import load_model, read_metadata
 from ase_equivar.training.comparison import compare
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import Evaluation, evaluate
 from ase_equivar.training.sections import DataConfig
-from ase_equivar.weights import load_model, read_metadata
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "trajectories"
 MODELS = {"sio2": "SiO2", "batio3": "BaTiO3"}

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dielectric import infrared_modes, static_dielectric
-from ase_equivar.dynamics.finite_field import finite_field_dielectric
-from ase_equivar.dynamics.thermal_run import Bath
-from ase_equivar.fields import MV_PER_CM
+from ase_equivar.dynamics.experiments.finite_field import finite_field_dielectric
+from ase_equivar.dynamics.experiments.thermal_run import Bath
 from ase_equivar.phonons import apply_nac, force_constants, relax
+from ase_equivar.units import MV_PER_CM
 
 CRYSTALS = {
     "MgO": bulk("MgO", "rocksalt", a=4.21),

@@ -182,7 +182,7 @@ def measure_ours(name: str, n_atoms: int, device: str) -> dict[str, Any]:
     """Time the calculator, from Atoms to neutral Z*."""
     from ase_equivar import EquivarCalculator
     from ase_equivar.graph import build_graph
-    from ase_equivar.neighbours import NeighbourSearch
+    from ase_equivar.graph.neighbors import NeighbourSearch
     from ase_equivar.network import Ensemble
 
     net = network(name)

@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ase_equivar.inference.models import load_model, read_metadata
 from ase_equivar.training.comparison import compare
 from ase_equivar.training.config import TrainingConfig, read_config
 from ase_equivar.training.curve import learning_curve
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import evaluate
 from ase_equivar.training.fit import fit
-from ase_equivar.weights import load_model, read_metadata
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "models" / "universal-ensemble" / "light.yaml"

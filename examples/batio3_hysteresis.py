@@ -15,10 +15,10 @@ from pathlib import Path
 from ase import Atoms, units
 
 from ase_equivar import EquivarCalculator
-from ase_equivar.dynamics.hysteresis import hysteresis
-from ase_equivar.dynamics.thermal_run import Bath
-from ase_equivar.fields import MV_PER_CM, UC_PER_CM2
+from ase_equivar.dynamics.experiments.hysteresis_loop import hysteresis
+from ase_equivar.dynamics.experiments.thermal_run import Bath
 from ase_equivar.plotting import plot_hysteresis
+from ase_equivar.units import MV_PER_CM, UC_PER_CM2
 
 AMPLITUDE = 20.0  # MV/cm
 PERIOD = 3.0  # ps

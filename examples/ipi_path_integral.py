@@ -29,7 +29,7 @@ from ase.build import bulk
 from field_md import force_calculator
 
 from ase_equivar import EquivarCalculator
-from ase_equivar.dynamics.ipi_client import run_ipi_client
+from ase_equivar.engines.ipi import run_ipi_client
 
 REPLICAS = 4
 CLIENTS = 2

@@ -24,8 +24,9 @@ from ase.md.verlet import VelocityVerlet
 
 from ase_equivar import EquivarCalculator, field_forces
 from ase_equivar.dynamics import drive
-from ase_equivar.fields import THZ, SineField
+from ase_equivar.fields import SineField
 from ase_equivar.fields.algebra import Field
+from ase_equivar.units import THZ
 
 SPRING = 8.0  # eV/Å²
 TIMESTEP = 0.5  # fs

@@ -18,10 +18,10 @@ from ase import Atoms, units
 from ase.spacegroup import crystal
 
 from ase_equivar import EquivarCalculator
-from ase_equivar.dynamics.ion_drift import ion_drift
-from ase_equivar.dynamics.thermal_run import Bath
-from ase_equivar.fields import MV_PER_CM, PICOSECOND
+from ase_equivar.dynamics.experiments.drift import ion_drift
+from ase_equivar.dynamics.experiments.thermal_run import Bath
 from ase_equivar.plotting import plot_ion_drift
+from ase_equivar.units import MV_PER_CM, PICOSECOND
 
 FIELD = 30.0  # MV/cm, along z
 DURATION = 4.0  # ps, after EQUILIBRATION

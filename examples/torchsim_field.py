@@ -26,8 +26,9 @@ from torch_sim.state import SimState
 
 from ase_equivar import EquivarCalculator, load_model, neutralize
 from ase_equivar.dynamics import drive
-from ase_equivar.fields import THZ, SineField
+from ase_equivar.fields import SineField
 from ase_equivar.graph import Graph
+from ase_equivar.units import THZ
 
 SPRING = 8.0  # eV/Å²
 TIMESTEP = 0.5  # fs

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from ase.build import bulk
-from command_line import save_random_model, triclinic_salt
-from given_charges import triclinic_pair
+from helpers.command_line import save_random_model, triclinic_salt
+from helpers.given_charges import triclinic_pair
+from helpers.polar_phonons import MAKERS
+from helpers.springs import Springs
 from phonopy import Phonopy
-from polar_phonons import MAKERS
-from springs import Springs
 
 from ase_equivar.dielectric import infrared_modes
 from ase_equivar.phonons import force_constants

@@ -4,13 +4,13 @@ import ase.db
 import ase.io
 import numpy as np
 import pytest
-import structures
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.outputs import all_outputs
-from toy_network import ToyNetwork
+from helpers import structures
+from helpers.toy_network import ToyNetwork
 
 from ase_equivar import EquivarCalculator, read_extxyz, write_extxyz
 from ase_equivar.ase_properties import register

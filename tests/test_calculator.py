@@ -5,14 +5,14 @@ import sys
 
 import numpy as np
 import pytest
-import structures
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
-from told_warnings import told
-from toy_network import ToyNetwork
+from helpers import structures
+from helpers.told_warnings import told
+from helpers.toy_network import ToyNetwork
 
 from ase_equivar import EquivarCalculator, SumRuleWarning, field_forces
 

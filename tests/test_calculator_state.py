@@ -15,8 +15,8 @@ from ase.build import bulk, graphene, molecule
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
-from told_warnings import told
-from toy_network import ToyNetwork
+from helpers.told_warnings import told
+from helpers.toy_network import ToyNetwork
 
 from ase_equivar import (
     EquivarCalculator,
@@ -24,12 +24,12 @@ from ase_equivar import (
     VacuumWarning,
     field_forces,
     load_model,
-    predictor,
     read_extxyz,
     write_extxyz,
 )
-from ase_equivar.doubts import widest_gap
-from ase_equivar.weights import model_folder
+from ase_equivar.inference import predictor
+from ase_equivar.inference.models import model_folder
+from ase_equivar.inference.warnings import widest_gap
 
 
 @pytest.fixture

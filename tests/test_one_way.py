@@ -1,61 +1,114 @@
-"""The flow goes one way: no step imports one that comes after it."""
+"""The flow goes one way: each part of the package imports only the parts that its row lists."""
 
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 from pathlib import Path
+
+import pytest
 
 import ase_equivar
 
 PACKAGE = Path(ase_equivar.__file__).parent
-PHYSICS = ("phonons", "dielectric", "dynamics", "fields", "screening")
-# a part of the package, and those that it must not know
-FORBIDDEN = {
-    "graph": ("network", "calculator", "predictor", "training", "plotting", "commands", *PHYSICS),
-    "network": ("calculator", "predictor", "training", "plotting", "commands", *PHYSICS),
-    "sum_rule": ("network", "calculator", "training", "plotting", "commands", *PHYSICS),
-    "prediction": ("network", "calculator", "training", "plotting", "commands", *PHYSICS),
-    "predictor": ("calculator", "training", "plotting", "commands", *PHYSICS),
-    "calculator": ("training", "plotting", "commands", "phonons", "dielectric", "dynamics"),
-    "training": ("calculator", "predictor", *PHYSICS),
-    "phonons": ("network", "training", "dielectric", "dynamics", "plotting", "commands"),
-    "dielectric": ("network", "training", "dynamics", "plotting", "commands"),
-    "fields": ("network", "training", "phonons", "dielectric", "plotting", "commands"),
-    "dynamics": ("network", "training", "plotting", "commands"),
-    "screening": ("network", "training", "dynamics", "plotting", "commands"),
-    "plotting": ("network", "commands", "calculator"),
+BASIS = {"units", "sum_rule", "structures", "ase_properties"}
+TENSORS = {*BASIS, "io", "fields"}
+PHYSICS = {*TENSORS, "phonons", "dielectric"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "__init__": {"ase_properties"},
+    "units": set(),
+    "sum_rule": set(),
+    "ase_properties": set(),
+    "structures": {"sum_rule", "units"},
+    "io": BASIS,
+    # Atoms → graph → network → neutral tensors
+    "graph": {"units", "structures"},
+    "network": {"graph", "units", "sum_rule"},
+    "inference": {*BASIS, "graph", "network"},
+    "calculator": {*TENSORS, "graph", "inference"},
+    "training": {*BASIS, "io", "graph", "network", "inference"},
+    # neutral tensors → physics, whatever calculator they come from
+    "fields": {"units"},
+    "phonons": BASIS,
+    "dielectric": {*TENSORS, "phonons"},
+    "dynamics": {*PHYSICS, "graph"},
+    "engines": {*PHYSICS, "dynamics"},
+    "screening": {*PHYSICS, "inference"},
+    "plotting": {*PHYSICS, "dynamics"},
 }
+MAY_IMPORT["cli"] = {*MAY_IMPORT, "__version__", "labelling"} - {"__init__"}
 
 
-def imported_parts(part: str) -> set[str]:
-    """Parts of the package that this one imports when it runs, anywhere in its files."""
-    path = PACKAGE / part
-    files = path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]
+def imports(file: Path) -> set[str]:
+    """Modules of the package that a file imports when it runs, anywhere in it."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for_types = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for child in ast.walk(node)
+    }
     names: set[str] = set()
-    for file in files:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        for_types = {
-            child
-            for node in ast.walk(tree)
-            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-            for child in ast.walk(node)
-        }
-        for node in set(ast.walk(tree)) - for_types:
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names |= {f"{node.module}.{alias.name}" for alias in node.names}
-            elif isinstance(node, ast.Import):
-                names |= {alias.name for alias in node.names}
-    ours = [name.split(".") for name in names if name.split(".")[0] == "ase_equivar"]
-    return {name[1] for name in ours if len(name) > 1}
+    for node in set(ast.walk(tree)) - for_types:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name for name in names if name.startswith("ase_equivar.")}
 
 
-def test_every_part_is_listed_and_looks_only_back() -> None:
-    for part, forbidden in FORBIDDEN.items():
-        found = imported_parts(part)
-        assert not found & set(forbidden), f"{part} imports {sorted(found & set(forbidden))}"
-    assert "graph" in imported_parts("predictor")  # the search does find imports
-    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert folders - {"commands"} <= set(FORBIDDEN)
+def part_of(file: Path) -> str:
+    """The first folder, or the module, below the package."""
+    return file.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize(
+    "file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE))
+)
+def test_every_module_has_a_row_and_imports_only_what_it_lists(file: Path) -> None:
+    part = part_of(file)
+    assert part in MAY_IMPORT, f"{part} is in no row: add it where it belongs in the flow"
+    found = {name.split(".")[1] for name in imports(file)} - {part}
+    assert found <= MAY_IMPORT[part], f"{part} may not import {sorted(found - MAY_IMPORT[part])}"
+
+
+def test_the_rows_have_no_circle_and_the_search_finds_imports() -> None:
+    done: set[str] = {"__version__"}
+    rows = dict(MAY_IMPORT)
+    while ready := [part for part, others in rows.items() if others <= done | {"labelling"}]:
+        done |= set(ready)
+        rows = {part: others for part, others in rows.items() if part not in ready}
+    assert not rows, f"these import each other: {sorted(rows)}"
+    assert "ase_equivar.graph.neighbors" in {
+        name.rpartition(".")[0] for name in imports(PACKAGE / "graph/graph.py")
+    }
+
+
+def test_no_circle_of_modules_within_a_part() -> None:
+    """Neither at import time nor hidden in a function."""
+    modules = {
+        ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts): file
+        for file in PACKAGE.rglob("*.py")
+        if file.name != "__init__.py"
+    }
+    after = {
+        module: {name if name in modules else name.rpartition(".")[0] for name in imports(file)}
+        & modules.keys() - {module}
+        for module, file in modules.items()
+    }
+    while leaves := [module for module, others in after.items() if not others & after.keys()]:
+        for module in leaves:
+            del after[module]
+    assert not after, f"circles among {sorted(after)}"
+
+
+def test_no_module_shares_a_name_with_a_function_beside_it() -> None:
+    for found in pkgutil.walk_packages([str(PACKAGE)], "ase_equivar."):
+        if found.ispkg:
+            package = importlib.import_module(found.name)
+            modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+            assert not modules & set(getattr(package, "__all__", ())), found.name
 
 
 def test_network_and_training_need_no_calculator_of_ase() -> None:

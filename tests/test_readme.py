@@ -6,11 +6,11 @@ import contextlib
 import io
 import re
 import warnings
-from pathlib import Path
 
 import pytest
+from helpers.paths import REPOSITORY
 
-README = Path(__file__).parent.parent / "README.md"
+README = REPOSITORY / "README.md"
 BLOCKS = re.compile(r"```python\n(.*?)```\n(?:```text\n(.*?)```\n)?", re.DOTALL)
 
 

@@ -22,8 +22,6 @@ from ase_equivar.dielectric.conductivity import (
     ionic_conductivity,
 )
 from ase_equivar.dielectric.current import Current, trajectory_current
-from ase_equivar.dielectric.current_files import write_current_csv, write_current_json
-from ase_equivar.dielectric.files import write_infrared_json, write_modes_csv, write_spectrum_csv
 from ase_equivar.dielectric.fluctuations import CurrentSpectrum, current_spectrum
 from ase_equivar.dielectric.function import DielectricFunction, dielectric_function
 from ase_equivar.dielectric.infrared import InfraredMode, InfraredModes, infrared_modes
@@ -38,7 +36,7 @@ from ase_equivar.dielectric.static import (
     lyddane_sachs_teller,
     static_dielectric,
 )
-from ase_equivar.frequency_units import FrequencyUnit
+from ase_equivar.units import FrequencyUnit
 
 __all__ = [
     "BlockEstimate",
@@ -61,9 +59,4 @@ __all__ = [
     "polarization_change",
     "static_dielectric",
     "trajectory_current",
-    "write_current_csv",
-    "write_current_json",
-    "write_infrared_json",
-    "write_modes_csv",
-    "write_spectrum_csv",
 ]

@@ -18,7 +18,8 @@ from ase import units
 from numpy.typing import NDArray
 
 from ase_equivar.dielectric.current import Current, autocorrelation, split
-from ase_equivar.dielectric.fluctuations import CONDUCTIVITY, count_lags, positive_temperature
+from ase_equivar.dielectric.fluctuations import count_lags, positive_temperature
+from ase_equivar.units import CONDUCTIVITY
 
 CORRELATED = 0.1  # of C(0): from here on, C(t) has not decayed
 

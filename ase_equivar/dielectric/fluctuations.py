@@ -21,6 +21,7 @@ from scipy import constants
 
 from ase_equivar.dielectric.current import Current, autocorrelation, split
 from ase_equivar.dielectric.function import DielectricFunction
+from ase_equivar.units import CONDUCTIVITY
 
 Window: TypeAlias = Literal["hann", "gaussian"]
 """What C(t) is multiplied with before its transform, t up to the correlation time τ: "hann",
@@ -31,9 +32,6 @@ QuantumCorrection: TypeAlias = Literal["harmonic", "standard", "schofield"]
 known, x = ħω/kT: "harmonic", x/(1 − e⁻ˣ), exact for oscillators and no change to the classical
 absorption; "standard", 2/(1 + e⁻ˣ); "schofield", exp(x/2). See R. Ramírez et al., J. Chem. Phys.
 121, 3973 (2004)."""
-
-CONDUCTIVITY = constants.e * 1e25
-"""1 e²/(Å fs eV) in S/m."""
 
 
 @dataclass(frozen=True)

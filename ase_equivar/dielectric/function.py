@@ -18,8 +18,8 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.dielectric.infrared import InfraredModes
-from ase_equivar.frequency_units import THZ_TO_CM
 from ase_equivar.phonons.nac import unit_vector
+from ase_equivar.units import THZ_TO_CM
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC
-from scipy import constants
 
-from ase_equivar.frequency_units import THZ_TO_CM
 from ase_equivar.phonons.degeneracy import signed_frequencies
 from ase_equivar.phonons.irreps import named_sets
 from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.nac import NAC_FACTOR, check_units, checked_correction, gamma_matrices
 from ase_equivar.phonons.transverse import dipole_matrix, polar_threshold
+from ase_equivar.units import DEBYE, THZ_TO_CM
 
-DEBYE = constants.e * constants.angstrom * constants.c * 1e21  # 1 e·Å in debye
 TRANSLATION_WARNING = 0.5  # THz
 
 

@@ -25,13 +25,11 @@ import spglib
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from numpy.typing import ArrayLike, NDArray
-from scipy import constants, integrate
+from scipy import integrate
 
-from ase_equivar.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
+from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 from ase_equivar.sum_rule import neutralize
-
-MICROCOULOMB_PER_CM2 = constants.e * 1e20 * 1e6 * 1e-4
-"""1 |e|/Å² in µC/cm²."""
+from ase_equivar.units import UC_PER_CM2
 
 AMBIGUOUS = 0.45  # of a lattice vector: from here on, the image could be the nearer one
 QUADRATURE_WARNING = 0.01
@@ -256,6 +254,6 @@ def is_polar(atoms: Atoms) -> bool:
 def _to_cartesian(
     change: NDArray[np.float64], cell: NDArray[np.float64], coarse: NDArray[np.float64] | None
 ) -> PolarizationChange:
-    quanta = cell * (MICROCOULOMB_PER_CM2 / abs(np.linalg.det(cell)))
+    quanta = cell * (1 / UC_PER_CM2 / abs(np.linalg.det(cell)))
     error = np.nan if coarse is None else float(np.abs((change - coarse) @ quanta).max())
     return PolarizationChange(change=change @ quanta, quanta=quanta, quadrature_error=error)

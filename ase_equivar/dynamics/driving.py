@@ -55,7 +55,7 @@ from ase_equivar.dynamics.observables import check_cell
 from ase_equivar.dynamics.step_clock import StepClock
 from ase_equivar.fields.algebra import Field, Waveform
 from ase_equivar.fields.waveforms import ConstantField
-from ase_equivar.output_file import check_folder
+from ase_equivar.io.output_files import check_folder
 
 
 def drive(

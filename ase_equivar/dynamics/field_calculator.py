@@ -16,10 +16,10 @@ from ase.calculators.calculator import (
 )
 from numpy.typing import NDArray
 
-from ase_equivar.changes import changed_parts
 from ase_equivar.dynamics.charge_refresh import BornCharges
 from ase_equivar.fields import check_field, field_forces
 from ase_equivar.fields.algebra import Field
+from ase_equivar.graph.geometry import changed_parts
 
 STRESS_NAMES = ("stress", "stresses")
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.observables import FieldRun, Observables, check_cell, observe
-from ase_equivar.fields import A_PER_CM2, MV_PER_CM, PICOSECOND, UC_PER_CM2
-from ase_equivar.output_file import check_folder
+from ase_equivar.io.output_files import check_folder
+from ase_equivar.units import A_PER_CM2, MV_PER_CM, PICOSECOND, UC_PER_CM2
 
 logger = logging.getLogger(__name__)
 

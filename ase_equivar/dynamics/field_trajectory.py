@@ -15,8 +15,8 @@ from ase.io.trajectory import Trajectory
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.field_log import check_new
 from ase_equivar.dynamics.observables import check_cell, observe
-from ase_equivar.extxyz import write_extxyz
-from ase_equivar.output_file import check_folder
+from ase_equivar.io.extxyz import write_extxyz
+from ase_equivar.io.output_files import check_folder
 
 FORCES = "field_forces"
 ENDINGS = (".extxyz", ".traj", ".h5")

@@ -5,16 +5,7 @@ is a field given in V/Å, in MV/cm.
 """
 
 from ase_equivar.fields.algebra import Field, Waveform
-from ase_equivar.fields.forces import (
-    A_PER_CM2,
-    KV_PER_CM,
-    MV_PER_CM,
-    PICOSECOND,
-    THZ,
-    UC_PER_CM2,
-    check_field,
-    field_forces,
-)
+from ase_equivar.fields.forces import check_field, field_forces
 from ase_equivar.fields.tabulated import TabulatedField
 from ase_equivar.fields.waveforms import (
     ChirpedPulse,
@@ -28,12 +19,6 @@ from ase_equivar.fields.waveforms import (
 )
 
 __all__ = [
-    "A_PER_CM2",
-    "KV_PER_CM",
-    "MV_PER_CM",
-    "PICOSECOND",
-    "THZ",
-    "UC_PER_CM2",
     "ChirpedPulse",
     "ConstantField",
     "Field",

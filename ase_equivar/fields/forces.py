@@ -1,23 +1,9 @@
-"""The force of a uniform electric field on each atom, and units of fields."""
+"""The force of a uniform electric field on each atom."""
 
 from __future__ import annotations
 
 import numpy as np
-from ase import units
 from numpy.typing import ArrayLike, NDArray
-
-MV_PER_CM = 1e-2
-"""One megavolt per centimetre, in V/Å."""
-KV_PER_CM = 1e-5
-"""One kilovolt per centimetre, in V/Å."""
-THZ = 1e12 / units.second
-"""One terahertz (cycles, not radians), in 1/(ASE's unit of time)."""
-PICOSECOND = 1000 * units.fs
-"""One picosecond, in ASE's unit of time."""
-UC_PER_CM2 = 1e-6 * units.C / 1e16
-"""One microcoulomb per square centimetre, of polarization, in |e|/Å²."""
-A_PER_CM2 = units.C / units.second / 1e16
-"""One ampere per square centimetre, in |e|/Å² per ASE unit of time."""
 
 
 def check_field(field: ArrayLike) -> NDArray[np.float64]:

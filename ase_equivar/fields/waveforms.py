@@ -5,9 +5,8 @@ also be added and multiplied, know the longest time step that resolves them, and
 back::
 
     from ase import units
-    from ase_equivar.fields import (
-        MV_PER_CM, THZ, ConstantField, GaussianPulse, waveform_from_json
-    )
+    from ase_equivar.fields import ConstantField, GaussianPulse, waveform_from_json
+    from ase_equivar.units import MV_PER_CM, THZ
 
     bias = ConstantField([0, 0, 0.5 * MV_PER_CM])
     pulse = GaussianPulse([MV_PER_CM, 0, 0], center=1000 * units.fs, width=200 * units.fs,

@@ -20,12 +20,12 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from ase_equivar.network.backends import used_backend
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.edges import EdgeIndex
+from ase_equivar.network.execution.backends import used_backend
+from ase_equivar.network.execution.edge_index import EdgeIndex
+from ase_equivar.network.execution.radial_table import RadialTable
+from ase_equivar.network.execution.scatter import sum_by_index
 from ase_equivar.network.layout import unpacked
-from ase_equivar.network.scatter import sum_by_index
-from ase_equivar.network.table import RadialTable
 
 
 class Convolution(nn.Module):

@@ -18,16 +18,16 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
-from ase_equivar.network.backends import check_backend
 from ase_equivar.network.basis import GaussianBasis, smooth_cutoff
-from ase_equivar.network.bonds import Bonds, distances_and_harmonics, tables_pay
-from ase_equivar.network.edges import EdgeIndex
 from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, Interaction
-from ase_equivar.network.kept import Kept
+from ase_equivar.network.execution.backends import check_backend
+from ase_equivar.network.execution.chunking import borrow_threads, is_cut, threads_returned
+from ase_equivar.network.execution.edge_features import Bonds, distances_and_harmonics, tables_pay
+from ase_equivar.network.execution.edge_index import EdgeIndex
+from ase_equivar.network.execution.parameter_cache import Kept
+from ase_equivar.network.execution.radial_table import RadialTable, tabulate
 from ase_equivar.network.layout import unpacked
-from ase_equivar.network.pieces import borrow_threads, is_cut, threads_returned
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
-from ase_equivar.network.table import RadialTable, tabulate
 
 N_ELEMENTS = 100  # rows of the published embedding
 

@@ -13,13 +13,13 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.network.basis import ShiftedSoftplus
-from ase_equivar.network.bonds import Bonds
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.edges import Piece
-from ase_equivar.network.pieces import laid_end_to_end
-from ase_equivar.network.scatter import sum_by_index
-from ase_equivar.network.table import RadialTable
+from ase_equivar.network.execution.chunking import laid_end_to_end
+from ase_equivar.network.execution.edge_features import Bonds
+from ase_equivar.network.execution.edge_index import Piece
+from ase_equivar.network.execution.radial_table import RadialTable
+from ase_equivar.network.execution.scatter import sum_by_index
 
 FEATURE_DEGREES = (0, 1, 2)
 

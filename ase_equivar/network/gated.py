@@ -23,24 +23,24 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
-from ase_equivar.network.backends import check_backend
 from ase_equivar.network.basis import BesselBasis, smooth_cutoff
-from ase_equivar.network.bonds import (
+from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.execution.backends import check_backend
+from ase_equivar.network.execution.chunking import borrow_threads, is_cut, threads_returned
+from ase_equivar.network.execution.edge_features import (
     Bonds,
     distances_and_harmonics,
     pairs_of_elements,
     tables_pay,
 )
-from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.edges import EdgeIndex
+from ase_equivar.network.execution.edge_index import EdgeIndex
+from ase_equivar.network.execution.parameter_cache import Kept
+from ase_equivar.network.execution.radial_table import SHORTEST, RadialTable
+from ase_equivar.network.execution.scatter import mean_by_index
 from ase_equivar.network.gated_config import GatedConfig
 from ase_equivar.network.gated_interaction import Interaction, Species
-from ase_equivar.network.kept import Kept
 from ase_equivar.network.layers import TensorHead
-from ase_equivar.network.pieces import borrow_threads, is_cut, threads_returned
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
-from ase_equivar.network.scatter import mean_by_index
-from ase_equivar.network.table import SHORTEST, RadialTable
 
 
 class GatedNetwork(nn.Module):
@@ -107,7 +107,7 @@ class GatedNetwork(nn.Module):
         """Leave out channels, all atoms' alike, while the context lasts.
 
         Dropout of whole channels in training makes such parts of the network useful; see
-        `ase_equivar.uncertainty`.
+        `ase_equivar.inference.uncertainty`.
         """
         draw, like = np.random.default_rng(seed), self.start.weight
         for layer in self._layers:

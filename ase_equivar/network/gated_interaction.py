@@ -10,15 +10,15 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
-from ase_equivar.network.backends import used_backend
-from ase_equivar.network.bonds import Bonds
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.edges import Piece
-from ase_equivar.network.kept import Kept, as_array
+from ase_equivar.network.execution.backends import used_backend
+from ase_equivar.network.execution.chunking import laid_end_to_end, work_in_pieces
+from ase_equivar.network.execution.edge_features import Bonds
+from ase_equivar.network.execution.edge_index import Piece
+from ase_equivar.network.execution.parameter_cache import Kept, as_array
+from ase_equivar.network.execution.radial_table import RadialTable, tabulate
 from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
-from ase_equivar.network.pieces import laid_end_to_end, work_in_pieces
-from ase_equivar.network.table import RadialTable, tabulate
 
 if TYPE_CHECKING:
     from ase_equivar.network.kernels.interaction import InteractionSteps

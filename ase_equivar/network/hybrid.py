@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ase_equivar.graph import Graph
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.gated_config import GatedConfig
-from ase_equivar.network.latent import LatentFeatures
 from ase_equivar.network.layers import IrrepwiseLinear, drop_channels
+from ase_equivar.network.sevennet.features import LatentFeatures
 
 # Added to features of unit size in training: there are so many that each tells its crystal from all
 # others, and a network would learn crystals by heart.

@@ -21,10 +21,10 @@ from e3nn import o3
 from torch import Tensor
 
 from ase_equivar.graph import Graph
+from ase_equivar.network.execution.chunking import threads_returned
+from ase_equivar.network.execution.scatter import mean_by_index, sum_by_index
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.layers import TensorHead
-from ase_equivar.network.pieces import threads_returned
-from ase_equivar.network.scatter import mean_by_index, sum_by_index
 
 VECTOR = o3.Irrep("1o")
 

@@ -11,7 +11,7 @@ from phonopy import Phonopy
 from phonopy.file_IO import get_BORN_lines
 
 from ase_equivar.phonons.born_source import Source
-from ase_equivar.phonons.force_constants import make_phonon
+from ase_equivar.phonons.finite_displacement import make_phonon
 from ase_equivar.phonons.nac import nac_params
 
 

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from phonopy.structure.cells import get_atom_order
 
-from ase_equivar.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
-from ase_equivar.phonons.force_constants import to_ase, to_phonopy
+from ase_equivar.phonons.finite_displacement import to_ase, to_phonopy
+from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 
 Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
 """What gives Z* and ε∞: a calculator, Atoms with one, or (born_charges, dielectric_tensor)."""

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 
-from ase_equivar.frequency_units import THZ_TO_CM
 from ase_equivar.phonons.degeneracy import signed_frequencies
 from ase_equivar.phonons.nac import checked_correction, gamma_matrices, unit_vector
 from ase_equivar.phonons.transverse import (
@@ -25,6 +24,7 @@ from ase_equivar.phonons.transverse import (
     polar_threshold,
     transverse_modes,
 )
+from ase_equivar.units import THZ_TO_CM
 
 IMAGINARY_WARNING = -0.1  # THz: below what numerical noise makes of an acoustic mode
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from phonopy import Phonopy
 
 from ase_equivar.phonons.born_source import Source
-from ase_equivar.phonons.force_constants import (
+from ase_equivar.phonons.finite_displacement import (
     force_constants,
     make_phonon,
     relax,

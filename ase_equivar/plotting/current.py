@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ase_equivar.dielectric.fluctuations import CurrentSpectrum, QuantumCorrection
-from ase_equivar.frequency_units import FrequencyUnit
+from ase_equivar.units import FrequencyUnit
 
 COLOR, REAL_COLOR = "#2c6fa8", "#c4622d"
 

@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ase_equivar.dynamics.finite_field import FiniteFieldDielectric
-from ase_equivar.dynamics.hysteresis import HysteresisLoop
-from ase_equivar.dynamics.ion_drift import IonDrift
-from ase_equivar.dynamics.pulse_response import PulseResponse
-from ase_equivar.fields import MV_PER_CM, PICOSECOND, THZ, UC_PER_CM2
+from ase_equivar.dynamics.experiments.drift import IonDrift
+from ase_equivar.dynamics.experiments.finite_field import FiniteFieldDielectric
+from ase_equivar.dynamics.experiments.hysteresis_loop import HysteresisLoop
+from ase_equivar.dynamics.experiments.pulse import PulseResponse
+from ase_equivar.units import MV_PER_CM, PICOSECOND, THZ, UC_PER_CM2
 
 COLORS = ("#c0392b", "#2c6fa8", "#3f8f4f")
 PALE = "0.8"
@@ -24,7 +24,7 @@ def plot_hysteresis(loop: HysteresisLoop, *, title: str | None = None) -> Figure
     Parameters
     ----------
     loop : HysteresisLoop
-        From `ase_equivar.dynamics.hysteresis.hysteresis`.
+        From `ase_equivar.dynamics.experiments.hysteresis_loop.hysteresis`.
     title : str, optional
         Written above the picture.
 
@@ -103,7 +103,7 @@ def plot_pulse_response(response: PulseResponse, *, title: str | None = None) ->
     Parameters
     ----------
     response : PulseResponse
-        From `ase_equivar.dynamics.pulse_response.pulse_response`.
+        From `ase_equivar.dynamics.experiments.pulse.pulse_response`.
     title : str, optional
         Written above the picture.
 
@@ -157,7 +157,7 @@ def plot_finite_field(
     Parameters
     ----------
     measured : FiniteFieldDielectric
-        From `ase_equivar.dynamics.finite_field.finite_field_dielectric`.
+        From `ase_equivar.dynamics.experiments.finite_field.finite_field_dielectric`.
     phonons : numpy.ndarray, optional
         ``static_dielectric(modes).ionic`` of `ase_equivar.dielectric`, shape=(3, 3).
     title : str, optional

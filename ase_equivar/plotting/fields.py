@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from ase_equivar.fields import MV_PER_CM, PICOSECOND, check_field
+from ase_equivar.fields import check_field
 from ase_equivar.fields.algebra import Field
+from ase_equivar.units import MV_PER_CM, PICOSECOND
 
 POINTS = 2000
 

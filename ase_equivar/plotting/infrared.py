@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from ase_equivar.dielectric.files import AXES, FACE_NORMALS
 from ase_equivar.dielectric.function import DielectricFunction
 from ase_equivar.dielectric.infrared import InfraredModes
-from ase_equivar.frequency_units import FrequencyUnit
+from ase_equivar.io.infrared_files import AXES, FACE_NORMALS
+from ase_equivar.units import FrequencyUnit
 
 COLORS = ("#c0392b", "#2c6fa8", "#3f8f4f")
 SAME = 1e-3  # relative difference, below which two axes share one curve

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ase_equivar.frequency_units import THZ_TO_CM
-from ase_equivar.phonons.angular_dispersion import AngularDispersion, BranchKind
-from ase_equivar.phonons.bands import BandSegment
+from ase_equivar.phonons.band_structure import BandSegment
 from ase_equivar.phonons.density import DensityOfStates
+from ase_equivar.phonons.oblique import AngularDispersion, BranchKind
+from ase_equivar.units import THZ_TO_CM
 
 CORRECTED = "#c0392b"
 UNCORRECTED = "#8a96a3"
@@ -33,7 +33,7 @@ def plot_bands(segments: Sequence[BandSegment], *, title: str | None = None) -> 
     Parameters
     ----------
     segments : sequence of BandSegment
-        From `ase_equivar.phonons.bands`.
+        From `ase_equivar.phonons.band_structure`.
     title : str, optional
         Written above the picture.
 
@@ -146,7 +146,7 @@ def plot_angular_dispersion(dispersion: AngularDispersion, *, title: str | None 
     Parameters
     ----------
     dispersion : AngularDispersion
-        From `ase_equivar.phonons.angular_dispersion`.
+        From `ase_equivar.phonons.oblique`.
     title : str, optional
         Written above the picture.
 

@@ -17,9 +17,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.dielectric import infrared_modes, static_dielectric
-from ase_equivar.doubts import SumRuleWarning
-from ase_equivar.formula import empirical_formula
-from ase_equivar.metals import violation_per_atom
+from ase_equivar.inference.warnings import SumRuleWarning
 from ase_equivar.phonons import (
     LoToSplitting,
     lo_to_splitting,
@@ -27,7 +25,9 @@ from ase_equivar.phonons import (
     nac_params,
     polar_phonon,
 )
-from ase_equivar.phonons.force_constants import to_ase
+from ase_equivar.phonons.finite_displacement import to_ase
+from ase_equivar.structures.formula import empirical_formula
+from ase_equivar.structures.metals import violation_per_atom
 
 Factory: TypeAlias = Callable[[], BaseCalculator]
 """Makes a calculator; must be one that can be pickled."""

@@ -12,10 +12,10 @@ from ase import Atoms
 from rich.console import Console
 from rich.progress import Progress
 
-from ase_equivar.formula import empirical_formula
 from ase_equivar.screening.row import Recipe, Row, screen_one
 from ase_equivar.screening.structures import fingerprint, read_structures
 from ase_equivar.screening.table import Journal, journal_path
+from ase_equivar.structures.formula import empirical_formula
 
 WAITING = 4  # crystals per worker that are handed out ahead
 

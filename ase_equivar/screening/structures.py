@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from ase_equivar.extxyz import read_apart
+from ase_equivar.io.extxyz import read_apart
 
 
 def read_structures(

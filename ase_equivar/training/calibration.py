@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy.special import erf
 from scipy.stats import spearmanr
 
+from ase_equivar.inference.uncertainty import Calibration, born_charges_uncertainty
 from ase_equivar.network import Ensemble, GatedNetwork, Network
 from ase_equivar.training.batches import make_loader
 from ase_equivar.training.comparison import Comparison
 from ase_equivar.training.data import LabelledFrame
-from ase_equivar.uncertainty import Calibration, born_charges_uncertainty
 
 CHANCE, PARTS = 0.15, 8  # the bundled model's own dropout; more parts changed nothing
 LEVELS = np.linspace(0.0, 4.0, 401)  # errors in units of the uncertainty

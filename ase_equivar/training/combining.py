@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ase_equivar.inference.models import (
+    CONFIG_FILE,
+    load_model,
+    model_folder,
+    read_metadata,
+    save_model,
+)
 from ase_equivar.network import Ensemble
-from ase_equivar.weights import CONFIG_FILE, load_model, model_folder, read_metadata, save_model
 
 
 def combine(models: Sequence[str | Path], output: str | Path) -> Path:

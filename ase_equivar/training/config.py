@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ase_equivar.inference.models import model_folder
 from ase_equivar.network import build_network
 from ase_equivar.training.sections import DataConfig, FitConfig, TeacherConfig
-from ase_equivar.weights import model_folder
 
 SELECTION = re.compile(r"-?\d+|-?\d*:-?\d*(:-?\d*)?")  # 7, ::5, -20:
 POLAR = {"architecture": "polar"}

@@ -12,9 +12,9 @@ import spglib
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_equivar.extxyz import Frame, read_apart
-from ase_equivar.polarizability import dielectric_of
+from ase_equivar.io.extxyz import Frame, read_apart
 from ase_equivar.training.config import split_selection
+from ase_equivar.training.polarizability import dielectric_of
 from ase_equivar.training.sections import DataConfig
 
 logger = logging.getLogger(__name__)

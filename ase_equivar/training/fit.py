@@ -22,12 +22,20 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger
 
+from ase_equivar.inference.models import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    load_model,
+    read_metadata,
+    save_model,
+)
 from ase_equivar.network import GatedNetwork, Network, build_network
 from ase_equivar.training.batches import make_loader, training_loader
 from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
 from ase_equivar.training.config import POLAR, TrainingConfig
 from ase_equivar.training.curve import LOGS
 from ase_equivar.training.data import LabelledFrame, elements_of, read_frames
+from ase_equivar.training.distillation import taught_frames
 from ase_equivar.training.finetuning import adapted
 from ase_equivar.training.module import TrainingModule
 from ase_equivar.training.objective import start_from_labels
@@ -39,8 +47,6 @@ from ase_equivar.training.resume import (
     refuse_others,
     settings,
 )
-from ase_equivar.training.teaching import taught_frames
-from ase_equivar.weights import CONFIG_FILE, WEIGHTS_FILE, load_model, read_metadata, save_model
 
 logger = logging.getLogger(__name__)
 

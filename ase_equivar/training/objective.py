@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ase_equivar.graph import build_graph
 from ase_equivar.network import GatedNetwork, HybridNetwork, Network, PolarNetwork
+from ase_equivar.network.execution.scatter import sum_by_index
 from ase_equivar.network.readout import log_susceptibility
-from ase_equivar.network.scatter import sum_by_index
 from ase_equivar.training.batches import Batch
 from ase_equivar.training.data import LabelledFrame
 from ase_equivar.training.sections import FitConfig

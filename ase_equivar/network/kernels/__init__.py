@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.edges import EdgeIndex
-from ase_equivar.network.table import SPACING, RadialTable
+from ase_equivar.network.execution.edge_index import EdgeIndex
+from ase_equivar.network.execution.radial_table import SPACING, RadialTable
 
 
 @cache

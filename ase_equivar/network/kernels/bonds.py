@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ase_equivar.network.basis import bond_harmonics
-from ase_equivar.network.edges import EdgeIndex
+from ase_equivar.network.execution.edge_index import EdgeIndex
 from ase_equivar.network.kernels.cache import load_source, scalar_name
 from ase_equivar.network.kernels.launch_numba import MIN_EDGES_PER_THREAD_FAST, share_out
 

@@ -12,8 +12,9 @@ import numba
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ase_equivar.network.bonds import Bonds
 from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.execution.edge_features import Bonds
+from ase_equivar.network.execution.radial_table import RadialTable
 from ase_equivar.network.kernels.cache import load_source
 from ase_equivar.network.kernels.interaction_source import feature_source, interaction_source
 from ase_equivar.network.kernels.launch_numba import (
@@ -21,7 +22,6 @@ from ase_equivar.network.kernels.launch_numba import (
     convolution_kernels,
     share_out,
 )
-from ase_equivar.network.table import RadialTable
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.execution.chunking import thread_pool, threads_at_hand
 from ase_equivar.network.kernels.cache import load_source, scalar_name
 from ase_equivar.network.kernels.numba_source import numba_source
-from ase_equivar.network.pieces import thread_pool, threads_at_hand
 
 # Fewer than in `pieces`: a kernel needs no Python, which serves one thread after the other.
 MIN_EDGES_PER_THREAD = 500

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.execution.radial_table import SHORTEST, SPACING
 from ase_equivar.network.kernels.terms import cubic_factors, write_lines
-from ase_equivar.network.table import SHORTEST, SPACING
 
 
 def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:

@@ -8,8 +8,8 @@ programs run.
 from __future__ import annotations
 
 from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.execution.radial_table import SHORTEST, SPACING
 from ase_equivar.network.kernels.terms import cubic_factors, write_lines
-from ase_equivar.network.table import SHORTEST, SPACING
 
 
 def triton_source(coupling: Coupling, scalar: str) -> str:

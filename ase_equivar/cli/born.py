@@ -1,0 +1,144 @@
+"""The command ``ase-equivar born``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from ase_equivar.cli import inputs
+from ase_equivar.cli.tables import number, open_console, tensor_table
+from ase_equivar.io.output_files import check_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+
+def born(
+    structure: Annotated[
+        Path,
+        typer.Argument(help="Any file that ASE reads, its last structure; or a phonopy.yaml."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="BORN…, ….extxyz, ….extxyz.gz or ….json")
+    ] = None,
+    model: inputs.Model = "universal",
+    total_charge: Annotated[float, typer.Option(help="Of the cell, |e|.")] = 0.0,
+    device: inputs.Device = None,
+) -> None:
+    """Born effective charges Z* and ε∞ of a structure.
+
+    Z* in |e|: first index field or polarization, second displacement. A BORN file is for phonopy,
+    given the same structure as unit cell: Z* of the independent atoms of its primitive cell. With
+    a phonopy.yaml, it fits that file's unit cell and primitive cell.
+    """
+    with inputs.user_errors():
+        kind = _output_kind(output)
+        phonon = None
+        if inputs.is_phonopy_file(structure):
+            from ase_equivar.phonons.finite_displacement import to_ase
+
+            phonon = inputs.read_phonopy(structure, with_force_constants=False)
+            atoms = to_ase(phonon.unitcell)
+        else:
+            atoms = inputs.read_structure(structure)
+        from ase_equivar.structures.metals import (
+            refuse_metal,
+            violation_per_atom,
+            warn_if_like_a_metal,
+        )
+
+        calc = inputs.equivar_calculator(model=model, device=device, total_charge=total_charge)
+        if kind == "BORN" and total_charge:
+            raise ValueError(f"a BORN file needs a neutral cell, not total charge {total_charge}")
+        if kind == "BORN" and "dielectric_tensor" not in calc.implemented_properties:
+            raise ValueError(
+                f"a BORN file needs ε∞, which the model {model!r} does not predict; "
+                "write .extxyz or .json"
+            )
+        refuse_metal(atoms)
+        charges = calc.get_property("born_charges", atoms)
+        warn_if_like_a_metal(atoms, violation_per_atom(calc, atoms, charges))
+        dielectric = None
+        if "dielectric_tensor" in calc.implemented_properties:
+            dielectric = calc.get_property("dielectric_tensor", atoms)
+        excess = calc.diagnostics.sum_rule_violation
+
+        console = open_console()
+        console.print(_born_table(atoms, charges))
+        if dielectric is not None:
+            console.print(tensor_table("ε∞", dielectric))
+        console.print(
+            f"largest sum-rule violation before its removal: {abs(excess).max():.3f} e, "
+            f"{abs(excess).max() / len(atoms):.4f} e per atom"
+        )
+        if output is None:
+            return
+        if kind == "BORN":
+            from ase_equivar.phonons import write_born
+
+            write_born(output, phonon or atoms, (charges, dielectric))
+        elif kind == "extxyz":
+            from ase_equivar.io.extxyz import write_extxyz
+
+            atoms.calc = calc
+            write_extxyz(output, atoms)
+        else:
+            _write_json(output, atoms, charges, dielectric, excess, model, total_charge)
+        console.print(f"written: {escape(str(output))}")
+
+
+def _output_kind(path: Path | None) -> str:
+    if path is None:
+        return ""
+    check_folder(path)
+    if path.name.startswith("BORN"):
+        return "BORN"
+    if path.suffix == ".json":
+        return "json"
+    if path.name.endswith((".extxyz", ".extxyz.gz")):
+        return "extxyz"
+    raise ValueError(
+        f"the name {path.name!r} tells no format: use BORN (or BORN.something) for phonopy, or a "
+        "name that ends in .extxyz, .extxyz.gz or .json"
+    )
+
+
+def _born_table(atoms: Atoms, charges: NDArray[np.float64]) -> Table:
+    table = Table(title="Born effective charges (|e|)", box=None, padding=(0, 1))
+    table.add_column("atom", justify="right")
+    table.add_column("")
+    for name in ("xx", "xy", "xz", "yx", "yy", "yz", "zx", "zy", "zz"):
+        table.add_column(name, justify="right")
+    for i, (symbol, charge) in enumerate(zip(atoms.symbols, charges, strict=True)):
+        table.add_row(str(i), symbol, *(number(value) for value in charge.ravel()))
+    return table
+
+
+def _write_json(
+    path: Path,
+    atoms: Atoms,
+    charges: NDArray[np.float64],
+    dielectric: NDArray[np.float64] | None,
+    excess: NDArray[np.float64],
+    model: str,
+    total_charge: float,
+) -> None:
+    content = {
+        "model": model,
+        "total_charge": total_charge,
+        "symbols": list(atoms.symbols),
+        "cell": atoms.cell.array.tolist(),
+        "pbc": atoms.pbc.tolist(),
+        "positions": atoms.positions.tolist(),
+        "born_charges": charges.tolist(),
+        "dielectric_tensor": None if dielectric is None else dielectric.tolist(),
+        "sum_rule_violation": excess.tolist(),
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

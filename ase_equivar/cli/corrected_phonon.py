@@ -1,0 +1,138 @@
+"""From a file to force constants with Z* and ε∞: what several commands begin with."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from ase.cell import Cell
+
+from ase_equivar.cli import inputs
+from ase_equivar.structures.formula import empirical_formula
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
+    from phonopy.structure.atoms import PhonopyAtoms
+
+    from ase_equivar.phonons import NacMethod
+
+logger = logging.getLogger(__name__)
+
+CrystalFile = Annotated[
+    Path,
+    typer.Argument(help="Any structure that ASE reads, or a phonopy.yaml with force constants."),
+]
+Supercell = Annotated[
+    tuple[int, int, int] | None,
+    typer.Option(help="Repetitions of the cell; by default, images are 12 Å apart."),
+]
+Forces = inputs.Forces
+Relax = Annotated[
+    bool, typer.Option("--relax", help="Relax cell and positions with these forces first.")
+]
+
+
+@dataclass(frozen=True)
+class CorrectedPhonon:
+    """A Phonopy object with force constants, Z* and ε∞, and where they come from.
+
+    Attributes
+    ----------
+    phonon : phonopy.Phonopy
+        Ready for `ase_equivar.phonons` and `ase_equivar.dielectric`.
+    origin : str
+        What was calculated with what, and the cell if it was relaxed.
+    title : str
+        For a picture.
+    """
+
+    phonon: Phonopy
+    origin: str
+    title: str
+
+
+def corrected_phonon(
+    path: Path,
+    supercell: tuple[int, int, int] | None,
+    calculator: str,
+    relax: bool,
+    model: str,
+    device: str | None,
+    method: NacMethod = "gonze",
+) -> CorrectedPhonon:
+    """Calculate force constants, or read them from a phonopy.yaml, and add Z* and ε∞."""
+    if inputs.is_phonopy_file(path):
+        return _from_phonopy(path, supercell is not None or relax, model, device, method)
+    atoms = inputs.read_structure(path)
+    calc = inputs.equivar_calculator(model=model, device=device)
+    _require_dielectric(calc.implemented_properties, model)
+
+    from ase_equivar import phonons as ph
+
+    forces = inputs.forces_calculator(calculator, device)
+    phonon = ph.polar_phonon(atoms, forces, calc, supercell=supercell, relaxed=relax, method=method)
+    cells = phonon.supercell_matrix.diagonal()
+    cell = f"{_cell(phonon.unitcell)}\n" if relax else ""
+    return CorrectedPhonon(
+        phonon,
+        origin=f"{cell}supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; "
+        f"Z* and ε∞: {model}, forces: {calculator}",
+        title=f"{empirical_formula(atoms)}, forces: {calculator}",
+    )
+
+
+def _cell(relaxed: PhonopyAtoms) -> str:
+    a, b, c, *angles = Cell(relaxed.cell).cellpar()
+    return (
+        f"relaxed cell: a, b, c = {a:.4f}, {b:.4f}, {c:.4f} Å; α, β, γ = "
+        f"{', '.join(f'{angle:.2f}' for angle in angles)}°"
+    )
+
+
+def _from_phonopy(
+    path: Path, asks_for_forces: bool, model: str, device: str | None, method: NacMethod
+) -> CorrectedPhonon:
+    if asks_for_forces:
+        raise ValueError(
+            f"{path.name} brings its own force constants: --supercell and --relax do not apply"
+        )
+
+    from ase_equivar import phonons as ph
+    from ase_equivar.phonons.finite_displacement import to_ase
+
+    phonon = inputs.read_phonopy(path, with_force_constants=True)
+    given = phonon.nac_params
+    if given is None:
+        calc = inputs.equivar_calculator(model=model, device=device)
+        _require_dielectric(calc.implemented_properties, model)
+        ph.apply_nac(phonon, calc, method=method)
+    else:
+        ph.apply_nac(phonon, (given["born"], given["dielectric"]), method=method)
+        _compare_dielectric(phonon, model, device)
+    formula = empirical_formula(to_ase(phonon.primitive))
+    return CorrectedPhonon(
+        phonon,
+        origin=f"supercell of {len(phonon.supercell)} atoms; "
+        f"Z* and ε∞: {model if given is None else path.name}, force constants: {path.name}",
+        title=f"{formula}, force constants: {path.name}",
+    )
+
+
+def _compare_dielectric(phonon: Phonopy, model: str, device: str | None) -> None:
+    """Warn when ε∞ of a file is much larger than the model's, if the model is there."""
+    from ase_equivar.phonons import warn_if_static
+
+    try:
+        calc = inputs.equivar_calculator(model=model, device=device)
+    except (ValueError, OSError) as error:
+        logger.info("ε∞ is not compared with a model's: %s", error)
+        return
+    warn_if_static(phonon, calc)
+
+
+def _require_dielectric(properties: list[str], model: str) -> None:
+    if "dielectric_tensor" not in properties:
+        raise ValueError(f"phonons need ε∞, which the model {model!r} does not predict")

@@ -1,0 +1,98 @@
+"""The command ``ase-equivar drift``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ase_equivar.cli import field_options as options
+from ase_equivar.cli import inputs
+from ase_equivar.cli.tables import open_console
+from ase_equivar.structures.formula import empirical_formula
+
+
+def drift(
+    structure: options.Structure,
+    species: Annotated[str, typer.Option(help="Chemical symbol of the ions.")],
+    field: Annotated[tuple[float, float, float], typer.Option(help="x y z in MV/cm.")] = (
+        0.0,
+        0.0,
+        10.0,
+    ),
+    duration: Annotated[float, typer.Option(help="In ps.")] = 20.0,
+    equilibration: Annotated[float, typer.Option(help="Left out before, in ps.")] = 2.0,
+    nominal: Annotated[
+        str | None,
+        typer.Option(help="Run with nominal charges too, to compare: as Li=1,P=5,O=-2."),
+    ] = None,
+    total_charge: Annotated[
+        float, typer.Option(help="Of all atoms, |e|, to which Z* sum: -1 where one Li+ is missing.")
+    ] = 0.0,
+    repeat: options.Repeat = (1, 1, 1),
+    temperature: options.Temperature = 600.0,
+    timestep: options.Timestep = 1.0,
+    friction: options.Friction = 1.0,
+    seed: options.Seed = 0,
+    update_interval: options.UpdateInterval = 1,
+    folder: options.Folder = None,
+    output: options.Output = None,
+    calculator: options.Forces = "sevennet-0",
+    model: inputs.Model = "universal",
+    device: inputs.Device = None,
+) -> None:
+    """Drift and mobility of ions in a static field, by Born charges or nominal ones.
+
+    Fields that move ions within picoseconds are far from the linear regime: compare two strengths
+    before taking the ratio for a mobility.
+    """
+    with inputs.user_errors():
+        outputs = options.check_outputs(output)
+        charges: dict[str, dict[str, float] | None] = {"Born charges": None}
+        if nominal is not None:
+            charges["nominal charges"] = _charges(nominal)
+        bath = options.bath_of(temperature, timestep, friction, seed, update_interval)
+        atoms = options.charged_atoms(structure, repeat, calculator, model, device, total_charge)
+
+        import numpy as np
+
+        from ase_equivar.dynamics.experiments.drift import ion_drift
+        from ase_equivar.plotting import plot_ion_drift
+        from ase_equivar.units import CM2_PER_VS, MV_PER_CM, PICOSECOND
+
+        console = open_console()
+        drifts, numbers = {}, {}
+        for name, given in charges.items():
+            found = ion_drift(
+                atoms,
+                np.array(field) * MV_PER_CM,
+                species,
+                duration * PICOSECOND,
+                nominal_charges=given,
+                equilibration=equilibration * PICOSECOND,
+                bath=bath,
+                folder=None if folder is None else Path(folder) / name.replace(" ", "-"),
+            )
+            drifts[name] = found
+            numbers[name] = {
+                "charge_e": found.mean_charge,
+                "velocity_A_per_ps": (found.velocity * PICOSECOND).tolist(),
+                "mobility_cm2_per_Vs": found.mobility / CM2_PER_VS,
+                "mobility_error_cm2_per_Vs": found.mobility_error / CM2_PER_VS,
+            }
+            console.print(
+                f"{name}: {species} {found.mean_charge:+.3f} e along the field, mobility "
+                f"{found.mobility_text}"
+            )
+        formula = empirical_formula(atoms)
+        figure = plot_ion_drift(drifts, title=f"{formula}, {temperature:g} K")
+        options.write_outputs(outputs, console, numbers, figure)
+
+
+def _charges(text: str) -> dict[str, float]:
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        return {symbol.strip(): float(charge) for symbol, charge in pairs}
+    except ValueError:
+        raise ValueError(f"--nominal is {text!r}; write it as Li=1,P=5,O=-2") from None

@@ -1,0 +1,95 @@
+"""The command ``ase-equivar finite-field``."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ase_equivar.cli import field_options as options
+from ase_equivar.cli import inputs
+from ase_equivar.cli.tables import open_console, tensor_table
+from ase_equivar.structures.formula import empirical_formula
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ase import Atoms
+    from ase.calculators.calculator import BaseCalculator
+    from numpy.typing import NDArray
+
+
+def finite_field(
+    structure: options.Structure,
+    strength: Annotated[float, typer.Option(help="Of the field, in MV/cm.")] = 0.5,
+    duration: Annotated[float, typer.Option(help="Of the mean, in each of six runs, in ps.")] = 5.0,
+    equilibration: Annotated[float, typer.Option(help="Before it, in ps.")] = 2.0,
+    repeat: options.Repeat = (1, 1, 1),
+    temperature: options.Temperature = 100.0,
+    timestep: options.Timestep = 1.0,
+    friction: options.Friction = 5.0,
+    seed: options.Seed = 0,
+    update_interval: options.UpdateInterval = 1,
+    folder: options.Folder = None,
+    output: options.Output = None,
+    calculator: options.Forces = "sevennet-0",
+    model: inputs.Model = "universal",
+    device: inputs.Device = None,
+) -> None:
+    """Measure the static dielectric tensor at fixed cell by mean polarizations in small fields.
+
+    Beside it stands the sum over the phonons of ``ase-equivar infrared``, of the same structure:
+    they agree when the structure is at its minimum and the crystal harmonic.
+    """
+    with inputs.user_errors():
+        outputs = options.check_outputs(output)
+        bath = options.bath_of(temperature, timestep, friction, seed, update_interval)
+        atoms = options.charged_atoms(structure, repeat, calculator, model, device)
+
+        from ase_equivar.dynamics.experiments.finite_field import finite_field_dielectric
+        from ase_equivar.plotting import plot_finite_field
+        from ase_equivar.units import MV_PER_CM, PICOSECOND
+
+        phonons = _from_phonons(inputs.read_structure(structure), atoms.calc)
+        found = finite_field_dielectric(
+            atoms,
+            strength * MV_PER_CM,
+            duration * PICOSECOND,
+            equilibration=equilibration * PICOSECOND,
+            bath=bath,
+            folder=folder,
+        )
+        console = open_console()
+        tensors = {
+            "ionic part, from ⟨P⟩ in small fields": found.ionic,
+            "its standard error": found.ionic_error,
+            "ionic part, from phonons": phonons,
+            "static ε0, from ⟨P⟩ and ε∞": None if found.electronic is None else found.static,
+        }
+        for name, tensor in tensors.items():
+            if tensor is not None:
+                console.print(name, style="italic")  # as a table's title it would be wrapped
+                console.print(tensor_table("", tensor))
+        numbers = {
+            "ionic": found.ionic.tolist(),
+            "ionic_error": found.ionic_error.tolist(),
+            "ionic_from_phonons": None if phonons is None else phonons.tolist(),
+            "electronic": None if found.electronic is None else found.electronic.tolist(),
+        }
+        formula = empirical_formula(atoms)
+        figure = plot_finite_field(found, phonons, title=f"{formula}, {temperature:g} K")
+        options.write_outputs(outputs, console, numbers, figure)
+
+
+def _from_phonons(atoms: Atoms, calculator: BaseCalculator) -> NDArray[np.float64] | None:
+    """Return the ionic part by phonons; None, with a warning, where they cannot give it."""
+    from ase_equivar import dielectric as di
+    from ase_equivar import phonons as ph
+
+    try:
+        phonon = ph.force_constants(atoms, calculator, ph.supercell_for_length(atoms))
+        modes = di.infrared_modes(ph.apply_nac(phonon, calculator))
+        return di.static_dielectric(modes).ionic
+    except (ValueError, NotImplementedError) as error:
+        warnings.warn(f"the phonons give no static dielectric tensor: {error}", stacklevel=2)
+        return None

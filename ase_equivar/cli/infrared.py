@@ -1,0 +1,161 @@
+"""The command ``ase-equivar infrared``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from ase_equivar.cli import inputs
+from ase_equivar.cli.corrected_phonon import (
+    CrystalFile,
+    Forces,
+    Relax,
+    Supercell,
+    corrected_phonon,
+)
+from ase_equivar.cli.tables import number, open_console, tensor_table
+from ase_equivar.io.output_files import check_folder
+from ase_equivar.units import THZ_TO_CM, FrequencyUnit
+
+if TYPE_CHECKING:
+    from ase_equivar.dielectric.infrared import InfraredModes
+
+DEFAULT_DAMPING = 10.0 / THZ_TO_CM  # THz
+
+
+def infrared(
+    structure: CrystalFile,
+    supercell: Supercell = None,
+    calculator: Forces = "sevennet-0",
+    relax: Relax = False,
+    damping: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Full width of all modes, in --unit; or repeated, of each mode that is listed, in "
+            "that order. By default, that of 10 cm⁻¹."
+        ),
+    ] = None,
+    unit: Annotated[
+        FrequencyUnit, typer.Option(help="Of table, picture and CSV.", case_sensitive=False)
+    ] = FrequencyUnit.CM,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="May be repeated: .csv (spectrum), .json (everything) or a picture.",
+        ),
+    ] = None,
+    modes_table: Annotated[
+        Path | None, typer.Option("--modes", help="All modes at Γ as .csv.")
+    ] = None,
+    model: inputs.Model = "universal",
+    device: inputs.Device = None,
+) -> None:
+    """Infrared modes, static dielectric tensor, ε(ω), loss and reflectivity.
+
+    Forces come from a universal potential, Z* and ε∞ from the model. A phonopy.yaml brings its own
+    force constants, and its own Z* and ε∞ if it has any.
+    """
+    with inputs.user_errors():
+        outputs = output or []
+        for path in outputs:
+            _check_output(path)
+        if modes_table is not None:
+            if modes_table.suffix != ".csv":
+                raise ValueError(f"--modes is a .csv file, not {modes_table.name!r}")
+            check_folder(modes_table)
+        for width in damping or []:
+            if not 0 < width < math.inf:
+                raise ValueError(f"--damping must be positive, got {width}")
+        made = corrected_phonon(structure, supercell, calculator, relax, model, device)
+
+        from ase_equivar import dielectric as di
+        from ase_equivar import io as files
+
+        console = open_console()
+        console.print(escape(made.origin))
+        modes = di.infrared_modes(made.phonon)
+        console.print(_modes_table(modes, unit))
+        widths = _widths(modes, damping, unit)
+        if modes_table is not None:
+            files.write_modes_csv(modes_table, modes)
+            console.print(f"written: {escape(str(modes_table))}")
+        if not all(mode.frequency > 0 for mode in modes.active):
+            for path in outputs:
+                if path.suffix == ".json":
+                    files.write_infrared_json(path, modes)
+                    console.print(f"written, modes alone: {escape(str(path))}")
+        tensors = di.static_dielectric(modes)
+        for name, tensor in (
+            ("ε∞", tensors.electronic),
+            ("ionic part", tensors.ionic),
+            ("static ε0", tensors.static),
+        ):
+            console.print(tensor_table(name, tensor))
+        checks = di.lyddane_sachs_teller(made.phonon, tensors)
+        worst = max(abs(check.error) for check in checks)
+        console.print(f"Lyddane–Sachs–Teller relation holds within {worst:.1e}")
+
+        console.print(f"sum rule of the oscillators holds within {modes.oscillator_error:.1e}")
+
+        spectrum = di.dielectric_function(modes, widths)
+        for path in outputs:
+            if path.suffix == ".csv":
+                files.write_spectrum_csv(path, spectrum, unit)
+            elif path.suffix == ".json":
+                files.write_infrared_json(path, modes, tensors, spectrum, checks, damping=widths)
+            else:
+                from ase_equivar.plotting import plot_infrared
+
+                plot_infrared(modes, spectrum, unit, title=made.title).savefig(path)
+            console.print(f"written: {escape(str(path))}")
+
+
+def _widths(modes: InfraredModes, damping: list[float] | None, unit: FrequencyUnit) -> list[float]:
+    """Return the damping of each of all modes, THz; those that light does not excite need none."""
+    given = damping or [DEFAULT_DAMPING * unit.per_thz]
+    n_active = len(modes.active)
+    if len(given) not in (1, n_active):
+        raise ValueError(
+            f"--damping is given {len(given)} times: give it once, or once for each of the "
+            f"{n_active} modes listed"
+        )
+    of_active = iter(given if len(given) == n_active else given * n_active)
+    return [(next(of_active) if mode.is_active else given[0]) / unit.per_thz for mode in modes]
+
+
+def _check_output(path: Path) -> None:
+    if path.suffix in (".csv", ".json"):
+        check_folder(path)
+    else:
+        inputs.check_picture(path)
+
+
+def _modes_table(modes: InfraredModes, unit: FrequencyUnit) -> Table:
+    silent = sum(mode.degeneracy for mode in modes if not mode.is_active)
+    table = Table(
+        title="Infrared-active modes, transverse",
+        caption=f"not listed: {silent} {'mode' if silent == 1 else 'modes'} that light does not "
+        "excite",
+        box=None,
+        padding=(0, 1),
+    )
+    table.add_column("")
+    for name in (unit.label, "degeneracy", "charge (e)", "(D/Å)²/u", "S xx", "S yy", "S zz"):
+        table.add_column(name, justify="right")
+    for mode in modes.active:
+        table.add_row(
+            mode.label,
+            f"{mode.frequency * unit.per_thz:.2f}",
+            str(mode.degeneracy),
+            number(mode.charge),
+            number(mode.intensity),
+            *(number(value) if mode.frequency > 0 else "–" for value in mode.strength.diagonal()),
+        )
+    return table

@@ -1,0 +1,223 @@
+"""What the commands read: structures, calculators, names of files; and how errors are told."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import importlib
+import io
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from ase_equivar.io.output_files import check_folder
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.calculators.calculator import BaseCalculator
+    from phonopy import Phonopy
+
+    from ase_equivar.calculator import EquivarCalculator
+
+logger = logging.getLogger(__name__)
+
+BAD_INPUT, FAILURE = 2, 1
+
+Model = Annotated[str, typer.Option(help="Bundled model, or folder of a saved one.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA if there is one.")]
+Forces = Annotated[
+    str,
+    typer.Option(
+        help="Forces: sevennet-0, or module:factory, an importable function without arguments that "
+        "returns an ASE calculator."
+    ),
+]
+
+
+@contextlib.contextmanager
+def log_to_stderr(level: int) -> Iterator[None]:
+    """Show what the package logs from this level on, while the context lasts."""
+    package, handler = logging.getLogger("ase_equivar"), logging.StreamHandler()
+    before = package.level
+    package.addHandler(handler)
+    package.setLevel(min(level, before) if before else level)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        package.setLevel(before)
+
+
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn what a user can do wrong into one line on stderr, and warnings likewise."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        if issubclass(category, UserWarning):
+            console.print(f"[yellow]warning:[/] {escape(str(message))}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        try:
+            yield
+        except (ValueError, OSError, ImportError, RuntimeError, ArithmeticError) as error:
+            # A typer.Exit is a RuntimeError too, and none of ours to explain.
+            if isinstance(error, typer.Exit):
+                raise
+            logger.debug("the command failed", exc_info=True)
+            console.print(f"[red]error:[/] {escape(' '.join(str(error).split()))}")
+            failed = isinstance(error, RuntimeError | ArithmeticError)
+            raise typer.Exit(FAILURE if failed else BAD_INPUT) from None
+
+
+def read_structure(path: Path) -> Atoms:
+    """Return the last structure of a file, without its results."""
+    import ase.io
+
+    with _reading(path):
+        atoms = ase.io.read(path)
+    assert not isinstance(atoms, list)
+    # The file's own results (forces of a DFT run, say) are not what is asked for.
+    atoms.calc = None
+    return atoms
+
+
+def read_frames(path: Path) -> Iterator[Atoms]:
+    """Yield all structures of a file, one after the other."""
+    import ase.io
+
+    with _reading(path):
+        source: Any = path
+        is_zipped = path.name.endswith((".extxyz.gz", ".xyz.gz"))
+        if is_zipped:  # ASE would go back to its start for each frame
+            source = io.StringIO(gzip.decompress(path.read_bytes()).decode())
+        found = False
+        for atoms in ase.io.iread(source, ":", format="extxyz" if is_zipped else None):
+            found = True
+            yield atoms
+        if not found:
+            raise ValueError("there is no structure in it")
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    from ase_equivar.io.read_errors import reading
+
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    with reading(path):
+        yield
+
+
+def is_phonopy_file(path: Path) -> bool:
+    """Tell phonopy.yaml, phonopy_params.yaml.xz and the like from structures, by their name."""
+    return any(suffix in (".yaml", ".yml") for suffix in path.suffixes)
+
+
+def read_phonopy(path: Path, *, with_force_constants: bool) -> Phonopy:
+    """Return what a phonopy.yaml holds, with its own Z* and ε∞ if there are any.
+
+    Forces that are not in it are looked for as phonopy does, in FORCE_SETS or FORCE_CONSTANTS of
+    the current folder. A BORN file that lies there is not read.
+    """
+    import phonopy
+    from phonopy.interface.phonopy_yaml import read_phonopy_yaml
+
+    from ase_equivar.phonons.nac import check_units
+
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        phonon = phonopy.load(path, is_nac=False, produce_fc=with_force_constants, log_level=0)
+        given = read_phonopy_yaml(path).nac_params
+    except Exception as error:  # a damaged file can raise anything
+        raise ValueError(f"phonopy cannot read {path}: {type(error).__name__}: {error}") from error
+    check_units(phonon)
+    if with_force_constants and phonon.force_constants is None:
+        raise ValueError(
+            f"{path} has no force constants or forces, nor is there a FORCE_SETS or "
+            "FORCE_CONSTANTS in the current folder"
+        )
+    if given is not None and with_force_constants:
+        phonon.nac_params = given
+    return phonon
+
+
+def equivar_calculator(**arguments: Any) -> EquivarCalculator:
+    """Return the calculator that predicts Z* and ε∞."""
+    from ase_equivar.calculator import EquivarCalculator
+
+    return EquivarCalculator(**arguments)
+
+
+def forces_calculator(name: str, device: str | None) -> BaseCalculator:
+    """Return the potential of that name, or what a function with that import path returns."""
+    if ":" in name:
+        return _imported_calculator(name)
+    if name != "sevennet-0":
+        raise ValueError(
+            f"unknown calculator {name!r}; there is sevennet-0, and any other by its import path "
+            "module:factory, as mace.calculators:mace_mp"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about accelerators that need not be there
+        try:
+            from sevenn.calculator import SevenNetCalculator
+        except ImportError as error:
+            raise ImportError(
+                "SevenNet is not installed; pip install 'ase-equivar[sevennet]'"
+            ) from error
+        return SevenNetCalculator("7net-0", device=device or "auto")
+
+
+def _imported_calculator(path: str) -> BaseCalculator:
+    """Call the factory module:factory, of an installed module or one in the current folder."""
+    from ase.calculators.calculator import BaseCalculator
+
+    module_name, _, factory_name = path.partition(":")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # a module runs whatever its author wrote
+        raise ValueError(
+            f"cannot import the module {module_name!r} of the calculator {path!r}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        raise ValueError(
+            f"the module {module_name!r} has no function {factory_name!r}, which the calculator "
+            f"{path!r} needs"
+        )
+    try:
+        made = factory()
+    except Exception as error:  # so does a function
+        raise ValueError(
+            f"{path} must make a calculator when called without arguments, but failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(made, BaseCalculator):
+        raise ValueError(f"{path} made a {type(made).__name__}, which is no ASE calculator")
+    return made
+
+
+def check_picture(path: Path) -> None:
+    """Refuse the name of a picture that matplotlib cannot write."""
+    from matplotlib.figure import Figure
+
+    check_folder(path)
+    formats = Figure().canvas.get_supported_filetypes()
+    if path.suffix[1:] not in formats:
+        raise ValueError(
+            f"the name {path.name!r} tells no picture format; use one of {', '.join(formats)}"
+        )

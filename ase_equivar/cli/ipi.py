@@ -1,0 +1,38 @@
+"""The command ``ase-equivar ipi``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ase_equivar.cli import field_options as options
+from ase_equivar.cli import inputs
+from ase_equivar.cli.tables import open_console
+
+
+def ipi(
+    structure: options.Structure,
+    unix: Annotated[
+        str | None, typer.Option(help="Name of a UNIX socket: <address> of i-PI's input.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where i-PI runs.")] = "localhost",
+    port: Annotated[int, typer.Option(help="Where it listens: <port> of i-PI's input.")] = 31415,
+    stress: Annotated[bool, typer.Option("--stress", help="Send the virial too.")] = False,
+    repeat: options.Repeat = (1, 1, 1),
+    calculator: options.Forces = "sevennet-0",
+    model: inputs.Model = "universal",
+    device: inputs.Device = None,
+) -> None:
+    """Serve forces and Z* to i-PI, for its driven dynamics and path integrals.
+
+    The structure has the atoms of i-PI's input in the same order. Several clients share the
+    replicas. In i-PI's input: <bec mode="driver"/> within <driven_dynamics>.
+    """
+    with inputs.user_errors():
+        atoms = options.charged_atoms(structure, repeat, calculator, model, device)
+
+        from ase_equivar.engines.ipi import run_ipi_client
+
+        served = run_ipi_client(atoms, unixsocket=unix, host=host, port=port, with_stress=stress)
+        open_console().print(f"i-PI has closed the socket; structures served: {served}")

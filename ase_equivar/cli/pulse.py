@@ -1,0 +1,82 @@
+"""The command ``ase-equivar pulse``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ase_equivar.cli import field_options as options
+from ase_equivar.cli import inputs
+from ase_equivar.cli.tables import open_console
+from ase_equivar.structures.formula import empirical_formula
+
+CENTER = 3.5  # standard deviations of the envelope after the start: 0.2 % of the height there
+
+
+def pulse(
+    structure: options.Structure,
+    amplitude: Annotated[
+        tuple[float, float, float], typer.Option(help="Of the pulse, x y z in MV/cm.")
+    ] = (0.0, 0.0, 1.0),
+    frequency: Annotated[
+        float, typer.Option(help="Of the carrier, in THz; 0: half a cycle.")
+    ] = 1.0,
+    width: Annotated[
+        float, typer.Option(help="Standard deviation of the envelope of the field, in fs.")
+    ] = 200.0,
+    duration: Annotated[float, typer.Option(help="Of the run, in ps.")] = 10.0,
+    repeat: options.Repeat = (1, 1, 1),
+    temperature: options.Temperature = 0.0,
+    timestep: options.Timestep = 1.0,
+    friction: options.Friction = 0.0,
+    seed: options.Seed = 0,
+    update_interval: options.UpdateInterval = 1,
+    folder: options.Folder = None,
+    output: options.Output = None,
+    calculator: options.Forces = "sevennet-0",
+    model: inputs.Model = "universal",
+    device: inputs.Device = None,
+) -> None:
+    """Response to a terahertz pulse: energy taken up, polarization in time, susceptibility.
+
+    By default from rest and without a thermostat. With friction the modes are damped, and a weak
+    pulse gives the susceptibility of the ions over the frequencies that it holds.
+    """
+    with inputs.user_errors():
+        outputs = options.check_outputs(output)
+        bath = options.bath_of(temperature, timestep, friction, seed, update_interval)
+        if not width > 0:
+            raise ValueError(f"--width must be positive, got {width}")
+        atoms = options.charged_atoms(structure, repeat, calculator, model, device)
+
+        import numpy as np
+        from ase import units
+
+        from ase_equivar.dynamics.experiments.pulse import pulse_response
+        from ase_equivar.fields import GaussianPulse
+        from ase_equivar.plotting import plot_pulse_response
+        from ase_equivar.units import MV_PER_CM, PICOSECOND, THZ
+
+        shape = GaussianPulse(
+            np.array(amplitude) * MV_PER_CM,
+            center=CENTER * width * units.fs,
+            width=width * units.fs,
+            frequency=frequency * THZ,
+        )
+        found = pulse_response(atoms, shape, duration * PICOSECOND, bath=bath, folder=folder)
+        console = open_console()
+        console.print(
+            f"energy taken up {found.absorbed:.4g} eV, {1000 * found.absorbed / len(atoms):.4g} "
+            f"meV per atom\npolarization left at the end: {found.remaining:.1%} of the largest"
+        )
+        numbers = {
+            "absorbed_eV": found.absorbed,
+            "remaining": found.remaining,
+            "frequencies_THz": (found.frequencies / THZ).tolist(),
+            "susceptibility_real": found.susceptibility.real.tolist(),
+            "susceptibility_imaginary": found.susceptibility.imag.tolist(),
+        }
+        formula = empirical_formula(atoms)
+        title = f"{formula}, pulse of {frequency:g} THz"
+        options.write_outputs(outputs, console, numbers, plot_pulse_response(found, title=title))

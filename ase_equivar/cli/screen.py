@@ -1,0 +1,77 @@
+"""The command ``ase-equivar screen``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from ase_equivar.cli import inputs
+from ase_equivar.cli.tables import open_console
+from ase_equivar.io.output_files import check_folder
+
+SHOWN = 10  # problems
+
+
+def screen(
+    structures: Annotated[
+        list[Path], typer.Argument(help="Files that ASE reads, all their structures; or folders.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Table, .csv.")],
+    calculator: Annotated[
+        str,
+        typer.Option(
+            help="Forces: sevennet-0, or module:factory, an importable function without arguments "
+            "that returns an ASE calculator; or none, for ε∞ and Z* alone."
+        ),
+    ] = "sevennet-0",
+    relax: Annotated[
+        bool, typer.Option(help="Relax cell and positions of each crystal first.")
+    ] = True,
+    gap_key: Annotated[
+        str, typer.Option(help="Name under which structures may carry their band gap, eV.")
+    ] = "band_gap",
+    workers: Annotated[int, typer.Option(help="Processes on this machine.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a dask scheduler to use instead.")
+    ] = None,
+    model: inputs.Model = "universal",
+    device: inputs.Device = None,
+) -> None:
+    """Dielectric screening: ε∞, ε0, LO–TO gap, Z* and figure of merit of many crystals.
+
+    Bad structures are named in the table and skipped. A run that was stopped goes on where it was
+    when started again. The figure of merit is the band gap times ε0.
+    """
+    with inputs.user_errors():
+        if output.suffix != ".csv":
+            raise ValueError(f"the table is a .csv file, not {output.name!r}")
+        check_folder(output)
+        charges = partial(inputs.equivar_calculator, model=model, device=device)
+        if "dielectric_tensor" not in charges().implemented_properties:
+            raise ValueError(f"screening needs ε∞, which the model {model!r} does not predict")
+        forces = None
+        if calculator != "none":
+            forces = partial(inputs.forces_calculator, calculator, device)
+            forces()  # tells now what would fail for every crystal
+
+        from ase_equivar.screening import Recipe, screen
+
+        rows = screen(
+            structures,
+            output,
+            Recipe(charges, forces, relax, gap_key),
+            settings=f"model {model}, forces {calculator}, relaxed {relax}, gap {gap_key}",
+            workers=workers,
+            scheduler=scheduler,
+        )
+        console = open_console()
+        bad = [row for row in rows if row.problem]
+        for row in bad[:SHOWN]:
+            console.print(escape(f"skipped {row.name}: {row.problem}"))
+        if len(bad) > SHOWN:
+            console.print(f"and {len(bad) - SHOWN} more, see the column 'problem'")
+        console.print(escape(f"{len(rows) - len(bad)} of {len(rows)} crystals; written: {output}"))

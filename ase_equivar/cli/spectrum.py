@@ -1,0 +1,122 @@
+"""The command ``ase-equivar spectrum``."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from ase_equivar.cli import inputs
+from ase_equivar.cli.tables import open_console, tensor_table
+from ase_equivar.io.output_files import check_folder
+from ase_equivar.units import FrequencyUnit
+
+
+def spectrum(
+    trajectory: Annotated[
+        Path, typer.Argument(help="With velocities: any trajectory that ASE reads.")
+    ],
+    timestep: Annotated[float, typer.Option(help="Between frames, fs.")],
+    correlation_time: Annotated[
+        float, typer.Option(help="fs: resolves lines down to its inverse.")
+    ] = 2000.0,
+    temperature: Annotated[
+        float | None, typer.Option(help="K; by default, the kinetic one of the trajectory.")
+    ] = None,
+    window: Annotated[str, typer.Option(help="hann or gaussian.")] = "hann",
+    quantum_correction: Annotated[
+        str, typer.Option(help="Of n α: harmonic, standard or schofield.")
+    ] = "harmonic",
+    blocks: Annotated[int, typer.Option(help="Parts that give the uncertainty.")] = 5,
+    unit: Annotated[
+        FrequencyUnit, typer.Option(help="Of picture and CSV.", case_sensitive=False)
+    ] = FrequencyUnit.CM,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("--output", "-o", help="May be repeated: .csv, .json or a picture."),
+    ] = None,
+    model: inputs.Model = "universal",
+    device: inputs.Device = None,
+) -> None:
+    """Infrared spectrum, ε(ω) and ionic conductivity of a molecular-dynamics run.
+
+    From the fluctuations of the current J = Σ Z*·v at equilibrium, without field; Z* and ε∞ of
+    every frame, and of the first one, are the model's.
+    """
+    with inputs.user_errors():
+        from ase_equivar import dielectric as di
+        from ase_equivar import io as files
+        from ase_equivar.dielectric.fluctuations import QuantumCorrection, Window
+        from ase_equivar.structures.metals import (
+            refuse_metal,
+            violation_per_atom,
+            warn_if_like_a_metal,
+        )
+
+        outputs = output or []
+        for path in outputs:
+            if path.suffix in (".csv", ".json"):
+                check_folder(path)
+            else:
+                inputs.check_picture(path)
+        _one_of(window, get_args(Window), "--window")
+        _one_of(quantum_correction, get_args(QuantumCorrection), "--quantum-correction")
+        kind, correction = cast(Window, window), cast(QuantumCorrection, quantum_correction)
+        frames = inputs.read_frames(trajectory)
+        calc = inputs.equivar_calculator(model=model, device=device)
+        if "dielectric_tensor" not in calc.implemented_properties:
+            raise ValueError(f"a spectrum needs ε∞, which the model {model!r} does not predict")
+        first = next(frames)
+        refuse_metal(first)
+        electronic = calc.get_property("dielectric_tensor", first)
+        charges = calc.get_property("born_charges", first)
+        warn_if_like_a_metal(first, violation_per_atom(calc, first, charges))
+        current = di.trajectory_current(chain([first], frames), calc, timestep)
+        found = di.current_spectrum(
+            current,
+            electronic,
+            correlation_time=correlation_time,
+            temperature=temperature,
+            window=kind,
+            n_blocks=blocks,
+        )
+        conductivity = di.ionic_conductivity(
+            current, correlation_time=correlation_time, temperature=temperature, n_blocks=blocks
+        )
+        console = open_console()
+        console.print(
+            f"{len(current.current)} frames, {found.temperature:.0f} K, {kind} window of "
+            f"{found.correlation_time:.0f} fs, {blocks} blocks"
+        )
+        console.print(tensor_table("ε∞ of the first frame", electronic))
+        table = Table(title="Conductivity at frequency 0 (S/m)", box=None, padding=(0, 1))
+        for name in ("", "a third of the trace", "standard error"):
+            table.add_column(name, justify="right")
+        for name, estimate in (
+            ("Green–Kubo", conductivity.green_kubo),
+            ("Einstein", conductivity.einstein),
+        ):
+            table.add_row(name, f"{estimate.isotropic:.4g}", f"{estimate.isotropic_error:.2g}")
+        console.print(table)
+        for path in outputs:
+            if path.suffix == ".csv":
+                files.write_current_csv(path, found, unit, correction=correction)
+            elif path.suffix == ".json":
+                files.write_current_json(path, found, conductivity, correction=correction)
+            else:
+                from ase_equivar.plotting import plot_current_spectrum
+
+                figure = plot_current_spectrum(
+                    found, unit, correction=correction, title=trajectory.name
+                )
+                figure.savefig(path)
+            console.print(f"written: {escape(str(path))}")
+
+
+def _one_of(name: str, known: tuple[str, ...], option: str) -> None:
+    if name not in known:
+        raise ValueError(f"unknown {option} {name!r}; there are {', '.join(known)}")

@@ -1,0 +1,234 @@
+"""The commands of training: ``train``, ``finetune``, ``evaluate``, ``combine``, ....
+
+Imports that take time wait until a command runs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ase_equivar.training.sections import DataConfig
+
+if TYPE_CHECKING:
+    from ase_equivar.network import Network
+    from ase_equivar.training.comparison import Comparison
+
+EXTRA = "training needs Lightning; pip install 'ase-equivar[train]'"
+
+Model = Annotated[str, typer.Argument(help="Bundled model, or folder of a saved one.")]
+Data = Annotated[
+    str, typer.Argument(help="Labelled structures, any file that ASE reads, or part: FILE@::5.")
+]
+Charges = Annotated[str, typer.Option(help="Per-atom array with the nine components of Z*.")]
+Order = Annotated[str, typer.Option(help="field-first or displacement-first.")]
+Dielectric = Annotated[str, typer.Option(help="Entry of info with ε∞.")]
+Polarizability = Annotated[
+    str | None, typer.Option(help="Entry of info with ∂(ΩP)/∂E in e·Å²/V, where ε∞ is not there.")
+]
+Progress = Annotated[bool, typer.Option(help="Show a progress bar.")]
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file: data, network, fit, output.")],
+    progress: Progress = True,
+) -> None:
+    """Train a model, or go on where a stopped run left off."""
+    with _training():
+        from ase_equivar.training.config import read_config
+        from ase_equivar.training.fit import fit
+
+        typer.echo(f"model: {fit(read_config(config), progress=progress)}")
+
+
+def finetune(
+    model: Model,
+    train: Annotated[str, typer.Option(help="Training structures; FILE@::5 is a part of one.")],
+    valid: Annotated[str, typer.Option(help="Structures to watch the error on.")],
+    output: Annotated[Path, typer.Option(help="Folder of the new model.")],
+    epochs: Annotated[int, typer.Option(help="Passes over the training structures.")] = 100,
+    born_charges: Charges = "born_charges",
+    order: Order = "field-first",
+    dielectric: Dielectric = "electronic_dielectric_tensor",
+    polarizability: Polarizability = None,
+    polar: Annotated[
+        bool,
+        typer.Option(
+            "--polar", help="Z* as derivative of one polarization: more exact, after 10⁴ steps."
+        ),
+    ] = False,
+    progress: Progress = True,
+) -> None:
+    """Adapt a model to one material; called again, it goes on where it was stopped.
+
+    The recipe is written to OUTPUT/training.yaml, for `ase-equivar train` and for your records.
+    """
+    with _training():
+        from ase_equivar.training.config import read_config
+        from ase_equivar.training.finetuning import write_recipe
+        from ase_equivar.training.fit import fit
+
+        recipe = write_recipe(
+            output,
+            model,
+            train,
+            valid,
+            epochs=epochs,
+            born_charges=born_charges,
+            order=order,
+            dielectric=dielectric,
+            polarizability=polarizability,
+            polar=polar,
+        )
+        typer.echo(f"recipe written: {recipe}")
+        typer.echo(f"model: {fit(read_config(recipe), progress=progress)}")
+
+
+def evaluate(
+    model: Model,
+    data: Data,
+    born_charges: Charges = "born_charges",
+    order: Order = "field-first",
+    dielectric: Dielectric = "electronic_dielectric_tensor",
+    polarizability: Polarizability = None,
+    output: Annotated[Path | None, typer.Option(help="JSON file for all errors.")] = None,
+    card: Annotated[bool, typer.Option("--card", help="Write the model's CARD.md.")] = False,
+) -> None:
+    """Errors of a model on labelled structures: overall, by source, element, crystal system."""
+    with _training():
+        from ase_equivar.inference.models import model_folder, read_metadata
+        from ase_equivar.io.output_files import check_folder
+        from ase_equivar.training.calibration import uncertainty_quality
+        from ase_equivar.training.card import model_card
+        from ase_equivar.training.evaluate import evaluate as run
+
+        if output is not None:
+            check_folder(output)
+        labels = DataConfig((), (), born_charges, order, dielectric, polarizability)
+        network, comparison = _compare(model, data, labels)
+        metadata = read_metadata(model)
+        found = run(comparison)
+        doubt = uncertainty_quality(network, comparison, metadata)
+        folder = model_folder(model)
+        options = _options(labels)
+        text = model_card(folder.name, network, metadata, found, _short(data), doubt, options)
+        typer.echo(text)
+        if output is not None:
+            content = json.dumps(found.as_dict(), indent=1, allow_nan=False)
+            output.write_text(content + "\n", encoding="utf-8")
+        if card:
+            (folder / "CARD.md").write_text(text, encoding="utf-8")
+
+
+def combine(
+    models: Annotated[list[str], typer.Argument(help="Bundled models, or folders of saved ones.")],
+    output: Annotated[Path, typer.Option(help="Folder of the ensemble.")],
+) -> None:
+    """Make one model of several: their mean errs less. Calibrate it afterwards."""
+    with _training():
+        from ase_equivar.training.combining import combine as run
+
+        typer.echo(f"model: {run(models, output)}")
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(help="Folder of a model; its config.json is changed.")],
+    data: Data,
+    born_charges: Charges = "born_charges",
+    order: Order = "field-first",
+) -> None:
+    """Give a model uncertainties, by structures that it was not trained on (validation data)."""
+    with _training():
+        from ase_equivar.inference.models import model_folder, read_metadata, save_model
+        from ase_equivar.training.calibration import calibrate as run
+        from ase_equivar.training.calibration import uncertainty_quality
+        from ase_equivar.training.card import uncertainty_lines
+
+        labels = DataConfig((), (), born_charges, order, dielectric=None)
+        network, comparison = _compare(model, data, labels)
+        found = run(network, comparison)
+        metadata = {**read_metadata(model), "uncertainty": found.as_dict()}
+        save_model(network, model_folder(model), metadata=metadata)
+        typer.echo(
+            f"uncertainty: {found.scale:g} times the spread of {found.parts} networks with "
+            f"{100 * found.chance:g} % of the channels left out; with the {len(comparison.frames)} "
+            "structures that it was fitted to:"
+        )
+        doubt = uncertainty_quality(network, comparison, metadata)
+        assert doubt is not None  # the metadata have just got a calibration
+        typer.echo("\n".join(uncertainty_lines(doubt)))
+
+
+def plot(
+    model: Model,
+    data: Data,
+    born_charges: Charges = "born_charges",
+    order: Order = "field-first",
+    dielectric: Dielectric = "electronic_dielectric_tensor",
+    polarizability: Polarizability = None,
+    output: Annotated[Path, typer.Option(help="Picture: .png, .pdf or .svg.")] = Path("errors.png"),
+) -> None:
+    """Picture of a model's errors: parity, by element, and the learning curve if it is there."""
+    with _training():
+        from ase_equivar.cli.inputs import check_picture
+        from ase_equivar.inference.models import model_folder
+        from ase_equivar.plotting.models import plot_errors
+        from ase_equivar.training.curve import learning_curve
+        from ase_equivar.training.evaluate import evaluate as run
+
+        check_picture(output)
+        labels = DataConfig((), (), born_charges, order, dielectric, polarizability)
+        _, comparison = _compare(model, data, labels)
+        folder = model_folder(model)
+        title = f"{folder.name} on {_short(data)}"
+        figure = plot_errors(comparison, run(comparison), learning_curve(folder), title=title)
+        figure.savefig(output)
+        typer.echo(f"picture written: {output}")
+
+
+def _compare(model: str, data: str, labels: DataConfig) -> tuple[Network, Comparison]:
+    """Read model and labels, and predict."""
+    from ase_equivar.inference.models import load_model
+    from ase_equivar.training.comparison import compare
+    from ase_equivar.training.config import split_selection
+    from ase_equivar.training.data import read_frames
+
+    file, _ = split_selection(data)
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"there is no file {file}")
+    network = load_model(model)
+    frames, _ = read_frames([data], labels)
+    return network, compare(network, frames, progress=True)
+
+
+def _options(labels: DataConfig) -> str:
+    """Options that say the same of the labels, without those that say what is so anyway."""
+    usual = DataConfig((), ())
+    return " ".join(
+        f"--{name.replace('_', '-')} {getattr(labels, name)}"
+        for name in ("born_charges", "order", "dielectric", "polarizability")
+        if getattr(labels, name) != getattr(usual, name)
+    )
+
+
+def _short(data: str) -> str:
+    """Name data by file and folder, without the rest of the path."""
+    return "/".join(Path(data).parts[-2:])
+
+
+@contextmanager
+def _training() -> Iterator[None]:
+    """Turn mistakes of the user into messages, and log to stderr."""
+    from ase_equivar.cli.inputs import log_to_stderr, user_errors
+
+    with user_errors(), log_to_stderr(logging.INFO):
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            raise ImportError(f"{EXTRA} ({error})") from error

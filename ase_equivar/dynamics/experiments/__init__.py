@@ -1,0 +1,1 @@
+"""Ready experiments in electric fields, one function each."""

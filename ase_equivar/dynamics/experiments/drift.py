@@ -1,0 +1,202 @@
+"""Drift of ions under a bias: mobility with Born charges, and with nominal charges to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.dynamics.experiments.thermal_run import Bath, field_run, steps_in
+from ase_equivar.dynamics.observables import FieldRun
+from ase_equivar.fields import check_field
+from ase_equivar.units import CM2_PER_VS
+
+POINTS = 1000  # observations per run
+BLOCKS = 5
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class IonDrift:
+    """The drift of one species in a static field.
+
+    Attributes
+    ----------
+    species : str
+        Chemical symbol.
+    electric_field : ndarray, shape (3,)
+        V/Å.
+    run : FieldRun
+        The whole run, in which the centre of mass of all atoms is held.
+    displacement : ndarray, shape (T, 3)
+        Of the species against all other atoms: its mean displacement less that of their centre of
+        mass, at the times of the run, Å.
+    velocity : ndarray, shape (3,)
+        Mean rate of that after the time left out, Å per ASE unit of time.
+    velocity_error : ndarray, shape (3,)
+        Standard error of it, from five parts of the run.
+    mean_charge : float
+        Ê·⟨Z*⟩·Ê of the species at the start, |e|: what a field of that direction pulls at.
+    """
+
+    species: str
+    electric_field: NDArray[np.float64]
+    run: FieldRun
+    displacement: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    velocity_error: NDArray[np.float64]
+    mean_charge: float
+
+    @property
+    def mobility(self) -> float:
+        """Drift velocity along the field over its strength, Å²/(V·time); see `CM2_PER_VS`."""
+        return float(
+            self.velocity @ self.electric_field / (self.electric_field @ self.electric_field)
+        )
+
+    @property
+    def mobility_error(self) -> float:
+        """Standard error of the mobility, same unit."""
+        strength = float(np.linalg.norm(self.electric_field))
+        along = self.electric_field / strength
+        return float(np.sqrt(along**2 @ self.velocity_error**2) / strength)
+
+    @property
+    def mobility_text(self) -> str:
+        """The mobility with its standard error in cm²/(V s), to the digits that this leaves."""
+        return f"{_rounded(self.mobility / CM2_PER_VS, self.mobility_error / CM2_PER_VS)} cm²/(V s)"
+
+
+def ion_drift(
+    atoms: Atoms,
+    field: ArrayLike,
+    species: str,
+    duration: float,
+    *,
+    nominal_charges: Mapping[str, float] | None = None,
+    equilibration: float = 0.0,
+    bath: Bath | None = None,
+    folder: str | Path | None = None,
+) -> IonDrift:
+    """Let ions drift in a static field.
+
+    Fields that move ions in picoseconds (tens of MV/cm) are far from the linear regime: look at
+    two strengths before calling the ratio a mobility. The drift is that against the rest of the
+    crystal: what its centre of mass moves is taken off, as it recoils from the ions.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        With a calculator that gives forces and, unless there are nominal charges,
+        ``born_effective_charges``; left as they are.
+    field : array_like
+        V/Å, shape=(3,).
+    species : str
+        Chemical symbol of the ions.
+    duration : float
+        Of the run that counts, ASE's unit of time.
+    nominal_charges : mapping of str to float, optional
+        One charge for each chemical symbol, |e|, in place of Z*: forces q_i E.
+    equilibration : float
+        Time in the field that is left out before, ASE's unit.
+    bath : Bath, optional
+        Temperature, time step, friction.
+    folder : str or pathlib.Path, optional
+        For log and checkpoints; see `field_run`.
+
+    Returns
+    -------
+    IonDrift
+
+    Raises
+    ------
+    ValueError
+        If an argument makes no sense or a charge is missing, and all that `drive` refuses.
+    """
+    bath = bath or Bath()
+    vector = check_field(field)
+    if not vector.any():
+        raise ValueError("the field is zero; give three numbers in V/Å")
+    mine = np.array(atoms.get_chemical_symbols()) == species
+    if not mine.any():
+        raise ValueError(f"there is no {species!r} in {atoms.get_chemical_formula()}")
+    if mine.all():
+        raise ValueError(f"all atoms are {species}; drift is measured against the other ones")
+    charges = None if nominal_charges is None else _nominal(atoms, nominal_charges)
+    steps = steps_in(duration, bath)
+    skipped = steps_in(equilibration, bath) if equilibration else 0
+    interval = max(steps // POINTS, 1)
+    run = field_run(
+        atoms,
+        vector,
+        steps + skipped,
+        bath,
+        interval=interval,
+        born_charges=charges,
+        folder=folder,
+        description=f"drift of {species}",
+    )
+    counted = run.times >= (skipped - 0.5) * bath.timestep
+    displacement = run.displacement[species] - _of_host(run, atoms, species)
+    velocity, error = _rate(run.times[counted], displacement[counted])
+    at_start = (
+        atoms.calc.get_property("born_effective_charges", atoms) if charges is None else charges
+    )
+    unit = vector / np.linalg.norm(vector)
+    return IonDrift(
+        species=species,
+        electric_field=vector,
+        run=run,
+        displacement=displacement,
+        velocity=velocity,
+        velocity_error=error,
+        mean_charge=float(unit @ np.asarray(at_start)[mine].mean(axis=0) @ unit),
+    )
+
+
+def _of_host(run: FieldRun, atoms: Atoms, species: str) -> NDArray[np.float64]:
+    """Return the displacement of the centre of mass of all other species, Å, shape=(T, 3)."""
+    symbols, masses = np.array(atoms.get_chemical_symbols()), atoms.get_masses()
+    host = {
+        symbol: masses[symbols == symbol].sum() for symbol in run.displacement if symbol != species
+    }
+    moments = sum(mass * run.displacement[symbol] for symbol, mass in host.items())
+    return np.asarray(moments / sum(host.values()))
+
+
+def _nominal(atoms: Atoms, charges: Mapping[str, float]) -> NDArray[np.float64]:
+    symbols = atoms.get_chemical_symbols()
+    missing = sorted(set(symbols) - set(charges))
+    if missing:
+        raise ValueError(f"nominal_charges has none for {', '.join(missing)}")
+    return np.array([charges[symbol] for symbol in symbols])[:, None, None] * np.eye(3)
+
+
+def _rounded(value: float, error: float) -> str:
+    """Return value ± error in one notation: one digit of the error, two if the first is a 1."""
+    if not (np.isfinite(error) and error > 0):
+        return f"{value:.3g}"
+    power = int(np.floor(np.log10(max(abs(value), error))))
+    power = 0 if -3 <= power <= 3 else power
+    value, error = value / 10.0**power, error / 10.0**power
+    digits = -int(np.floor(np.log10(error)))
+    digits += error * 10.0**digits < 1.95
+    error_text = f"{round(error, digits):.{max(digits, 0)}f}"
+    text = f"({round(value, digits) + 0.0:.{max(digits, 0)}f} ± {error_text})"
+    return text + (f"·10{str(power).translate(SUPERSCRIPTS)}" if power else "")
+
+
+def _rate(
+    times: NDArray[np.float64], way: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean velocity, and its standard error from that of parts of the run."""
+    if len(times) <= BLOCKS:
+        raise ValueError(f"the run has {len(times)} observations; {BLOCKS + 1} are needed")
+    edges = np.linspace(0, len(times) - 1, BLOCKS + 1).round().astype(int)
+    rates = np.diff(way[edges], axis=0) / np.diff(times[edges])[:, None]
+    mean = (way[-1] - way[0]) / (times[-1] - times[0])
+    return mean, rates.std(axis=0, ddof=1) / np.sqrt(BLOCKS)

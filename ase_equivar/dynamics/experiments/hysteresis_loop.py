@@ -1,0 +1,159 @@
+"""Ferroelectric hysteresis: polarization over a field that goes up and down."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.dynamics.experiments.thermal_run import Bath, field_run, steps_in
+from ase_equivar.dynamics.observables import FieldRun
+from ase_equivar.fields import check_field
+from ase_equivar.fields.waveforms import TriangleField
+
+POINTS = 400  # observations per period
+
+
+@dataclass(frozen=True)
+class HysteresisLoop:
+    """One loop P(E), the mean of the recorded periods, along the direction of the field.
+
+    The polarization of the loop is counted from its mean over a period, because Z* tell changes
+    only: so the loop is centred, and a built-in bias of polarization does not show. A bias of the
+    field does.
+
+    Attributes
+    ----------
+    field : ndarray, shape (T,)
+        V/Å, from 0 up to the amplitude, down to its negative, and back to 0.
+    polarization : ndarray, shape (T,)
+        |e|/Å².
+    loss : float
+        ∮ E dP, the work of the field in one period per volume, eV/Å³.
+    run : FieldRun
+        From the very beginning, with all components.
+    """
+
+    field: NDArray[np.float64]
+    polarization: NDArray[np.float64]
+    loss: float
+    run: FieldRun
+
+    @property
+    def remanent_polarization(self) -> float:
+        """Half the distance of the two branches at zero field, |e|/Å²."""
+        quarter, three = len(self.field) // 4, 3 * len(self.field) // 4
+        falling = _crossing(self.polarization[quarter:three], self.field[quarter:three])
+        rising = 0.5 * (self.polarization[0] + self.polarization[-1])
+        return float(0.5 * (falling - rising))
+
+    @property
+    def coercive_field(self) -> float:
+        """Half the distance of the two zeros of P, V/Å; NaN if P does not change its sign."""
+        top, bottom = int(self.field.argmax()), int(self.field.argmin())
+        falling = slice(top, bottom + 1)
+        order = np.r_[bottom : len(self.field), 0 : top + 1]
+        return float(
+            0.5
+            * (
+                _crossing(self.field[order], self.polarization[order])
+                - _crossing(self.field[falling], self.polarization[falling])
+            )
+        )
+
+
+def hysteresis(
+    atoms: Atoms,
+    amplitude: ArrayLike,
+    period: float,
+    *,
+    periods: int = 2,
+    bath: Bath | None = None,
+    folder: str | Path | None = None,
+) -> HysteresisLoop:
+    """Drive a crystal round its hysteresis loop with a triangular wave, at fixed cell.
+
+    Coercive fields of so small a piece of crystal, in picoseconds, are those at which the whole
+    cell switches at once: far above those measured, for which domain walls move in microseconds.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        With a calculator that gives forces and ``born_effective_charges``; left as they are.
+    amplitude : array_like
+        The largest field, V/Å, shape=(3,); its direction is that of the loop.
+    period : float
+        Of the wave, ASE's unit of time. Prolonged to a multiple of four time steps, or, if they are
+        many, by at most 1 %, so that the tips of the wave are observed.
+    periods : int
+        How many to record, after one more that is left out.
+    bath : Bath, optional
+        Temperature, time step, friction.
+    folder : str or pathlib.Path, optional
+        For log and checkpoints; see `field_run`.
+
+    Returns
+    -------
+    HysteresisLoop
+
+    Raises
+    ------
+    ValueError
+        If an argument makes no sense, and all that `drive` refuses.
+    """
+    bath = bath or Bath()
+    largest = check_field(amplitude)
+    strength = float(np.linalg.norm(largest))
+    if not strength:
+        raise ValueError("the amplitude is zero; give the largest field in V/Å")
+    if periods < 1:
+        raise ValueError(f"periods is {periods}; give a whole number from 1 on")
+    interval, points = _observations(steps_in(period, bath))
+    wave = TriangleField(largest, period=points * interval * bath.timestep)
+    run = field_run(
+        atoms,
+        wave,
+        (periods + 1) * points * interval,
+        bath,
+        interval=interval,
+        folder=folder,
+        description="hysteresis",
+    )
+    direction = largest / strength
+    field = run.electric_field[points:] @ direction
+    polarization = run.polarization_change[points:] @ direction
+    loss = float(np.trapezoid(field, polarization) / periods)
+    # A drift between periods (by ions that hop for good) would tear the mean loop open.
+    mean = np.array([polarization[i * points : (i + 1) * points + 1] for i in range(periods)])
+    mean = mean.mean(axis=0)
+    return HysteresisLoop(
+        field=field[: points + 1],
+        polarization=mean - mean[:-1].mean(),
+        loss=loss,
+        run=run,
+    )
+
+
+def _observations(steps: int) -> tuple[int, int]:
+    """Return how many steps lie between two observations, and how many of these make a period.
+
+    Their number is a multiple of four, so that the tips of the wave are among them.
+    """
+    longest = max(steps // POINTS, 1)
+    exact = [i for i in range(longest, longest // 2, -1) if steps % (4 * i) == 0]
+    interval = exact[0] if exact else longest
+    return interval, 4 * math.ceil(steps / (4 * interval))
+
+
+def _crossing(values: NDArray[np.float64], along: NDArray[np.float64]) -> float:
+    """Return `values` at the last zero of `along`, by interpolation; NaN if there is none."""
+    changes = np.flatnonzero(np.diff(np.signbit(along)))
+    if not len(changes):
+        return float("nan")
+    i = int(changes[-1])
+    fraction = along[i] / (along[i] - along[i + 1])
+    return float(values[i] + fraction * (values[i + 1] - values[i]))

@@ -1,0 +1,190 @@
+"""Runs of given length at a given temperature in a field: what the experiments are made of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms, units
+from ase.constraints import (
+    FixAtoms,
+    FixCartesian,
+    FixCom,
+    FixedLine,
+    FixedMode,
+    FixedPlane,
+    FixScaled,
+)
+from ase.md.langevin import Langevin
+from ase.md.md import MolecularDynamics
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.verlet import VelocityVerlet
+from numpy.typing import ArrayLike
+from rich.console import Console
+from rich.progress import track
+
+from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
+from ase_equivar.dynamics.driven import field_json
+from ase_equivar.dynamics.driving import drive
+from ase_equivar.dynamics.experiments.run_folder import describe_start, open_run_folder
+from ase_equivar.dynamics.field_log import FieldLog, read_field_log
+from ase_equivar.dynamics.observables import FieldRun, observe
+from ase_equivar.fields.algebra import Field
+from ase_equivar.fields.waveforms import ConstantField
+
+PROGRESS_FROM = 500  # steps; shorter runs need no progress bar
+CHECKPOINT_INTERVAL = 200  # steps
+HELD = (FixAtoms, FixCartesian, FixScaled, FixedLine, FixedMode, FixedPlane)
+"""Constraints that hold atoms in space; FixCom, which moves all atoms alike, would undo them."""
+
+
+@dataclass(frozen=True)
+class Bath:
+    """How atoms move beside the field: time step, temperature, friction.
+
+    Parameters
+    ----------
+    temperature : float
+        K. Atoms without momenta get some of this temperature.
+    timestep : float
+        ASE's unit of time.
+    friction : float
+        Of the Langevin thermostat, per ASE unit of time; the centre of mass is held, unless
+        constraints hold some atoms. 0: no thermostat, velocity Verlet.
+    seed : int
+        Of the random numbers.
+    update_interval : int
+        Calculate Z* for every so-manieth step only; see `drive`.
+    """
+
+    temperature: float = 300.0
+    timestep: float = 1.0 * units.fs
+    friction: float = 0.01 / units.fs
+    seed: int = 0
+    update_interval: int = 1
+
+    def __post_init__(self) -> None:
+        for name, unit in (("temperature", "K"), ("friction", "1/(ASE's unit of time)")):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} is {value}; give 0 or a positive number of {unit}")
+        if not (np.isfinite(self.timestep) and self.timestep > 0):
+            raise ValueError(
+                f"timestep is {self.timestep}; give a positive time in ASE's unit, as 1 * units.fs"
+            )
+
+    def dynamics(self, atoms: Atoms) -> MolecularDynamics:
+        """Return dynamics of `atoms`, which get velocities, and FixCom if there is friction.
+
+        Atoms that constraints hold stay where they are: then there is no FixCom.
+        """
+        rng = np.random.default_rng(self.seed)
+        is_held = any(isinstance(constraint, HELD) for constraint in atoms.constraints)
+        if self.temperature and not atoms.get_momenta().any():
+            MaxwellBoltzmannDistribution(atoms, temperature_K=self.temperature, rng=rng)
+            if not is_held:
+                Stationary(atoms)
+        if not self.friction:
+            return VelocityVerlet(atoms, self.timestep)
+        if not is_held and not any(isinstance(one, FixCom) for one in atoms.constraints):
+            atoms.set_constraint([*atoms.constraints, FixCom()])
+        return Langevin(
+            atoms,
+            self.timestep,
+            temperature_K=self.temperature,
+            friction=self.friction,
+            fixcm=False,  # FixCom does it, and samples the right ensemble
+            rng=rng,
+        )
+
+
+def field_run(
+    atoms: Atoms,
+    field: Field | ArrayLike,
+    steps: int,
+    bath: Bath,
+    *,
+    interval: int = 1,
+    born_charges: ArrayLike | None = None,
+    folder: str | Path | None = None,
+    description: str = "run in a field",
+) -> FieldRun:
+    """Run a copy of `atoms` in a field, and observe it at every so-manieth step.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        With a calculator that gives forces and ``born_effective_charges``; left as they are.
+    field : callable or array_like
+        E(t) in V/Å, time in ASE's unit, or three numbers; see `drive`.
+    steps : int
+        How many.
+    bath : Bath
+        Temperature and time step.
+    interval : int
+        Observe at the beginning, and after each `interval` steps.
+    born_charges : array_like, optional
+        Fixed Z* instead of the calculator's, shape=(N, 3, 3).
+    folder : str or pathlib.Path, optional
+        Write a log and checkpoints there. A run that was killed goes on if it is called again with
+        the same arguments; with other ones (atoms, constraints, calculator, charges, settings) it
+        is refused.
+    description : str
+        Beside the progress bar of a long run.
+
+    Returns
+    -------
+    FieldRun
+
+    Raises
+    ------
+    ValueError
+        If a number makes no sense, or the folder holds another run; and all that `drive` refuses.
+    """
+    if steps < 1 or interval < 1:
+        raise ValueError(f"give steps and interval from 1 on, not {steps} and {interval}")
+    if atoms.calc is None:
+        raise ValueError("the atoms have no calculator; set atoms.calc first")
+    waveform = field if callable(field) else ConstantField(np.asarray(field))
+    moving = atoms.copy()
+    moving.calc = atoms.calc
+    dyn = bath.dynamics(moving)
+    driven = drive(dyn, waveform, update_interval=bath.update_interval, born_charges=born_charges)
+    rows = []
+    if folder is None:
+        dyn.attach(lambda: rows.append(observe(driven)), interval=interval)
+    else:
+        settings = {"steps": steps, "interval": interval, "bath": asdict(bath)}
+        settings["field"] = field_json(waveform)
+        checkpoint = open_run_folder(Path(folder), settings | describe_start(driven))
+        log = checkpoint.with_suffix(".log")
+        if checkpoint.exists():
+            restore_checkpoint(driven, checkpoint)
+        else:
+            log.unlink(missing_ok=True)  # killed before its first checkpoint
+        dyn.attach(FieldLog(driven, log), interval=interval)
+        dyn.attach(save_checkpoint, CHECKPOINT_INTERVAL, driven, checkpoint)
+    left = steps - dyn.nsteps
+    for _ in track(
+        dyn.irun(left),
+        description=description,
+        total=left + 1,
+        console=Console(stderr=True),
+        disable=left < PROGRESS_FROM,
+    ):
+        pass
+    if folder is not None:
+        save_checkpoint(driven, checkpoint)
+    driven.release()
+    return FieldRun.of(rows) if folder is None else read_field_log(log)
+
+
+def steps_in(duration: float, bath: Bath) -> int:
+    """Return how many time steps make a duration in ASE's unit of time, or refuse it."""
+    if not (np.isfinite(duration) and duration >= bath.timestep):
+        raise ValueError(
+            f"a duration is {duration}; give a time in ASE's unit, at least one time step "
+            f"({bath.timestep:.4g})"
+        )
+    return round(duration / bath.timestep)

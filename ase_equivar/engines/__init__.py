@@ -1,0 +1,1 @@
+"""Other MD engines that ask this package for forces of fields."""

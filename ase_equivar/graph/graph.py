@@ -1,0 +1,152 @@
+"""Atoms to graph: one structure, or several laid end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from ase_equivar.graph.neighbors import NeighbourSearch
+from ase_equivar.graph.validation import check_distances, check_numbers_and_cell
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One structure, or several laid end to end.
+
+    Attributes
+    ----------
+    numbers : torch.Tensor
+        Atomic numbers, int64, shape=(N,).
+    senders : torch.Tensor
+        Neighbour j of each edge, whose features travel. int64, shape=(E,).
+    receivers : torch.Tensor
+        Centre i of each edge, which sums what it gets. int64, ascending, shape=(E,).
+    vectors : torch.Tensor
+        r_j (of that image) − r_i in Å. Floating point, shape=(E, 3).
+    structure : torch.Tensor
+        Index of the structure that each atom belongs to. int64, ascending, shape=(N,).
+    n_structures : int
+        Number of structures, S.
+    latent : tuple of torch.Tensor, optional
+        What a pretrained potential knows of each atom, if that was worked out in advance; see
+        `ase_equivar.network.sevennet.features`. Floating point, shapes (N, 2l+1, channels).
+    """
+
+    numbers: torch.Tensor
+    senders: torch.Tensor
+    receivers: torch.Tensor
+    vectors: torch.Tensor
+    structure: torch.Tensor
+    n_structures: int
+    latent: tuple[torch.Tensor, ...] | None = None
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms, N."""
+        return len(self.numbers)
+
+    @property
+    def n_edges(self) -> int:
+        """Number of directed edges, E: each pair within the cutoff counts twice."""
+        return len(self.senders)
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> Graph:
+        """Return the graph on another device; `dtype` is that of all but numbers."""
+        return replace(
+            self,
+            numbers=self.numbers.to(device=device),
+            senders=self.senders.to(device=device),
+            receivers=self.receivers.to(device=device),
+            vectors=self.vectors.to(device=device, dtype=dtype),
+            structure=self.structure.to(device=device),
+            latent=None
+            if self.latent is None
+            else tuple(block.to(device=device, dtype=dtype) for block in self.latent),
+        )
+
+
+def build_graph(
+    atoms: Atoms, cutoff: float | NeighbourSearch, *, dtype: torch.dtype = torch.float32
+) -> Graph:
+    """Connect every atom with all neighbours within a cutoff.
+
+    All periodic images count, an atom's own among them, so that cells smaller than the cutoff
+    are treated like any supercell of them. Positions need not lie inside the cell.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Periodic in 0 to 3 directions. Cell vectors along the others are ignored.
+    cutoff : float or NeighbourSearch
+        Largest distance of two connected atoms, Å; or what shall find them.
+    dtype : torch.dtype
+        Of `Graph.vectors`. Distances are always worked out in float64.
+
+    Returns
+    -------
+    Graph
+        With one structure, on the device of the search, which is the CPU for a mere number.
+
+    Raises
+    ------
+    ValueError
+        See `check_atoms`.
+    """
+    check_numbers_and_cell(atoms)
+    search = cutoff if isinstance(cutoff, NeighbourSearch) else NeighbourSearch(cutoff)
+    pairs = search.pairs(atoms, dtype)
+    check_distances(atoms, pairs)
+    return Graph(
+        numbers=torch.tensor(atoms.numbers, dtype=torch.int64, device=search.device),
+        senders=pairs.neighbours,
+        receivers=pairs.centres,
+        vectors=pairs.vectors,
+        structure=torch.zeros(len(atoms), dtype=torch.int64, device=search.device),
+        n_structures=1,
+    )
+
+
+def collate(graphs: Sequence[Graph]) -> Graph:
+    """Lay several graphs end to end; no edge joins two of them.
+
+    Parameters
+    ----------
+    graphs : sequence of Graph
+        On one device, with `vectors` of one dtype. At least one.
+
+    Returns
+    -------
+    Graph
+        With the structures counted through in the order given.
+    """
+    if not graphs:
+        raise ValueError("collate needs at least one graph")
+    first_atom = np.cumsum([0, *(graph.n_atoms for graph in graphs)]).tolist()
+    first_structure = np.cumsum([0, *(graph.n_structures for graph in graphs)]).tolist()
+    # The last entry of both lists is the total, left over when zipped with the graphs.
+    shifted = list(zip(graphs, first_atom, first_structure, strict=False))
+    return Graph(
+        numbers=torch.cat([graph.numbers for graph in graphs]),
+        senders=torch.cat([graph.senders + atom for graph, atom, _ in shifted]),
+        receivers=torch.cat([graph.receivers + atom for graph, atom, _ in shifted]),
+        vectors=torch.cat([graph.vectors for graph in graphs]),
+        structure=torch.cat([graph.structure + structure for graph, _, structure in shifted]),
+        n_structures=first_structure[-1],
+        latent=_collated([graph.latent for graph in graphs]),
+    )
+
+
+def _collated(
+    blocks: Sequence[tuple[torch.Tensor, ...] | None],
+) -> tuple[torch.Tensor, ...] | None:
+    """Lay blocks of several graphs end to end, if all have them."""
+    there = [block for block in blocks if block is not None]
+    if len(there) < len(blocks):
+        return None
+    return tuple(torch.cat(parts) for parts in zip(*there, strict=True))

@@ -1,0 +1,1 @@
+"""From structures to neutral tensors: models, predictions, their uncertainty, and warnings."""

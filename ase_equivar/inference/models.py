@@ -1,0 +1,178 @@
+"""Find, load and save models: one folder each, with config.json and weights.safetensors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from ase_equivar.network import Network, build_network
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+def available_models() -> list[str]:
+    """Return the names of the bundled models, in alphabetical order."""
+    folder = _bundle_folder()
+    if not folder.is_dir():
+        return []
+    return sorted(path.parent.name for path in folder.glob(f"*/{WEIGHTS_FILE}"))
+
+
+def load_model(
+    name_or_path: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Network:
+    """Load a model, ready for predictions.
+
+    No code is run on loading: the folder holds numbers and plain JSON only.
+
+    Parameters
+    ----------
+    name_or_path : str or pathlib.Path
+        Name of a bundled model (see `available_models`), or a folder written by `save_model`.
+    device : torch.device or str
+        Where the weights go.
+    dtype : torch.dtype
+        Of the weights, torch.float32 or torch.float64.
+
+    Returns
+    -------
+    torch.nn.Module
+        In evaluation mode, its parameters without gradients.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no bundled model has that name and no folder lies at that path, or if the folder
+        lacks one of its two files.
+    ValueError
+        If the files are damaged, of another format version, or do not fit each other.
+    """
+    folder = model_folder(name_or_path)
+    description = _read_config(folder / CONFIG_FILE)["network"]
+    try:
+        with torch.inference_mode(mode=False):  # there they would be none to differentiate with
+            network = build_network(description)
+    except (ValueError, TypeError, IndexError, AttributeError, KeyError) as error:
+        raise ValueError(
+            f"{folder / CONFIG_FILE} describes no network that can be built ({error}); fetch or "
+            "save the model again"
+        ) from error
+    state = _read_weights(folder / WEIGHTS_FILE)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{folder / WEIGHTS_FILE} does not fit the network described in {CONFIG_FILE} "
+            f"beside it; both must come from one save_model call. {error}"
+        ) from error
+    with torch.inference_mode(mode=False):
+        return network.to(device=device, dtype=dtype).eval().requires_grad_(False)
+
+
+def read_metadata(name_or_path: str | Path) -> dict[str, Any]:
+    """Return what `save_model` was told about a model; errors as in `load_model`."""
+    metadata: dict[str, Any] = _read_config(model_folder(name_or_path) / CONFIG_FILE)["metadata"]
+    return metadata
+
+
+def save_model(
+    network: torch.nn.Module, folder: str | Path, *, metadata: dict[str, Any] | None = None
+) -> None:
+    """Write a network's configuration and weights.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        With a `config` that `build_network` turns into the same network.
+    folder : str or pathlib.Path
+        Made if absent; files of an older model in it are replaced.
+    metadata : dict, optional
+        Anything worth knowing about the model that JSON can hold (data, seed, errors).
+    """
+    config = {
+        "format_version": FORMAT_VERSION,
+        "network": network.config,
+        "metadata": metadata or {},
+    }
+    text = json.dumps(config, indent=2) + "\n"  # before anything is written: it may fail
+    # safetensors wants memory of its own for each tensor: no views, no shared weights.
+    state = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Not save_file, which lets nobody else read what it writes.
+    (folder / WEIGHTS_FILE).write_bytes(save(state))
+    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+
+
+def model_folder(name_or_path: str | Path) -> Path:
+    """Return the folder of a bundled model or of a saved one.
+
+    Raises
+    ------
+    FileNotFoundError
+        As in `load_model`.
+    """
+    bundled = available_models()
+    if isinstance(name_or_path, str) and name_or_path in bundled:
+        return _bundle_folder() / name_or_path
+    folder = Path(name_or_path)
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"no model {str(name_or_path)!r}: neither a folder nor one of the bundled models "
+            f"({', '.join(bundled) or 'none'})"
+        )
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder} has no {name}; a model folder holds {CONFIG_FILE} and {WEIGHTS_FILE}"
+            )
+    return folder
+
+
+def _bundle_folder() -> Path:
+    """Return where the bundled models lie: inside an installed package, beside it in a clone."""
+    package = Path(__file__).parent.parent
+    clone = package.parent
+    installed = package / "models"
+    if not installed.is_dir() and (clone / "pyproject.toml").is_file():
+        return clone / "models"
+    return installed
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        version = config["format_version"]
+        content = {"network": config["network"], "metadata": config["metadata"]}
+        if not all(isinstance(part, dict) for part in content.values()):
+            raise TypeError("'network' and 'metadata' must be objects")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is damaged: it should be JSON with 'format_version', 'network' and "
+            f"'metadata' ({error!r})"
+        ) from error
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {version}, this ase_equivar reads {FORMAT_VERSION}; "
+            "use the release that wrote the model, or save it again with this one"
+        )
+    return content
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is damaged or no safetensors file ({error}); fetch or save the model again"
+        ) from error

@@ -1,0 +1,113 @@
+"""What is predicted for a structure, and how it came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+from ase_equivar.graph.geometry import Geometry
+from ase_equivar.sum_rule import neutralize, violation
+
+
+@dataclass(frozen=True)
+class RawPrediction:
+    """What the network says about one structure, before the sum rule.
+
+    Attributes
+    ----------
+    born_charges : numpy.ndarray
+        In |e|, row = field, column = displacement. float64, shape=(N, 3, 3).
+    dielectric_tensor : numpy.ndarray or None
+        ε∞, relative. float64, shape=(3, 3). None if the model does not predict it.
+    n_edges : int
+        Directed edges of the structure's graph.
+    """
+
+    born_charges: NDArray[np.float64]
+    dielectric_tensor: NDArray[np.float64] | None
+    n_edges: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Response tensors of one structure.
+
+    Attributes
+    ----------
+    born_charges : numpy.ndarray
+        In |e|, row = field, column = displacement; sums to the total charge. float64,
+        shape=(N, 3, 3).
+    dielectric_tensor : numpy.ndarray or None
+        ε∞, relative. float64, shape=(3, 3). None if the model does not predict it.
+    sum_rule_violation : numpy.ndarray
+        Σ_i Z_i − Q·1 in |e| before the correction: the model's own alarm. shape=(3, 3).
+    """
+
+    born_charges: NDArray[np.float64]
+    dielectric_tensor: NDArray[np.float64] | None
+    sum_rule_violation: NDArray[np.float64]
+
+    @classmethod
+    def from_raw(cls, raw: RawPrediction, total_charge: float) -> Prediction:
+        """Correct a raw prediction by the sum rule."""
+        return cls(
+            born_charges=neutralize(raw.born_charges, total_charge),
+            dielectric_tensor=None
+            if raw.dielectric_tensor is None
+            else raw.dielectric_tensor.copy(),
+            sum_rule_violation=violation(raw.born_charges, total_charge)[0],
+        )
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """How the Z* of a structure came about.
+
+    Attributes
+    ----------
+    raw_born_charges : numpy.ndarray
+        Z* in |e| before the correction by the sum rule. shape=(N, 3, 3).
+    sum_rule_violation : numpy.ndarray
+        Σ_i Z_i − Q·1 of the raw Z* in |e|. shape=(3, 3).
+    elements : tuple of str
+        Symbols of the elements in the structure, by atomic number.
+    n_edges : int
+        Directed edges of the graph.
+    seconds : float
+        Wall time for graph and network.
+    backend : str
+        What computed the network: "numba", "triton" or "e3nn"; "torch" for a network that leaves
+        no choice.
+    """
+
+    raw_born_charges: NDArray[np.float64]
+    sum_rule_violation: NDArray[np.float64]
+    elements: tuple[str, ...]
+    n_edges: int
+    seconds: float
+    backend: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the network said about a structure, the seconds that this took, and what did it."""
+
+    geometry: Geometry
+    raw: RawPrediction
+    seconds: float
+    backend: str
+
+    def diagnostics(self, total_charge: float) -> Diagnostics:
+        """Report on the evaluation, for a cell of the given total charge in |e|."""
+        numbers = sorted(set(self.geometry.numbers.tolist()))
+        return Diagnostics(
+            raw_born_charges=self.raw.born_charges,
+            sum_rule_violation=violation(self.raw.born_charges, total_charge)[0],
+            elements=tuple(chemical_symbols[number] for number in numbers),
+            n_edges=self.raw.n_edges,
+            seconds=self.seconds,
+            backend=self.backend,
+        )

@@ -1,0 +1,298 @@
+"""Atoms through a network: one structure, or many in batches of similar size."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from ase_equivar.graph import (
+    Graph,
+    build_graph,
+    check_atoms,
+    check_elements,
+    collate,
+)
+from ase_equivar.graph.geometry import Geometry
+from ase_equivar.graph.morton_order import spatial_order
+from ase_equivar.graph.neighbors import MOST_KEPT, NeighbourSearch
+from ase_equivar.graph.validation import check_numbers_and_cell
+from ase_equivar.inference.cuda_graph import RecordedSteps
+from ase_equivar.inference.models import load_model, read_metadata
+from ase_equivar.inference.prediction import Evaluation, Prediction, RawPrediction
+from ase_equivar.inference.uncertainty import Calibration, born_charges_uncertainty
+from ase_equivar.inference.warnings import warn_if_broken
+from ase_equivar.network.execution.backends import used_backend
+from ase_equivar.network.gated import GatedNetwork
+from ase_equivar.network.readout import RawTensors
+
+MAX_EDGES = 50_000  # of one call; some hundred megabytes with the networks bundled here
+PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
+SKIN = 0.5  # Å; see `NeighbourSearch`
+NETWORK_ATTRIBUTES = ("cutoff", "elements", "has_dielectric")
+
+
+class Predictor:
+    """A network on its device, and the way of atoms through it.
+
+    Parameters
+    ----------
+    model : str, pathlib.Path or torch.nn.Module
+        Name of a bundled model, folder of a saved one, or a network, of which a copy is used.
+    device : torch.device, str or None
+        None: CUDA if there is any, else the CPU.
+    dtype : torch.dtype or None
+        torch.float32 (None) or torch.float64.
+    backend : str or None
+        "numba", "triton", "e3nn", or None: compiled kernels, or e3nn where there are none.
+
+    Raises
+    ------
+    ValueError
+        If CUDA is asked for and absent, the device, dtype or backend is none that is supported, or
+        the model's files are damaged.
+    FileNotFoundError
+        If there is no such model.
+    TypeError
+        If the network lacks what every network here has, or a choice of backend that is asked for.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | torch.nn.Module,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        backend: str | None = None,
+    ) -> None:
+        self.device = _choose_device(device)
+        self.dtype = _choose_dtype(dtype)
+        network: Any
+        self.calibration: Calibration | None
+        if isinstance(model, torch.nn.Module):
+            missing = [name for name in NETWORK_ATTRIBUTES if not hasattr(model, name)]
+            if missing:
+                raise TypeError(
+                    f"{type(model).__name__} cannot be used as a model: it lacks "
+                    f"{', '.join(missing)}; see ase_equivar.network"
+                )
+            self.name = type(model).__name__
+            with torch.inference_mode(mode=False):  # tables are made with gradients
+                network = copy.deepcopy(model).to(device=self.device, dtype=self.dtype)
+            network.eval().requires_grad_(False)
+            self.calibration = None
+        else:
+            self.name = str(model)
+            self.calibration = Calibration.of(read_metadata(model))
+            network = load_model(model, device=self.device, dtype=self.dtype)
+        if backend is not None:
+            if not hasattr(network, "backend"):
+                raise TypeError(f"{type(network).__name__} has no choice of a backend")
+            network.backend = backend
+            used_backend(backend, self.device)
+        self.backend = backend
+        self._network = network
+        self.cutoff = float(network.cutoff)
+        self._search = NeighbourSearch(self.cutoff, device=self.device)
+        # for single structures, which often are the steps of an MD
+        self._following = NeighbourSearch(self.cutoff, skin=SKIN, device=self.device)
+        self._recorded = (
+            RecordedSteps(network, self._following, self.dtype)
+            if type(network) is GatedNetwork
+            and self.device.type == "cuda"
+            and self._used_backend == "triton"
+            else None
+        )
+        self.latest: Evaluation | None = None
+        self._uncertain: tuple[Evaluation, NDArray[np.float64]] | None = None
+        self.elements = tuple(network.elements)
+        self.has_dielectric = bool(network.has_dielectric)
+
+    @property
+    def _used_backend(self) -> str:
+        chosen = getattr(self._network, "backend", None)
+        return "torch" if chosen is None else used_backend(chosen, self.device)
+
+    def check(self, atoms: Atoms) -> None:
+        """Refuse a structure that this network can say nothing about; see `check_atoms`."""
+        check_atoms(atoms)
+        check_elements(atoms, self.elements)
+
+    def predict(
+        self, images: Iterable[Atoms], max_edges: int = MAX_EDGES
+    ) -> Iterator[RawPrediction]:
+        """Predict structures in their order, several in one call of the network.
+
+        Parameters
+        ----------
+        images : iterable of ase.Atoms
+            Graphs are built as they are needed, so that many structures fit in memory.
+        max_edges : int
+            Bound on the edges of one call. A structure with more has a call of its own.
+
+        Yields
+        ------
+        RawPrediction
+            One for each structure.
+        """
+        batch: list[_OrderedGraph] = []
+        for atoms in images:
+            one = self._graph(atoms, self._search)
+            if batch and sum(b.graph.n_edges for b in batch) + one.graph.n_edges > max_edges:
+                yield from self._call(batch)
+                batch = []
+            batch.append(one)
+        if batch:
+            yield from self._call(batch)
+
+    def evaluate(self, atoms: Atoms) -> Evaluation:
+        """Predict one structure, unless it is the one that was evaluated last."""
+        if self.latest is None or not self.latest.geometry.is_of(atoms):
+            start = time.perf_counter()
+            raw, backend = self._recorded_step(atoms), f"{self._used_backend} (CUDA graph)"
+            if raw is None:
+                [raw] = self._call([self._graph(atoms, self._following)])
+                backend = self._used_backend
+            seconds = time.perf_counter() - start
+            self.latest = Evaluation(Geometry.of(atoms), raw, seconds, backend)
+        return self.latest
+
+    def _recorded_step(self, atoms: Atoms) -> RawPrediction | None:
+        """Predict one structure by a recording, if there may be one."""
+        if self._recorded is None:
+            return None
+        check_elements(atoms, self.elements)
+        step = self._recorded.step(atoms)
+        if step is None:
+            return None
+        born, dielectric = self._arrays(step.tensors)
+        born.setflags(write=False)
+        return RawPrediction(born, None if dielectric is None else dielectric[0], step.n_edges)
+
+    def uncertainty(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Return the expected error of the components of each atom's Z*, e, shape=(N,).
+
+        See `ase_equivar.inference.uncertainty`; only for a model with a `calibration`.
+        """
+        assert self.calibration is not None  # the calculator has refused it else
+        evaluated = self.evaluate(atoms)
+        if self._uncertain is None or self._uncertain[0] is not evaluated:
+            one = self._graph(atoms, self._following)
+            found = born_charges_uncertainty(self._network, one.graph, self.calibration)
+            self._uncertain = evaluated, one.restored(found)
+        return self._uncertain[1]
+
+    def _graph(self, atoms: Atoms, search: NeighbourSearch) -> _OrderedGraph:
+        check_elements(atoms, self.elements)
+        if len(atoms) <= MOST_KEPT:  # a kept list wants the order of the step before
+            return _OrderedGraph(build_graph(atoms, search, dtype=self.dtype), None)
+        check_numbers_and_cell(atoms)
+        order = spatial_order(atoms)
+        try:
+            return _OrderedGraph(build_graph(atoms[order], search, dtype=self.dtype), order)
+        except ValueError:
+            build_graph(atoms, search, dtype=self.dtype)  # names atoms by the user's numbers
+            raise
+
+    def _call(self, ordered: Sequence[_OrderedGraph]) -> Iterator[RawPrediction]:
+        graphs = [one.graph for one in ordered]
+        with torch.inference_mode():
+            tensors = self._network(graphs[0] if len(graphs) == 1 else collate(graphs))
+        born, dielectric = self._arrays(tensors)
+        cuts = np.cumsum([graph.n_atoms for graph in graphs])[:-1]
+        for index, (one, found) in enumerate(zip(ordered, np.split(born, cuts), strict=True)):
+            charges = one.restored(found)
+            charges.setflags(write=False)  # a calculator keeps them
+            yield RawPrediction(
+                born_charges=charges,
+                dielectric_tensor=None if dielectric is None else dielectric[index],
+                n_edges=one.graph.n_edges,
+            )
+
+    def _arrays(
+        self, tensors: RawTensors
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Give Z*, which must be finite, and ε∞ of all structures as NumPy arrays."""
+        born = tensors.born_charges.cpu().double()
+        if not born.isfinite().all():
+            raise FloatingPointError(
+                f"the network {self.name} gave Z* that are not finite; its weights, or distances "
+                "far from those that it was trained on, are to blame"
+            )
+        dielectric = tensors.dielectric
+        return born.numpy(), None if dielectric is None else dielectric.cpu().double().numpy()
+
+
+@dataclass(frozen=True)
+class _OrderedGraph:
+    """Graph of a structure, its atoms in an order of their own if `order` says so."""
+
+    graph: Graph
+    order: NDArray[np.int64] | None
+
+    def restored(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Put what belongs to the graph's atoms into the structure's order."""
+        if self.order is None:
+            return values
+        restored = np.empty_like(values)
+        restored[self.order] = values
+        return restored
+
+
+def predict_many(
+    predictor: Predictor, images: Iterable[Atoms], total_charge: float, max_edges: int
+) -> list[Prediction]:
+    """Check structures, predict them with a progress bar, and warn of broken sum rules.
+
+    Parameters and errors as those of `EquivarCalculator.predict`.
+    """
+    if isinstance(images, Atoms):
+        raise TypeError("predict takes a list of Atoms; for one structure give [atoms]")
+    images = list(images)
+    for index, atoms in enumerate(images):
+        try:
+            predictor.check(atoms)
+        except ValueError as error:
+            raise ValueError(f"structure {index} of {len(images)}: {error}") from error
+    raw = track(
+        predictor.predict(images, max_edges),
+        description="Z*",
+        total=len(images),
+        console=Console(stderr=True),
+        disable=len(images) < PROGRESS_FROM,
+    )
+    predictions = [Prediction.from_raw(one, total_charge) for one in raw]
+    warn_if_broken(images, predictions)
+    return predictions
+
+
+def _choose_device(device: torch.device | str | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {device!r}; use 'cpu' or 'cuda'") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device {str(device)!r} was asked for, but PyTorch {torch.__version__} finds no CUDA "
+            "device; use device='cpu', or leave device out"
+        )
+    return chosen
+
+
+def _choose_dtype(dtype: torch.dtype | None) -> torch.dtype:
+    if dtype is None:
+        return torch.float32
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype is {dtype!r}; use torch.float32 or torch.float64")
+    return dtype

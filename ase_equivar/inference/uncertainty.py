@@ -1,0 +1,96 @@
+"""How far Z* may be off: what the model says when parts of it are left out.
+
+A network trained with dropout holds many smaller ones. Some channels are left out, for all atoms
+alike, so that each part is as equivariant as the whole; the spread of what the parts say, times a
+factor found on labelled structures, is the expected error. Dropout as an approximate ensemble: Gal
+and Ghahramani, ICML 2016. Parts of an ensemble are those of all its members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ase_equivar.graph import Graph
+from ase_equivar.network import Ensemble, GatedNetwork
+from ase_equivar.network.execution.scatter import mean_by_index
+
+SEED = 0  # of the parts: the same for every structure, so that results can be repeated
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a model's parts are made, and what their spread is worth.
+
+    Attributes
+    ----------
+    chance : float
+        Part of the channels that are left out of each layer.
+    parts : int
+        How many smaller networks are asked, of each member of an ensemble.
+    scale : float
+        Expected error over spread.
+    """
+
+    chance: float
+    parts: int
+    scale: float
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> Calibration | None:
+        """Read it from a model's metadata; None if it was never calibrated."""
+        found = metadata.get("uncertainty")
+        try:
+            return None if found is None else cls(**found)
+        except TypeError as error:
+            raise ValueError(
+                f"the model's calibration should have chance, parts and scale, not {found!r}"
+            ) from error
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain numbers, for a model's metadata."""
+        return asdict(self)
+
+
+def born_charges_uncertainty(
+    network: GatedNetwork | Ensemble, graph: Graph, calibration: Calibration
+) -> NDArray[np.float64]:
+    """Estimate the error of Z* of each atom.
+
+    Parameters
+    ----------
+    network : GatedNetwork or Ensemble
+        Trained with dropout.
+    graph : Graph
+    calibration : Calibration
+        Of this network.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        Expected root mean square error of the nine components of Z*, e. It does not change when
+        the structure is turned, mirrored or repeated.
+    """
+    with torch.inference_mode():
+        # what takes long is done once for all parts of a network
+        members = network.members if isinstance(network, Ensemble) else [network]
+        prepared = [(member, member.prepared(graph)) for member in members]
+        whole = torch.stack([_neutral(*one) for one in prepared]).mean(dim=0)
+        squares = torch.zeros(graph.n_atoms, dtype=whole.dtype, device=whole.device)
+        for member, its_graph in prepared:
+            for part in range(calibration.parts):
+                with member.thinned(calibration.chance, SEED + part):
+                    squares += (_neutral(member, its_graph) - whole).square().mean(dim=(1, 2))
+    spread = (squares / (calibration.parts * len(prepared))).sqrt().cpu().double().numpy()
+    return np.asarray(calibration.scale * spread)
+
+
+def _neutral(network: GatedNetwork, graph: Graph) -> torch.Tensor:
+    raw = network(graph).born_charges
+    mean = mean_by_index(raw.flatten(1), graph.structure, graph.n_structures).view(-1, 3, 3)
+    return raw - mean[graph.structure]

@@ -1,0 +1,116 @@
+"""What makes a prediction doubtful, said once for each crystal."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from ase import Atoms
+from ase.geometry import complete_cell
+
+from ase_equivar.inference.prediction import Prediction
+from ase_equivar.structures.formula import empirical_formula
+
+VIOLATION_WARNING = 0.5  # |e|, of any component of Σ Z* − Q·1
+
+
+class SumRuleWarning(UserWarning):
+    """The raw Z* break the sum rule by so much that they should not be trusted."""
+
+
+class VacuumWarning(UserWarning):
+    """ε∞ of a crystal was asked for something that is none."""
+
+
+class Doubts:
+    """Remembers what has been warned about.
+
+    The steps of an MD shall not repeat a warning, another polymorph shall: one for each formula and
+    volume (within 5 %).
+    """
+
+    def __init__(self) -> None:
+        self._said: set[tuple[str, bytes, int]] = set()
+
+    def once(self, about: str, atoms: Atoms, warn: Callable[[], bool]) -> None:
+        """Call `warn`, which says whether it did, unless it has for such a crystal."""
+        size = abs(atoms.cell.volume) if atoms.pbc.all() else 0.0
+        counts = np.bincount(atoms.numbers).tobytes()
+        key = about, counts, round(20 * np.log(max(size, 1.0)))
+        if key not in self._said and warn():
+            self._said.add(key)
+
+
+def is_broken(prediction: Prediction) -> bool:
+    """Whether raw Z* broke the sum rule by more than 0.5 e."""
+    return _worst(prediction) > VIOLATION_WARNING
+
+
+def _worst(prediction: Prediction) -> float:
+    return float(np.abs(prediction.sum_rule_violation).max())
+
+
+def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -> bool:
+    """Warn if raw Z* broke the sum rule by more than 0.5 e, and say whether they did."""
+    broken = [_worst(one) for one in predictions]
+    if max(broken, default=0.0) <= VIOLATION_WARNING:
+        return False
+    count = sum(value > VIOLATION_WARNING for value in broken)
+    worst = broken.index(max(broken))
+    n_atoms = len(images[worst])
+    warnings.warn(
+        f"the raw Z* of {count} of {len(broken)} structures break the sum rule by more than "
+        f"{VIOLATION_WARNING} e, worst in {empirical_formula(images[worst])} (index "
+        f"{worst}): {broken[worst]:.2f} e, {broken[worst] / n_atoms:.3f} e per atom. "
+        "The corrected Z* are doubtful too, the more so the larger the violation per atom",
+        SumRuleWarning,
+        stacklevel=_users_frame(),
+    )
+    return True
+
+
+def warn_if_vacuum(atoms: Atoms, cutoff: float) -> bool:
+    """Warn if ε∞ is meaningless, because there is vacuum in the cell, and say whether it is.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    cutoff : float
+        Range of the network's convolutions in Å: it sees no wider gap.
+    """
+    if atoms.pbc.all():
+        gap = widest_gap(atoms)
+        if gap <= cutoff:
+            return False
+        reason = f"has {gap:.1f} Å of vacuum"
+    else:
+        reason = "is not periodic in three directions"
+    warnings.warn(
+        f"ε∞ of {empirical_formula(atoms)}, which {reason}, is not that of its cell: the model "
+        "knows bulk crystals, its answer does not depend on the width of the vacuum. Use Z* alone",
+        VacuumWarning,
+        stacklevel=_users_frame(),
+    )
+    return True
+
+
+def widest_gap(atoms: Atoms) -> float:
+    """Give the height in Å of the thickest slab between atoms, along any of the cell's faces."""
+    inverse = np.linalg.inv(complete_cell(atoms.cell.array))
+    heights = 1.0 / np.linalg.norm(inverse, axis=0)
+    scaled = np.sort((atoms.positions @ inverse) % 1.0, axis=0)
+    gaps = np.diff(scaled, axis=0, append=scaled[:1] + 1.0).max(axis=0)
+    return float((gaps * heights).max())
+
+
+def _users_frame() -> int:
+    """Count frames up to the first that is neither ASE's nor of this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None:
+        name = frame.f_globals.get("__name__", "")
+        if not name.startswith(("ase.", "ase_equivar.")):
+            break
+        frame, level = frame.f_back, level + 1
+    return level

@@ -1,0 +1,19 @@
+"""Files: reading with errors that name the file, and writing of structures and spectra."""
+
+from ase_equivar.io.current_files import write_current_csv, write_current_json
+from ase_equivar.io.extxyz import read_extxyz, write_extxyz
+from ase_equivar.io.infrared_files import (
+    write_infrared_json,
+    write_modes_csv,
+    write_spectrum_csv,
+)
+
+__all__ = [
+    "read_extxyz",
+    "write_current_csv",
+    "write_current_json",
+    "write_extxyz",
+    "write_infrared_json",
+    "write_modes_csv",
+    "write_spectrum_csv",
+]

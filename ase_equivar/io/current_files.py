@@ -1,0 +1,110 @@
+"""The infrared spectrum of a trajectory as files: CSV for tables, JSON for everything."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ase_equivar.io.infrared_files import (
+    COMPONENTS,
+    INDICES,
+    spectrum_columns,
+    spectrum_content,
+    write_csv,
+)
+from ase_equivar.units import FrequencyUnit
+
+if TYPE_CHECKING:
+    from ase_equivar.dielectric.conductivity import BlockEstimate, IonicConductivity
+    from ase_equivar.dielectric.fluctuations import CurrentSpectrum, QuantumCorrection
+
+
+def write_current_csv(
+    path: str | os.PathLike[str],
+    spectrum: CurrentSpectrum,
+    unit: FrequencyUnit,
+    *,
+    correction: QuantumCorrection = "harmonic",
+) -> None:
+    """Write ε(ω) and the absorption of a powder, one line per frequency.
+
+    Columns: those of `write_spectrum_csv`; the standard errors of the six components of Im ε;
+    n α of a powder in cm⁻¹ and its standard error, with the name of the quantum correction in the
+    name of the column; and, the same in all lines, temperature, correlation time and window.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    spectrum : CurrentSpectrum
+        From `ase_equivar.dielectric.current_spectrum`.
+    unit : FrequencyUnit
+        Of the first column.
+    correction : {"harmonic", "standard", "schofield"}
+        Of n α; see `ase_equivar.dielectric.fluctuations.QuantumCorrection`. ε(ω) is the classical
+        one always.
+    """
+    columns = dict(spectrum_columns(spectrum.dielectric, unit))
+    for name, a, b in zip(COMPONENTS, *INDICES, strict=True):
+        columns[f"error_im_{name}"] = spectrum.absorption_error[:, a, b]
+    columns[f"n_alpha_{correction}_per_cm"] = spectrum.absorption(correction)
+    columns[f"error_n_alpha_{correction}_per_cm"] = spectrum.absorption_uncertainty(correction)
+    constant = {
+        "temperature_K": spectrum.temperature,
+        "correlation_time_fs": spectrum.correlation_time,
+        "window": spectrum.window,
+    }
+    rows = np.column_stack(list(columns.values())).tolist()
+    write_csv(path, [*columns, *constant], [[*row, *constant.values()] for row in rows])
+
+
+def write_current_json(
+    path: str | os.PathLike[str],
+    spectrum: CurrentSpectrum,
+    conductivity: IonicConductivity | None = None,
+    *,
+    correction: QuantumCorrection = "harmonic",
+) -> None:
+    """Write ε(ω), absorption, conductivity and how they were found as JSON; names say units.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    spectrum, correction
+        See `write_current_csv`.
+    conductivity : IonicConductivity, optional
+        From `ase_equivar.dielectric.ionic_conductivity`.
+    """
+    content: dict[str, Any] = {
+        "temperature_K": spectrum.temperature,
+        "window": spectrum.window,
+        "correlation_time_fs": spectrum.correlation_time,
+        "quantum_correction": correction,
+        "spectrum": {
+            **spectrum_content(spectrum.dielectric),
+            "error_epsilon_imaginary": spectrum.absorption_error.tolist(),
+            "n_alpha_per_cm": spectrum.absorption(correction).tolist(),
+            "error_n_alpha_per_cm": spectrum.absorption_uncertainty(correction).tolist(),
+        },
+    }
+    if conductivity is not None:
+        content["conductivity_S_per_m"] = {
+            "green_kubo": _estimate(conductivity.green_kubo),
+            "einstein": _estimate(conductivity.einstein),
+            "correlations_decayed": not conductivity.still_correlated,
+        }
+    Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _estimate(estimate: BlockEstimate) -> dict[str, Any]:
+    return {
+        "tensor": estimate.tensor.tolist(),
+        "tensor_error": estimate.tensor_error.tolist(),
+        "isotropic": estimate.isotropic,
+        "isotropic_error": estimate.isotropic_error,
+    }

@@ -1,0 +1,302 @@
+"""Extended XYZ files with Z*: nine columns per atom, ε∞ in the comment line.
+
+The layout is that of the usual training data: column ``born_charges`` holds Z*[i, a, b] of atom i
+by rows (a: field, b: displacement), ``electronic_dielectric_tensor`` ε∞. ASE alone cannot write
+per-atom tensors to this format.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError, all_properties
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io.formats import filetype, string2index
+
+from ase_equivar.ase_properties import UNCERTAINTY
+from ase_equivar.io.read_errors import reading
+
+COLUMN = "born_charges"
+DIELECTRIC_KEY = "electronic_dielectric_tensor"
+TENSOR_NAMES = ("born_charges", "born_effective_charges", "dielectric_tensor")
+SUFFIXES = (".extxyz", ".xyz")
+GZIPPED = 31  # zlib's word for data with a gzip header
+PIECE = 256  # bytes
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of a file, read or not.
+
+    Attributes
+    ----------
+    number : int
+        Of the frame in its file, from 0.
+    atoms : ase.Atoms or None
+    trouble : str
+        Why there is no structure.
+    """
+
+    number: int
+    atoms: Atoms | None
+    trouble: str = ""
+
+
+def write_extxyz(
+    filename: str | Path, images: Atoms | Iterable[Atoms], *, append: bool = False
+) -> None:
+    """Write structures with the results that their calculators hold; nothing is calculated.
+
+    Numbers get eight decimals, so Z* read back sum to the total charge within N · 5e-9 e.
+
+    Parameters
+    ----------
+    filename : str or pathlib.Path
+        Of the file to write.
+    images : ase.Atoms or iterable of ase.Atoms
+        Whose calculators hold ``born_effective_charges``, and ``dielectric_tensor`` perhaps.
+    append : bool
+        Keep what is in the file.
+
+    Raises
+    ------
+    ValueError
+        If a calculator holds no Z*, or not one for each atom, saying of which structure; nothing
+        is written then.
+    """
+    images = [images] if isinstance(images, Atoms) else list(images)
+    frames = [_with_columns(atoms, index) for index, atoms in enumerate(images)]
+    ase.io.write(filename, frames, format="extxyz", append=append)
+
+
+def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
+    """Read structures with Z* and ε∞ as results of a calculator.
+
+    Parameters
+    ----------
+    filename : str or pathlib.Path
+        Of a file in the layout that `write_extxyz` writes; gzipped if it ends in .gz.
+    index : str
+        Which frames, as ASE writes slices; default all.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Their calculator holds ``born_charges`` and ``born_effective_charges`` (one array,
+        shape=(N, 3, 3)), ``dielectric_tensor`` where the file has it, and energy, forces and so
+        on if they are there.
+
+    Raises
+    ------
+    ValueError
+        If a frame cannot be read, has no column ``born_charges``, or one that is not nine wide.
+    """
+    frames = read_images(filename, index)
+    for number, atoms in enumerate(frames):
+        columns = atoms.arrays.pop(COLUMN, None)
+        if columns is None or columns.shape != (len(atoms), 9):
+            shape = "none" if columns is None else f"an array of shape {columns.shape}"
+            raise ValueError(
+                f"frame {number} of {filename} should have a column {COLUMN!r} of shape "
+                f"({len(atoms)}, 9), but has {shape}"
+            )
+        results: dict[str, Any] = {} if atoms.calc is None else dict(atoms.calc.results)
+        results["born_charges"] = results["born_effective_charges"] = columns.reshape(-1, 3, 3)
+        if UNCERTAINTY in atoms.arrays:
+            results[UNCERTAINTY] = atoms.arrays.pop(UNCERTAINTY)
+        if DIELECTRIC_KEY in atoms.info:
+            results["dielectric_tensor"] = atoms.info.pop(DIELECTRIC_KEY)
+        atoms.calc = SinglePointCalculator(atoms, **results)
+    return frames
+
+
+def read_images(filename: str | Path, index: str = ":") -> list[Atoms]:
+    """Read structures.
+
+    Parameters
+    ----------
+    filename : str or pathlib.Path
+        Of any format that ASE reads.
+    index : str
+        Which frames, as ASE writes slices; default all.
+
+    Raises
+    ------
+    ValueError
+        If one of them cannot be read, naming it.
+    """
+    images = []
+    for frame in read_apart(filename, index):
+        if frame.atoms is None:
+            raise ValueError(f"{filename}, frame {frame.number}: {frame.trouble}")
+        images.append(frame.atoms)
+    return images
+
+
+def read_apart(filename: str | Path, index: str = ":") -> list[Frame]:
+    """Read structures, each on its own: a damaged frame of extended XYZ spoils no other.
+
+    Its frames are told apart by their numbers of atoms. Where such a number is missing, or the file
+    (if gzipped, its compressed data) ends too early, what follows is one frame that is not read;
+    so is what follows a damaged frame of another format.
+    Gzipped files are read in one go: ASE goes back to their start for each frame, which takes
+    minutes for thousands of them.
+
+    Parameters
+    ----------
+    filename : str or pathlib.Path
+        Of any format that ASE reads.
+    index : str
+        Which frames, as ASE writes slices; default all.
+
+    Raises
+    ------
+    ValueError
+        If the file has no frame of that number, or is of another format and nothing in it can be
+        read.
+    """
+    name = str(filename)
+    if _is_extxyz(name):
+        texts, trouble = _frame_texts(*_text(Path(filename)))
+        number = len(texts) + bool(trouble)
+        return [
+            _parsed(k, texts[k]) if k < len(texts) else Frame(k, None, trouble)
+            for k in _selected(number, index, name)
+        ]
+    frames: list[Frame] = []
+    try:
+        with reading(name):
+            for atoms in ase.io.iread(filename, ":"):
+                frames.append(Frame(len(frames), atoms))
+    except ValueError as error:
+        if not frames:
+            raise
+        frames.append(Frame(len(frames), None, f"cannot be read, nor what may follow: {error}"))
+    return [frames[k] for k in _selected(len(frames), index, name)]
+
+
+def _is_extxyz(name: str) -> bool:
+    """Tell by the name, or, if that says nothing, by what is in the file."""
+    if name.removesuffix(".gz").endswith(SUFFIXES):
+        return True
+    try:
+        return bool(filetype(name) == "extxyz")
+    except Exception:  # damaged or unknown: what reads it says so
+        return False
+
+
+def _selected(number: int, index: str, name: str) -> range:
+    """Return numbers of the frames that ASE's `index` means, out of so many."""
+    chosen = string2index(index)
+    if isinstance(chosen, slice):
+        return range(number)[chosen]
+    if not -number <= chosen < number:
+        raise ValueError(f"{name} has {number} frames, so none of number {chosen}")
+    return range(chosen % number, chosen % number + 1)
+
+
+def _text(path: Path) -> tuple[str, str]:
+    """Read a file, gzipped or not; also what is wrong with the end of it, if anything."""
+    data, trouble = path.read_bytes(), ""
+    if path.suffix == ".gz":
+        data, trouble = _unzipped(data)
+    if trouble:  # the last line of what could be unpacked may be half a line
+        data = data[: data.rfind(b"\n") + 1]
+    return data.decode("utf-8", errors="replace").replace("\r\n", "\n"), trouble
+
+
+def _unzipped(data: bytes) -> tuple[bytes, str]:
+    """Unpack as far as possible, in small pieces: one that is damaged gives nothing."""
+    parts: list[bytes] = []
+    start = 0
+    while any(data[start : start + PIECE]):  # several files may lie one after the other
+        stream = zlib.decompressobj(GZIPPED)
+        while not stream.eof:
+            piece = data[start : start + PIECE]
+            if not piece:
+                return b"".join(parts), "the compressed data end too early"
+            try:
+                parts.append(stream.decompress(piece))
+            except zlib.error as error:
+                return b"".join(parts), f"the compressed data are damaged ({error})"
+            start += len(piece) - len(stream.unused_data)
+    return b"".join(parts), ""
+
+
+def _frame_texts(text: str, trouble: str) -> tuple[list[str], str]:
+    """Split the text of a file into frames; also why there is no frame after the last."""
+    lines = text.rstrip().split("\n") if text.strip() else []
+    frames: list[str] = []
+    start = 0
+    while start < len(lines):
+        if not lines[start].strip().isdecimal():
+            found = lines[start].strip()[:40]
+            return frames, (
+                f"line {start + 1} should hold the number of atoms, but holds {found!r}: the file "
+                "cannot be trusted from here on, or from the frame before"
+            )
+        n_atoms = int(lines[start])
+        end = start + 2 + n_atoms
+        if end > len(lines):
+            n_lines = max(0, len(lines) - start - 2)
+            told = f"{trouble}, " if trouble else ""
+            return frames, f"{told}there are lines for {n_lines} of {n_atoms} atoms only"
+        while end < len(lines) and lines[end].lstrip().startswith("VEC"):
+            end += 1  # cell vectors in an old dialect
+        frames.append("\n".join(lines[start:end]) + "\n")
+        start = end
+    return frames, trouble
+
+
+def _parsed(number: int, text: str) -> Frame:
+    try:
+        return Frame(number, ase.io.read(io.StringIO(text), 0, format="extxyz"))
+    except Exception as error:  # ASE's reader raises anything on a damaged frame
+        return Frame(number, None, f"cannot be read: {type(error).__name__}: {error}")
+
+
+def _with_columns(atoms: Atoms, index: int) -> Atoms:
+    """Return a copy of `atoms` with tensors where the format can hold them."""
+    results = _results(atoms)
+    born_charges = results.get("born_effective_charges", results.get("born_charges"))
+    if born_charges is None:
+        raise ValueError(
+            f"structure {index} ({atoms.get_chemical_formula()}) has no calculated Z* to write; "
+            "ask for its 'born_charges' first"
+        )
+    if np.shape(born_charges) != (len(atoms), 3, 3):
+        raise ValueError(
+            f"structure {index} ({atoms.get_chemical_formula()}) has {len(atoms)} atoms, but its "
+            f"Z* have shape {np.shape(born_charges)}, not ({len(atoms)}, 3, 3)"
+        )
+    frame = atoms.copy()
+    frame.arrays[COLUMN] = np.reshape(born_charges, (len(atoms), 9))
+    frame.info.pop(DIELECTRIC_KEY, None)  # of the file that the structure came from
+    if "dielectric_tensor" in results:
+        frame.info[DIELECTRIC_KEY] = results["dielectric_tensor"]
+    others = {name: value for name, value in results.items() if name not in TENSOR_NAMES}
+    frame.arrays.pop(UNCERTAINTY, None)
+    if UNCERTAINTY in others:  # ASE would leave it out
+        frame.arrays[UNCERTAINTY] = np.asarray(others.pop(UNCERTAINTY))
+    frame.calc = SinglePointCalculator(frame, **others)
+    return frame
+
+
+def _results(atoms: Atoms) -> dict[str, Any]:
+    results = {}
+    for name in all_properties if atoms.calc is not None else ():
+        try:
+            value = atoms.calc.get_property(name, atoms, allow_calculation=False)
+        except PropertyNotImplementedError:
+            continue
+        if value is not None:
+            results[name] = value
+    return results

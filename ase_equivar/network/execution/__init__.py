@@ -1,0 +1,1 @@
+"""How networks run: backends, chunks, threads, tables; no physics is decided here."""

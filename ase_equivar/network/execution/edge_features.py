@@ -1,0 +1,142 @@
+"""Functions of all bonds of a graph, and when tables of weights take their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ase_equivar.network.basis import bond_harmonics
+from ase_equivar.network.execution.backends import used_backend
+from ase_equivar.network.execution.chunking import laid_end_to_end
+from ase_equivar.network.execution.edge_index import EdgeIndex, Piece
+from ase_equivar.network.execution.radial_table import SHORTEST, RadialTable
+
+# Distances in a table, and how many steps of an MD may pay them off: those of two elements and 5 Å
+# are made in some 20 milliseconds, those of three in some 40.
+SMALL_TABLES = ((3200, 8), (7200, 4))
+
+
+@dataclass(frozen=True)
+class Bonds:
+    """Edges of a graph and functions of them.
+
+    Attributes
+    ----------
+    edges : EdgeIndex
+    distances : Tensor, shape (E,), Å
+    harmonics : Tensor, shape (E, (l_max + 1)²)
+    kinds : Tensor of int64, shape (E,)
+        Which of the functions of a table is for this bond.
+    radial, envelope : Tensor, shapes (E, R) and (E,)
+        Functions of the distance; empty where tables stand in for all that is made of them.
+    """
+
+    edges: EdgeIndex
+    distances: Tensor
+    harmonics: Tensor
+    kinds: Tensor
+    radial: Tensor
+    envelope: Tensor
+
+    @classmethod
+    def described(
+        cls,
+        edges: EdgeIndex,
+        distances: Tensor,
+        harmonics: Tensor,
+        kinds: Tensor,
+        functions: Callable[[Tensor], tuple[Tensor, Tensor]] | None,
+    ) -> Bonds:
+        """Work out `radial` and `envelope` by functions of the distance; None: there are tables."""
+        radial, envelope = functions(distances) if functions else (distances[:0], distances[:0])
+        return cls(edges, distances, harmonics, kinds, radial, envelope)
+
+    def take(self, piece: Piece) -> Bonds:
+        """Give those of some receivers."""
+        return Bonds(
+            piece.index,
+            self.distances[piece.edges],
+            self.harmonics[piece.edges],
+            self.kinds[piece.edges],
+            self.radial[piece.edges],
+            self.envelope[piece.edges],
+        )
+
+
+def distances_and_harmonics(
+    edges: EdgeIndex, vectors: Tensor, l_max: int, backend: str, factor: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Work out lengths (E,) of all bonds, and `basis.bond_harmonics` times a factor."""
+    if torch.is_grad_enabled():
+        return _lengths(vectors), bond_harmonics(vectors, l_max) * factor
+    if used_backend(backend, vectors.device) == "numba":
+        from ase_equivar.network.kernels import bonds  # compiles
+
+        return bonds.distances_and_harmonics(edges, vectors, l_max, factor)
+
+    def harmonics(piece: Piece) -> list[Tensor]:  # some twenty numbers per bond on the way
+        return [bond_harmonics(vectors[piece.edges], l_max) * factor]
+
+    [found] = laid_end_to_end(edges, harmonics, by_edge=True)
+    return _lengths(vectors), found
+
+
+def _lengths(vectors: Tensor) -> Tensor:
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=1)
+    return lengths
+
+
+def pairs_of_elements(
+    edges: EdgeIndex, species_index: Tensor, n_elements: int, backend: str
+) -> tuple[Tensor, Tensor]:
+    """Find out which pairs of elements have bonds.
+
+    Returns
+    -------
+    pairs : Tensor of int64, shape (P,)
+        Element of the sender times `n_elements`, plus that of the receiver; ascending.
+    which : Tensor of int64, shape (E,)
+        Which of the pairs each bond is of.
+    """
+    if used_backend(backend, species_index.device) == "numba":
+        from ase_equivar.network.kernels import bonds  # compiles
+
+        return bonds.pairs_of_elements(edges, species_index, n_elements)
+    codes = species_index[edges.senders] * n_elements + species_index[edges.receivers]
+    # what torch.unique gives, without sorting the edges
+    present = torch.zeros(n_elements**2, dtype=torch.bool, device=codes.device)
+    present[codes] = True
+    return present.nonzero().flatten(), (present.cumsum(0) - 1)[codes]
+
+
+def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str, uses: int = 1) -> bool:
+    """Whether tables are exact enough, and soon cheaper than weights worked out bond by bond.
+
+    As a rule they are made from fewer distances than the graph has edges. Those of two or three
+    elements may take several times as many: the next steps of an MD use them again, and a loop over
+    crystals loses little. The graph alone decides, not what was seen before: a run that is
+    restarted must get the same bits.
+
+    Parameters
+    ----------
+    distances : Tensor, shape (E,), Å
+    n_kinds : int
+        Functions that a table must have.
+    cutoff : float
+        Largest distance in Å.
+    backend : str
+        As in `backends.used_backend`.
+    uses : int
+        Passes over the bonds that want their weights, forward and backward.
+    """
+    size = 2 * max(n_kinds, 1) * RadialTable.n_points(cutoff)  # with the middles
+    uses *= next((steps for largest, steps in SMALL_TABLES if size <= largest), 1)
+    return (
+        used_backend(backend, distances.device) != "e3nn"
+        and distances.dtype == torch.float32
+        and len(distances) * uses >= size
+        and float(distances.detach().min()) >= SHORTEST
+    )

@@ -1,0 +1,1 @@
+"""Features of the frozen SevenNet potential for `network.hybrid`."""

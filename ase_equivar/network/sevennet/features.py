@@ -1,0 +1,228 @@
+"""What a potential trained on other data has learned about each atom: features of SevenNet.
+
+Energies and forces of some 10^5 crystals shaped these features, tensors of 2·10^3 crystals what is
+made of them: DTNN, Mao et al., Nat. Commun. 15 (2024), did so for dielectric tensors. SevenNet:
+Park et al., J. Chem. Theory Comput. 20, 4857 (2024). Its weights come from its own package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+from ase_equivar.graph import Graph
+from ase_equivar.network.execution.chunking import borrow_threads, threads_returned
+from ase_equivar.network.execution.edge_features import Bonds, distances_and_harmonics, tables_pay
+from ase_equivar.network.execution.edge_index import EdgeIndex
+from ase_equivar.network.layout import unpacked
+from ase_equivar.network.sevennet.convolution import TabulatedConvolution
+
+# Those that the package `sevenn` holds: nothing is fetched, and no file of another name is opened,
+# for theirs are pickled, and a pickle may run anything.
+POTENTIALS = ("SevenNet-0_11July2024", "SevenNet-l3i5")
+LIMIT = 3.0  # times the root mean square
+MISSING = "this model needs SevenNet; pip install 'ase-equivar[sevennet]'"
+
+
+class LatentFeatures(nn.Module):
+    """Features of a frozen SevenNet potential, with parity, of about unit size.
+
+    The potential is part of neither the parameters nor the state: it is neither learned nor saved.
+
+    SevenNet takes all its features as even, so that what it makes of a crystal and of its mirror
+    image are two things. Half the sum of both for even degrees, and half the difference for odd
+    ones, change sign under inversion as tensors do, at the price of two calls. It works in single
+    precision whatever the network does.
+
+    Parameters
+    ----------
+    potential : str
+        One of `POTENTIALS`.
+    layers : sequence of int
+        Layers after whose gates features are taken, ascending.
+    irreps : sequence of e3nn.o3.Irrep
+        What is wanted of them; each must change sign under inversion as its degree says.
+
+    Raises
+    ------
+    ImportError
+        If `sevenn` is not installed.
+    ValueError
+        If it has no such potential, layer or irrep.
+    """
+
+    def __init__(self, potential: str, layers: Sequence[int], irreps: Sequence[o3.Irrep]) -> None:
+        super().__init__()
+        self.layers, self.irreps = tuple(layers), tuple(irreps)
+        # in a list, where torch does not look for parameters
+        self._held = [_load(potential)]
+        self._tabulated: dict[tuple[str, torch.device], TabulatedConvolution] = {}
+        if list(layers) != sorted(set(layers)):
+            raise ValueError(f"layers are {self.layers}; give them ascending, each once")
+        modules = dict(self._potential.named_children())
+        gates: list[Any] = [modules.get(f"{layer}_equivariant_gate") for layer in layers]
+        if not gates or None in gates:
+            raise ValueError(f"layers are {self.layers}; {potential} has not all of them")
+        self._offered = [o3.Irreps(gate.gate.irreps_out) for gate in gates]
+        self._l_max = max(modules["0_convolution"].convolution.irreps_in2.ls)
+        self.channels = [
+            sum(mul for offered in self._offered for mul, at in offered if at.l == wanted.l)
+            for wanted in self.irreps
+        ]
+        if any(ir.p != (-1) ** ir.l for ir in self.irreps) or 0 in self.channels:
+            raise ValueError(
+                f"irreps are {', '.join(map(str, self.irreps))}; {potential} gives scalars, "
+                "vectors and so on that change sign under inversion as their degrees say"
+            )
+        center = torch.zeros(self.channels[0])
+        self.center: Tensor
+        self.register_buffer("center", center)  # scalars alone may have a mean
+        for number, width in enumerate(self.channels):
+            self.register_buffer(f"size{number}", torch.ones(width))
+
+    @property
+    def _potential(self) -> Any:  # sevenn's; it has no types
+        return self._held[0]
+
+    @property
+    def elements(self) -> frozenset[int]:
+        """Atomic numbers that the potential knows."""
+        return frozenset(self._potential.type_map)
+
+    @property
+    def cutoff(self) -> float:
+        """Largest bond length in Å: graphs must have this one and no other."""
+        return float(self._potential.cutoff)
+
+    def raw(self, graph: Graph, backend: str = "auto") -> tuple[Tensor, ...]:
+        """Work out the features, as large as the potential has them.
+
+        Parameters
+        ----------
+        graph : Graph
+        backend : str
+            What computes the convolutions where no gradients are wanted, see `backends`; with
+            gradients, and for "e3nn", SevenNet's own modules do.
+
+        Returns
+        -------
+        tuple of Tensor, shapes (N, 2l+1, channels)
+            One block per irrep.
+        """
+        self._potential.to(graph.vectors.device)
+        vectors = graph.vectors.float()
+        with threads_returned():
+            bonds = self._bonds(graph, vectors, backend)
+            upright = self._layers(graph, vectors, bonds, backend)
+            if bonds is not None:
+                signs = [(-1.0) ** n for n in range(self._l_max + 1) for _ in range(2 * n + 1)]
+                harmonics = bonds.harmonics * vectors.new_tensor(signs)
+                bonds = replace(bonds, harmonics=harmonics)
+            mirrored = self._layers(graph, -vectors, bonds, backend)
+        blocks = []
+        for wanted in self.irreps:
+            found = [
+                0.5 * (one + wanted.p * other)
+                for offered, ours, theirs in zip(self._offered, upright, mirrored, strict=True)
+                for one, other, at in zip(ours, theirs, offered, strict=True)
+                if at.ir.l == wanted.l
+            ]
+            blocks.append(torch.cat(found, dim=2).to(graph.vectors.dtype))
+        return tuple(blocks)
+
+    def standardize(self, blocks: Sequence[Tensor]) -> None:
+        """Let features like these, from `raw`, have unit size; scalars a mean of zero besides."""
+        self.center.copy_(blocks[0].mean(dim=(0, 1)))
+        for number, block in enumerate(blocks):
+            centred = block - self.center if number == 0 else block
+            size = centred.square().mean(dim=(0, 1)).sqrt()
+            self.get_buffer(f"size{number}").copy_(size + 1e-3)
+
+    def forward(self, blocks: Sequence[Tensor]) -> list[Tensor]:
+        """Features from `raw` in units of their size, shortened to less than `LIMIT`."""
+        shifted = [blocks[0] - self.center, *blocks[1:]]
+        return [
+            _limited(block / self.get_buffer(f"size{number}"))
+            for number, block in enumerate(shifted)
+        ]
+
+    def _layers(
+        self, graph: Graph, vectors: Tensor, bonds: Bonds | None, backend: str
+    ) -> list[list[Tensor]]:
+        """Features (N, 2l+1, channels) of the layers; `vectors` in Å, `bonds` of these."""
+        import sevenn._keys as key
+
+        types = self._potential.type_map
+        numbers = torch.tensor([types[z] for z in graph.numbers.tolist()], dtype=torch.int64)
+        data = {
+            key.NODE_FEATURE: numbers.to(vectors.device),
+            key.EDGE_IDX: torch.stack([graph.receivers, graph.senders]),
+            key.EDGE_VEC: vectors,
+        }
+        found: list[list[Tensor]] = []
+        for name, module in self._potential.named_children():
+            if bonds is not None and name == "edge_embedding":
+                continue
+            if bonds is not None and name.endswith("_convolution"):
+                fast = self._fast(name, vectors.device)
+                data[key.NODE_FEATURE] = fast(data[key.NODE_FEATURE], bonds, backend)
+            else:
+                data = module(data)
+            if name == f"{self.layers[len(found)]}_equivariant_gate":
+                found.append(unpacked(data[key.NODE_FEATURE], self._offered[len(found)]))
+            if len(found) == len(self.layers):
+                break  # energies and forces are not wanted
+        return found
+
+    def _bonds(self, graph: Graph, vectors: Tensor, backend: str) -> Bonds | None:
+        """Describe the bonds to our kernels; None where SevenNet's own modules shall work."""
+        if torch.is_grad_enabled():
+            return None
+        edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
+        distances, harmonics = distances_and_harmonics(edges, vectors, self._l_max, backend)
+        if not tables_pay(distances, 1, self.cutoff, backend):
+            return None
+        borrow_threads()
+        kinds = torch.zeros_like(graph.senders)
+        return Bonds.described(edges, distances, harmonics, kinds, None)
+
+    def _fast(self, name: str, device: torch.device) -> TabulatedConvolution:
+        """Give the kernels of a convolution, made on first use; the potential never changes."""
+        if (name, device) not in self._tabulated:
+            modules = dict(self._potential.named_children())
+            self._tabulated[name, device] = TabulatedConvolution(
+                modules[name], modules["edge_embedding"], self.cutoff
+            )
+        return self._tabulated[name, device]
+
+
+def _limited(block: Tensor) -> Tensor:
+    """Shorten all, and what is longer than `LIMIT` to that: x / √(1 + x²/L²).
+
+    Features have long tails, and any size where atoms are closer than any in SevenNet's training.
+    """
+    scale = block.abs().amax(dim=1, keepdim=True).clamp(min=LIMIT)  # else squares may overflow
+    length = torch.linalg.vector_norm(block / scale, dim=1, keepdim=True)
+    return block / scale / (length**2 + (LIMIT / scale) ** 2).sqrt() * LIMIT
+
+
+def _load(name: str) -> Any:
+    """Load a potential in single precision, whatever the default is: it was saved so."""
+    if name not in POTENTIALS:
+        raise ValueError(f"unknown potential {name!r}; known are {', '.join(POTENTIALS)}")
+    try:
+        from sevenn.util import load_checkpoint, pretrained_name_to_path
+    except ModuleNotFoundError as error:
+        raise ImportError(MISSING) from error
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        potential = load_checkpoint(pretrained_name_to_path(name)).build_model()
+    finally:
+        torch.set_default_dtype(default)
+    return potential.eval().requires_grad_(False)

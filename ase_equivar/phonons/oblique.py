@@ -1,0 +1,171 @@
+"""How the modes at Γ change with the direction of q: ordinary and extraordinary phonons.
+
+While q turns in a plane, a mode whose dipole is perpendicular to that plane, or is zero, never
+carries a field: its frequency does not depend on the direction. In a uniaxial crystal, with the
+axis in the plane, those with a dipole (perpendicular to q and to the axis) are the ordinary
+phonons. All modes with a dipole in the plane mix longitudinal and transverse parts as q turns from
+the axis: extraordinary phonons. R. Loudon, Adv. Phys. 13, 423 (1964).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from phonopy import Phonopy
+
+from ase_equivar.phonons.degeneracy import signed_frequencies
+from ase_equivar.phonons.lo_to import warn_if_imaginary
+from ase_equivar.phonons.nac import checked_correction, gamma_matrices, unit_vector
+from ase_equivar.phonons.transverse import dipole_matrix, polar_threshold, transverse_modes
+from ase_equivar.units import THZ_TO_CM
+
+FIELD = 1e-6  # share of the correction, from which on a mode is called longitudinal
+
+
+class BranchKind(StrEnum):
+    """What the field does to a branch; see the head of `ase_equivar.phonons.oblique`."""
+
+    EXTRAORDINARY = "extraordinary"
+    ORDINARY = "ordinary"
+    NONPOLAR = "nonpolar"
+
+
+@dataclass(frozen=True)
+class AngularDispersion:
+    """The M = 3 N modes at Γ for n directions of q → 0 in one plane.
+
+    Extraordinary branches never cross each other and are joined by their order; ordinary and
+    nonpolar ones are level and may be crossed.
+
+    Attributes
+    ----------
+    start, end : ndarray, shape (3,)
+        First and last direction, Cartesian unit vectors.
+    angles : ndarray, shape (n,)
+        Between q and `start`, degrees.
+    frequencies : ndarray, shape (n, M)
+        Of each branch, with the non-analytical correction, THz; negative: imaginary.
+    longitudinal : ndarray, shape (n, M)
+        Share of the whole correction that each mode carries, 0 (no field) to 1.
+    kinds : tuple of BranchKind
+        Of the M branches.
+    labels : tuple of (str, str)
+        What each branch is for q along `start` and along `end`: "A1 (LO)", say, or "E2" for a
+        nonpolar one; "" where phonopy has no name, or where representations mix.
+    """
+
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    angles: NDArray[np.float64]
+    frequencies: NDArray[np.float64]
+    longitudinal: NDArray[np.float64]
+    kinds: tuple[BranchKind, ...]
+    labels: tuple[tuple[str, str], ...]
+
+    @property
+    def frequencies_cm(self) -> NDArray[np.float64]:
+        """Frequencies, cm⁻¹, shape (n, M)."""
+        return self.frequencies * THZ_TO_CM
+
+
+def angular_dispersion(
+    phonon: Phonopy,
+    start: ArrayLike = (0, 0, 1),
+    end: ArrayLike = (1, 0, 0),
+    *,
+    n_angles: int = 91,
+) -> AngularDispersion:
+    """Return the modes at Γ while q → 0 turns from one direction to another.
+
+    Parameters
+    ----------
+    phonon : phonopy.Phonopy
+        With force constants and ``nac_params`` (see `ase_equivar.phonons.apply_nac`).
+    start, end : array_like
+        Cartesian, shape (3,), not parallel. By default from z, the axis of a uniaxial crystal as
+        it is usually set up, to x.
+    n_angles : int
+        Number of directions, both ends included.
+
+    Raises
+    ------
+    ValueError
+        When `phonon` lacks force constants or ``nac_params``, or the directions are parallel.
+
+    Warns
+    -----
+    UserWarning
+        When modes are imaginary.
+    """
+    first, last = unit_vector(start), unit_vector(end)
+    across = last - (first @ last) * first
+    if np.linalg.norm(across) < 1e-6:
+        raise ValueError(f"the directions {start!r} and {end!r} are parallel: they span no plane")
+    across = unit_vector(across)
+    angles = np.linspace(0, np.arctan2(across @ last, first @ last), n_angles)
+    directions = np.cos(angles)[:, None] * first + np.sin(angles)[:, None] * across
+
+    modes, charges = transverse_modes(phonon), dipole_matrix(phonon)
+    normal = np.cross(first, across)
+    # Of each degenerate set, those with a dipole in the plane, across it, and without one.
+    vectors = modes.adapted(charges.T @ (np.eye(3) - 2 * np.outer(normal, normal)) @ charges)
+    dipoles = charges @ vectors
+    threshold = polar_threshold(dipoles)
+    off_plane = (normal @ dipoles) ** 2
+    moves = (dipoles**2).sum(axis=0) - off_plane > threshold
+    moving = vectors[:, moves]
+    names = [name for name, does in zip(modes.labels, moves, strict=True) if does]
+
+    frequencies = np.tile(modes.frequencies, (n_angles, 1))
+    longitudinal = np.zeros_like(frequencies)
+    inside = []  # eigenvectors in terms of `moving`
+    for k, direction in enumerate(directions):
+        _, with_field = gamma_matrices(phonon, direction)
+        squares, mixed = np.linalg.eigh(moving.T @ with_field @ moving)
+        correction = checked_correction(phonon, direction)
+        field_energy = np.einsum("ak,ab,bk->k", moving @ mixed, correction, moving @ mixed)
+        if (total := float(np.trace(correction))) > 0:
+            longitudinal[k, moves] = field_energy / total
+        frequencies[k, moves] = signed_frequencies(squares, phonon.unit_conversion_factor)
+        inside.append(mixed)
+    warn_if_imaginary(float(frequencies.min()), "at Γ")
+
+    labels = [(name, name) for name in modes.labels]
+    kinds = [BranchKind.NONPOLAR] * len(labels)
+    for k in np.flatnonzero(off_plane > threshold).tolist():
+        kinds[k] = BranchKind.ORDINARY
+        labels[k] = (_with_type(modes.labels[k], 0.0), _with_type(modes.labels[k], 0.0))
+    for n, k in enumerate(np.flatnonzero(moves).tolist()):
+        kinds[k] = BranchKind.EXTRAORDINARY
+        at_start, at_end = (
+            _with_type(_common_name(names, inside[end][:, n]), longitudinal[end, k])
+            for end in (0, -1)
+        )
+        labels[k] = (at_start, at_end)
+    return AngularDispersion(
+        start=first,
+        end=last,
+        angles=np.rad2deg(angles),
+        frequencies=frequencies,
+        longitudinal=longitudinal,
+        kinds=tuple(kinds),
+        labels=tuple(labels),
+    )
+
+
+def _common_name(names: list[str], vector: NDArray[np.float64]) -> str:
+    """Return the representation that a mix of modes belongs to, "" where it is none."""
+    for name in dict.fromkeys(names):
+        share = sum(part**2 for part, of in zip(vector, names, strict=True) if of == name)
+        if share > 0.99:
+            return name
+    return ""
+
+
+def _with_type(name: str, longitudinal: float) -> str:
+    if not name:
+        return ""
+    return f"{name} (LO)" if longitudinal > FIELD else f"{name} (TO)"

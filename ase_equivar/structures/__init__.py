@@ -1,0 +1,1 @@
+"""Chemistry of a structure: its formula, and whether it is a metal."""

@@ -1,0 +1,60 @@
+"""Units and constants, each once.
+
+Lengths are in Å, energies in eV, charges in |e| and times in ASE's unit inside the package. A name
+``X`` below is the size of one such unit in those of the package, to be used as ASE's units are:
+``0.5 * MV_PER_CM`` is a field in V/Å, and ``field / MV_PER_CM`` a field of V/Å in MV/cm. A name
+``X_TO_Y`` is what a number of X is multiplied with to be one of Y.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import numpy as np
+from ase import units
+from scipy import constants
+
+MV_PER_CM = 1e-2
+"""One megavolt per centimeter, in V/Å."""
+KV_PER_CM = 1e-5
+"""One kilovolt per centimeter, in V/Å."""
+PICOSECOND = 1000 * units.fs
+"""One picosecond, in ASE's unit of time."""
+THZ = 1e12 / units.second
+"""One terahertz (cycles, not radians), in 1/(ASE's unit of time)."""
+UC_PER_CM2 = 1e-6 * units.C / 1e16
+"""One microcoulomb per square centimeter, of polarization, in |e|/Å²."""
+A_PER_CM2 = units.C / units.second / 1e16
+"""One ampere per square centimeter, in |e|/Å² per ASE unit of time."""
+CM2_PER_VS = 1e16 / units.second
+"""One cm²/(V s), of a mobility, in Å²/V per ASE unit of time."""
+VACUUM_PERMITTIVITY = 1 / (4 * np.pi * units.Hartree * units.Bohr)
+"""ε0 in |e|/(V·Å): from e²/(4πε0) = Hartree · Bohr."""
+THZ_TO_CM: float = 1e10 / constants.c
+"""cm⁻¹ per THz."""
+CONDUCTIVITY = constants.e * 1e25
+"""1 e²/(Å fs eV) in S/m."""
+DEBYE = constants.e * constants.angstrom * constants.c * 1e21
+"""1 e·Å in debye."""
+
+
+class FrequencyUnit(StrEnum):
+    """A unit of frequency; 1 THz is `per_thz` of them."""
+
+    CM = "cm"
+    THZ = "THz"
+    MEV = "meV"
+
+    @property
+    def per_thz(self) -> float:
+        """How many of this unit make 1 THz."""
+        return {
+            FrequencyUnit.CM: THZ_TO_CM,
+            FrequencyUnit.THZ: 1.0,
+            FrequencyUnit.MEV: 1e15 * constants.h / constants.e,
+        }[self]
+
+    @property
+    def label(self) -> str:
+        """The unit as it is written in a table or on an axis."""
+        return "cm⁻¹" if self is FrequencyUnit.CM else self.value

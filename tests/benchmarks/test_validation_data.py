@@ -1,0 +1,45 @@
+"""The literature behind docs/validation.md: typing errors would break relations that must hold."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import spglib
+from helpers.paths import REPOSITORY
+
+from ase_equivar.phonons import make_phonon
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+from polar_crystals import CRYSTALS
+
+AXES = [(crystal.name, axis) for crystal in CRYSTALS for axis in crystal.axes]
+
+
+@pytest.mark.parametrize("crystal", CRYSTALS, ids=lambda crystal: crystal.name)
+def test_structure_and_charges(crystal):
+    atoms = crystal.atoms()
+    cell = atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers
+    assert spglib.get_symmetry_dataset(cell).number == crystal.spacegroup
+    primitive = make_phonon(atoms).primitive
+    if crystal.theory:
+        born, dielectric = crystal.charges(primitive)
+        np.testing.assert_allclose(born.sum(axis=0), 0, atol=0.05)
+        for site in crystal.sites:  # expanded to all atoms, each site is among them
+            assert min(np.abs(born - np.array(site.born)).max(axis=(1, 2))) < 0.01
+        np.testing.assert_allclose(dielectric, crystal.electronic, atol=1e-3)
+    else:
+        assert crystal.charges(primitive) is None
+
+
+@pytest.mark.parametrize(("name", "axis"), AXES, ids=[f"{n}-{a.name}" for n, a in AXES])
+def test_measured_modes(name, axis):
+    """Poles and zeros of ε take turns, and satisfy the Lyddane–Sachs–Teller relation roughly."""
+    to, lo = np.array(axis.transverse), np.array(axis.longitudinal)
+    assert (lo >= to).all()
+    assert (to[1:] > lo[:-1]).all()
+    ratio = np.prod((lo / to) ** 2)
+    # ε0 and modes are of different samples; hopping Ti adds to the ε0 of BaTiO3.
+    tolerance = 0.6 if name == "BaTiO3" else 0.25
+    assert axis.static / axis.electronic == pytest.approx(ratio, rel=tolerance)

@@ -1,0 +1,198 @@
+"""The commands `spectrum`, `polarization`, `screen` and `infrared`."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import ase.io
+import numpy as np
+import pytest
+from ase import units
+from ase.build import bulk
+from helpers.command_line import assert_one_line_error, run, save_random_model
+from helpers.springs import Springs
+
+from ase_equivar import EquivarCalculator
+from ase_equivar.cli import inputs
+from ase_equivar.dielectric import current_spectrum, ionic_conductivity, trajectory_current
+from ase_equivar.phonons import apply_nac
+
+
+@pytest.fixture
+def hot_salt(tmp_path):
+    """Free flight of ions with random kicks: any trajectory will do."""
+    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    masses = atoms.get_masses()[:, None]
+    rng = np.random.default_rng(4)
+    frames = []
+    for _ in range(120):
+        momenta = rng.normal(size=(len(atoms), 3)) * np.sqrt(300 * units.kB * masses)
+        atoms.set_momenta(momenta - momenta.mean(axis=0))
+        atoms.positions += atoms.get_velocities() * units.fs
+        frames.append(atoms.copy())
+    path = tmp_path / "run.extxyz"
+    ase.io.write(path, frames)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # kicks at every frame
+def test_spectrum(hot_salt, model, tmp_path):
+    outputs = tmp_path / "ir.csv", tmp_path / "ir.png"
+    arguments = ["spectrum", hot_salt, "--timestep", 1.0, "--correlation-time", 10.0]
+    arguments += ["--model", model, "-o", outputs[0], "-o", outputs[1]]
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "120 frames, 3" in result.output  # about 300 K
+    assert "hann window of 10 fs, 5 blocks" in result.output
+    frames = ase.io.read(hot_salt, ":")
+    calc = EquivarCalculator(model=model)
+    flow = trajectory_current(frames, calc, 1.0)
+    conductivity = ionic_conductivity(flow, correlation_time=10.0)
+    (row,) = [line.split() for line in result.output.splitlines() if "Einstein" in line]
+    assert float(row[1]) == pytest.approx(conductivity.einstein.isotropic, rel=1e-3)
+    table = np.genfromtxt(outputs[0], delimiter=",", names=True)
+    electronic = calc.get_property("dielectric_tensor", frames[0])
+    expected = current_spectrum(flow, electronic, correlation_time=10.0)
+    imaginary = expected.dielectric.epsilon.imag
+    np.testing.assert_allclose(table["im_xx"], imaginary[:, 0, 0], rtol=1e-4)
+    np.testing.assert_allclose(
+        table["error_im_yz"], expected.absorption_error[:, 1, 2], rtol=1e-4, atol=1e-12
+    )
+    assert outputs[1].stat().st_size > 10_000
+
+
+def test_bad_options_of_spectrum(hot_salt, nacl_file, model):
+    common = ("spectrum", hot_salt, "--model", model, "--timestep", 1.0)
+    assert_one_line_error(run(*common, "--window", "box"), 2, "unknown --window 'box'; there are")
+    result = run(*common, "--quantum-correction", "none")
+    assert_one_line_error(result, 2, "unknown --quantum-correction 'none'; there are harmonic")
+    assert_one_line_error(run(*common, "-o", "x.odd"), 2, "no picture format")
+    assert_one_line_error(run(*common), 2, "too short")  # for the correlation time
+    still = run("spectrum", nacl_file, "--model", model, "--timestep", 1.0)
+    assert_one_line_error(still, 2, "two frames or more")
+
+
+def test_polarization(nacl_file, model, tmp_path):
+    atoms = ase.io.read(nacl_file)
+    atoms.positions[atoms.numbers == 17, 2] += 0.1
+    end = tmp_path / "moved.extxyz"
+    atoms.write(end)
+    result = run("polarization", nacl_file, end, "--model", model, "--points", 5)
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.output.splitlines()]
+    (change,) = [row for row in rows if row[:1] == ["change"]]
+    quanta = [row for row in rows if row[:2] == ["quantum", "along"]]
+    assert float(quanta[2][-1]) == pytest.approx(1602.1766 / 5.64**2, abs=1e-3)
+    charge = EquivarCalculator(model=model).get_property("born_charges", ase.io.read(nacl_file))
+    anions = charge[atoms.numbers == 17, 2, 2].sum()
+    expected = 1602.1766 * 0.1 * anions / atoms.get_volume()
+    assert float(change[3]) == pytest.approx(expected, rel=0.1)
+    assert_one_line_error(
+        run("polarization", nacl_file, end, "--model", model, "--points", 4), 2, "must be odd"
+    )
+
+
+def test_screen(nacl_file, model, tmp_path, monkeypatch):
+    atoms = ase.io.read(nacl_file)
+    monkeypatch.setattr(inputs, "forces_calculator", StiffSalt)
+    broken = tmp_path / "broken.cif"
+    broken.write_text("no crystal")
+    table = tmp_path / "table.csv"
+    arguments = ("screen", nacl_file, broken, "-o", table, "--model", model, "--no-relax")
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "skipped" in result.output
+    assert "1 of 2 crystals" in result.output
+    with open(table, newline="", encoding="utf-8") as file:
+        row, bad = csv.DictReader(file)
+    epsilon = EquivarCalculator(model=model).get_property("dielectric_tensor", atoms)
+    assert float(row["epsilon_infinity"]) == pytest.approx(epsilon.trace() / 3, rel=1e-3)
+    assert float(row["epsilon_static"]) > float(row["epsilon_infinity"])
+    assert "ASE cannot read " in bad["problem"]
+    assert_one_line_error(run(*arguments), 2, "exists already")
+
+
+class StiffSalt(Springs):
+    """Forces of springs that are at rest in the primitive cell of NaCl."""
+
+    def __init__(self, *_):
+        super().__init__(bulk("NaCl", "rocksalt", a=5.64), 4.5)
+
+
+def test_bad_options_of_screen(nacl_file, model, tmp_path):
+    common = ("screen", nacl_file, "--model", model)
+    assert_one_line_error(run(*common, "-o", tmp_path / "table.txt"), 2, "is a .csv file")
+    assert_one_line_error(run(*common, "-o", tmp_path / "no" / "t.csv"), 2, "no folder")
+    result = run(*common, "-o", tmp_path / "t.csv", "--calculator", "magic")
+    assert_one_line_error(result, 2, "unknown calculator 'magic'")
+    result = run(*common, "-o", tmp_path / "t.csv", "--calculator", "none", "--workers", "0")
+    assert_one_line_error(result, 2, "workers must be 1 or more")
+    lacking = save_random_model(tmp_path / "charges", dielectric=False)
+    result = run("screen", nacl_file, "-o", tmp_path / "t.csv", "--model", lacking)
+    assert_one_line_error(result, 2, "screening needs ε∞")
+
+
+def test_infrared(nacl_file, model, tmp_path, monkeypatch):
+    atoms = ase.io.read(nacl_file)
+    monkeypatch.setattr(inputs, "forces_calculator", lambda *_: Springs(atoms, 4.5))
+    outputs = [tmp_path / name for name in ("ir.png", "ir.csv", "ir.json")]
+    arguments = ["infrared", nacl_file, "--model", model, "--supercell", 1, 1, 1]
+    arguments += ["--unit", "mev", "--damping", 2.0]
+    result = run(*arguments, *(part for path in outputs for part in ("-o", path)))
+    assert result.exit_code == 0, result.output
+    assert "forces: sevennet-0" in " ".join(result.output.split())
+    (row,) = [line.split() for line in result.output.splitlines() if line.startswith(" T1u")]
+    assert float(row[1]) == pytest.approx(4.135668 * 7.917, abs=0.01)  # of the springs, in meV
+    assert row[2] == "3"
+
+    content = json.loads((tmp_path / "ir.json").read_text())
+    static = np.add(content["epsilon_infinity"], content["epsilon_ionic"])
+    np.testing.assert_allclose(content["epsilon_static"], static)
+    assert f"{static[0][0]:.3f}" in result.output
+    for check in content["lyddane_sachs_teller"]:
+        assert check["frequency_ratio"] == pytest.approx(check["dielectric_ratio"], rel=1e-6)
+    imaginary = np.array(content["spectrum"]["epsilon_imaginary"])[:, 0, 0]
+    above = np.array(content["spectrum"]["frequency_THz"])[imaginary > imaginary.max() / 2]
+    assert 4.135668 * (above[-1] - above[0]) == pytest.approx(2.0, rel=0.15)  # the damping
+    table = np.genfromtxt(tmp_path / "ir.csv", delimiter=",", names=True)
+    np.testing.assert_allclose(table["im_xx"], imaginary, rtol=1e-6)
+    assert table["frequency_meV"][imaginary.argmax()] == pytest.approx(32.74, abs=0.2)
+    assert (tmp_path / "ir.png").stat().st_size > 10_000
+
+
+@pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")
+def test_infrared_of_a_phonopy_file(salt_phonon, salt_yaml, model, tmp_path):
+    """Z* of the file are used if there are any, else those of the model."""
+    of_model = run("infrared", salt_yaml, "--model", model)
+    assert of_model.exit_code == 0, of_model.output
+    assert "force constants: phonopy_params.yaml" in " ".join(of_model.output.split())
+    charges = np.multiply.outer([1, 1, -1, -1], np.diag([1.0, 1.1, 1.2]))
+    apply_nac(salt_phonon, (charges, np.diag([2.25, 2.5, 2.75])))
+    salt_phonon.save(salt_yaml, settings={"force_constants": True})
+    of_file = run("infrared", salt_yaml, "--model", "there is no such model")
+    assert of_file.exit_code == 0, of_file.output
+    assert "2.750" in of_file.output
+    assert "2.750" not in of_model.output
+
+
+def test_infrared_of_an_unstable_crystal(salt_phonon, salt_yaml, model):
+    """The table shows what is imaginary, before ε0 is refused."""
+    charges = np.multiply.outer([1, 1, -1, -1], np.eye(3))
+    apply_nac(salt_phonon, (charges, 2.5 * np.eye(3)))
+    constants = salt_phonon.force_constants
+    salt_phonon.force_constants = -constants
+    salt_phonon.save(salt_yaml, settings={"force_constants": True})
+    salt_phonon.force_constants = constants
+    result = run("infrared", salt_yaml)
+    assert_one_line_error(result, 2, "unstable: the crystal would polarize by itself")
+    assert "imaginary modes at Γ" in result.stderr
+    assert any(line.startswith(" A  -") for line in result.stdout.splitlines())
+
+
+def test_bad_options_of_infrared(nacl_file, model):
+    common = ("infrared", nacl_file, "--model", model)
+    assert_one_line_error(run(*common, "-o", "x.odd"), 2, r"x\.odd.*png")
+    assert_one_line_error(run(*common, "-o", "no/x.csv"), 2, "no folder no")
+    assert_one_line_error(run(*common, "--damping", "0"), 2, "--damping must be positive")
+    assert run(*common, "--unit", "furlong").exit_code == 2

@@ -1,0 +1,131 @@
+"""Static response against closed formulas and linear response, which knows no modes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.polar_phonons import (
+    DEBYE,
+    DIRECTIONS,
+    linear_response,
+    reduced_mass,
+    triclinic,
+    wurtzite,
+)
+from scipy import constants
+from scipy.spatial.transform import Rotation
+
+from ase_equivar.dielectric import (
+    dielectric_function,
+    infrared_modes,
+    lyddane_sachs_teller,
+    static_dielectric,
+)
+from ase_equivar.phonons import lo_to_splitting
+
+
+def test_static_epsilon_of_rock_salt(phonons):
+    """ε0 = ε∞ + Z*² e²/(ε0 μ ω_TO² Ω); the frequency itself is sqrt(2 k/μ)."""
+    phonon = phonons["rock salt"]
+    (mode,) = modes = infrared_modes(phonon)
+    mass, volume = reduced_mass(phonon), phonon.primitive.volume * constants.angstrom**3
+    spring = 2 * 30.0 * np.exp(-5.64 / 2) * constants.e / constants.angstrom**2
+    omega = 2 * np.pi * 1e12 * mode.frequency
+    assert omega**2 == pytest.approx(spring / mass, rel=1e-3)  # anharmonic at 0.01 Å
+    ionic = (1.086 * constants.e) ** 2 / (constants.epsilon_0 * mass * omega**2 * volume)
+    dielectric = static_dielectric(modes)
+    np.testing.assert_allclose(dielectric.ionic, ionic * np.eye(3), rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(dielectric.static, (2.43 + ionic) * np.eye(3), rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(dielectric.electronic, 2.43 * np.eye(3), atol=1e-9)
+    assert mode.degeneracy == 3
+    assert mode.is_active
+
+
+def test_ionic_part_is_the_direct_linear_response(phonon):
+    expected = linear_response(phonon)
+    ionic = static_dielectric(infrared_modes(phonon)).ionic
+    np.testing.assert_allclose(ionic, expected, rtol=1e-5, atol=1e-6 * expected.max())
+
+
+def test_low_symmetry_is_low(phonons):
+    """The triclinic crystal can tell a tensor from its diagonal, and Z* from its transpose."""
+    ionic = static_dielectric(infrared_modes(phonons["triclinic"])).ionic
+    np.testing.assert_allclose(ionic, ionic.T, atol=1e-12)
+    assert np.abs(ionic[[0, 0, 1], [1, 2, 2]]).min() > 0.02 * ionic.max()
+    transposed = static_dielectric(infrared_modes(triclinic(transpose=True))).ionic
+    assert np.abs(transposed / linear_response(phonons["triclinic"]) - 1).max() > 0.1
+
+
+def test_lyddane_sachs_teller(phonon):
+    dielectric = static_dielectric(infrared_modes(phonon))
+    checks = lyddane_sachs_teller(phonon, dielectric, DIRECTIONS)
+    for check, direction in zip(checks, DIRECTIONS, strict=True):
+        assert abs(check.error) < 1e-6
+        assert check.dielectric_ratio > 1.05
+        unit = np.array(direction) / np.linalg.norm(direction)
+        ratio = (unit @ dielectric.static @ unit) / (unit @ dielectric.electronic @ unit)
+        assert check.dielectric_ratio == pytest.approx(ratio)
+    frequencies = lo_to_splitting(phonon, DIRECTIONS)
+    for check, modes in zip(checks, frequencies, strict=True):
+        optical = np.sort(modes.corrected)[3:] / np.sort(modes.uncorrected)[3:]
+        assert np.prod(optical) ** 2 == pytest.approx(check.frequency_ratio, rel=1e-4)
+
+
+def test_lyddane_sachs_teller_notices_a_wrong_static_tensor(phonons):
+    wrong = static_dielectric(infrared_modes(triclinic(transpose=True)))
+    checks = lyddane_sachs_teller(phonons["triclinic"], wrong)
+    assert max(abs(check.error) for check in checks) > 0.01
+
+
+def test_oscillator_sum_rule(phonon):
+    """Σ S ω² = e²/(ε0 Ω) Σ_i Z_i Z_iᵀ/M_i, and ∫ ω Im ε dω = π/2 of it."""
+    modes = infrared_modes(phonon)
+    cell, born = phonon.primitive, phonon.nac_params["born"]
+    scale = constants.e**2 / (constants.epsilon_0 * cell.volume * constants.angstrom**3)
+    by_hand = sum(z @ z.T / m for z, m in zip(born, cell.masses, strict=True))
+    by_hand = by_hand * scale / constants.atomic_mass / (2 * np.pi * 1e12) ** 2
+    largest = by_hand.max()
+    np.testing.assert_allclose(modes.oscillator_sum, by_hand, rtol=1e-5, atol=1e-6 * largest)
+    total = sum(mode.oscillator for mode in modes)
+    np.testing.assert_allclose(total, by_hand, rtol=1e-5, atol=1e-6 * largest)
+
+    grid = np.linspace(0, 400, 200_001)
+    spectrum = dielectric_function(modes, 0.1, grid)
+    integral = np.trapezoid(grid[:, None, None] * spectrum.epsilon.imag, grid, axis=0)
+    np.testing.assert_allclose(integral, np.pi / 2 * by_hand, rtol=1e-3, atol=1e-3 * largest)
+    assert modes.oscillator_error < 1e-8
+    strongest = max(modes, key=lambda mode: mode.oscillator.trace())
+    without = replace(modes, modes=tuple(mode for mode in modes if mode is not strongest))
+    assert without.oscillator_error > 0.05
+
+
+def test_strengths_charges_and_intensities_of_rock_salt(phonons):
+    phonon = phonons["rock salt"]
+    (mode,) = infrared_modes(phonon)
+    inverse = 1 / phonon.primitive.masses
+    displacements = np.sqrt((inverse**2).sum())  # of a mode: u ∝ (1/M1, −1/M2)
+    assert mode.charge == pytest.approx(1.086 * inverse.sum() / displacements)
+    assert mode.intensity == pytest.approx(3 * (1.086 * DEBYE) ** 2 * inverse.sum(), rel=1e-5)
+    np.testing.assert_allclose(mode.oscillator, mode.strength * mode.frequency**2, atol=1e-9)
+    assert mode.frequency_cm == pytest.approx(33.35641 * mode.frequency)
+
+
+def test_degenerate_modes_do_not_depend_on_the_frame(phonons):
+    """In a turned crystal eigh picks other vectors of each pair; nothing else may change."""
+    turn = Rotation.from_rotvec([0.4, -1.1, 0.7]).as_matrix()
+    modes, turned = infrared_modes(phonons["wurtzite"]), infrared_modes(wurtzite(turn))
+    assert [m.degeneracy for m in modes] == [m.degeneracy for m in turned]
+    assert sorted(m.degeneracy for m in modes) == [1, 1, 1, 2, 2, 2]
+    assert len(modes.active) == 2  # A1 and E1 of wurtzite; B1 and E2 are silent for light
+    for a, b in zip(modes, turned, strict=True):
+        assert b.frequency == pytest.approx(a.frequency, rel=1e-6)
+        assert b.charge == pytest.approx(a.charge, abs=1e-5)
+        assert b.intensity == pytest.approx(a.intensity, abs=1e-5)
+        np.testing.assert_allclose(b.strength, turn @ a.strength @ turn.T, atol=1e-5)
+        assert a.is_active == b.is_active
+    by_degeneracy = {mode.degeneracy: mode.strength for mode in modes.active}
+    along, across = by_degeneracy[1][2, 2], by_degeneracy[2][0, 0]
+    np.testing.assert_allclose(by_degeneracy[1], np.diag([0, 0, along]), atol=1e-5)
+    np.testing.assert_allclose(by_degeneracy[2], np.diag([across, across, 0]), atol=1e-5)

@@ -1,0 +1,129 @@
+"""Runs in folders: killed and called again, and told from other runs."""
+
+import numpy as np
+import pytest
+from ase.constraints import FixAtoms
+from helpers.polar_crystal import PolarCrystal, ions
+
+from ase_equivar.dynamics.experiments.thermal_run import CHECKPOINT_INTERVAL, Bath, field_run
+from ase_equivar.fields.waveforms import SineField
+
+SINE = SineField([0.11, -0.07, 0.16], frequency=0.14)
+BATH = Bath(temperature=50.0, timestep=0.2)
+
+
+class Interrupted(PolarCrystal):
+    """Stops the run when it is asked for forces for the n-th time."""
+
+    def __init__(self, after, **settings):
+        super().__init__(**settings)
+        self.after = after
+
+    def calculate(self, atoms=None, properties=("forces",), system_changes=()):
+        if self.calls["forces"] == self.after:
+            raise KeyboardInterrupt
+        super().calculate(atoms, properties, system_changes)
+
+
+def crystal(calculator=None):
+    atoms = ions(velocities=False)
+    atoms.calc = calculator or PolarCrystal(quadratic=0.4)
+    return atoms
+
+
+@pytest.mark.parametrize("after", [5, 30, CHECKPOINT_INTERVAL + 7])
+def test_run_that_was_stopped_goes_on(tmp_path, after):
+    steps = CHECKPOINT_INTERVAL + 50
+    with pytest.raises(KeyboardInterrupt):
+        field_run(crystal(Interrupted(after, quadratic=0.4)), SINE, steps, BATH, folder=tmp_path)
+    found = field_run(crystal(), SINE, steps, BATH, folder=tmp_path)
+    whole = field_run(crystal(), SINE, steps, BATH, folder=tmp_path / "whole")
+    assert len(found.times) == steps + 1
+    np.testing.assert_array_equal(found.polarization_change, whole.polarization_change)
+    np.testing.assert_array_equal(found.work, whole.work)
+
+
+def changed(**changes):
+    """Return arguments of a run that differ in these from `crystal()` in SINE for 20 steps."""
+    return {"atoms": crystal(), "field": SINE, "steps": 20, "bath": BATH} | changes
+
+
+def moved():
+    atoms = crystal()
+    atoms.positions[0, 2] += 0.01
+    return atoms
+
+
+def stretched():
+    atoms = crystal()
+    atoms.cell[2, 0] = 0.1
+    return atoms
+
+
+def held(*indices):
+    atoms = crystal()
+    atoms.set_constraint(FixAtoms(indices))
+    return atoms
+
+
+class Stiffer(PolarCrystal):
+    """A little stiffer: at the sites all forces and Z* are the same, and the energy is not."""
+
+    def calculate(self, *args, **settings):
+        super().calculate(*args, **settings)
+        self.results["energy"] += 0.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"atoms": moved()}, "positions, energy, forces, born_charges"),
+        ({"atoms": stretched()}, "cell"),
+        ({"atoms": held(1)}, "constraints, momenta"),
+        ({"atoms": crystal(Stiffer(quadratic=0.4))}, "energy"),
+        ({"born_charges": np.zeros((3, 3, 3))}, "born_charges"),
+        ({"bath": Bath(temperature=50.0, timestep=0.2, seed=1)}, "bath, momenta"),
+        ({"field": 2 * SINE}, "field"),
+        ({"field": lambda time: 2 * SINE(time)}, "field"),
+        ({"steps": 30}, "steps"),
+    ],
+)
+def test_folder_of_another_run_is_refused(tmp_path, changes, names):
+    field_run(**changed(), folder=tmp_path)
+    with pytest.raises(
+        ValueError, match=rf"holds another run, which differs in {names} \(see run\.json\)"
+    ):
+        field_run(**changed(**changes), folder=tmp_path)
+    field_run(**changed(), folder=tmp_path)
+
+
+def test_atoms_that_are_held_do_not_move():
+    atoms = held(1)
+    bath = Bath(temperature=300.0, timestep=0.2, friction=0.1)
+    run = field_run(atoms, SINE, 50, bath)
+    np.testing.assert_array_equal(run.displacement["B"], 0)
+    assert np.abs(run.displacement["Ti"][-1]).max() > 0.01
+
+
+def test_centre_of_mass_is_held_without_constraints_and_only_once():
+    for atoms in (crystal(), crystal()):
+        bath = Bath(temperature=300.0, timestep=0.2, friction=0.1)
+        bath.dynamics(atoms)
+        bath.dynamics(atoms)
+        assert [type(one).__name__ for one in atoms.constraints] == ["FixCom"]
+
+
+@pytest.mark.parametrize("field", [SINE, lambda time: SINE(time)], ids=["waveform", "function"])
+def test_results_are_the_same_with_and_without_a_folder(tmp_path, field):
+    weak = 1e-3 * field if field is SINE else field
+    here = field_run(crystal(), weak, 40, BATH, interval=4)
+    there = field_run(crystal(), weak, 40, BATH, interval=4, folder=tmp_path)
+    for name in vars(here):
+        one, other = getattr(here, name), getattr(there, name)
+        pairs = (
+            zip(one.values(), other.values(), strict=True)
+            if isinstance(one, dict)
+            else [(one, other)]
+        )
+        for a, b in pairs:
+            np.testing.assert_allclose(a, b, rtol=1e-14, atol=1e-300, err_msg=name)

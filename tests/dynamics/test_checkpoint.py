@@ -1,0 +1,229 @@
+"""Runs that go on from a checkpoint: bit for bit as if they had not been stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import ase.io
+import h5py
+import numpy as np
+import pytest
+from ase.md.bussi import Bussi
+from ase.md.langevin import Langevin
+from ase.md.langevinbaoab import LangevinBAOAB
+from ase.md.melchionna import MelchionnaNPT
+from ase.md.nose_hoover_chain import IsotropicMTKNPT, NoseHooverChainNVT
+from ase.md.verlet import VelocityVerlet
+from ase.optimize import FIRE
+from helpers.paths import REPOSITORY
+from helpers.polar_crystal import PolarCrystal, ions
+
+from ase_equivar.dynamics import FieldTrajectory, drive, restore_checkpoint, save_checkpoint
+from ase_equivar.fields.waveforms import SineField
+
+SINE = SineField([0.11, -0.07, 0.16], frequency=0.14)
+DYNAMICS = {
+    "VelocityVerlet": lambda atoms: VelocityVerlet(atoms, 0.1),
+    "Langevin": lambda atoms: Langevin(
+        atoms, 0.1, temperature_K=300, friction=0.1, fixcm=False, rng=np.random.default_rng(8)
+    ),
+    "Langevin, old generator": lambda atoms: Langevin(
+        atoms, 0.1, temperature_K=300, friction=0.1, fixcm=False, rng=np.random.RandomState(8)
+    ),
+    "Langevin, generator of the module": lambda atoms: Langevin(
+        atoms, 0.1, temperature_K=300, friction=0.1, fixcm=False
+    ),
+    "LangevinBAOAB": lambda atoms: LangevinBAOAB(
+        atoms, 0.1, temperature_K=300, T_tau=5.0, rng=np.random.default_rng(8)
+    ),
+    "Bussi": lambda atoms: Bussi(
+        atoms, 0.1, temperature_K=300, taut=5.0, rng=np.random.default_rng(8)
+    ),
+    "NoseHooverChainNVT": lambda atoms: NoseHooverChainNVT(
+        atoms, 0.1, temperature_K=300, tdamp=5.0
+    ),
+    "IsotropicMTKNPT": lambda atoms: IsotropicMTKNPT(
+        atoms, 0.1, temperature_K=300, pressure_au=0.01, tdamp=5.0, pdamp=20.0
+    ),
+    "MelchionnaNPT": lambda atoms: MelchionnaNPT(
+        atoms, 0.1, temperature_K=300, externalstress=0.01, ttime=5.0, pfactor=50.0
+    ),
+}
+
+
+def driven_run(name, **settings):
+    atoms = ions()
+    atoms.calc = PolarCrystal(quadratic=0.4)
+    return drive(
+        DYNAMICS[name](atoms), SINE, update_interval=3, stress_without_field=True, **settings
+    )
+
+
+def state(driven):
+    return (
+        driven.atoms.positions,
+        driven.atoms.get_momenta(),
+        driven.atoms.cell.array,
+        driven.dipole_changes,
+        [driven.time, driven.work, driven.refresh_report.max_force_error],
+    )
+
+
+@pytest.mark.parametrize("name", DYNAMICS)
+def test_restored_run_continues_bit_for_bit(name, tmp_path):
+    path = tmp_path / "run.npz"
+    np.random.seed(3)  # noqa: NPY002 (what ASE's thermostats use by default)
+    whole = driven_run(name)
+    whole.dynamics.attach(lambda: whole.dynamics.nsteps == 23 and save_checkpoint(whole, path))
+    whole.dynamics.run(40)
+    again = driven_run(name)
+    restore_checkpoint(again, path)
+    assert again.dynamics.nsteps == 23
+    again.dynamics.run(40 - again.dynamics.nsteps)
+    for one, other in zip(state(whole), state(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.abs(whole.atoms.positions - ions().positions).max() > 0.01
+    if "NPT" in name:
+        assert abs(whole.atoms.get_volume() / ions().get_volume() - 1) > 1e-6
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from ase.md.langevin import Langevin
+from helpers.polar_crystal import PolarCrystal, ions
+from ase_equivar.dynamics import FieldTrajectory, drive, restore_checkpoint, save_checkpoint
+from ase_equivar.fields.waveforms import SineField
+
+folder, pause = Path(sys.argv[1]), float(sys.argv[2])
+atoms = ions()
+atoms.calc = PolarCrystal(quadratic=0.4)
+dyn = Langevin(atoms, 0.1, temperature_K=300, friction=0.1, fixcm=False,
+               rng=np.random.default_rng(8))
+field = SineField([0.11, -0.07, 0.16], frequency=0.14)
+driven = drive(dyn, field, update_interval=3, log=folder / "run.log")
+if (folder / "run.npz").exists():
+    restore_checkpoint(driven, folder / "run.npz")
+    print(dyn.nsteps)
+for ending in ("extxyz", "traj"):
+    dyn.attach(FieldTrajectory(driven, folder / f"run.{ending}"), 2)
+dyn.attach(lambda: time.sleep(pause))
+dyn.attach(save_checkpoint, 20, driven, folder / "run.npz")
+dyn.run(200 - dyn.nsteps)
+np.save(folder / "end.npy", [atoms.positions, atoms.get_momenta()])
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "pause", "possible"),
+    [(51, 0.02, range(40, 200)), (5, 0.1, range(1))],
+    ids=["between checkpoints", "before the first after the start"],
+)
+def test_killed_run_leaves_the_same_files_as_one_that_was_not(tmp_path, lines, pause, possible):
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "tests")}
+
+    def start(folder, pause):
+        folder.mkdir(exist_ok=True)
+        command = [sys.executable, "-c", SCRIPT, str(folder), str(pause)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    undisturbed = start(whole, 0)
+    run = start(killed, pause)
+    log = killed / "run.log"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and len(log.read_text().splitlines()) > lines):
+        assert time.monotonic() < deadline
+        assert run.poll() is None
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL
+    run.stdout.close()
+    assert not (killed / "end.npy").exists()
+    with (killed / "run.extxyz").open("a") as file:
+        file.write("3\nLattice=torn")
+    with log.open("a") as file:
+        file.write("   0.01234")
+
+    resumed = start(killed, 0)
+    printed, _ = resumed.communicate(timeout=120)
+    assert int(printed) in possible
+    assert undisturbed.communicate(timeout=120) == ("", None)
+    for name in ("end.npy", "run.log", "run.extxyz"):
+        assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
+    one, other = (ase.io.read(folder / "run.traj", ":") for folder in (whole, killed))
+    assert len(one) == 101
+    for first, second in zip(one, other, strict=True):
+        np.testing.assert_array_equal(first.positions, second.positions)
+
+
+@pytest.mark.parametrize("steps", [0, 5])
+def test_hdf5_goes_on_where_the_checkpoint_is(tmp_path, steps):
+    path, checkpoint = tmp_path / "run.h5", tmp_path / "run.npz"
+    first = driven_run("VelocityVerlet")
+    first.dynamics.attach(FieldTrajectory(first, path))
+    first.dynamics.run(steps)
+    save_checkpoint(first, checkpoint)
+    first.dynamics.run(7)
+    second = driven_run("VelocityVerlet")
+    restore_checkpoint(second, checkpoint)
+    second.dynamics.attach(FieldTrajectory(second, path))
+    second.dynamics.run(3)
+    with h5py.File(path) as file:
+        np.testing.assert_allclose(file["time"], 0.1 * np.arange(steps + 4))
+        assert file["positions"].shape == (steps + 4, 3, 3)
+
+
+def test_functions_are_told_from_each_other_by_what_they_were(tmp_path):
+    path = tmp_path / "run.npz"
+
+    def driven(field):
+        atoms = ions()
+        atoms.calc = PolarCrystal(quadratic=0.4)
+        return drive(VelocityVerlet(atoms, 0.1), field)
+
+    first = driven(lambda time: SINE(time) if time < 2.01 else 1 / 0)  # never asked for later times
+    first.dynamics.run(20)
+    save_checkpoint(first, path)
+    again = driven(lambda time: SINE(time))
+    restore_checkpoint(again, path)
+    again.dynamics.run(5)
+    save_checkpoint(again, path)
+    restore_checkpoint(driven(lambda time: SINE(time)), path)
+    with pytest.raises(
+        ValueError, match=r"is of another field: at .* fs that was .* V/Å, and this"
+    ):
+        restore_checkpoint(driven(lambda time: 1.01 * SINE(time)), path)
+    with pytest.raises(ValueError, match=r"of the checkpoint is a function, .* here it is .*SineF"):
+        restore_checkpoint(driven(SINE), path)
+
+
+def test_checkpoints_of_other_runs_are_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    driven = driven_run("VelocityVerlet")
+    save_checkpoint(driven, path)
+    with pytest.raises(ValueError, match="of another dynamics than Bussi"):
+        restore_checkpoint(driven_run("Bussi"), path)
+    other = ions()
+    other.symbols[0] = "Zr"
+    other.calc = PolarCrystal()
+    with pytest.raises(ValueError, match="of other atoms than BOZr"):
+        restore_checkpoint(drive(VelocityVerlet(other, 0.1), SINE), path)
+    same = ions()
+    same.calc = PolarCrystal()
+    with pytest.raises(
+        ValueError, match=r"of the checkpoint is .*SineField.*, .* here it is .*Constant"
+    ):
+        restore_checkpoint(drive(VelocityVerlet(same, 0.1), [0, 0, 0.1]), path)
+    path.write_text("nothing")
+    with pytest.raises(ValueError, match="no checkpoint of a run in a field"):
+        restore_checkpoint(driven, path)
+    with pytest.raises(FileNotFoundError):
+        restore_checkpoint(driven, tmp_path / "none.npz")
+    atoms = ions()
+    atoms.calc = PolarCrystal()
+    with pytest.raises(TypeError, match="FIRE has a restart of its own"):
+        save_checkpoint(drive(FIRE(atoms), [0, 0, 0.1]), path)

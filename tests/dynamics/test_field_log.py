@@ -1,0 +1,57 @@
+"""Logs that are torn, and atoms of which there can be none."""
+
+import logging
+
+import numpy as np
+import pytest
+from ase.build import molecule
+from ase.calculators.emt import EMT
+from ase.md.verlet import VelocityVerlet
+from helpers.polar_crystal import PolarCrystal, ions
+
+from ase_equivar.dynamics import FieldLog, FieldTrajectory, drive, observe, read_field_log
+
+FIELD = np.array([0.11, -0.07, 0.16])
+
+
+def test_incomplete_last_line_is_left_out(tmp_path, caplog):
+    path = tmp_path / "run.log"
+    atoms = ions()
+    atoms.calc = PolarCrystal()
+    dyn = VelocityVerlet(atoms, 0.1)
+    drive(dyn, FIELD, log=path)
+    dyn.run(4)
+    whole = read_field_log(path)
+    assert not caplog.records
+    text = path.read_text()
+    with caplog.at_level(logging.WARNING):
+        for length in (3, 30, len(text.splitlines()[0])):
+            path.write_text(text[: -1 - length])
+            torn = read_field_log(path)
+            assert len(torn.times) == len(whole.times) - 1
+            np.testing.assert_array_equal(torn.work, whole.work[:-1])
+    assert "run.log: the last line is not complete and is left out" in caplog.text
+    path.write_text(text[: len(text.splitlines()[0]) + 40])
+    with pytest.raises(ValueError, match="has no line yet"):
+        read_field_log(path)
+
+
+def test_molecule_has_work_and_no_polarization(tmp_path):
+    atoms = molecule("N2")
+    atoms.calc = EMT()
+    dyn = VelocityVerlet(atoms, 0.1)
+    charges = np.array([np.eye(3), -np.eye(3)])
+    message = "the atoms have 0 cell vectors, and polarization, current and charge carried need"
+    with pytest.raises(ValueError, match=message):
+        drive(dyn, FIELD, born_charges=charges, log=tmp_path / "run.log")
+    driven = drive(dyn, FIELD, born_charges=charges)
+    for refused in (
+        lambda: observe(driven),
+        lambda: FieldLog(driven, tmp_path / "run.log"),
+        lambda: FieldTrajectory(driven, tmp_path / "run.extxyz"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            refused()
+    dyn.run(10)
+    assert abs(driven.work) > 1e-3
+    assert not list(tmp_path.iterdir())

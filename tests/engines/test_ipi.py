@@ -1,0 +1,232 @@
+"""Z* for i-PI: their order, and the real i-PI, driven by them, against our own driver."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import units
+from ase.md.verlet import VelocityVerlet
+from helpers.polar_crystal import MASSES, N, PolarCrystal, ions
+from typer.testing import CliRunner
+
+from ase_equivar.cli import inputs
+from ase_equivar.cli import main as cli
+from ase_equivar.dynamics import drive
+from ase_equivar.engines.ipi import ipi_born_charges, run_ipi_client
+from ase_equivar.fields import GaussianPulse, field_forces
+from ase_equivar.units import THZ
+
+IPI = shutil.which("i-pi", path=str(Path(sys.executable).parent))
+needs_ipi = pytest.mark.skipif(IPI is None, reason="needs the extra ipi")
+FIELD = np.array([0.11, -0.07, 0.16])  # V/Å
+TERAHERTZ, PHASE = 14.0, 0.4
+PEAK, SIGMA = 12.0, 20.0  # fs
+TIMESTEP = 0.25  # fs
+STEPS = 60
+
+INPUT = """
+<simulation verbosity="low" safe_stride="1000">
+  <output prefix="run">
+    <properties stride="1" filename="out" flush="1">
+      [ step, time{{femtosecond}}, Efield{{v/ang}}, {columns} ]
+    </properties>
+  </output>
+  <total_steps>{steps}</total_steps>
+  <prng><seed>31415</seed></prng>
+  <ffsocket mode="{mode}" name="driver" pbc="false">
+    <address>{address}</address>{port}
+    <latency>0.001</latency>
+    <timeout>60</timeout>
+  </ffsocket>
+  <system>
+    <initialize nbeads="{beads}">
+      <file mode="xyz" units="angstrom">init.xyz</file>
+      <cell mode="abc" units="angstrom">[ 4.0, 4.3, 4.6 ]</cell>
+      <masses mode="manual" units="dalton">{masses}</masses>
+    </initialize>
+    <forces><force forcefield="driver"/></forces>
+    <ensemble><temperature units="kelvin">300</temperature></ensemble>
+    <motion mode="driven_dynamics">
+      <driven_dynamics mode="{ensemble}">
+        <timestep units="femtosecond">{timestep}</timestep>
+        <bec mode="driver"/>
+        <efield>
+          <amp units="v/ang">{field}</amp>
+          <freq units="thz">{frequency}</freq>
+          <phase>{phase}</phase>
+          <peak units="femtosecond">{peak}</peak>
+          <sigma units="femtosecond">{sigma}</sigma>
+        </efield>
+        {thermostat}
+      </driven_dynamics>
+    </motion>
+  </system>
+</simulation>
+"""
+THERMOSTAT = """<thermostat mode="pile_g"><tau units="femtosecond">20</tau></thermostat>"""
+
+
+def start():
+    atoms = ions(velocities=False)
+    atoms.positions += np.random.default_rng(2).normal(scale=0.02, size=(N, 3))
+    atoms.calc = PolarCrystal(quadratic=0.4)
+    return atoms
+
+
+def ipi_run(folder, clients, steps, beads=1, port=None, ensemble="eda-nve"):
+    """Run i-PI with clients in threads; return its table, one row for each step."""
+    atoms = start()
+    rows = [
+        f"{symbol} " + " ".join(f"{x:.15f}" for x in position)
+        for symbol, position in zip(atoms.symbols, atoms.positions, strict=True)
+    ]
+    (folder / "init.xyz").write_text("\n".join([str(N), "start", *rows]) + "\n")
+    name = f"ase_equivar_{uuid.uuid4().hex}"
+    where = {"unixsocket": name} if port is None else {"port": port}
+    (folder / "input.xml").write_text(
+        INPUT.format(
+            columns=", ".join(f"atom_x{{angstrom}}({i})" for i in range(N)),
+            steps=steps,
+            beads=beads,
+            mode="unix" if port is None else "inet",
+            address=name if port is None else "localhost",
+            port="" if port is None else f"<port>{port}</port>",
+            masses=list(MASSES),
+            timestep=TIMESTEP,
+            field=FIELD.tolist(),
+            frequency=TERAHERTZ,
+            phase=PHASE,
+            peak=PEAK,
+            sigma=SIGMA,
+            ensemble=ensemble,
+            thermostat=THERMOSTAT if ensemble == "eda-nvt" else "",
+        )
+    )
+    server = subprocess.Popen(
+        [IPI, "input.xml"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    served, failures = [], []
+
+    def serve():
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                served.append(run_ipi_client(start(), **where))
+                return
+            except OSError:  # it does not listen yet
+                if time.monotonic() > deadline or server.poll() is not None:
+                    raise
+                time.sleep(0.1)
+            except Exception as error:
+                failures.append(error)
+                raise
+
+    threads = [threading.Thread(target=serve, daemon=True) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        output, _ = server.communicate(timeout=120)
+    finally:
+        server.kill()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert not failures
+    assert server.returncode == 0, output
+    return np.loadtxt(folder / "run.out"), served
+
+
+@needs_ipi
+def test_first_steps_of_ipi_are_those_of_our_driver(tmp_path):
+    table, served = ipi_run(tmp_path, clients=1, steps=STEPS)
+    atoms = start()
+    dyn = VelocityVerlet(atoms, TIMESTEP * units.fs)
+    # i-PI: cos(2π f t + phase) exp(−(t − peak)²/2σ²); ours counts the phase from the peak.
+    peak = PEAK * units.fs
+    pulse = GaussianPulse(
+        FIELD, peak, SIGMA * units.fs, TERAHERTZ * THZ, PHASE + 2 * np.pi * TERAHERTZ * THZ * peak
+    )
+    driven = drive(dyn, pulse)
+    found = []
+    for _ in dyn.irun(STEPS):
+        found.append([*driven.electric_field, *atoms.positions.ravel()])
+    found = np.array(found)
+    np.testing.assert_allclose(table[:, 1], np.arange(STEPS + 1) * TIMESTEP, atol=1e-6)
+    np.testing.assert_allclose(table[:, 2:5], found[:, :3], atol=1e-7)
+    np.testing.assert_allclose(table[:, 5:], found[:, 3:], atol=2e-7)
+    assert served[0] >= STEPS
+    # That this could tell: a wrong index order would have moved the atoms elsewhere.
+    transposed = start()
+    born = transposed.calc.born_charges(transposed.positions).transpose(0, 2, 1)
+    difference = field_forces(born, FIELD) - field_forces(born.transpose(0, 2, 1), FIELD)
+    assert np.abs(difference).max() > 0.1
+
+
+@needs_ipi
+def test_replicas_of_a_path_integral_are_shared_by_clients_over_the_network(tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    table, served = ipi_run(tmp_path, clients=2, steps=20, beads=4, port=port, ensemble="eda-nvt")
+    assert len(table) == 21
+    assert np.isfinite(table).all()
+    assert len(served) == 2
+    assert sum(served) >= 4 * 21
+    assert min(served) > 10
+    assert np.abs(table[-1, 5:] - table[0, 5:]).max() > 1e-3
+
+
+def test_command_tells_that_there_is_no_ipi(tmp_path, monkeypatch):
+    monkeypatch.setattr(inputs, "forces_calculator", lambda name, device: None)
+    monkeypatch.setattr(inputs, "equivar_calculator", lambda **settings: PolarCrystal())
+    ions().write(tmp_path / "start.extxyz")
+    result = CliRunner().invoke(cli.app, ["ipi", str(tmp_path / "start.extxyz"), "--port", "1"])
+    assert result.exit_code == 2
+    assert "no i-PI listens at localhost:1" in result.stderr
+
+
+def test_order_is_displacement_first():
+    born = np.zeros((2, 3, 3))
+    born[0, 0, 2], born[1, 0, 2] = 3.0, -3.0  # polarization along x when an atom moves along z
+    found = ipi_born_charges(born)
+    assert found.shape == (6, 3)
+    assert found[2, 0] == 3
+    assert found[5, 0] == -3
+    assert np.count_nonzero(found) == 2
+    random = np.random.default_rng(0).normal(size=(4, 3, 3))
+    random -= random.mean(axis=0)
+    by_ipi = ipi_born_charges(random) @ FIELD  # as i-PI does: forces = Z @ E
+    np.testing.assert_allclose(by_ipi.reshape(-1, 3), field_forces(random, FIELD))
+
+
+def test_bad_input_is_named():
+    with pytest.raises(ValueError, match=r"shape \(2, 9\)"):
+        ipi_born_charges(np.zeros((2, 9)))
+    with pytest.raises(ValueError, match=r"sum to 3\.0e\+00 e, and i-PI stops above 9\.0e-08 e"):
+        ipi_born_charges(np.ones((3, 3, 3)))
+    atoms = ions()
+    with pytest.raises(ValueError, match="no calculator"):
+        run_ipi_client(atoms)
+    atoms.calc = PolarCrystal(net_charge=1.0)
+    with pytest.raises(ValueError, match=r"sum to 1\.0e\+00 e"):
+        run_ipi_client(atoms)
+    atoms.calc = PolarCrystal(with_charges=False)
+    with pytest.raises(NotImplementedError, match="does not give 'born_effective_charges'"):
+        run_ipi_client(atoms)
+    with pytest.raises(NotImplementedError, match="does not give 'stress', for i-PI"):
+        run_ipi_client(atoms, with_stress=True)
+    atoms.calc = PolarCrystal()
+    atoms.calc.electric_field = FIELD
+    with pytest.raises(ValueError, match="set it to None"):
+        run_ipi_client(atoms)
+    atoms.calc = PolarCrystal()
+    with pytest.raises(OSError, match="no i-PI listens at the UNIX socket /tmp/ipi_nobody_there"):
+        run_ipi_client(atoms, unixsocket="nobody_there")
+    with pytest.raises(OSError, match="no i-PI listens at localhost:1: "):
+        run_ipi_client(atoms, port=1)

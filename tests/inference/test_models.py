@@ -1,0 +1,151 @@
+"""Models on disk: round trip, and what is said when something is wrong with them."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import structures
+from helpers.paths import REPOSITORY
+
+from ase_equivar.graph import build_graph
+from ase_equivar.inference import models as weights
+from ase_equivar.network import build_network
+
+
+def small_network() -> torch.nn.Module:
+    torch.manual_seed(4)
+    network = build_network(
+        {
+            "architecture": "gated",
+            "elements": [8, 11, 12, 17],
+            "cutoff": 4.0,
+            "channels": 4,
+            "interactions": 2,
+            "embedding": 4,
+            "radial_hidden": 8,
+        }
+    )
+    return network.to(torch.float32)
+
+
+@pytest.fixture
+def saved(tmp_path) -> Path:
+    weights.save_model(small_network(), tmp_path / "model", metadata={"seed": 4})
+    return tmp_path / "model"
+
+
+def edit_config(folder: Path, **changes) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_loaded_model_predicts_what_the_saved_one_did(saved):
+    graph = build_graph(structures.triclinic(), 4.0)
+    network = small_network().eval()
+    loaded = weights.load_model(saved)
+    with torch.no_grad():
+        expected, found = network(graph), loaded(graph)
+    torch.testing.assert_close(found.born_charges, expected.born_charges, rtol=0, atol=0)
+    torch.testing.assert_close(found.dielectric, expected.dielectric, rtol=0, atol=0)
+    assert not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    assert json.loads((saved / "config.json").read_text())["metadata"] == {"seed": 4}
+
+
+def test_weights_can_be_read_by_whoever_can_read_the_config(saved):
+    modes = {(saved / name).stat().st_mode for name in ("config.json", "weights.safetensors")}
+    assert len(modes) == 1
+
+
+def test_float64_on_request(saved):
+    parameters = weights.load_model(saved, dtype=torch.float64).parameters()
+    assert {parameter.dtype for parameter in parameters} == {torch.float64}
+
+
+def test_unknown_model_lists_the_names(monkeypatch, tmp_path):
+    for name in ("small", "universal"):
+        weights.save_model(small_network(), tmp_path / name)
+    monkeypatch.setattr(weights, "_bundle_folder", lambda: tmp_path)
+    assert weights.available_models() == ["small", "universal"]
+    assert weights.load_model("universal").cutoff == 4.0
+    with pytest.raises(FileNotFoundError, match=r"no model 'univ'.*\(small, universal\)"):
+        weights.load_model("univ")
+
+
+def test_folder_without_weights_is_refused(saved):
+    (saved / "weights.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"has no weights\.safetensors; a model"):
+        weights.load_model(saved)
+
+
+@pytest.mark.parametrize("keep", [0, 5, 1000])
+def test_truncated_weights_are_refused(saved, keep):
+    path = saved / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"weights\.safetensors is damaged"):
+        weights.load_model(saved)
+
+
+def test_weights_of_another_network_are_refused(saved):
+    edit_config(saved, network=small_network().config | {"channels": 5})
+    with pytest.raises(ValueError, match=r"does not fit the network described in config\.json"):
+        weights.load_model(saved)
+
+
+def test_other_format_version_is_refused(saved):
+    edit_config(saved, format_version=2)
+    with pytest.raises(ValueError, match="has format version 2, this ase_equivar reads 1"):
+        weights.load_model(saved)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 1}'])
+def test_damaged_config_is_refused(saved, text):
+    (saved / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        weights.load_model(saved)
+
+
+def test_nothing_is_written_when_the_metadata_cannot_be(tmp_path):
+    with pytest.raises(TypeError):
+        weights.save_model(small_network(), tmp_path / "model", metadata={"data": object()})
+    assert not (tmp_path / "model").exists()
+
+
+def test_wheel_carries_models_without_checkpoints_and_finds_them(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "LICENSE", "ase_equivar"):
+        (source / name).symlink_to(REPOSITORY / name)
+    (source / "README.md").write_text("ase_equivar\n")
+    weights.save_model(small_network(), source / "models/tiny")
+    (source / "models/tiny/CARD.md").write_text("tiny\n")
+    (source / "models/tiny/last.ckpt").write_text("a checkpoint\n")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
+        cwd=source, check=True, capture_output=True,
+    )  # fmt: skip
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "site")
+    models = sorted(name for name in names if "models/" in name)
+    assert models == [
+        f"ase_equivar/models/tiny/{name}"
+        for name in ("CARD.md", "config.json", "weights.safetensors")
+    ]
+    assert "ase_equivar/py.typed" in names
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"ase_equivar"}
+    script = (
+        "import ase_equivar; from ase_equivar import available_models, load_model;"
+        "print(ase_equivar.__file__, *available_models(), load_model('tiny').cutoff)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "site")}, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert found.stdout.split() == [str(tmp_path / "site/ase_equivar/__init__.py"), "tiny", "4.0"]

@@ -1,0 +1,49 @@
+"""Density of states against phonopy's own and its moments."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from helpers.given_charges import NACL_BORN, NACL_DIELECTRIC, triclinic_pair
+from helpers.springs import Springs
+
+from ase_equivar.phonons import apply_nac, density_of_states, force_constants, make_phonon
+
+
+@pytest.mark.parametrize("method", ["gonze", "wang"])
+def test_density_of_states_is_phonopys_own(nacl_phonon, method):
+    apply_nac(nacl_phonon, (NACL_BORN, NACL_DIELECTRIC), method=method)
+    density = density_of_states(nacl_phonon, mesh_length=40, npoints=401)
+    x = density.frequencies
+    nacl_phonon.run_mesh(40.0)
+    nacl_phonon.run_total_dos(
+        freq_min=x[0], freq_max=x[-1], freq_pitch=x[1] - x[0], use_tetrahedron_method=True
+    )
+    np.testing.assert_allclose(density.corrected, nacl_phonon.total_dos.dos, atol=1e-6)
+    assert np.abs(density.corrected - density.uncorrected).max() > 0.1
+
+
+def test_moments_of_the_density_of_states():
+    """All modes are there, and Σ ω² is the trace of the dynamical matrix averaged over q:
+    the force constants of each atom on itself.
+    """
+    atoms = triclinic_pair()
+    phonon = force_constants(atoms, Springs(atoms, 5.0), (2, 2, 2), progress=False)
+    density = density_of_states(phonon, mesh_length=60)
+    x, g = density.frequencies, density.uncorrected
+    assert density.corrected is None
+    assert np.trapezoid(g, x) == pytest.approx(6, rel=2e-3)
+    own = [
+        np.trace(phonon.force_constants[i, i]) / mass
+        for i, mass in zip(phonon.primitive.p2s_map, phonon.primitive.masses, strict=True)
+    ]
+    moment = np.trapezoid(g * x**2, x) / phonon.unit_conversion_factor**2
+    assert moment == pytest.approx(sum(own), rel=5e-3)
+
+
+def test_density_of_states_without_force_constants_or_mesh(nacl_phonon):
+    with pytest.raises(ValueError, match="no force constants"):
+        density_of_states(make_phonon(bulk("NaCl", "rocksalt", a=5.64)))
+    with pytest.raises(ValueError, match="mesh_length must be positive"):
+        density_of_states(nacl_phonon, mesh_length=0)

@@ -1,0 +1,177 @@
+"""Screening: the same table whoever calculates, after a kill too, and bad crystals told apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.calculator import all_changes
+from ase.io import write
+from helpers.screening_runs import RECIPE, FormalCharges, Repulsion, read, salts
+
+from ase_equivar.dielectric import infrared_modes, static_dielectric
+from ase_equivar.phonons import apply_nac, force_constants, lo_to_splitting
+from ase_equivar.screening import Recipe, screen, screen_one
+from ase_equivar.screening.row import COLUMNS
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Good salts in one file; beside it what cannot be screened."""
+    crystals = salts()
+    crystals[0].info["band_gap"] = 13.6
+    unknown, metal = bulk("KCl", "rocksalt", a=6.29), bulk("NaCl", "rocksalt", a=5.64)
+    metal.info["band_gap"] = 0.0
+    write(tmp_path / "salts.extxyz", [*crystals, unknown, metal])
+    (tmp_path / "broken.cif").write_text("this is no crystal")
+    molecule = Atoms("LiF", [[0, 0, 0], [0, 0, 1.56]])
+    write(tmp_path / "molecule.xyz", molecule)
+    return [tmp_path / name for name in ("salts.extxyz", "broken.cif", "molecule.xyz")]
+
+
+def test_rows_are_what_the_other_functions_say(files, tmp_path):
+    screen(files[:1], tmp_path / "table.csv", RECIPE)
+    rows = read(tmp_path / "table.csv")
+    for atoms, row in zip(salts(), rows, strict=False):
+        # In a larger cell and supercell, to which Γ belongs as well.
+        phonon = force_constants(atoms, Repulsion(), (2, 2, 2), progress=False)
+        charges = FormalCharges()
+        born = charges.get_property("born_effective_charges", atoms)
+        epsilon = charges.get_property("dielectric_tensor", atoms)
+        apply_nac(phonon, (born, epsilon))
+        tensors = static_dielectric(infrared_modes(phonon))
+        assert row["formula"] == atoms.get_chemical_formula("metal", empirical=True)
+        assert float(row["epsilon_infinity"]) == pytest.approx(epsilon[0, 0], rel=1e-4)
+        assert float(row["refractive_index"]) == pytest.approx(epsilon[0, 0] ** 0.5, rel=1e-4)
+        assert float(row["epsilon_ionic"]) == pytest.approx(tensors.ionic[0, 0], rel=1e-3)
+        assert float(row["epsilon_static"]) == pytest.approx(tensors.static[0, 0], rel=1e-3)
+        gap = lo_to_splitting(phonon).widest.gap_cm
+        assert float(row["max_lo_to_gap_cm"]) == pytest.approx(gap, rel=1e-3)
+        assert float(row["max_born_charge_e"]) == pytest.approx(1.1)
+        assert float(row["lowest_cm"]) > 50
+        assert row["problem"] == ""
+    assert float(rows[0]["figure_of_merit_eV"]) == pytest.approx(
+        13.6 * float(rows[0]["epsilon_static"]), rel=1e-4
+    )
+    assert rows[1]["figure_of_merit_eV"] == ""
+
+
+def test_bad_structures_are_reported_and_skipped(files, tmp_path):
+    found = screen(files, tmp_path / "table.csv", RECIPE)
+    rows = {Path(row["name"]).name: row for row in read(tmp_path / "table.csv")}
+    assert list(rows[next(iter(rows))]) == list(COLUMNS)
+    for name, message in (
+        ("salts.extxyz:5", "has never seen K"),
+        ("salts.extxyz:6", "band gap of 0 eV makes it a metal"),
+        ("broken.cif", "ASE cannot read "),
+        ("molecule.xyz", "periodic in three directions"),
+    ):
+        assert message in rows[name]["problem"]
+        assert rows[name]["epsilon_infinity"] == ""
+    assert sum(not row.problem for row in found) == 5
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_any_number_of_workers_gives_the_same_table(files, tmp_path, workers):
+    pytest.importorskip("distributed", reason="dask is not installed")
+    screen(files, tmp_path / "one.csv", RECIPE)
+    screen(files, tmp_path / "many.csv", RECIPE, workers=workers)
+    assert (tmp_path / "many.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+
+
+def test_workers_of_a_scheduler_elsewhere(files, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="dask is not installed")
+    screen(files, tmp_path / "one.csv", RECIPE)
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=3, processes=False, dashboard_address=None
+    ) as cluster:
+        screen(files, tmp_path / "far.csv", RECIPE, scheduler=cluster.scheduler_address)
+    assert (tmp_path / "far.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+
+
+class Interrupting(Repulsion):
+    """Stops the whole run when it has to do with one crystal too many."""
+
+    started: list[str] = []  # noqa: RUF012 (shared on purpose)
+    limit = 0
+
+    def calculate(self, atoms=None, properties=("forces",), system_changes=all_changes):
+        formula = atoms.get_chemical_formula("metal", empirical=True)
+        if formula not in self.started:
+            self.started.append(formula)
+        if len(self.started) > self.limit:
+            raise KeyboardInterrupt
+        super().calculate(atoms, properties, system_changes)
+
+
+def test_a_stopped_run_goes_on_where_it_was(files, tmp_path, monkeypatch):
+    screen(files, tmp_path / "whole.csv", RECIPE)
+    table, recipe = tmp_path / "table.csv", Recipe(FormalCharges, Interrupting, relaxed=False)
+    monkeypatch.setattr(Interrupting, "started", [])
+    monkeypatch.setattr(Interrupting, "limit", 2)
+    with pytest.raises(KeyboardInterrupt):
+        screen(files, table, recipe)
+    assert Interrupting.started == ["LiF", "LiCl", "NaCl"]
+    assert not table.exists()
+    journal = tmp_path / "table.csv.partial"
+    lines = journal.read_text().splitlines(keepends=True)
+    assert sum("salts" in line for line in lines) == 2
+    journal.write_text("".join(lines) + lines[-1][:40])  # killed while it wrote
+
+    monkeypatch.setattr(Interrupting, "started", [])
+    monkeypatch.setattr(Interrupting, "limit", 9)
+    screen(files, table, recipe)
+    assert Interrupting.started == ["NaCl", "LiBr", "NaBr"]
+    assert table.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not journal.exists()
+
+
+def test_without_forces(tmp_path):
+    row = screen_one("salt", salts()[2], Recipe(FormalCharges, None))
+    assert row.epsilon_infinity == pytest.approx(2.28)
+    assert row.max_born_charge_e == pytest.approx(1.1)
+    assert row.epsilon_static is None
+    assert row.lowest_cm is None
+
+
+def test_unstable_and_unrelaxed_crystals_have_notes():
+    squeezed = bulk("CsCl", "cesiumchloride", a=4.1)
+    squeezed.positions[1, 0] += 0.3
+    row = screen_one("squeezed", squeezed, Recipe(FormalCharges, Weak, relaxed=False))
+    assert "imaginary modes at Γ" in row.notes
+    assert "is not relaxed" in row.notes
+    assert row.lowest_cm < 0
+    assert row.epsilon_static is None
+    assert row.epsilon_infinity is not None
+
+
+class Weak(Repulsion):
+    """Attraction: nothing is stable."""
+
+    def calculate(self, atoms=None, properties=("forces",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results = {name: -value for name, value in self.results.items()}
+
+
+def test_what_stops_a_screening_before_it_starts(files, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no file or folder"):
+        screen([tmp_path / "none"], tmp_path / "table.csv", RECIPE)
+    with pytest.raises(ValueError, match="workers must be 1 or more, got 0"):
+        screen(files, tmp_path / "table.csv", RECIPE, workers=0)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no structures in"):
+        screen([tmp_path / "empty"], tmp_path / "table.csv", RECIPE)
+    (tmp_path / "table.csv").write_text("precious")
+    with pytest.raises(FileExistsError, match="exists already"):
+        screen(files, tmp_path / "table.csv", RECIPE)
+    (tmp_path / "other.csv.partial").write_text('{"settings": "model b"}\n')
+    with pytest.raises(ValueError, match="of a screening with other settings"):
+        screen(files, tmp_path / "other.csv", RECIPE, settings="model a")
+
+
+def test_without_dask(files, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    with pytest.raises(ImportError, match=r"ase-equivar\[screen\]"):
+        screen(files, tmp_path / "table.csv", RECIPE, workers=2)

@@ -1,0 +1,215 @@
+"""What a screening makes of damaged files, replaced structures, odd band gaps, turned crystals."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.io import write
+from helpers.screening_runs import RECIPE, FormalCharges, Repulsion, read, salts
+
+from ase_equivar.screening import Recipe, read_structures, screen, screen_one
+from ase_equivar.screening.structures import fingerprint
+
+FORMULAS = ["LiF", "LiCl", "NaCl", "LiBr", "NaBr"]
+WITHOUT_FORCES = Recipe(FormalCharges, None)
+
+
+def formulas(rows):
+    return [row.formula for row in rows]
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Of an extended XYZ file, four for each salt."""
+    write(tmp_path / "salts.extxyz", salts())
+    return (tmp_path / "salts.extxyz").read_text().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("name", ["some.extxyz", "some.xyz", "some.extxyz.gz"])
+def test_a_damaged_structure_costs_none_of_the_others(lines, tmp_path, name):
+    lines[10] = "Na nonsense\n"
+    content = "".join(lines).encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    rows = screen([tmp_path / name], tmp_path / "table.csv", WITHOUT_FORCES)
+    assert formulas(rows) == ["LiF", "LiCl", None, "LiBr", "NaBr"]
+    assert rows[2].name.endswith(f"{name}:2")
+    assert rows[2].problem.startswith("cannot be read: ")
+    assert [row.problem for row in rows if row.formula] == [""] * 4
+
+
+def test_what_is_before_a_damaged_header_or_a_cut_off_end_is_kept(lines, tmp_path):
+    path = tmp_path / "some.extxyz"
+    path.write_text("".join(lines[:8]) + "two\n" + "".join(lines[9:]))
+    rows = screen([path], tmp_path / "one.csv", WITHOUT_FORCES)
+    assert formulas(rows) == ["LiF", "LiCl", None]
+    assert "line 9 should hold the number of atoms, but holds 'two'" in rows[2].problem
+    path.write_text("".join(lines[:19]))
+    rows = screen([path], tmp_path / "two.csv", WITHOUT_FORCES)
+    assert formulas(rows) == [*FORMULAS[:4], None]
+
+
+def test_a_format_that_ase_reads_at_once_costs_its_own_file_only(tmp_path):
+    write(tmp_path / "salts.json", salts()[:2])
+    path = tmp_path / "XDATCAR"
+    write(path, [salts()[0]] * 3, format="vasp-xdatcar")
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\nnonsense\n")
+    found = dict(read_structures([path, tmp_path / "salts.json"]))
+    kinds = [type(value).__name__ for value in found.values()]
+    assert kinds == ["str", "Atoms", "Atoms"]
+    assert found[str(path)].startswith(f"ASE cannot read {path}: ")
+
+
+def test_files_that_cannot_be_opened_or_unpacked_cost_no_others(lines, tmp_path, monkeypatch):
+    content = bytearray(gzip.compress(bytes(100_000)))
+    content[40:60] = bytes(range(20))
+    packed, closed, good = (tmp_path / n for n in ("some.cif.gz", "closed.extxyz", "salts.json"))
+    packed.write_bytes(content)
+    closed.write_text("".join(lines))
+    write(good, salts()[:2])
+    read_bytes = Path.read_bytes
+
+    def refuse(path):
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    found = dict(read_structures([packed, closed, good]))
+    assert [type(value).__name__ for value in found.values()] == ["str", "str", "Atoms", "Atoms"]
+    assert "ASE cannot read" in found[str(packed)]
+    assert "Permission denied" in found[str(closed)]
+
+
+def test_a_file_without_structures_has_a_row(tmp_path):
+    folder = tmp_path / "crystals"
+    folder.mkdir()
+    write(folder / "salt.cif", salts()[2])
+    (folder / "README.md").write_text("# Salts\n\nall of them\n")
+    rows = screen([folder], tmp_path / "table.csv", WITHOUT_FORCES)
+    assert formulas(rows) == [None, "NaCl"]
+    assert rows[0].name.endswith("README.md")
+    assert rows[0].problem == "ASE finds no structure in it"
+
+
+def test_the_journal_in_a_screened_folder_is_no_structure(tmp_path):
+    write(tmp_path / "salt.cif", salts()[2])
+    (tmp_path / "table.csv.partial").write_text('{"settings": ""}\n')
+    rows = screen([tmp_path], tmp_path / "table.csv", WITHOUT_FORCES)
+    assert formulas(rows) == ["NaCl"]
+
+
+def test_a_file_given_twice_is_refused(tmp_path):
+    write(tmp_path / "salt.cif", salts()[2])
+    again = tmp_path / "x" / ".." / "salt.cif"
+    (tmp_path / "x").mkdir()
+    file = tmp_path / "salt.cif"
+    for paths in ([file] * 2, [file, tmp_path], [again, file]):
+        with pytest.raises(ValueError, match=r"salt\.cif is given twice: each structure"):
+            screen(paths, tmp_path / "table.csv", WITHOUT_FORCES)
+
+
+def test_links_in_a_folder_are_structures_of_their_own(tmp_path):
+    write(tmp_path / "salt.cif", salts()[2])
+    (tmp_path / "other.cif").symlink_to(tmp_path / "salt.cif")
+    names = [name for name, _ in read_structures([tmp_path])]
+    assert names == [str(tmp_path / "other.cif"), str(tmp_path / "salt.cif")]
+
+
+class Stopping(FormalCharges):
+    """Stops the run at bromides, and counts what it did."""
+
+    done: list[str] = []  # noqa: RUF012 (shared on purpose)
+    stops = True
+
+    def calculate(self, atoms=None, properties=(), system_changes=()):
+        if self.stops and 35 in atoms.numbers:
+            raise KeyboardInterrupt
+        self.done.append(str(atoms.symbols))
+        super().calculate(atoms, properties, system_changes)
+
+
+def test_a_structure_that_was_replaced_is_done_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(Stopping, "done", [])
+    path, table = tmp_path / "salts.extxyz", tmp_path / "table.csv"
+    recipe = Recipe(Stopping, None)
+    first = salts()[2:]
+    first[1:1] = [bulk("NaF", "rocksalt", a=4.6)]
+    write(path, first)  # NaCl, NaF, LiBr, NaBr
+    with pytest.raises(KeyboardInterrupt):
+        screen([path], table, recipe)
+    assert set(Stopping.done) == {"NaCl", "NaF"}
+
+    monkeypatch.setattr(Stopping, "done", [])
+    monkeypatch.setattr(Stopping, "stops", False)
+    first[0] = salts()[0]
+    write(path, first)
+    screen([path], table, recipe)
+    assert [row["formula"] for row in read(table)] == ["LiF", "NaF", "LiBr", "NaBr"]
+    assert set(Stopping.done) == {"LiF", "LiBr", "NaBr"}  # NaF was kept
+    assert read(table)[0]["epsilon_infinity"] == "2.12"
+
+
+def test_fingerprint_tells_what_a_row_depends_on():
+    salt, moved, strained = salts()[2], salts()[2], salts()[2]
+    moved.positions[0, 0] += 1e-6
+    strained.cell[2, 2] += 1e-6
+    prints = [fingerprint(salt), fingerprint(moved), fingerprint(strained), fingerprint(salt, 8.5)]
+    prints += [fingerprint("no crystal"), fingerprint("another problem")]
+    assert len(set(prints)) == 6
+    assert fingerprint(salts()[2]) == prints[0]
+
+
+@pytest.mark.parametrize("gap", [np.nan, "bad", np.inf, [1.0, 2.0]], ids=str)
+def test_a_gap_that_is_no_number_is_left_out(gap):
+    salt = salts()[2]
+    salt.info["band_gap"] = gap
+    row = screen_one("salt", salt, RECIPE)
+    assert row.problem == ""
+    assert "band_gap" in row.notes
+    assert "is no number of eV and left out" in row.notes
+    assert row.band_gap_eV is None
+    assert row.figure_of_merit_eV is None
+    assert row.epsilon_static is not None
+
+
+class Turned(FormalCharges):
+    """Z* and ε∞ of a low-symmetry crystal, fixed to its lattice vectors."""
+
+    born = np.array([[1.2, 0.3, -0.4], [0.1, 0.7, 0.25], [0.35, -0.2, 1.6]])
+    epsilon = np.array([[3.0, 0.4, 0.1], [0.4, 2.2, -0.3], [0.1, -0.3, 4.1]])
+
+    def calculate(self, atoms=None, properties=(), system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        q, r = np.linalg.qr(self.atoms.cell.array.T)
+        frame = q * np.sign(np.diag(r))  # of the lattice vectors, turned with them
+        signs = np.where(self.atoms.numbers == self.atoms.numbers.min(), 1.0, -1.0)
+        turned = frame @ self.born @ frame.T
+        self.results = {
+            "born_effective_charges": signs[:, None, None] * turned,
+            "dielectric_tensor": frame @ self.epsilon @ frame.T,
+        }
+
+
+def test_no_column_depends_on_how_the_crystal_is_turned():
+    crystal = bulk("NaCl", "rocksalt", a=5.64)
+    crystal.set_cell(
+        crystal.cell.array @ [[1.02, 0.03, 0.0], [0.0, 0.97, 0.05], [0.02, 0.0, 1.01]],
+        scale_atoms=True,
+    )
+    turned = crystal.copy()
+    turned.rotate(37.0, (1, 2, -0.5), rotate_cell=True)
+    recipe = Recipe(Turned, Repulsion, relaxed=False)
+    rows = [screen_one("x", atoms, recipe) for atoms in (crystal, turned)]
+    for name, value in vars(rows[0]).items():
+        other = getattr(rows[1], name)
+        if isinstance(value, float):
+            assert other == pytest.approx(value, rel=1e-4, abs=1e-6), name
+        else:
+            assert other == value, name
+    assert rows[0].max_lo_to_gap_cm > 5
+    largest = np.linalg.svd(Turned.born)[1][0]
+    assert rows[0].max_born_charge_e == pytest.approx(largest, rel=1e-6)

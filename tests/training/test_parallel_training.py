@@ -1,0 +1,71 @@
+"""Two processes that share a batch learn what one process learns from all of it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from helpers.training_runs import NETWORK, labelled, write
+
+from ase_equivar.inference.models import load_model
+from ase_equivar.training.config import read_config
+from ase_equivar.training.curve import learning_curve
+from ase_equivar.training.distillation import FOLDER
+from ase_equivar.training.fit import fit
+
+N_FRAMES = 6
+TEACHER = {"model": "universal", "copies": 2, "batch_size": 2}
+
+
+def config_file(folder: Path, name: str, batch_size: int, **more: object) -> Path:
+    """Frames of different sizes, some without ε∞."""
+    frames = labelled(N_FRAMES)
+    frames[1] *= (2, 1, 1)
+    frames[4] *= (1, 1, 3)
+    for frame in frames[::2]:
+        del frame.info["electronic_dielectric_tensor"]
+    content = {
+        "output": name,
+        "data": {
+            "train": write(folder / "train.extxyz", frames),
+            "valid": write(folder / "valid.extxyz", labelled(2, seed=1)),
+        },
+        "network": NETWORK,
+        "fit": {"epochs": 4, "batch_size": batch_size},
+        **more,
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.mark.parametrize("more", [{}, {"teacher": TEACHER}], ids=["alone", "with teacher"])
+def test_two_processes_equal_one(tmp_path: Path, more: dict[str, Any]) -> None:
+    """Three steps an epoch, each with the same frames in both runs."""
+    alone = fit(read_config(config_file(tmp_path, "alone", 2, **more)), progress=False)
+    if more:
+        shutil.copytree(alone / FOLDER, tmp_path / "together" / FOLDER)
+    call = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    call += ["--no-python", sys.executable, "-c", "from ase_equivar.cli.main import app; app()"]
+    call += ["train", str(config_file(tmp_path, "together", 2, **more)), "--no-progress"]
+    subprocess.run(call, check=True, capture_output=True, text=True)
+    together = tmp_path / "together"
+    for one, two in zip(learning_curve(alone), learning_curve(together), strict=True):
+        for name in ("train_mae", "train_violation", "train_log_eps", "valid_mae"):
+            assert two[name] == pytest.approx(one[name], rel=1e-4)
+    weights = [load_model(folder).state_dict() for folder in (alone, together)]
+    for name, value in weights[0].items():
+        assert torch.allclose(value, weights[1][name], rtol=1e-3, atol=1e-5), name
+
+
+def test_uneven_shares_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = read_config(config_file(tmp_path, "uneven", 3))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match=r"batch_size is 3, which 2 processes cannot share"):
+        fit(config, progress=False)

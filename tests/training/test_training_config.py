@@ -1,0 +1,107 @@
+"""Training configurations: what is wrong is said before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers.paths import REPOSITORY
+from helpers.training_runs import NETWORK, labelled, write
+
+from ase_equivar.training.config import read_config, split_selection
+from ase_equivar.training.data import read_frames
+
+MODELS, DATA = REPOSITORY / "models", REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "selection"),
+    [
+        ("x.extxyz", "x.extxyz", ":"),
+        ("x.extxyz@::5", "x.extxyz", "::5"),
+        ("x.extxyz@-1", "x.extxyz", "-1"),
+        ("me@home/x.extxyz@1:-3:2", "me@home/x.extxyz", "1:-3:2"),
+        ("me@home/x.extxyz", "me@home/x.extxyz", ":"),
+        ("me@12th/x@b.extxyz", "me@12th/x@b.extxyz", ":"),
+    ],
+)
+def test_selection_is_what_follows_the_last_at_sign(name: str, path: str, selection: str) -> None:
+    assert split_selection(name) == (path, selection)
+
+
+def test_folder_with_an_at_sign(tmp_path: Path) -> None:
+    folder = tmp_path / "me@home"
+    folder.mkdir()
+    file = write(folder / "train.extxyz", labelled(4))
+    content = {
+        "output": "model",
+        "data": {"train": "train.extxyz@::2", "valid": "train.extxyz"},
+        "network": NETWORK,
+    }
+    (folder / "run.yaml").write_text(yaml.safe_dump(content))
+    config = read_config(folder / "run.yaml")
+    assert [len(read_frames(part, config.data)[0]) for part in (config.data.train, [file])] == [
+        2,
+        4,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": {}}, "has no entry optimizer; known are about, data, fit"),
+        ({"output": None}, "lacks output"),
+        ({"output": 3}, "output is 3; it must name a folder"),
+        ({"network": None}, "either network, to train from scratch, or start, to fine-tune"),
+        ({"start": "universal"}, "either network, .* or start"),
+        ({"fit": {"epoch": 3}}, "fit has no entry epoch; known are .*epochs"),
+        ({"fit": {"epochs": "many"}}, "fit.epochs must be a number like 60, not 'many'"),
+        ({"fit": {"loss": "mse"}}, "fit.loss is 'mse'; it must be one of mae, norm, huber"),
+        ({"fit": {"element_start": "zero"}}, "one of chemistry, random"),
+        ({"data": {"train": "train.extxyz"}}, "data lacks valid"),
+        ({"data": {"train": "train.extxyz", "valid": "no.xyz"}}, "no.xyz, which does not exist"),
+        ({"data": {"train": [], "valid": "train.extxyz"}}, "data.train is .*must name one file"),
+        ({"data": ["train.extxyz"]}, "data is .'train.extxyz'.; it must be a mapping"),
+        (
+            {"data": {"train": "train.extxyz", "valid": "train.extxyz", "order": "vasp"}},
+            "data.order is 'vasp'; it must be 'field-first' or 'displacement-first'",
+        ),
+        ({"fit": {"epochs": 0}}, "fit.epochs is 0; it must be above 0"),
+        ({"fit": {"epochs": -1}}, "fit.epochs is -1; it must be above 0"),
+        ({"fit": {"batch_size": 0}}, "fit.batch_size is 0; it must be above 0"),
+        ({"fit": {"dropout": 1.0}}, "fit.dropout is 1.0; it must be from 0 to below 1"),
+        ({"fit": {"weight_decay": -0.1}}, "fit.weight_decay is -0.1; it must not be below 0"),
+        ({"network": {**NETWORK, "channels": 0}}, "network.channels is 0; it must be above 0"),
+        ({"network": {**NETWORK, "cutoff": "5 A"}}, "network: unsupported operand"),
+        ({"network": {**NETWORK, "chanels": 4}}, "network: the 'gated' network has no chanels"),
+        ({"start": "universal"}, "beside start network may only be {architecture: polar}"),
+        ({"network": None, "start": "univers"}, "no model 'univers': neither a folder nor"),
+    ],
+)
+def test_wrong_configuration(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    write(tmp_path / "train.extxyz", labelled(1))
+    content: dict[str, object] = {
+        "output": "model",
+        "data": {"train": "train.extxyz", "valid": "train.extxyz"},
+        "network": NETWORK,
+    }
+    content.update(change)
+    file = tmp_path / "run.yaml"
+    file.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        read_config(file)
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs the reference data, ../shared/data")
+@pytest.mark.parametrize("recipe", sorted(MODELS.glob("*/*.yaml")), ids=lambda p: p.parent.name)
+def test_recipes_of_the_bundled_models_are_sound(recipe: Path) -> None:
+    for file in read_config(recipe).data.train:  # nothing of the test parts
+        path, selection = split_selection(file)
+        assert path.endswith("train.extxyz.gz") or selection in (
+            "1::5",
+            "2::5",
+            "3::5",
+            "4::5",
+            "4::10",
+        )
