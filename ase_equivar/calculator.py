@@ -23,7 +23,7 @@ from ase_equivar.fields import check_field, field_forces
 from ase_equivar.graph.geometry import changed_parts
 from ase_equivar.inference.prediction import Diagnostics, Prediction
 from ase_equivar.inference.predictor import MAX_EDGES, Predictor, predict_many
-from ase_equivar.inference.warnings import Doubts, is_broken, warn_if_broken, warn_if_vacuum
+from ase_equivar.inference.warnings import WarnOnce, is_broken, warn_if_broken, warn_if_vacuum
 
 SETTINGS = ("model", "electric_field", "total_charge")
 BORN_NAMES = ("born_charges", "born_effective_charges")
@@ -98,7 +98,7 @@ class EquivarCalculator(Calculator):
         self._stress_without_field = stress_without_field
         self.results: dict[str, Any] = {}
         self._changed_settings: list[str] = []
-        self._doubts = Doubts()
+        self._warn_once = WarnOnce()
         self.electric_field = electric_field
         self.total_charge = total_charge
         self._predictor = Predictor(model, device, dtype, backend)
@@ -117,7 +117,7 @@ class EquivarCalculator(Calculator):
     def model(self, model: str | Path | torch.nn.Module) -> None:
         old = self._predictor
         self._predictor = Predictor(model, old.device, old.dtype, old.backend)
-        self._doubts = Doubts()
+        self._warn_once = WarnOnce()
         self._drop_results("model")
 
     @property
@@ -207,7 +207,7 @@ class EquivarCalculator(Calculator):
         value = super().get_property(name, atoms, allow_calculation)
         if allow_calculation and name == DIELECTRIC_NAME and self._is_own(name) and self.atoms:
             seen, cutoff = self.atoms, self._predictor.cutoff
-            self._doubts.once("vacuum", seen, lambda: warn_if_vacuum(seen, cutoff))
+            self._warn_once.issue("vacuum", seen, lambda: warn_if_vacuum(seen, cutoff))
         return value
 
     def calculate(
@@ -335,7 +335,7 @@ class EquivarCalculator(Calculator):
         if prediction.dielectric_tensor is not None:
             self.results[DIELECTRIC_NAME] = prediction.dielectric_tensor
         if is_broken(prediction):
-            self._doubts.once("sum rule", atoms, lambda: warn_if_broken([atoms], [prediction]))
+            self._warn_once.issue("sum rule", atoms, lambda: warn_if_broken([atoms], [prediction]))
 
     def _pass_through(self, wrapped: BaseCalculator, atoms: Atoms, names: list[str]) -> None:
         """Take properties from the wrapped calculator: these, and others that it has ready."""

@@ -1,7 +1,7 @@
 """What field-driven dynamics costs and conserves: the numbers of docs/dynamics.md.
 
     python benchmarks/field_md.py                # all; about 20 minutes on one core
-    python benchmarks/field_md.py overhead curl  # some of: overhead, refresh, drift, curl
+    python benchmarks/field_md.py overhead     # or refresh, drift, loop_residual
 
 SevenNet-0 gives the forces, the bundled models Z*. Set OMP_NUM_THREADS=1: CPU time is measured.
 """
@@ -21,7 +21,7 @@ from ase.md.verlet import VelocityVerlet
 from ase.spacegroup import crystal
 
 from ase_equivar import EquivarCalculator, available_models
-from ase_equivar.dynamics import curl, drive
+from ase_equivar.dynamics import drive, loop_residual
 from ase_equivar.fields import SineField
 from ase_equivar.units import MV_PER_CM, THZ
 
@@ -29,7 +29,7 @@ TIMESTEP = 1.0 * units.fs
 FIELD = SineField([0.0, 3 * MV_PER_CM, 8 * MV_PER_CM], frequency=5 * THZ)
 DRIFT_STEPS = 2000
 REPEATS = 20
-AMPLITUDE = 0.05  # Å, of the displacements around the loops of curl
+AMPLITUDE = 0.05  # Å, of the displacements around the loops of loop_residual
 
 
 def structures() -> dict[str, Atoms]:
@@ -175,7 +175,7 @@ def curls() -> None:
         for atoms in structures().values():
             atoms.calc = EquivarCalculator(model=model, device="cpu")
             try:
-                cells.append(f"{curl(atoms, amplitude=AMPLITUDE, loops=8):.1e}")
+                cells.append(f"{loop_residual(atoms, amplitude=AMPLITUDE, loops=8):.1e}")
             except ValueError:  # elements that the model does not know
                 cells.append("–")
         print(f"| {model} | " + " | ".join(cells) + " |", flush=True)
@@ -183,7 +183,7 @@ def curls() -> None:
 
 def main() -> None:
     """Print the tables asked for."""
-    names = ("overhead", "refresh", "drift", "curl")
+    names = ("overhead", "refresh", "drift", "loop_residual")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(names))
     chosen = parser.parse_args().tables or names
@@ -191,9 +191,9 @@ def main() -> None:
         if name not in names:
             parser.error(f"there is no table {name!r}; there are {', '.join(names)}")
     warnings.simplefilter("ignore")
-    forces = potential() if set(chosen) - {"curl"} else None
+    forces = potential() if set(chosen) - {"loop_residual"} else None
     for name in chosen:
-        if name == "curl":
+        if name == "loop_residual":
             curls()
         else:
             {"overhead": overhead, "refresh": refresh, "drift": drift}[name](forces)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ase_equivar import EquivarCalculator
 from ase_equivar.dielectric import infrared_modes, static_dielectric
 from ase_equivar.dynamics.experiments.finite_field import finite_field_dielectric
-from ase_equivar.dynamics.experiments.thermal_run import Bath
+from ase_equivar.dynamics.experiments.thermal_run import MDSettings
 from ase_equivar.phonons import apply_nac, force_constants, relax
 from ase_equivar.units import MV_PER_CM
 
@@ -74,7 +74,7 @@ def rows(name: str, forces: BaseCalculator) -> list[str]:
             STRENGTH,
             DURATION,
             equilibration=EQUILIBRATION,
-            bath=Bath(temperature=kelvin, timestep=TIMESTEP, friction=FRICTION),
+            md_settings=MDSettings(temperature=kelvin, timestep=TIMESTEP, friction=FRICTION),
             folder=RUNS / f"{name}-{kelvin:.0f}K",
         )
         for kelvin in TEMPERATURES

@@ -43,7 +43,7 @@ class Axis:
         return {"x": (1.0, 0.0, 0.0), "z": (0.0, 0.0, 1.0)}[self.name]
 
     @property
-    def widest(self) -> int:
+    def largest(self) -> int:
         """Which pair of modes has the widest LO–TO gap in the experiment."""
         return int(np.argmax(np.subtract(self.longitudinal, self.transverse)))
 

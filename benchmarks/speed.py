@@ -4,7 +4,7 @@
     python benchmarks/speed.py --sizes 64 512 # only these numbers of atoms
     python benchmarks/speed.py --report       # table and picture from the last results again
 
-Rattled MgO, float32, from Atoms to neutral Z*: neighbour list, graph, network and sum rule. Every
+Rattled MgO, float32, from Atoms to neutral Z*: neighbor list, graph, network and sum rule. Every
 measurement runs in a process of its own, so that its peak memory is its own; what the process took
 after a call on 64 atoms is subtracted. The published networks (bm1, bm2) have random weights: time
 does not depend on them. The ensemble works out features of SevenNet-0 besides. Results go to
@@ -182,7 +182,7 @@ def measure_ours(name: str, n_atoms: int, device: str) -> dict[str, Any]:
     """Time the calculator, from Atoms to neutral Z*."""
     from ase_equivar import EquivarCalculator
     from ase_equivar.graph import build_graph
-    from ase_equivar.graph.neighbors import NeighbourSearch
+    from ase_equivar.graph.neighbors import NeighborSearch
     from ase_equivar.network import Ensemble
 
     net = network(name)
@@ -193,8 +193,8 @@ def measure_ours(name: str, n_atoms: int, device: str) -> dict[str, Any]:
     seconds = timed_charges(calc, atoms)
     peak = peak_bytes(device)
     start = time.perf_counter()
-    build_graph(atoms, NeighbourSearch(net.cutoff, device=device))
-    neighbours = time.perf_counter() - start
+    build_graph(atoms, NeighborSearch(net.cutoff, device=device))
+    neighbors = time.perf_counter() - start
     edges = calc.diagnostics.n_edges
     return {
         "kind": "ours",
@@ -204,7 +204,7 @@ def measure_ours(name: str, n_atoms: int, device: str) -> dict[str, Any]:
         "ms_per_atom": seconds / len(atoms) * 1e3,
         "kb_per_atom": (peak - base) / len(atoms) / 1e3,
         "edges_per_atom": edges / len(atoms),
-        "graph_share": neighbours / seconds,
+        "graph_share": neighbors / seconds,
         # most of what the ensemble does is not counted: SevenNet's convolutions
         "gflops": None
         if isinstance(net, Ensemble)

@@ -40,7 +40,7 @@ def report(results: dict[str, Any]) -> str:
         f"runs at {where['matmul_gflops']:.0f} GFLOP/s.",
         "",
         "| model | device | atoms | edges per atom | ms/atom | kB/atom | of the force call | "
-        "of it neighbours | GFLOP/s of the convolutions |",
+        "of it neighbors | GFLOP/s of the convolutions |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in of["ours"]:

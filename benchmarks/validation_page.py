@@ -90,12 +90,12 @@ def _entries(crystals: Sequence[PolarCrystal], results: Sequence[Result]) -> Ite
 
 def _gap(axis: Axis, response: Response) -> tuple[float, float, float]:
     """Return TO, LO and gap of the pair that is widest in the experiment."""
-    to, lo = response.transverse[axis.widest], response.longitudinal[axis.widest]
+    to, lo = response.transverse[axis.largest], response.longitudinal[axis.largest]
     return to, lo, lo - to
 
 
 def _measured(axis: Axis) -> tuple[float, float, float]:
-    to, lo = axis.transverse[axis.widest], axis.longitudinal[axis.widest]
+    to, lo = axis.transverse[axis.largest], axis.longitudinal[axis.largest]
     return to, lo, lo - to
 
 

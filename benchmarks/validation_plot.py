@@ -28,7 +28,7 @@ def parity(entries: Sequence[Entry], results: Sequence[Result]) -> Figure:
     gaps, modes, charges, constants = figure.subplots(2, 2).ravel()
 
     for axis, model, dfpt in entries:
-        k = axis.widest
+        k = axis.largest
         measured = axis.longitudinal[k] - axis.transverse[k]
         for response, color, marker in ((dfpt, DFPT, "s"), (model, MODEL, "o")):
             if response is not None and response.transverse[k] > 0:

@@ -16,13 +16,13 @@ from ase import Atoms, units
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics.experiments.hysteresis_loop import hysteresis
-from ase_equivar.dynamics.experiments.thermal_run import Bath
+from ase_equivar.dynamics.experiments.thermal_run import MDSettings
 from ase_equivar.plotting import plot_hysteresis
 from ase_equivar.units import MV_PER_CM, UC_PER_CM2
 
 AMPLITUDE = 20.0  # MV/cm
 PERIOD = 3.0  # ps
-BATH = Bath(temperature=50.0, timestep=2.0 * units.fs, friction=0.03 / units.fs)
+BATH = MDSettings(temperature=50.0, timestep=2.0 * units.fs, friction=0.03 / units.fs)
 FOLDER = Path("runs/batio3_hysteresis")
 PICTURE = Path("batio3_hysteresis.png")
 
@@ -45,7 +45,7 @@ def main() -> None:
         atoms,
         [0, 0, AMPLITUDE * MV_PER_CM],
         PERIOD * 1000 * units.fs,
-        bath=BATH,
+        md_settings=BATH,
         folder=FOLDER,
     )
     print(f"BaTiO3, {BATH.temperature:.0f} K, triangular wave of {PERIOD} ps")

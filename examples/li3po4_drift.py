@@ -19,14 +19,14 @@ from ase.spacegroup import crystal
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics.experiments.drift import ion_drift
-from ase_equivar.dynamics.experiments.thermal_run import Bath
+from ase_equivar.dynamics.experiments.thermal_run import MDSettings
 from ase_equivar.plotting import plot_ion_drift
 from ase_equivar.units import MV_PER_CM, PICOSECOND
 
 FIELD = 30.0  # MV/cm, along z
 DURATION = 4.0  # ps, after EQUILIBRATION
 EQUILIBRATION = 0.4
-BATH = Bath(temperature=1000.0, timestep=2.0 * units.fs, friction=0.01 / units.fs)
+BATH = MDSettings(temperature=1000.0, timestep=2.0 * units.fs, friction=0.01 / units.fs)
 CHARGES = {"Born charges": None, "nominal charges": {"Li": 1.0, "P": 5.0, "O": -2.0}}
 FOLDER = Path("runs/li3po4_drift")
 PICTURE = Path("li3po4_drift.png")
@@ -64,7 +64,7 @@ def main() -> None:
             DURATION * PICOSECOND,
             nominal_charges=charges,
             equilibration=EQUILIBRATION * PICOSECOND,
-            bath=BATH,
+            md_settings=BATH,
             folder=FOLDER / name.replace(" ", "-"),
         )
         way = drifts[name].displacement[-1]

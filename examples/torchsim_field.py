@@ -2,7 +2,7 @@
 
 `BornCharges` is a model of TorchSim that adds nothing to energy and forces, and leaves Z* in the
 state, from which ``UniformPolarizationModel`` makes the forces Z*ᵀE. Structures stay on the device
-from step to step, neighbours included. Velocity Verlet takes the field of the end of a step with
+from step to step, neighbors included. Velocity Verlet takes the field of the end of a step with
 the forces of that end, so the field is renewed before each step: second order in the time step. The
 same crystals, on springs, are run one by one with `ase_equivar.dynamics.drive` and compared.
 

@@ -52,7 +52,7 @@ def drift(
         charges: dict[str, dict[str, float] | None] = {"Born charges": None}
         if nominal is not None:
             charges["nominal charges"] = _charges(nominal)
-        bath = options.bath_of(temperature, timestep, friction, seed, update_interval)
+        md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
         atoms = options.charged_atoms(structure, repeat, calculator, model, device, total_charge)
 
         import numpy as np
@@ -71,7 +71,7 @@ def drift(
                 duration * PICOSECOND,
                 nominal_charges=given,
                 equilibration=equilibration * PICOSECOND,
-                bath=bath,
+                md_settings=md_settings,
                 folder=None if folder is None else Path(folder) / name.replace(" ", "-"),
             )
             drifts[name] = found

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console
 
-    from ase_equivar.dynamics.experiments.thermal_run import Bath
+    from ase_equivar.dynamics.experiments.thermal_run import MDSettings
 
 Structure = Annotated[Path, typer.Argument(help="Any file that ASE reads, its last structure.")]
 Repeat = Annotated[tuple[int, int, int], typer.Option(help="Repetitions of the cell.")]
@@ -68,16 +68,16 @@ def charged_atoms(
     return atoms
 
 
-def bath_of(
+def md_settings(
     temperature: float, timestep: float, friction: float, seed: int, update_interval: int
-) -> Bath:
-    """Return the bath of these options, in ASE's units."""
+) -> MDSettings:
+    """Return the settings of the MD that these options ask for."""
     from ase import units
 
-    from ase_equivar.dynamics.experiments.thermal_run import Bath
+    from ase_equivar.dynamics.experiments.thermal_run import MDSettings
     from ase_equivar.units import PICOSECOND
 
-    return Bath(
+    return MDSettings(
         temperature=temperature,
         timestep=timestep * units.fs,
         friction=friction / PICOSECOND,

@@ -43,7 +43,7 @@ def finite_field(
     """
     with inputs.user_errors():
         outputs = options.check_outputs(output)
-        bath = options.bath_of(temperature, timestep, friction, seed, update_interval)
+        md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
         atoms = options.charged_atoms(structure, repeat, calculator, model, device)
 
         from ase_equivar.dynamics.experiments.finite_field import finite_field_dielectric
@@ -56,7 +56,7 @@ def finite_field(
             strength * MV_PER_CM,
             duration * PICOSECOND,
             equilibration=equilibration * PICOSECOND,
-            bath=bath,
+            md_settings=md_settings,
             folder=folder,
         )
         console = open_console()

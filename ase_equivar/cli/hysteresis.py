@@ -38,7 +38,7 @@ def hysteresis(
     """
     with inputs.user_errors():
         outputs = options.check_outputs(output)
-        bath = options.bath_of(temperature, timestep, friction, seed, update_interval)
+        md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
         atoms = options.charged_atoms(structure, repeat, calculator, model, device)
 
         import numpy as np
@@ -53,7 +53,7 @@ def hysteresis(
             np.array(amplitude) * MV_PER_CM,
             period * PICOSECOND,
             periods=periods,
-            bath=bath,
+            md_settings=md_settings,
             folder=folder,
         )
         coercive = loop.coercive_field / MV_PER_CM

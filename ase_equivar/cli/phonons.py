@@ -128,7 +128,7 @@ def _lo_to_table(splitting: LoToSplitting) -> Table:
                 direction,
                 f"{pair.to_cm:.1f}",
                 f"{pair.lo_cm:.1f}",
-                "–" if pair.gap_cm is None else f"{pair.gap_cm:.1f}",
+                "–" if pair.splitting_cm is None else f"{pair.splitting_cm:.1f}",
                 f"{pair.to:.3f}",
                 f"{pair.lo:.3f}",
                 pair.label,

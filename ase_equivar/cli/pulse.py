@@ -45,7 +45,7 @@ def pulse(
     """
     with inputs.user_errors():
         outputs = options.check_outputs(output)
-        bath = options.bath_of(temperature, timestep, friction, seed, update_interval)
+        md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
         if not width > 0:
             raise ValueError(f"--width must be positive, got {width}")
         atoms = options.charged_atoms(structure, repeat, calculator, model, device)
@@ -64,7 +64,9 @@ def pulse(
             width=width * units.fs,
             frequency=frequency * THZ,
         )
-        found = pulse_response(atoms, shape, duration * PICOSECOND, bath=bath, folder=folder)
+        found = pulse_response(
+            atoms, shape, duration * PICOSECOND, md_settings=md_settings, folder=folder
+        )
         console = open_console()
         console.print(
             f"energy taken up {found.absorbed:.4g} eV, {1000 * found.absorbed / len(atoms):.4g} "

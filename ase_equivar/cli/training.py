@@ -156,8 +156,8 @@ def calibrate(
         metadata = {**read_metadata(model), "uncertainty": found.as_dict()}
         save_model(network, model_folder(model), metadata=metadata)
         typer.echo(
-            f"uncertainty: {found.scale:g} times the spread of {found.parts} networks with "
-            f"{100 * found.chance:g} % of the channels left out; with the {len(comparison.frames)} "
+            f"uncertainty: {found.scale:g} times the spread of {found.n_samples} networks with "
+            f"{100 * found.dropout:g} % of the channels dropped; with the {len(comparison.frames)} "
             "structures that it was fitted to:"
         )
         doubt = uncertainty_quality(network, comparison, metadata)

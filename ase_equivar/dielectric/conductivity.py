@@ -162,12 +162,12 @@ def _still_correlated(traces: NDArray[np.float64]) -> float:
 
 def _mean_square(dipole: NDArray[np.float64], lags: int) -> NDArray[np.float64]:
     """Return ⟨ΔM_a ΔM_b⟩ over all starting times, shape (lags, 3, 3)."""
-    centred = dipole - dipole.mean(axis=0)
-    n = len(centred)
-    squares = centred[:, :, None] * centred[:, None, :]
+    centered = dipole - dipole.mean(axis=0)
+    n = len(centered)
+    squares = centered[:, :, None] * centered[:, None, :]
     total = np.concatenate([np.zeros((1, 3, 3)), np.cumsum(squares, axis=0)])
     lag = np.arange(lags)
     # Σ over starts t of x(t+lag)x(t+lag) + x(t)x(t), less twice the correlation.
     ends = (total[n] - total[lag]) + total[n - lag]
     means: NDArray[np.float64] = ends / (n - lag)[:, None, None]
-    return means - 2 * autocorrelation(centred, lags)
+    return means - 2 * autocorrelation(centered, lags)

@@ -151,7 +151,7 @@ def polarization_along(
 ) -> PolarizationChange:
     """Return the change of polarization from the first to the last of structures with known Z*.
 
-    Trapezium rule between neighbours, for Z* from DFPT at a few structures.
+    Trapezium rule between neighbors, for Z* from DFPT at a few structures.
 
     Parameters
     ----------

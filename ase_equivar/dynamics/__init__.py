@@ -14,7 +14,7 @@ client of i-PI in `ipi_client`; see docs/dynamics.md.
 from ase_equivar.dynamics.charge_refresh import RefreshReport
 from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
 from ase_equivar.dynamics.checks import FieldWarning
-from ase_equivar.dynamics.closed_loops import LoopWork, curl, loop_work
+from ase_equivar.dynamics.closed_loops import LoopWork, loop_residual, loop_work
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.driving import drive
 from ase_equivar.dynamics.field_log import FieldLog, read_field_log
@@ -30,8 +30,8 @@ __all__ = [
     "LoopWork",
     "Observables",
     "RefreshReport",
-    "curl",
     "drive",
+    "loop_residual",
     "loop_work",
     "observe",
     "read_field_log",

@@ -12,7 +12,7 @@ A checkpoint holds the atoms, the state of the dynamics (thermostats, barostats 
 integrator remembers of the last step), its random numbers, the time and the work of the field, and
 the Z* that were kept. Forces are calculated anew: the run continues bit for bit if the calculator
 gives the same forces for the same positions, as on one CPU, and remembers nothing itself (ASE's
-LennardJones keeps a list of neighbours, with a skin, in an order that depends on the past).
+LennardJones keeps a list of neighbors, with a skin, in an order that depends on the past).
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def check_net_charge(dyn: BaseDynamics, atoms: Atoms, born_charges: NDArray[np.f
         return
     name = type(dyn).__name__
     cure = (
-        "neutralize Z*, hold the centre of mass (ase.constraints.FixCom), or use Langevin, whose "
+        "neutralize Z*, hold the center of mass (ase.constraints.FixCom), or use Langevin, whose "
         "friction ends the acceleration"
     )
     switches = [name for kind, names in FRICTION.items() if is_a(dyn, kind) for name in names]

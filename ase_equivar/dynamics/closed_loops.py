@@ -91,13 +91,13 @@ def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, points: int 
     return LoopWork(change, length, float(np.abs(change - coarse).max()))
 
 
-def curl(
+def loop_residual(
     atoms: Atoms, *, amplitude: float = 0.05, loops: int = 4, points: int = 16, seed: int = 0
 ) -> float:
     """Return one number for how far Z* near a structure are from deriving from a polarization.
 
     The loops go round structures displaced at random as well: around one all of whose atoms are
-    centres of inversion, such as rock salt, the integral is zero by symmetry for any model.
+    centers of inversion, such as rock salt, the integral is zero by symmetry for any model.
 
     Parameters
     ----------

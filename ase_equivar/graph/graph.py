@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from ase_equivar.graph.neighbors import NeighbourSearch
+from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.graph.validation import check_distances, check_numbers_and_cell
 
 
@@ -22,9 +22,9 @@ class Graph:
     numbers : torch.Tensor
         Atomic numbers, int64, shape=(N,).
     senders : torch.Tensor
-        Neighbour j of each edge, whose features travel. int64, shape=(E,).
+        Neighbor j of each edge, whose features travel. int64, shape=(E,).
     receivers : torch.Tensor
-        Centre i of each edge, which sums what it gets. int64, ascending, shape=(E,).
+        Center i of each edge, which sums what it gets. int64, ascending, shape=(E,).
     vectors : torch.Tensor
         r_j (of that image) − r_i in Å. Floating point, shape=(E, 3).
     structure : torch.Tensor
@@ -72,9 +72,9 @@ class Graph:
 
 
 def build_graph(
-    atoms: Atoms, cutoff: float | NeighbourSearch, *, dtype: torch.dtype = torch.float32
+    atoms: Atoms, cutoff: float | NeighborSearch, *, dtype: torch.dtype = torch.float32
 ) -> Graph:
-    """Connect every atom with all neighbours within a cutoff.
+    """Connect every atom with all neighbors within a cutoff.
 
     All periodic images count, an atom's own among them, so that cells smaller than the cutoff
     are treated like any supercell of them. Positions need not lie inside the cell.
@@ -83,7 +83,7 @@ def build_graph(
     ----------
     atoms : ase.Atoms
         Periodic in 0 to 3 directions. Cell vectors along the others are ignored.
-    cutoff : float or NeighbourSearch
+    cutoff : float or NeighborSearch
         Largest distance of two connected atoms, Å; or what shall find them.
     dtype : torch.dtype
         Of `Graph.vectors`. Distances are always worked out in float64.
@@ -99,13 +99,13 @@ def build_graph(
         See `check_atoms`.
     """
     check_numbers_and_cell(atoms)
-    search = cutoff if isinstance(cutoff, NeighbourSearch) else NeighbourSearch(cutoff)
+    search = cutoff if isinstance(cutoff, NeighborSearch) else NeighborSearch(cutoff)
     pairs = search.pairs(atoms, dtype)
     check_distances(atoms, pairs)
     return Graph(
         numbers=torch.tensor(atoms.numbers, dtype=torch.int64, device=search.device),
-        senders=pairs.neighbours,
-        receivers=pairs.centres,
+        senders=pairs.neighbors,
+        receivers=pairs.centers,
         vectors=pairs.vectors,
         structure=torch.zeros(len(atoms), dtype=torch.int64, device=search.device),
         n_structures=1,

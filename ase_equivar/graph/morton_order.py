@@ -1,6 +1,6 @@
 """An order of atoms in which those that are near each other in space are so in memory too.
 
-In a large structure whose atoms come in any order, every neighbour's features would be fetched from
+In a large structure whose atoms come in any order, every neighbor's features would be fetched from
 another corner of the memory.
 """
 
@@ -16,7 +16,7 @@ WIDTH = 5.0  # Å; of the boxes in which the order does not matter
 BITS = 20  # of the number of boxes along each direction
 
 
-def spatial_order(atoms: Atoms) -> NDArray[np.int64]:
+def morton_sort(atoms: Atoms) -> NDArray[np.int64]:
     """Sort atoms along Morton's curve through boxes of about `WIDTH`.
 
     Parameters

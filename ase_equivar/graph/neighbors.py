@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from vesin import NeighborList
 
-from ase_equivar.graph.pair_filter import Candidates, Pairs, near_pairs
+from ase_equivar.graph.pair_filter import Candidates, Pairs, filter_pairs
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class _Found:
         return bool(moved <= (0.5 * skin - ROUNDING) ** 2)
 
 
-class NeighbourSearch:
+class NeighborSearch:
     """All pairs within a cutoff.
 
     Parameters
@@ -80,7 +80,7 @@ class NeighbourSearch:
             self._kept = found if self._keeps(atoms) else None
             candidates = found.candidates
         where, here = candidates.i.device, self.device
-        pairs = near_pairs(
+        pairs = filter_pairs(
             candidates,
             torch.tensor(atoms.positions, dtype=torch.float64, device=where),
             torch.tensor(cell, device=where),
@@ -88,7 +88,7 @@ class NeighbourSearch:
             dtype,
         )
         return Pairs(
-            pairs.centres.to(here), pairs.neighbours.to(here), pairs.vectors.to(here), pairs.closest
+            pairs.centers.to(here), pairs.neighbors.to(here), pairs.vectors.to(here), pairs.closest
         )
 
     def kept(self, atoms: Atoms, cell: NDArray[np.float64]) -> Candidates | None:
@@ -106,7 +106,7 @@ class NeighbourSearch:
         except RuntimeError as error:
             if self._searches_on.type == "cpu":
                 raise
-            logger.warning("no neighbour search on %s, the CPU does it: %s", self.device, error)
+            logger.warning("no neighbor search on %s, the CPU does it: %s", self.device, error)
             self._searches_on = torch.device("cpu")
             return self._on(self._searches_on, atoms, cell)
 
@@ -133,7 +133,7 @@ class NeighbourSearch:
 def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
     """Give the cell, (3, 3) in Å, of which only the vectors along periodic directions count.
 
-    Those along the others say nothing about neighbours, yet may be zero or parallel to the rest:
+    Those along the others say nothing about neighbors, yet may be zero or parallel to the rest:
     unit vectors take their place, orthogonal to the periodic ones.
     """
     return np.asarray(complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)))
@@ -160,7 +160,7 @@ def _reach(cutoff: float, atoms: Atoms, cell: NDArray[np.float64]) -> float:
 def _order(i: Tensor, j: Tensor, shifts: Tensor, n_atoms: int) -> Tensor:
     """Sort pairs, whatever order they were found in.
 
-    Sums over neighbours then do not depend on what a search remembers: an MD that was stopped goes
+    Sums over neighbors then do not depend on what a search remembers: an MD that was stopped goes
     on with the same bits.
     """
     if len(i) == 0:

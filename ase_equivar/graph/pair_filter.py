@@ -35,11 +35,11 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Directed pairs of atoms, each pair of neighbours twice.
+    """Directed pairs of atoms, each pair of neighbors twice.
 
     Attributes
     ----------
-    centres, neighbours : Tensor of int64, shape (E,)
+    centers, neighbors : Tensor of int64, shape (E,)
         Atoms i, ascending, and j, ascending for each i; images of j in the order of their cells.
     vectors : Tensor, shape (E, 3)
         r_j (of that image) − r_i in Å.
@@ -47,13 +47,13 @@ class Pairs:
         The two atoms that are closest to each other, and their distance in Å.
     """
 
-    centres: Tensor
-    neighbours: Tensor
+    centers: Tensor
+    neighbors: Tensor
     vectors: Tensor
     closest: tuple[int, int, float] | None
 
 
-def near_pairs(
+def filter_pairs(
     candidates: Candidates, positions: Tensor, cell: Tensor, cutoff: float, dtype: torch.dtype
 ) -> Pairs:
     """Give the pairs within a cutoff, in the order that they come in.
@@ -71,7 +71,7 @@ def near_pairs(
     if positions.device.type != "cpu":
         return _by_torch(candidates, positions, cell, cutoff, dtype)
     i, j, shifts = candidates.i, candidates.j, candidates.shifts
-    centres, neighbours = torch.empty_like(i), torch.empty_like(j)
+    centers, neighbors = torch.empty_like(i), torch.empty_like(j)
     vectors = torch.empty(len(i), 3, dtype=dtype)
     from ase_equivar.graph.pair_kernel import near  # imports numba, which takes half a second
 
@@ -82,12 +82,12 @@ def near_pairs(
         j.numpy(),
         shifts.numpy(),
         cutoff,
-        centres.numpy(),
-        neighbours.numpy(),
+        centers.numpy(),
+        neighbors.numpy(),
         vectors.numpy(),
     )
-    nearest = None if n == 0 else (int(centres[closest]), int(neighbours[closest]), least)
-    return Pairs(centres[:n], neighbours[:n], vectors[:n], nearest)
+    nearest = None if n == 0 else (int(centers[closest]), int(neighbors[closest]), least)
+    return Pairs(centers[:n], neighbors[:n], vectors[:n], nearest)
 
 
 def _by_torch(

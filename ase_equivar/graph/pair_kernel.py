@@ -16,8 +16,8 @@ def near(
     j: Any,
     shifts: Any,
     cutoff: float,
-    centres: Any,
-    neighbours: Any,
+    centers: Any,
+    neighbors: Any,
     vectors: Any,
 ) -> tuple[int, int, float]:
     """Fill in the pairs within the cutoff; how many, the closest one, and its distance."""
@@ -30,7 +30,7 @@ def near(
         z = positions[b, 2] - positions[a, 2] + (s * cell[0, 2] + t * cell[1, 2] + u * cell[2, 2])
         square = x * x + y * y + z * z
         if square <= cutoff * cutoff:
-            centres[n], neighbours[n] = a, b
+            centers[n], neighbors[n] = a, b
             vectors[n, 0], vectors[n, 1], vectors[n, 2] = x, y, z
             if n == 0 or square < least:
                 closest, least = n, square

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from ase_equivar.graph.neighbors import NeighbourSearch
+from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.graph.pair_filter import Pairs
 
 MIN_DISTANCE = 0.5  # Å; closer atoms are a mistake in the input, not chemistry
@@ -26,7 +26,7 @@ def check_atoms(atoms: Atoms) -> None:
         image, are closer than 0.5 Å.
     """
     check_numbers_and_cell(atoms)
-    check_distances(atoms, NeighbourSearch(MIN_DISTANCE).pairs(atoms))
+    check_distances(atoms, NeighborSearch(MIN_DISTANCE).pairs(atoms))
 
 
 def check_elements(atoms: Atoms, known: Collection[int]) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_equivar.graph import Graph
-from ase_equivar.graph.neighbors import NeighbourSearch, periodic_cell
+from ase_equivar.graph.neighbors import NeighborSearch, periodic_cell
 from ase_equivar.graph.pair_filter import Candidates
 from ase_equivar.graph.validation import MIN_DISTANCE
 from ase_equivar.network.gated import GatedNetwork
@@ -44,25 +44,25 @@ class Step:
     n_edges: int
 
 
-class RecordedSteps:
+class CUDAGraphRunner:
     """A network's way to structures that follow each other.
 
     Parameters
     ----------
     network : GatedNetwork
         It must not change.
-    search : NeighbourSearch
+    search : NeighborSearch
         That remembers pairs, on the network's device.
     dtype : torch.dtype
         Of the network.
     """
 
-    def __init__(self, network: GatedNetwork, search: NeighbourSearch, dtype: torch.dtype) -> None:
+    def __init__(self, network: GatedNetwork, search: NeighborSearch, dtype: torch.dtype) -> None:
         self._network, self._search, self._dtype = network, search, dtype
-        self._recorded: _Recorded | None = None
+        self._recorded: _CUDAGraph | None = None
         self._fails = False
 
-    def step(self, atoms: Atoms) -> Step | None:
+    def replay(self, atoms: Atoms) -> Step | None:
         """Predict one structure, if there is a recording of its kind or one is worth making.
 
         That is from the second structure on for which the search remembers the same pairs.
@@ -91,9 +91,11 @@ class RecordedSteps:
                 logger.warning("no recording on %s: %s", self._search.device, error)
                 self._fails = True
                 return None
-        return self._recorded.step(atoms.positions)
+        return self._recorded.replay(atoms.positions)
 
-    def _record(self, candidates: Candidates, atoms: Atoms, cell: NDArray[np.float64]) -> _Recorded:
+    def _record(
+        self, candidates: Candidates, atoms: Atoms, cell: NDArray[np.float64]
+    ) -> _CUDAGraph:
         device, n_atoms = self._search.device, len(atoms)
         network, cutoff, dtype = self._network, self._network.cutoff, self._dtype
         with torch.inference_mode():
@@ -120,7 +122,7 @@ class RecordedSteps:
                 return torch.cat([one.double() for one in found])
 
             repeat = Recording(work, device)
-        return _Recorded(
+        return _CUDAGraph(
             candidates, atoms.numbers.copy(), positions, repeat, network.has_dielectric
         )
 
@@ -130,7 +132,7 @@ class RecordedSteps:
 
 
 @dataclass(frozen=True)
-class _Recorded:
+class _CUDAGraph:
     """Recorded operations, and what they are for."""
 
     candidates: Candidates
@@ -142,7 +144,7 @@ class _Recorded:
     def is_for(self, candidates: Candidates | None, atoms: Atoms) -> bool:
         return candidates is self.candidates and np.array_equal(atoms.numbers, self.numbers)
 
-    def step(self, positions: NDArray[np.float64]) -> Step | None:
+    def replay(self, positions: NDArray[np.float64]) -> Step | None:
         with torch.inference_mode():
             self.positions.copy_(torch.from_numpy(positions))
             found = self.repeat().cpu()

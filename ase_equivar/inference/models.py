@@ -93,7 +93,7 @@ def save_model(
     Parameters
     ----------
     network : torch.nn.Module
-        With a `config` that `build_network` turns into the same network.
+        With a `build_config` that `build_network` turns into the same network.
     folder : str or pathlib.Path
         Made if absent; files of an older model in it are replaced.
     metadata : dict, optional
@@ -101,7 +101,7 @@ def save_model(
     """
     config = {
         "format_version": FORMAT_VERSION,
-        "network": network.config,
+        "network": network.build_config,
         "metadata": metadata or {},
     }
     text = json.dumps(config, indent=2) + "\n"  # before anything is written: it may fail

@@ -92,7 +92,7 @@ class Diagnostics:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class TimedPrediction:
     """What the network said about a structure, the seconds that this took, and what did it."""
 
     geometry: Geometry

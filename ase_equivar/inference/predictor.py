@@ -24,12 +24,12 @@ from ase_equivar.graph import (
     collate,
 )
 from ase_equivar.graph.geometry import Geometry
-from ase_equivar.graph.morton_order import spatial_order
-from ase_equivar.graph.neighbors import MOST_KEPT, NeighbourSearch
+from ase_equivar.graph.morton_order import morton_sort
+from ase_equivar.graph.neighbors import MOST_KEPT, NeighborSearch
 from ase_equivar.graph.validation import check_numbers_and_cell
-from ase_equivar.inference.cuda_graph import RecordedSteps
+from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.models import load_model, read_metadata
-from ase_equivar.inference.prediction import Evaluation, Prediction, RawPrediction
+from ase_equivar.inference.prediction import Prediction, RawPrediction, TimedPrediction
 from ase_equivar.inference.uncertainty import Calibration, born_charges_uncertainty
 from ase_equivar.inference.warnings import warn_if_broken
 from ase_equivar.network.execution.backends import used_backend
@@ -38,7 +38,7 @@ from ase_equivar.network.readout import RawTensors
 
 MAX_EDGES = 50_000  # of one call; some hundred megabytes with the networks bundled here
 PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
-SKIN = 0.5  # Å; see `NeighbourSearch`
+SKIN = 0.5  # Å; see `NeighborSearch`
 NETWORK_ATTRIBUTES = ("cutoff", "elements", "has_dielectric")
 
 
@@ -102,18 +102,18 @@ class Predictor:
         self.backend = backend
         self._network = network
         self.cutoff = float(network.cutoff)
-        self._search = NeighbourSearch(self.cutoff, device=self.device)
+        self._search = NeighborSearch(self.cutoff, device=self.device)
         # for single structures, which often are the steps of an MD
-        self._following = NeighbourSearch(self.cutoff, skin=SKIN, device=self.device)
+        self._following = NeighborSearch(self.cutoff, skin=SKIN, device=self.device)
         self._recorded = (
-            RecordedSteps(network, self._following, self.dtype)
+            CUDAGraphRunner(network, self._following, self.dtype)
             if type(network) is GatedNetwork
             and self.device.type == "cuda"
             and self._used_backend == "triton"
             else None
         )
-        self.latest: Evaluation | None = None
-        self._uncertain: tuple[Evaluation, NDArray[np.float64]] | None = None
+        self.latest: TimedPrediction | None = None
+        self._uncertain: tuple[TimedPrediction, NDArray[np.float64]] | None = None
         self.elements = tuple(network.elements)
         self.has_dielectric = bool(network.has_dielectric)
 
@@ -154,24 +154,24 @@ class Predictor:
         if batch:
             yield from self._call(batch)
 
-    def evaluate(self, atoms: Atoms) -> Evaluation:
+    def evaluate(self, atoms: Atoms) -> TimedPrediction:
         """Predict one structure, unless it is the one that was evaluated last."""
         if self.latest is None or not self.latest.geometry.is_of(atoms):
             start = time.perf_counter()
-            raw, backend = self._recorded_step(atoms), f"{self._used_backend} (CUDA graph)"
+            raw, backend = self._replayed(atoms), f"{self._used_backend} (CUDA graph)"
             if raw is None:
                 [raw] = self._call([self._graph(atoms, self._following)])
                 backend = self._used_backend
             seconds = time.perf_counter() - start
-            self.latest = Evaluation(Geometry.of(atoms), raw, seconds, backend)
+            self.latest = TimedPrediction(Geometry.of(atoms), raw, seconds, backend)
         return self.latest
 
-    def _recorded_step(self, atoms: Atoms) -> RawPrediction | None:
+    def _replayed(self, atoms: Atoms) -> RawPrediction | None:
         """Predict one structure by a recording, if there may be one."""
         if self._recorded is None:
             return None
         check_elements(atoms, self.elements)
-        step = self._recorded.step(atoms)
+        step = self._recorded.replay(atoms)
         if step is None:
             return None
         born, dielectric = self._arrays(step.tensors)
@@ -191,12 +191,12 @@ class Predictor:
             self._uncertain = evaluated, one.restored(found)
         return self._uncertain[1]
 
-    def _graph(self, atoms: Atoms, search: NeighbourSearch) -> _OrderedGraph:
+    def _graph(self, atoms: Atoms, search: NeighborSearch) -> _OrderedGraph:
         check_elements(atoms, self.elements)
         if len(atoms) <= MOST_KEPT:  # a kept list wants the order of the step before
             return _OrderedGraph(build_graph(atoms, search, dtype=self.dtype), None)
         check_numbers_and_cell(atoms)
-        order = spatial_order(atoms)
+        order = morton_sort(atoms)
         try:
             return _OrderedGraph(build_graph(atoms[order], search, dtype=self.dtype), order)
         except ValueError:

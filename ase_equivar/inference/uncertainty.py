@@ -29,16 +29,16 @@ class Calibration:
 
     Attributes
     ----------
-    chance : float
+    dropout : float
         Part of the channels that are left out of each layer.
-    parts : int
+    n_samples : int
         How many smaller networks are asked, of each member of an ensemble.
     scale : float
         Expected error over spread.
     """
 
-    chance: float
-    parts: int
+    dropout: float
+    n_samples: int
     scale: float
 
     @classmethod
@@ -49,7 +49,7 @@ class Calibration:
             return None if found is None else cls(**found)
         except TypeError as error:
             raise ValueError(
-                f"the model's calibration should have chance, parts and scale, not {found!r}"
+                f"the model's calibration should have dropout, n_samples and scale, not {found!r}"
             ) from error
 
     def as_dict(self) -> dict[str, float]:
@@ -83,10 +83,10 @@ def born_charges_uncertainty(
         whole = torch.stack([_neutral(*one) for one in prepared]).mean(dim=0)
         squares = torch.zeros(graph.n_atoms, dtype=whole.dtype, device=whole.device)
         for member, its_graph in prepared:
-            for part in range(calibration.parts):
-                with member.thinned(calibration.chance, SEED + part):
+            for part in range(calibration.n_samples):
+                with member.channel_mask(calibration.dropout, SEED + part):
                     squares += (_neutral(member, its_graph) - whole).square().mean(dim=(1, 2))
-    spread = (squares / (calibration.parts * len(prepared))).sqrt().cpu().double().numpy()
+    spread = (squares / (calibration.n_samples * len(prepared))).sqrt().cpu().double().numpy()
     return np.asarray(calibration.scale * spread)
 
 

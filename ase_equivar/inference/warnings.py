@@ -24,7 +24,7 @@ class VacuumWarning(UserWarning):
     """ε∞ of a crystal was asked for something that is none."""
 
 
-class Doubts:
+class WarnOnce:
     """Remembers what has been warned about.
 
     The steps of an MD shall not repeat a warning, another polymorph shall: one for each formula and
@@ -32,15 +32,15 @@ class Doubts:
     """
 
     def __init__(self) -> None:
-        self._said: set[tuple[str, bytes, int]] = set()
+        self._issued: set[tuple[str, bytes, int]] = set()
 
-    def once(self, about: str, atoms: Atoms, warn: Callable[[], bool]) -> None:
+    def issue(self, about: str, atoms: Atoms, warn: Callable[[], bool]) -> None:
         """Call `warn`, which says whether it did, unless it has for such a crystal."""
         size = abs(atoms.cell.volume) if atoms.pbc.all() else 0.0
         counts = np.bincount(atoms.numbers).tobytes()
         key = about, counts, round(20 * np.log(max(size, 1.0)))
-        if key not in self._said and warn():
-            self._said.add(key)
+        if key not in self._issued and warn():
+            self._issued.add(key)
 
 
 def is_broken(prediction: Prediction) -> bool:

@@ -20,21 +20,21 @@ class GaussianBasis(nn.Module):
     Parameters
     ----------
     n_functions : int
-        Number R of Gaussians, centred from 0 to `cutoff`; the width is the spacing.
+        Number R of Gaussians, centered from 0 to `cutoff`; the width is the spacing.
     cutoff : float
         Largest distance in Å.
     """
 
-    centres: Tensor
+    centers: Tensor
 
     def __init__(self, n_functions: int, cutoff: float) -> None:
         super().__init__()
         self.width = cutoff / max(n_functions - 1, 1)
-        self.register_buffer("centres", torch.linspace(0.0, cutoff, n_functions), persistent=False)
+        self.register_buffer("centers", torch.linspace(0.0, cutoff, n_functions), persistent=False)
 
     def forward(self, distances: Tensor) -> Tensor:
         """(E,) distances in Å to (E, R) values."""
-        return torch.exp(-0.5 * ((distances[:, None] - self.centres) / self.width) ** 2)
+        return torch.exp(-0.5 * ((distances[:, None] - self.centers) / self.width) ** 2)
 
 
 class BesselBasis(nn.Module):

@@ -1,4 +1,4 @@
-"""The equivariant convolution over neighbours, channel by channel.
+"""The equivariant convolution over neighbors, channel by channel.
 
     out_i[m3, path, c] = Σ_j w_ij[path, c] Σ_{m1 m2} C[m1 m2 m3] x_j[m1, c] Y_ij[m2]
 
@@ -29,7 +29,7 @@ from ase_equivar.network.layout import unpacked
 
 
 class Convolution(nn.Module):
-    """Weightless convolution over neighbours; the weights come with each bond.
+    """Weightless convolution over neighbors; the weights come with each bond.
 
     Parameters
     ----------

@@ -50,9 +50,12 @@ class Ensemble(nn.Module):
         return [network for network in self._networks if isinstance(network, GatedNetwork)]
 
     @property
-    def config(self) -> dict[str, Any]:
+    def build_config(self) -> dict[str, Any]:
         """Everything that `build_network` needs to make this ensemble again."""
-        return {"architecture": "ensemble", "members": [member.config for member in self.members]}
+        return {
+            "architecture": "ensemble",
+            "members": [member.build_config for member in self.members],
+        }
 
     @property
     def cutoff(self) -> float:
@@ -85,11 +88,11 @@ class Ensemble(nn.Module):
 
     def forward(self, graph: Graph) -> RawTensors:
         """Predict the raw tensors of every atom and structure of `graph`."""
-        return raw_tensors(self.cartesian, *self.parts(graph))
+        return raw_tensors(self.cartesian, *self.irreps_components(graph))
 
-    def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
+    def irreps_components(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """Means of the irreducible parts (N, 9) of Z*, and of ln(ε∞ - 1), (S, 3, 3)."""
-        found = [member.parts(graph) for member in self.members]
+        found = [member.irreps_components(graph) for member in self.members]
         born = torch.stack([parts for parts, _ in found]).mean(dim=0)
         logs = [log for _, log in found if log is not None]
         return born, torch.stack(logs).mean(dim=0) if logs else None

@@ -19,13 +19,18 @@ from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
 from ase_equivar.network.basis import GaussianBasis, smooth_cutoff
-from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, Interaction
+from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, EquivarInteraction
 from ase_equivar.network.execution.backends import check_backend
-from ase_equivar.network.execution.chunking import borrow_threads, is_cut, threads_returned
-from ase_equivar.network.execution.edge_features import Bonds, distances_and_harmonics, tables_pay
+from ase_equivar.network.execution.chunking import is_chunked
+from ase_equivar.network.execution.edge_features import (
+    Bonds,
+    distances_and_harmonics,
+    use_radial_table,
+)
 from ase_equivar.network.execution.edge_index import EdgeIndex
-from ase_equivar.network.execution.parameter_cache import Kept
+from ase_equivar.network.execution.parameter_cache import ParameterCache
 from ase_equivar.network.execution.radial_table import RadialTable, tabulate
+from ase_equivar.network.execution.threads import limit_torch_threads, torch_threads_restored
 from ase_equivar.network.layout import unpacked
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
 
@@ -82,7 +87,7 @@ class Equivar(nn.Module):
 
     def __init__(self, config: EquivarConfig) -> None:
         super().__init__()
-        self.shape = config
+        self.config = config
         n = config.features
         if config.parity:
             nodes = o3.Irreps([(n, (degree, p)) for degree in FEATURE_DEGREES for p in (1, -1)])
@@ -98,12 +103,12 @@ class Equivar(nn.Module):
         self.embedding = nn.Embedding(N_ELEMENTS, config.embedding)
         self.start = o3.Linear(f"{config.embedding}x0e", nodes, biases=True)
         self.interactions = nn.ModuleList(
-            Interaction(nodes, edge_basis) for _ in range(config.interactions)
+            EquivarInteraction(nodes, edge_basis) for _ in range(config.interactions)
         )
         self.readout = o3.Linear(nodes, "0e + 1e + 2e", biases=True)
         self.cartesian = CartesianTensor()
         self._backend = "auto"
-        self._tables: Kept[list[RadialTable]] = Kept()
+        self._tables: ParameterCache[list[RadialTable]] = ParameterCache()
 
     @property
     def backend(self) -> str:
@@ -118,19 +123,19 @@ class Equivar(nn.Module):
             interaction.convolution.backend = name
 
     @property
-    def config(self) -> dict[str, Any]:
+    def build_config(self) -> dict[str, Any]:
         """Everything that `build_network` needs to make this network again."""
-        return {"architecture": "equivar", **asdict(self.shape)}
+        return {"architecture": "equivar", **asdict(self.config)}
 
     @property
     def cutoff(self) -> float:
         """Largest bond length in Å."""
-        return self.shape.cutoff
+        return self.config.cutoff
 
     @property
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers that the network was trained on."""
-        return self.shape.elements
+        return self.config.elements
 
     @property
     def has_dielectric(self) -> bool:
@@ -143,10 +148,10 @@ class Equivar(nn.Module):
 
     def forward(self, graph: Graph) -> RawTensors:
         """Predict the raw Z* of every atom of `graph`."""
-        with threads_returned():
-            return raw_tensors(self.cartesian, *self.parts(graph))
+        with torch_threads_restored():
+            return raw_tensors(self.cartesian, *self.irreps_components(graph))
 
-    def parts(self, graph: Graph) -> tuple[Tensor, None]:
+    def irreps_components(self, graph: Graph) -> tuple[Tensor, None]:
         """Irreducible parts (N, 9) of Z*, ordered 0e, 1e, 2e."""
         nodes = self.start(self.embedding(graph.numbers))
         bonds, tables = self._bonds(graph)
@@ -163,32 +168,32 @@ class Equivar(nn.Module):
         return parts, None
 
     @property
-    def _layers(self) -> list[Interaction]:
-        return [layer for layer in self.interactions if isinstance(layer, Interaction)]
+    def _layers(self) -> list[EquivarInteraction]:
+        return [layer for layer in self.interactions if isinstance(layer, EquivarInteraction)]
 
     def _bonds(self, graph: Graph) -> tuple[Bonds, Sequence[RadialTable | None]]:
         """Functions of all bonds, and tables of the weights where they pay."""
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         distances, harmonics = distances_and_harmonics(
-            edges, graph.vectors, self.shape.l_max, self.backend
+            edges, graph.vectors, self.config.l_max, self.backend
         )
-        tabulated = not torch.is_grad_enabled() and tables_pay(
+        tabulated = not torch.is_grad_enabled() and use_radial_table(
             distances, 1, self.cutoff, self.backend
         )
         kinds, functions = torch.zeros_like(graph.senders), None if tabulated else self._functions
         bonds = Bonds.described(edges, distances, harmonics, kinds, functions)
         if not tabulated:
-            if self.backend != "e3nn" and is_cut(len(distances)):
-                borrow_threads()
+            if self.backend != "e3nn" and is_chunked(len(distances)):
+                limit_torch_threads()
             return bonds, [None] * len(self.interactions)
         sources = [source for layer in self._layers for source in layer.weight_sources]
-        tables = self._tables.of(sources, graph.vectors.device, self._tabulate)
-        borrow_threads()
+        tables = self._tables.get(sources, graph.vectors.device, self._tabulate)
+        limit_torch_threads()
         return bonds, tables
 
     def _functions(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Functions (E, R) and envelope (E,) of the distances."""
-        smooth = smooth_cutoff if self.shape.smooth else _no_cutoff
+        smooth = smooth_cutoff if self.config.smooth else _no_cutoff
         return self.basis(distances), smooth(distances, self.cutoff)
 
     def _tabulate(self) -> list[RadialTable]:
@@ -196,18 +201,18 @@ class Equivar(nn.Module):
         device = self.embedding.weight.device
         return [
             # Gaussians are narrow
-            tabulate(partial(self._weights_at, layer), self.cutoff, device, fineness=2)
+            tabulate(partial(self._weights_at, layer), self.cutoff, device, refinement=2)
             for layer in self._layers
         ]
 
-    def _weights_at(self, interaction: Interaction, distances: Tensor) -> Tensor:
+    def _weights_at(self, interaction: EquivarInteraction, distances: Tensor) -> Tensor:
         dtype = self.embedding.weight.dtype
         radial, envelope = (x.to(dtype) for x in self._functions(distances))
         return interaction.weights(radial, envelope).unsqueeze(0)
 
     def _edge_basis(self, bonds: Bonds) -> Tensor:
         """Every radial function times every harmonic, laid out as e3nn's R x l for each degree."""
-        blocks = bonds.harmonics.split([2 * d + 1 for d in range(self.shape.l_max + 1)], dim=1)
+        blocks = bonds.harmonics.split([2 * d + 1 for d in range(self.config.l_max + 1)], dim=1)
         return torch.cat(
             [(bonds.radial[:, :, None] * block[:, None]).flatten(1) for block in blocks], dim=1
         )

@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from ase_equivar.network.basis import ShiftedSoftplus
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.execution.chunking import laid_end_to_end
+from ase_equivar.network.execution.chunking import concatenate_chunks
 from ase_equivar.network.execution.edge_features import Bonds
-from ase_equivar.network.execution.edge_index import Piece
+from ase_equivar.network.execution.edge_index import Chunk
 from ase_equivar.network.execution.radial_table import RadialTable
 from ase_equivar.network.execution.scatter import sum_by_index
 
 FEATURE_DEGREES = (0, 1, 2)
 
 
-class Interaction(nn.Module):
-    """Tensor product of node and edge features, summed over neighbours, added to the node.
+class EquivarInteraction(nn.Module):
+    """Tensor product of node and edge features, summed over neighbors, added to the node.
 
     Parameters
     ----------
@@ -73,12 +73,12 @@ class Interaction(nn.Module):
         if torch.is_grad_enabled():  # the backward pass wants everything anyway
             return nodes + self._mixed(self._messages(nodes, bonds, table))
 
-        def update(piece: Piece) -> list[Tensor]:
-            messages = self._messages(nodes, bonds.take(piece), table)
-            return [nodes[piece.atoms] + self._mixed(messages)]
+        def update(chunk: Chunk) -> list[Tensor]:
+            messages = self._messages(nodes, bonds.take(chunk), table)
+            return [nodes[chunk.atoms] + self._mixed(messages)]
 
         # weights of all edges at once would take most of the memory
-        [updated] = laid_end_to_end(bonds.edges, update)
+        [updated] = concatenate_chunks(bonds.edges, update)
         return updated
 
     def _messages(self, nodes: Tensor, bonds: Bonds, table: RadialTable | None) -> list[Tensor]:

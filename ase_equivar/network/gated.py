@@ -26,19 +26,20 @@ from ase_equivar.graph import Graph
 from ase_equivar.network.basis import BesselBasis, smooth_cutoff
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.backends import check_backend
-from ase_equivar.network.execution.chunking import borrow_threads, is_cut, threads_returned
+from ase_equivar.network.execution.chunking import is_chunked
 from ase_equivar.network.execution.edge_features import (
     Bonds,
     distances_and_harmonics,
     pairs_of_elements,
-    tables_pay,
+    use_radial_table,
 )
 from ase_equivar.network.execution.edge_index import EdgeIndex
-from ase_equivar.network.execution.parameter_cache import Kept
+from ase_equivar.network.execution.parameter_cache import ParameterCache
 from ase_equivar.network.execution.radial_table import SHORTEST, RadialTable
 from ase_equivar.network.execution.scatter import mean_by_index
+from ase_equivar.network.execution.threads import limit_torch_threads, torch_threads_restored
 from ase_equivar.network.gated_config import GatedConfig
-from ase_equivar.network.gated_interaction import Interaction, Species
+from ase_equivar.network.gated_interaction import GatedInteraction, Species
 from ase_equivar.network.layers import TensorHead
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
 
@@ -61,7 +62,7 @@ class GatedNetwork(nn.Module):
         self, config: GatedConfig, inputs: tuple[o3.Irrep, ...] = (o3.Irrep("0e"),)
     ) -> None:
         super().__init__()
-        self.shape = config
+        self.config = config
         index = torch.full((119,), -1, dtype=torch.int64)
         index[list(config.elements)] = torch.arange(len(config.elements))
         self.register_buffer("element_index", index, persistent=False)
@@ -78,7 +79,7 @@ class GatedNetwork(nn.Module):
             reachable = {path.output for path in Coupling(inputs, outputs, config.l_max).paths}
             outputs = tuple(ir for k, ir in enumerate(outputs) if k in reachable)
             layers.append(
-                Interaction(
+                GatedInteraction(
                     inputs,
                     outputs,
                     l_max=config.l_max,
@@ -95,15 +96,15 @@ class GatedNetwork(nn.Module):
             TensorHead(config.channels, (inputs[0], inputs[-1])) if config.dielectric else None
         )
         self.cartesian = CartesianTensor()
-        self._tables: Kept[list[RadialTable]] = Kept()
+        self._tables: ParameterCache[list[RadialTable]] = ParameterCache()
 
-    def set_dropout(self, chance: float) -> None:
+    def set_dropout(self, dropout: float) -> None:
         """Set the chance that a channel of an atom is dropped in training."""
         for interaction in self._layers:
-            interaction.dropout = chance
+            interaction.dropout = dropout
 
     @contextmanager
-    def thinned(self, chance: float, seed: int) -> Iterator[None]:
+    def channel_mask(self, dropout: float, seed: int) -> Iterator[None]:
         """Leave out channels, all atoms' alike, while the context lasts.
 
         Dropout of whole channels in training makes such parts of the network useful; see
@@ -111,9 +112,9 @@ class GatedNetwork(nn.Module):
         """
         draw, like = np.random.default_rng(seed), self.start.weight
         for layer in self._layers:
-            kept = draw.random((len(layer.outputs), 1, 1, self.shape.channels)) >= chance
+            kept = draw.random((len(layer.outputs), 1, 1, self.config.channels)) >= dropout
             with torch.inference_mode(mode=False):  # a polar network differentiates
-                layer.masks = list(torch.from_numpy(kept).to(like) / (1.0 - chance))
+                layer.masks = list(torch.from_numpy(kept).to(like) / (1.0 - dropout))
         try:
             yield
         finally:
@@ -132,23 +133,23 @@ class GatedNetwork(nn.Module):
             interaction.convolution.backend = name
 
     @property
-    def _layers(self) -> list[Interaction]:
-        return [layer for layer in self.interactions if isinstance(layer, Interaction)]
+    def _layers(self) -> list[GatedInteraction]:
+        return [layer for layer in self.interactions if isinstance(layer, GatedInteraction)]
 
     @property
-    def config(self) -> dict[str, Any]:
+    def build_config(self) -> dict[str, Any]:
         """Everything that `build_network` needs to make this network again."""
-        return {"architecture": self.architecture, **asdict(self.shape)}
+        return {"architecture": self.architecture, **asdict(self.config)}
 
     @property
     def cutoff(self) -> float:
         """Largest bond length in Å."""
-        return self.shape.cutoff
+        return self.config.cutoff
 
     @property
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers that the network knows."""
-        return self.shape.elements
+        return self.config.elements
 
     @property
     def has_dielectric(self) -> bool:
@@ -157,17 +158,17 @@ class GatedNetwork(nn.Module):
 
     def forward(self, graph: Graph) -> RawTensors:
         """Predict the raw tensors of every atom and structure of `graph`."""
-        with threads_returned():
-            return raw_tensors(self.cartesian, *self.parts(graph))
+        with torch_threads_restored():
+            return raw_tensors(self.cartesian, *self.irreps_components(graph))
 
-    def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
+    def irreps_components(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """Irreducible parts (N, 9) of Z*, and ln(ε∞ - 1) as (S, 3, 3): what training compares."""
-        with threads_returned():
+        with torch_threads_restored():
             return self._parts(graph)
 
     def _head(self, irreps: tuple[o3.Irrep, ...]) -> TensorHead:
         """Make what reads Z* out of the last features, which are of these irreps."""
-        return TensorHead(self.shape.channels, irreps)
+        return TensorHead(self.config.channels, irreps)
 
     def _parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         species_index = self.element_index[graph.numbers]
@@ -177,7 +178,7 @@ class GatedNetwork(nn.Module):
     def _read(
         self, blocks: list[Tensor], species_index: Tensor, graph: Graph
     ) -> tuple[Tensor, Tensor | None]:
-        """Give what `parts` does, out of the last features."""
+        """Give what `irreps_components` does, out of the last features."""
         born = self.born_head(blocks)
         # the trace part of the orthonormal basis is √3 times the mean of the diagonal
         born = torch.cat([born[:, :1] + 3**0.5 * self.shift(species_index), born[:, 1:]], dim=1)
@@ -227,15 +228,15 @@ class GatedNetwork(nn.Module):
         Returns
         -------
         callable
-            From vectors (E, 3) in Å, of which those beyond the cutoff do not count, to what `parts`
-            gives. It does the same operations on arrays of the same sizes each time, none of which
-            a GPU has to be waited for: they can be recorded.
+            From vectors (E, 3) in Å, of which those beyond the cutoff do not count, to what
+            `irreps_components` gives. It does the same operations on arrays of the same sizes
+            each time, none of which a GPU has to be waited for: they can be recorded.
         """
         species_index = self.element_index[graph.numbers]
         first, tables = self._bonds(graph, species_index, 1)
         functions = None if tables[0] is not None else self._functions
 
-        def parts(vectors: Tensor) -> tuple[Tensor, Tensor | None]:
+        def irreps_components(vectors: Tensor) -> tuple[Tensor, Tensor | None]:
             distances, harmonics = self._directions(first.edges, vectors)
             harmonics = harmonics * (distances <= self.cutoff)[:, None]
             distances = distances.clamp(SHORTEST, self.cutoff)  # tables have nothing else
@@ -243,7 +244,7 @@ class GatedNetwork(nn.Module):
             blocks = self._through_layers(graph, species_index, bonds, tables)
             return self._read(blocks, species_index, graph)
 
-        return parts
+        return irreps_components
 
     def prepared(self, graph: Graph) -> Graph:
         """Work out what is worth keeping for several calls with one graph: here, nothing."""
@@ -260,18 +261,18 @@ class GatedNetwork(nn.Module):
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         pairs, which = pairs_of_elements(edges, species_index, len(self.elements), self.backend)
         distances, harmonics = self._directions(edges, graph.vectors)
-        tabulated = table_uses > 0 and tables_pay(
+        tabulated = table_uses > 0 and use_radial_table(
             distances, len(pairs), self.cutoff, self.backend, table_uses
         )
         functions = None if tabulated else self._functions
         bonds = Bonds.described(edges, distances, harmonics, which, functions)
         if tabulated:
             sources = [self.embedding, *(layer.radial for layer in self._layers)]
-            tables = self._tables.of(sources, pairs.tolist(), partial(self._tabulate, pairs))
-            borrow_threads()  # the kernels have the most to do now
+            tables = self._tables.get(sources, pairs.tolist(), partial(self._tabulate, pairs))
+            limit_torch_threads()  # the kernels have the most to do now
             return bonds, tables
-        if is_cut(len(distances)):
-            borrow_threads()
+        if is_chunked(len(distances)):
+            limit_torch_threads()
         return bonds, [None] * len(self.interactions)
 
     def _tabulate(self, pairs: Tensor) -> list[RadialTable]:
@@ -284,9 +285,9 @@ class GatedNetwork(nn.Module):
 
     def _directions(self, edges: EdgeIndex, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Distances (E,) and harmonics (E, (l_max + 1)²) of bonds."""
-        # here it is the cheapest to keep sums over neighbours near one
-        factor = self.shape.mean_neighbours**-0.5
-        return distances_and_harmonics(edges, vectors, self.shape.l_max, self.backend, factor)
+        # here it is the cheapest to keep sums over neighbors near one
+        factor = self.config.mean_neighbors**-0.5
+        return distances_and_harmonics(edges, vectors, self.config.l_max, self.backend, factor)
 
     def _functions(self, distances: Tensor) -> tuple[Tensor, Tensor]:
         """Functions (E, R) and envelope (E,) of the distances."""

@@ -28,8 +28,8 @@ class GatedConfig:
         elements into weights.
     embedding : int
         Numbers that describe an element.
-    mean_neighbours : float
-        Neighbours of a typical atom; messages are divided by its square root.
+    mean_neighbors : float
+        Neighbors of a typical atom; messages are divided by its square root.
     dielectric : bool
         Whether there is a head for ε∞.
     """
@@ -43,7 +43,7 @@ class GatedConfig:
     radial_functions: int = 8
     radial_hidden: int = 32
     embedding: int = 32
-    mean_neighbours: float = 34.0
+    mean_neighbors: float = 34.0
     dielectric: bool = True
 
     def __post_init__(self) -> None:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.backends import used_backend
-from ase_equivar.network.execution.chunking import laid_end_to_end, work_in_pieces
+from ase_equivar.network.execution.chunking import concatenate_chunks, map_chunks
 from ase_equivar.network.execution.edge_features import Bonds
-from ase_equivar.network.execution.edge_index import Piece
-from ase_equivar.network.execution.parameter_cache import Kept, as_array
+from ase_equivar.network.execution.edge_index import Chunk
+from ase_equivar.network.execution.parameter_cache import ParameterCache, as_array
 from ase_equivar.network.execution.radial_table import RadialTable, tabulate
 from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
 
@@ -44,8 +44,8 @@ class Species:
         return Species(self.index[atoms], self.elements)
 
 
-class Interaction(nn.Module):
-    """Convolution over neighbours, gate, and a residual that knows the element.
+class GatedInteraction(nn.Module):
+    """Convolution over neighbors, gate, and a residual that knows the element.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Interaction(nn.Module):
         self.skip = IrrepwiseLinear([n] * len(self.shared), [n] * len(self.shared))
         self.element_scale = nn.Linear(embedding, n * len(self.shared))
         self.dropout = 0.0  # chance that a channel is dropped in training
-        self._kept_steps: Kept[InteractionSteps] = Kept()
+        self._cached_steps: ParameterCache[InteractionSteps] = ParameterCache()
         self.masks: list[Tensor] | None = None  # which channels count, if not all
 
     def forward(
@@ -97,22 +97,22 @@ class Interaction(nn.Module):
         if backend == "numba" and not self._drops:
             return self._compiled(blocks, bonds, species, table)
 
-        def send(piece: Piece) -> list[Tensor]:
-            return [torch.cat(self.before([block[piece.atoms] for block in blocks]), dim=1)]
+        def send(chunk: Chunk) -> list[Tensor]:
+            return [torch.cat(self.before([block[chunk.atoms] for block in blocks]), dim=1)]
 
-        def update(piece: Piece) -> list[Tensor]:
+        def update(chunk: Chunk) -> list[Tensor]:
             return self._update(
-                [block[piece.atoms] for block in blocks],
+                [block[chunk.atoms] for block in blocks],
                 sent,
-                bonds.take(piece),
+                bonds.take(chunk),
                 species,
-                species.take(piece.atoms),
+                species.take(chunk.atoms),
                 table,
             )
 
         # weights and messages of all edges at once would take most of the memory
-        [sent] = laid_end_to_end(bonds.edges, send)
-        return laid_end_to_end(bonds.edges, update)
+        [sent] = concatenate_chunks(bonds.edges, send)
+        return concatenate_chunks(bonds.edges, update)
 
     def table(
         self,
@@ -176,13 +176,13 @@ class Interaction(nn.Module):
             steps.receive(sent, bonds, table, blocks, species.index, new)
             return new
 
-        def receive(piece: Piece) -> None:
-            some, own = bonds.take(piece), species.take(piece.atoms)
+        def receive(chunk: Chunk) -> None:
+            some, own = bonds.take(chunk), species.take(chunk.atoms)
             weights = self._bond_weights(some, species, own)
-            old, out = ([block[piece.atoms] for block in side] for side in (blocks, new))
+            old, out = ([block[chunk.atoms] for block in side] for side in (blocks, new))
             steps.receive(sent, some, weights, old, own.index, out)
 
-        work_in_pieces(bonds.edges, receive)  # weights of all edges would take most of the memory
+        map_chunks(bonds.edges, receive)  # weights of all edges would take most of the memory
         return new
 
     def _steps(self, elements: Tensor) -> InteractionSteps:
@@ -190,7 +190,7 @@ class Interaction(nn.Module):
         state = elements.data_ptr(), elements._version
         if self.masks is None:
             sources = [self.before, self.after, self.skip, self.element_bias, self.element_scale]
-            return self._kept_steps.of(sources, state, lambda: self._new_steps(elements))
+            return self._cached_steps.get(sources, state, lambda: self._new_steps(elements))
         return self._new_steps(elements)
 
     def _new_steps(self, elements: Tensor) -> InteractionSteps:

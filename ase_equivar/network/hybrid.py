@@ -82,20 +82,20 @@ class HybridNetwork(GatedNetwork):
         blocks = zip(*(self.prepared(graph).latent or () for graph in graphs), strict=True)
         self.latent.standardize([torch.cat(block) for block in blocks])
 
-    def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
+    def irreps_components(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """As in `GatedNetwork`."""
         latent = self.prepared(graph).latent
         assert latent is not None
         features = self.latent(latent)
         if self.training:
             features = [block + NOISE * torch.randn_like(block) for block in features]
-        return super().parts(replace(graph, latent=tuple(features)))
+        return super().irreps_components(replace(graph, latent=tuple(features)))
 
     def _enter(self, number: int, blocks: list[Tensor], graph: Graph) -> list[Tensor]:
         added: list[Tensor] = self.entries[number](graph.latent)
-        chance = self._layers[0].dropout if self.training else 0.0
-        if chance > 0:
-            added = [drop_channels(block, chance) for block in added]
+        dropout = self._layers[0].dropout if self.training else 0.0
+        if dropout > 0:
+            added = [drop_channels(block, dropout) for block in added]
         # the first interaction has no features of its own but scalars
         both = [old + new for old, new in zip(blocks, added, strict=False)]
         return both + added[len(blocks) :]

@@ -80,10 +80,10 @@ class RadialWeights(nn.Module):
         return x * envelope[:, None]
 
 
-def drop_channels(block: Tensor, chance: float) -> Tensor:
+def drop_channels(block: Tensor, dropout: float) -> Tensor:
     """Dropout that keeps equivariance: a channel goes with all its components."""
     keep = torch.rand(len(block), 1, block.shape[2], dtype=block.dtype, device=block.device)
-    return block * (keep >= chance) / (1.0 - chance)
+    return block * (keep >= dropout) / (1.0 - dropout)
 
 
 class TensorHead(nn.Module):

@@ -21,8 +21,8 @@ from e3nn import o3
 from torch import Tensor
 
 from ase_equivar.graph import Graph
-from ase_equivar.network.execution.chunking import threads_returned
 from ase_equivar.network.execution.scatter import mean_by_index, sum_by_index
+from ase_equivar.network.execution.threads import torch_threads_restored
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.layers import TensorHead
 
@@ -47,10 +47,10 @@ class PolarNetwork(GatedNetwork):
 
     def _head(self, irreps: tuple[o3.Irrep, ...]) -> TensorHead:
         if VECTOR not in irreps:
-            raise ValueError(f"l_max is {self.shape.l_max}; a polarization needs at least 1")
-        return TensorHead(self.shape.channels, (VECTOR,))
+            raise ValueError(f"l_max is {self.config.l_max}; a polarization needs at least 1")
+        return TensorHead(self.config.channels, (VECTOR,))
 
-    def parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
+    def irreps_components(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """As in `GatedNetwork`."""
         every = torch.eye(3, dtype=graph.vectors.dtype, device=graph.vectors.device)
         rows, log_susceptibility = self.rows(graph, every)
@@ -71,7 +71,7 @@ class PolarNetwork(GatedNetwork):
         log_susceptibility : Tensor or None
         """
         differentiable = torch.is_grad_enabled()  # the rows once more, as training wants it
-        with threads_returned(), torch.inference_mode(mode=False), torch.enable_grad():
+        with torch_threads_restored(), torch.inference_mode(mode=False), torch.enable_grad():
             own, fields = _normal(graph), fields.clone()
             vectors = own.vectors.requires_grad_()
             species_index = self.element_index[own.numbers]

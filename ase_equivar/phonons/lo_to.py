@@ -46,7 +46,7 @@ class LoToPair:
     label: str = ""
 
     @property
-    def gap(self) -> float | None:
+    def splitting(self) -> float | None:
         """LO − TO, THz; None where the TO mode is unstable."""
         return self.lo - self.to if self.to > 0 else None
 
@@ -61,9 +61,9 @@ class LoToPair:
         return self.lo * THZ_TO_CM
 
     @property
-    def gap_cm(self) -> float | None:
+    def splitting_cm(self) -> float | None:
         """LO − TO, cm⁻¹; None where the TO mode is unstable."""
-        return None if self.gap is None else self.gap * THZ_TO_CM
+        return None if self.splitting is None else self.splitting * THZ_TO_CM
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ class GammaModes:
         return self.corrected * THZ_TO_CM
 
     @property
-    def widest(self) -> LoToPair | None:
+    def largest(self) -> LoToPair | None:
         """The pair with the largest gap; None without a stable mode that is polar here."""
-        return _widest(self.pairs)
+        return _largest(self.pairs)
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,9 @@ class LoToSplitting:
         return self.modes[index]
 
     @property
-    def widest(self) -> LoToPair | None:
+    def largest(self) -> LoToPair | None:
         """The pair with the largest gap along any direction; None without a stable polar mode."""
-        return _widest([pair for modes in self.modes for pair in modes.pairs])
+        return _largest([pair for modes in self.modes for pair in modes.pairs])
 
 
 def lo_to_splitting(
@@ -226,6 +226,6 @@ def _gamma_modes(phonon: Phonopy, transverse: TransverseModes, direction: ArrayL
     )
 
 
-def _widest(pairs: Sequence[LoToPair]) -> LoToPair | None:
-    gaps = [(pair.gap, k) for k, pair in enumerate(pairs) if pair.gap is not None]
+def _largest(pairs: Sequence[LoToPair]) -> LoToPair | None:
+    gaps = [(pair.splitting, k) for k, pair in enumerate(pairs) if pair.splitting is not None]
     return pairs[max(gaps)[1]] if gaps else None

@@ -205,7 +205,7 @@ def _widest_gap(splitting: LoToSplitting) -> float | None:
     """Return the widest LO–TO gap in cm⁻¹; 0 for a nonpolar crystal."""
     if not any(modes.pairs for modes in splitting):
         return 0.0
-    return splitting.widest.gap_cm if splitting.widest else None
+    return splitting.largest.splitting_cm if splitting.largest else None
 
 
 def _violation(calc: BaseCalculator, atoms: Atoms) -> float:

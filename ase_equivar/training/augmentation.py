@@ -18,7 +18,7 @@ STRAIN = 0.015  # standard deviation of the components
 RATTLE = 0.06  # Å, largest standard deviation of the displacements of a copy
 
 
-def altered_copy(atoms: Atoms, elements: Collection[int], random: np.random.Generator) -> Atoms:
+def augmented_copy(atoms: Atoms, elements: Collection[int], random: np.random.Generator) -> Atoms:
     """Return a crystal that differs from a known one.
 
     Parameters

@@ -78,7 +78,7 @@ def make_loader(
 
 def training_loader(
     frames: Sequence[LabelledFrame],
-    taught: Sequence[LabelledFrame],
+    pseudo_labelled: Sequence[LabelledFrame],
     network: Network,
     config: TrainingConfig,
     n_processes: int,
@@ -92,7 +92,7 @@ def training_loader(
     ----------
     frames : sequence of LabelledFrame
         With labels of their own; an epoch has each of them once.
-    taught : sequence of LabelledFrame
+    pseudo_labelled : sequence of LabelledFrame
         With labels of a teacher: some of them, not the same in each epoch, join each batch.
     network : torch.nn.Module
         As for `make_loader`.
@@ -102,8 +102,8 @@ def training_loader(
     """
     own = config.fit.batch_size // n_processes
     besides = 0 if config.teacher is None else config.teacher.batch_size // n_processes
-    examples = _examples([*frames, *taught], network)
-    sampler = BatchOrder(len(frames), len(taught), own, besides, config.fit.seed)
+    examples = _examples([*frames, *pseudo_labelled], network)
+    sampler = BatchOrder(len(frames), len(pseudo_labelled), own, besides, config.fit.seed)
     return _loader(examples, network, own + besides, sampler)
 
 
@@ -131,17 +131,17 @@ class BatchOrder(DistributedSampler[int]):
     def __iter__(self) -> Iterator[int]:
         """Yield the indices of one epoch; Lightning tells its number, with one process too."""
         own = list(super().__iter__())
-        taught = self._taught()
+        pseudo_labelled = self._pseudo_labelled()
         for start in range(0, len(own), self.own):
             yield from own[start : start + self.own]
-            yield from (next(taught) for _ in range(self.besides))
+            yield from (next(pseudo_labelled) for _ in range(self.besides))
 
     def __len__(self) -> int:
         """Count the examples of one epoch, for one process."""
         n_batches = -(-self.num_samples // self.own)
         return self.num_samples + n_batches * self.besides
 
-    def _taught(self) -> Iterator[int]:
+    def _pseudo_labelled(self) -> Iterator[int]:
         """Yield those with labels of a teacher: all of them before one comes again."""
         random = np.random.default_rng([self.seed, self.epoch])
         while True:

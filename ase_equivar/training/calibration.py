@@ -17,7 +17,7 @@ from ase_equivar.training.batches import make_loader
 from ase_equivar.training.comparison import Comparison
 from ase_equivar.training.data import LabelledFrame
 
-CHANCE, PARTS = 0.15, 8  # the bundled model's own dropout; more parts changed nothing
+DROPOUT, N_SAMPLES = 0.15, 8  # the bundled model's own dropout; more parts changed nothing
 LEVELS = np.linspace(0.0, 4.0, 401)  # errors in units of the uncertainty
 
 
@@ -67,14 +67,14 @@ def calibrate(network: Network, comparison: Comparison) -> Calibration:
         raise ValueError(
             f"only networks with gates have an uncertainty; this is a {type(network).__name__}"
         )
-    spread = uncertainties(network, comparison.frames, Calibration(CHANCE, PARTS, 1.0))
+    spread = uncertainties(network, comparison.frames, Calibration(DROPOUT, N_SAMPLES, 1.0))
     errors = np.concatenate(comparison.differences)
     typical = float(np.median(spread))
     if typical == 0.0:
         raise ValueError("all parts of the network say the same: it cannot be calibrated")
     scales = float(np.median(np.abs(errors))) / typical * np.geomspace(0.1, 10.0, 400)
     areas = [quality(errors, scale * spread).miscalibration_area for scale in scales]
-    return Calibration(CHANCE, PARTS, float(f"{scales[int(np.argmin(areas))]:.4g}"))
+    return Calibration(DROPOUT, N_SAMPLES, float(f"{scales[int(np.argmin(areas))]:.4g}"))
 
 
 def uncertainty_quality(

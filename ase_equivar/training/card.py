@@ -117,7 +117,7 @@ def model_card(
 
 def _training_lines(network: Network, metadata: dict[str, Any]) -> list[str]:
     """Shape of one network, settings and time of its training."""
-    fit, shape = metadata.get("training", {}).get("fit", {}), dict(network.config)
+    fit, shape = metadata.get("training", {}).get("fit", {}), dict(network.build_config)
     shape.pop("elements")
     n_parameters = sum(p.numel() for p in network.parameters())
     lines = [

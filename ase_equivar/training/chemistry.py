@@ -90,7 +90,7 @@ def element_descriptors(numbers: Sequence[int]) -> NDArray[np.float64]:
     ndarray, shape (n, 33)
         Period; covalent radius (Å, times 2; Cordero et al., Dalton Trans. 2832 (2008), from ASE);
         electronegativity, times 2 (that of Lr for what follows it); blocks s, p, d and f; groups
-        1 to 18 and periods 1 to 7, each as a bell curve, so that neighbours overlap (f elements
+        1 to 18 and periods 1 to 7, each as a bell curve, so that neighbors overlap (f elements
         belong to group 3); electrons in the open f shell. Differences of unity are large.
     """
     z, place = np.asarray(numbers, dtype=int), _place(numbers)

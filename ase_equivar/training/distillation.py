@@ -20,7 +20,7 @@ from ase_equivar.inference.models import load_model
 from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY, read_apart
 from ase_equivar.network import Network
 from ase_equivar.sum_rule import neutralize
-from ase_equivar.training.augmentation import altered_copy
+from ase_equivar.training.augmentation import augmented_copy
 from ase_equivar.training.comparison import raw_tensors_of_each
 from ase_equivar.training.config import TrainingConfig, split_selection
 from ase_equivar.training.data import LabelledFrame, elements_of, read_frames
@@ -29,19 +29,19 @@ from ase_equivar.training.sections import DataConfig, TeacherConfig
 
 logger = logging.getLogger(__name__)
 
-FOLDER = "taught"  # in that of the model
+FOLDER = "pseudo_labels"  # in that of the model
 PIECE = 250  # structures per file: what a killed run may lose
 BATCH = 16  # structures in one call of the teacher
 MAX_CHARGE = 12.0  # e; beyond, and for ε∞ - 1 beyond a factor e^±5, a label is no likely one
 MAX_LOG = 5.0
 
 
-def taught_frames(
+def pseudo_labelled_frames(
     config: TrainingConfig, train: Sequence[LabelledFrame], *, progress: bool = False
 ) -> list[LabelledFrame]:
     """Return the structures of ``config.teacher`` with the teacher's labels.
 
-    They are kept in ``output/taught``: what is there is not worked out again.
+    They are kept in ``output/pseudo_labels``: what is there is not worked out again.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def _structures(
     elements = set(elements_of(train)) & set(known)
     random = np.random.default_rng(seed)
     copies = (
-        altered_copy(frame.atoms, elements, random)
+        augmented_copy(frame.atoms, elements, random)
         for _ in range(teacher.copies)
         for frame in train
         if len(frame.atoms) <= teacher.max_atoms

@@ -143,7 +143,7 @@ def adapted(
             f"the model {name} cannot be fine-tuned for "
             f"{', '.join(chemical_symbols[z] for z in new)}: it has never seen them"
         )
-    config, weights = {**network.config, "elements": elements}, network.state_dict()
+    config, weights = {**network.build_config, "elements": elements}, network.state_dict()
     if isinstance(network, GatedNetwork):
         rows = torch.tensor([network.elements.index(z) for z in elements])
         for embedding in ("embedding.weight", "shift.weight"):

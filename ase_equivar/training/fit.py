@@ -35,7 +35,7 @@ from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
 from ase_equivar.training.config import POLAR, TrainingConfig
 from ase_equivar.training.curve import LOGS
 from ase_equivar.training.data import LabelledFrame, elements_of, read_frames
-from ase_equivar.training.distillation import taught_frames
+from ase_equivar.training.distillation import pseudo_labelled_frames
 from ase_equivar.training.finetuning import adapted
 from ase_equivar.training.module import TrainingModule
 from ase_equivar.training.objective import start_from_labels
@@ -109,9 +109,9 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     if not known:
         raise ValueError("no validation frame is left; give some of the elements in data.train")
     if state is None or not is_finished(state, config):
-        taught = taught_frames(config, train, progress=progress)
+        pseudo_labelled = pseudo_labelled_frames(config, train, progress=progress)
         module = TrainingModule(network, config, structures)
-        if not _run(module, train, taught, known, config, progress=progress):
+        if not _run(module, train, pseudo_labelled, known, config, progress=progress):
             return output
         state = last_state(output)
         assert state is not None
@@ -138,7 +138,7 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
 def _run(
     module: TrainingModule,
     train: list[LabelledFrame],
-    taught: list[LabelledFrame],
+    pseudo_labelled: list[LabelledFrame],
     valid: list[LabelledFrame],
     config: TrainingConfig,
     *,
@@ -166,7 +166,7 @@ def _run(
         )
         trainer.fit(
             module,
-            training_loader(train, taught, network, config, trainer.world_size),
+            training_loader(train, pseudo_labelled, network, config, trainer.world_size),
             make_loader(valid, network, 32),
             ckpt_path=resumed,
             weights_only=False,  # our own file: holds the state of optimizer and schedule

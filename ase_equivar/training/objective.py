@@ -108,7 +108,7 @@ def _beside_labels(network: Network, batch: Batch) -> tuple[Tensor, Tensor, Tens
         field = torch.nn.functional.normalize(torch.randn_like(batch.born_charges[0, :1]), dim=1)
         rows, log_predicted = network.rows(batch.graph, field)
         return rows, torch.einsum("fa,nab->nfb", field, batch.born_charges), log_predicted
-    parts, log_predicted = network.parts(batch.graph)
+    parts, log_predicted = network.irreps_components(batch.graph)
     return network.cartesian(parts), batch.born_charges, log_predicted
 
 

@@ -134,7 +134,7 @@ class TeacherConfig:
     left_out : tuple of str
         Files with structures whose compositions are not to be learnt so: validation and test data.
     copies : int
-        Altered copies of each training structure, see `altered.altered_copy`.
+        Altered copies of each training structure, see `augmentation.augmented_copy`.
     max_atoms : int
         Largest structure that is labelled; small ones say as much at less cost.
     batch_size : int

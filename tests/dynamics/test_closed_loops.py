@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.polar_crystal import ROTATIONAL, SYMMETRIC, N, PolarCrystal, ions
 
-from ase_equivar.dynamics.closed_loops import curl, loop_work
+from ase_equivar.dynamics.closed_loops import loop_residual, loop_work
 
 RNG = np.random.default_rng(21)
 FIRST, SECOND = RNG.normal(scale=0.1, size=(2, N, 3))
@@ -21,7 +21,7 @@ def test_no_work_around_a_loop_if_there_is_a_polarization():
     np.testing.assert_allclose(found.change, 0, atol=1e-13)
     assert found.length > 0.1
     assert np.abs(SYMMETRIC @ FIRST.ravel()).max() > 0.1  # Z* do change along the loop
-    assert curl(crystal(quadratic=0.5)) < 1e-13
+    assert loop_residual(crystal(quadratic=0.5)) < 1e-13
 
 
 def test_rotational_charges_do_the_work_that_stokes_says():
@@ -41,16 +41,16 @@ def test_rotational_charges_do_the_work_that_stokes_says():
 
 
 def test_one_number_for_a_model():
-    small, large = (curl(crystal(rotational=0.3), amplitude=a) for a in (0.02, 0.04))
+    small, large = (loop_residual(crystal(rotational=0.3), amplitude=a) for a in (0.02, 0.04))
     assert large / small == pytest.approx(2, rel=0.05)
-    assert small == curl(crystal(rotational=0.3), amplitude=0.02)
-    twice = curl(crystal(rotational=0.6), amplitude=0.02)
+    assert small == loop_residual(crystal(rotational=0.3), amplitude=0.02)
+    twice = loop_residual(crystal(rotational=0.6), amplitude=0.02)
     assert twice / small == pytest.approx(2, rel=0.05)
 
 
 def test_symmetry_does_not_hide_the_curl():
     class Even(PolarCrystal):
-        """Z* that are even in the displacements, as where every atom is a centre of inversion."""
+        """Z* that are even in the displacements, as where every atom is a center of inversion."""
 
         def born_charges(self, positions):
             born = super().born_charges(positions)
@@ -60,7 +60,7 @@ def test_symmetry_does_not_hide_the_curl():
     atoms = ions()
     atoms.calc = Even()
     np.testing.assert_allclose(loop_work(atoms, FIRST, SECOND).change, 0, atol=1e-14)
-    assert curl(atoms) > 1e-5
+    assert loop_residual(atoms) > 1e-5
 
 
 def test_uncertainty_tells_when_points_are_too_few():
@@ -84,9 +84,9 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"displacements have shape \(2, 3\); 3 atoms need"):
         loop_work(atoms, FIRST[:2], SECOND)
     with pytest.raises(ValueError, match="amplitude above 0"):
-        curl(atoms, amplitude=0)
+        loop_residual(atoms, amplitude=0)
     with pytest.raises(NotImplementedError, match="does not give 'born_effective_charges'"):
-        curl(crystal(with_charges=False))
+        loop_residual(crystal(with_charges=False))
     atoms.calc = None
     with pytest.raises(ValueError, match="no calculator"):
         loop_work(atoms, FIRST, SECOND)

@@ -226,7 +226,9 @@ def balance(dt, quadratic, rotational=0.0):
 
 
 @pytest.mark.parametrize(
-    ("quadratic", "rotational"), [(0, 0), (0.4, 0), (0.2, 0.3)], ids=["fixed", "moving", "curl"]
+    ("quadratic", "rotational"),
+    [(0, 0), (0.4, 0), (0.2, 0.3)],
+    ids=["fixed", "moving", "loop_residual"],
 )
 def test_energy_minus_work_is_conserved_to_second_order(quadratic, rotational):
     coarse, expected, work = balance(0.1, quadratic, rotational)

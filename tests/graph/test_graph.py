@@ -1,4 +1,4 @@
-"""Graphs against ASE's own neighbour list, and what is refused."""
+"""Graphs against ASE's own neighbor list, and what is refused."""
 
 from collections import Counter
 
@@ -15,10 +15,10 @@ from ase_equivar.graph import build_graph, check_atoms, check_elements, collate
 ROTATION = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
 
 
-def edges(centres, neighbours, vectors) -> Counter:
-    """Multiset of (centre, neighbour, vector to 1e-6 Å)."""
+def edges(centers, neighbors, vectors) -> Counter:
+    """Multiset of (center, neighbor, vector to 1e-6 Å)."""
     rounded = np.rint(np.asarray(vectors) * 1e6).astype(int)
-    return Counter(zip(map(int, centres), map(int, neighbours), map(tuple, rounded), strict=True))
+    return Counter(zip(map(int, centers), map(int, neighbors), map(tuple, rounded), strict=True))
 
 
 def edges_of(atoms: Atoms, cutoff: float) -> Counter:
@@ -49,7 +49,7 @@ def test_edges_are_those_of_ase(name, change, cutoff):
 
 
 def test_edges_of_a_cell_below_the_cutoff_are_counted_by_hand():
-    # bcc: 8 neighbours at 2.685 Å, 6 at 3.1 Å, 12 at 4.384 Å, each an image of the one atom
+    # bcc: 8 neighbors at 2.685 Å, 6 at 3.1 Å, 12 at 4.384 Å, each an image of the one atom
     graph = build_graph(structures.lone_atom_crystal(), 4.4)
     assert graph.n_edges == 8 + 6 + 12
     assert graph.receivers.unique().tolist() == [0]

@@ -9,7 +9,7 @@ from ase.neighborlist import primitive_neighbor_list
 from helpers.structures import triclinic
 
 from ase_equivar import EquivarCalculator
-from ase_equivar.graph.morton_order import spatial_order
+from ase_equivar.graph.morton_order import morton_sort
 from ase_equivar.graph.neighbors import MOST_KEPT
 from ase_equivar.inference import predictor
 
@@ -24,20 +24,20 @@ def shuffled(repeats: tuple[int, int, int]) -> Atoms:
     return atoms
 
 
-def test_neighbours_lie_close_together() -> None:
-    """Half of all neighbours in a run of a few hundred atoms, instead of anywhere."""
+def test_neighbors_lie_close_together() -> None:
+    """Half of all neighbors in a run of a few hundred atoms, instead of anywhere."""
     atoms = shuffled((12, 12, 12))
-    order = spatial_order(atoms)
+    order = morton_sort(atoms)
     assert sorted(order) == list(range(len(atoms)))
 
     def typical_way(one: Atoms) -> float:
-        i, j = neighbour_pairs(one)
+        i, j = neighbor_pairs(one)
         return float(np.median(np.abs(i - j)))
 
     assert typical_way(atoms[order]) < 0.1 * typical_way(atoms)
 
 
-def neighbour_pairs(atoms: Atoms) -> tuple[np.ndarray, np.ndarray]:
+def neighbor_pairs(atoms: Atoms) -> tuple[np.ndarray, np.ndarray]:
     """By ASE's own search."""
     i, j = primitive_neighbor_list("ij", atoms.pbc, atoms.cell.array, atoms.positions, 4.0)
     return i, j
@@ -52,7 +52,7 @@ def test_order_of_open_structures(pbc: object, first: float) -> None:
     atoms.positions += first
     if not np.all(pbc):
         atoms.positions[5, 2] += 1e9
-    assert sorted(spatial_order(atoms)) == list(range(len(atoms)))
+    assert sorted(morton_sort(atoms)) == list(range(len(atoms)))
 
 
 def test_charges_and_uncertainties_come_in_the_order_of_the_atoms(
@@ -62,7 +62,7 @@ def test_charges_and_uncertainties_come_in_the_order_of_the_atoms(
     names = ("born_charges", "born_charges_uncertainty", "dielectric_tensor")
     expected = {name: EquivarCalculator().get_property(name, atoms) for name in names}
     monkeypatch.setattr(predictor, "MOST_KEPT", 10)
-    assert not (spatial_order(atoms) == np.arange(len(atoms))).all()
+    assert not (morton_sort(atoms) == np.arange(len(atoms))).all()
     for name, values in expected.items():
         found = EquivarCalculator().get_property(name, atoms)
         assert np.allclose(found, values, atol=2e-5), name

@@ -1,4 +1,4 @@
-"""Neighbour lists that are kept from step to step, against fresh ones."""
+"""Neighbor lists that are kept from step to step, against fresh ones."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ase.md.verlet import VelocityVerlet
 from helpers import structures
 
 from ase_equivar import EquivarCalculator
-from ase_equivar.graph import neighbors as neighbours
-from ase_equivar.graph import pair_filter as near_pairs
-from ase_equivar.graph.neighbors import NeighbourSearch
+from ase_equivar.graph import neighbors as neighbors
+from ase_equivar.graph import pair_filter as filter_pairs
+from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.graph.pair_filter import Pairs
 
 
 def same(one: Pairs, other: Pairs) -> bool:
     """Whether two lists have the same pairs in the same order, to the last bit."""
-    arrays = ("centres", "neighbours", "vectors")
+    arrays = ("centers", "neighbors", "vectors")
     equal = all(torch.equal(getattr(one, name), getattr(other, name)) for name in arrays)
     return equal and one.closest == other.closest
 
@@ -40,18 +40,18 @@ def hot_copper() -> Atoms:
 
 
 def test_a_kept_list_is_a_fresh_one_along_a_picosecond() -> None:
-    atoms, kept, fresh = hot_copper(), NeighbourSearch(5.0, skin=0.5), NeighbourSearch(5.0)
+    atoms, kept, fresh = hot_copper(), NeighborSearch(5.0, skin=0.5), NeighborSearch(5.0)
     start, counts = atoms.positions.copy(), []
 
     def compare() -> None:
         ours = kept.pairs(atoms)
         assert same(ours, fresh.pairs(atoms))
-        counts.append(len(ours.centres))
+        counts.append(len(ours.centers))
 
     dynamics = VelocityVerlet(atoms, 1.0 * units.fs)
     dynamics.attach(compare)
     dynamics.run(1000)
-    assert len(set(counts)) > 20  # neighbours came and went
+    assert len(set(counts)) > 20  # neighbors came and went
     assert np.abs(atoms.positions - start).max() > 0.5  # more than one skin was used up
 
 
@@ -72,31 +72,31 @@ def test_charges_along_a_trajectory_are_those_of_fresh_calculators() -> None:
 )
 def test_one_pass_finds_what_torch_finds(atoms: Atoms) -> None:
     """With candidates from a wider search."""
-    search = NeighbourSearch(4.0, skin=1.0)
+    search = NeighborSearch(4.0, skin=1.0)
     expected = search.pairs(atoms)
     assert search._kept is not None
     positions, cell = (torch.tensor(x) for x in (search._kept.positions, search._kept.cell))
     candidates = search._kept.candidates
-    assert len(candidates.i) > len(expected.centres)
-    found = near_pairs._by_torch(candidates, positions, cell, 4.0, torch.float64)
-    assert torch.equal(found.centres, expected.centres)
-    assert torch.equal(found.neighbours, expected.neighbours)
+    assert len(candidates.i) > len(expected.centers)
+    found = filter_pairs._by_torch(candidates, positions, cell, 4.0, torch.float64)
+    assert torch.equal(found.centers, expected.centers)
+    assert torch.equal(found.neighbors, expected.neighbors)
     assert torch.allclose(found.vectors, expected.vectors, rtol=0, atol=1e-12)
     assert found.closest is not None
     assert found.closest[2] == pytest.approx(expected.closest[2], abs=1e-12)
 
 
 def test_a_pair_right_at_the_cutoff_is_the_closest_of_its_list() -> None:
-    pairs = NeighbourSearch(3.0).pairs(Atoms("H2", [[0, 0, 0], [3.0, 0, 0]]))
-    assert len(pairs.centres) == 2
+    pairs = NeighborSearch(3.0).pairs(Atoms("H2", [[0, 0, 0], [3.0, 0, 0]]))
+    assert len(pairs.centers) == 2
     assert pairs.closest == (0, 1, 3.0)
 
 
 def test_pairs_have_an_order_of_their_own() -> None:
-    """By centre, neighbour and cell of the image, also where one atom has many images."""
+    """By center, neighbor and cell of the image, also where one atom has many images."""
     atoms = bulk("Cu")
     atoms.positions += [[40.0, -30.0, 7.0]]
-    pairs = NeighbourSearch(6.0).pairs(atoms)
+    pairs = NeighborSearch(6.0).pairs(atoms)
     cells = np.rint(np.linalg.solve(atoms.cell.array.T, pairs.vectors.numpy().T).T).astype(int)
     assert [tuple(cell) for cell in cells] == sorted(tuple(cell) for cell in cells)
 
@@ -125,26 +125,26 @@ FAR_AND_NEAR = Atoms("O2", positions=[[0, 0, 0], [1e7, 2e7, 3e7]])
 )
 def test_flat_and_long_boxes(atoms: Atoms, cutoff: float, number: int) -> None:
     """vesin's own division of such boxes into cells ends Python with a division by zero."""
-    assert len(NeighbourSearch(cutoff).pairs(atoms).centres) == number
+    assert len(NeighborSearch(cutoff).pairs(atoms).centers) == number
 
 
 @pytest.mark.parametrize("cells", [10, 100_000, 3_000_000])
-def test_atoms_far_from_their_cell_keep_their_neighbours(cells: int) -> None:
+def test_atoms_far_from_their_cell_keep_their_neighbors(cells: int) -> None:
     atoms = bulk("Cu", cubic=True) * (2, 1, 1)
-    expected = NeighbourSearch(4.0).pairs(atoms)
+    expected = NeighborSearch(4.0).pairs(atoms)
     moved = atoms.copy()
     moved.positions += np.array([[cells], [0], [-cells], [0], [1], [2], [3], [0]]) * (
         atoms.cell.array.sum(axis=0)
     )
-    pairs = NeighbourSearch(4.0).pairs(moved)
-    assert torch.equal(pairs.centres, expected.centres)
-    assert torch.equal(pairs.neighbours, expected.neighbours)
+    pairs = NeighborSearch(4.0).pairs(moved)
+    assert torch.equal(pairs.centers, expected.centers)
+    assert torch.equal(pairs.neighbors, expected.neighbors)
     shells = [torch.linalg.vector_norm(p.vectors, dim=1).sort().values for p in (pairs, expected)]
     assert torch.allclose(shells[0], shells[1], atol=1e-7)
 
 
 def test_copies_of_a_search_remember_nothing() -> None:
-    atoms, search = bulk("Cu"), NeighbourSearch(5.0, skin=0.5)
+    atoms, search = bulk("Cu"), NeighborSearch(5.0, skin=0.5)
     reference = search.pairs(atoms)
     for other in (copy.deepcopy(search), pickle.loads(pickle.dumps(search))):
         assert other._kept is None
@@ -152,11 +152,11 @@ def test_copies_of_a_search_remember_nothing() -> None:
 
 
 def test_large_structures_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "MOST_KEPT", 10)
-    search = NeighbourSearch(5.0, skin=0.5)
+    monkeypatch.setattr(neighbors, "MOST_KEPT", 10)
+    search = NeighborSearch(5.0, skin=0.5)
     for n in (2, 16, 2, 16):
         atoms = bulk("Cu") * (n // 2, 2, 1)
-        assert same(search.pairs(atoms), NeighbourSearch(5.0).pairs(atoms))
+        assert same(search.pairs(atoms), NeighborSearch(5.0).pairs(atoms))
         assert (search._kept is None) == (len(atoms) > 10)
 
 
@@ -164,7 +164,7 @@ def test_large_structures_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_any_other_change_is_noticed(change: str) -> None:
     atoms = bulk("MgO", "rocksalt", a=4.21) * (2, 2, 1)
     atoms.rattle(0.1, seed=0)
-    search = NeighbourSearch(5.0, skin=1.0)
+    search = NeighborSearch(5.0, skin=1.0)
     search.pairs(atoms)
     match change:
         case "cell":
@@ -181,13 +181,13 @@ def test_any_other_change_is_noticed(change: str) -> None:
             del atoms[3]
         case "order":
             atoms = atoms[::-1]
-    assert same(search.pairs(atoms), NeighbourSearch(5.0).pairs(atoms))
+    assert same(search.pairs(atoms), NeighborSearch(5.0).pairs(atoms))
 
 
 def test_the_cpu_steps_in_where_a_gpu_cannot_search(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    search, on = NeighbourSearch(3.0), NeighbourSearch._on
+    search, on = NeighborSearch(3.0), NeighborSearch._on
 
     def fails_on_gpu(self: Any, device: torch.device, *rest: Any) -> Pairs:
         if device.type == "cuda":
@@ -195,9 +195,9 @@ def test_the_cpu_steps_in_where_a_gpu_cannot_search(
         return on(self, device, *rest)
 
     search._searches_on = torch.device("cuda")
-    monkeypatch.setattr(NeighbourSearch, "_on", fails_on_gpu)
+    monkeypatch.setattr(NeighborSearch, "_on", fails_on_gpu)
     atoms = bulk("Cu")
     with caplog.at_level(logging.WARNING):
         found = [search.pairs(atoms) for _ in range(2)]
     assert caplog.text.count("no CUDA runtime") == 1
-    assert same(found[1], NeighbourSearch(3.0).pairs(atoms))
+    assert same(found[1], NeighborSearch(3.0).pairs(atoms))

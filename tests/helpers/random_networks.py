@@ -26,7 +26,7 @@ GATED: dict[str, Any] = {
     "radial_hidden": 8,
     "embedding": 8,
     "cutoff": 4.0,
-    "mean_neighbours": 4.0,
+    "mean_neighbors": 4.0,
 }
 POLAR = {**GATED, "architecture": "polar"}
 PUBLISHED: dict[str, Any] = {
@@ -78,7 +78,7 @@ SYSTEMS = {
     "slab": sheet(),
     "molecule": chiral_molecule(),
     "one atom per cell": bulk("O", "hcp", a=2.3, c=3.9)[:1],
-    "no neighbours": Atoms("O"),
+    "no neighbors": Atoms("O"),
 }
 
 
@@ -137,7 +137,7 @@ def tabulated_and_gradients(
     channels: int,
     dtype: torch.dtype,
     backend: str,
-    fineness: int,
+    refinement: int,
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Convolve by a backend with a table of cubics, and by e3nn with the cubics themselves.
 
@@ -163,15 +163,15 @@ def tabulated_and_gradients(
     def slopes(kinds: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         x = (r / 5)[:, None, None]
         total = sum(n * powers[n][kinds].to(r) * x ** (n - 1) for n in (1, 2, 3))
-        return total * SPACING / fineness / 5
+        return total * SPACING / refinement / 5
 
-    grid = RadialTable.sampled(5.0, fineness=fineness)
+    grid = RadialTable.sampled(5.0, refinement=refinement)
     rows = []
     for kind in range(3):
         kinds = torch.full((len(grid),), kind)
         slope, value = slopes(kinds, grid), weights(kinds, grid)
         rows.append(torch.stack([slope[::2], value[::2], slope[1::2]], dim=1))
-    table = RadialTable(torch.stack(rows).to(dtype), fineness)
+    table = RadialTable(torch.stack(rows).to(dtype), refinement)
     results = []
     for name in (backend, "e3nn"):
         convolution.backend = name

@@ -7,7 +7,7 @@ from ase_equivar.network import RawTensors
 
 
 class ToyNetwork(torch.nn.Module):
-    """Z_i = q(z_i)·1 + v_i ⊗ m_i with two different sums v, m over neighbours: not symmetric.
+    """Z_i = q(z_i)·1 + v_i ⊗ m_i with two different sums v, m over neighbors: not symmetric.
 
     It is smooth at the cutoff, equivariant under rotations and inversion, and breaks the sum
     rule. `calls` counts forward passes.

@@ -23,9 +23,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ase_equivar import load_model
 from ase_equivar.graph import build_graph
-from ase_equivar.graph.neighbors import NeighbourSearch
-from ase_equivar.inference import cuda_graph as recorded_steps
-from ase_equivar.inference.cuda_graph import RecordedSteps
+from ase_equivar.graph.neighbors import NeighborSearch
+from ase_equivar.inference import cuda_graph as cuda_graph
+from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.predictor import Predictor
 from ase_equivar.network import gated
 from ase_equivar.network.gated import GatedNetwork
@@ -40,7 +40,7 @@ def recordings(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], Tensor]]:
         made.append(work)
         return work
 
-    monkeypatch.setattr(recorded_steps, "Recording", record)
+    monkeypatch.setattr(cuda_graph, "Recording", record)
     return made
 
 
@@ -49,7 +49,7 @@ def predictor(dtype: torch.dtype = torch.float32) -> Predictor:
     made = Predictor("universal", dtype=dtype)
     assert made._recorded is None  # there is no GPU
     assert isinstance(made._network, GatedNetwork)
-    made._recorded = RecordedSteps(made._network, made._following, dtype)
+    made._recorded = CUDAGraphRunner(made._network, made._following, dtype)
     return made
 
 
@@ -85,7 +85,7 @@ def test_recorded_steps_are_those_of_fresh_graphs(
         assert np.abs(ours.raw.born_charges - expected.raw.born_charges).max() < scale
         assert np.abs(ours.raw.dielectric_tensor - expected.raw.dielectric_tensor).max() < scale
         assert not ours.raw.born_charges.flags.writeable
-    assert len(counts) > 3  # neighbours came and went
+    assert len(counts) > 3  # neighbors came and went
     assert recorded > 20
     assert 2 <= len(recordings) <= 40 - recorded  # lists were renewed, none is recorded at once
 
@@ -129,7 +129,7 @@ def test_elements_that_the_model_does_not_know_are_refused_as_ever(recordings: l
     assert not recordings
 
 
-def test_atoms_without_neighbours(recordings: list[Any]) -> None:
+def test_atoms_without_neighbors(recordings: list[Any]) -> None:
     steps, atoms = predictor(), Atoms("OMg", [[0, 0, 0], [9.0, 0, 0]])
     for x in (9.0, 9.1, 9.2):
         atoms.positions[1, 0] = x
@@ -145,7 +145,7 @@ def test_where_nothing_can_be_recorded(
     def fails(work: Any, device: torch.device) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(recorded_steps, "Recording", fails)
+    monkeypatch.setattr(cuda_graph, "Recording", fails)
     steps = predictor()
     with caplog.at_level(logging.WARNING, "ase_equivar"):
         for atoms in walk(oxide(1), 4, 0.01):
@@ -180,7 +180,7 @@ def test_a_recording_keeps_the_arrays_that_it_reads(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(torch.cuda, name, Nothing)
     read = torch.ones(3)
     alive = weakref.ref(read)
-    recording = recorded_steps.Recording(partial(torch.mul, read, 2.0), torch.device("cuda"))
+    recording = cuda_graph.Recording(partial(torch.mul, read, 2.0), torch.device("cuda"))
     del read
     gc.collect()
     assert alive() is not None
@@ -231,18 +231,18 @@ def test_nothing_in_a_recording_waits_for_the_gpu(
     from test_gpu_kernels import forget_kernels
 
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    monkeypatch.setattr(gated, "tables_pay", lambda *_: tabulated)
+    monkeypatch.setattr(gated, "use_radial_table", lambda *_: tabulated)
     forget_kernels()
-    network, search = load_model("universal"), NeighbourSearch(5.0, skin=0.5)
+    network, search = load_model("universal"), NeighborSearch(5.0, skin=0.5)
     assert isinstance(network, GatedNetwork)
     network.backend = "triton"
-    steps = RecordedSteps(network, search, torch.float32)
+    steps = CUDAGraphRunner(network, search, torch.float32)
     first, second = walk(triclinic()[:2], 2, 0.1)
     search.pairs(first)
-    assert steps.step(first) is not None
+    assert steps.replay(first) is not None
     lists = []
     for atoms in (first, second):
-        found = steps.step(atoms)
+        found = steps.replay(atoms)
         assert found is not None
         with torch.inference_mode(), Watch() as watch:
             recordings[0]()

@@ -91,7 +91,7 @@ def test_truncated_weights_are_refused(saved, keep):
 
 
 def test_weights_of_another_network_are_refused(saved):
-    edit_config(saved, network=small_network().config | {"channels": 5})
+    edit_config(saved, network=small_network().build_config | {"channels": 5})
     with pytest.raises(ValueError, match=r"does not fit the network described in config\.json"):
         weights.load_model(saved)
 

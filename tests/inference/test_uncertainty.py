@@ -25,7 +25,7 @@ from ase_equivar.training.comparison import compare
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.fit import fit
 
-CALIBRATION = Calibration(chance=0.3, parts=4, scale=2.0)
+CALIBRATION = Calibration(dropout=0.3, n_samples=4, scale=2.0)
 
 
 both_kinds = pytest.mark.parametrize("config", [GATED, POLAR], ids=["gated", "polar"])
@@ -57,7 +57,7 @@ def test_it_is_an_invariant_of_each_atom(config: dict[str, Any]) -> None:
 
 @both_kinds
 def test_by_hand(config: dict[str, Any]) -> None:
-    """The spread of the neutral charges of the thinned networks, and nothing left of thinning."""
+    """The spread of the neutral charges under channel dropout, and no mask that stays."""
     network, atoms = make(config), triclinic()
     graph = build_graph(atoms, network.cutoff, dtype=torch.float64)
 
@@ -68,7 +68,7 @@ def test_by_hand(config: dict[str, Any]) -> None:
 
     whole, parts = neutral(), []
     for seed in range(4):
-        with network.thinned(0.3, seed):
+        with network.channel_mask(0.3, seed):
             parts.append(neutral())
     assert np.abs(neutral() - whole).max() == 0.0
     assert np.abs(parts[0] - parts[1]).max() > 1e-3

@@ -1,4 +1,4 @@
-"""Compiled kernels, tables and pieces against e3nn's own layers."""
+"""Compiled kernels, tables and chunks against e3nn's own layers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ase_equivar import EquivarCalculator, load_model
 from ase_equivar.graph import Graph, build_graph, collate
 from ase_equivar.network import RawTensors, build_network, convolution, kernels
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.execution import chunking as pieces
+from ase_equivar.network.execution import chunking as chunks
 from ase_equivar.network.execution.edge_index import EdgeIndex
 from ase_equivar.network.execution.radial_table import SHORTEST
 from ase_equivar.network.kernels import bonds, interaction, launch_numba
@@ -160,12 +160,12 @@ def test_what_makes_it_fast(
         with FlopCounterMode(display=False) as flops, LargestTensor() as largest:
             network(graph)
         network.backend = "e3nn"
-        monkeypatch.setattr(pieces, "EDGES_AT_ONCE", graph.n_edges)
+        monkeypatch.setattr(chunks, "EDGES_PER_CHUNK", graph.n_edges)
         with LargestTensor() as literal:
             network(graph)
     assert 4 * largest.numel < graph.n_edges * n * 9 < literal.numel
     assert 0 < given <= graph.n_edges * 9  # harmonics
-    layers = network.shape.interactions
+    layers = network.config.interactions
     per_atom = flops.get_total_flops() / graph.n_atoms
     # at most: six maps of n to n channels of all components and paths, in each layer
     assert 0 < per_atom < 2 * layers * 6 * 35 * n**2
@@ -196,11 +196,11 @@ def test_kernel_equals_e3nn(
 
 @pytest.mark.parametrize("at_once", [1, 50, 97])
 def test_pieces_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    """Long edge lists are worked off in pieces; with gradients they are taken whole."""
+    """Long edge lists are worked off in chunks; with gradients they are taken whole."""
     network, atoms = make(GATED), Atoms("O", positions=[[50.0, 0, 0]])
     graph = collate([build_graph(a, 4.0, dtype=torch.float64) for a in (triclinic(), atoms)] * 2)
     whole = network(graph)
-    monkeypatch.setattr(pieces, "EDGES_AT_ONCE", at_once)
+    monkeypatch.setattr(chunks, "EDGES_PER_CHUNK", at_once)
     with torch.no_grad():
         parts = network(graph)
     scale = whole.born_charges.abs().max()
@@ -216,8 +216,8 @@ def test_threads_give_the_same_numbers(
     config: dict[str, Any],
     inference: bool,
 ) -> None:
-    """More threads than processors, each with pieces of its own; torch's setting survives."""
-    monkeypatch.setattr(pieces, "MIN_EDGES_PER_THREAD", 10)
+    """More threads than processors, each with chunks of its own; torch's setting survives."""
+    monkeypatch.setattr(chunks, "MIN_EDGES_PER_THREAD", 10)
     network = make(config)
     graph = collate([build_graph(triclinic(), network.cutoff, dtype=torch.float64)] * 3)
     used: set[str] = set()
@@ -260,7 +260,7 @@ def test_model_loaded_in_inference_mode_is_like_any_other(model: str) -> None:
 
 
 class Watched(torch.nn.Module):
-    """A user's own network, which knows of no pieces."""
+    """A user's own network, which knows of no chunks."""
 
     cutoff, elements, has_dielectric = 4.0, (8, 12, 22), False
     threads = 0
@@ -278,7 +278,7 @@ def test_torch_keeps_its_threads_where_nothing_is_done_in_pieces(
     EquivarCalculator(model=Watched()).get_property("born_charges", triclinic())
     assert Watched.threads == 2
     few, many = (build_graph(triclinic() * n, 4.0, dtype=torch.float64) for n in (1, 4))
-    assert few.n_edges < 2 * pieces.MIN_EDGES_PER_THREAD < many.n_edges
+    assert few.n_edges < 2 * chunks.MIN_EDGES_PER_THREAD < many.n_edges
     seen: list[int] = []
     fast, literal = make(GATED), make(PUBLISHED)
     literal.backend = "e3nn"
@@ -319,11 +319,11 @@ def test_an_error_in_a_thread_is_raised(
     threads(2)
     edges = EdgeIndex(torch.zeros(2000, dtype=torch.int64), torch.arange(2000), 2000, 2000)
 
-    def broken(piece: Any) -> None:
-        raise MemoryError(f"atoms from {piece.atoms.start}")
+    def broken(chunk: Any) -> None:
+        raise MemoryError(f"atoms from {chunk.atoms.start}")
 
     with pytest.raises(MemoryError, match="atoms from 0"):
-        pieces.work_in_pieces(edges, broken)
+        chunks.map_chunks(edges, broken)
     assert torch.get_num_threads() == 2
 
 
@@ -331,14 +331,14 @@ def test_pieces_cover_every_edge_once() -> None:
     receivers = torch.tensor([0, 0, 0, 2, 2, 3, 5])  # atoms 1, 4 and 6 hear nobody
     edges = EdgeIndex(torch.arange(7), receivers, 7, 7)
     for at_once in (1, 2, 3, 4, 100):
-        parts = list(edges.pieces(at_once))
+        parts = list(edges.chunks(at_once))
         assert [a for p in parts for a in range(p.atoms.start, p.atoms.stop)] == list(range(7))
         assert torch.cat([p.index.senders for p in parts]).tolist() == list(range(7))
         back = torch.cat([p.index.receivers + p.atoms.start for p in parts])
         assert torch.equal(back, receivers)
-        for piece in parts:
-            n_atoms = piece.atoms.stop - piece.atoms.start
-            assert len(piece.index.senders) <= at_once or n_atoms == 1
+        for chunk in parts:
+            n_atoms = chunk.atoms.stop - chunk.atoms.start
+            assert len(chunk.index.senders) <= at_once or n_atoms == 1
 
 
 def test_gradients_of_positions() -> None:
@@ -364,11 +364,11 @@ def test_a_thread_is_worth_its_while(
     n_busy: int,
 ) -> None:
     """Small graphs stay whole; larger ones are shared out evenly, among as many threads as pay."""
-    monkeypatch.setattr(pieces, "MIN_EDGES_PER_THREAD", 10)
+    monkeypatch.setattr(chunks, "MIN_EDGES_PER_THREAD", 10)
     threads(4)
     index = torch.arange(n_atoms)
-    shares = pieces.work_in_pieces(
-        EdgeIndex(index, index, n_atoms, n_atoms), lambda piece: len(piece.index.senders)
+    shares = chunks.map_chunks(
+        EdgeIndex(index, index, n_atoms, n_atoms), lambda chunk: len(chunk.index.senders)
     )
     assert len(shares) == n_busy
     assert sum(shares) == n_atoms

@@ -30,7 +30,7 @@ NOTES = (
 
 def test_mean_of_the_members() -> None:
     members = [make(GATED, seed) for seed in (0, 1, 2)]
-    ensemble = build_network(Ensemble(members).config)
+    ensemble = build_network(Ensemble(members).build_config)
     ensemble.load_state_dict(Ensemble(members).state_dict())
     alone = [predict(member, triclinic()) for member in members]
     together = predict(ensemble.eval(), triclinic())
@@ -39,7 +39,7 @@ def test_mean_of_the_members() -> None:
     assert (together.born_charges - expected).abs().max() < 1e-12
     graph = build_graph(triclinic(), 4.0, dtype=torch.float64)
     with torch.no_grad():
-        logs = torch.stack([member.parts(graph)[1] for member in members]).mean(dim=0)
+        logs = torch.stack([member.irreps_components(graph)[1] for member in members]).mean(dim=0)
     assert (together.dielectric - dielectric_from_log(logs)).abs().max() < 1e-12
 
 
@@ -56,7 +56,7 @@ def test_uncertainty_counts_all_parts_of_all_members() -> None:
     squares = []
     for member in members:
         for seed in range(3):
-            with member.thinned(0.2, seed):
+            with member.channel_mask(0.2, seed):
                 squares.append(((neutral(member) - mean) ** 2).mean(axis=(1, 2)))
     found = born_charges_uncertainty(Ensemble(members), graph, Calibration(0.2, 3, 1.7))
     assert np.allclose(found, 1.7 * np.sqrt(np.mean(squares, axis=0)), rtol=1e-9)

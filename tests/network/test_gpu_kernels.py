@@ -102,7 +102,7 @@ def test_bundled_model_with_tables_equals_e3nn(
     """As on a GPU: float32, weights interpolated."""
     network = load_model("universal")
     exact = build_graph(triclinic()[:3], network.cutoff, dtype=torch.float64)
-    monkeypatch.setattr(gated, "tables_pay", lambda *_: network.backend == "triton")
+    monkeypatch.setattr(gated, "use_radial_table", lambda *_: network.backend == "triton")
     with torch.no_grad():
         network.backend = "triton"
         fast = network(exact.to(dtype=torch.float32))
@@ -124,7 +124,7 @@ def test_kernels_compile_for_gpus() -> None:
     kernels = launch_triton._kernels(coupling, torch.float32)
     blocks = [f"{name}{n}" for name in "GO" for n in range(3)]
     numbers, index = dict.fromkeys(("x", "Y", "w", "t", "out", "slope", *blocks), "*fp32"), "*i64"
-    numbers |= {"distances": "*fp32", "n_points": "i32", "fineness": "i32"}
+    numbers |= {"distances": "*fp32", "n_points": "i32", "refinement": "i32"}
     names = [name for name, one in vars(kernels).items() if isinstance(one, triton.JITFunction)]
     assert len(names) == 8
     for name in set(names) - {"add"}:

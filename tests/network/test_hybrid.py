@@ -187,8 +187,8 @@ def test_features_start_with_unit_size(network: HybridNetwork) -> None:
         blocks = network.latent.raw(graph)
     assert (blocks[0].mean(dim=(0, 1)) - network.latent.center).abs().max() < 1e-4
     for number, block in enumerate(blocks):
-        centred = block - network.latent.center if number == 0 else block
-        sizes = centred.square().mean(dim=(0, 1)).sqrt()
+        centered = block - network.latent.center if number == 0 else block
+        sizes = centered.square().mean(dim=(0, 1)).sqrt()
         stored = network.latent.get_buffer(f"size{number}")
         assert (sizes + 1e-3 - stored).abs().max() < 1e-4 * stored.max()
 
@@ -278,7 +278,7 @@ def test_no_other_file_is_opened(
 
 
 @pytest.mark.parametrize("atoms", [Atoms("Mg"), Atoms("MgO", [[0, 0, 0], [0, 0, 9.0]])])
-def test_atoms_without_neighbours(network: HybridNetwork, atoms: Atoms) -> None:
+def test_atoms_without_neighbors(network: HybridNetwork, atoms: Atoms) -> None:
     charges, _ = tensors(network, atoms)
     off = charges - np.trace(charges, axis1=1, axis2=2)[:, None, None] * np.eye(3) / 3.0
     assert np.abs(off).max() < 1e-6

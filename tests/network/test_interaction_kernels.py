@@ -14,7 +14,7 @@ from helpers.random_networks import random_edges
 from ase_equivar.network.basis import bond_harmonics, smooth_cutoff
 from ase_equivar.network.execution.edge_features import Bonds
 from ase_equivar.network.execution.radial_table import RadialTable
-from ase_equivar.network.gated_interaction import Interaction, Species
+from ase_equivar.network.gated_interaction import GatedInteraction, Species
 from ase_equivar.network.kernels.interaction_source import feature_source
 
 N_ATOMS = 41  # more than a kernel takes at once, and none of its multiples
@@ -26,10 +26,10 @@ SIDES = {
 }
 
 
-def interaction(name: str, channels: int, dtype: torch.dtype) -> Interaction:
+def interaction(name: str, channels: int, dtype: torch.dtype) -> GatedInteraction:
     torch.manual_seed(3)
     inputs, outputs = (tuple(map(o3.Irrep, side)) for side in SIDES[name])
-    made = Interaction(
+    made = GatedInteraction(
         inputs,
         outputs,
         l_max=2,
@@ -42,7 +42,7 @@ def interaction(name: str, channels: int, dtype: torch.dtype) -> Interaction:
 
 
 def surroundings(
-    made: Interaction, dtype: torch.dtype
+    made: GatedInteraction, dtype: torch.dtype
 ) -> tuple[list[torch.Tensor], Bonds, Species]:
     """Random features, bonds and elements."""
     torch.manual_seed(5)
@@ -62,7 +62,7 @@ def surroundings(
 
 
 def both(
-    made: Interaction, dtype: torch.dtype, table: RadialTable | None = None
+    made: GatedInteraction, dtype: torch.dtype, table: RadialTable | None = None
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     blocks, bonds, species = surroundings(made, dtype)
     with torch.no_grad():

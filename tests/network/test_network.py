@@ -78,8 +78,8 @@ def test_presets(preset: str, n_parameters: int) -> None:
     assert sum(p.numel() for p in network.parameters()) == n_parameters
     assert network.cutoff == 3.0
     assert len(network.interactions) == 6
-    again = build_network(network.config)
-    assert again.config == network.config
+    again = build_network(network.build_config)
+    assert again.build_config == network.build_config
 
 
 @pytest.mark.parametrize("config", [GATED, POLAR, ALL_PARITIES, MIRRORABLE, PUBLISHED])

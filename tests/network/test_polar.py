@@ -125,7 +125,7 @@ def test_one_row_is_that_of_the_tensor() -> None:
     network, field = polar_network(), torch.tensor([[0.6, 0.0, 0.8]], dtype=torch.float64)
     graph = build_graph(triclinic(), network.cutoff, dtype=torch.float64)
     rows, log_susceptibility = network.rows(graph, field)
-    parts, other = network.parts(graph)
+    parts, other = network.irreps_components(graph)
     assert (rows[:, 0] - field[0] @ network.cartesian(parts)).abs().max() < 1e-12
     assert log_susceptibility is not None
     assert other is not None

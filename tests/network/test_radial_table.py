@@ -15,7 +15,7 @@ from ase_equivar.graph import Graph, build_graph
 from ase_equivar.network import build_network
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.equivar import Equivar
-from ase_equivar.network.execution.parameter_cache import Kept
+from ase_equivar.network.execution.parameter_cache import ParameterCache
 from ase_equivar.network.execution.radial_table import SHORTEST, SPACING, RadialTable
 from ase_equivar.network.gated import GatedNetwork
 
@@ -93,8 +93,8 @@ def test_kernels_with_tables_equal_e3nn(summed: bool, dtype: torch.dtype, bound:
     """Result and first derivatives, where the interpolation is exact."""
     natural = tuple(map(o3.Irrep, ("0e", "1o", "2e")))
     coupling = Coupling(natural, (*natural, o3.Irrep("0o")), 2, summed=summed)
-    for fineness in (1, 3):
-        pairs = tabulated_and_gradients(coupling, 6, 50, 5, dtype, "numba", fineness)
+    for refinement in (1, 3):
+        pairs = tabulated_and_gradients(coupling, 6, 50, 5, dtype, "numba", refinement)
         for ours, reference in pairs:
             assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
@@ -150,7 +150,7 @@ def test_every_parameter_behind_the_weights_is_watched(config: dict[str, Any]) -
             before = weights()
             setattr(module, name, torch.nn.Parameter(parameter.detach() + 0.1))
             after = weights()
-            network._tables = Kept()
+            network._tables = ParameterCache()
             assert torch.equal(after, weights())
             changes += not torch.equal(before, after)
     assert changes >= 5

@@ -65,10 +65,10 @@ def test_pairs_are_poles_and_zeros_of_epsilon(direction):
     assert len(modes.pairs) == 9
     np.testing.assert_allclose([pair.to for pair in modes.pairs], poles, atol=1e-4)
     np.testing.assert_allclose([pair.lo for pair in modes.pairs], zeros, atol=1e-4)
-    assert min(pair.gap for pair in modes.pairs) >= 0
+    assert min(pair.splitting for pair in modes.pairs) >= 0
     np.testing.assert_allclose([pair.to for pair in modes.pairs], CROWDED, atol=1e-4)
     assert np.sort(modes.longitudinal)[3] < 1e-3  # there are LO modes with next to no field
-    assert modes.widest == max(modes.pairs, key=lambda pair: pair.gap)
+    assert modes.largest == max(modes.pairs, key=lambda pair: pair.splitting)
 
 
 def test_a_mode_of_another_direction_is_not_paired_though_it_coincides():
@@ -92,17 +92,17 @@ def test_an_unstable_transverse_mode_has_no_gap():
     soft, *others = modes.pairs
     assert soft.to == pytest.approx(-4.0)
     assert soft.gap is None
-    assert soft.gap_cm is None
-    assert modes.widest in others
-    assert modes.widest.gap == max(pair.gap for pair in others)
-    assert modes.widest.gap < modes.widest.lo
+    assert soft.splitting_cm is None
+    assert modes.largest in others
+    assert modes.largest.splitting == max(pair.splitting for pair in others)
+    assert modes.largest.splitting < modes.largest.lo
     nothing_else = bulk("NaCl", "rocksalt", a=5.64)
     phonon = force_constants(nothing_else, Springs(nothing_else, 4.5), (1, 1, 1), progress=False)
     phonon.force_constants = -phonon.force_constants
     apply_nac(phonon, (9.0 * np.array([np.eye(3), -np.eye(3)]), 2.0 * np.eye(3)))
     splitting = lo_to_splitting(phonon)
     assert splitting[0].pairs[0].lo > 0 > splitting[0].pairs[0].to
-    assert splitting.widest is None
+    assert splitting.largest is None
 
 
 # Names

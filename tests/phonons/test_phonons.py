@@ -63,7 +63,9 @@ def test_cubic_lo_to_formula(nacl_phonon):
         # The transverse modes stay, the acoustic ones are zero.
         np.testing.assert_allclose(modes.corrected[:5], modes.uncorrected[:5], atol=1e-3)
         np.testing.assert_allclose(modes.corrected[:3], 0, atol=1e-3)
-    assert splitting.widest.gap_cm == pytest.approx(splitting.widest.gap * 33.35641, rel=1e-6)
+    assert splitting.largest.splitting_cm == pytest.approx(
+        splitting.largest.splitting * 33.35641, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -185,5 +187,5 @@ def test_nonpolar_crystal_has_no_pairs():
     with pytest.warns(UserWarning, match="changes nothing"):
         apply_nac(phonon, (np.zeros((2, 3, 3)), 12.0 * np.eye(3)))
     splitting = lo_to_splitting(phonon)
-    assert splitting.widest is None
+    assert splitting.largest is None
     np.testing.assert_allclose(splitting[0].corrected, splitting[0].uncorrected, atol=1e-5)

@@ -39,7 +39,7 @@ def curves(figure, color):
 
 def test_lo_is_drawn_at_gamma_on_every_segment(nacl):
     figure = plot_bands(bands(nacl, npoints=9))
-    pair = lo_to_splitting(nacl).widest
+    pair = lo_to_splitting(nacl).largest
     gamma = [
         x
         for x, text in zip(

@@ -17,8 +17,8 @@ from helpers.training_runs import NETWORK, batches, labelled, run_config, write
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.inference.models import load_model
-from ase_equivar.training import distillation as teaching
-from ase_equivar.training.augmentation import altered_copy
+from ase_equivar.training import distillation
+from ase_equivar.training.augmentation import augmented_copy
 from ase_equivar.training.batches import BatchOrder
 from ase_equivar.training.chemistry import table_groups
 from ase_equivar.training.config import TrainingConfig, read_config
@@ -30,9 +30,9 @@ from ase_equivar.training.sections import FitConfig, TeacherConfig
 KNOWN = (1, 3, 8, 11, 16, 17, 19, 35, 56)
 
 
-def taught(config: TrainingConfig) -> list:
+def pseudo_labelled(config: TrainingConfig) -> list:
     frames, _ = read_frames(config.data.train, config.data)
-    return teaching.taught_frames(config, frames)
+    return distillation.pseudo_labelled_frames(config, frames)
 
 
 def with_teacher(folder: Path, **settings) -> TrainingConfig:
@@ -55,7 +55,7 @@ def test_altered_copies() -> None:
     original.numbers[0] = 1
     before = original.copy()
     random = np.random.default_rng(3)
-    copies = [altered_copy(original, KNOWN, random) for _ in range(400)]
+    copies = [augmented_copy(original, KNOWN, random) for _ in range(400)]
     assert original == before
     assert all(not copy.info and set(copy.arrays) == {"numbers", "positions"} for copy in copies)
     exchanged = [copy for copy in copies if (copy.numbers != original.numbers).any()]
@@ -83,7 +83,7 @@ def test_altered_copies() -> None:
 def test_labels_are_those_of_the_teacher(tmp_path: Path) -> None:
     """Of the calculator, which reaches them on its own way."""
     config = with_teacher(tmp_path)
-    found = taught(config)
+    found = pseudo_labelled(config)
     assert len(found) == 2 * 8
     expected = EquivarCalculator(model="universal").predict([frame.atoms for frame in found])
     for frame, one in zip(found, expected, strict=True):
@@ -102,34 +102,36 @@ def test_structures_that_are_not_taught(tmp_path: Path) -> None:
     more = write(tmp_path / "more.extxyz", frames)
     test = write(tmp_path / "test.extxyz", [frames[3] * (2, 1, 1)])
     config = with_teacher(tmp_path, copies=0, structures=(more,))
-    assert len(taught(config)) == 2
+    assert len(pseudo_labelled(config)) == 2
     left = replace(config, output=str(tmp_path / "left"))
     assert left.teacher is not None
     left = replace(left, teacher=replace(left.teacher, left_out=(test,)))
-    [frame] = taught(left)
+    [frame] = pseudo_labelled(left)
     assert np.allclose(frame.atoms.positions, frames[0].positions, atol=1e-7)
     left = replace(left, output=str(tmp_path / "none"))
     left = replace(left, teacher=replace(left.teacher, structures=(test,)))
     with pytest.raises(ValueError, match=r"no structure is left for universal to label: all are"):
-        taught(left)
+        pseudo_labelled(left)
 
 
 def test_unlikely_labels_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = with_teacher(tmp_path)
-    largest = sorted(np.abs(frame.born_charges).max() for frame in taught(config))
-    monkeypatch.setattr(teaching, "MAX_CHARGE", 0.5 * (largest[4] + largest[5]))
-    assert len(taught(config)) == 5
+    largest = sorted(np.abs(frame.born_charges).max() for frame in pseudo_labelled(config))
+    monkeypatch.setattr(distillation, "MAX_CHARGE", 0.5 * (largest[4] + largest[5]))
+    assert len(pseudo_labelled(config)) == 5
     monkeypatch.undo()
-    monkeypatch.setattr(teaching, "MAX_LOG", 1e-3)
-    with pytest.raises(ValueError, match=r"no label of universal is a likely one, see .*taught"):
-        taught(config)
+    monkeypatch.setattr(distillation, "MAX_LOG", 1e-3)
+    with pytest.raises(
+        ValueError, match=r"no label of universal is a likely one, see .*pseudo_labelled"
+    ):
+        pseudo_labelled(config)
 
 
 def test_labels_are_not_made_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was stopped goes on with the next piece; what has other settings is refused."""
-    monkeypatch.setattr(teaching, "PIECE", 5)
+    monkeypatch.setattr(distillation, "PIECE", 5)
     config = with_teacher(tmp_path)
-    label = teaching._label
+    label = distillation._label
     made: list[str] = []
 
     def stopped(network: torch.nn.Module, structures: Sequence[Atoms], file: Path) -> None:
@@ -138,27 +140,27 @@ def test_labels_are_not_made_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         label(network, structures, file)
         made.append(file.name)
 
-    monkeypatch.setattr(teaching, "_label", stopped)
+    monkeypatch.setattr(distillation, "_label", stopped)
     with pytest.raises(KeyboardInterrupt):
-        taught(config)
+        pseudo_labelled(config)
     first = made.copy()
     made.clear()
-    monkeypatch.setattr(teaching, "_label", lambda *a: (label(*a), made.append(a[2].name)))
-    whole = taught(config)
+    monkeypatch.setattr(distillation, "_label", lambda *a: (label(*a), made.append(a[2].name)))
+    whole = pseudo_labelled(config)
     assert len(first) == 2
     assert len(made) == 2
     assert not set(first) & set(made)
-    monkeypatch.setattr(teaching, "_label", label)
-    anew = taught(replace(config, output=str(tmp_path / "anew")))
+    monkeypatch.setattr(distillation, "_label", label)
+    anew = pseudo_labelled(replace(config, output=str(tmp_path / "anew")))
     for one, two in zip(whole, anew, strict=True):
         assert one.atoms == two.atoms
         assert np.allclose(one.born_charges, two.born_charges, atol=1e-5)
     assert config.teacher is not None
     more = replace(config, teacher=replace(config.teacher, batch_size=4))
-    assert len(taught(more)) == len(whole)
+    assert len(pseudo_labelled(more)) == len(whole)
     other = replace(config, teacher=replace(config.teacher, copies=3))
-    with pytest.raises(ValueError, match=r"taught holds labels made with other settings"):
-        taught(other)
+    with pytest.raises(ValueError, match=r"pseudo_labelled holds labels made with other settings"):
+        pseudo_labelled(other)
 
 
 def test_several_processes_need_the_labels_first(
@@ -167,7 +169,7 @@ def test_several_processes_need_the_labels_first(
     config = with_teacher(tmp_path)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match=r"lacks labels of the teacher, which one process makes"):
-        taught(config)
+        pseudo_labelled(config)
     assert config.teacher is not None
     uneven = replace(config, teacher=replace(config.teacher, batch_size=3))
     with pytest.raises(ValueError, match=r"teacher.batch_size is 3, which 2 processes cannot"):

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.dynamics.experiments.thermal_run import Bath, field_run, steps_in
+from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.fields import check_field
 from ase_equivar.units import CM2_PER_VS
@@ -31,9 +31,9 @@ class IonDrift:
     electric_field : ndarray, shape (3,)
         V/Å.
     run : FieldRun
-        The whole run, in which the centre of mass of all atoms is held.
+        The whole run, in which the center of mass of all atoms is held.
     displacement : ndarray, shape (T, 3)
-        Of the species against all other atoms: its mean displacement less that of their centre of
+        Of the species against all other atoms: its mean displacement less that of their center of
         mass, at the times of the run, Å.
     velocity : ndarray, shape (3,)
         Mean rate of that after the time left out, Å per ASE unit of time.
@@ -79,14 +79,14 @@ def ion_drift(
     *,
     nominal_charges: Mapping[str, float] | None = None,
     equilibration: float = 0.0,
-    bath: Bath | None = None,
+    md_settings: MDSettings | None = None,
     folder: str | Path | None = None,
 ) -> IonDrift:
     """Let ions drift in a static field.
 
     Fields that move ions in picoseconds (tens of MV/cm) are far from the linear regime: look at
     two strengths before calling the ratio a mobility. The drift is that against the rest of the
-    crystal: what its centre of mass moves is taken off, as it recoils from the ions.
+    crystal: what its center of mass moves is taken off, as it recoils from the ions.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def ion_drift(
         One charge for each chemical symbol, |e|, in place of Z*: forces q_i E.
     equilibration : float
         Time in the field that is left out before, ASE's unit.
-    bath : Bath, optional
+    md_settings : MDSettings, optional
         Temperature, time step, friction.
     folder : str or pathlib.Path, optional
         For log and checkpoints; see `field_run`.
@@ -117,7 +117,7 @@ def ion_drift(
     ValueError
         If an argument makes no sense or a charge is missing, and all that `drive` refuses.
     """
-    bath = bath or Bath()
+    md_settings = md_settings or MDSettings()
     vector = check_field(field)
     if not vector.any():
         raise ValueError("the field is zero; give three numbers in V/Å")
@@ -127,20 +127,20 @@ def ion_drift(
     if mine.all():
         raise ValueError(f"all atoms are {species}; drift is measured against the other ones")
     charges = None if nominal_charges is None else _nominal(atoms, nominal_charges)
-    steps = steps_in(duration, bath)
-    skipped = steps_in(equilibration, bath) if equilibration else 0
+    steps = steps_in(duration, md_settings)
+    skipped = steps_in(equilibration, md_settings) if equilibration else 0
     interval = max(steps // POINTS, 1)
     run = field_run(
         atoms,
         vector,
         steps + skipped,
-        bath,
+        md_settings,
         interval=interval,
         born_charges=charges,
         folder=folder,
         description=f"drift of {species}",
     )
-    counted = run.times >= (skipped - 0.5) * bath.timestep
+    counted = run.times >= (skipped - 0.5) * md_settings.timestep
     displacement = run.displacement[species] - _of_host(run, atoms, species)
     velocity, error = _rate(run.times[counted], displacement[counted])
     at_start = (
@@ -159,7 +159,7 @@ def ion_drift(
 
 
 def _of_host(run: FieldRun, atoms: Atoms, species: str) -> NDArray[np.float64]:
-    """Return the displacement of the centre of mass of all other species, Å, shape=(T, 3)."""
+    """Return the displacement of the center of mass of all other species, Å, shape=(T, 3)."""
     symbols, masses = np.array(atoms.get_chemical_symbols()), atoms.get_masses()
     host = {
         symbol: masses[symbols == symbol].sum() for symbol in run.displacement if symbol != species

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import NDArray
 
-from ase_equivar.dynamics.experiments.thermal_run import Bath, field_run, steps_in
+from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.units import VACUUM_PERMITTIVITY
 
 BLOCKS = 5
@@ -54,7 +54,7 @@ def finite_field_dielectric(
     duration: float,
     *,
     equilibration: float,
-    bath: Bath | None = None,
+    md_settings: MDSettings | None = None,
     folder: str | Path | None = None,
 ) -> FiniteFieldDielectric:
     """Measure ε0 by ⟨P⟩ in fields +E and −E along x, y and z.
@@ -73,7 +73,7 @@ def finite_field_dielectric(
         Over which the polarization is averaged, in each of the runs, ASE's unit of time.
     equilibration : float
         Time in the field before that, ASE's unit: several times the inverse friction.
-    bath : Bath, optional
+    md_settings : MDSettings, optional
         Temperature, time step, friction, which must not be 0.
     folder : str or pathlib.Path, optional
         For logs and checkpoints; see `field_run`.
@@ -87,12 +87,14 @@ def finite_field_dielectric(
     ValueError
         If an argument makes no sense, and all that `drive` refuses.
     """
-    bath = bath or Bath()
+    md_settings = md_settings or MDSettings()
     if not (np.isfinite(strength) and strength > 0):
         raise ValueError(f"strength is {strength}; give a positive number of V/Å")
-    if not bath.friction:
-        raise ValueError("without friction nothing comes to equilibrium; give a bath with some")
-    skipped, steps = steps_in(equilibration, bath), steps_in(duration, bath)
+    if not md_settings.friction:
+        raise ValueError(
+            "without friction nothing comes to equilibrium; give a md_settings with some"
+        )
+    skipped, steps = steps_in(equilibration, md_settings), steps_in(duration, md_settings)
     if steps < BLOCKS:
         raise ValueError(f"the duration is {steps} time steps; give at least {BLOCKS}")
     columns, errors = [], []
@@ -103,7 +105,7 @@ def finite_field_dielectric(
                 atoms,
                 sign * strength * np.eye(3)[axis],
                 skipped + steps,
-                bath,
+                md_settings,
                 folder=None if folder is None else Path(folder) / f"{name}-{side}",
                 description=f"E along {'−' if sign < 0 else '+'}{name}",
             )

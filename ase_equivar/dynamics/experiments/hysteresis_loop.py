@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.dynamics.experiments.thermal_run import Bath, field_run, steps_in
+from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.fields import check_field
 from ase_equivar.fields.waveforms import TriangleField
@@ -23,7 +23,7 @@ class HysteresisLoop:
     """One loop P(E), the mean of the recorded periods, along the direction of the field.
 
     The polarization of the loop is counted from its mean over a period, because Z* tell changes
-    only: so the loop is centred, and a built-in bias of polarization does not show. A bias of the
+    only: so the loop is centered, and a built-in bias of polarization does not show. A bias of the
     field does.
 
     Attributes
@@ -72,7 +72,7 @@ def hysteresis(
     period: float,
     *,
     periods: int = 2,
-    bath: Bath | None = None,
+    md_settings: MDSettings | None = None,
     folder: str | Path | None = None,
 ) -> HysteresisLoop:
     """Drive a crystal round its hysteresis loop with a triangular wave, at fixed cell.
@@ -91,7 +91,7 @@ def hysteresis(
         many, by at most 1 %, so that the tips of the wave are observed.
     periods : int
         How many to record, after one more that is left out.
-    bath : Bath, optional
+    md_settings : MDSettings, optional
         Temperature, time step, friction.
     folder : str or pathlib.Path, optional
         For log and checkpoints; see `field_run`.
@@ -105,20 +105,20 @@ def hysteresis(
     ValueError
         If an argument makes no sense, and all that `drive` refuses.
     """
-    bath = bath or Bath()
+    md_settings = md_settings or MDSettings()
     largest = check_field(amplitude)
     strength = float(np.linalg.norm(largest))
     if not strength:
         raise ValueError("the amplitude is zero; give the largest field in V/Å")
     if periods < 1:
         raise ValueError(f"periods is {periods}; give a whole number from 1 on")
-    interval, points = _observations(steps_in(period, bath))
-    wave = TriangleField(largest, period=points * interval * bath.timestep)
+    interval, points = _observations(steps_in(period, md_settings))
+    wave = TriangleField(largest, period=points * interval * md_settings.timestep)
     run = field_run(
         atoms,
         wave,
         (periods + 1) * points * interval,
-        bath,
+        md_settings,
         interval=interval,
         folder=folder,
         description="hysteresis",

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_equivar.dynamics.experiments.thermal_run import Bath, field_run, steps_in
+from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.fields.algebra import Waveform
 from ase_equivar.units import VACUUM_PERMITTIVITY
@@ -54,7 +54,7 @@ def pulse_response(
     pulse: Waveform,
     duration: float,
     *,
-    bath: Bath | None = None,
+    md_settings: MDSettings | None = None,
     folder: str | Path | None = None,
 ) -> PulseResponse:
     """Send a pulse through a crystal at fixed cell.
@@ -69,7 +69,7 @@ def pulse_response(
         In one direction, such as a GaussianPulse.
     duration : float
         Of the run, ASE's unit of time.
-    bath : Bath, optional
+    md_settings : MDSettings, optional
         By default without thermostat, at 0 K. A friction γ (per time) is the damping of each mode:
         γ/(2π) in cycles per time is its full width at half maximum.
     folder : str or pathlib.Path, optional
@@ -91,9 +91,9 @@ def pulse_response(
         At 0 K, if the structure is not at its minimum; if much of the polarization is left at the
         end, so that the susceptibility is not complete.
     """
-    bath = bath or Bath(temperature=0.0, friction=0.0)
-    steps = steps_in(duration, bath)
-    values = np.array([pulse(i * bath.timestep) for i in range(steps + 1)])
+    md_settings = md_settings or MDSettings(temperature=0.0, friction=0.0)
+    steps = steps_in(duration, md_settings)
+    values = np.array([pulse(i * md_settings.timestep) for i in range(steps + 1)])
     strengths = np.linalg.norm(values, axis=-1) if values.ndim == 2 else np.abs(values)
     if values.shape != (steps + 1, 3) or not strengths.any():
         raise ValueError("the pulse is not a field that differs from zero during the run")
@@ -105,7 +105,7 @@ def pulse_response(
     direction = values[strengths.argmax()] / strengths.max()
     if np.abs(values - np.outer(values @ direction, direction)).max() > 1e-6 * strengths.max():
         raise ValueError("the pulse changes its direction; give one along one direction")
-    if not bath.temperature and atoms.calc is not None:
+    if not md_settings.temperature and atoms.calc is not None:
         largest = float(np.abs(atoms.get_forces()).max())
         if largest > AT_REST:
             warnings.warn(
@@ -115,7 +115,7 @@ def pulse_response(
             )
     interval = max(steps // POINTS, 1)
     run = field_run(
-        atoms, pulse, steps, bath, interval=interval, folder=folder, description="pulse"
+        atoms, pulse, steps, md_settings, interval=interval, folder=folder, description="pulse"
     )
     polarization = run.polarization_change
     norms = np.linalg.norm(polarization, axis=1)
@@ -123,11 +123,11 @@ def pulse_response(
     if remaining > DIED_AWAY:
         warnings.warn(
             f"at the end {remaining:.0%} of the largest polarization is left, so the "
-            "susceptibility is not converged: prolong the run, or give the bath more friction; the "
+            "susceptibility is not converged: prolong the run, or use more friction; the "
             "energy taken up is not affected",
             stacklevel=2,
         )
-    spacing = interval * bath.timestep
+    spacing = interval * md_settings.timestep
     frequencies = np.fft.rfftfreq(len(norms), spacing)
     # The conjugate: NumPy transforms with exp(−iωt), physics with exp(+iωt).
     field_spectrum = np.fft.rfft(run.electric_field @ direction).conj()

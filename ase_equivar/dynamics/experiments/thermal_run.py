@@ -40,7 +40,7 @@ HELD = (FixAtoms, FixCartesian, FixScaled, FixedLine, FixedMode, FixedPlane)
 
 
 @dataclass(frozen=True)
-class Bath:
+class MDSettings:
     """How atoms move beside the field: time step, temperature, friction.
 
     Parameters
@@ -50,7 +50,7 @@ class Bath:
     timestep : float
         ASE's unit of time.
     friction : float
-        Of the Langevin thermostat, per ASE unit of time; the centre of mass is held, unless
+        Of the Langevin thermostat, per ASE unit of time; the center of mass is held, unless
         constraints hold some atoms. 0: no thermostat, velocity Verlet.
     seed : int
         Of the random numbers.
@@ -103,7 +103,7 @@ def field_run(
     atoms: Atoms,
     field: Field | ArrayLike,
     steps: int,
-    bath: Bath,
+    md_settings: MDSettings,
     *,
     interval: int = 1,
     born_charges: ArrayLike | None = None,
@@ -120,7 +120,7 @@ def field_run(
         E(t) in V/Å, time in ASE's unit, or three numbers; see `drive`.
     steps : int
         How many.
-    bath : Bath
+    md_settings : MDSettings
         Temperature and time step.
     interval : int
         Observe at the beginning, and after each `interval` steps.
@@ -149,13 +149,15 @@ def field_run(
     waveform = field if callable(field) else ConstantField(np.asarray(field))
     moving = atoms.copy()
     moving.calc = atoms.calc
-    dyn = bath.dynamics(moving)
-    driven = drive(dyn, waveform, update_interval=bath.update_interval, born_charges=born_charges)
+    dyn = md_settings.dynamics(moving)
+    driven = drive(
+        dyn, waveform, update_interval=md_settings.update_interval, born_charges=born_charges
+    )
     rows = []
     if folder is None:
         dyn.attach(lambda: rows.append(observe(driven)), interval=interval)
     else:
-        settings = {"steps": steps, "interval": interval, "bath": asdict(bath)}
+        settings = {"steps": steps, "interval": interval, "md_settings": asdict(md_settings)}
         settings["field"] = field_json(waveform)
         checkpoint = open_run_folder(Path(folder), settings | describe_start(driven))
         log = checkpoint.with_suffix(".log")
@@ -180,11 +182,11 @@ def field_run(
     return FieldRun.of(rows) if folder is None else read_field_log(log)
 
 
-def steps_in(duration: float, bath: Bath) -> int:
+def steps_in(duration: float, md_settings: MDSettings) -> int:
     """Return how many time steps make a duration in ASE's unit of time, or refuse it."""
-    if not (np.isfinite(duration) and duration >= bath.timestep):
+    if not (np.isfinite(duration) and duration >= md_settings.timestep):
         raise ValueError(
             f"a duration is {duration}; give a time in ASE's unit, at least one time step "
-            f"({bath.timestep:.4g})"
+            f"({md_settings.timestep:.4g})"
         )
-    return round(duration / bath.timestep)
+    return round(duration / md_settings.timestep)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ase_equivar.network.basis import bond_harmonics
 from ase_equivar.network.execution.backends import used_backend
-from ase_equivar.network.execution.chunking import laid_end_to_end
-from ase_equivar.network.execution.edge_index import EdgeIndex, Piece
+from ase_equivar.network.execution.chunking import concatenate_chunks
+from ase_equivar.network.execution.edge_index import Chunk, EdgeIndex
 from ase_equivar.network.execution.radial_table import SHORTEST, RadialTable
 
 # Distances in a table, and how many steps of an MD may pay them off: those of two elements and 5 Å
@@ -54,15 +54,15 @@ class Bonds:
         radial, envelope = functions(distances) if functions else (distances[:0], distances[:0])
         return cls(edges, distances, harmonics, kinds, radial, envelope)
 
-    def take(self, piece: Piece) -> Bonds:
+    def take(self, chunk: Chunk) -> Bonds:
         """Give those of some receivers."""
         return Bonds(
-            piece.index,
-            self.distances[piece.edges],
-            self.harmonics[piece.edges],
-            self.kinds[piece.edges],
-            self.radial[piece.edges],
-            self.envelope[piece.edges],
+            chunk.index,
+            self.distances[chunk.edges],
+            self.harmonics[chunk.edges],
+            self.kinds[chunk.edges],
+            self.radial[chunk.edges],
+            self.envelope[chunk.edges],
         )
 
 
@@ -77,10 +77,10 @@ def distances_and_harmonics(
 
         return bonds.distances_and_harmonics(edges, vectors, l_max, factor)
 
-    def harmonics(piece: Piece) -> list[Tensor]:  # some twenty numbers per bond on the way
-        return [bond_harmonics(vectors[piece.edges], l_max) * factor]
+    def harmonics(chunk: Chunk) -> list[Tensor]:  # some twenty numbers per bond on the way
+        return [bond_harmonics(vectors[chunk.edges], l_max) * factor]
 
-    [found] = laid_end_to_end(edges, harmonics, by_edge=True)
+    [found] = concatenate_chunks(edges, harmonics, by_edge=True)
     return _lengths(vectors), found
 
 
@@ -112,7 +112,9 @@ def pairs_of_elements(
     return present.nonzero().flatten(), (present.cumsum(0) - 1)[codes]
 
 
-def tables_pay(distances: Tensor, n_kinds: int, cutoff: float, backend: str, uses: int = 1) -> bool:
+def use_radial_table(
+    distances: Tensor, n_kinds: int, cutoff: float, backend: str, uses: int = 1
+) -> bool:
     """Whether tables are exact enough, and soon cheaper than weights worked out bond by bond.
 
     As a rule they are made from fewer distances than the graph has edges. Those of two or three

@@ -28,7 +28,7 @@ class EdgeIndex:
         self.n_senders = n_senders
         self.n_receivers = n_receivers
         self._by_sender: tuple[Tensor, Tensor] | None = None
-        self._cut: tuple[int, list[Piece]] | None = None
+        self._cut: tuple[int, list[Chunk]] | None = None
         self.receiver_starts = _starts(receivers, n_receivers)
 
     @property
@@ -39,16 +39,16 @@ class EdgeIndex:
             self._by_sender = order, _starts(self.senders, self.n_senders)
         return self._by_sender
 
-    def pieces(self, max_edges: int) -> list[Piece]:
+    def chunks(self, max_edges: int) -> list[Chunk]:
         """Cut into runs of receivers with about `max_edges` edges each (one atom's at least)."""
         n_edges = len(self.senders)
         if n_edges <= max_edges:
-            return [Piece(slice(0, self.n_receivers), slice(0, n_edges), self)]
+            return [Chunk(slice(0, self.n_receivers), slice(0, n_edges), self)]
         if self._cut is None or self._cut[0] != max_edges:  # every layer asks for the same
             self._cut = max_edges, list(self._runs(max_edges))
         return self._cut[1]
 
-    def _runs(self, max_edges: int) -> Iterator[Piece]:
+    def _runs(self, max_edges: int) -> Iterator[Chunk]:
         starts = self.receiver_starts.cpu()
         first = 0
         while first < self.n_receivers:
@@ -56,7 +56,7 @@ class EdgeIndex:
             last = int(torch.searchsorted(starts, target, right=True)) - 1
             last = min(max(last, first + 1), self.n_receivers)
             edges = slice(int(starts[first]), int(starts[last]))
-            yield Piece(
+            yield Chunk(
                 atoms=slice(first, last),
                 edges=edges,
                 index=EdgeIndex(
@@ -70,7 +70,7 @@ class EdgeIndex:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Some receivers of a graph, and all their edges.
 
     Attributes

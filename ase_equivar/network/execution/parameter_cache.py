@@ -12,7 +12,7 @@ from torch import Tensor, nn
 Made = TypeVar("Made")
 
 
-class Kept(Generic[Made]):
+class ParameterCache(Generic[Made]):
     """Something made of the parameters of some modules, until one of them changes.
 
     A change that is made behind PyTorch's back, through ``parameter.data``, is not seen.
@@ -21,7 +21,7 @@ class Kept(Generic[Made]):
     def __init__(self) -> None:
         self._made: tuple[Any, Made] | None = None
 
-    def of(self, sources: Sequence[nn.Module], what: object, make: Callable[[], Made]) -> Made:
+    def get(self, sources: Sequence[nn.Module], what: object, make: Callable[[], Made]) -> Made:
         """Make it, unless that is done already.
 
         Parameters

@@ -33,24 +33,24 @@ class RadialTable:
     values : Tensor, shape (T, G, 3, n_paths, C)
         Of T functions (pairs of elements) at G distances: derivative by the distance times their
         spacing, value, and such a derivative halfway to the next distance.
-    fineness : int
+    refinement : int
         `SPACING` over the spacing of these distances.
     """
 
     values: Tensor
-    fineness: int = 1
+    refinement: int = 1
 
     @staticmethod
-    def n_points(cutoff: float, fineness: int = 1) -> int:
+    def n_points(cutoff: float, refinement: int = 1) -> int:
         """Points G in a table for this cutoff in Å: it ends a point or two beyond."""
-        return int((cutoff - SHORTEST) / SPACING * fineness) + 3
+        return int((cutoff - SHORTEST) / SPACING * refinement) + 3
 
     @staticmethod
-    def sampled(cutoff: float, device: torch.device | str = "cpu", fineness: int = 1) -> Tensor:
+    def sampled(cutoff: float, device: torch.device | str = "cpu", refinement: int = 1) -> Tensor:
         """Distances (2G,) in Å of the points of a table and of the middles between, float64."""
-        n_halves = 2 * RadialTable.n_points(cutoff, fineness)
+        n_halves = 2 * RadialTable.n_points(cutoff, refinement)
         halves = torch.arange(n_halves, dtype=torch.float64, device=device)
-        return SHORTEST + 0.5 * SPACING / fineness * halves
+        return SHORTEST + 0.5 * SPACING / refinement * halves
 
 
 def tabulate(
@@ -58,7 +58,7 @@ def tabulate(
     cutoff: float,
     device: torch.device,
     then: Callable[[Tensor], Tensor] | None = None,
-    fineness: int = 1,
+    refinement: int = 1,
 ) -> RadialTable:
     """Evaluate weights and their slopes on the grid; the table is in single precision.
 
@@ -72,15 +72,15 @@ def tabulate(
         Where the weights of the function lie.
     then : callable, optional
         Linear map to weights, which slopes pass as values do: for the product with a large matrix.
-    fineness : int
+    refinement : int
         More than 1 for functions that change faster than those that `SPACING` was chosen for.
     """
-    values, slopes = _with_slopes(function, RadialTable.sampled(cutoff, device, fineness))
-    spacing = SPACING / fineness
+    values, slopes = _with_slopes(function, RadialTable.sampled(cutoff, device, refinement))
+    spacing = SPACING / refinement
     numbers = [slopes[:, ::2] * spacing, values[:, ::2], slopes[:, 1::2] * spacing]
     with torch.no_grad():
         stacked = torch.stack(numbers, dim=2)
-        return RadialTable((stacked if then is None else then(stacked)).float(), fineness)
+        return RadialTable((stacked if then is None else then(stacked)).float(), refinement)
 
 
 def _with_slopes(function: Callable[[Tensor], Tensor], distances: Tensor) -> tuple[Tensor, Tensor]:

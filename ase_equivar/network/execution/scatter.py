@@ -1,4 +1,4 @@
-"""Sum messages over the neighbours of each atom: the one place where it is done in plain torch."""
+"""Sum messages over the neighbors of each atom: the one place where it is done in plain torch."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ class _ConvolveTabulated(torch.autograd.Function):
             by_harmonics = torch.empty_like(harmonics)
             by_distance = harmonics.new_empty(len(harmonics))
             ctx.call.launch("grad_bonds_table", arrays, (by_harmonics, by_distance))
-            by_distance *= ctx.table.fineness / SPACING
+            by_distance *= ctx.table.refinement / SPACING
         return None, None, None, by_features, by_harmonics, by_distance
 
 
@@ -186,7 +186,7 @@ def _with_table(
 ) -> tuple[Tensor | int, ...]:
     """List what kernels with a table begin with."""
     n_points = table.values.shape[1]
-    return features, harmonics, table.values, n_points, table.fineness, which, distances
+    return features, harmonics, table.values, n_points, table.refinement, which, distances
 
 
 def convolve_tabulated(

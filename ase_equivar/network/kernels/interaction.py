@@ -89,7 +89,7 @@ class InteractionSteps:
             kernel, numbers = self._kernels.receive, [weights]
         else:
             kernel = self._kernels.receive_table
-            numbers = [weights.values, weights.values.shape[1], weights.fineness]
+            numbers = [weights.values, weights.values.shape[1], weights.refinement]
             numbers += [bonds.kinds, bonds.distances]
         own = [*self.after, *self.skip, self.bias, self.scale, self.mask]
         bonded = [sent, bonds.harmonics, *numbers, edges.senders, edges.receiver_starts]

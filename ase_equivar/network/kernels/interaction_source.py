@@ -235,6 +235,6 @@ def interaction_source(
             *sends,
             "",
             *receive("receive", "forward", "w"),
-            *receive("receive_table", "forward_table", "t, n_points, fineness, which, distances"),
+            *receive("receive_table", "forward_table", "t, n_points, refinement, which, distances"),
         ]
     )

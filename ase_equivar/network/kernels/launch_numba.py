@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.execution.chunking import thread_pool, threads_at_hand
+from ase_equivar.network.execution.threads import available_threads, thread_pool
 from ase_equivar.network.kernels.cache import load_source, scalar_name
 from ase_equivar.network.kernels.numba_source import numba_source
 
-# Fewer than in `pieces`: a kernel needs no Python, which serves one thread after the other.
+# Fewer than in `chunks`: a kernel needs no Python, which serves one thread after the other.
 MIN_EDGES_PER_THREAD = 500
 MIN_EDGES_PER_THREAD_FAST = 10_000  # of kernels that take some nanoseconds for an edge
 HEAD_START = 150  # edges that the calling thread works off while the others wake up
@@ -81,7 +81,7 @@ def share_out(
     min_edges : int
         For which another thread pays.
     """
-    n_atoms, n_threads = len(start) - 1, threads_at_hand()
+    n_atoms, n_threads = len(start) - 1, available_threads()
     known = [a.detach().numpy() if isinstance(a, Tensor) else a for a in arguments]
     ends = start.numpy()
     n_edges = int(ends[-1])

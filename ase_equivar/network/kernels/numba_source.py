@@ -67,9 +67,9 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     # interpolated in one run
     n_w = n_p * n_channels
     values, slopes = cubic_factors(constant)
-    table = "x, Y, t, n_points, fineness, which, distances"
+    table = "x, Y, t, n_points, refinement, which, distances"
     place = [
-        f"place = (float64(distances[e]) - {SHORTEST})*fineness/{SPACING}",  # doubles: s is exact
+        f"place = (float64(distances[e]) - {SHORTEST})*refinement/{SPACING}",  # doubles: s is exact
         "k = which[e]*n_points + int(place)",
         "s = F(place - int(place))",
         f"p = t[k*{3 * n_w}:k*{3 * n_w} + {4 * n_w}]",

@@ -49,9 +49,9 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
 
     # cubics as in `numba_source`
     values, slopes = cubic_factors(repr)
-    table = "x, Y, t, n_points, fineness, which, distances"
+    table = "x, Y, t, n_points, refinement, which, distances"
     place = [
-        f"place = (tl.load(distances + e).to(tl.float64) - {SHORTEST})*fineness*{1 / SPACING!r}",
+        f"place = (tl.load(distances + e).to(tl.float64) - {SHORTEST})*refinement*{1 / SPACING!r}",
         "below = place.to(tl.int64)",
         f"s = (place - below.to(tl.float64)).to(tl.{scalar})",
         "k = 3*(tl.load(which + e)*n_points + below)",

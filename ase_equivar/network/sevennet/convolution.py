@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.execution.chunking import laid_end_to_end
+from ase_equivar.network.execution.chunking import concatenate_chunks
 from ase_equivar.network.execution.edge_features import Bonds
-from ase_equivar.network.execution.edge_index import Piece
+from ase_equivar.network.execution.edge_index import Chunk
 from ase_equivar.network.execution.radial_table import tabulate
 from ase_equivar.network.layout import unpacked
 
@@ -81,10 +81,10 @@ class TabulatedConvolution:
         for part in self._parts:
             part.convolution.backend = backend
 
-        def receive(piece: Piece) -> list[Tensor]:
-            return [self._received(blocks, bonds.take(piece)) / self._denominator]
+        def receive(chunk: Chunk) -> list[Tensor]:
+            return [self._received(blocks, bonds.take(chunk)) / self._denominator]
 
-        [received] = laid_end_to_end(bonds.edges, receive)
+        [received] = concatenate_chunks(bonds.edges, receive)
         return received
 
     def _received(self, blocks: Sequence[Tensor], bonds: Bonds) -> Tensor:

@@ -16,9 +16,13 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
-from ase_equivar.network.execution.chunking import borrow_threads, threads_returned
-from ase_equivar.network.execution.edge_features import Bonds, distances_and_harmonics, tables_pay
+from ase_equivar.network.execution.edge_features import (
+    Bonds,
+    distances_and_harmonics,
+    use_radial_table,
+)
 from ase_equivar.network.execution.edge_index import EdgeIndex
+from ase_equivar.network.execution.threads import limit_torch_threads, torch_threads_restored
 from ase_equivar.network.layout import unpacked
 from ase_equivar.network.sevennet.convolution import TabulatedConvolution
 
@@ -116,7 +120,7 @@ class LatentFeatures(nn.Module):
         """
         self._potential.to(graph.vectors.device)
         vectors = graph.vectors.float()
-        with threads_returned():
+        with torch_threads_restored():
             bonds = self._bonds(graph, vectors, backend)
             upright = self._layers(graph, vectors, bonds, backend)
             if bonds is not None:
@@ -139,8 +143,8 @@ class LatentFeatures(nn.Module):
         """Let features like these, from `raw`, have unit size; scalars a mean of zero besides."""
         self.center.copy_(blocks[0].mean(dim=(0, 1)))
         for number, block in enumerate(blocks):
-            centred = block - self.center if number == 0 else block
-            size = centred.square().mean(dim=(0, 1)).sqrt()
+            centered = block - self.center if number == 0 else block
+            size = centered.square().mean(dim=(0, 1)).sqrt()
             self.get_buffer(f"size{number}").copy_(size + 1e-3)
 
     def forward(self, blocks: Sequence[Tensor]) -> list[Tensor]:
@@ -185,9 +189,9 @@ class LatentFeatures(nn.Module):
             return None
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         distances, harmonics = distances_and_harmonics(edges, vectors, self._l_max, backend)
-        if not tables_pay(distances, 1, self.cutoff, backend):
+        if not use_radial_table(distances, 1, self.cutoff, backend):
             return None
-        borrow_threads()
+        limit_torch_threads()
         kinds = torch.zeros_like(graph.senders)
         return Bonds.described(edges, distances, harmonics, kinds, None)
 

@@ -16,7 +16,7 @@ from ase_equivar.dynamics.experiments.drift import IonDrift, ion_drift
 from ase_equivar.dynamics.experiments.finite_field import finite_field_dielectric
 from ase_equivar.dynamics.experiments.hysteresis_loop import hysteresis
 from ase_equivar.dynamics.experiments.pulse import pulse_response
-from ase_equivar.dynamics.experiments.thermal_run import Bath, field_run
+from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run
 from ase_equivar.fields.waveforms import GaussianPulse, TriangleField
 from ase_equivar.phonons import apply_nac
 from ase_equivar.units import CM2_PER_VS, THZ, VACUUM_PERMITTIVITY
@@ -47,7 +47,7 @@ def phonopy_of_the_crystal():
 
 # Hysteresis
 
-COLD = Bath(temperature=0.0, timestep=0.5, friction=0.2)
+COLD = MDSettings(temperature=0.0, timestep=0.5, friction=0.2)
 
 
 PERIOD = 600.0
@@ -72,7 +72,7 @@ def exact_coercive_field(amplitude, period):
 
 
 def test_hysteresis_of_a_double_well():
-    loop = hysteresis(ferroelectric(), [0, 0, 2 * COERCIVE], PERIOD, periods=1, bath=COLD)
+    loop = hysteresis(ferroelectric(), [0, 0, 2 * COERCIVE], PERIOD, periods=1, md_settings=COLD)
     volume = ferroelectric().get_volume()
     assert loop.remanent_polarization == pytest.approx(CHARGE * MINIMUM / volume, rel=1e-2)
     expected = exact_coercive_field(2 * COERCIVE, PERIOD)
@@ -88,7 +88,7 @@ def test_hysteresis_of_a_double_well():
 
 @pytest.mark.parametrize("period", [201.0, 300.0, 333.0, 21.4])
 def test_tips_of_the_wave_are_observed(period):
-    loop = hysteresis(ferroelectric(), [0, 0, 2 * COERCIVE], period, periods=1, bath=COLD)
+    loop = hysteresis(ferroelectric(), [0, 0, 2 * COERCIVE], period, periods=1, md_settings=COLD)
     assert loop.field.max() == pytest.approx(2 * COERCIVE, rel=1e-9)
     assert loop.field.min() == pytest.approx(-2 * COERCIVE, rel=1e-9)
     taken = loop.run.times[-1] / 2
@@ -97,7 +97,7 @@ def test_tips_of_the_wave_are_observed(period):
 
 
 def test_loop_below_the_coercive_field_does_not_switch():
-    loop = hysteresis(ferroelectric(), [0, 0, 0.7 * COERCIVE], 300.0, bath=COLD)
+    loop = hysteresis(ferroelectric(), [0, 0, 0.7 * COERCIVE], 300.0, md_settings=COLD)
     volume = ferroelectric().get_volume()
     assert loop.remanent_polarization < 0.1 * CHARGE * MINIMUM / volume
     assert loop.loss < 0.05 * COERCIVE * CHARGE * MINIMUM / volume
@@ -137,8 +137,10 @@ def test_drift_is_that_against_the_rest_of_the_crystal():
     atoms = Atoms("Li3PO", positions=np.zeros((5, 3)), cell=[9, 9, 9], pbc=True)
     atoms.calc = FreeIons()
     charges = {"Li": 1.0, "P": -2.0, "O": -1.0}
-    bath = Bath(temperature=0.0, timestep=0.1, friction=0.0)
-    found = ion_drift(atoms, [0, 0, 0.02], "Li", 20.0, nominal_charges=charges, bath=bath)
+    md_settings = MDSettings(temperature=0.0, timestep=0.1, friction=0.0)
+    found = ion_drift(
+        atoms, [0, 0, 0.02], "Li", 20.0, nominal_charges=charges, md_settings=md_settings
+    )
     li, p, o = atoms.get_masses()[[0, 3, 4]]
     relative = 0.02 * (1.0 / li + 3.0 / (p + o))
     np.testing.assert_allclose(found.displacement[-1], [0, 0, 0.5 * relative * 20.0**2])
@@ -149,9 +151,15 @@ def test_drift_is_that_against_the_rest_of_the_crystal():
 @pytest.mark.parametrize("nominal", [None, {"Li": 1.0, "O": -1.0}])
 def test_drift_of_ions_in_a_viscous_medium(nominal):
     field = np.array([0.0, 0.0, 0.02])
-    bath = Bath(temperature=0.0, timestep=0.1, friction=FRICTION)
+    md_settings = MDSettings(temperature=0.0, timestep=0.1, friction=FRICTION)
     found = ion_drift(
-        free_ions(), field, "Li", 20.0, nominal_charges=nominal, equilibration=100.0, bath=bath
+        free_ions(),
+        field,
+        "Li",
+        20.0,
+        nominal_charges=nominal,
+        equilibration=100.0,
+        md_settings=md_settings,
     )
     z_star = BORN["Li"] if nominal is None else np.eye(3)
     velocity = field @ z_star * BY_DRAG  # of the lithium and, against it, of the oxygen
@@ -163,8 +171,10 @@ def test_drift_of_ions_in_a_viscous_medium(nominal):
 
 
 def test_mobility_agrees_within_its_error_at_a_temperature():
-    bath = Bath(temperature=300.0, timestep=0.2, friction=FRICTION, seed=4)
-    found = ion_drift(free_ions(20), [0, 0, 0.05], "Li", 400.0, equilibration=20.0, bath=bath)
+    md_settings = MDSettings(temperature=300.0, timestep=0.2, friction=FRICTION, seed=4)
+    found = ion_drift(
+        free_ions(20), [0, 0, 0.05], "Li", 400.0, equilibration=20.0, md_settings=md_settings
+    )
     expected = BORN["Li"][2, 2] * BY_DRAG
     assert 0 < found.mobility_error < 0.3 * expected
     assert abs(found.mobility - expected) < 4 * found.mobility_error
@@ -198,10 +208,10 @@ def test_unit_of_mobility_by_hand():
 
 def test_weak_pulse_gives_the_dielectric_function_of_the_phonons():
     damping = 1.5 * THZ  # full width at half maximum
-    bath = Bath(temperature=0.0, timestep=0.05, friction=2 * np.pi * damping)
+    md_settings = MDSettings(temperature=0.0, timestep=0.05, friction=2 * np.pi * damping)
     axis = np.array([0.6, 0.0, 0.8])
     pulse = GaussianPulse(1e-3 * axis, center=8.0, width=1.6, frequency=0.15)
-    found = pulse_response(crystal(), pulse, 150.0, bath=bath)
+    found = pulse_response(crystal(), pulse, 150.0, md_settings=md_settings)
     modes = di.infrared_modes(phonopy_of_the_crystal())
     exact = di.dielectric_function(modes, damping / THZ, found.frequencies / THZ)
     expected = (exact.epsilon - EPSILON_INFINITY) @ axis
@@ -216,14 +226,20 @@ def test_weak_pulse_gives_the_dielectric_function_of_the_phonons():
 def test_pulse_that_leaves_polarization_behind_is_reported():
     pulse = GaussianPulse([0.0, 0.05, 0.1], center=8.0, width=1.6, frequency=0.15)
     with pytest.raises(UserWarning, match=r"at the end \d+% of the largest polarization is left"):
-        pulse_response(crystal(), pulse, 40.0, bath=Bath(0.0, timestep=0.05, friction=0.0))
-    pulse_response(crystal(), pulse, 120.0, bath=Bath(0.0, timestep=0.05, friction=0.3))
+        pulse_response(
+            crystal(), pulse, 40.0, md_settings=MDSettings(0.0, timestep=0.05, friction=0.0)
+        )
+    pulse_response(
+        crystal(), pulse, 120.0, md_settings=MDSettings(0.0, timestep=0.05, friction=0.3)
+    )
 
 
 def test_energy_taken_from_a_pulse_stays_in_the_crystal_without_friction():
     atoms = crystal()
     pulse = GaussianPulse([0.0, 0.05, 0.1], center=8.0, width=1.6, frequency=0.15)
-    found = pulse_response(atoms, pulse, 40.0, bath=Bath(0.0, timestep=0.05, friction=0.0))
+    found = pulse_response(
+        atoms, pulse, 40.0, md_settings=MDSettings(0.0, timestep=0.05, friction=0.0)
+    )
     energy = found.run.potential_energy + found.run.kinetic_energy
     assert found.absorbed > 1e-3
     assert energy[-1] - energy[0] == pytest.approx(found.absorbed, rel=1e-3)
@@ -235,16 +251,16 @@ def test_structure_that_is_not_at_rest_is_reported():
     atoms.positions[0, 0] += 0.1
     pulse = GaussianPulse([0.0, 0.05, 0.1], center=8.0, width=1.6, frequency=0.15)
     with pytest.warns(UserWarning, match=r"forces are up to .* relax the structure first"):
-        pulse_response(atoms, pulse, 16.0, bath=Bath(0.0, timestep=0.05, friction=0.0))
+        pulse_response(atoms, pulse, 16.0, md_settings=MDSettings(0.0, timestep=0.05, friction=0.0))
 
 
 # Static dielectric tensor
 
-WARM = Bath(temperature=100.0, timestep=0.2, friction=0.3, seed=2)
+WARM = MDSettings(temperature=100.0, timestep=0.2, friction=0.3, seed=2)
 
 
 def test_static_dielectric_tensor_is_that_of_the_phonons():
-    found = finite_field_dielectric(crystal(), 0.01, 20.0, equilibration=80.0, bath=WARM)
+    found = finite_field_dielectric(crystal(), 0.01, 20.0, equilibration=80.0, md_settings=WARM)
     exact = exact_ionic(crystal().get_volume())
     np.testing.assert_allclose(found.ionic, exact, atol=1e-3 * np.abs(exact).max())
     from_phonons = di.static_dielectric(di.infrared_modes(phonopy_of_the_crystal()))
@@ -259,21 +275,21 @@ def test_static_dielectric_tensor_is_that_of_the_phonons():
 
 
 def test_run_in_a_folder_is_not_done_twice(tmp_path):
-    bath = Bath(temperature=50.0, timestep=0.2)
-    first = field_run(crystal(), [0, 0, 0.1], 30, bath, interval=5, folder=tmp_path / "run")
+    md_settings = MDSettings(temperature=50.0, timestep=0.2)
+    first = field_run(crystal(), [0, 0, 0.1], 30, md_settings, interval=5, folder=tmp_path / "run")
     calls = crystal()
-    again = field_run(calls, [0, 0, 0.1], 30, bath, interval=5, folder=tmp_path / "run")
+    again = field_run(calls, [0, 0, 0.1], 30, md_settings, interval=5, folder=tmp_path / "run")
     assert calls.calc.calls["forces"] <= 2
     np.testing.assert_array_equal(first.polarization_change, again.polarization_change)
     assert len(again.times) == 7
-    here = field_run(crystal(), [0, 0, 0.1], 30, bath, interval=5)
+    here = field_run(crystal(), [0, 0, 0.1], 30, md_settings, interval=5)
     np.testing.assert_allclose(again.polarization_change, here.polarization_change, rtol=1e-5)
 
 
 def test_atoms_are_left_as_they_were():
     atoms = crystal()
     calc = atoms.calc
-    field_run(atoms, [0, 0, 0.1], 10, Bath(timestep=0.2))
+    field_run(atoms, [0, 0, 0.1], 10, MDSettings(timestep=0.2))
     assert atoms.calc is calc
     np.testing.assert_array_equal(atoms.positions, ions().positions)
     assert not atoms.constraints
@@ -287,7 +303,7 @@ def test_bad_input_is_named():
         ({"timestep": 0}, r"timestep is 0; .* as 1 \* units\.fs"),
     ):
         with pytest.raises(ValueError, match=message):
-            Bath(**settings)
+            MDSettings(**settings)
     with pytest.raises(ValueError, match="amplitude is zero"):
         hysteresis(ferroelectric(), [0, 0, 0], 100.0)
     with pytest.raises(ValueError, match="periods is 0"):
@@ -304,7 +320,7 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="field is zero"):
         ion_drift(free_ions(), [0, 0, 0], "Li", 10.0)
     with pytest.raises(ValueError, match="2 observations; 6 are needed"):
-        ion_drift(free_ions(), [0, 0, 1e-3], "Li", 0.1, bath=Bath(timestep=0.1))
+        ion_drift(free_ions(), [0, 0, 1e-3], "Li", 0.1, md_settings=MDSettings(timestep=0.1))
     with pytest.raises(ValueError, match="not a field that differs from zero"):
         pulse_response(crystal(), GaussianPulse(1.0, center=5.0, width=1.0), 10.0)
     with pytest.raises(ValueError, match="pulse is not over within the run"):
@@ -315,11 +331,13 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="strength is 0"):
         finite_field_dielectric(crystal(), 0, 10.0, equilibration=10.0)
     with pytest.raises(ValueError, match="without friction nothing comes to equilibrium"):
-        finite_field_dielectric(crystal(), 0.1, 10.0, equilibration=10.0, bath=Bath(friction=0.0))
+        finite_field_dielectric(
+            crystal(), 0.1, 10.0, equilibration=10.0, md_settings=MDSettings(friction=0.0)
+        )
     with pytest.raises(ValueError, match="duration is 1 time steps; give at least 5"):
         finite_field_dielectric(crystal(), 0.1, 0.1, equilibration=10.0)
     with pytest.raises(ValueError, match="steps and interval from 1 on"):
-        field_run(crystal(), [0, 0, 0.1], 0, Bath())
+        field_run(crystal(), [0, 0, 0.1], 0, MDSettings())
     atoms = ions()
     with pytest.raises(ValueError, match="no calculator"):
-        field_run(atoms, [0, 0, 0.1], 10, Bath())
+        field_run(atoms, [0, 0, 0.1], 10, MDSettings())

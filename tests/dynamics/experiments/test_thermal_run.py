@@ -5,11 +5,11 @@ import pytest
 from ase.constraints import FixAtoms
 from helpers.polar_crystal import PolarCrystal, ions
 
-from ase_equivar.dynamics.experiments.thermal_run import CHECKPOINT_INTERVAL, Bath, field_run
+from ase_equivar.dynamics.experiments.thermal_run import CHECKPOINT_INTERVAL, MDSettings, field_run
 from ase_equivar.fields.waveforms import SineField
 
 SINE = SineField([0.11, -0.07, 0.16], frequency=0.14)
-BATH = Bath(temperature=50.0, timestep=0.2)
+SETTINGS = MDSettings(temperature=50.0, timestep=0.2)
 
 
 class Interrupted(PolarCrystal):
@@ -35,9 +35,11 @@ def crystal(calculator=None):
 def test_run_that_was_stopped_goes_on(tmp_path, after):
     steps = CHECKPOINT_INTERVAL + 50
     with pytest.raises(KeyboardInterrupt):
-        field_run(crystal(Interrupted(after, quadratic=0.4)), SINE, steps, BATH, folder=tmp_path)
-    found = field_run(crystal(), SINE, steps, BATH, folder=tmp_path)
-    whole = field_run(crystal(), SINE, steps, BATH, folder=tmp_path / "whole")
+        field_run(
+            crystal(Interrupted(after, quadratic=0.4)), SINE, steps, SETTINGS, folder=tmp_path
+        )
+    found = field_run(crystal(), SINE, steps, SETTINGS, folder=tmp_path)
+    whole = field_run(crystal(), SINE, steps, SETTINGS, folder=tmp_path / "whole")
     assert len(found.times) == steps + 1
     np.testing.assert_array_equal(found.polarization_change, whole.polarization_change)
     np.testing.assert_array_equal(found.work, whole.work)
@@ -45,7 +47,7 @@ def test_run_that_was_stopped_goes_on(tmp_path, after):
 
 def changed(**changes):
     """Return arguments of a run that differ in these from `crystal()` in SINE for 20 steps."""
-    return {"atoms": crystal(), "field": SINE, "steps": 20, "bath": BATH} | changes
+    return {"atoms": crystal(), "field": SINE, "steps": 20, "md_settings": SETTINGS} | changes
 
 
 def moved():
@@ -82,7 +84,7 @@ class Stiffer(PolarCrystal):
         ({"atoms": held(1)}, "constraints, momenta"),
         ({"atoms": crystal(Stiffer(quadratic=0.4))}, "energy"),
         ({"born_charges": np.zeros((3, 3, 3))}, "born_charges"),
-        ({"bath": Bath(temperature=50.0, timestep=0.2, seed=1)}, "bath, momenta"),
+        ({"bath": MDSettings(temperature=50.0, timestep=0.2, seed=1)}, "md_settings, momenta"),
         ({"field": 2 * SINE}, "field"),
         ({"field": lambda time: 2 * SINE(time)}, "field"),
         ({"steps": 30}, "steps"),
@@ -99,25 +101,25 @@ def test_folder_of_another_run_is_refused(tmp_path, changes, names):
 
 def test_atoms_that_are_held_do_not_move():
     atoms = held(1)
-    bath = Bath(temperature=300.0, timestep=0.2, friction=0.1)
-    run = field_run(atoms, SINE, 50, bath)
+    md_settings = MDSettings(temperature=300.0, timestep=0.2, friction=0.1)
+    run = field_run(atoms, SINE, 50, md_settings)
     np.testing.assert_array_equal(run.displacement["B"], 0)
     assert np.abs(run.displacement["Ti"][-1]).max() > 0.01
 
 
 def test_centre_of_mass_is_held_without_constraints_and_only_once():
     for atoms in (crystal(), crystal()):
-        bath = Bath(temperature=300.0, timestep=0.2, friction=0.1)
-        bath.dynamics(atoms)
-        bath.dynamics(atoms)
+        md_settings = MDSettings(temperature=300.0, timestep=0.2, friction=0.1)
+        md_settings.dynamics(atoms)
+        md_settings.dynamics(atoms)
         assert [type(one).__name__ for one in atoms.constraints] == ["FixCom"]
 
 
 @pytest.mark.parametrize("field", [SINE, lambda time: SINE(time)], ids=["waveform", "function"])
 def test_results_are_the_same_with_and_without_a_folder(tmp_path, field):
     weak = 1e-3 * field if field is SINE else field
-    here = field_run(crystal(), weak, 40, BATH, interval=4)
-    there = field_run(crystal(), weak, 40, BATH, interval=4, folder=tmp_path)
+    here = field_run(crystal(), weak, 40, SETTINGS, interval=4)
+    there = field_run(crystal(), weak, 40, SETTINGS, interval=4, folder=tmp_path)
     for name in vars(here):
         one, other = getattr(here, name), getattr(there, name)
         pairs = (
