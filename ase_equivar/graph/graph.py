@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from ase import Atoms
+from numpy.typing import NDArray
 
-from ase_equivar.graph.neighbors import NeighborSearch
+from ase_equivar.graph.morton_order import morton_sort
+from ase_equivar.graph.neighbors import MOST_KEPT, NeighborSearch
 from ase_equivar.graph.validation import check_distances, check_numbers_and_cell
 
 
@@ -34,6 +36,8 @@ class Graph:
     latent : tuple of torch.Tensor, optional
         What a pretrained potential knows of each atom, if that was worked out in advance; see
         `ase_equivar.network.sevennet.features`. Floating point, shapes (N, 2l+1, channels).
+    order : numpy.ndarray, optional
+        Index in the structure of each atom of the graph, shape=(N,). None: the same order.
     """
 
     numbers: torch.Tensor
@@ -43,6 +47,7 @@ class Graph:
     structure: torch.Tensor
     n_structures: int
     latent: tuple[torch.Tensor, ...] | None = None
+    order: NDArray[np.int64] | None = None
 
     @property
     def n_atoms(self) -> int:
@@ -53,6 +58,14 @@ class Graph:
     def n_edges(self) -> int:
         """Number of directed edges, E: each pair within the cutoff counts twice."""
         return len(self.senders)
+
+    def in_order_of_structure(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sort values of the graph's atoms, shape=(N, ...), as the structure's atoms are."""
+        if self.order is None:
+            return values
+        restored = np.empty_like(values)
+        restored[self.order] = values
+        return restored
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -77,7 +90,8 @@ def build_graph(
     """Connect every atom with all neighbors within a cutoff.
 
     All periodic images count, an atom's own among them, so that cells smaller than the cutoff
-    are treated like any supercell of them. Positions need not lie inside the cell.
+    are treated like any supercell of them. Positions need not lie inside the cell. The atoms of a
+    large structure are sorted, so that neighbors lie together in memory; see `Graph.order`.
 
     Parameters
     ----------
@@ -100,15 +114,19 @@ def build_graph(
     """
     check_numbers_and_cell(atoms)
     search = cutoff if isinstance(cutoff, NeighborSearch) else NeighborSearch(cutoff)
-    pairs = search.pairs(atoms, dtype)
-    check_distances(atoms, pairs)
+    # a list that is kept for the next step of an MD needs the order of the step before
+    order = morton_sort(atoms) if len(atoms) > MOST_KEPT else None
+    pairs = search.pairs(atoms if order is None else atoms[order], dtype)
+    check_distances(atoms, pairs, order)
+    numbers = atoms.numbers if order is None else atoms.numbers[order]
     return Graph(
-        numbers=torch.tensor(atoms.numbers, dtype=torch.int64, device=search.device),
+        numbers=torch.tensor(numbers, dtype=torch.int64, device=search.device),
         senders=pairs.neighbors,
         receivers=pairs.centers,
         vectors=pairs.vectors,
         structure=torch.zeros(len(atoms), dtype=torch.int64, device=search.device),
         n_structures=1,
+        order=order,
     )
 
 
@@ -139,7 +157,21 @@ def collate(graphs: Sequence[Graph]) -> Graph:
         structure=torch.cat([graph.structure + structure for graph, _, structure in shifted]),
         n_structures=first_structure[-1],
         latent=_collated([graph.latent for graph in graphs]),
+        order=_collated_order(graphs),
     )
+
+
+def _collated_order(graphs: Sequence[Graph]) -> NDArray[np.int64] | None:
+    """Concatenate orders, counted through all structures, if any graph has one."""
+    if all(graph.order is None for graph in graphs):
+        return None
+    first = 0
+    orders = []
+    for graph in graphs:
+        order = np.arange(graph.n_atoms) if graph.order is None else graph.order
+        orders.append(first + order)
+        first += graph.n_atoms
+    return np.concatenate(orders)
 
 
 def _collated(

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
+from numpy.typing import NDArray
 
 from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.graph.pair_filter import Pairs
@@ -77,11 +78,13 @@ def check_numbers_and_cell(atoms: Atoms) -> None:
         )
 
 
-def check_distances(atoms: Atoms, pairs: Pairs) -> None:
+def check_distances(atoms: Atoms, pairs: Pairs, order: NDArray[np.int64] | None = None) -> None:
     """Refuse two atoms, or an atom and its own image, closer than 0.5 Å."""
     if pairs.closest is None:
         return
     i, j, distance = pairs.closest
+    if order is not None:  # that of the atoms in which the pairs were found
+        i, j = int(order[i]), int(order[j])
     if distance >= MIN_DISTANCE:
         return
     pair = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,7 @@ from ase_equivar.graph import (
     collate,
 )
 from ase_equivar.graph.geometry import Geometry
-from ase_equivar.graph.morton_order import morton_sort
-from ase_equivar.graph.neighbors import MOST_KEPT, NeighborSearch
-from ase_equivar.graph.validation import check_numbers_and_cell
+from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.models import load_model, read_metadata
 from ase_equivar.inference.prediction import Prediction, RawPrediction, TimedPrediction
@@ -144,13 +141,13 @@ class Predictor:
         RawPrediction
             One for each structure.
         """
-        batch: list[_OrderedGraph] = []
+        batch: list[Graph] = []
         for atoms in images:
-            one = self._graph(atoms, self._search)
-            if batch and sum(b.graph.n_edges for b in batch) + one.graph.n_edges > max_edges:
+            graph = self._graph(atoms, self._search)
+            if batch and sum(b.n_edges for b in batch) + graph.n_edges > max_edges:
                 yield from self._call(batch)
                 batch = []
-            batch.append(one)
+            batch.append(graph)
         if batch:
             yield from self._call(batch)
 
@@ -186,36 +183,27 @@ class Predictor:
         assert self.calibration is not None  # the calculator has refused it else
         evaluated = self.evaluate(atoms)
         if self._uncertain is None or self._uncertain[0] is not evaluated:
-            one = self._graph(atoms, self._following)
-            found = born_charges_uncertainty(self._network, one.graph, self.calibration)
-            self._uncertain = evaluated, one.restored(found)
+            graph = self._graph(atoms, self._following)
+            found = born_charges_uncertainty(self._network, graph, self.calibration)
+            self._uncertain = evaluated, graph.in_order_of_structure(found)
         return self._uncertain[1]
 
-    def _graph(self, atoms: Atoms, search: NeighborSearch) -> _OrderedGraph:
+    def _graph(self, atoms: Atoms, search: NeighborSearch) -> Graph:
         check_elements(atoms, self.elements)
-        if len(atoms) <= MOST_KEPT:  # a kept list wants the order of the step before
-            return _OrderedGraph(build_graph(atoms, search, dtype=self.dtype), None)
-        check_numbers_and_cell(atoms)
-        order = morton_sort(atoms)
-        try:
-            return _OrderedGraph(build_graph(atoms[order], search, dtype=self.dtype), order)
-        except ValueError:
-            build_graph(atoms, search, dtype=self.dtype)  # names atoms by the user's numbers
-            raise
+        return build_graph(atoms, search, dtype=self.dtype)
 
-    def _call(self, ordered: Sequence[_OrderedGraph]) -> Iterator[RawPrediction]:
-        graphs = [one.graph for one in ordered]
+    def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
         with torch.inference_mode():
             tensors = self._network(graphs[0] if len(graphs) == 1 else collate(graphs))
         born, dielectric = self._arrays(tensors)
         cuts = np.cumsum([graph.n_atoms for graph in graphs])[:-1]
-        for index, (one, found) in enumerate(zip(ordered, np.split(born, cuts), strict=True)):
-            charges = one.restored(found)
+        for index, (graph, found) in enumerate(zip(graphs, np.split(born, cuts), strict=True)):
+            charges = graph.in_order_of_structure(found)
             charges.setflags(write=False)  # a calculator keeps them
             yield RawPrediction(
                 born_charges=charges,
                 dielectric_tensor=None if dielectric is None else dielectric[index],
-                n_edges=one.graph.n_edges,
+                n_edges=graph.n_edges,
             )
 
     def _arrays(
@@ -230,22 +218,6 @@ class Predictor:
             )
         dielectric = tensors.dielectric
         return born.numpy(), None if dielectric is None else dielectric.cpu().double().numpy()
-
-
-@dataclass(frozen=True)
-class _OrderedGraph:
-    """Graph of a structure, its atoms in an order of their own if `order` says so."""
-
-    graph: Graph
-    order: NDArray[np.int64] | None
-
-    def restored(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Put what belongs to the graph's atoms into the structure's order."""
-        if self.order is None:
-            return values
-        restored = np.empty_like(values)
-        restored[self.order] = values
-        return restored
 
 
 def predict_many(

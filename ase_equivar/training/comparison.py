@@ -106,7 +106,8 @@ def raw_tensors_of_each(
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
     """Yield Z* before the sum rule, shape=(N, 3, 3), and ε∞, structure by structure."""
     raw = network(graph)
-    counts = torch.bincount(graph.structure, minlength=graph.n_structures).tolist()
-    for index, charges in enumerate(raw.born_charges.double().split(counts)):
+    ends = torch.bincount(graph.structure, minlength=graph.n_structures).cumsum(0).tolist()
+    born = graph.in_order_of_structure(raw.born_charges.double().numpy())
+    for index, charges in enumerate(np.split(born, ends[:-1])):
         tensor = None if raw.dielectric is None else raw.dielectric[index].double().numpy()
-        yield charges.numpy(), tensor
+        yield charges, tensor

@@ -8,10 +8,14 @@ from ase import Atoms
 from ase.neighborlist import primitive_neighbor_list
 from helpers.structures import triclinic
 
-from ase_equivar import EquivarCalculator
+from ase_equivar import EquivarCalculator, load_model
+from ase_equivar.graph import graph as graph_module
 from ase_equivar.graph.morton_order import morton_sort
 from ase_equivar.graph.neighbors import MOST_KEPT
-from ase_equivar.inference import predictor
+from ase_equivar.training.batches import make_loader
+from ase_equivar.training.comparison import compare
+from ase_equivar.training.data import LabelledFrame
+from ase_equivar.training.objective import errors
 
 
 def shuffled(repeats: tuple[int, int, int]) -> Atoms:
@@ -61,7 +65,7 @@ def test_charges_and_uncertainties_come_in_the_order_of_the_atoms(
     atoms = shuffled((2, 3, 4))
     names = ("born_charges", "born_charges_uncertainty", "dielectric_tensor")
     expected = {name: EquivarCalculator().get_property(name, atoms) for name in names}
-    monkeypatch.setattr(predictor, "MOST_KEPT", 10)
+    monkeypatch.setattr(graph_module, "MOST_KEPT", 10)
     assert not (morton_sort(atoms) == np.arange(len(atoms))).all()
     for name, values in expected.items():
         found = EquivarCalculator().get_property(name, atoms)
@@ -80,3 +84,21 @@ def test_messages_name_the_users_atoms() -> None:
     atoms.positions[40, 1] = np.nan
     with pytest.raises(ValueError, match=r"position of atom 40 \("):
         EquivarCalculator().get_property("born_charges", atoms)
+
+
+def test_labels_of_a_batch_follow_the_order_of_its_atoms(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = load_model("universal")
+    large = shuffled((2, 2, 2))
+    labels = np.random.default_rng(0).normal(size=(len(large), 3, 3))
+    frames = [
+        LabelledFrame(atoms, charges, None)
+        for atoms, charges in ((triclinic(), np.zeros((5, 3, 3))), (large, labels))
+    ]
+    expected = errors(network, next(iter(make_loader(frames, network, 2))))
+    raw = compare(network, frames).raw_born_charges[1]
+    monkeypatch.setattr(graph_module, "MOST_KEPT", 10)
+    batch = next(iter(make_loader(frames, network, 2)))
+    assert batch.graph.order is not None
+    found = errors(network, batch)
+    assert found.neutral.item() == pytest.approx(expected.neutral.item(), rel=1e-5)
+    assert np.allclose(compare(network, frames).raw_born_charges[1], raw, atol=2e-5)
