@@ -25,12 +25,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Atoms → graph → network → neutral tensors
     "graph": {"units", "structures"},
     "network": {"graph", "units", "sum_rule"},
-    "inference": {*BASIS, "graph", "network"},
+    "inference": {*BASIS, "io", "graph", "network"},
     "calculator": {*TENSORS, "graph", "inference"},
     "training": {*BASIS, "io", "graph", "network", "inference"},
     # neutral tensors → physics, whatever calculator they come from
     "fields": {"units"},
-    "phonons": BASIS,
+    "phonons": {*BASIS, "io"},
     "dielectric": {*TENSORS, "phonons"},
     "dynamics": {*PHYSICS, "graph"},
     "engines": {*PHYSICS, "dynamics"},

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.tables import number, open_console, tensor_table
-from ase_equivar.io.output_files import check_folder
+from ase_equivar.io.output_files import check_folder, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,4 +141,4 @@ def _write_json(
         "dielectric_tensor": None if dielectric is None else dielectric.tolist(),
         "sum_rule_violation": excess.tolist(),
     }
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1) + "\n")

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from ase_equivar.cli import inputs
-from ase_equivar.io.output_files import check_folder
+from ase_equivar.io.output_files import check_folder, replacing, write_text
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -92,7 +92,8 @@ def write_outputs(
     """Write the numbers as JSON and the picture, as the names say."""
     for path in outputs:
         if path.suffix == ".json":
-            path.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+            write_text(path, json.dumps(numbers, indent=1) + "\n")
         else:
-            figure.savefig(path)
+            with replacing(path) as partial:
+                figure.savefig(partial)
         console.print(f"written: {escape(str(path))}")

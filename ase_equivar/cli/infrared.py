@@ -19,7 +19,7 @@ from ase_equivar.cli.corrected_phonon import (
     corrected_phonon,
 )
 from ase_equivar.cli.tables import number, open_console, tensor_table
-from ase_equivar.io.output_files import check_folder
+from ase_equivar.io.output_files import check_folder, replacing
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
 
 if TYPE_CHECKING:
@@ -113,7 +113,9 @@ def infrared(
             else:
                 from ase_equivar.plotting import plot_infrared
 
-                plot_infrared(modes, spectrum, unit, title=made.title).savefig(path)
+                figure = plot_infrared(modes, spectrum, unit, title=made.title)
+                with replacing(path) as partial:
+                    figure.savefig(partial)
             console.print(f"written: {escape(str(path))}")
 
 

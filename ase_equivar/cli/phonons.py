@@ -19,6 +19,7 @@ from ase_equivar.cli.corrected_phonon import (
     corrected_phonon,
 )
 from ase_equivar.cli.tables import open_console
+from ase_equivar.io.output_files import replacing
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -82,7 +83,8 @@ def phonons(
         console.print(escape(made.origin))
         console.print(_lo_to_table(splitting))
         for name, figure in pictures.items():
-            figure.savefig(name)
+            with replacing(name) as partial:
+                figure.savefig(partial)
             console.print(f"written: {escape(str(name))}")
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.tables import open_console, tensor_table
-from ase_equivar.io.output_files import check_folder
+from ase_equivar.io.output_files import check_folder, replacing
 from ase_equivar.units import FrequencyUnit
 
 
@@ -113,7 +113,8 @@ def spectrum(
                 figure = plot_current_spectrum(
                     found, unit, correction=correction, title=trajectory.name
                 )
-                figure.savefig(path)
+                with replacing(path) as partial:
+                    figure.savefig(partial)
             console.print(f"written: {escape(str(path))}")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_equivar.io.output_files import replacing, write_text
 from ase_equivar.training.sections import DataConfig
 
 if TYPE_CHECKING:
@@ -121,9 +122,9 @@ def evaluate(
         typer.echo(text)
         if output is not None:
             content = json.dumps(found.as_dict(), indent=1, allow_nan=False)
-            output.write_text(content + "\n", encoding="utf-8")
+            write_text(output, content + "\n")
         if card:
-            (folder / "CARD.md").write_text(text, encoding="utf-8")
+            write_text(folder / "CARD.md", text)
 
 
 def combine(
@@ -188,7 +189,8 @@ def plot(
         folder = model_folder(model)
         title = f"{folder.name} on {_short(data)}"
         figure = plot_errors(comparison, run(comparison), learning_curve(folder), title=title)
-        figure.savefig(output)
+        with replacing(output) as partial:
+            figure.savefig(partial)
         typer.echo(f"picture written: {output}")
 
 

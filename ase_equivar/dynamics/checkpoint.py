@@ -18,7 +18,6 @@ LennardJones keeps a list of neighbors, with a skin, in an order that depends on
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +28,7 @@ from ase.md.md import MolecularDynamics
 from numpy.typing import NDArray
 
 from ase_equivar.dynamics.driven import Drive
+from ase_equivar.io.output_files import replacing
 
 VERSION = 1
 NOT_STATE = ("max_steps", "masses", "_masses")
@@ -64,12 +64,8 @@ def save_checkpoint(driven: Drive, path: str | Path) -> None:
         (arrays if isinstance(value, np.ndarray) else plain)[f"dyn/{name}"] = value
     for name, value in driven.state().items():
         (arrays if isinstance(value, np.ndarray) else plain)[f"drive/{name}"] = value
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with replacing(path) as partial, partial.open("wb") as file:
         np.savez(file, plain=np.array(json.dumps(plain)), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def restore_checkpoint(driven: Drive, path: str | Path) -> None:

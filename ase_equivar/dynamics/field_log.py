@@ -9,7 +9,7 @@ import numpy as np
 
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.observables import FieldRun, Observables, check_cell, observe
-from ase_equivar.io.output_files import check_folder
+from ase_equivar.io.output_files import check_folder, write_text
 from ase_equivar.units import A_PER_CM2, MV_PER_CM, PICOSECOND, UC_PER_CM2
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class FieldLog:
             if header.split() != _names(now):
                 raise ValueError(f"{self._path} is not the log of an earlier part of this run")
         kept = [line for line in lines if line.endswith("\n") and _time(line) < now.time - ROUNDING]
-        self._path.write_text("".join([_line(_names(now)), *kept]), encoding="utf-8")
+        write_text(self._path, "".join([_line(_names(now)), *kept]))
         self._begun = True
 
 

@@ -16,7 +16,7 @@ from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.field_log import check_new
 from ase_equivar.dynamics.observables import check_cell, observe
 from ase_equivar.io.extxyz import write_extxyz
-from ase_equivar.io.output_files import check_folder
+from ase_equivar.io.output_files import check_folder, replacing, write_text
 
 FORCES = "field_forces"
 ENDINGS = (".extxyz", ".traj", ".h5")
@@ -108,7 +108,7 @@ def _drop_extxyz(path: Path, time: float) -> None:
         if not _is_before(info["time"], time):
             break
         kept = start = end
-    path.write_text("".join(lines[:kept]), encoding="utf-8")
+    write_text(path, "".join(lines[:kept]))
 
 
 def _write_traj(path: Path, frame: Atoms) -> None:
@@ -118,13 +118,11 @@ def _write_traj(path: Path, frame: Atoms) -> None:
 
 
 def _drop_traj(path: Path, time: float) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with Trajectory(path) as old, Trajectory(partial, "w") as new:
+    with replacing(path) as partial, Trajectory(path) as old, Trajectory(partial, "w") as new:
         for frame in old:
             if not _is_before(frame.info["time"], time):
                 break
             new.write(frame)
-    partial.replace(path)
 
 
 def _write_hdf5(path: Path, frame: Atoms) -> None:

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from ase_equivar.io.output_files import replacing
 from ase_equivar.network import Network, build_network
 
 FORMAT_VERSION = 1
@@ -110,8 +111,10 @@ def save_model(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # Not save_file, which lets nobody else read what it writes.
-    (folder / WEIGHTS_FILE).write_bytes(save(state))
-    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+    with replacing(folder / CONFIG_FILE) as config_file:
+        config_file.write_text(text, encoding="utf-8")
+        with replacing(folder / WEIGHTS_FILE) as weights_file:
+            weights_file.write_bytes(save(state))
 
 
 def model_folder(name_or_path: str | Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from ase_equivar.io.infrared_files import (
     spectrum_content,
     write_csv,
 )
+from ase_equivar.io.output_files import write_text
 from ase_equivar.units import FrequencyUnit
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def write_current_json(
             "einstein": _estimate(conductivity.einstein),
             "correlations_decayed": not conductivity.still_correlated,
         }
-    Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def _estimate(estimate: BlockEstimate) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.formats import filetype, string2index
 
 from ase_equivar.ase_properties import UNCERTAINTY
+from ase_equivar.io.output_files import replacing
 from ase_equivar.io.read_errors import reading
 
 COLUMN = "born_charges"
@@ -74,7 +75,11 @@ def write_extxyz(
     """
     images = [images] if isinstance(images, Atoms) else list(images)
     frames = [_with_columns(atoms, index) for index, atoms in enumerate(images)]
-    ase.io.write(filename, frames, format="extxyz", append=append)
+    if append:
+        ase.io.write(filename, frames, format="extxyz", append=True)
+    else:
+        with replacing(filename) as partial:
+            ase.io.write(partial, frames, format="extxyz")
 
 
 def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:

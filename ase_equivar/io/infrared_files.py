@@ -6,12 +6,12 @@ import csv
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.io.output_files import replacing, write_text
 from ase_equivar.units import FrequencyUnit
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def write_infrared_json(
         ],
         "spectrum": None if spectrum is None else spectrum_content(spectrum),
     }
-    Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def _mode(mode: InfraredMode) -> dict[str, Any]:
@@ -182,7 +182,10 @@ def spectrum_columns(
 
 def write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[Any]]) -> None:
     """Write a table with eight digits of its numbers."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(path) as partial,
+        open(partial, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(

@@ -1,7 +1,11 @@
-"""Files to be written: refused before any work is done."""
+"""Files to be written: refused before any work is done, and never left half written."""
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -11,3 +15,59 @@ def check_folder(path: str | Path) -> Path:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
     return path
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a path to write to, whose file takes the place of `path` when all of it is on the disk.
+
+    Whoever is killed or finds the disk full meanwhile leaves the earlier file as it was. What the
+    new file is called has the ending of `path`, as some writers choose their format by it.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Of the file. Where it is a symbolic link, the file that it points to is replaced. A device
+        or a pipe, such as /dev/stdout, is written to as it is.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    """
+    target = check_folder(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        yield target
+        return
+    partial = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+    try:
+        yield partial
+        if target.exists():
+            shutil.copymode(target, partial)
+        _to_disk(partial)
+        partial.replace(target)
+        _to_disk(target.parent)  # the new name
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text as a whole or not at all; see `replacing`."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:  # some network file systems cannot do so for folders
+        if not path.is_dir():
+            raise
+    finally:
+        os.close(handle)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from ase import Atoms
 from numpy.typing import ArrayLike
 from phonopy import Phonopy
 from phonopy.file_IO import get_BORN_lines
 
+from ase_equivar.io.output_files import write_text
 from ase_equivar.phonons.born_source import Source
 from ase_equivar.phonons.finite_displacement import make_phonon
 from ase_equivar.phonons.nac import nac_params
@@ -49,4 +49,4 @@ def write_born(
     lines = get_BORN_lines(
         phonon.primitive, params["born"], params["dielectric"], symprec=phonon.symmetry.tolerance
     )
-    Path(path).write_text("\n".join(line.rstrip() for line in lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(line.rstrip() for line in lines) + "\n")

@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+from ase_equivar.io.output_files import replacing, write_text
 from ase_equivar.screening.row import COLUMNS, Row
 
 DIGITS = 5  # significant
@@ -37,7 +38,7 @@ class Journal:
         if not complete:
             complete = json.dumps({"settings": settings}) + "\n"
         # Without what a kill may have left of the last line.
-        self.path.write_text(complete, encoding="utf-8")
+        write_text(self.path, complete)
 
     def add(self, row: Row, content: str) -> None:
         """Keep a row, on the disk before anything else happens.
@@ -53,14 +54,15 @@ class Journal:
 
     def finish(self, names: list[str]) -> None:
         """Write the table in this order, and remove the journal."""
-        unfinished = self._table.with_name(self._table.name + ".new")
-        with open(unfinished, "w", newline="", encoding="utf-8") as file:
+        with (
+            replacing(self._table) as partial,
+            open(partial, "w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             writer.writerows(
                 [_cell(getattr(self.rows[name], column)) for column in COLUMNS] for name in names
             )
-        unfinished.replace(self._table)
         self.path.unlink()
 
     def _read(self, settings: str) -> str:

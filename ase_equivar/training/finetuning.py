@@ -9,6 +9,7 @@ import torch
 import yaml
 from ase.data import chemical_symbols
 
+from ase_equivar.io.output_files import write_text
 from ase_equivar.network import Ensemble, GatedNetwork, Network, PolarNetwork, build_network
 from ase_equivar.training.config import POLAR, parse_config
 from ase_equivar.training.resume import CHECKPOINT
@@ -95,7 +96,7 @@ def write_recipe(
             f"'ase-equivar train {path}'"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ase.io.jsonio import encode
 
 from ase_equivar.dynamics.driven import Drive
+from ase_equivar.io.output_files import write_text
 
 # How far numbers may differ and be the same run: that of the last digits of a file, and of single
 # precision on another machine. In the units of `describe_start`; energies per atom.
@@ -64,9 +65,7 @@ def open_run_folder(folder: Path, description: Mapping[str, Any]) -> Path:
                 f"{about.name}); name another folder"
             )
     else:
-        partial = folder / "run.json.partial"
-        partial.write_text(json.dumps(description, indent=1), encoding="utf-8")
-        partial.replace(about)
+        write_text(about, json.dumps(description, indent=1))
     return folder / "run.npz"
 
 

@@ -1,0 +1,171 @@
+"""Files are written as a whole or not at all: full disks and kills leave what was there."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from helpers.command_line import save_random_model
+from helpers.given_charges import triclinic_pair
+
+import ase_equivar
+from ase_equivar import write_extxyz
+from ase_equivar.inference.models import load_model, save_model
+from ase_equivar.io.infrared_files import write_csv
+from ase_equivar.io.output_files import replacing, write_text
+from ase_equivar.phonons import write_born
+from ase_equivar.screening.row import Row
+from ase_equivar.screening.table import Journal
+
+PACKAGE = Path(ase_equivar.__file__).parent
+
+
+def labelled() -> Atoms:
+    atoms = triclinic_pair()
+    atoms.calc = SinglePointCalculator(
+        atoms, born_effective_charges=np.array([np.eye(3), -np.eye(3)])
+    )
+    return atoms
+
+
+def born(path: Path) -> None:
+    charges = np.array([np.eye(3), -np.eye(3)])
+    write_born(path, triclinic_pair(), (charges, 2.0 * np.eye(3)))
+
+
+def table(path: Path) -> None:
+    journal = Journal(path, "settings")
+    journal.add(Row("a", "NaCl", 2), "content")
+    journal.finish(["a"])
+
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "text.json": lambda path: write_text(path, "new"),
+    "table.csv": lambda path: write_csv(path, ["a"], [[1.0]]),
+    "BORN": born,
+    "frames.extxyz": lambda path: write_extxyz(path, labelled()),
+    "frames.extxyz.gz": lambda path: write_extxyz(path, labelled()),
+    "screened.csv": table,
+}
+
+
+def full_disk(_: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_full_disk_leaves_the_earlier_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    path.write_text("earlier")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            WRITERS[name](path)
+    assert path.read_text() == "earlier"
+    assert not list(tmp_path.glob(".*"))
+    WRITERS[name](path)
+    assert path.read_bytes() != b"earlier"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_full_disk_leaves_the_earlier_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(save_random_model(tmp_path / "model"))
+    network = load_model(folder)
+    calls: list[int] = []
+    for allowed in range(4):  # two files and their folder, each to the disk
+
+        def fails_later(handle: int, allowed: int = allowed) -> None:
+            calls.append(handle)
+            if len(calls) > allowed:
+                full_disk(handle)
+
+        calls.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fails_later)
+            with contextlib.suppress(OSError):
+                save_model(network, folder, metadata={"number": allowed})
+        again = load_model(folder).state_dict()
+        assert all(torch.equal(again[name], value) for name, value in network.state_dict().items())
+        assert not list(folder.glob(".*"))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ase_equivar.io.output_files import replacing
+def killed(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+os.fsync = killed
+with replacing(sys.argv[1]) as partial:
+    partial.write_text("half")
+"""
+
+
+def test_a_kill_leaves_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    path.write_text("earlier")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_text() == "earlier"
+
+
+def test_links_permissions_and_devices_stay(tmp_path: Path) -> None:
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_text("earlier")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == 0o640
+    write_text("/dev/null", "new")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_errors_of_the_writer_come_out_and_a_missing_folder_is_named(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with replacing(tmp_path / "x") as partial:
+            partial.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError, match=r"no folder .*absent"):
+        write_text(tmp_path / "absent/x", "")
+
+
+def test_nothing_else_writes_whole_files() -> None:
+    """Appending is another matter: what is torn there is left out by the readers."""
+    found = []
+    for file in PACKAGE.rglob("*.py"):
+        if file.name == "output_files.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            text = ast.unparse(node)
+            writes = (
+                ".write_text(" in text or ".write_bytes(" in text or ".savefig(" in text
+                or (("open(" in text[:6] or ".open(" in text) and ("'w" in text))
+            )  # fmt: skip
+            if writes and "partial" not in text and "_file." not in text:
+                found.append(f"{file.relative_to(PACKAGE)}: {text[:80]}")
+    allowed = ("network/kernels/cache.py",)  # files of its own, checked when they are read
+    assert not [one for one in found if not one.startswith(allowed)], found
