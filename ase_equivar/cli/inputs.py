@@ -82,9 +82,12 @@ def read_structure(path: Path) -> Atoms:
     """Return the last structure of a file, without its results."""
     import ase.io
 
+    from ase_equivar.structures.occupancy import check_full_occupancy
+
     with _reading(path):
         atoms = ase.io.read(path)
     assert not isinstance(atoms, list)
+    check_full_occupancy(atoms)
     # The file's own results (forces of a DFT run, say) are not what is asked for.
     atoms.calc = None
     return atoms
@@ -92,6 +95,14 @@ def read_structure(path: Path) -> Atoms:
 
 def read_frames(path: Path) -> Iterator[Atoms]:
     """Yield all structures of a file, one after the other."""
+    from ase_equivar.structures.occupancy import check_full_occupancy
+
+    for atoms in _frames(path):
+        check_full_occupancy(atoms)
+        yield atoms
+
+
+def _frames(path: Path) -> Iterator[Atoms]:
     import ase.io
 
     with _reading(path):

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.progress import track
 
+from ase_equivar.structures.occupancy import check_full_occupancy
 from ase_equivar.sum_rule import neutralize
 
 Charges: TypeAlias = BaseCalculator | ArrayLike
@@ -134,6 +135,7 @@ def trajectory_current(
 
 
 def _check(atoms: Atoms, first: Atoms, index: int) -> None:
+    check_full_occupancy(atoms)
     if not np.array_equal(atoms.numbers, first.numbers):
         raise ValueError(
             f"frame {index} does not hold the atoms of the first one in the same order"

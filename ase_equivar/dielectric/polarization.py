@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import integrate
 
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
+from ase_equivar.structures.occupancy import check_full_occupancy
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.units import UC_PER_CM2
 
@@ -195,6 +196,8 @@ def polarization_along(
 
 def _reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
     """Return how far each atom moves, in units of the lattice vectors; shape=(N, 3)."""
+    for atoms in (start, end):
+        check_full_occupancy(atoms)
     if not np.array_equal(start.numbers, end.numbers):
         raise ValueError(
             f"the structures {start.get_chemical_formula()} and {end.get_chemical_formula()} do "
