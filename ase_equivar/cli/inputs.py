@@ -22,7 +22,6 @@ from ase_equivar.io.output_files import check_folder
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import BaseCalculator
-    from phonopy import Phonopy
 
     from ase_equivar.calculator import EquivarCalculator
 
@@ -126,40 +125,6 @@ def _reading(path: Path) -> Iterator[None]:
         raise FileNotFoundError(f"there is no file {path}")
     with reading(path):
         yield
-
-
-def is_phonopy_file(path: Path) -> bool:
-    """Tell phonopy.yaml, phonopy_params.yaml.xz and the like from structures, by their name."""
-    return any(suffix in (".yaml", ".yml") for suffix in path.suffixes)
-
-
-def read_phonopy(path: Path, *, with_force_constants: bool) -> Phonopy:
-    """Return what a phonopy.yaml holds, with its own Z* and ε∞ if there are any.
-
-    Forces that are not in it are looked for as phonopy does, in FORCE_SETS or FORCE_CONSTANTS of
-    the current folder. A BORN file that lies there is not read.
-    """
-    import phonopy
-    from phonopy.interface.phonopy_yaml import read_phonopy_yaml
-
-    from ase_equivar.phonons.nac import check_units
-
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        phonon = phonopy.load(path, is_nac=False, produce_fc=with_force_constants, log_level=0)
-        given = read_phonopy_yaml(path).nac_params
-    except Exception as error:  # a damaged file can raise anything
-        raise ValueError(f"phonopy cannot read {path}: {type(error).__name__}: {error}") from error
-    check_units(phonon)
-    if with_force_constants and phonon.force_constants is None:
-        raise ValueError(
-            f"{path} has no force constants or forces, nor is there a FORCE_SETS or "
-            "FORCE_CONSTANTS in the current folder"
-        )
-    if given is not None and with_force_constants:
-        phonon.nac_params = given
-    return phonon
 
 
 def equivar_calculator(**arguments: Any) -> EquivarCalculator:

@@ -71,6 +71,6 @@ def _place(atoms: Atoms, kind: str, content: str) -> str:
 
 def _is_full(values: list[Any]) -> bool:
     """Tell whether one element fills the site; an occupancy that is not known is 1, as in CIF."""
-    numbers = [value for value in values if isinstance(value, int | float | np.number)]
+    numbers = [float(value) for value in values if isinstance(value, int | float | np.number)]
     occupied = [value for value in numbers if value > FULL]
     return (not numbers) or (len(occupied) == 1 and occupied[0] > 1 - FULL)
