@@ -24,6 +24,7 @@ from ase_equivar.graph.geometry import changed_parts
 from ase_equivar.inference.prediction import Diagnostics, Prediction
 from ase_equivar.inference.predictor import MAX_EDGES, Predictor, predict_many
 from ase_equivar.inference.warnings import WarnOnce, is_broken, warn_if_broken, warn_if_vacuum
+from ase_equivar.structures.occupancy import check_full_occupancy
 
 SETTINGS = ("model", "electric_field", "total_charge")
 BORN_NAMES = ("born_charges", "born_effective_charges")
@@ -202,8 +203,12 @@ class EquivarCalculator(Calculator):
         ------
         ase.calculators.calculator.PropertyNotImplementedError
             If this instance cannot give it as it stands, saying why.
+        ValueError
+            As `calculate`.
         """
         self._require(name)
+        if atoms is not None:  # also where results are there, of full sites at the same places
+            check_full_occupancy(atoms)
         value = super().get_property(name, atoms, allow_calculation)
         if allow_calculation and name == DIELECTRIC_NAME and self._is_own(name) and self.atoms:
             seen, cutoff = self.atoms, self._predictor.cutoff

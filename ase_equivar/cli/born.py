@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ase_equivar.cli import inputs
+from ase_equivar.cli.phonopy_files import is_phonopy_file, read_phonopy
 from ase_equivar.cli.tables import number, open_console, tensor_table
 from ase_equivar.io.output_files import check_folder, write_text
 
@@ -41,10 +42,10 @@ def born(
     with inputs.user_errors():
         kind = _output_kind(output)
         phonon = None
-        if inputs.is_phonopy_file(structure):
+        if is_phonopy_file(structure):
             from ase_equivar.phonons.finite_displacement import to_ase
 
-            phonon = inputs.read_phonopy(structure, with_force_constants=False)
+            phonon = read_phonopy(structure, with_force_constants=False).phonon
             atoms = to_ase(phonon.unitcell)
         else:
             atoms = inputs.read_structure(structure)

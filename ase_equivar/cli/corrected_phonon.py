@@ -11,6 +11,7 @@ import typer
 from ase.cell import Cell
 
 from ase_equivar.cli import inputs
+from ase_equivar.cli.phonopy_files import BornFile, is_phonopy_file, read_phonopy
 from ase_equivar.structures.formula import empirical_formula
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ Supercell = Annotated[
     typer.Option(help="Repetitions of the cell; by default, images are 12 Å apart."),
 ]
 Forces = inputs.Forces
+Born = BornFile
 Relax = Annotated[
     bool, typer.Option("--relax", help="Relax cell and positions with these forces first.")
 ]
@@ -62,10 +64,13 @@ def corrected_phonon(
     model: str,
     device: str | None,
     method: NacMethod = "gonze",
+    born: Path | None = None,
 ) -> CorrectedPhonon:
     """Calculate force constants, or read them from a phonopy.yaml, and add Z* and ε∞."""
-    if inputs.is_phonopy_file(path):
-        return _from_phonopy(path, supercell is not None or relax, model, device, method)
+    if is_phonopy_file(path):
+        return _from_phonopy(path, supercell is not None or relax, model, device, method, born)
+    if born is not None:
+        raise ValueError(f"--born goes with a phonopy.yaml, not with {path.name}")
     atoms = inputs.read_structure(path)
     calc = inputs.equivar_calculator(model=model, device=device)
     _require_dielectric(calc.implemented_properties, model)
@@ -93,7 +98,12 @@ def _cell(relaxed: PhonopyAtoms) -> str:
 
 
 def _from_phonopy(
-    path: Path, asks_for_forces: bool, model: str, device: str | None, method: NacMethod
+    path: Path,
+    asks_for_forces: bool,
+    model: str,
+    device: str | None,
+    method: NacMethod,
+    born: Path | None,
 ) -> CorrectedPhonon:
     if asks_for_forces:
         raise ValueError(
@@ -103,7 +113,8 @@ def _from_phonopy(
     from ase_equivar import phonons as ph
     from ase_equivar.phonons.finite_displacement import to_ase
 
-    phonon = inputs.read_phonopy(path, with_force_constants=True)
+    read = read_phonopy(path, with_force_constants=True, born=born)
+    phonon = read.phonon
     given = phonon.nac_params
     if given is None:
         calc = inputs.equivar_calculator(model=model, device=device)
@@ -116,9 +127,15 @@ def _from_phonopy(
     return CorrectedPhonon(
         phonon,
         origin=f"supercell of {len(phonon.supercell)} atoms; "
-        f"Z* and ε∞: {model if given is None else path.name}, force constants: {path.name}",
+        f"Z* and ε∞: {model if given is None else _name(read.born_from, path)}, "
+        f"force constants: {_name(read.forces_from, path)}",
         title=f"{formula}, force constants: {path.name}",
     )
+
+
+def _name(source: Path | None, path: Path) -> str:
+    """Name a file that was read: the yaml by its name, one beside it as the user would find it."""
+    return path.name if source is None or source == path else str(source)
 
 
 def _compare_dielectric(phonon: Phonopy, model: str, device: str | None) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.corrected_phonon import (
+    Born,
     CrystalFile,
     Forces,
     Relax,
@@ -33,6 +34,7 @@ def infrared(
     supercell: Supercell = None,
     calculator: Forces = "sevennet-0",
     relax: Relax = False,
+    born: Born = None,
     damping: Annotated[
         list[float] | None,
         typer.Option(
@@ -73,7 +75,7 @@ def infrared(
         for width in damping or []:
             if not 0 < width < math.inf:
                 raise ValueError(f"--damping must be positive, got {width}")
-        made = corrected_phonon(structure, supercell, calculator, relax, model, device)
+        made = corrected_phonon(structure, supercell, calculator, relax, model, device, born=born)
 
         from ase_equivar import dielectric as di
         from ase_equivar import io as files

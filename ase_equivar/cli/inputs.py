@@ -22,7 +22,6 @@ from ase_equivar.io.output_files import check_folder
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import BaseCalculator
-    from phonopy import Phonopy
 
     from ase_equivar.calculator import EquivarCalculator
 
@@ -82,9 +81,12 @@ def read_structure(path: Path) -> Atoms:
     """Return the last structure of a file, without its results."""
     import ase.io
 
+    from ase_equivar.structures.occupancy import check_full_occupancy
+
     with _reading(path):
         atoms = ase.io.read(path)
     assert not isinstance(atoms, list)
+    check_full_occupancy(atoms)
     # The file's own results (forces of a DFT run, say) are not what is asked for.
     atoms.calc = None
     return atoms
@@ -92,6 +94,14 @@ def read_structure(path: Path) -> Atoms:
 
 def read_frames(path: Path) -> Iterator[Atoms]:
     """Yield all structures of a file, one after the other."""
+    from ase_equivar.structures.occupancy import check_full_occupancy
+
+    for atoms in _frames(path):
+        check_full_occupancy(atoms)
+        yield atoms
+
+
+def _frames(path: Path) -> Iterator[Atoms]:
     import ase.io
 
     with _reading(path):
@@ -115,40 +125,6 @@ def _reading(path: Path) -> Iterator[None]:
         raise FileNotFoundError(f"there is no file {path}")
     with reading(path):
         yield
-
-
-def is_phonopy_file(path: Path) -> bool:
-    """Tell phonopy.yaml, phonopy_params.yaml.xz and the like from structures, by their name."""
-    return any(suffix in (".yaml", ".yml") for suffix in path.suffixes)
-
-
-def read_phonopy(path: Path, *, with_force_constants: bool) -> Phonopy:
-    """Return what a phonopy.yaml holds, with its own Z* and ε∞ if there are any.
-
-    Forces that are not in it are looked for as phonopy does, in FORCE_SETS or FORCE_CONSTANTS of
-    the current folder. A BORN file that lies there is not read.
-    """
-    import phonopy
-    from phonopy.interface.phonopy_yaml import read_phonopy_yaml
-
-    from ase_equivar.phonons.nac import check_units
-
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        phonon = phonopy.load(path, is_nac=False, produce_fc=with_force_constants, log_level=0)
-        given = read_phonopy_yaml(path).nac_params
-    except Exception as error:  # a damaged file can raise anything
-        raise ValueError(f"phonopy cannot read {path}: {type(error).__name__}: {error}") from error
-    check_units(phonon)
-    if with_force_constants and phonon.force_constants is None:
-        raise ValueError(
-            f"{path} has no force constants or forces, nor is there a FORCE_SETS or "
-            "FORCE_CONSTANTS in the current folder"
-        )
-    if given is not None and with_force_constants:
-        phonon.nac_params = given
-    return phonon
 
 
 def equivar_calculator(**arguments: Any) -> EquivarCalculator:

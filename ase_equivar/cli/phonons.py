@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.corrected_phonon import (
+    Born,
     CrystalFile,
     Forces,
     Relax,
@@ -32,6 +33,7 @@ def phonons(
     supercell: Supercell = None,
     calculator: Forces = "sevennet-0",
     relax: Relax = False,
+    born: Born = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Picture of the bands, any matplotlib format.")
     ] = Path("phonons.png"),
@@ -64,7 +66,7 @@ def phonons(
                 inputs.check_picture(picture)
         directions = [_direction(text) for text in direction or ("1 0 0", "0 1 0", "0 0 1")]
         made = corrected_phonon(
-            structure, supercell, calculator, relax, model, device, _method(method)
+            structure, supercell, calculator, relax, model, device, _method(method), born
         )
 
         from ase_equivar import phonons as ph

@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.progress import track
 
+from ase_equivar.dielectric.temperature import MovingAtoms
+from ase_equivar.structures.occupancy import check_full_occupancy
 from ase_equivar.sum_rule import neutralize
 
 Charges: TypeAlias = BaseCalculator | ArrayLike
@@ -43,7 +45,8 @@ class Current:
     volume : float
         Mean over the frames, Å³.
     temperature : float
-        Mean kinetic temperature, K: 3 degrees of freedom for all atoms but one.
+        Mean kinetic temperature, K, of the degrees of freedom that constraints, atoms that never
+        move and a conserved total momentum leave; see `ase_equivar.dielectric.temperature`.
     """
 
     timestep: float
@@ -81,7 +84,8 @@ def trajectory_current(
     Warns
     -----
     UserWarning
-        When velocities and displacements do not fit each other.
+        When velocities and displacements do not fit each other, or a constraint does not tell how
+        many degrees of freedom it takes.
     """
     if not (np.isfinite(timestep) and timestep > 0):
         raise ValueError(f"the time between frames must be positive, got {timestep} fs")
@@ -92,13 +96,13 @@ def trajectory_current(
 
     rows: list[NDArray[np.float64]] = []
     steps: list[NDArray[np.float64]] = []
-    volumes, kinetic = [], []
-    first = last = None
+    volumes = []
+    first = last = moving = None
     console = Console(stderr=True)
     hidden = not (progress and console.is_terminal)
     for index, atoms in enumerate(track(frames, "current", console=console, disable=hidden)):
-        if first is None:
-            first = atoms
+        if first is None or moving is None:
+            first, moving = atoms, MovingAtoms(atoms)
         _check(atoms, first, index)
         born = neutralize(_charges_of(charges, atoms, index))
         velocities = atoms.get_velocities() * units.fs  # Å/fs
@@ -112,28 +116,28 @@ def trajectory_current(
             steps.append(np.einsum("iab,ib->a", mean, moved @ atoms.cell.array))
         last = atoms, born
         volumes.append(abs(atoms.cell.volume))
-        kinetic.append(atoms.get_kinetic_energy())
-    if first is None or len(rows) < 2:
+        moving.add(atoms)
+    if moving is None or len(rows) < 2:
         raise ValueError(f"a current needs two frames or more, got {len(rows)}")
     if isinstance(charges, np.ndarray) and charges.ndim == 4 and len(charges) != len(rows):
         raise ValueError(f"got Z* of {len(charges)} frames for a trajectory of {len(rows)}")
-    if not np.any(kinetic):
+    if not moving.any:
         raise ValueError(
             "no frame has velocities: write the trajectory in a format that keeps them"
         )
-    freedom = 3 * max(len(first) - 1, 1)
     result = Current(
         timestep=float(timestep),
         current=np.array(rows),
         dipole=np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)]),
         volume=float(np.mean(volumes)),
-        temperature=float(2 * np.mean(kinetic) / (freedom * units.kB)),
+        temperature=moving.temperature(),
     )
     _warn_if_coarse(result)
     return result
 
 
 def _check(atoms: Atoms, first: Atoms, index: int) -> None:
+    check_full_occupancy(atoms)
     if not np.array_equal(atoms.numbers, first.numbers):
         raise ValueError(
             f"frame {index} does not hold the atoms of the first one in the same order"

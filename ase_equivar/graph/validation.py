@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.graph.pair_filter import Pairs
+from ase_equivar.structures.occupancy import check_full_occupancy
 
 MIN_DISTANCE = 0.5  # Å; closer atoms are a mistake in the input, not chemistry
 MIN_RELATIVE_VOLUME = 1e-6  # of the box with the same edge lengths and right angles
@@ -22,9 +23,9 @@ def check_atoms(atoms: Atoms) -> None:
     Raises
     ------
     ValueError
-        If there are no atoms; if a position or cell vector is not finite; if the cell vectors
-        along periodic directions span no volume; if two atoms, or an atom and its own periodic
-        image, are closer than 0.5 Å.
+        If there are no atoms; if sites are partly occupied or mixed; if a position or cell vector
+        is not finite; if the cell vectors along periodic directions span no volume; if two atoms,
+        or an atom and its own periodic image, are closer than 0.5 Å.
     """
     check_numbers_and_cell(atoms)
     check_distances(atoms, NeighborSearch(MIN_DISTANCE).pairs(atoms))
@@ -58,6 +59,7 @@ def check_numbers_and_cell(atoms: Atoms) -> None:
     """Do what `check_atoms` does but for the distances, which take a search."""
     if len(atoms) == 0:
         raise ValueError("the structure has no atoms; give an Atoms object with at least one")
+    check_full_occupancy(atoms)
     finite = np.isfinite(atoms.positions).all(axis=1)
     if not finite.all():
         index = int(np.flatnonzero(~finite)[0])

@@ -32,6 +32,7 @@ from ase_equivar.inference.warnings import warn_if_broken
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.readout import RawTensors
+from ase_equivar.structures.occupancy import check_full_occupancy
 
 MAX_EDGES = 50_000  # of one call; some hundred megabytes with the networks bundled here
 PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
@@ -153,6 +154,7 @@ class Predictor:
 
     def evaluate(self, atoms: Atoms) -> TimedPrediction:
         """Predict one structure, unless it is the one that was evaluated last."""
+        check_full_occupancy(atoms)
         if self.latest is None or not self.latest.geometry.is_of(atoms):
             start = time.perf_counter()
             raw, backend = self._replayed(atoms), f"{self._used_backend} (CUDA graph)"

@@ -24,6 +24,7 @@ from ase.io.formats import filetype, string2index
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.read_errors import reading
+from ase_equivar.structures.occupancy import check_full_occupancy
 
 COLUMN = "born_charges"
 DIELECTRIC_KEY = "electronic_dielectric_tensor"
@@ -151,7 +152,8 @@ def read_apart(filename: str | Path, index: str = ":") -> list[Frame]:
 
     Its frames are told apart by their numbers of atoms. Where such a number is missing, or the file
     (if gzipped, its compressed data) ends too early, what follows is one frame that is not read;
-    so is what follows a damaged frame of another format.
+    so is what follows a damaged frame of another format. A structure with partly occupied or mixed
+    sites is not read either: it is none.
     Gzipped files are read in one go: ASE goes back to their start for each frame, which takes
     minutes for thousands of them.
 
@@ -180,7 +182,7 @@ def read_apart(filename: str | Path, index: str = ":") -> list[Frame]:
     try:
         with reading(name):
             for atoms in ase.io.iread(filename, ":"):
-                frames.append(Frame(len(frames), atoms))
+                frames.append(_with_full_sites(len(frames), atoms))
     except ValueError as error:
         if not frames:
             raise
@@ -263,9 +265,19 @@ def _frame_texts(text: str, trouble: str) -> tuple[list[str], str]:
 
 def _parsed(number: int, text: str) -> Frame:
     try:
-        return Frame(number, ase.io.read(io.StringIO(text), 0, format="extxyz"))
+        atoms = ase.io.read(io.StringIO(text), 0, format="extxyz")
     except Exception as error:  # ASE's reader raises anything on a damaged frame
         return Frame(number, None, f"cannot be read: {type(error).__name__}: {error}")
+    return _with_full_sites(number, atoms)
+
+
+def _with_full_sites(number: int, atoms: Atoms) -> Frame:
+    """Keep out a structure that ASE has read as another one."""
+    try:
+        check_full_occupancy(atoms)
+    except ValueError as error:
+        return Frame(number, None, str(error))
+    return Frame(number, atoms)
 
 
 def _with_columns(atoms: Atoms, index: int) -> Atoms:

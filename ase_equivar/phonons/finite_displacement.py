@@ -20,6 +20,8 @@ from phonopy.structure.cells import PrimitiveMatrixAutoDefaultWarning
 from rich.console import Console
 from rich.progress import track
 
+from ase_equivar.structures.occupancy import check_full_occupancy
+
 logger = logging.getLogger(__name__)
 
 RESIDUAL_FORCE_WARNING = 0.02  # eV/Å
@@ -32,10 +34,12 @@ def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
     Raises
     ------
     ValueError
-        For an empty cell, and for one that is not periodic in all three directions.
+        For an empty cell, one that is not periodic in all three directions, and one with partly
+        occupied or mixed sites.
     """
     if len(atoms) == 0:
         raise ValueError("the structure has no atoms")
+    check_full_occupancy(atoms)
     if not atoms.pbc.all() or abs(atoms.cell.volume) < 1e-6:
         raise ValueError(
             f"phonons need a crystal that is periodic in three directions, got pbc={atoms.pbc} "
