@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ase_equivar.io.extxyz import read_extxyz, write_extxyz
     from ase_equivar.sum_rule import neutralize
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Diagnostics",
     "EquivarCalculator",

@@ -6,9 +6,12 @@ import contextlib
 import io
 import re
 import warnings
+from pathlib import Path
 
 import pytest
 from helpers.paths import REPOSITORY
+
+import ase_equivar
 
 README = REPOSITORY / "README.md"
 BLOCKS = re.compile(r"```python\n(.*?)```\n(?:```text\n(.*?)```\n)?", re.DOTALL)
@@ -27,9 +30,21 @@ def test_snippets_print_what_the_readme_says() -> None:
         assert printed.getvalue() == expected
 
 
-def test_named_files_exist() -> None:
-    text = README.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert (README.parent / target).is_file(), target
+@pytest.mark.parametrize(
+    "page",
+    [*sorted(REPOSITORY.glob("*.md")), *sorted(REPOSITORY.glob("docs/*.md"))],
+    ids=lambda page: page.name,
+)
+def test_named_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text):
+        assert (page.parent / target).exists(), target
     for example in re.findall(r"`(examples/[^`]+)`", text):
-        assert (README.parent / example).is_file(), example
+        assert (REPOSITORY / example).is_file(), example
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    citation = (REPOSITORY / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.*)$", citation, re.MULTILINE) == [ase_equivar.__version__]
+    changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[?([\d.]+)", changelog, re.MULTILINE)[0] == ase_equivar.__version__

@@ -27,7 +27,6 @@ __all__ = ["app", "user_errors"]
 app = typer.Typer(
     help="Born effective charges, and what follows from them.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for command in (

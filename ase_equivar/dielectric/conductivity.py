@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import units
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 
 from ase_equivar.dielectric.current import Current, autocorrelation, split
 from ase_equivar.dielectric.fluctuations import count_lags, positive_temperature
@@ -127,7 +128,7 @@ def ionic_conductivity(
         slope = np.polyfit(times[late], squares, 1)[0].reshape(3, 3)
         einstein.append(scale * slope / 2)
         correlation = autocorrelation(current.current[part], lags)
-        green_kubo.append(scale * np.trapezoid(correlation, dx=current.timestep, axis=0))
+        green_kubo.append(scale * trapezoid(correlation, dx=current.timestep, axis=0))
         traces.append(np.einsum("laa->l", correlation))
     left = _still_correlated(np.array(traces))
     if left > CORRELATED:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 from scipy.special import erf
 from scipy.stats import spearmanr
 
@@ -109,7 +110,7 @@ def quality(errors: NDArray[np.float64], uncertainty: NDArray[np.float64]) -> Un
         rank_correlation=float(
             spearmanr(np.sqrt((errors**2).mean(axis=(1, 2))), uncertainty).statistic
         ),
-        miscalibration_area=float(np.trapezoid(np.abs(observed - expected), expected)),
+        miscalibration_area=float(trapezoid(np.abs(observed - expected), expected)),
         within_one=float((ratios <= 1.0).mean()),
         within_two=float((ratios <= 2.0).mean()),
     )

@@ -10,6 +10,7 @@ from helpers.harmonic_runs import BORN, ELECTRONIC, KELVIN, STEP, harmonic_run
 from helpers.polar_crystal import PolarCrystal, ions
 from helpers.told_warnings import nothing_told
 from scipy import constants
+from scipy.integrate import trapezoid
 
 from ase_equivar.dielectric import (
     current_spectrum,
@@ -47,7 +48,7 @@ def test_peaks_and_strengths_are_those_of_the_phonons(harmonic, modes):
         near = np.abs(f - mode.frequency) < 0.4
         peak = f[near][np.einsum("waa->w", epsilon[near].imag).argmax()]
         assert peak == pytest.approx(mode.frequency, abs=0.04)
-        area = np.trapezoid(f[near, None, None] * epsilon[near].imag, f[near], axis=0)
+        area = trapezoid(f[near, None, None] * epsilon[near].imag, f[near], axis=0)
         allowed = 0.03 * np.abs(mode.oscillator).max() + 1e-3 * strongest
         np.testing.assert_allclose(2 / np.pi * area, mode.oscillator, atol=allowed)
 
@@ -55,10 +56,10 @@ def test_peaks_and_strengths_are_those_of_the_phonons(harmonic, modes):
 def test_total_strength_and_static_limit(harmonic, modes):
     spectrum = current_spectrum(harmonic, ELECTRONIC, correlation_time=4000, n_blocks=4)
     f, epsilon = spectrum.dielectric.frequencies, spectrum.dielectric.epsilon
-    total = 2 / np.pi * np.trapezoid(f[:, None, None] * epsilon.imag, f, axis=0)
+    total = 2 / np.pi * trapezoid(f[:, None, None] * epsilon.imag, f, axis=0)
     scale = np.abs(modes.oscillator_sum).max()
     np.testing.assert_allclose(total, modes.oscillator_sum, atol=0.05 * scale)
-    static = 2 / np.pi * np.trapezoid(epsilon.imag / f[:, None, None], f, axis=0)  # Kramers–Kronig
+    static = 2 / np.pi * trapezoid(epsilon.imag / f[:, None, None], f, axis=0)  # Kramers–Kronig
     expected = sum(mode.strength for mode in modes)
     np.testing.assert_allclose(static, expected, atol=0.05 * np.abs(expected).max())
 
@@ -77,7 +78,7 @@ def test_gaussian_window_keeps_the_strength(harmonic, modes):
         harmonic, ELECTRONIC, correlation_time=4000, n_blocks=4, window="gaussian"
     )
     f, epsilon = spectrum.dielectric.frequencies, spectrum.dielectric.epsilon
-    total = 2 / np.pi * np.trapezoid(f[:, None, None] * epsilon.imag, f, axis=0)
+    total = 2 / np.pi * trapezoid(f[:, None, None] * epsilon.imag, f, axis=0)
     scale = np.abs(modes.oscillator_sum).max()
     np.testing.assert_allclose(total, modes.oscillator_sum, atol=0.05 * scale)
     assert spectrum.window == "gaussian"

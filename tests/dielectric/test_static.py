@@ -15,6 +15,7 @@ from helpers.polar_phonons import (
     wurtzite,
 )
 from scipy import constants
+from scipy.integrate import trapezoid
 from scipy.spatial.transform import Rotation
 
 from ase_equivar.dielectric import (
@@ -93,7 +94,7 @@ def test_oscillator_sum_rule(phonon):
 
     grid = np.linspace(0, 400, 200_001)
     spectrum = dielectric_function(modes, 0.1, grid)
-    integral = np.trapezoid(grid[:, None, None] * spectrum.epsilon.imag, grid, axis=0)
+    integral = trapezoid(grid[:, None, None] * spectrum.epsilon.imag, grid, axis=0)
     np.testing.assert_allclose(integral, np.pi / 2 * by_hand, rtol=1e-3, atol=1e-3 * largest)
     assert modes.oscillator_error < 1e-8
     strongest = max(modes, key=lambda mode: mode.oscillator.trace())

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import trapezoid
 
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.dynamics.observables import FieldRun
@@ -126,7 +127,7 @@ def hysteresis(
     direction = largest / strength
     field = run.electric_field[points:] @ direction
     polarization = run.polarization_change[points:] @ direction
-    loss = float(np.trapezoid(field, polarization) / periods)
+    loss = float(trapezoid(field, polarization) / periods)
     # A drift between periods (by ions that hop for good) would tear the mean loop open.
     mean = np.array([polarization[i * points : (i + 1) * points + 1] for i in range(periods)])
     mean = mean.mean(axis=0)
