@@ -30,6 +30,7 @@ from scipy import integrate
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.units import UC_PER_CM2
+from ase_equivar.warning_types import ConvergenceWarning, PolarizationWarning
 
 AMBIGUOUS = 0.45  # of a lattice vector: from here on, the image could be the nearer one
 QUADRATURE_WARNING = 0.01
@@ -105,10 +106,13 @@ def polarization_change(
 
     Warns
     -----
-    UserWarning
-        When the integral is not good to 1 %: use more points. And when the raw Z* of a structure
-        on the way break the sum rule as those of metals do, or the cells differ and both structures
-        are polar: the polarization of the first one in its own cell is not known then.
+    ConvergenceWarning
+        When the integral is not good to 1 %: use more points.
+    MetalWarning
+        When the raw Z* of a structure on the way break the sum rule as those of metals do.
+    PolarizationWarning
+        When the cells differ and both structures are polar: the polarization of the first one in
+        its own cell is not known then.
     """
     if n_points < 5 or n_points % 2 == 0:
         raise ValueError(f"n_points must be odd and at least 5, got {n_points}")
@@ -141,6 +145,7 @@ def polarization_change(
         warnings.warn(
             f"the change of polarization is uncertain by {result.quadrature_error:.3g} µC/cm² with "
             f"{n_points} points: use more",
+            ConvergenceWarning,
             stacklevel=2,
         )
     return result
@@ -167,7 +172,7 @@ def polarization_along(
 
     Warns
     -----
-    UserWarning
+    PolarizationWarning
         When the cells differ and both the first and the last structure are polar.
     """
     if len(images) < 2 or len(images) != len(born_charges):
@@ -236,6 +241,7 @@ def _cell_of_polar(start: Atoms, end: Atoms) -> NDArray[np.float64]:
             f"both structures are polar and their cells differ (strain {strain:.2g}): the "
             "polarization of the first one changes with the cell by what Z* cannot tell, and is "
             "taken to be 0. Go from a nonpolar structure to each of them and subtract",
+            PolarizationWarning,
             stacklevel=3,
         )
     return np.asarray(end.cell.array)
