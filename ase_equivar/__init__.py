@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from ase_equivar.fields import field_forces
     from ase_equivar.inference.models import available_models, load_model, save_model
     from ase_equivar.inference.prediction import Diagnostics, Prediction
-    from ase_equivar.inference.warnings import SumRuleWarning, VacuumWarning
     from ase_equivar.io.extxyz import read_extxyz, write_extxyz
     from ase_equivar.sum_rule import neutralize
+    from ase_equivar.warning_types import EquivarWarning, SumRuleWarning, VacuumWarning
 
 __version__ = "0.2.0"
 __all__ = [
     "Diagnostics",
     "EquivarCalculator",
+    "EquivarWarning",
     "Prediction",
     "SumRuleWarning",
     "VacuumWarning",
@@ -38,9 +39,9 @@ _HOMES = {
     "calculator": ("EquivarCalculator",),
     "io.extxyz": ("read_extxyz", "write_extxyz"),
     "fields": ("field_forces",),
-    "inference.warnings": ("SumRuleWarning", "VacuumWarning"),
     "inference.prediction": ("Diagnostics", "Prediction"),
     "sum_rule": ("neutralize",),
+    "warning_types": ("EquivarWarning", "SumRuleWarning", "VacuumWarning"),
     "inference.models": ("available_models", "load_model", "save_model"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -12,15 +12,16 @@ import pytest
 import ase_equivar
 
 PACKAGE = Path(ase_equivar.__file__).parent
-BASIS = {"units", "sum_rule", "structures", "ase_properties"}
+BASIS = {"units", "sum_rule", "structures", "ase_properties", "warning_types"}
 TENSORS = {*BASIS, "io", "fields"}
 PHYSICS = {*TENSORS, "phonons", "dielectric"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"ase_properties"},
     "units": set(),
+    "warning_types": set(),
     "sum_rule": set(),
     "ase_properties": set(),
-    "structures": {"sum_rule", "units"},
+    "structures": {"sum_rule", "units", "warning_types"},
     "io": BASIS,
     # Atoms → graph → network → neutral tensors
     "graph": {"units", "structures"},

@@ -11,6 +11,7 @@ from ase_equivar.cli import field_options as options
 from ase_equivar.cli import inputs
 from ase_equivar.cli.tables import open_console, tensor_table
 from ase_equivar.structures.formula import empirical_formula
+from ase_equivar.warning_types import StaticDielectricWarning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,5 +92,9 @@ def _from_phonons(atoms: Atoms, calculator: BaseCalculator) -> NDArray[np.float6
         modes = di.infrared_modes(ph.apply_nac(phonon, calculator))
         return di.static_dielectric(modes).ionic
     except (ValueError, NotImplementedError) as error:
-        warnings.warn(f"the phonons give no static dielectric tensor: {error}", stacklevel=2)
+        warnings.warn(
+            f"the phonons give no static dielectric tensor: {error}",
+            StaticDielectricWarning,
+            stacklevel=2,
+        )
         return None

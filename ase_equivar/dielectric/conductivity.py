@@ -21,6 +21,7 @@ from scipy.integrate import trapezoid
 from ase_equivar.dielectric.current import Current, autocorrelation, split
 from ase_equivar.dielectric.fluctuations import count_lags, positive_temperature
 from ase_equivar.units import CONDUCTIVITY
+from ase_equivar.warning_types import ConvergenceWarning
 
 CORRELATED = 0.1  # of C(0): from here on, C(t) has not decayed
 
@@ -112,7 +113,7 @@ def ionic_conductivity(
 
     Warns
     -----
-    UserWarning
+    ConvergenceWarning
         When the current is still correlated after half of the correlation time: neither route has
         come to its end then.
     """
@@ -137,6 +138,7 @@ def ionic_conductivity(
             f"by {100 * left:.0f} % of its correlation at time 0: the conductivity has not "
             "converged. Use a longer correlation_time; bound atoms of a crystal may vibrate for "
             "longer than any, and conduct nothing",
+            ConvergenceWarning,
             stacklevel=2,
         )
     return IonicConductivity(

@@ -20,6 +20,7 @@ from rich.progress import track
 from ase_equivar.dielectric.temperature import MovingAtoms
 from ase_equivar.structures.occupancy import check_full_occupancy
 from ase_equivar.sum_rule import neutralize
+from ase_equivar.warning_types import SamplingWarning
 
 Charges: TypeAlias = BaseCalculator | ArrayLike
 """A calculator that gives ``born_effective_charges`` of every frame; or, in |e|, Z* of shape
@@ -83,7 +84,7 @@ def trajectory_current(
 
     Warns
     -----
-    UserWarning
+    SamplingWarning
         When velocities and displacements do not fit each other, or a constraint does not tell how
         many degrees of freedom it takes.
     """
@@ -173,6 +174,7 @@ def _warn_if_coarse(current: Current) -> None:
         warnings.warn(
             f"velocities and displacements disagree by {100 * away:.0f} % from frame to frame: the "
             "frames are too far apart for the fastest vibrations, or `timestep` is not theirs",
+            SamplingWarning,
             stacklevel=3,
         )
 

@@ -27,6 +27,7 @@ from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.nac import NAC_FACTOR, check_units, checked_correction, gamma_matrices
 from ase_equivar.phonons.transverse import dipole_matrix, polar_threshold
 from ase_equivar.units import DEBYE, THZ_TO_CM
+from ase_equivar.warning_types import AcousticSumRuleWarning
 
 TRANSLATION_WARNING = 0.5  # THz
 
@@ -153,7 +154,7 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
 
     Warns
     -----
-    UserWarning
+    ImaginaryModesWarning, AcousticSumRuleWarning
         When optical modes are imaginary, and when the translations are far from frequency 0: the
         force constants then miss the acoustic sum rule.
     """
@@ -175,6 +176,7 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
             f"moving the whole crystal costs energy (up to {np.abs(drift).max():.2f} THz instead "
             "of 0): the force constants miss the acoustic sum rule; "
             "phonon.symmetrize_force_constants() restores it",
+            AcousticSumRuleWarning,
             stacklevel=2,
         )
     squares, vectors = np.linalg.eigh(internal.T @ without @ internal)

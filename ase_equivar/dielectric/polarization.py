@@ -32,6 +32,7 @@ from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn
 from ase_equivar.structures.occupancy import check_full_occupancy
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.units import UC_PER_CM2
+from ase_equivar.warning_types import ConvergenceWarning, PolarizationWarning
 
 AMBIGUOUS = 0.45  # of a lattice vector: from here on, the image could be the nearer one
 QUADRATURE_WARNING = 0.01
@@ -108,10 +109,13 @@ def polarization_change(
 
     Warns
     -----
-    UserWarning
-        When the integral is not good to 1 %: use more points. And when like atoms are matched in
-        another order, the raw Z* of a structure on the way break the sum rule as those of metals
-        do, or the cells differ and both structures are polar: the polarization of the first one in
+    ConvergenceWarning
+        When the integral is not good to 1 %: use more points.
+    MetalWarning
+        When the raw Z* of a structure on the way break the sum rule as those of metals do.
+    PolarizationWarning
+        When like atoms are matched in another order, or the cells differ and both structures are
+        polar: the polarization of the first one in
         its own cell is not known then.
     """
     if n_points < 5 or n_points % 2 == 0:
@@ -150,6 +154,7 @@ def polarization_change(
         warnings.warn(
             f"the change of polarization is uncertain by {result.quadrature_error:.3g} µC/cm² with "
             f"{n_points} points: use more",
+            ConvergenceWarning,
             stacklevel=2,
         )
     return result
@@ -176,7 +181,7 @@ def polarization_along(
 
     Warns
     -----
-    UserWarning
+    PolarizationWarning
         When the cells differ and both the first and the last structure are polar, and when like
         atoms would move less if they changed places from one structure to the next.
     """
@@ -213,7 +218,9 @@ def _warn_of_order(start: Atoms, order: NDArray[np.int64], told: str) -> None:
     pairs = ", ".join(f"{start.symbols[i]} {i} to {order[i]}" for i in moved[:4])
     more = f" and {len(moved) - 4} more" if len(moved) > 4 else ""
     warnings.warn(
-        f"like atoms move less when they change places ({pairs}{more}){told}", stacklevel=3
+        f"like atoms move less when they change places ({pairs}{more}){told}",
+        PolarizationWarning,
+        stacklevel=3,
     )
 
 
@@ -265,6 +272,7 @@ def _cell_of_polar(start: Atoms, end: Atoms) -> NDArray[np.float64]:
             f"both structures are polar and their cells differ (strain {strain:.2g}): the "
             "polarization of the first one changes with the cell by what Z* cannot tell, and is "
             "taken to be 0. Go from a nonpolar structure to each of them and subtract",
+            PolarizationWarning,
             stacklevel=3,
         )
     return np.asarray(end.cell.array)

@@ -16,6 +16,7 @@ from phonopy import Phonopy
 
 from ase_equivar.dielectric.infrared import InfraredModes, translation_split
 from ase_equivar.phonons.nac import gamma_matrices, unit_vector
+from ase_equivar.warning_types import StaticDielectricWarning
 
 ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "Te", "P", "As", "H")
 """From the most to the least electronegative."""
@@ -64,7 +65,7 @@ def static_dielectric(modes: InfraredModes) -> StaticDielectric:
 
     Warns
     -----
-    UserWarning
+    StaticDielectricWarning
         When the ε∞ given looks like a static dielectric tensor, whose ionic part would be counted
         twice. Without this warning it may still be one: see `ase_equivar.phonons.warn_if_static`.
     """
@@ -153,5 +154,6 @@ def _warn_if_static(modes: InfraredModes, ionic: float) -> None:
             f"ε∞ = {mean:.1f} is more than 90 % of the compounds of {anion} have, and exceeds the "
             f"ionic part, {ionic:.1f}: if it is a static dielectric constant, the ionic part is "
             "now counted twice",
+            StaticDielectricWarning,
             stacklevel=3,
         )

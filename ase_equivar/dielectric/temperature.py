@@ -9,6 +9,8 @@ from ase import Atoms, units
 from ase.constraints import FixAtoms, FixCartesian, FixCom, FixedLine, FixedPlane, FixScaled
 from numpy.typing import NDArray
 
+from ase_equivar.warning_types import SamplingWarning
+
 HOLDING = (FixAtoms, FixCartesian, FixScaled, FixedLine, FixedPlane)
 """Constraints that hold atoms one by one."""
 
@@ -83,6 +85,7 @@ class MovingAtoms:
                 warnings.warn(
                     f"how many degrees of freedom {type(constraint).__name__} takes is not known: "
                     "the kinetic temperature is too low, give the temperature of the run",
+                    SamplingWarning,
                     stacklevel=4,
                 )
                 continue

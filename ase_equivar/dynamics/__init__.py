@@ -13,13 +13,13 @@ client of i-PI in `ipi_client`; see docs/dynamics.md.
 
 from ase_equivar.dynamics.charge_refresh import RefreshReport
 from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
-from ase_equivar.dynamics.checks import FieldWarning
 from ase_equivar.dynamics.closed_loops import LoopWork, loop_residual, loop_work
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.driving import drive
 from ase_equivar.dynamics.field_log import FieldLog, read_field_log
 from ase_equivar.dynamics.field_trajectory import FieldTrajectory
 from ase_equivar.dynamics.observables import FieldRun, Observables, observe
+from ase_equivar.warning_types import FieldWarning
 
 __all__ = [
     "Drive",

@@ -20,6 +20,7 @@ from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.step_clock import is_a
 from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Field, longest_step
 from ase_equivar.fields.waveforms import ConstantField
+from ase_equivar.warning_types import FieldWarning
 
 FRICTION = {
     "Langevin": ("fr",),
@@ -38,10 +39,6 @@ ENERGY_OPTIMIZERS = (
     "SciPyGradientlessOptimizer",
 )
 ENERGY_OPTIONS = ("use_line_search", "downhill_check", "use_armijo")
-
-
-class FieldWarning(UserWarning):
-    """A field has no effect, or one that was hardly wanted."""
 
 
 def atoms_of(dyn: BaseDynamics) -> Atoms:

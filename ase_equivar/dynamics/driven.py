@@ -12,10 +12,11 @@ from ase.optimize.optimize import BaseDynamics
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.dynamics.charge_refresh import BornCharges, RefreshReport
-from ase_equivar.dynamics.checks import FieldWarning, check_time_step
+from ase_equivar.dynamics.checks import check_time_step
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.step_clock import StepClock, refresh_carried_forces
 from ase_equivar.fields.algebra import Field, Waveform
+from ase_equivar.warning_types import FieldWarning
 
 NEGLIGIBLE = 1e-9  # V/Å, or 0.1 V/cm: a field that is never above does nothing in a simulation
 SAMPLES = 5  # of a function, by which checkpoints tell it from others

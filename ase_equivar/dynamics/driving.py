@@ -41,7 +41,6 @@ from numpy.typing import ArrayLike
 
 from ase_equivar.dynamics.charge_refresh import BornCharges
 from ase_equivar.dynamics.checks import (
-    FieldWarning,
     atoms_of,
     check_calculator,
     check_net_charge,
@@ -56,6 +55,7 @@ from ase_equivar.dynamics.step_clock import StepClock
 from ase_equivar.fields.algebra import Field, Waveform
 from ase_equivar.fields.waveforms import ConstantField
 from ase_equivar.io.output_files import check_folder
+from ase_equivar.warning_types import FieldWarning
 
 
 def drive(

@@ -12,16 +12,9 @@ from ase.geometry import complete_cell
 
 from ase_equivar.inference.prediction import Prediction
 from ase_equivar.structures.formula import empirical_formula
+from ase_equivar.warning_types import SumRuleWarning, VacuumWarning
 
 VIOLATION_WARNING = 0.5  # |e|, of any component of Σ Z* − Q·1
-
-
-class SumRuleWarning(UserWarning):
-    """The raw Z* break the sum rule by so much that they should not be trusted."""
-
-
-class VacuumWarning(UserWarning):
-    """ε∞ of a crystal was asked for something that is none."""
 
 
 class WarnOnce:

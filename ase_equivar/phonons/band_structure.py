@@ -62,7 +62,7 @@ def bands(phonon: Phonopy, path: str | None = None, *, npoints: int = 61) -> lis
 
     Warns
     -----
-    UserWarning
+    ImaginaryModesWarning
         When modes are imaginary; they are returned as negative frequencies.
     """
     if phonon.force_constants is None:

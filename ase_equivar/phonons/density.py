@@ -58,7 +58,7 @@ def density_of_states(
 
     Warns
     -----
-    UserWarning
+    ImaginaryModesWarning
         When modes are imaginary; their states lie at negative frequencies.
     """
     if phonon.force_constants is None:

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ase_equivar.structures.occupancy import check_full_occupancy
+from ase_equivar.warning_types import NotRelaxedWarning
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +187,7 @@ def force_constants(
 
     Warns
     -----
-    UserWarning
+    NotRelaxedWarning
         When an atom of the input structure feels more than 0.02 eV/Å, or, with a calculator that
         gives stress, when the cell is under more than 1 GPa: it is not relaxed with this
         calculator, and its frequencies are not those of an equilibrium. Where symmetry holds all
@@ -224,6 +225,7 @@ def _warn_if_not_relaxed(cell: PhonopyAtoms, calc: BaseCalculator) -> None:
         warnings.warn(
             f"an atom of the input structure feels {largest:.3f} eV/Å: it is not relaxed with this "
             "calculator, so its phonons are not those of an equilibrium",
+            NotRelaxedWarning,
             stacklevel=3,
         )
     atoms = to_ase(cell)
@@ -238,6 +240,7 @@ def _warn_if_not_relaxed(cell: PhonopyAtoms, calc: BaseCalculator) -> None:
             f"the cell of the input structure is under {abs(worst):.1f} GPa "
             f"({'tension' if worst > 0 else 'compression'}): its lattice constants are not those "
             "of this calculator, so its phonons are not those of an equilibrium",
+            NotRelaxedWarning,
             stacklevel=3,
         )
 

@@ -25,6 +25,7 @@ from ase_equivar.phonons.transverse import (
     transverse_modes,
 )
 from ase_equivar.units import THZ_TO_CM
+from ase_equivar.warning_types import ImaginaryModesWarning
 
 IMAGINARY_WARNING = -0.1  # THz: below what numerical noise makes of an acoustic mode
 
@@ -169,7 +170,7 @@ def lo_to_splitting(
 
     Warns
     -----
-    UserWarning
+    ImaginaryModesWarning
         When modes are imaginary; they are returned as negative frequencies.
     """
     transverse = transverse_modes(phonon)
@@ -188,6 +189,7 @@ def warn_if_imaginary(lowest: float, where: str) -> None:
             f"imaginary modes {where}, down to {-lowest:.2f}i THz "
             f"({-lowest * THZ_TO_CM:.0f}i cm⁻¹), shown as negative frequencies: the structure is "
             "unstable or not relaxed, or the supercell is too small",
+            ImaginaryModesWarning,
             stacklevel=3,
         )
 

@@ -25,6 +25,7 @@ from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 from ase_equivar.phonons.born_source import Source, read_source, unit_cell_atoms_of_primitive
 from ase_equivar.phonons.static_check import warn_if_static
 from ase_equivar.sum_rule import neutralize, violation
+from ase_equivar.warning_types import NetChargeWarning, NonpolarWarning
 
 NAC_FACTOR = 14.399652
 """e²/(4πε0) in eV·Å, for force constants in eV/Å² and lengths in Å."""
@@ -85,9 +86,10 @@ def nac_params(
 
     Warns
     -----
+    NetChargeWarning
+        When the given charges of a primitive cell sum to more than 0.5 e.
     UserWarning
-        When the given charges of a primitive cell sum to more than 0.5 e, or break the crystal's
-        symmetry by more than 0.1 e.
+        Of phonopy, when they break the crystal's symmetry by more than 0.1 e.
     """
     check_units(phonon)
     if method not in get_args(NacMethod):
@@ -106,6 +108,7 @@ def nac_params(
         warnings.warn(
             f"the Born effective charges of a primitive cell sum to {excess:.2f} e instead of 0: "
             "they are likely wrong for this crystal",
+            NetChargeWarning,
             stacklevel=2,
         )
 
@@ -157,10 +160,14 @@ def apply_nac(
 
     Warns
     -----
-    UserWarning
-        As `nac_params`; when Z* are all zero; and when `dielectric_tensor` is given beside a source
-        that predicts a much smaller ε∞: it is a static one then. With a tuple as source, nothing is
-        there to compare with; `ase_equivar.phonons.warn_if_static` compares with any calculator.
+    NetChargeWarning, UserWarning
+        As `nac_params`.
+    NonpolarWarning
+        When Z* are all zero.
+    StaticDielectricWarning
+        When `dielectric_tensor` is given beside a source that predicts a much smaller ε∞: it is a
+        static one then. With a tuple as source, nothing is there to compare with;
+        `ase_equivar.phonons.warn_if_static` compares with any calculator.
     """
     if phonon.force_constants is None:
         raise ValueError("the Phonopy object has no force constants; see force_constants()")
@@ -173,6 +180,7 @@ def apply_nac(
     if largest < 1e-6:
         warnings.warn(
             "Z* is zero: the non-analytical correction changes nothing in this crystal",
+            NonpolarWarning,
             stacklevel=2,
         )
     if dielectric_tensor is not None and not isinstance(source, tuple):

@@ -97,7 +97,7 @@ def angular_dispersion(
 
     Warns
     -----
-    UserWarning
+    ImaginaryModesWarning
         When modes are imaginary.
     """
     first, last = unit_vector(start), unit_vector(end)

@@ -55,7 +55,7 @@ def polar_phonon(
 
     Warns
     -----
-    UserWarning
+    EquivarWarning
         As `force_constants` and `apply_nac`: forces in the input structure, or stress, above all.
     """
     nac_params(make_phonon(atoms), source, dielectric_tensor=dielectric_tensor, method=method)

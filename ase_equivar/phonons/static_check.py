@@ -12,6 +12,7 @@ import numpy as np
 from phonopy import Phonopy
 
 from ase_equivar.phonons.born_source import Source, read_source
+from ase_equivar.warning_types import StaticDielectricWarning
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def warn_if_static(phonon: Phonopy, source: Source) -> None:
 
     Warns
     -----
-    UserWarning
+    StaticDielectricWarning
         From a ratio of 1.3 on, see `STATIC_RATIO`.
     """
     if phonon.nac_params is None:
@@ -60,5 +61,6 @@ def warn_if_static(phonon: Phonopy, source: Source) -> None:
         warnings.warn(
             f"ε∞ = {mean:.1f} was given where {expected:.1f} is predicted: if it is a static "
             "dielectric constant, the ionic part is now counted twice",
+            StaticDielectricWarning,
             stacklevel=3,
         )

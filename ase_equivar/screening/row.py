@@ -17,7 +17,6 @@ from ase.calculators.calculator import BaseCalculator
 
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.dielectric import infrared_modes, static_dielectric
-from ase_equivar.inference.warnings import SumRuleWarning
 from ase_equivar.phonons import (
     LoToSplitting,
     lo_to_splitting,
@@ -28,6 +27,7 @@ from ase_equivar.phonons import (
 from ase_equivar.phonons.finite_displacement import to_ase
 from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.structures.metals import violation_per_atom
+from ase_equivar.warning_types import InputWarning, SumRuleWarning
 
 Factory: TypeAlias = Callable[[], BaseCalculator]
 """Makes a calculator; must be one that can be pickled."""
@@ -196,7 +196,9 @@ def _band_gap(atoms: Atoms, key: str) -> float | None:
     except (TypeError, ValueError):
         gap = np.nan
     if not np.isfinite(gap):
-        warnings.warn(f"its {key} {given!r} is no number of eV and left out", stacklevel=2)
+        warnings.warn(
+            f"its {key} {given!r} is no number of eV and left out", InputWarning, stacklevel=2
+        )
         return None
     return gap
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.sum_rule import violation
+from ase_equivar.warning_types import MetalWarning
 
 # fmt: off
 ELEMENTAL_INSULATORS = frozenset({
@@ -108,5 +109,6 @@ def warn_if_like_a_metal(atoms: Atoms, per_atom: float) -> None:
             f"{empirical_formula(atoms)} may be a metal, or unlike "
             "anything in the training data: its raw Z* break the sum rule by "
             f"{per_atom:.2f} e per atom. A metal has no Z* and no finite ε∞",
+            MetalWarning,
             stacklevel=2,
         )

@@ -14,6 +14,7 @@ from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, 
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.fields.algebra import Waveform
 from ase_equivar.units import VACUUM_PERMITTIVITY
+from ase_equivar.warning_types import ConvergenceWarning, NotRelaxedWarning
 
 SPECTRUM_FROM = 0.05  # of the pulse's largest Fourier component; below, a ratio to it is noise
 POINTS = 4000
@@ -87,7 +88,7 @@ def pulse_response(
 
     Warns
     -----
-    UserWarning
+    NotRelaxedWarning, ConvergenceWarning
         At 0 K, if the structure is not at its minimum; if much of the polarization is left at the
         end, so that the susceptibility is not complete.
     """
@@ -111,6 +112,7 @@ def pulse_response(
             warnings.warn(
                 f"forces are up to {largest:.2g} eV/Å without field: the atoms will move by "
                 "themselves, which counts as response here; relax the structure first",
+                NotRelaxedWarning,
                 stacklevel=2,
             )
     interval = max(steps // POINTS, 1)
@@ -125,6 +127,7 @@ def pulse_response(
             f"at the end {remaining:.0%} of the largest polarization is left, so the "
             "susceptibility is not converged: prolong the run, or use more friction; the "
             "energy taken up is not affected",
+            ConvergenceWarning,
             stacklevel=2,
         )
     spacing = interval * md_settings.timestep

@@ -1,0 +1,63 @@
+"""The classes of all warnings of the package, one for each kind, so that each can be filtered."""
+
+from __future__ import annotations
+
+
+class EquivarWarning(UserWarning):
+    """Base of all of them."""
+
+
+class SumRuleWarning(EquivarWarning):
+    """The raw Z* of a model break the sum rule by so much that they should not be trusted."""
+
+
+class MetalWarning(EquivarWarning):
+    """A crystal may be a metal, which has neither Z* nor a finite ε∞."""
+
+
+class VacuumWarning(EquivarWarning):
+    """Tensors of a bulk crystal were asked for something that is none."""
+
+
+class NetChargeWarning(EquivarWarning):
+    """Z* given by the user do not sum to zero."""
+
+
+class NonpolarWarning(EquivarWarning):
+    """Z* is zero, so that a correction for it changes nothing."""
+
+
+class StaticDielectricWarning(EquivarWarning):
+    """An ε∞ looks like a static dielectric constant, or a static one cannot be had."""
+
+
+class NotRelaxedWarning(EquivarWarning):
+    """Forces or stress act on a structure that is treated as one in equilibrium."""
+
+
+class ImaginaryModesWarning(EquivarWarning):
+    """Phonons have imaginary frequencies."""
+
+
+class AcousticSumRuleWarning(EquivarWarning):
+    """Force constants resist a motion of the whole crystal."""
+
+
+class ConvergenceWarning(EquivarWarning):
+    """A result has not converged with time, points or friction."""
+
+
+class SamplingWarning(EquivarWarning):
+    """The frames of a trajectory are too far apart, or their distance in time is another."""
+
+
+class PolarizationWarning(EquivarWarning):
+    """The polarization of a structure is taken from an assumption."""
+
+
+class FieldWarning(EquivarWarning):
+    """A field has no effect, or one that was hardly wanted."""
+
+
+class InputWarning(EquivarWarning):
+    """A part of the input is left out."""
