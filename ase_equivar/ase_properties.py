@@ -7,11 +7,14 @@ its file formats and refused by ``Atoms.get_properties``. ASE's own name for Z* 
 
 Trajectories (``.traj``) and JSON files and databases keep Z* then. ASE's SQLite databases (``.db``)
 have columns for a few properties only, neither of the two names among them: write
-``db.write(atoms, data={"born_charges": charges})`` there.
+``db.write(atoms, data={"born_charges": charges})`` there. ASE's writer of extended XYZ, which fails
+for tensors of atoms (3.29), is made to write Z* as nine columns ``born_charges``, field first.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import ase.io.extxyz
@@ -20,6 +23,7 @@ from ase.calculators.calculator import all_properties
 from ase.outputs import ArrayProperty, all_outputs
 
 BORN_CHARGES = "born_charges"
+EFFECTIVE_CHARGES = "born_effective_charges"  # the name in ASE
 UNCERTAINTY = "born_charges_uncertainty"
 SHAPES = {BORN_CHARGES: ("natoms", 3, 3), UNCERTAINTY: ("natoms",)}
 
@@ -33,8 +37,35 @@ def register() -> None:
     # Extended XYZ has no columns for tensors. Files with Z* as nine columns per atom are common,
     # and their readers look for them in atoms.arrays, where ASE would no longer put them.
     ase.io.extxyz.all_properties = [name for name in all_properties if name != BORN_CHARGES]
+    if not hasattr(ase.io.extxyz.save_calc_results, "__wrapped__"):
+        ase.io.extxyz.save_calc_results = _with_columns(ase.io.extxyz.save_calc_results)
     if not hasattr(Atoms, "get_property"):
         Atoms.get_property = get_property
+
+
+def _with_columns(save_results: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ASE's function that turns results into columns, which is at a loss with tensors."""
+
+    @functools.wraps(save_results)
+    def save_with_columns(
+        atoms: Atoms, calc: Any = None, calc_prefix: str | None = None, *args: Any, **more: Any
+    ) -> Any:
+        used = atoms.calc if calc is None else calc
+        found = save_results(atoms, calc, calc_prefix, *args, **more)
+        if used is None:
+            return found
+        prefix = f"{type(used).__name__}_" if calc_prefix is None else calc_prefix
+        charges = atoms.arrays.pop(prefix + EFFECTIVE_CHARGES, None)
+        if charges is not None:
+            # labels that the structure came with stay what they are
+            labelled = prefix + BORN_CHARGES in atoms.arrays
+            name = EFFECTIVE_CHARGES if labelled else BORN_CHARGES
+            atoms.arrays[prefix + name] = charges.reshape(len(atoms), 9)
+        if UNCERTAINTY in used.results:
+            atoms.arrays.setdefault(prefix + UNCERTAINTY, used.results[UNCERTAINTY])
+        return found
+
+    return save_with_columns
 
 
 def get_property(atoms: Atoms, name: str, allow_calculation: bool = True) -> Any:

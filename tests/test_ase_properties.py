@@ -1,5 +1,8 @@
 """Z* in ASE's own machinery: properties, trajectories, databases, extended XYZ."""
 
+import tempfile
+from pathlib import Path
+
 import ase.db
 import ase.io
 import numpy as np
@@ -8,6 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io.formats import ioformats
 from ase.outputs import all_outputs
 from helpers import structures
 from helpers.toy_network import ToyNetwork
@@ -140,3 +144,68 @@ def test_extxyz_without_charges_is_refused_before_writing(tmp_path):
     ase.io.write(tmp_path / "b.xyz", bare, format="extxyz")
     with pytest.raises(ValueError, match=r"frame 0 .* column 'born_charges' .* but has none"):
         read_extxyz(tmp_path / "b.xyz")
+
+
+def can_write(name: str) -> bool:
+    """Whether ASE itself writes such a structure in this format, without further options."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            ase.io.write(Path(folder) / "x", structures.ALL["triclinic"](), format=name)
+        except Exception:  # whatever its writers raise where options or programs are missing
+            return False
+    return True
+
+
+PICTURES = {"png", "eps", "animation", "gif", "mp4", "html", "x3d", "pov", "bundletrajectory"}
+WRITABLE = sorted(
+    name
+    for name, one in ioformats.items()
+    if one.can_write and name not in PICTURES and can_write(name)
+)
+
+
+def test_the_formats_that_people_use_are_among_them():
+    assert {"cif", "extxyz", "json", "lammps-data", "traj", "vasp", "xsf", "xyz"} <= set(WRITABLE)
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_what_ase_writes_without_our_calculator_it_writes_with_it(tmp_path, name):
+    atoms = calculated()
+    ase.io.write(tmp_path / "plain", atoms.copy(), format=name)
+    ase.io.write(tmp_path / "calculated", atoms, format=name)
+    assert (tmp_path / "calculated").stat().st_size >= (tmp_path / "plain").stat().st_size
+
+
+def test_extxyz_of_ase_itself_keeps_the_tensors_and_is_converted(tmp_path):
+    atoms = calculated()
+    ase.io.write(tmp_path / "a.traj", atoms)
+    ase.io.write(tmp_path / "b.xyz", ase.io.read(tmp_path / "a.traj"))
+    ase.io.write(tmp_path / "c.xyz", atoms)
+    for name in ("b.xyz", "c.xyz"):
+        [found] = read_extxyz(tmp_path / name)
+        assert_same_tensors(found, atoms, atol=1e-8)
+    charges = atoms.get_property("born_charges")
+    columns = ase.io.read(tmp_path / "c.xyz").arrays["born_charges"]
+    np.testing.assert_allclose(columns, charges.reshape(-1, 9), atol=1e-8)
+
+
+def test_extxyz_of_ase_keeps_labels_apart_from_predictions(tmp_path):
+    atoms = calculated()
+    labels = np.arange(9.0 * len(atoms)).reshape(-1, 9)
+    atoms.arrays["born_charges"] = labels
+    ase.io.write(tmp_path / "x.xyz", atoms)
+    found = ase.io.read(tmp_path / "x.xyz")
+    np.testing.assert_allclose(found.arrays["born_charges"], labels)
+    predicted = found.calc.results["born_effective_charges"]
+    np.testing.assert_allclose(
+        predicted, atoms.get_property("born_charges").reshape(-1, 9), atol=1e-8
+    )
+
+
+def test_extxyz_of_ase_keeps_uncertainties(tmp_path):
+    atoms = structures.ALL["triclinic"]()
+    values = np.linspace(0.1, 0.5, len(atoms))
+    atoms.calc = SinglePointCalculator(atoms, born_charges_uncertainty=values)
+    ase.io.write(tmp_path / "x.xyz", atoms)
+    found = ase.io.read(tmp_path / "x.xyz").get_property("born_charges_uncertainty")
+    np.testing.assert_allclose(found, values)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ase_equivar.warning_types import InputWarning
+
 if TYPE_CHECKING:
     from phonopy import Phonopy
     from phonopy.interface.phonopy_yaml import PhonopyYaml
@@ -139,7 +141,11 @@ def _set_born(phonon: Phonopy, path: Path, held: PhonopyYaml, born: Path | None)
         return born
     beside = path.parent / "BORN"
     if beside.exists():
-        warnings.warn(f"{beside} is not read; --born {beside} takes Z* and ε∞ of it", stacklevel=4)
+        warnings.warn(
+            f"{beside} is not read; --born {beside} takes Z* and ε∞ of it",
+            InputWarning,
+            stacklevel=4,
+        )
     if held.nac_params is None:
         return None
     phonon.nac_params = held.nac_params
