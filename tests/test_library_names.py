@@ -1,7 +1,7 @@
 """What the package calls by name is in the libraries installed, the oldest allowed ones too.
 
-`.ci/run` runs this with the lowest versions that pyproject.toml allows; a name that came later
-than those, in a branch that no test there takes, is found all the same.
+Run with the lowest versions that pyproject.toml allows, it finds a name that came later than
+those, also in a branch that no test takes.
 """
 
 from __future__ import annotations

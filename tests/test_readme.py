@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import contextlib
+import importlib
 import io
 import re
 import warnings
@@ -48,3 +51,19 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert re.findall(r"^version: (.*)$", citation, re.MULTILINE) == [ase_equivar.__version__]
     changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.findall(r"^## \[?([\d.]+)", changelog, re.MULTILINE)[0] == ase_equivar.__version__
+
+
+@pytest.mark.parametrize("page", sorted(REPOSITORY.glob("docs/*.md")), ids=lambda page: page.name)
+def test_snippets_of_the_pages_import_what_they_use(page: Path) -> None:
+    """What a block uses is imported or made there or in a block above; `atoms` is the reader's."""
+    known = {*dir(builtins), "atoms"}
+    for code, _ in BLOCKS.findall(page.read_text(encoding="utf-8")):
+        nodes = list(ast.walk(ast.parse(code)))
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        known |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
+        known |= {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
+        assert {name.id for name in names} <= known
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("ase"):
+                module = importlib.import_module(str(node.module))
+                assert all(hasattr(module, one.name) for one in node.names), ast.unparse(node)

@@ -3,11 +3,10 @@
 import ase.io
 import numpy as np
 import pytest
-from helpers.paths import SHARED
+from helpers.paths import SIO2
 
 from ase_equivar.fields import field_forces
 
-SIO2 = SHARED / "data/trajectories/SiO2.extxyz.gz"
 FIELD = np.array([0.03, -0.11, 0.07])
 
 
@@ -53,7 +52,6 @@ def test_forces_on_a_neutral_cell_cancel():
     np.testing.assert_allclose(field_forces(born_charges, FIELD).sum(axis=0), 0, atol=1e-14)
 
 
-@pytest.mark.skipif(not SIO2.exists(), reason="needs the reference data, ../shared/data")
 def test_index_order_agrees_with_the_polarization_of_sio2_from_first_principles():
     # Quantum ESPRESSO: Ω P in |e|·Å, all frames on one branch (no jump by a lattice vector).
     frames = ase.io.read(SIO2, ":")
