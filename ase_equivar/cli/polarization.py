@@ -14,7 +14,9 @@ from ase_equivar.cli.tables import number, open_console
 
 def polarization(
     start: Annotated[Path, typer.Argument(help="Nonpolar structure; any file that ASE reads.")],
-    end: Annotated[Path, typer.Argument(help="The same atoms in the same order, displaced.")],
+    end: Annotated[
+        Path, typer.Argument(help="The same atoms, displaced; elements in the same order.")
+    ],
     points: Annotated[
         int, typer.Option(help="Structures on the way at which Z* are predicted: odd, 5 or more.")
     ] = 9,

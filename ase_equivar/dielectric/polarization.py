@@ -27,6 +27,7 @@ from ase.calculators.calculator import BaseCalculator
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate
 
+from ase_equivar.dielectric.atom_matching import shortest_order
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 from ase_equivar.structures.occupancy import check_full_occupancy
 from ase_equivar.sum_rule import neutralize
@@ -81,7 +82,8 @@ def polarization_change(
     """Return the change of polarization on the straight way from one structure to another.
 
     Reduced coordinates and cell vectors go straight from `start` to `end`, each atom to the nearest
-    periodic image; a shift of the whole crystal does not count. Simpson's rule.
+    periodic image; a shift of the whole crystal does not count. Like atoms that are listed in
+    another order are matched so that they move least. Simpson's rule.
 
     Parameters
     ----------
@@ -107,9 +109,10 @@ def polarization_change(
     Warns
     -----
     UserWarning
-        When the integral is not good to 1 %: use more points. And when the raw Z* of a structure
-        on the way break the sum rule as those of metals do, or the cells differ and both structures
-        are polar: the polarization of the first one in its own cell is not known then.
+        When the integral is not good to 1 %: use more points. And when like atoms are matched in
+        another order, the raw Z* of a structure on the way break the sum rule as those of metals
+        do, or the cells differ and both structures are polar: the polarization of the first one in
+        its own cell is not known then.
     """
     if n_points < 5 or n_points % 2 == 0:
         raise ValueError(f"n_points must be odd and at least 5, got {n_points}")
@@ -121,6 +124,11 @@ def polarization_change(
             "on the origin"
         )
     refuse_metal(start)
+    _check_pair(start, end)
+    order = shortest_order(start, end)
+    if order is not None:
+        _warn_of_order(start, order, "; they are matched so, whatever the order in the file")
+        end = end[order]
     step = _reduced_step(start, end)
     cells, rates, violations = [], [], []
     for fraction in np.linspace(0, 1, n_points):
@@ -169,7 +177,8 @@ def polarization_along(
     Warns
     -----
     UserWarning
-        When the cells differ and both the first and the last structure are polar.
+        When the cells differ and both the first and the last structure are polar, and when like
+        atoms would move less if they changed places from one structure to the next.
     """
     if len(images) < 2 or len(images) != len(born_charges):
         raise ValueError(
@@ -186,6 +195,11 @@ def polarization_along(
             )
         charges.append(neutralize(array))
 
+    for before, after in pairwise(images):
+        _check_pair(before, after)
+        order = shortest_order(before, after)
+        if order is not None:
+            _warn_of_order(before, order, ": is their order the same in all structures?")
     steps = [_reduced_step(a, b) for a, b in pairwise(images)]
     change = np.zeros(3)
     for k, step in enumerate(steps):
@@ -194,8 +208,16 @@ def polarization_along(
     return _to_cartesian(change, _cell_of_polar(images[0], images[-1]), None)
 
 
-def _reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
-    """Return how far each atom moves, in units of the lattice vectors; shape=(N, 3)."""
+def _warn_of_order(start: Atoms, order: NDArray[np.int64], told: str) -> None:
+    moved = np.flatnonzero(order != np.arange(len(order)))
+    pairs = ", ".join(f"{start.symbols[i]} {i} to {order[i]}" for i in moved[:4])
+    more = f" and {len(moved) - 4} more" if len(moved) > 4 else ""
+    warnings.warn(
+        f"like atoms move less when they change places ({pairs}{more}){told}", stacklevel=3
+    )
+
+
+def _check_pair(start: Atoms, end: Atoms) -> None:
     for atoms in (start, end):
         check_full_occupancy(atoms)
     if not np.array_equal(start.numbers, end.numbers):
@@ -205,6 +227,10 @@ def _reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
         )
     if len(start) == 0 or not (start.pbc.all() and end.pbc.all()):
         raise ValueError("a polarization needs crystals that are periodic in three directions")
+
+
+def _reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
+    """Return how far each atom moves, in units of the lattice vectors; shape=(N, 3)."""
     step = end.get_scaled_positions(wrap=False) - start.get_scaled_positions(wrap=False)
     step = step - step[0]  # a common shift must not decide which image is the nearest
     step -= np.rint(step)
