@@ -34,6 +34,7 @@ class OfEachAtom(Calculator):
 def pair():
     start = triclinic() * (2, 1, 1)
     rng = np.random.default_rng(2)
+    start.positions += rng.uniform(-0.5, 0.5, size=(10, 3))  # no shift leaves it as it is
     end = start.copy()
     end.positions += rng.uniform(-0.25, 0.25, size=(10, 3))
     return start, end
