@@ -52,6 +52,23 @@ def violation(
     return _violation(born_charges.double(), total_charge, structure, n_structures)
 
 
+def largest_per_atom(excess: NDArray[np.float64], n_atoms: int) -> float:
+    """Say how much of a violation falls on an atom, whatever the supercell and the axes.
+
+    Parameters
+    ----------
+    excess : numpy.ndarray
+        Σ_i Z_i − Q·1 of one structure in |e|, as `violation` gives it. shape=(3, 3).
+    n_atoms : int
+
+    Returns
+    -------
+    float
+        Its largest singular value over the number of atoms, in |e|.
+    """
+    return float(np.linalg.norm(excess, ord=2)) / n_atoms
+
+
 def neutralize(
     born_charges: Array,
     total_charge: float | torch.Tensor = 0.0,

@@ -12,9 +12,13 @@ from ase.geometry import complete_cell
 
 from ase_equivar.inference.prediction import Prediction
 from ase_equivar.structures.formula import empirical_formula
+from ase_equivar.sum_rule import largest_per_atom
 from ase_equivar.warning_types import SumRuleWarning, VacuumWarning
 
-VIOLATION_WARNING = 0.5  # |e|, of any component of Σ Z* − Q·1
+VIOLATION_WARNING = 0.1
+"""|e| per atom, see `sum_rule.largest_per_atom`. Of the 279 validation crystals, 6 % are beyond it;
+35 % of these have an rms error of Z* above 0.3 e, of the others 4 %
+(``benchmarks/sum_rule_alarm.py``)."""
 
 
 class WarnOnce:
@@ -37,27 +41,25 @@ class WarnOnce:
 
 
 def is_broken(prediction: Prediction) -> bool:
-    """Whether raw Z* broke the sum rule by more than 0.5 e."""
-    return _worst(prediction) > VIOLATION_WARNING
+    """Whether raw Z* broke the sum rule by more than 0.1 e per atom."""
+    return _per_atom(prediction) > VIOLATION_WARNING
 
 
-def _worst(prediction: Prediction) -> float:
-    return float(np.abs(prediction.sum_rule_violation).max())
+def _per_atom(prediction: Prediction) -> float:
+    return largest_per_atom(prediction.sum_rule_violation, len(prediction.born_charges))
 
 
 def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -> bool:
-    """Warn if raw Z* broke the sum rule by more than 0.5 e, and say whether they did."""
-    broken = [_worst(one) for one in predictions]
-    if max(broken, default=0.0) <= VIOLATION_WARNING:
+    """Warn if raw Z* broke the sum rule by more than 0.1 e per atom, and say whether they did."""
+    violations = [_per_atom(one) for one in predictions]
+    count = sum(value > VIOLATION_WARNING for value in violations)
+    if count == 0:
         return False
-    count = sum(value > VIOLATION_WARNING for value in broken)
-    worst = broken.index(max(broken))
-    n_atoms = len(images[worst])
+    worst = violations.index(max(violations))
     warnings.warn(
-        f"the raw Z* of {count} of {len(broken)} structures break the sum rule by more than "
-        f"{VIOLATION_WARNING} e, worst in {empirical_formula(images[worst])} (index "
-        f"{worst}): {broken[worst]:.2f} e, {broken[worst] / n_atoms:.3f} e per atom. "
-        "The corrected Z* are doubtful too, the more so the larger the violation per atom",
+        f"the raw Z* of {count} of {len(violations)} structures break the sum rule by more than "
+        f"{VIOLATION_WARNING} e per atom, worst in {empirical_formula(images[worst])} (index "
+        f"{worst}): {violations[worst]:.2f} e per atom. The corrected Z* are doubtful too",
         SumRuleWarning,
         stacklevel=_users_frame(),
     )

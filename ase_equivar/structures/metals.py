@@ -13,7 +13,7 @@ from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 
 from ase_equivar.structures.formula import empirical_formula
-from ase_equivar.sum_rule import violation
+from ase_equivar.sum_rule import largest_per_atom, violation
 from ase_equivar.warning_types import MetalWarning
 
 # fmt: off
@@ -89,7 +89,7 @@ def violation_per_atom(
     """
     diagnostics = getattr(calc, "diagnostics", None)
     excess = violation(born_charges)[0] if diagnostics is None else diagnostics.sum_rule_violation
-    return float(np.linalg.norm(excess, ord=2)) / len(atoms)
+    return largest_per_atom(excess, len(atoms))
 
 
 def warn_if_like_a_metal(atoms: Atoms, per_atom: float) -> None:
