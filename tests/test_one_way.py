@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "structures": {"sum_rule", "units"},
     "io": BASIS,
     # Atoms → graph → network → neutral tensors
+    "labelling": {"units", "io"},
     "graph": {"units", "structures"},
     "network": {"graph", "units", "sum_rule"},
     "inference": {*BASIS, "io", "graph", "network"},

@@ -84,7 +84,7 @@ class Stiffer(PolarCrystal):
         ({"atoms": held(1)}, "constraints, momenta"),
         ({"atoms": crystal(Stiffer(quadratic=0.4))}, "energy"),
         ({"born_charges": np.zeros((3, 3, 3))}, "born_charges"),
-        ({"bath": MDSettings(temperature=50.0, timestep=0.2, seed=1)}, "md_settings, momenta"),
+        ({"md_settings": MDSettings(temperature=50.0, timestep=0.2, seed=1)}, "md_settings, momenta"),
         ({"field": 2 * SINE}, "field"),
         ({"field": lambda time: 2 * SINE(time)}, "field"),
         ({"steps": 30}, "steps"),
