@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import re
-import tempfile
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -128,11 +128,8 @@ def label_all(
             f"{settings.pseudopotentials} has no pseudopotential for any of "
             + ", ".join(sorted(elements))
         )
-    with (
-        _locked(output) as lock,
-        tempfile.TemporaryDirectory(prefix=".labelling-", dir=output.parent) as scratch,
-    ):
-        run = _Run(structures, output, settings, pseudopotentials, Path(scratch), lock, retry)
+    with _locked(output) as lock, _scratch(output) as scratch:
+        run = _Run(structures, output, settings, pseudopotentials, scratch, lock, retry)
         yield from run.go(processes)
 
 
@@ -225,7 +222,9 @@ class _Run:
             _add_line(self.journal, json.dumps(entry))
             self.n_failed += 1
             return None, reason
-        _append(self.lock, _frame_text(atoms, found, self.settings, name).encode())
+        functional = next(iter(self.pseudopotentials.values())).functional
+        text = _frame_text(atoms, found, self.settings, name, functional)
+        _append(self.lock, text.encode())
         self.n_labelled += 1
         return found, ""
 
@@ -241,7 +240,7 @@ class _Run:
         return float(points * compact.cell.volume * electrons * (1 + electrons / 60))
 
 
-def _frame_text(atoms: Atoms, found: Label, settings: Settings, name: str) -> str:
+def _frame_text(atoms: Atoms, found: Label, settings: Settings, name: str, functional: str) -> str:
     """Return a frame of extended XYZ in the layout of `io.extxyz`, with what it came from."""
     frame = atoms.copy()
     for column in ("forces", COLUMN):
@@ -251,7 +250,7 @@ def _frame_text(atoms: Atoms, found: Label, settings: Settings, name: str) -> st
         DIELECTRIC_KEY: found.dielectric,
         "raw_sum_rule_violation": round(float(np.abs(found.violation).max()), 6),
         "gap_eV": round(found.gap, 4),
-        "method": f"DFPT, Quantum ESPRESSO, {settings.pseudopotentials.resolve().name}",
+        "method": f"DFPT, {functional}, Quantum ESPRESSO",
         "cutoff_Ry": settings.cutoff,
         "k_points": str(found.mesh),
         "n_k_points": found.n_points,
@@ -276,6 +275,18 @@ def _locked(output: Path) -> Iterator[io.BufferedRandom]:
         except OSError:
             raise ValueError(f"another run is writing to {output}") from None
         yield file
+
+
+@contextmanager
+def _scratch(output: Path) -> Iterator[Path]:
+    """Make a folder for temporary files, in place of one that a killed run left."""
+    folder = output.with_name(f".{output.name}.scratch")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _labelled(file: io.BufferedRandom, output: Path) -> set[str]:

@@ -104,15 +104,9 @@ ISOVALENT = [
     ["F", "Cl", "Br", "I"],
 ]
 MIX = (
-    "thermal",
-    "relaxed",
-    "strained",
-    "substitution",
-    "thermal",
-    "molecule",
-    "volume",
-    "slab",
-) + ("thermal", "relaxed", "vacancy", "thermal", "strained", "water", "thermal", "frenkel")
+    "thermal relaxed strained substitution thermal molecule volume slab "
+    "thermal relaxed vacancy thermal strained water thermal frenkel"
+)
 
 
 @dataclass(frozen=True)
@@ -500,8 +494,9 @@ def make_all(data: Path, valence: dict[str, int], number: int, seed: int) -> lis
     names = molecules(valence, excluded)
     owner = {base.group: base.split for base in bases}
     made: list[Atoms] = []
+    kinds = MIX.split()
     for index in range(number):
-        kind = MIX[index % len(MIX)]
+        kind = kinds[index % len(kinds)]
         rng = np.random.default_rng([seed, index])
         # small cells first
         stage = index / number
