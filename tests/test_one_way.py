@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "structures": {"sum_rule", "units", "warning_types"},
     "io": BASIS,
     # Atoms → graph → network → neutral tensors
+    "labelling": {"units", "io"},
     "graph": {"units", "structures"},
     "network": {"graph", "units", "sum_rule"},
     "inference": {*BASIS, "io", "graph", "network"},

@@ -15,6 +15,7 @@ from ase_equivar.cli.hysteresis import hysteresis
 from ase_equivar.cli.infrared import infrared
 from ase_equivar.cli.inputs import log_to_stderr, user_errors
 from ase_equivar.cli.ipi import ipi
+from ase_equivar.cli.label import label
 from ase_equivar.cli.phonons import phonons
 from ase_equivar.cli.polarization import polarization
 from ase_equivar.cli.pulse import pulse
@@ -41,6 +42,7 @@ for command in (
     pulse,
     finite_field,
     ipi,
+    label,
     train,
     finetune,
     evaluate,

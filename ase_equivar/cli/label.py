@@ -1,0 +1,93 @@
+"""The command ``ase-equivar label``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from ase_equivar.cli import inputs
+from ase_equivar.cli.tables import open_console
+
+if TYPE_CHECKING:
+    from ase_equivar.labelling import Progress
+
+
+def label(
+    structures: Annotated[
+        Path, typer.Argument(help="Any file that ASE reads, or a part of it: FILE@::10.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="….extxyz for the labels; it grows, and is resumed."),
+    ],
+    pseudopotentials: Annotated[
+        Path, typer.Option(help="Folder of norm-conserving UPF files, one for each element.")
+    ],
+    processes: Annotated[int, typer.Option(help="Structures at a time, one core each.")] = 1,
+    cutoff: Annotated[float, typer.Option(help="Of the plane waves, Ry.")] = 50.0,
+    period: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Periods of the k-point meshes to try, from coarse to dense, Å; give it again "
+            "for each. By default 7.5, 10, 14, 20."
+        ),
+    ] = None,
+    max_violation: Annotated[
+        float, typer.Option(help="Of the sum rule, e per atom: the first mesh below it is kept.")
+    ] = 0.015,
+    min_gap: Annotated[float, typer.Option(help="eV; less counts as a metal.")] = 0.1,
+    cpu_limit: Annotated[float, typer.Option(help="For one structure, s.")] = 1800.0,
+    retry: Annotated[bool, typer.Option("--retry", help="Try again what failed before.")] = False,
+) -> None:
+    """Z*, ε∞, forces and energy from first principles, for `finetune` to learn from.
+
+    Runs pw.x and ph.x of Quantum ESPRESSO; for insulators without spin. Interrupt it at any time:
+    the same command goes on where it stopped. What fails is named in OUTPUT.failures.jsonl.
+    """
+    with inputs.user_errors():
+        from ase_equivar.io.extxyz import read_images
+        from ase_equivar.labelling import Settings, label_all
+
+        file, _, part = str(structures).partition("@")
+        images = read_images(file, part or ":")
+        settings = Settings(
+            pseudopotentials=pseudopotentials,
+            cutoff=cutoff,
+            periods=tuple(period) if period else Settings.periods,
+            max_violation=max_violation,
+            min_gap=min_gap,
+            cpu_limit=cpu_limit,
+        )
+        console = open_console()
+        progress = None
+        for progress in label_all(images, output, settings, processes=processes, retry=retry):
+            console.print(escape(_line(progress)), soft_wrap=True)
+        if progress is None:
+            console.print("nothing left to do")
+
+
+def _line(progress: Progress) -> str:
+    """Return what is told of a structure."""
+    name = f"{progress.frame} {progress.formula}"
+    done = progress.n_labelled + progress.n_failed
+    rest = f"{done} of {progress.n_all} done, {progress.n_failed} of them without a label"
+    if done < progress.n_all:
+        rest += f", about {_duration(progress.seconds_left)} left"
+    if progress.label is None:
+        return f"{name}: no label: {progress.reason} ({rest})"
+    found = progress.label
+    violation = abs(found.violation).max() / len(found.born_charges)
+    return (
+        f"{name}: {found.mesh}, sum rule {violation:.4f} e per atom, gap {found.gap:.2f} eV, "
+        f"ε∞ {found.dielectric.trace() / 3:.2f}, {found.cpu_seconds:.0f} s ({rest})"
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,105 @@
+"""Meshes of k-points from a period: the shortest vector of the supercell that they stand for."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.geometry.minkowski_reduction import minkowski_reduce
+from numpy.typing import NDArray
+
+SAME = 1e-3  # Å
+SAME_ANGLE = 0.1  # degrees
+LARGEST_EXCESS = 3  # steps beyond the shortest number that are tried along an axis
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A regular mesh of k-points.
+
+    Attributes
+    ----------
+    numbers : tuple of int
+        Of k-points along the three reciprocal vectors.
+    shifts : tuple of int
+        1 where the mesh is shifted by half a step off Γ, else 0.
+    """
+
+    numbers: tuple[int, int, int]
+    shifts: tuple[int, int, int]
+
+    def __str__(self) -> str:
+        text = "x".join(map(str, self.numbers))
+        return f"{text} shifted {''.join(map(str, self.shifts))}"
+
+
+def compact_cell(atoms: Atoms) -> Atoms:
+    """Return the same crystal with its shortest lattice vectors, atoms where they were.
+
+    Long, skew cells need more k-points for the same period. Nothing Cartesian changes: forces,
+    Z* and ε∞ are those of the cell given.
+    """
+    new = atoms.copy()
+    # reduced already: kept as it is
+    reduced, _ = minkowski_reduce(atoms.cell)
+    if np.linalg.norm(reduced, axis=1).sum() < atoms.cell.lengths().sum() - 1e-6:
+        if np.linalg.det(reduced) < 0:
+            reduced = -reduced
+        new.set_cell(reduced)
+    elif atoms.cell.handedness < 0:
+        new.set_cell(-atoms.cell[:])
+    return new
+
+
+def choose_mesh(atoms: Atoms, period: float) -> Mesh:
+    """Choose the smallest mesh whose period is at least that long.
+
+    A mesh of n₁×n₂×n₃ k-points stands for a supercell of as many cells; its shortest lattice
+    vector is the period, over which the density matrix must have died away. Shifts by half a
+    step converge faster in insulators; across three- and six-fold axes the mesh stays centred,
+    because a shifted one lacks the symmetry there. Axes of equal length get equal numbers.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        With a cell from `compact_cell`.
+    period : float
+        Å.
+
+    Returns
+    -------
+    Mesh
+    """
+    lengths = atoms.cell.lengths()
+    equal = [(a, b) for a, b in ((0, 1), (0, 2), (1, 2)) if abs(lengths[a] - lengths[b]) < SAME]
+    least = np.maximum(1, np.ceil(period / lengths - 1e-6)).astype(int)
+    first, second, third = (range(int(n), int(n) + LARGEST_EXCESS + 1) for n in least)
+    choices = itertools.product(first, second, third)
+    for numbers in sorted(choices, key=lambda n: (n[0] * n[1] * n[2], sum(n))):
+        if any(numbers[a] != numbers[b] for a, b in equal):
+            continue
+        supercell = atoms.cell[:] * np.array(numbers)[:, None]
+        if shortest_vector(supercell) >= period * (1 - 1e-6):
+            return Mesh(numbers, _shifts(atoms))
+    raise AssertionError("a compact cell needs no more")
+
+
+def shortest_vector(cell: NDArray[np.float64]) -> float:
+    """Return the length of the shortest lattice vector."""
+    reduced, _ = minkowski_reduce(cell)
+    return float(np.linalg.norm(reduced, axis=1).min())
+
+
+def _shifts(atoms: Atoms) -> tuple[int, int, int]:
+    """Return which axes are shifted: all but those across a hexagonal axis."""
+    lengths, angles = atoms.cell.lengths(), atoms.cell.angles()
+    shifts = [1, 1, 1]
+    for axis in range(3):
+        a, b = (axis + 1) % 3, (axis + 2) % 3
+        hexagonal = min(abs(angles[axis] - 120), abs(angles[axis] - 60)) < SAME_ANGLE
+        normal = max(abs(angles[a] - 90), abs(angles[b] - 90)) < SAME_ANGLE
+        if abs(lengths[a] - lengths[b]) < SAME and hexagonal and normal:
+            shifts[a] = shifts[b] = 0
+    return shifts[0], shifts[1], shifts[2]

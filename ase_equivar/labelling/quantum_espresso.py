@@ -1,0 +1,181 @@
+"""Inputs of Quantum ESPRESSO's pw.x and ph.x, and their results.
+
+The linear response to three fields (``epsil``) gives ε∞ and, from the forces that the fields
+exert on the atoms (``zeu``), Z*: Baroni et al., Rev. Mod. Phys. 73, 515 (2001). No displacement
+needs to be perturbed, so the cost does not grow with the number of atoms' 3N responses.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_masses
+from ase.units import Bohr, Ry
+from numpy.typing import NDArray
+
+from ase_equivar.labelling.mesh import Mesh
+from ase_equivar.labelling.pseudopotentials import Pseudopotential
+
+NUMBER = r"[-+]?\d+\.\d+(?:[EeDd][-+]?\d+)?"
+
+
+@dataclass(frozen=True)
+class GroundState:
+    """What pw.x found: energy in eV, forces in eV/Å (N, 3), gap in eV, number of k-points."""
+
+    energy: float
+    forces: NDArray[np.float64]
+    gap: float
+    n_points: int
+
+
+@dataclass(frozen=True)
+class Response:
+    """What ph.x found: Z* (N, 3, 3), field first, |e|, as calculated; and ε∞ (3, 3)."""
+
+    born_charges: NDArray[np.float64]
+    dielectric: NDArray[np.float64]
+
+
+def n_electrons(atoms: Atoms, pseudopotentials: dict[str, Pseudopotential]) -> int:
+    """Return the number of electrons that are not in pseudopotentials."""
+    return sum(pseudopotentials[symbol].valence for symbol in atoms.get_chemical_symbols())
+
+
+def pw_input(
+    atoms: Atoms,
+    pseudopotentials: dict[str, Pseudopotential],
+    mesh: Mesh,
+    *,
+    cutoff: float,
+    mixing: float,
+) -> str:
+    """Return the input of pw.x for the ground state of an insulator.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    pseudopotentials : dict
+        By element.
+    mesh : Mesh
+    cutoff : float
+        Ry.
+    mixing : float
+        Share of the new density in each step to self-consistency.
+    """
+    symbols = atoms.get_chemical_symbols()
+    kinds = sorted(set(symbols))
+    occupied = n_electrons(atoms, pseudopotentials) // 2
+    lines = [
+        "&control",
+        "  calculation = 'scf', prefix = 'x', outdir = './o', pseudo_dir = './'",
+        "  tprnfor = .true., disk_io = 'low', verbosity = 'high'",
+        "/",
+        "&system",
+        f"  ibrav = 0, nat = {len(atoms)}, ntyp = {len(kinds)}, ecutwfc = {cutoff}",
+        f"  occupations = 'fixed', nbnd = {occupied + max(2, occupied // 10)}",
+        "/",
+        "&electrons",
+        f"  conv_thr = {1e-11 * len(atoms):g}, mixing_beta = {mixing}, electron_maxstep = 100",
+        "/",
+        "ATOMIC_SPECIES",
+    ]
+    for kind in kinds:
+        path = pseudopotentials[kind].path
+        mass = atomic_masses[atoms.numbers[symbols.index(kind)]]
+        lines.append(f"{kind} {mass:.4f} {path.name}")
+    lines.append("CELL_PARAMETERS angstrom")
+    lines += ["{:.10f} {:.10f} {:.10f}".format(*vector) for vector in atoms.cell[:]]
+    lines.append("ATOMIC_POSITIONS angstrom")
+    for symbol, position in zip(symbols, atoms.positions, strict=True):
+        lines.append("{} {:.10f} {:.10f} {:.10f}".format(symbol, *position))
+    lines.append("K_POINTS automatic")
+    lines.append(" ".join(map(str, (*mesh.numbers, *mesh.shifts))))
+    return "\n".join(lines) + "\n"
+
+
+def ph_input(*, threshold: float, mixing: float) -> str:
+    """Return the input of ph.x for the response to fields, without phonons."""
+    return f"""response to electric fields
+&inputph
+  prefix = 'x', outdir = './o', epsil = .true., zeu = .true., zue = .false., trans = .false.
+  tr2_ph = {threshold:g}, alpha_mix(1) = {mixing}, niter_ph = 60
+/
+0. 0. 0.
+"""
+
+
+def read_ground_state(text: str, n_atoms: int) -> GroundState:
+    """Read the output of pw.x.
+
+    Raises
+    ------
+    ValueError
+        If it did not come to its end, saying what pw.x said.
+    """
+    if "convergence has been achieved" not in text:
+        raise ValueError("pw.x found no ground state" + _complaint(text))
+    rows = re.findall(rf"^\s*atom\s+\d+ type\s+\d+\s+force =\s+{_three()}", text, re.MULTILINE)
+    energies = re.findall(rf"^!\s+total energy\s+=\s+({NUMBER}) Ry", text, re.MULTILINE)
+    points = re.search(r"number of k points=\s*(\d+)", text)
+    if len(rows) < n_atoms or not energies or points is None:
+        raise ValueError("the output of pw.x is not complete" + _complaint(text))
+    levels = re.findall(rf"highest occupied, lowest unoccupied level \(ev\):\s+{_two()}", text)
+    gap = _float(levels[-1][1]) - _float(levels[-1][0]) if levels else float("nan")
+    # the total forces come first, then their parts
+    forces = np.array([[_float(x) for x in row] for row in rows[:n_atoms]]) * Ry / Bohr
+    return GroundState(_float(energies[-1]) * Ry, forces, gap, int(points[1]))
+
+
+def read_response(text: str, n_atoms: int) -> Response:
+    """Read the output of ph.x.
+
+    Its rows Ex, Ey, Ez are fields, their columns displacements: the order of this package.
+
+    Raises
+    ------
+    ValueError
+        If it did not come to its end, saying what ph.x said.
+    """
+    tensor = re.search(
+        rf"Dielectric constant in cartesian axis\s+((?:\(\s*{_three()}\s*\)\s*){{3}})", text
+    )
+    # without the acoustic sum rule, which is the test of convergence
+    block = re.search(
+        r"Effective charges \(d Force / dE\) in cartesian axis"
+        r"(?: without acoustic sum rule applied \(asr\))?\s*\n(.*)",
+        text,
+        re.DOTALL,
+    )
+    if tensor is None or block is None or "End of electric fields calculation" not in text:
+        raise ValueError("ph.x found no response to fields" + _complaint(text))
+    rows = re.findall(rf"^\s*E[xyz]\s+\(\s*{_three()}", block[1], re.MULTILINE)[: 3 * n_atoms]
+    if len(rows) != 3 * n_atoms:
+        raise ValueError(f"ph.x gave {len(rows)} rows of Z*, not {3 * n_atoms}")
+    born = np.array([[_float(x) for x in row] for row in rows]).reshape(n_atoms, 3, 3)
+    dielectric = np.array([_float(x) for x in re.findall(NUMBER, tensor[1])]).reshape(3, 3)
+    return Response(born, dielectric)
+
+
+def _three() -> str:
+    return r"\s+".join([f"({NUMBER})"] * 3)
+
+
+def _two() -> str:
+    return r"\s+".join([f"({NUMBER})"] * 2)
+
+
+def _float(text: str) -> float:
+    return float(text.replace("D", "e").replace("d", "e"))
+
+
+def _complaint(text: str) -> str:
+    """Return what a program wrote between its lines of percent signs."""
+    parts = re.split(r"%{10,}", text)
+    told = " ".join(parts[1].split()) if len(parts) > 1 else ""
+    if not told and "convergence NOT achieved" in text:
+        told = "no self-consistency"
+    return f": {told[:200]}" if told else ""

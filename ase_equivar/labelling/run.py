@@ -1,0 +1,351 @@
+"""Labels of many structures: processes in parallel, a journal of failures, resumed at any time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import json
+import logging
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
+from ase_equivar.labelling.calculation import Label, RefusedError, label, refuse_unfit
+from ase_equivar.labelling.mesh import choose_mesh, compact_cell
+from ase_equivar.labelling.programs import StoppedError, find_program
+from ase_equivar.labelling.pseudopotentials import Pseudopotential, read_pseudopotentials
+from ase_equivar.labelling.quantum_espresso import n_electrons
+from ase_equivar.labelling.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+IDENTITY = "structure_id"
+SUFFIX = ".failures.jsonl"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come, after each structure.
+
+    Attributes
+    ----------
+    frame : int
+        Number of the structure just done, in the order given.
+    formula : str
+    label : Label or None
+    reason : str
+        Why it got no label; empty if it did.
+    n_labelled, n_failed, n_all : int
+        With what earlier runs did.
+    seconds_left : float
+        Estimated, for the whole rest.
+    """
+
+    frame: int
+    formula: str
+    label: Label | None
+    reason: str
+    n_labelled: int
+    n_failed: int
+    n_all: int
+    seconds_left: float
+
+
+def journal_of(output: str | Path) -> Path:
+    """Return the path of the journal of failures beside an output file."""
+    return Path(f"{output}{SUFFIX}")
+
+
+def identity(atoms: Atoms) -> str:
+    """Return a name for a structure as it is: the same for the same atoms, places and cell."""
+    numbers = np.concatenate([atoms.cell[:].ravel(), atoms.positions.ravel()])
+    text = f"{atoms.numbers.tolist()}{atoms.pbc.tolist()}{(np.round(numbers, 6) + 0.0).tolist()}"
+    return "id-" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def label_all(
+    structures: Sequence[Atoms],
+    output: str | Path,
+    settings: Settings,
+    *,
+    processes: int = 1,
+    retry: bool = False,
+) -> Iterator[Progress]:
+    """Label structures and write each label as soon as it is there.
+
+    Structures that the output file holds are not calculated again; nor are those in its journal
+    of failures. Both files may be cut off in the middle of a line, as a killed run leaves them.
+
+    Parameters
+    ----------
+    structures : sequence of ase.Atoms
+    output : str or pathlib.Path
+        An extended XYZ file, which grows. Failures go to the same name with
+        ``.failures.jsonl`` added.
+    settings : Settings
+    processes : int
+        Structures at a time, one core each.
+    retry : bool
+        Try again what failed before.
+
+    Yields
+    ------
+    Progress
+        After each structure.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a program, the pseudopotentials or the folder of the output is missing.
+    ValueError
+        If no structure can be labelled, or another run writes to the same file.
+    """
+    output = Path(output)
+    if output.suffix not in (".extxyz", ".xyz"):
+        raise ValueError(f"{output} should end in .extxyz, a file that grows frame by frame")
+    if processes < 1:
+        raise ValueError(f"processes should be at least 1, not {processes}")
+    settings = replace(settings, pw=find_program(settings.pw), ph=find_program(settings.ph))
+    elements = {symbol for atoms in structures for symbol in atoms.get_chemical_symbols()}
+    pseudopotentials = read_pseudopotentials(settings.pseudopotentials, elements)
+    if not pseudopotentials:
+        raise FileNotFoundError(
+            f"{settings.pseudopotentials} has no pseudopotential for any of "
+            + ", ".join(sorted(elements))
+        )
+    with _locked(output) as lock, _scratch(output) as scratch:
+        run = _Run(structures, output, settings, pseudopotentials, scratch, lock, retry)
+        yield from run.go(processes)
+
+
+class _Run:
+    """A run of `label_all`: what is done, what is to do, and the two files."""
+
+    def __init__(
+        self,
+        structures: Sequence[Atoms],
+        output: Path,
+        settings: Settings,
+        pseudopotentials: dict[str, Pseudopotential],
+        scratch: Path,
+        lock: io.BufferedRandom,
+        retry: bool,
+    ) -> None:
+        self.structures, self.settings, self.scratch = structures, settings, scratch
+        self.pseudopotentials, self.lock = pseudopotentials, lock
+        self.journal = journal_of(output)
+        labelled = _labelled(lock, output)
+        failed = set() if retry else _failed(self.journal)
+        names = [identity(atoms) for atoms in structures]
+        self.n_labelled = len(labelled & set(names))
+        self.n_failed = len((failed - labelled) & set(names))
+        first = {name: frame for frame, name in reversed(list(enumerate(names)))}
+        self.n_all = len(first)
+        self.queue = [
+            (frame, name) for name, frame in first.items() if name not in labelled | failed
+        ]
+        self.queue.sort()
+        self.costs = {frame: self._cost(structures[frame]) for frame, _ in self.queue}
+        self.stop = threading.Event()
+
+    def go(self, processes: int) -> Iterator[Progress]:
+        start, done = time.monotonic(), 0.0
+        total = sum(self.costs.values())
+        waiting = iter(self.queue)
+        running: dict[Future[Label], tuple[int, str, float]] = {}
+        pool = ThreadPoolExecutor(processes)
+        try:
+            while True:
+                while len(running) < processes and (entry := next(waiting, None)) is not None:
+                    task = pool.submit(self._one, self.structures[entry[0]])
+                    running[task] = (*entry, time.monotonic())
+                if not running:
+                    return
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for task in finished:
+                    frame, name, began = running.pop(task)
+                    found, reason = self._record(task, frame, name, time.monotonic() - began)
+                    done += self.costs[frame]
+                    speed = done / (time.monotonic() - start)
+                    yield Progress(
+                        frame,
+                        self.structures[frame].get_chemical_formula(),
+                        found,
+                        reason,
+                        self.n_labelled,
+                        self.n_failed,
+                        self.n_all,
+                        (total - done) / speed if speed else float("inf"),
+                    )
+        finally:
+            self.stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _one(self, atoms: Atoms) -> Label:
+        return label(atoms, self.settings, self.pseudopotentials, self.scratch, self.stop)
+
+    def _record(
+        self, task: Future[Label], frame: int, name: str, seconds: float
+    ) -> tuple[Label | None, str]:
+        """Write the label, or the reason why there is none."""
+        atoms = self.structures[frame]
+        try:
+            found = task.result()
+        except StoppedError:
+            raise
+        except Exception as error:  # one structure must not end the run
+            if not isinstance(error, RefusedError):
+                logger.exception("structure %d", frame)
+            reason = str(error) if isinstance(error, RefusedError) else repr(error)
+            entry = {
+                IDENTITY: name,
+                "frame": frame,
+                "formula": atoms.get_chemical_formula(),
+                "reason": reason,
+                "seconds": round(seconds, 1),
+            }
+            _add_line(self.journal, json.dumps(entry))
+            self.n_failed += 1
+            return None, reason
+        functional = next(iter(self.pseudopotentials.values())).functional
+        text = _frame_text(atoms, found, self.settings, name, functional)
+        _append(self.lock, text.encode())
+        self.n_labelled += 1
+        return found, ""
+
+    def _cost(self, atoms: Atoms) -> float:
+        """Return a number that grows with the time that a structure takes."""
+        try:
+            refuse_unfit(atoms, self.pseudopotentials)
+        except RefusedError:
+            return 0.0
+        compact = compact_cell(atoms)
+        points = np.prod(choose_mesh(compact, self.settings.periods[0]).numbers)
+        electrons = n_electrons(atoms, self.pseudopotentials)
+        return float(points * compact.cell.volume * electrons * (1 + electrons / 60))
+
+
+def _frame_text(atoms: Atoms, found: Label, settings: Settings, name: str, functional: str) -> str:
+    """Return a frame of extended XYZ in the layout of `io.extxyz`, with what it came from."""
+    frame = atoms.copy()
+    for column in ("forces", COLUMN):
+        frame.arrays.pop(column, None)
+    frame.arrays[COLUMN] = found.born_charges.reshape(-1, 9)
+    facts: dict[str, Any] = {
+        DIELECTRIC_KEY: found.dielectric,
+        "raw_sum_rule_violation": round(float(np.abs(found.violation).max()), 6),
+        "gap_eV": round(found.gap, 4),
+        "method": f"DFPT, {functional}, Quantum ESPRESSO",
+        "cutoff_Ry": settings.cutoff,
+        "k_points": str(found.mesh),
+        "n_k_points": found.n_points,
+        "cpu_seconds": round(found.cpu_seconds, 1),
+        IDENTITY: name,
+    }
+    frame.info.update(facts)
+    frame.calc = SinglePointCalculator(frame, energy=found.energy, forces=found.forces)
+    text = io.StringIO()
+    ase.io.write(text, frame, format="extxyz")
+    return text.getvalue()
+
+
+@contextmanager
+def _locked(output: Path) -> Iterator[io.BufferedRandom]:
+    """Open the output file for this run alone."""
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {output.parent} to write {output.name} into")
+    with output.open("a+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"another run is writing to {output}") from None
+        yield file
+
+
+@contextmanager
+def _scratch(output: Path) -> Iterator[Path]:
+    """Make a folder for temporary files, in place of one that a killed run left."""
+    folder = output.with_name(f".{output.name}.scratch")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _labelled(file: io.BufferedRandom, output: Path) -> set[str]:
+    """Return which structures a file holds; a frame cut off at its end is taken away."""
+    file.seek(0)
+    data = file.read()
+    names: set[str] = set()
+    start = 0
+    while start < len(data):
+        end = _end_of_frame(data, start)
+        if end is None:
+            if data.find(b"\n", start) != -1 and not data[start:].split(b"\n", 1)[0].isdigit():
+                raise ValueError(f"{output} is no extended XYZ file that `label` wrote")
+            logger.warning("%s: the last frame was cut off and is calculated again", output)
+            file.truncate(start)
+            break
+        match = re.search(rb"\b" + IDENTITY.encode() + rb"=\"?(id-[0-9a-f]+)", data[start:end])
+        if match:
+            names.add(match[1].decode())
+        start = end
+    file.seek(0, os.SEEK_END)
+    return names
+
+
+def _end_of_frame(data: bytes, start: int) -> int | None:
+    """Return where a frame ends, None if the data end before."""
+    end = data.find(b"\n", start)
+    if end == -1 or not data[start:end].strip().isdigit():
+        return None
+    for _ in range(int(data[start:end]) + 1):
+        end = data.find(b"\n", end + 1)
+        if end == -1:
+            return None
+    return end + 1
+
+
+def _failed(journal: Path) -> set[str]:
+    """Return which structures failed before; a line cut off at the end says nothing."""
+    names = set()
+    if journal.exists():
+        for line in journal.read_text(errors="replace").splitlines():
+            try:
+                names.add(json.loads(line)[IDENTITY])
+            except (ValueError, KeyError, TypeError):
+                logger.warning("%s: a line that cannot be read is left out", journal)
+    return names
+
+
+def _add_line(path: Path, text: str) -> None:
+    """Add a line to a file, after one that was cut off if need be."""
+    with path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            text = text if file.read(1) == b"\n" else "\n" + text
+        _append(file, (text + "\n").encode())
+
+
+def _append(file: Any, data: bytes) -> None:
+    """Write at the end of a file, down to the disk."""
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())

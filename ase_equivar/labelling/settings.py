@@ -1,0 +1,48 @@
+"""What a label is calculated with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the calculations; the same for all structures of a set.
+
+    Attributes
+    ----------
+    pseudopotentials : pathlib.Path
+        Folder of norm-conserving UPF files, one for each element.
+    cutoff : float
+        Of the plane waves, Ry.
+    periods : tuple of float
+        Periods of the k-point meshes to try, from coarse to dense, Å; see `mesh.choose_mesh`.
+    max_violation : float
+        Of the acoustic sum rule, largest component, e per atom: the first mesh below it is kept.
+    min_gap : float
+        Between the highest occupied and the lowest empty state on the mesh, eV.
+    cpu_limit : float
+        Seconds of CPU for one structure, all its meshes together.
+    threshold : float
+        Of the self-consistency of the linear response, tr2_ph of ph.x.
+    pw, ph : str
+        The two programs.
+    """
+
+    pseudopotentials: Path
+    cutoff: float = 50.0
+    periods: tuple[float, ...] = (7.5, 10.0, 14.0, 20.0)
+    max_violation: float = 0.015
+    min_gap: float = 0.1
+    cpu_limit: float = 1800.0
+    threshold: float = 1e-12
+    pw: str = "pw.x"
+    ph: str = "ph.x"
+
+    def __post_init__(self) -> None:
+        for name in ("cutoff", "max_violation", "cpu_limit", "threshold"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} should be positive, not {getattr(self, name)}")
+        if not self.periods or list(self.periods) != sorted(self.periods) or self.periods[0] <= 0:
+            raise ValueError(f"periods should be positive and increase, not {self.periods}")

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Merge files of labels into models/data/displaced.extxyz.gz and print what is in it.
+
+    python models/data/collect.py labels.extxyz [more.extxyz …]     merge, check, write
+    python models/data/collect.py                                   print the counts
+
+A structure is taken once, by its seed. The output lists them by seed, so it does not depend on
+the order in which they were finished. The same content gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+from collections import Counter
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+
+from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY, read_apart, read_images
+
+FILE = Path(__file__).parent / "displaced.extxyz.gz"
+MAX_VIOLATION = 0.015  # e per atom
+NEEDED = ("kind", "seed", "base", "group", "split", "cutoff_Ry", "k_points", DIELECTRIC_KEY)
+
+
+def merge(files: list[Path]) -> list[Atoms]:
+    """Return the labelled structures of all files; what is cut off at an end is left out."""
+    found: dict[str, Atoms] = {}
+    for file in [FILE, *files]:
+        if file == FILE and not file.exists():
+            continue
+        for frame in read_apart(file):
+            if frame.atoms is None:
+                print(f"{file}, frame {frame.number} is left out: {frame.trouble}")
+                continue
+            check(frame.atoms, f"{file}, frame {frame.number}")
+            found[str(frame.atoms.info["seed"])] = frame.atoms
+    return [found[seed] for seed in sorted(found, key=lambda s: [int(n) for n in s.split("-")])]
+
+
+def check(atoms: Atoms, where: str) -> None:
+    """Raise a ValueError if a structure lacks something or breaks the sum rule."""
+    missing = [name for name in NEEDED if name not in atoms.info]
+    if missing:
+        raise ValueError(f"{where} lacks {', '.join(missing)}")
+    charges = atoms.arrays[COLUMN]
+    if charges.shape != (len(atoms), 9) or not np.isfinite(charges).all():
+        raise ValueError(f"{where} has no finite Z*")
+    if np.abs(charges.sum(axis=0)).max() > 1e-5:
+        raise ValueError(f"{where}: Z* do not sum to zero")
+    if atoms.info["raw_sum_rule_violation"] > MAX_VIOLATION * len(atoms) + 1e-6:
+        raise ValueError(f"{where} breaks the sum rule")
+
+
+def check_splits(images: list[Atoms]) -> None:
+    """Raise a ValueError if a composition group lies in two splits."""
+    split: dict[str, str] = {}
+    for atoms in images:
+        if split.setdefault(atoms.info["group"], atoms.info["split"]) != atoms.info["split"]:
+            raise ValueError(f"{atoms.info['group']} lies in two splits")
+
+
+def write(images: list[Atoms]) -> None:
+    """Write the compressed file, the old one replaced at the end."""
+    text = io.StringIO()
+    ase.io.write(text, images, format="extxyz")
+    new = FILE.with_suffix(".new")
+    new.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
+    new.replace(FILE)
+
+
+def report(images: list[Atoms]) -> None:
+    """Print the counts that CARD.md states."""
+    print(f"{len(images)} structures, {sum(map(len, images))} atoms,", end=" ")
+    print(f"{len({a.info['group'] for a in images})} composition groups,", end=" ")
+    elements = sorted({symbol for a in images for symbol in a.get_chemical_symbols()})
+    print(f"{len(elements)} elements, {FILE.stat().st_size / 1e6:.2f} MB")
+    for key in ("kind", "split"):
+        counts = Counter(atoms.info[key] for atoms in images)
+        print(f"{key}: " + ", ".join(f"{name} {n}" for name, n in counts.most_common()))
+    print("elements: " + " ".join(elements))
+    violations = [a.info["raw_sum_rule_violation"] / len(a) for a in images]
+    print(f"sum rule, e per atom: median {np.median(violations):.4f}, max {max(violations):.4f}")
+    print(f"CPU hours: {sum(a.info['cpu_seconds'] for a in images) / 3600:.1f}")
+
+
+def main() -> None:
+    """Merge what is given; print the counts of the whole."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("labels", type=Path, nargs="*")
+    files = parser.parse_args().labels
+    if files:
+        images = merge(files)
+        check_splits(images)
+        write(images)
+    report(read_images(FILE))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Runs of many structures, with stand-ins that print what pw.x and ph.x once printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from helpers.command_line import assert_one_line_error, run
+
+from ase_equivar.io.extxyz import read_extxyz
+from ase_equivar.labelling import Settings, label_all
+from ase_equivar.labelling.quantum_espresso import read_response
+from ase_equivar.labelling.run import identity, journal_of
+
+RECORDED = Path(__file__).parent / "recorded"
+UPF = '<UPF><PP_HEADER pseudo_type="{}" functional="{}" z_valence="  {}"/></UPF>'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with pseudopotentials (headers only), programs and structures."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("pw", "ph"):
+        program = programs / f"{name}.x"
+        # slow.txt makes them wait; every start is noted in starts.txt
+        program.write_text(
+            f"#!/bin/sh\necho {name} >> {tmp_path}/starts.txt\n"
+            f"[ -f {tmp_path}/slow.txt ] && exec sleep 60\n"
+            f"exec cat {RECORDED}/{name}.out\n"
+        )
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    pseudo = tmp_path / "pseudo"
+    pseudo.mkdir()
+    for element, valence in (("H", 1), ("Li", 3)):
+        (pseudo / f"{element}.upf").write_text(UPF.format("NC", "PBESOL", valence))
+    ase.io.write(tmp_path / "structures.extxyz", structures())
+    return tmp_path
+
+
+def structures():
+    """Three of four atoms as in the recorded run, one with an odd number of electrons."""
+    images = []
+    for seed in range(3):
+        atoms = Atoms("Li2H2", np.eye(4, 3) * 2.5, cell=[4.6, 4.8, 5.0], pbc=True)
+        atoms.rattle(0.05, seed=seed)
+        atoms.info["seed"] = f"20-{seed}"
+        images.append(atoms)
+    odd = Atoms("H", cell=[4, 4, 4], pbc=True)
+    return [*images[:1], odd, *images[1:]]
+
+
+def settings(folder):
+    return Settings(pseudopotentials=folder / "pseudo", max_violation=0.05)
+
+
+def starts(folder):
+    return (folder / "starts.txt").read_text().split().count("pw")
+
+
+def test_labels_come_in_the_layout_that_training_reads(folder):
+    output = folder / "out.extxyz"
+    steps = list(label_all(structures(), output, settings(folder), processes=2))
+    assert {step.frame for step in steps} == {0, 1, 2, 3}
+    assert [step.frame for step in steps if step.label is None] == [1]
+    expected = read_response((RECORDED / "ph.out").read_text(), 4).born_charges
+    images = read_extxyz(output)
+    assert len(images) == 3
+    for atoms in images:
+        charges = atoms.calc.results["born_charges"]
+        np.testing.assert_allclose(charges, expected - expected.sum(axis=0) / 4, atol=1e-7)
+        assert atoms.calc.results["dielectric_tensor"].shape == (3, 3)
+        assert atoms.get_forces().shape == (4, 3)
+        violation = np.abs(expected.sum(axis=0)).max()
+        assert atoms.info["raw_sum_rule_violation"] == pytest.approx(violation, abs=1e-5)
+    assert {atoms.info["seed"] for atoms in images} == {"20-0", "20-1", "20-2"}
+    (failure,) = (json.loads(line) for line in journal_of(output).read_text().splitlines())
+    assert failure["frame"] == 1
+    assert "odd number" in failure["reason"]
+    assert not list(folder.glob(".*.scratch"))
+
+
+@pytest.mark.parametrize("cut", [1, 5, 200, 700])
+def test_a_file_cut_off_anywhere_is_resumed(folder, cut):
+    output = folder / "out.extxyz"
+    list(label_all(structures(), output, settings(folder)))
+    whole = output.read_bytes()
+    output.write_bytes(whole[:-cut])
+    journal = journal_of(output)
+    journal.write_bytes(journal.read_bytes()[:-9])
+    before = starts(folder)
+    steps = list(label_all(structures(), output, settings(folder)))
+    assert sorted(read_seeds(output)) == ["20-0", "20-1", "20-2"]
+    assert starts(folder) - before == 1
+    assert 1 in {step.frame for step in steps}  # the line of the journal was lost as well
+    assert len(list(label_all(structures(), output, settings(folder)))) == 0
+
+
+def read_seeds(output):
+    return [str(atoms.info["seed"]) for atoms in read_extxyz(output)]
+
+
+def test_failures_are_tried_again_only_if_asked(folder):
+    output = folder / "out.extxyz"
+    list(label_all(structures(), output, settings(folder)))
+    assert list(label_all(structures(), output, settings(folder))) == []
+    (again,) = label_all(structures(), output, settings(folder), retry=True)
+    assert again.frame == 1
+    assert (again.n_labelled, again.n_failed, again.n_all) == (3, 1, 4)
+
+
+def test_a_structure_that_moved_is_another_one(folder):
+    atoms = structures()[0]
+    moved = atoms.copy()
+    moved.positions[2, 1] += 1e-4
+    assert identity(atoms) == identity(atoms.copy())
+    assert identity(atoms) != identity(moved)
+    renamed = atoms.copy()
+    renamed.info["seed"] = "another"
+    assert identity(atoms) == identity(renamed)
+
+
+def test_too_much_cpu_time_is_a_failure_of_one_structure(folder):
+    program = folder / "programs/ph.x"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} -c 'while True: pass'\n")
+    limited = Settings(pseudopotentials=folder / "pseudo", cpu_limit=0.5)
+    (step,) = label_all(structures()[:1], folder / "out.extxyz", limited)
+    assert step.label is None
+    assert "s of CPU" in step.reason
+
+
+def test_a_killed_run_leaves_no_program_behind(folder):
+    (folder / "slow.txt").touch()
+    output = folder / "out.extxyz"
+    code = (
+        "import ase.io, pathlib; from ase_equivar.labelling import Settings, label_all\n"
+        f"images = ase.io.read({str(folder / 'structures.extxyz')!r}, ':')\n"
+        f"settings = Settings(pathlib.Path({str(folder / 'pseudo')!r}), max_violation=0.05)\n"
+        f"list(label_all(images, {str(output)!r}, settings))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        for _ in range(600):
+            if (folder / "starts.txt").exists():
+                break
+            time.sleep(0.1)
+        with pytest.raises(ValueError, match="another run"):
+            list(label_all(structures(), output, settings(folder)))
+    finally:
+        process.kill()
+        process.wait()
+    time.sleep(0.5)
+    assert not running_in(folder)
+    (folder / "slow.txt").unlink()
+    list(label_all(structures(), output, settings(folder)))
+    assert len(read_seeds(output)) == 3
+    assert not list(folder.glob(".*.scratch"))
+
+
+def running_in(folder):
+    """Return the processes whose working folder lies in this folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if entry.resolve().is_relative_to(folder):
+                found.append(entry)
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda folder: (folder / "programs/ph.x").unlink(), "quantum-espresso"),
+        (
+            lambda folder: [path.unlink() for path in (folder / "pseudo").iterdir()],
+            "such as Na.upf",
+        ),
+        (
+            lambda folder: (folder / "pseudo/H.upf").write_text(UPF.format("US", "PBESOL", 1)),
+            "norm-conserving",
+        ),
+        (
+            lambda folder: (folder / "pseudo/H.upf").write_text(UPF.format("NC", "PBE", 1)),
+            "different functionals",
+        ),
+        (lambda folder: (folder / "pseudo/H_2.upf").write_text("x"), "more than one"),
+    ],
+)
+def test_what_is_missing_is_one_line_before_any_work(folder, monkeypatch, change, told):
+    change(folder)
+    monkeypatch.setenv("PATH", str(folder / "programs"))
+    result = run(
+        *("label", folder / "structures.extxyz", "-o", folder / "out.extxyz"),
+        *("--pseudopotentials", folder / "pseudo"),
+    )
+    assert_one_line_error(result, 2, told)
+    assert not (folder / "starts.txt").exists()
+
+
+def test_the_command_tells_of_each_structure(folder):
+    arguments = (
+        *("label", folder / "structures.extxyz", "-o", folder / "out.extxyz"),
+        *("--pseudopotentials", folder / "pseudo", "--processes", 2, "--max-violation", 0.05),
+    )
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "4 of 4 done, 1 of them without a label" in result.output
+    assert "nothing left to do" in run(*arguments).output
