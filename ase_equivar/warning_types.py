@@ -16,7 +16,7 @@ class MetalWarning(EquivarWarning):
 
 
 class VacuumWarning(EquivarWarning):
-    """Tensors of a bulk crystal were asked for something that is none."""
+    """Z* or ε∞ were asked of a cell with vacuum, where they are not what the cell answers with."""
 
 
 class NetChargeWarning(EquivarWarning):
