@@ -39,6 +39,10 @@ class ImaginaryModesWarning(EquivarWarning):
     """Phonons have imaginary frequencies."""
 
 
+class SoftModeWarning(EquivarWarning):
+    """A static dielectric tensor hangs on a polar mode of very low frequency."""
+
+
 class AcousticSumRuleWarning(EquivarWarning):
     """Force constants resist a motion of the whole crystal."""
 
