@@ -209,11 +209,7 @@ class EquivarCalculator(Calculator):
         self._require(name)
         if atoms is not None:  # also where results are there, of full sites at the same places
             check_full_occupancy(atoms)
-        value = super().get_property(name, atoms, allow_calculation)
-        if allow_calculation and name == DIELECTRIC_NAME and self._is_own(name) and self.atoms:
-            seen, cutoff = self.atoms, self._predictor.cutoff
-            self._warn_once.issue("vacuum", seen, lambda: warn_if_vacuum(seen, cutoff))
-        return value
+        return super().get_property(name, atoms, allow_calculation)
 
     def calculate(
         self,
@@ -339,6 +335,8 @@ class EquivarCalculator(Calculator):
             self.results[name] = prediction.born_charges
         if prediction.dielectric_tensor is not None:
             self.results[DIELECTRIC_NAME] = prediction.dielectric_tensor
+        cutoff = self._predictor.cutoff
+        self._warn_once.issue("vacuum", atoms, lambda: warn_if_vacuum([atoms], cutoff))
         if is_broken(prediction):
             self._warn_once.issue("sum rule", atoms, lambda: warn_if_broken([atoms], [prediction]))
 

@@ -16,7 +16,7 @@ class MetalWarning(EquivarWarning):
 
 
 class VacuumWarning(EquivarWarning):
-    """Tensors of a bulk crystal were asked for something that is none."""
+    """Z* or ε∞ were asked of a cell with vacuum, where they are not what the cell answers with."""
 
 
 class NetChargeWarning(EquivarWarning):
@@ -37,6 +37,10 @@ class NotRelaxedWarning(EquivarWarning):
 
 class ImaginaryModesWarning(EquivarWarning):
     """Phonons have imaginary frequencies."""
+
+
+class SoftModeWarning(EquivarWarning):
+    """A static dielectric tensor hangs on a polar mode of very low frequency."""
 
 
 class AcousticSumRuleWarning(EquivarWarning):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 import warnings
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from ase_equivar import (
 )
 from ase_equivar.inference import predictor
 from ase_equivar.inference.models import model_folder
-from ase_equivar.inference.warnings import widest_gap
+from ase_equivar.structures.vacuum import widest_gap
 
 
 @pytest.fixture
@@ -139,13 +140,31 @@ def thick_slab() -> Atoms:
         (molecule("H2O", vacuum=5.0, pbc=True), "of vacuum"),
     ],
 )
-def test_vacuum_is_warned_of_where_epsilon_is_asked_for(atoms: Atoms, reason: str) -> None:
+@pytest.mark.parametrize("name", ["born_charges", "born_effective_charges", "dielectric_tensor"])
+def test_vacuum_is_warned_of_once_whatever_tensor_is_asked_for(
+    atoms: Atoms, reason: str, name: str
+) -> None:
     calc = EquivarCalculator()
+    with told() as caught:
+        for asked in (name, "born_charges", "dielectric_tensor"):
+            atoms.positions += 0.01
+            calc.get_property(asked, atoms)
+    [warning] = [w for w in caught if w.category is VacuumWarning]
+    assert re.search(reason + r".*Z\*/\(f \+ \(1 − f\) ε∞\)", str(warning.message))
+    assert warning.filename == __file__
+
+
+def test_vacuum_among_many_structures_is_warned_of(salt: Atoms) -> None:
+    calc = EquivarCalculator()
+    with pytest.warns(VacuumWarning, match=r"MgO, first of 2 such structures of 3, has 8\.0 Å"):
+        calc.predict([salt, thick_slab(), graphene("BN", a=2.5, vacuum=6.0)])
+
+
+def test_crystals_are_not_warned_of_vacuum(salt: Atoms) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", VacuumWarning)
-        calc.get_property("born_charges", atoms)
-    with pytest.warns(VacuumWarning, match=reason):
-        calc.get_property("dielectric_tensor", atoms)
+        EquivarCalculator().get_property("born_charges", salt)
+        EquivarCalculator().predict([salt])
 
 
 def test_crystals_have_no_vacuum(salt: Atoms) -> None:

@@ -16,7 +16,7 @@ from phonopy import Phonopy
 
 from ase_equivar.dielectric.infrared import InfraredModes, translation_split
 from ase_equivar.phonons.nac import gamma_matrices, unit_vector
-from ase_equivar.warning_types import StaticDielectricWarning
+from ase_equivar.warning_types import SoftModeWarning, StaticDielectricWarning
 
 ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "Te", "P", "As", "H")
 """From the most to the least electronegative."""
@@ -27,6 +27,8 @@ LARGE_ELECTRONIC = {"H": 4.8, "F": 3.8, "Cl": 4.6, "Br": 5.1, "I": 6.3, "O": 7.2
 Measured on the crystals of Petousis et al., Sci. Data 4, 160134 (2017), by the most electronegative
 element. See `_warn_if_static`.
 """
+
+SOFT_MODE = 30.0  # cm⁻¹; see `SoftModeWarning`
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,12 @@ def static_dielectric(modes: InfraredModes) -> StaticDielectric:
     StaticDielectricWarning
         When the ε∞ given looks like a static dielectric tensor, whose ionic part would be counted
         twice. Without this warning it may still be one: see `ase_equivar.phonons.warn_if_static`.
+    SoftModeWarning
+        When a polar mode lies below 30 cm⁻¹: a part of ε0 goes as the inverse square of that.
     """
     modes.require_stable()
     ionic = sum((mode.strength for mode in modes if mode.frequency > 0), np.zeros((3, 3)))
+    _warn_if_soft(modes, ionic)
     _warn_if_static(modes, float(ionic.trace() / 3))
     return StaticDielectric(electronic=modes.electronic, ionic=ionic)
 
@@ -136,6 +141,19 @@ def lyddane_sachs_teller(
             )
         )
     return tuple(checks)
+
+
+def _warn_if_soft(modes: InfraredModes, ionic: NDArray[np.float64]) -> None:
+    soft = min(modes.active, key=lambda mode: mode.frequency, default=None)
+    if soft is not None and 0 < soft.frequency_cm < SOFT_MODE:
+        share = float(soft.strength.trace() / ionic.trace())
+        warnings.warn(
+            f"{share:.0%} of the ionic part of ε0, {ionic.trace() / 3:.3g}, come from a polar mode "
+            f"at {soft.frequency_cm:.1f} cm⁻¹: they go as the inverse square of its frequency, "
+            "which small errors of the forces or the lattice constant change by factors",
+            SoftModeWarning,
+            stacklevel=3,
+        )
 
 
 def _warn_if_static(modes: InfraredModes, ionic: float) -> None:

@@ -28,7 +28,7 @@ from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.models import load_model, read_metadata
 from ase_equivar.inference.prediction import Prediction, RawPrediction, TimedPrediction
 from ase_equivar.inference.uncertainty import Calibration, born_charges_uncertainty
-from ase_equivar.inference.warnings import warn_if_broken
+from ase_equivar.inference.warnings import warn_if_broken, warn_if_vacuum
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.readout import RawTensors
@@ -225,7 +225,7 @@ class Predictor:
 def predict_many(
     predictor: Predictor, images: Iterable[Atoms], total_charge: float, max_edges: int
 ) -> list[Prediction]:
-    """Check structures, predict them with a progress bar, and warn of broken sum rules.
+    """Check and predict structures with a progress bar; warn of broken sum rules and of vacuum.
 
     Parameters and errors as those of `EquivarCalculator.predict`.
     """
@@ -246,6 +246,7 @@ def predict_many(
     )
     predictions = [Prediction.from_raw(one, total_charge) for one in raw]
     warn_if_broken(images, predictions)
+    warn_if_vacuum(images, predictor.cutoff)
     return predictions
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from ase import Atoms
-from ase.geometry import complete_cell
 
 from ase_equivar.inference.prediction import Prediction
 from ase_equivar.structures.formula import empirical_formula
+from ase_equivar.structures.vacuum import describe_vacuum
 from ase_equivar.sum_rule import largest_per_atom
 from ase_equivar.warning_types import SumRuleWarning, VacuumWarning
 
@@ -31,13 +31,14 @@ class WarnOnce:
     def __init__(self) -> None:
         self._issued: set[tuple[str, bytes, int]] = set()
 
-    def issue(self, about: str, atoms: Atoms, warn: Callable[[], bool]) -> None:
-        """Call `warn`, which says whether it did, unless it has for such a crystal."""
+    def issue(self, about: str, atoms: Atoms, warn: Callable[[], object]) -> None:
+        """Call `warn`, which looks and warns, unless it has been called for such a crystal."""
         size = abs(atoms.cell.volume) if atoms.pbc.all() else 0.0
         counts = np.bincount(atoms.numbers).tobytes()
         key = about, counts, round(20 * np.log(max(size, 1.0)))
-        if key not in self._issued and warn():
+        if key not in self._issued:
             self._issued.add(key)
+            warn()
 
 
 def is_broken(prediction: Prediction) -> bool:
@@ -66,38 +67,31 @@ def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -
     return True
 
 
-def warn_if_vacuum(atoms: Atoms, cutoff: float) -> bool:
-    """Warn if ε∞ is meaningless, because there is vacuum in the cell, and say whether it is.
+def warn_if_vacuum(images: Sequence[Atoms], cutoff: float) -> None:
+    """Warn where Z* and ε∞ are not what the cell answers with, because there is vacuum in it.
 
     Parameters
     ----------
-    atoms : ase.Atoms
+    images : sequence of ase.Atoms
     cutoff : float
         Range of the network's convolutions in Å: it sees no wider gap.
     """
-    if atoms.pbc.all():
-        gap = widest_gap(atoms)
-        if gap <= cutoff:
-            return False
-        reason = f"has {gap:.1f} Å of vacuum"
-    else:
-        reason = "is not periodic in three directions"
+    reasons = [(atoms, describe_vacuum(atoms, cutoff)) for atoms in images]
+    found = [(atoms, reason) for atoms, reason in reasons if reason is not None]
+    if not found:
+        return
+    atoms, reason = found[0]
+    among = f", first of {len(found)} such structures of {len(images)}" if len(images) > 1 else ""
     warnings.warn(
-        f"ε∞ of {empirical_formula(atoms)}, which {reason}, is not that of its cell: the model "
-        "knows bulk crystals, its answer does not depend on the width of the vacuum. Use Z* alone",
+        f"{empirical_formula(atoms)}{among}, {reason}: the model knows bulk crystals. Its Z* are "
+        "the response to the field inside the material. For a slab, the cell as a whole answers "
+        "along the normal with Z*/(f + (1 − f) ε∞), f being the filled part of its height, and "
+        "to a field applied from outside with Z*/ε∞; for a sheet of one layer and for a molecule, "
+        "Z* may be off by half of itself, whatever uncertainty is stated. ε∞ is that of a bulk, "
+        "not of the cell. See 'Cells with vacuum' in docs/conventions.md",
         VacuumWarning,
         stacklevel=_users_frame(),
     )
-    return True
-
-
-def widest_gap(atoms: Atoms) -> float:
-    """Give the height in Å of the thickest slab between atoms, along any of the cell's faces."""
-    inverse = np.linalg.inv(complete_cell(atoms.cell.array))
-    heights = 1.0 / np.linalg.norm(inverse, axis=0)
-    scaled = np.sort((atoms.positions @ inverse) % 1.0, axis=0)
-    gaps = np.diff(scaled, axis=0, append=scaled[:1] + 1.0).max(axis=0)
-    return float((gaps * heights).max())
 
 
 def _users_frame() -> int:

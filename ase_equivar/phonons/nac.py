@@ -23,7 +23,9 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
 from ase_equivar.phonons.born_source import Source, read_source, unit_cell_atoms_of_primitive
+from ase_equivar.phonons.finite_displacement import to_ase
 from ase_equivar.phonons.static_check import warn_if_static
+from ase_equivar.structures.vacuum import describe_vacuum
 from ase_equivar.sum_rule import neutralize, violation
 from ase_equivar.warning_types import NetChargeWarning, NonpolarWarning
 
@@ -81,8 +83,8 @@ def nac_params(
     ------
     ValueError
         When charges and cells do not fit each other, ε∞ is missing, not positive definite or that
-        of a metal, a number is not finite, the cell is charged or made of metals only, `phonon` is
-        not in eV and Å, or there is no such method.
+        of a metal, a number is not finite, the cell is charged, made of metals only or has more
+        than 5 Å of vacuum, `phonon` is not in eV and Å, or there is no such method.
 
     Warns
     -----
@@ -96,6 +98,7 @@ def nac_params(
         raise ValueError(
             f"unknown method {method!r}; there are {' and '.join(get_args(NacMethod))}"
         )
+    _refuse_vacuum(phonon)
     born, dielectric, of_unit_cell = read_source(phonon, source, dielectric_tensor)
     if not np.isfinite(born).all():
         raise ValueError("the Born effective charges are not all finite")
@@ -125,6 +128,17 @@ def nac_params(
         "factor": NAC_FACTOR,
         "method": method,
     }
+
+
+def _refuse_vacuum(phonon: Phonopy) -> None:
+    for cell in (phonon.unitcell, phonon.primitive):
+        if (reason := describe_vacuum(to_ase(cell))) is not None:
+            raise ValueError(
+                f"the cell {reason}: the non-analytical correction is that of a crystal in three "
+                "dimensions. For a sheet it would give a splitting at Γ that falls with the width "
+                "of the vacuum, where the true one is zero (Sohier et al., Nano Lett. 17, 3758, "
+                "2017). Take force constants and bands without it"
+            )
 
 
 def apply_nac(

@@ -61,12 +61,13 @@ class Row:
 
     `atoms` counts those of the primitive cell. Dielectric constants are a third of the trace.
     `lowest_cm` is the lowest optical mode at Γ without field, negative: imaginary; ε0 is left out
-    where a polar one is. The gap is the widest with q → 0 along x, y or z of the standard setting
-    of the space group, and `max_born_charge_e` the largest singular value of a Z*: no column
-    depends on how the crystal is turned. `figure_of_merit_eV` is the band gap times ε0.
-    `sum_rule_violation_e` is that of Z* before its removal, largest singular value per atom, and
-    `born_charges_uncertainty_e` the largest expected error of an atom's Z*: the model's own
-    measures of how doubtful it is.
+    where a polar one is. `softest_polar_cm` is the lowest mode with a dipole, and
+    `softest_polar_share` its part of `epsilon_ionic`, from 0 to 1. The gap is the widest with q → 0
+    along x, y or z of the standard setting of the space group, and `max_born_charge_e` the largest
+    singular value of a Z*: no column depends on how the crystal is turned. `figure_of_merit_eV` is
+    the band gap times ε0. `sum_rule_violation_e` is that of Z* before its removal, largest singular
+    value per atom, and `born_charges_uncertainty_e` the largest expected error of an atom's Z*: the
+    model's own measures of how doubtful it is.
     """
 
     name: str
@@ -79,6 +80,8 @@ class Row:
     max_lo_to_gap_cm: float | None = None
     max_born_charge_e: float | None = None
     lowest_cm: float | None = None
+    softest_polar_cm: float | None = None
+    softest_polar_share: float | None = None
     sum_rule_violation_e: float | None = None
     born_charges_uncertainty_e: float | None = None
     band_gap_eV: float | None = None  # noqa: N815 (a unit)
@@ -143,9 +146,15 @@ def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
             "max_lo_to_gap_cm": _widest_gap(splitting),
             "lowest_cm": min((mode.frequency_cm for mode in modes), default=None),
         }
+        softest = min(modes.active, key=lambda mode: mode.frequency, default=None)
+        if softest is not None:
+            found["softest_polar_cm"] = softest.frequency_cm
         if all(mode.frequency > 0 for mode in modes.active):
             tensors = static_dielectric(modes)
             static = float(tensors.static.trace() / 3)
+            if softest is not None:
+                share = softest.strength.trace() / tensors.ionic.trace()
+                found["softest_polar_share"] = float(share)
             found["epsilon_ionic"] = float(tensors.ionic.trace() / 3)
             found["epsilon_static"] = static
             found["figure_of_merit_eV"] = None if gap is None else gap * static

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import phonopy
 import pytest
-from ase.build import bulk, make_supercell
+from ase.build import bulk, graphene, make_supercell
 from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.given_charges import (
     DIRECTIONS,
@@ -245,6 +245,17 @@ def test_nac_params_of_a_user_may_break_symmetry_a_little(nacl_phonon):
 def test_unknown_method(pair_phonon):
     with pytest.raises(ValueError, match="unknown method 'ewald'; there are gonze and wang"):
         nac_params(pair_phonon, (random_charges(2), random_dielectric()), method="ewald")
+
+
+@pytest.mark.parametrize("height", [10.0, 40.0])
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_sheets_are_refused_the_correction_of_crystals(height, shift):
+    sheet = graphene("BN", a=2.5, vacuum=height / 2)
+    sheet.pbc = True
+    sheet.positions[:, 2] += shift * height
+    born = np.diag([2.7, 2.7, 0.2]) * np.array([1, -1])[:, None, None]
+    with pytest.raises(ValueError, match=rf"has {height:.1f} Å of vacuum: .*Sohier"):
+        nac_params(make_phonon(sheet), (born, np.diag([2.0, 2.0, 1.2])))
 
 
 def test_metals_are_refused():

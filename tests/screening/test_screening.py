@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,10 @@ def test_rows_are_what_the_other_functions_say(files, tmp_path):
         assert float(row["max_lo_to_gap_cm"]) == pytest.approx(gap, rel=1e-3)
         assert float(row["max_born_charge_e"]) == pytest.approx(1.1)
         assert float(row["lowest_cm"]) > 50
+        # Rock salt has one optical mode, of three dimensions, and it is polar.
+        assert row["softest_polar_cm"] == row["lowest_cm"]
+        assert float(row["softest_polar_share"]) == pytest.approx(1.0)
+        assert "inverse square" not in row["notes"]
         assert row["problem"] == ""
     assert float(rows[0]["figure_of_merit_eV"]) == pytest.approx(
         13.6 * float(rows[0]["epsilon_static"]), rel=1e-4
@@ -145,6 +150,21 @@ def test_unstable_and_unrelaxed_crystals_have_notes():
     assert row.lowest_cm < 0
     assert row.epsilon_static is None
     assert row.epsilon_infinity is not None
+
+
+def test_a_soft_polar_mode_has_a_note_and_the_share_of_it():
+    row = screen_one("soft", salts()[0], Recipe(FormalCharges, Soft, relaxed=False))
+    assert 0 < row.softest_polar_cm < 30
+    assert row.softest_polar_share == pytest.approx(1.0)
+    assert re.search(r"100% of the ionic part of ε0, .* polar mode at \d+\.\d cm", row.notes)
+
+
+class Soft(Repulsion):
+    """Forces that are weaker by a factor of two thousand."""
+
+    def calculate(self, atoms=None, properties=("forces",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results = {name: 5e-4 * value for name, value in self.results.items()}
 
 
 class Weak(Repulsion):
