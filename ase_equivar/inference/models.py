@@ -34,7 +34,8 @@ def load_model(
 ) -> Network:
     """Load a model, ready for predictions.
 
-    No code is run on loading: the folder holds numbers and plain JSON only.
+    No code is run on loading: the folder holds numbers and plain JSON only. The global random
+    number generators of torch, NumPy and Python are left as they were.
 
     Parameters
     ----------
@@ -61,7 +62,10 @@ def load_model(
     folder = model_folder(name_or_path)
     description = _read_config(folder / CONFIG_FILE)["network"]
     try:
-        with torch.inference_mode(mode=False):  # there they would be none to differentiate with
+        with (
+            torch.inference_mode(mode=False),  # there they would be none to differentiate with
+            torch.random.fork_rng(devices=[]),  # layers draw initial weights, on the CPU
+        ):
             network = build_network(description)
     except (ValueError, TypeError, IndexError, AttributeError, KeyError) as error:
         raise ValueError(

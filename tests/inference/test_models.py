@@ -1,16 +1,19 @@
 """Models on disk: round trip, and what is said when something is wrong with them."""
 
 import json
+import random
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers import structures
 from helpers.paths import REPOSITORY
 
+from ase_equivar import EquivarCalculator
 from ase_equivar.graph import build_graph
 from ase_equivar.inference import models as weights
 from ase_equivar.network import build_network
@@ -54,6 +57,38 @@ def test_loaded_model_predicts_what_the_saved_one_did(saved):
     assert not loaded.training
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     assert json.loads((saved / "config.json").read_text())["metadata"] == {"seed": 4}
+
+
+def global_generators() -> tuple[bytes, str, object]:
+    return (
+        torch.get_rng_state().numpy().tobytes(),
+        str(np.random.get_state(legacy=False)),  # noqa: NPY002
+        random.getstate(),
+    )
+
+
+@pytest.mark.filterwarnings("ignore:the raw")  # random weights
+def test_calculator_and_its_answers_draw_no_global_random_numbers(tmp_path):
+    """A script's own random numbers do not depend on whether a calculator was made in between."""
+    members = [small_network().build_config] * 2
+    for config in (
+        small_network().build_config,
+        small_network().build_config | {"architecture": "polar"},
+        {"architecture": "equivar", "embedding": 4, "radial_functions": 4, "features": 2},
+        {"architecture": "ensemble", "members": members},
+    ):
+        folder = tmp_path / config["architecture"]
+        calibration = {"dropout": 0.2, "n_samples": 2, "scale": 1.0}
+        metadata = {} if config["architecture"] == "equivar" else {"uncertainty": calibration}
+        weights.save_model(build_network(config), folder, metadata=metadata)
+        before = global_generators()
+        calc = EquivarCalculator(model=folder, backend="e3nn")
+        assert global_generators() == before, f"constructed: {folder.name}"
+        atoms = structures.triclinic()
+        calc.get_property("born_effective_charges", atoms)
+        if metadata:
+            calc.get_property("born_charges_uncertainty", atoms)
+        assert global_generators() == before, f"asked: {folder.name}"
 
 
 def test_weights_can_be_read_by_whoever_can_read_the_config(saved):
