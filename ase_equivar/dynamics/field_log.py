@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.observables import FieldRun, Observables, check_cell, observe
@@ -83,7 +84,8 @@ def read_field_log(path: str | Path) -> FieldRun:
     Raises
     ------
     ValueError
-        If it is no such log, or has no line yet.
+        If it is no such log, has no line yet, or its times do not ascend, as after two processes
+        have written it.
     """
     header, _, rest = Path(path).read_text(encoding="utf-8").partition("\n")
     names = header.split()
@@ -97,6 +99,7 @@ def read_field_log(path: str | Path) -> FieldRun:
         raise ValueError(f"{path} has no line yet")
     table = np.loadtxt(complete.splitlines(), ndmin=2)
     column = dict(zip(names, table.T, strict=True))
+    _check_times(column["Time[ps]"], path)
     field, polarization, current = (
         np.stack([column[name.format(axis)] for axis in "xyz"], axis=1) for name in VECTORS
     )
@@ -119,6 +122,20 @@ def read_field_log(path: str | Path) -> FieldRun:
             for symbol in species
         },
     )
+
+
+def _check_times(times: NDArray[np.float64], path: str | Path) -> None:
+    """Refuse times that do not ascend; those of an optimizer stand still."""
+    if not np.any(times != times[0]):
+        return
+    wrong = np.flatnonzero(~(np.diff(times) > 0))
+    if wrong.size:
+        before, after = times[wrong[0] : wrong[0] + 2]
+        raise ValueError(
+            f"{path}: line {wrong[0] + 3} is of {after:g} ps, the one before of {before:g} ps; "
+            "times must ascend. Two processes may have written it: remove the log with its "
+            "checkpoint, and run again"
+        )
 
 
 def check_new(driven: Drive, path: Path) -> None:

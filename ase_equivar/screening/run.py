@@ -12,6 +12,8 @@ from ase import Atoms
 from rich.console import Console
 from rich.progress import Progress
 
+from ase_equivar.io.lock import locked
+from ase_equivar.io.output_files import check_folder
 from ase_equivar.screening.row import Recipe, Row, screen_one
 from ase_equivar.screening.structures import fingerprint, read_structures
 from ase_equivar.screening.table import Journal, journal_path
@@ -56,12 +58,31 @@ def screen(
     ValueError
         When there are no structures, a file is given twice, `workers` is not positive, or the
         journal is of another screening.
+    BlockingIOError
+        When another process writes the same table.
     """
     if workers < 1:
         raise ValueError(f"the number of workers must be 1 or more, got {workers}")
+    check_folder(table)
+    lock = table.with_name(table.name + ".lock")
+    with locked(lock, f"the screening for {table}"):
+        apart_from = [journal_path(table), lock]
+        return _screen(paths, table, recipe, settings, workers, scheduler, apart_from)
+
+
+def _screen(
+    paths: list[Path],
+    table: Path,
+    recipe: Recipe,
+    settings: str,
+    workers: int,
+    scheduler: str | None,
+    apart_from: list[Path],
+) -> list[Row]:
+    """See `screen`; nobody else writes the table."""
     if table.exists():
         raise FileExistsError(f"{table} exists already; give another --output or remove it")
-    structures = dict(read_structures(paths, apart_from=[journal_path(table)]))
+    structures = dict(read_structures(paths, apart_from))
     if not structures:
         raise ValueError(f"there are no structures in {', '.join(map(str, paths))}")
     journal = Journal(table, settings)

@@ -29,6 +29,7 @@ from ase_equivar.inference.models import (
     read_metadata,
     save_model,
 )
+from ase_equivar.io.lock import locked
 from ase_equivar.network import GatedNetwork, Network, build_network
 from ase_equivar.training.batches import make_loader, training_loader
 from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
@@ -73,7 +74,19 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     ValueError
         If the output holds a run with other settings or training structures, saying what differs;
         if labels are unusable, or processes cannot share the batches.
+    BlockingIOError
+        If another run trains in the output.
     """
+    output = Path(config.output)
+    if os.environ.get("RANK", "0") != "0":  # of the processes of one run, the first holds the lock
+        return _fit(config, progress=progress)
+    output.mkdir(parents=True, exist_ok=True)
+    with locked(output / "training.lock", f"the training in {output}"):
+        return _fit(config, progress=progress)
+
+
+def _fit(config: TrainingConfig, *, progress: bool) -> Path:
+    """See `fit`; no other run uses the folder."""
     output = Path(config.output)
     n_processes = int(os.environ.get("WORLD_SIZE", "1"))
     batch_sizes = {"fit.batch_size": config.fit.batch_size}

@@ -7,6 +7,7 @@ import pytest
 from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.md.verlet import VelocityVerlet
+from ase.optimize import FIRE
 from helpers.polar_crystal import PolarCrystal, ions
 
 from ase_equivar.dynamics import FieldLog, FieldTrajectory, drive, observe, read_field_log
@@ -55,3 +56,30 @@ def test_molecule_has_work_and_no_polarization(tmp_path):
     dyn.run(10)
     assert abs(driven.work) > 1e-3
     assert not list(tmp_path.iterdir())
+
+
+def test_log_that_two_processes_wrote_is_refused(tmp_path):
+    path = tmp_path / "run.log"
+    atoms = ions()
+    atoms.calc = PolarCrystal()
+    dyn = VelocityVerlet(atoms, 0.1)
+    drive(dyn, FIELD, log=path)
+    dyn.run(4)
+    header, *lines = path.read_text().splitlines(keepends=True)
+    for two in ([*lines[:3], *lines], [line for line in lines for _ in range(2)], lines[::-1]):
+        path.write_text(header + "".join(two))
+        with pytest.raises(ValueError, match=r"times must ascend\. Two processes may have written"):
+            read_field_log(path)
+    path.write_text(header + "".join([*lines[:3], *lines]))
+    with pytest.raises(ValueError, match="line 5 is of 0 ps, the one before of"):
+        read_field_log(path)
+
+
+def test_log_of_an_optimizer_stands_still_in_time(tmp_path):
+    path = tmp_path / "run.log"
+    atoms = ions()
+    atoms.calc = PolarCrystal()
+    optimizer = FIRE(atoms, logfile=None)
+    drive(optimizer, FIELD, log=path)
+    optimizer.run(steps=3)
+    assert len(read_field_log(path).times) == 4

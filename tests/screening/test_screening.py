@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ase.io import write
 from helpers.screening_runs import RECIPE, FormalCharges, Repulsion, read, salts
 
 from ase_equivar.dielectric import infrared_modes, static_dielectric
+from ase_equivar.io.lock import locked
 from ase_equivar.phonons import apply_nac, force_constants, lo_to_splitting
 from ase_equivar.screening import Recipe, screen, screen_one
 from ase_equivar.screening.row import COLUMNS
@@ -195,3 +197,14 @@ def test_without_dask(files, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
     with pytest.raises(ImportError, match=r"ase-equivar\[screen\]"):
         screen(files, tmp_path / "table.csv", RECIPE, workers=2)
+
+
+def test_table_in_use_is_refused(files, tmp_path):
+    table = tmp_path / "table.csv"
+    with locked(tmp_path / "table.csv.lock", "the first screening"):
+        expected = f"screening for {table} is in use by process {os.getpid()} on "
+        with pytest.raises(BlockingIOError, match=re.escape(expected)):
+            screen(files[:1], table, RECIPE)
+    rows = screen([tmp_path], table, RECIPE)  # its own lock is none of the structures
+    assert not [row.name for row in rows if ".lock" in row.name]
+    assert not list(tmp_path.glob("*.lock"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from helpers.training_runs import batches, labelled, run_config, write
 
 from ase_equivar.inference.models import load_model, read_metadata, save_model
+from ase_equivar.io.lock import locked
 from ase_equivar.training.fit import fit
 from ase_equivar.training.resume import CHECKPOINT
 
@@ -150,3 +152,13 @@ def test_checkpoint_without_settings_is_refused(tmp_path: Path) -> None:
     torch.save({"epoch": 1, "state_dict": {}}, file)
     with pytest.raises(ValueError, match=r"last\.ckpt does not say with which settings"):
         fit(config, progress=False)
+
+
+def test_output_in_use_is_refused(tmp_path: Path) -> None:
+    config = run_config(tmp_path)
+    output = Path(config.output)
+    output.mkdir()
+    with locked(output / "training.lock", "the first training"):
+        with pytest.raises(BlockingIOError, match=f"in use by process {os.getpid()} on "):
+            fit(config, progress=False)
+        assert [file.name for file in output.iterdir()] == ["training.lock"]

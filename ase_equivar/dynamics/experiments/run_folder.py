@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from ase.io.jsonio import encode
 
 from ase_equivar.dynamics.driven import Drive
+from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import write_text
 
 # How far numbers may differ and be the same run: that of the last digits of a file, and of single
@@ -47,15 +49,31 @@ def describe_start(driven: Drive) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def locked_run_folder(folder: Path | None) -> Iterator[None]:
+    """Make a folder for a run and keep other processes out of it; without a folder do nothing.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process runs in it.
+    """
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "run.lock", f"the run in {folder}"):
+        yield
+
+
 def open_run_folder(folder: Path, description: Mapping[str, Any]) -> Path:
-    """Make a folder for a run, or find that it holds this very run; return its checkpoint's path.
+    """Describe a run in its folder, or find it described there; return its checkpoint's path.
 
     Raises
     ------
     ValueError
         If it holds another run, saying in what they differ.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     about = folder / "run.json"
     if about.exists():
         differing = _differences(json.loads(about.read_text(encoding="utf-8")), description)

@@ -27,7 +27,11 @@ from rich.progress import track
 from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
 from ase_equivar.dynamics.driven import field_json
 from ase_equivar.dynamics.driving import drive
-from ase_equivar.dynamics.experiments.run_folder import describe_start, open_run_folder
+from ase_equivar.dynamics.experiments.run_folder import (
+    describe_start,
+    locked_run_folder,
+    open_run_folder,
+)
 from ase_equivar.dynamics.field_log import FieldLog, read_field_log
 from ase_equivar.dynamics.observables import FieldRun, observe
 from ase_equivar.fields.algebra import Field
@@ -141,11 +145,31 @@ def field_run(
     ------
     ValueError
         If a number makes no sense, or the folder holds another run; and all that `drive` refuses.
+    BlockingIOError
+        If another process runs in the folder.
     """
     if steps < 1 or interval < 1:
         raise ValueError(f"give steps and interval from 1 on, not {steps} and {interval}")
     if atoms.calc is None:
         raise ValueError("the atoms have no calculator; set atoms.calc first")
+    where = None if folder is None else Path(folder)
+    with locked_run_folder(where):
+        return _field_run(
+            atoms, field, steps, md_settings, interval, born_charges, where, description
+        )
+
+
+def _field_run(
+    atoms: Atoms,
+    field: Field | ArrayLike,
+    steps: int,
+    md_settings: MDSettings,
+    interval: int,
+    born_charges: ArrayLike | None,
+    folder: Path | None,
+    description: str,
+) -> FieldRun:
+    """See `field_run`; nobody else uses the folder."""
     waveform = field if callable(field) else ConstantField(np.asarray(field))
     moving = atoms.copy()
     moving.calc = atoms.calc
@@ -159,7 +183,7 @@ def field_run(
     else:
         settings = {"steps": steps, "interval": interval, "md_settings": asdict(md_settings)}
         settings["field"] = field_json(waveform)
-        checkpoint = open_run_folder(Path(folder), settings | describe_start(driven))
+        checkpoint = open_run_folder(folder, settings | describe_start(driven))
         log = checkpoint.with_suffix(".log")
         if checkpoint.exists():
             restore_checkpoint(driven, checkpoint)

@@ -1,5 +1,7 @@
 """Runs in folders: killed and called again, and told from other runs."""
 
+import os
+
 import numpy as np
 import pytest
 from ase.constraints import FixAtoms
@@ -132,3 +134,19 @@ def test_results_are_the_same_with_and_without_a_folder(tmp_path, field):
         )
         for a, b in pairs:
             np.testing.assert_allclose(a, b, rtol=1e-14, atol=1e-300, err_msg=name)
+
+
+def test_folder_in_use_is_refused_before_any_force_and_free_after_a_kill(tmp_path):
+    """The predecessor of a requeued job that still runs: both would write one log."""
+    second = Interrupted(0, quadratic=0.4)
+
+    class First(PolarCrystal):
+        def calculate(self, *args, **kwargs):
+            with pytest.raises(BlockingIOError, match=f"in use by process {os.getpid()} on "):
+                field_run(crystal(second), SINE, 20, SETTINGS, folder=tmp_path)
+            super().calculate(*args, **kwargs)
+
+    field_run(crystal(First(quadratic=0.4)), SINE, 20, SETTINGS, folder=tmp_path)
+    with pytest.raises(KeyboardInterrupt):  # it gets as far as its first force now
+        field_run(crystal(second), SINE, 20, SETTINGS, folder=tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["run.json", "run.log", "run.npz"]

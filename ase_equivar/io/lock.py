@@ -1,0 +1,103 @@
+"""One process at a time: a lock that the system itself opens again when its holder dies."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+
+WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+
+@contextmanager
+def locked(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Hold a lock, or refuse at once while another process (or another thread) holds it.
+
+    The file holds host and number of its process while it works, and is removed at the end. The
+    lock itself is the system's: it is gone with the process, however that ended. A file that a dead
+    process has left locks nothing, and is told in the log.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Of the lock's file; its folder exists.
+    what : str
+        What is locked, for messages.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds it, saying which.
+    """
+    path = Path(path)
+    handle = _acquire(path, what) if fcntl else None
+    if handle is None:
+        logger.warning("%s cannot be locked here: see that only one process uses it", what)
+        yield
+        return
+    try:
+        before = _holder(handle)
+        if before:
+            logger.warning(
+                "%s was left locked by %s, which no longer holds it: going on with what is there",
+                what,
+                before,
+            )
+        os.ftruncate(handle, 0)
+        content = json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
+        os.pwrite(handle, content.encode(), 0)
+        yield
+    finally:
+        with suppress(FileNotFoundError):  # somebody removed the whole folder
+            path.unlink()  # while it is locked: nobody else can have taken it yet
+        os.close(handle)
+
+
+def _acquire(path: Path, what: str) -> int | None:
+    """Return the open, locked file; None where the file system knows no locks."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(handle, path):
+                return handle
+        except BlockingIOError:
+            holder = _holder(handle) or "another process"
+            os.close(handle)
+            raise BlockingIOError(
+                f"{what} is in use by {holder}; wait until that ends, stop it, or give another name"
+            ) from None
+        except OSError as error:
+            os.close(handle)
+            if error.errno in WITHOUT_LOCKS:
+                return None
+            raise
+        # Its holder removed the file between our opening and locking it.
+        os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _holder(handle: int) -> str:
+    try:
+        content = json.loads(os.pread(handle, 4096, 0))
+        return f"process {content['pid']} on {content['host']}"
+    except (ValueError, KeyError, TypeError):  # empty, or torn by a power cut
+        return ""
