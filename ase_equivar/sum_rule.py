@@ -49,7 +49,7 @@ def violation(
     if isinstance(born_charges, np.ndarray):
         _, excess = _of_one(born_charges, total_charge, structure)
         return excess[None]
-    return _violation(born_charges.double(), total_charge, structure, n_structures)
+    return _of_tensor(born_charges, total_charge, structure, n_structures)[0]
 
 
 def largest_per_atom(excess: NDArray[np.float64], n_atoms: int) -> float:
@@ -100,7 +100,7 @@ def neutralize(
     if isinstance(born_charges, np.ndarray):
         charges, excess = _of_one(born_charges, total_charge, structure)
         return _with_exact_sum(charges - excess / len(charges), float(total_charge))
-    return _neutralize(born_charges.double(), total_charge, structure, n_structures)
+    return _of_tensor(born_charges, total_charge, structure, n_structures)[1]
 
 
 def _of_one(
@@ -127,46 +127,76 @@ def _check_shape(shape: tuple[int, ...]) -> None:
         raise ValueError(f"born_charges has shape {tuple(shape)}, not (N, 3, 3)")
 
 
-def _violation(
+def excess_and_neutral(
     charges: torch.Tensor,
-    total_charge: float | torch.Tensor,
-    structure: torch.Tensor | None,
-    n_structures: int | None,
-) -> torch.Tensor:
-    _check_shape(charges.shape)
+    structure: torch.Tensor | None = None,
+    n_structures: int | None = None,
+    total: float | torch.Tensor = 0.0,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Impose the sum rule on charges of any shape: what `neutralize` does, in their own precision.
+
+    Parameters
+    ----------
+    charges : torch.Tensor, shape (N, ...)
+        Z*, some of their rows, or charges without direction.
+    structure : torch.Tensor of int64, shape (N,), optional
+        Structure of each atom. Default: all in one.
+    n_structures : int, optional
+        S; needed with `structure` only.
+    total : float or torch.Tensor
+        What they should add up to, of a shape that fits (S, ...).
+
+    Returns
+    -------
+    excess : torch.Tensor, shape (S, ...)
+        Sum of each structure minus `total`.
+    neutral : torch.Tensor, shape (N, ...)
+        Charges, each less its share of the excess. Both are differentiable.
+
+    Raises
+    ------
+    ValueError
+        If the structures do not fit the charges.
+    """
     if structure is None:
         # torch sums pairwise here: exact enough for thousands of atoms, unlike index_add.
-        total = charges.sum(dim=0, keepdim=True)
-    else:
-        if n_structures is None:
-            raise ValueError("n_structures must be given together with structure")
-        if structure.shape != charges.shape[:1]:
-            raise ValueError(
-                f"structure has shape {tuple(structure.shape)}, but there are "
-                f"{len(charges)} atoms: give one index per atom"
-            )
-        total = charges.new_zeros(n_structures, 3, 3).index_add(0, structure, charges)
-    charge = torch.as_tensor(total_charge, dtype=charges.dtype, device=charges.device)
-    if charge.ndim and charge.shape != (len(total),):
+        excess = charges.sum(dim=0, keepdim=True) - total
+        return excess, charges - excess / len(charges)
+    if n_structures is None:
+        raise ValueError("n_structures must be given together with structure")
+    if structure.shape != charges.shape[:1]:
         raise ValueError(
-            f"total_charge has shape {tuple(charge.shape)}: give one number, "
-            f"or one for each of the {len(total)} structures"
+            f"structure has shape {tuple(structure.shape)}, but there are "
+            f"{len(charges)} atoms: give one index per atom"
         )
-    identity = torch.eye(3, dtype=charges.dtype, device=charges.device)
-    return total - charge.reshape(-1, 1, 1) * identity
+    rows = charges.shape[1:]
+    excess = charges.new_zeros(n_structures, *rows).index_add(0, structure, charges) - total
+    # bincount would wait for a GPU
+    ones = charges.new_ones(len(charges))
+    n_atoms = charges.new_zeros(n_structures).index_add(0, structure, ones).clamp(min=1.0)
+    share = excess / n_atoms.reshape(-1, *[1] * len(rows))
+    return excess, charges - share[structure]
 
 
-def _neutralize(
-    charges: torch.Tensor,
+def _of_tensor(
+    born_charges: torch.Tensor,
     total_charge: float | torch.Tensor,
     structure: torch.Tensor | None,
     n_structures: int | None,
-) -> torch.Tensor:
-    excess = _violation(charges, total_charge, structure, n_structures)
-    if structure is None:
-        return charges - excess / len(charges)
-    n_atoms = torch.bincount(structure, minlength=len(excess)).to(charges.dtype)
-    return charges - (excess / n_atoms.reshape(-1, 1, 1))[structure]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Give the violation of the sum rule and neutral Z*, in float64."""
+    charges = born_charges.double()
+    _check_shape(charges.shape)
+    n = 1 if structure is None else n_structures
+    charge = torch.as_tensor(total_charge, dtype=charges.dtype, device=charges.device)
+    if charge.ndim and n is not None and charge.shape != (n,):
+        raise ValueError(
+            f"total_charge has shape {tuple(charge.shape)}: give one number, "
+            f"or one for each of the {n} structures"
+        )
+    identity = torch.eye(3, dtype=charges.dtype, device=charges.device)
+    total = charge.reshape(-1, 1, 1) * identity
+    return excess_and_neutral(charges, structure, n_structures, total)
 
 
 def _with_exact_sum(charges: NDArray[np.float64], total_charge: float) -> NDArray[np.float64]:

@@ -1,10 +1,14 @@
 """Neutrality: exact, batch-safe, on a copy, and nothing but a shift by the mean."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from ase_equivar.sum_rule import neutralize, violation
+import ase_equivar
+from ase_equivar.sum_rule import excess_and_neutral, neutralize, violation
 
 RNG = np.random.default_rng(11)
 
@@ -77,3 +81,33 @@ def test_wrong_shapes_are_named():
         violation(zeros, torch.zeros(2))
     with pytest.raises(ValueError, match="hold one structure"):
         neutralize(zeros.numpy(), 0.0, torch.zeros(4, dtype=torch.int64), 1)
+
+
+@pytest.mark.parametrize("rows", [(), (1,), (1, 3), (3, 3)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_charges_of_any_shape_get_what_whole_tensors_get(rows, dtype):
+    """Scalars of polar networks, rows of their training, in the precision of the network."""
+    values = torch.from_numpy(RNG.normal(size=(7, *rows))).to(dtype)
+    structure = torch.tensor([2, 0, 0, 2, 3, 3, 3])  # structure 1 has no atoms
+    excess, neutral = excess_and_neutral(values, structure, 4)
+    assert neutral.dtype == excess.dtype == dtype
+    assert excess.shape == (4, *rows)
+    for index in range(4):
+        own = values[structure == index].double().numpy()
+        np.testing.assert_allclose(excess[index].numpy(), own.sum(axis=0), atol=1e-6)
+        if len(own):
+            np.testing.assert_allclose(
+                neutral[structure == index].numpy(), own - own.mean(axis=0), atol=1e-6
+            )
+    alone = excess_and_neutral(values[:3])[1]
+    np.testing.assert_allclose(
+        alone.numpy(), (values[:3] - values[:3].mean(dim=0)).numpy(), atol=1e-6
+    )
+
+
+def test_neutrality_is_imposed_in_one_place():
+    """Nowhere else is a mean or an excess gathered back to the atoms of its structure."""
+    package = Path(ase_equivar.__file__).parent
+    by_hand = re.compile(r"-[^\n]*\[[\w.]*structure\]")
+    files = {file.name for file in package.rglob("*.py") if by_hand.search(file.read_text())}
+    assert files == {"sum_rule.py"}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.graph import Graph
 from ase_equivar.network import Ensemble, GatedNetwork
-from ase_equivar.network.execution.scatter import mean_by_index
+from ase_equivar.sum_rule import excess_and_neutral
 
 SEED = 0  # of the parts: the same for every structure, so that results can be repeated
 
@@ -91,6 +91,4 @@ def born_charges_uncertainty(
 
 
 def _neutral(network: GatedNetwork, graph: Graph) -> torch.Tensor:
-    raw = network(graph).born_charges
-    mean = mean_by_index(raw.flatten(1), graph.structure, graph.n_structures).view(-1, 3, 3)
-    return raw - mean[graph.structure]
+    return excess_and_neutral(network(graph).born_charges, graph.structure, graph.n_structures)[1]

@@ -21,10 +21,11 @@ from e3nn import o3
 from torch import Tensor
 
 from ase_equivar.graph import Graph
-from ase_equivar.network.execution.scatter import mean_by_index, sum_by_index
+from ase_equivar.network.execution.scatter import sum_by_index
 from ase_equivar.network.execution.threads import torch_threads_restored
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.layers import TensorHead
+from ase_equivar.sum_rule import excess_and_neutral
 
 VECTOR = o3.Irrep("1o")
 
@@ -93,8 +94,7 @@ class PolarNetwork(GatedNetwork):
                     - sum_by_index(slope, own.receivers, own.n_atoms)
                 )
             charges = self.shift(species_index)
-            excess = mean_by_index(charges, own.structure, own.n_structures)
-            charges = charges - excess[own.structure]
+            _, charges = excess_and_neutral(charges, own.structure, own.n_structures)
             found = torch.stack(rows, dim=1) + charges[:, :, None] * fields
             log_susceptibility = self._log_susceptibility(blocks, own)
         if differentiable:

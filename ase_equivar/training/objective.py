@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ase_equivar.graph import build_graph
 from ase_equivar.network import GatedNetwork, HybridNetwork, Network, PolarNetwork
-from ase_equivar.network.execution.scatter import sum_by_index
 from ase_equivar.network.readout import log_susceptibility
+from ase_equivar.sum_rule import excess_and_neutral
 from ase_equivar.training.batches import Batch
 from ase_equivar.training.data import LabelledFrame
 from ase_equivar.training.sections import FitConfig
@@ -83,9 +83,7 @@ def errors(network: Network, batch: Batch, loss: str = "mae") -> Errors:
     """Compare the network's tensors with the labels of a batch; `loss` as in `charge_loss`."""
     raw, labels, log_predicted = _beside_labels(network, batch)
     structure, n = batch.graph.structure, batch.graph.n_structures
-    excess = sum_by_index(raw, structure, n)
-    n_atoms = torch.bincount(structure, minlength=n).to(raw.dtype)
-    neutral = raw - (excess / n_atoms[:, None, None])[structure]
+    excess, neutral = excess_and_neutral(raw, structure, n)
     log_error = raw.new_zeros(())
     labelled = torch.isfinite(batch.dielectric).all(dim=2).all(dim=1)
     if log_predicted is not None and labelled.any():
@@ -97,7 +95,7 @@ def errors(network: Network, batch: Batch, loss: str = "mae") -> Errors:
         neutral=difference.abs().mean(),
         violation=excess.abs().mean(),
         log_dielectric=log_error,
-        counts=torch.stack([n_atoms.sum(), labelled.new_tensor(n), labelled.sum()]).to(raw),
+        counts=raw.new_tensor([len(raw), n, int(labelled.sum())]),
     )
 
 

@@ -149,6 +149,7 @@ def test_objective_by_hand(tmp_path: Path) -> None:
             logs.append(axes @ np.diag(np.log(values)) @ axes.T)
     expected = np.mean([np.abs(logs[0] - logs[1]), np.abs(logs[2] - logs[3])])
     assert found.log_dielectric.item() == pytest.approx(expected, rel=1e-6)
+    assert found.counts.tolist() == [3 * n, 3, 2]
     total = found.total(FitConfig(violation_weight=0.5, dielectric_weight=0.25))
     assert total.item() == pytest.approx(
         np.mean(differences) + 0.5 * np.mean(violations) + 0.25 * expected, rel=1e-6

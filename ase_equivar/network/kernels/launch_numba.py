@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,7 @@ from torch import Tensor
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.threads import available_threads, thread_pool
 from ase_equivar.network.kernels.cache import load_source, scalar_name
+from ase_equivar.network.kernels.compile_notice import compilation_announced
 from ase_equivar.network.kernels.numba_source import numba_source
 
 # Fewer than in `chunks`: a kernel needs no Python, which serves one thread after the other.
@@ -63,7 +64,7 @@ def launch(
 
 
 def share_out(
-    kernel: Callable[..., None],
+    kernel: Any,
     arguments: Sequence[Tensor | NDArray[Any] | int],
     start: Tensor,
     min_edges: int = MIN_EDGES_PER_THREAD,
@@ -72,7 +73,7 @@ def share_out(
 
     Parameters
     ----------
-    kernel : callable
+    kernel : function compiled by numba
         Its last two arguments are the first atom of a run, and the first one after it.
     arguments : sequence of Tensor, ndarray or int
         All others.
@@ -81,6 +82,19 @@ def share_out(
     min_edges : int
         For which another thread pays.
     """
+    if not kernel.overloads:
+        with compilation_announced():
+            _share_out(kernel, arguments, start, min_edges)
+    else:
+        _share_out(kernel, arguments, start, min_edges)
+
+
+def _share_out(
+    kernel: Any,
+    arguments: Sequence[Tensor | NDArray[Any] | int],
+    start: Tensor,
+    min_edges: int,
+) -> None:
     n_atoms, n_threads = len(start) - 1, available_threads()
     known = [a.detach().numpy() if isinstance(a, Tensor) else a for a in arguments]
     ends = start.numpy()
