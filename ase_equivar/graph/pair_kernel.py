@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from ase_equivar.machine_code import compiled
 
 
 # Products and sums in the order of the text, so that a pair has the same vector in whatever list.
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def near(
     positions: Any,
     cell: Any,

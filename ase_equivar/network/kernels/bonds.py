@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ase_equivar.compile_cache import load_source
 from ase_equivar.network.basis import bond_harmonics
 from ase_equivar.network.execution.edge_index import EdgeIndex
-from ase_equivar.network.kernels.cache import load_source, scalar_name
 from ase_equivar.network.kernels.launch_numba import MIN_EDGES_PER_THREAD_FAST, share_out
+from ase_equivar.network.kernels.terms import scalar_name
 
 
 def distances_and_harmonics(
@@ -72,9 +73,10 @@ def bonds_source(l_max: int, factor: float, scalar: str) -> str:
             lines.append(f"            harmonics[e, {column}] = {' + '.join(terms)}")
     return "\n".join(
         [
-            "import numpy as np\nfrom numba import njit\nfrom numpy import float64 as D",
+            "import numpy as np\nfrom ase_equivar.machine_code import compiled",
+            "from numpy import float64 as D",
             f"from numpy import {scalar} as F\n",
-            "@njit(cache=True, nogil=True, error_model='numpy')",
+            "@compiled(nogil=True, error_model='numpy')",
             "def directions(vectors, start, distances, harmonics, first, last):",
             "    for e in range(start[first], start[last]):",
             "        x, y, z = D(vectors[e, 0]), D(vectors[e, 1]), D(vectors[e, 2])",
@@ -85,7 +87,7 @@ def bonds_source(l_max: int, factor: float, scalar: str) -> str:
             "        x, y, z = x/r, y/r, z/r",
             *(line[4:] for line in lines),
             "",
-            "@njit(cache=True, nogil=True)",
+            "@compiled(nogil=True)",
             "def pairs(senders, start, species, present, codes, first, last):",
             "    n = int(len(present)**0.5 + 0.5)",
             "    for i in range(first, last):",

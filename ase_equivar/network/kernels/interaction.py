@@ -12,10 +12,10 @@ import numba
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ase_equivar.compile_cache import load_source
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.edge_features import Bonds
 from ase_equivar.network.execution.radial_table import RadialTable
-from ase_equivar.network.kernels.cache import load_source
 from ase_equivar.network.kernels.interaction_source import feature_source, interaction_source
 from ase_equivar.network.kernels.launch_numba import (
     MIN_EDGES_PER_THREAD_FAST,

@@ -41,10 +41,10 @@ def feature_source(n_channels: int, n_blocks: int, scalar: str) -> str:
     linears = "\n".join(_linear(n, n_channels) for n in sorted({n_channels, width}))
     return f"""
 import numpy as np
-from numba import njit
+from ase_equivar.machine_code import compiled
 from numpy import {scalar} as F, {scalar.replace("float", "int")} as I
 
-fast = njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
+fast = compiled(nogil=True, fastmath=True, error_model="numpy")
 C, WIDTH, AT_ONCE = {n_channels}, {width}, {ATOMS_AT_ONCE}
 
 {linears}
@@ -204,7 +204,7 @@ def interaction_source(
 
     def receive(name: str, convolution: str, weights: str) -> list[str]:
         return [
-            "@njit(cache=True, nogil=True, fastmath=True)",
+            "@compiled(nogil=True, fastmath=True)",
             f"def {name}(S, Y, {weights}, senders, start, {', '.join([*old, *a, *k])},",
             f"    bias, scale, mask, species, {', '.join(new)}, first, last):",
             *(f"    {array} = {array}.reshape(-1)" for array in flat),
@@ -226,11 +226,11 @@ def interaction_source(
 
     return "\n".join(
         [
-            "import numpy as np\nfrom numba import njit",
+            "import numpy as np\nfrom ase_equivar.machine_code import compiled",
             f"from {convolutions} import forward, forward_table",
             f"from {features} import linear_{c}, linear_{n_gates}",
             f"from {features} import copy, scalars, gated, add_scaled, send_block, I\n",
-            "@njit(cache=True, nogil=True)",
+            "@compiled(nogil=True)",
             f"def send({', '.join([*old, *before])}, S, first, last):",
             *sends,
             "",

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ase_equivar.compile_cache import load_source
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.threads import available_threads, thread_pool
-from ase_equivar.network.kernels.cache import load_source, scalar_name
 from ase_equivar.network.kernels.compile_notice import compilation_announced
 from ase_equivar.network.kernels.numba_source import numba_source
+from ase_equivar.network.kernels.terms import scalar_name
 
 # Fewer than in `chunks`: a kernel needs no Python, which serves one thread after the other.
 MIN_EDGES_PER_THREAD = 500

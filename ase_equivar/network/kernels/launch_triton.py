@@ -12,8 +12,9 @@ import triton
 from e3nn import o3
 from torch import Tensor
 
+from ase_equivar.compile_cache import load_source
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.kernels.cache import load_source, scalar_name
+from ase_equivar.network.kernels.terms import scalar_name
 from ase_equivar.network.kernels.triton_source import triton_source
 
 logger = logging.getLogger(__name__)

@@ -121,7 +121,7 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
         flat = [a for a in arguments.split(", ") if a in ("x", "w", "t") or a[0] == "G"]
         return "\n".join(
             [
-                "@njit(cache=True, nogil=True, fastmath=True)",
+                "@compiled(nogil=True, fastmath=True)",
                 f"def {name}({arguments}, send, recv, order, start,",
                 f"    {', '.join(out)}, first, last):",
                 *(f"    {array} = {array}.reshape(-1)" for array in (*flat, *out)),
@@ -152,7 +152,8 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     plain = ", ".join(["x, Y, w", *gradients])
     return "\n".join(
         [
-            "import numpy as np\nfrom numba import njit\nfrom numpy import float64\n"
+            "import numpy as np\nfrom ase_equivar.machine_code import compiled\n"
+            "from numpy import float64\n"
             f"from numpy import {scalar} as F\n",
             kernel("forward", "x, Y, w", of_result, to_rows, [x_run, w_run, *add_rows], write_rows),
             kernel(

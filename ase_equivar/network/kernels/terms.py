@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import torch
 
 from ase_equivar.network.coupling import Coupling
 
@@ -134,3 +135,8 @@ def _sums(
     for number, entry in enumerate(entries):
         groups.setdefault(key(entry), []).append(text(number, entry))
     return {k: " + ".join(v) for k, v in groups.items()}
+
+
+def scalar_name(dtype: torch.dtype) -> str:
+    """Name a floating-point type as NumPy and Triton do."""
+    return {torch.float64: "float64", torch.float32: "float32"}[dtype]
