@@ -91,7 +91,7 @@ def test_an_unstable_transverse_mode_has_no_gap():
     modes = lo_to_splitting(phonon, [X])[0]
     soft, *others = modes.pairs
     assert soft.to == pytest.approx(-4.0)
-    assert soft.gap is None
+    assert soft.splitting is None
     assert soft.splitting_cm is None
     assert modes.largest in others
     assert modes.largest.splitting == max(pair.splitting for pair in others)

@@ -122,7 +122,7 @@ def test_unlikely_labels_are_left_out(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.undo()
     monkeypatch.setattr(distillation, "MAX_LOG", 1e-3)
     with pytest.raises(
-        ValueError, match=r"no label of universal is a likely one, see .*pseudo_labelled"
+        ValueError, match=r"no label of universal is a likely one, see .*pseudo_labels"
     ):
         pseudo_labelled(config)
 
@@ -159,7 +159,7 @@ def test_labels_are_not_made_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     more = replace(config, teacher=replace(config.teacher, batch_size=4))
     assert len(pseudo_labelled(more)) == len(whole)
     other = replace(config, teacher=replace(config.teacher, copies=3))
-    with pytest.raises(ValueError, match=r"pseudo_labelled holds labels made with other settings"):
+    with pytest.raises(ValueError, match=r"pseudo_labels holds labels made with other settings"):
         pseudo_labelled(other)
 
 
