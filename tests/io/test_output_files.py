@@ -167,5 +167,5 @@ def test_nothing_else_writes_whole_files() -> None:
             )  # fmt: skip
             if writes and "partial" not in text and "_file." not in text:
                 found.append(f"{file.relative_to(PACKAGE)}: {text[:80]}")
-    allowed = ("network/kernels/cache.py",)  # files of its own, checked when they are read
+    allowed = ("labelling/programs.py",)  # input and output of programs, in a scratch folder
     assert not [one for one in found if not one.startswith(allowed)], found

@@ -56,7 +56,7 @@ def test_evaluation_is_all_that_stdout_gets(folder: Path, tmp_path: Path) -> Non
     assert "predicting" not in result.stderr  # before any work
     result = CliRunner().invoke(app, ["calibrate", str(folder), data])
     assert result.exit_code == 0, result.output
-    assert "times the spread of 8 networks with 15 % of the channels left out" in result.stdout
+    assert "times the spread of 8 networks with 15 % of the channels dropped" in result.stdout
     assert "- components off by less than one uncertainty:" in result.stdout
     assert "Calibration(" not in result.stdout
 
