@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 def test_nacl(tmp_path):
     crystal = bulk("NaCl", "rocksalt", 5.60)
-    settings = Settings(pseudopotentials=Path(FOLDER), cutoff=40)
+    settings = Settings(pseudopotentials=Path(FOLDER))
     output = tmp_path / "out.extxyz"
     (step,) = label_all([crystal], output, settings)
     assert step.label is not None, step.reason
