@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
@@ -25,6 +24,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
+from ase_equivar.io.lock import locked
+from ase_equivar.io.output_files import check_folder
 from ase_equivar.labelling.calculation import Label, RefusedError, label, refuse_unfit
 from ase_equivar.labelling.mesh import choose_mesh, compact_cell
 from ase_equivar.labelling.programs import StoppedError, find_program
@@ -113,9 +114,11 @@ def label_all(
     FileNotFoundError
         If a program, the pseudopotentials or the folder of the output is missing.
     ValueError
-        If no structure can be labelled, or another run writes to the same file.
+        If no structure can be labelled.
+    BlockingIOError
+        If another run writes to the same file.
     """
-    output = Path(output)
+    output = check_folder(output)
     if output.suffix not in (".extxyz", ".xyz"):
         raise ValueError(f"{output} should end in .extxyz, a file that grows frame by frame")
     if processes < 1:
@@ -128,8 +131,12 @@ def label_all(
             f"{settings.pseudopotentials} has no pseudopotential for any of "
             + ", ".join(sorted(elements))
         )
-    with _locked(output) as lock, _scratch(output) as scratch:
-        run = _Run(structures, output, settings, pseudopotentials, scratch, lock, retry)
+    with (
+        locked(output.with_name(f"{output.name}.lock"), f"the labelling into {output}"),
+        output.open("a+b") as file,
+        _scratch(output) as scratch,
+    ):
+        run = _Run(structures, output, settings, pseudopotentials, scratch, file, retry)
         yield from run.go(processes)
 
 
@@ -143,13 +150,13 @@ class _Run:
         settings: Settings,
         pseudopotentials: dict[str, Pseudopotential],
         scratch: Path,
-        lock: io.BufferedRandom,
+        file: io.BufferedRandom,
         retry: bool,
     ) -> None:
         self.structures, self.settings, self.scratch = structures, settings, scratch
-        self.pseudopotentials, self.lock = pseudopotentials, lock
+        self.pseudopotentials, self.file = pseudopotentials, file
         self.journal = journal_of(output)
-        labelled = _labelled(lock, output)
+        labelled = _labelled(file, output)
         failed = set() if retry else _failed(self.journal)
         names = [identity(atoms) for atoms in structures]
         self.n_labelled = len(labelled & set(names))
@@ -224,7 +231,7 @@ class _Run:
             return None, reason
         functional = next(iter(self.pseudopotentials.values())).functional
         text = _frame_text(atoms, found, self.settings, name, functional)
-        _append(self.lock, text.encode())
+        _append(self.file, text.encode())
         self.n_labelled += 1
         return found, ""
 
@@ -262,19 +269,6 @@ def _frame_text(atoms: Atoms, found: Label, settings: Settings, name: str, funct
     text = io.StringIO()
     ase.io.write(text, frame, format="extxyz")
     return text.getvalue()
-
-
-@contextmanager
-def _locked(output: Path) -> Iterator[io.BufferedRandom]:
-    """Open the output file for this run alone."""
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {output.parent} to write {output.name} into")
-    with output.open("a+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ValueError(f"another run is writing to {output}") from None
-        yield file
 
 
 @contextmanager

@@ -153,7 +153,7 @@ def test_a_killed_run_leaves_no_program_behind(folder):
             if (folder / "starts.txt").exists():
                 break
             time.sleep(0.1)
-        with pytest.raises(ValueError, match="another run"):
+        with pytest.raises(BlockingIOError, match=r"the labelling into .* is in use by process"):
             list(label_all(structures(), output, settings(folder)))
     finally:
         process.kill()
