@@ -57,8 +57,9 @@ class EquivarCalculator(Calculator):
         Name of a bundled model, folder of a saved one, or a network, of which a copy is used.
     device : torch.device or str, optional
         Default: CUDA if there is any, else the CPU.
-    dtype : torch.dtype, optional
-        Of the network: torch.float32 (default) or torch.float64. Results are float64 always.
+    dtype : torch.dtype or str, optional
+        Of the network: "float32" (default) or "float64", as text or as torch's. Results are float64
+        always.
     backend : str, optional
         What computes the network. Default: compiled kernels, "numba" on the CPU and "triton" on a
         GPU where it works. "e3nn": its layers run literally; slow, and the oracle of the tests.
@@ -83,7 +84,7 @@ class EquivarCalculator(Calculator):
         *,
         model: str | Path | torch.nn.Module = "universal",
         device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         backend: str | None = None,
         electric_field: ArrayLike | None = None,
         total_charge: float = 0.0,

@@ -447,12 +447,30 @@ def test_charges_that_are_not_finite_are_refused(atoms):
         ({"electric_field": [0, 0, np.nan]}, ValueError, "is not finite"),
         ({"total_charge": np.inf}, ValueError, "total_charge is inf; give a finite"),
         ({"device": "gpu"}, ValueError, "unknown device 'gpu'; use 'cpu' or 'cuda'"),
-        ({"dtype": torch.float16}, ValueError, "use torch.float32 or torch.float64"),
+        *(
+            ({"device": name}, ValueError, f"device '{name}' is not supported; use 'cpu' or 'cuda'")
+            for name in ("meta", "mps", "xpu")
+        ),
+        ({"device": "cpu:1"}, ValueError, "device is 'cpu:1', but there is one CPU device"),
+        ({"device": 1.5}, ValueError, "unknown device 1.5; use 'cpu' or 'cuda'"),
+        *(
+            ({"dtype": dtype}, ValueError, "use 'float32' or 'float64'")
+            for dtype in (torch.float16, "float16", "double", int, 64)
+        ),
     ],
 )
 def test_wrong_arguments_are_named(options, error, message):
     with pytest.raises(error, match=message):
         calculator(**options)
+
+
+def test_precision_as_text(atoms):
+    found = calculator(dtype="float64").get_property("born_charges", atoms)
+    expected = calculator(dtype=torch.float64).get_property("born_charges", atoms)
+    np.testing.assert_array_equal(found, expected)
+    single = calculator(dtype="float32").get_property("born_charges", atoms)
+    assert not np.array_equal(single, expected)
+    np.testing.assert_allclose(single, expected, atol=1e-5)
 
 
 def test_cuda_asked_for_and_absent(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def model_folder(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str) and name_or_path in bundled:
         return _bundle_folder() / name_or_path
     folder = Path(name_or_path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # false too for names that no file system takes
         raise FileNotFoundError(
             f"no model {str(name_or_path)!r}: neither a folder nor one of the bundled models "
             f"({', '.join(bundled) or 'none'})"

@@ -49,8 +49,8 @@ class Predictor:
         Name of a bundled model, folder of a saved one, or a network, of which a copy is used.
     device : torch.device, str or None
         None: CUDA if there is any, else the CPU.
-    dtype : torch.dtype or None
-        torch.float32 (None) or torch.float64.
+    dtype : torch.dtype, str or None
+        float32 (None) or float64, as torch's or as text.
     backend : str or None
         "numba", "triton", "e3nn", or None: compiled kernels, or e3nn where there are none.
 
@@ -69,7 +69,7 @@ class Predictor:
         self,
         model: str | Path | torch.nn.Module,
         device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         backend: str | None = None,
     ) -> None:
         self.device = _choose_device(device)
@@ -255,19 +255,30 @@ def _choose_device(device: torch.device | str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise ValueError(f"unknown device {device!r}; use 'cpu' or 'cuda'") from error
+    if chosen.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {str(device)!r} is not supported; use 'cpu' or 'cuda'")
+    if chosen.type == "cpu" and chosen.index:
+        raise ValueError(f"device is {str(device)!r}, but there is one CPU device; use 'cpu'")
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"device {str(device)!r} was asked for, but PyTorch {torch.__version__} finds no CUDA "
             "device; use device='cpu', or leave device out"
         )
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device {str(device)!r} was asked for, but there are {torch.cuda.device_count()} CUDA "
+            "devices, counted from 0"
+        )
     return chosen
 
 
-def _choose_dtype(dtype: torch.dtype | None) -> torch.dtype:
+def _choose_dtype(dtype: torch.dtype | str | None) -> torch.dtype:
     if dtype is None:
         return torch.float32
-    if dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"dtype is {dtype!r}; use torch.float32 or torch.float64")
-    return dtype
+    known = {"float32": torch.float32, "float64": torch.float64}
+    chosen = known.get(dtype) if isinstance(dtype, str) else dtype
+    if chosen is None or chosen not in known.values():
+        raise ValueError(f"dtype is {dtype!r}; use 'float32' or 'float64', as text or as torch's")
+    return chosen

@@ -107,13 +107,31 @@ class TrainingModule(pl.LightningModule):
         optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=fit.learning_rate, weight_decay=fit.weight_decay
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=fit.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=fit.warm_up,
-        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = one_cycle(optimizer, fit.learning_rate, steps, fit.warm_up)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def one_cycle(
+    optimizer: torch.optim.Optimizer, learning_rate: float, steps: int, warm_up: float
+) -> torch.optim.lr_scheduler.OneCycleLR:
+    """Make a one-cycle schedule of any number of steps from 1 on.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+    learning_rate : float
+        The largest.
+    steps : int
+    warm_up : float
+        Part of the steps in which the rate rises.
+    """
+    steps = max(steps, 2)  # of one, the rate would be that at the end, next to nothing
+    if warm_up * steps == 1.0:  # torch divides by the number of rising steps after the first
+        warm_up *= 1.0 + 1e-9
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=learning_rate, total_steps=steps, pct_start=warm_up
+    )

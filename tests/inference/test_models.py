@@ -184,3 +184,8 @@ def test_wheel_carries_models_without_checkpoints_and_finds_them(tmp_path):
         capture_output=True, text=True,
     )  # fmt: skip
     assert found.stdout.split() == [str(tmp_path / "site/ase_equivar/__init__.py"), "tiny", "4.0"]
+
+
+def test_a_name_that_no_file_system_takes() -> None:
+    with pytest.raises(FileNotFoundError, match="no model 'xxx"):
+        weights.load_model("x" * 300)

@@ -31,6 +31,7 @@ from ase_equivar.training.curve import learning_curve
 from ase_equivar.training.data import elements_of, read_frames
 from ase_equivar.training.evaluate import crystal_system, evaluate
 from ase_equivar.training.fit import fit
+from ase_equivar.training.module import one_cycle
 from ase_equivar.training.objective import charge_loss, errors, start_from_labels
 from ase_equivar.training.sections import DataConfig, FitConfig
 
@@ -301,3 +302,25 @@ def test_unknown_elements_are_left_out_and_named(tmp_path: Path) -> None:
 def test_crystal_system(number: str, cell: list[list[float]], system: str) -> None:
     atoms = Atoms(number, scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=cell, pbc=True)
     assert crystal_system(atoms) == system
+
+
+@pytest.mark.parametrize("warm_up", [0.0, 0.1, 0.25, 0.5])
+@pytest.mark.parametrize("steps", [1, 2, 4, 9, 10, 11, 100])
+def test_schedules_of_any_length(steps: int, warm_up: float) -> None:
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([parameter], lr=1e-3)
+    schedule = one_cycle(optimizer, 1e-3, steps, warm_up)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert all(0 < rate <= 1.001e-3 for rate in rates)
+    assert max(rates) > 3e-5
+
+
+def test_a_training_of_exactly_ten_steps(tmp_path: Path) -> None:
+    """One step of warm-up: torch's schedule divided by zero."""
+    config = run_config(tmp_path, epochs=5, n=8)
+    assert config.fit.warm_up * 10 == 1.0
+    assert (Path(fit(config, progress=False)) / "weights.safetensors").is_file()
