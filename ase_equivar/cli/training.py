@@ -111,6 +111,8 @@ def evaluate(
 
         if output is not None:
             check_folder(output)
+        if card:
+            _refuse_bundled(model, "--card writes into its folder")
         labels = DataConfig((), (), born_charges, order, dielectric, polarizability)
         network, comparison = _compare(model, data, labels)
         metadata = read_metadata(model)
@@ -118,7 +120,9 @@ def evaluate(
         doubt = uncertainty_quality(network, comparison, metadata)
         folder = model_folder(model)
         options = _options(labels)
-        text = model_card(folder.name, network, metadata, found, _short(data), doubt, options)
+        text = model_card(
+            folder.name, network, metadata, found, _short(data), doubt, options, model
+        )
         typer.echo(text)
         if output is not None:
             content = json.dumps(found.as_dict(), indent=1, allow_nan=False)
@@ -151,6 +155,7 @@ def calibrate(
         from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import uncertainty_lines
 
+        _refuse_bundled(model, "calibrate changes its config.json")
         labels = DataConfig((), (), born_charges, order, dielectric=None)
         network, comparison = _compare(model, data, labels)
         found = run(network, comparison)
@@ -192,6 +197,17 @@ def plot(
         with replacing(output) as partial:
             figure.savefig(partial)
         typer.echo(f"picture written: {output}")
+
+
+def _refuse_bundled(model: str, reason: str) -> None:
+    """Refuse to write into a model of the package that was named without its folder."""
+    from ase_equivar.inference.models import available_models, model_folder
+
+    if model in available_models():
+        raise ValueError(
+            f"{model} is bundled with the package, and {reason}: copy {model_folder(model)} and "
+            "give the path of the copy"
+        )
 
 
 def _compare(model: str, data: str, labels: DataConfig) -> tuple[Network, Comparison]:

@@ -22,6 +22,7 @@ def model_card(
     data: str,
     doubt: UncertaintyQuality | None = None,
     options: str = "",
+    model: str = "",
 ) -> str:
     """Write the card of a model.
 
@@ -40,6 +41,8 @@ def model_card(
         Of the model's uncertainties on the test data.
     options : str
         Of the command that says what the labels are called.
+    model : str
+        The model as the command names it, if not by its name.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def model_card(
     """
     digits = 3 if found.born.mae >= FINE else 4
     symbols = [chemical_symbols[z] for z in network.elements]
-    command = f"ase-equivar evaluate {name} {data}"
+    command = f"ase-equivar evaluate {model or name} {data}"
     lines = [
         f"# Model `{name}`",
         "",

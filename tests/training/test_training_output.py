@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from ase_equivar.cli.main import app
-from ase_equivar.inference.models import load_model
+from ase_equivar.inference.models import load_model, model_folder
 from ase_equivar.plotting.models import plot_errors
 from ase_equivar.training.card import model_card
 from ase_equivar.training.comparison import Comparison, compare
@@ -37,6 +38,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def comparison(folder: Path) -> Comparison:
     frames, _ = read_frames([folder.parent / "valid.extxyz"], DataConfig((), ()))
     return compare(load_model(folder), frames)
+
+
+@pytest.mark.parametrize("command", [["evaluate", "--card"], ["calibrate"]])
+def test_bundled_models_are_not_written_to(command: list[str], tmp_path: Path) -> None:
+    data = write(tmp_path / "more.extxyz", labelled(3, seed=2))
+    bundled = model_folder("universal")
+    before = {file.name: file.read_bytes() for file in bundled.iterdir() if file.is_file()}
+    name, *options = command
+    result = CliRunner().invoke(app, [name, "universal", data, *options])
+    assert result.exit_code == 2
+    assert "universal is bundled with the package" in result.output
+    assert "predicting" not in result.stderr  # before any work
+    assert before == {f.name: f.read_bytes() for f in bundled.iterdir() if f.is_file()}
+    copied = tmp_path / "copy"
+    shutil.copytree(bundled, copied)
+    assert CliRunner().invoke(app, [name, str(copied), data, *options]).exit_code == 0
 
 
 def test_evaluation_is_all_that_stdout_gets(folder: Path, tmp_path: Path) -> None:
