@@ -18,6 +18,7 @@ from ase.calculators.calculator import (
 )
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.arguments import finite_number, whole_number
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.fields import check_field, field_forces
 from ase_equivar.graph.geometry import changed_parts
@@ -25,6 +26,7 @@ from ase_equivar.inference.prediction import Diagnostics, Prediction
 from ase_equivar.inference.predictor import MAX_EDGES, Predictor, predict_many
 from ase_equivar.inference.warnings import WarnOnce, is_broken, warn_if_broken, warn_if_vacuum
 from ase_equivar.structures.occupancy import check_full_occupancy
+from ase_equivar.sum_rule import LARGEST_TOTAL
 
 SETTINGS = ("model", "electric_field", "total_charge")
 BORN_NAMES = ("born_charges", "born_effective_charges")
@@ -141,13 +143,9 @@ class EquivarCalculator(Calculator):
 
     @total_charge.setter
     def total_charge(self, charge: float) -> None:
-        try:
-            value = float(charge)
-        except (TypeError, ValueError):
-            value = np.nan
-        if not np.isfinite(value):
-            raise ValueError(f"total_charge is {charge!r}; give a finite number of |e|")
-        self._total_charge = value
+        self._total_charge = finite_number(
+            "total_charge", charge, unit="|e|", largest=LARGEST_TOTAL
+        )
         self._drop_results("total_charge")
 
     @property
@@ -278,7 +276,8 @@ class EquivarCalculator(Calculator):
         ValueError
             If a structure makes no sense or has unknown elements, saying which.
         """
-        return predict_many(self._predictor, images, self._total_charge, max_edges)
+        bound = whole_number("max_edges", max_edges, at_least=1)
+        return predict_many(self._predictor, images, self._total_charge, bound)
 
     @property
     def _active_field(self) -> NDArray[np.float64] | None:

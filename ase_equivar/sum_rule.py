@@ -12,6 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ase_equivar.arguments import (
+    LARGEST_CHARGE,
+    born_charges_array,
+    finite_number,
+    finite_real,
+)
+
+LARGEST_TOTAL = 1e6  # |e|, of a whole cell
+
 Array = TypeVar("Array", NDArray[np.float64], torch.Tensor)
 
 
@@ -44,12 +53,12 @@ def violation(
     Raises
     ------
     ValueError
-        If the shapes do not fit each other.
+        If the shapes do not fit each other, or numbers are not real and finite.
     """
-    if isinstance(born_charges, np.ndarray):
-        _, excess = _of_one(born_charges, total_charge, structure)
-        return excess[None]
-    return _of_tensor(born_charges, total_charge, structure, n_structures)[0]
+    if isinstance(born_charges, torch.Tensor):
+        return _of_tensor(born_charges, total_charge, structure, n_structures)[0]
+    _, excess = _of_one(born_charges, total_charge, structure)
+    return excess[None]
 
 
 def largest_per_atom(excess: NDArray[np.float64], n_atoms: int) -> float:
@@ -95,12 +104,12 @@ def neutralize(
     Raises
     ------
     ValueError
-        If the shapes do not fit each other.
+        If the shapes do not fit each other, or numbers are not real and finite.
     """
-    if isinstance(born_charges, np.ndarray):
-        charges, excess = _of_one(born_charges, total_charge, structure)
-        return _with_exact_sum(charges - excess / len(charges), float(total_charge))
-    return _of_tensor(born_charges, total_charge, structure, n_structures)[1]
+    if isinstance(born_charges, torch.Tensor):
+        return _of_tensor(born_charges, total_charge, structure, n_structures)[1]
+    charges, excess = _of_one(born_charges, total_charge, structure)
+    return _with_exact_sum(charges - excess / len(charges), _total(total_charge))
 
 
 def _of_one(
@@ -111,9 +120,13 @@ def _of_one(
     """Give Z* of one structure in float64, and what they add up to beyond the total charge."""
     if structure is not None:
         raise ValueError("NumPy arrays hold one structure; give torch tensors for several")
-    charges = np.asarray(born_charges, dtype=np.float64)
+    charges = born_charges_array("born_charges", born_charges)
     _check_shape(charges.shape)
-    return charges, _sum(charges) - float(total_charge) * np.eye(3)
+    return charges, _sum(charges) - _total(total_charge) * np.eye(3)
+
+
+def _total(total_charge: object) -> float:
+    return finite_number("total_charge", total_charge, unit="|e|", largest=LARGEST_TOTAL)
 
 
 def _sum(charges: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -123,7 +136,7 @@ def _sum(charges: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:
-    if len(shape) != 3 or shape[1:] != (3, 3):
+    if len(shape) != 3 or shape[1:] != (3, 3) or not shape[0]:
         raise ValueError(f"born_charges has shape {tuple(shape)}, not (N, 3, 3)")
 
 
@@ -185,10 +198,16 @@ def _of_tensor(
     n_structures: int | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Give the violation of the sum rule and neutral Z*, in float64."""
-    charges = born_charges.double()
-    _check_shape(charges.shape)
+    _check_shape(born_charges.shape)
+    charges = _finite("born_charges", born_charges, LARGEST_CHARGE)
     n = 1 if structure is None else n_structures
-    charge = torch.as_tensor(total_charge, dtype=charges.dtype, device=charges.device)
+    if isinstance(total_charge, torch.Tensor):
+        charge = _finite("total_charge", total_charge, LARGEST_TOTAL).to(charges.device)
+    else:
+        charge = torch.as_tensor(
+            finite_real("total_charge", total_charge, None, unit="|e|", largest=LARGEST_TOTAL),
+            device=charges.device,
+        )
     if charge.ndim and n is not None and charge.shape != (n,):
         raise ValueError(
             f"total_charge has shape {tuple(charge.shape)}: give one number, "
@@ -197,6 +216,15 @@ def _of_tensor(
     identity = torch.eye(3, dtype=charges.dtype, device=charges.device)
     total = charge.reshape(-1, 1, 1) * identity
     return excess_and_neutral(charges, structure, n_structures, total)
+
+
+def _finite(name: str, values: torch.Tensor, largest: float) -> torch.Tensor:
+    """Return a tensor in float64, or refuse what `finite_real` refuses of an array."""
+    if values.is_complex() or values.dtype == torch.bool:
+        raise ValueError(f"{name} is of {values.dtype}; give real numbers")
+    if not bool((values.detach().abs() <= largest).all()):  # NaN is not
+        raise ValueError(f"{name} is not finite, or beyond {largest:g} |e|")
+    return values.double()
 
 
 def _with_exact_sum(charges: NDArray[np.float64], total_charge: float) -> NDArray[np.float64]:

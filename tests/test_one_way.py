@@ -12,28 +12,29 @@ import pytest
 import ase_equivar
 
 PACKAGE = Path(ase_equivar.__file__).parent
-BASIS = {"units", "sum_rule", "structures", "ase_properties", "warning_types"}
+BASIS = {"arguments", "units", "sum_rule", "structures", "ase_properties", "warning_types"}
 TENSORS = {*BASIS, "io", "fields"}
 PHYSICS = {*TENSORS, "phonons", "dielectric"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"ase_properties"},
+    "arguments": set(),
     "units": set(),
     "warning_types": set(),
-    "sum_rule": set(),
+    "sum_rule": {"arguments"},
     "ase_properties": set(),
     "compile_cache": set(),
     "machine_code": {"compile_cache"},
-    "structures": {"sum_rule", "units", "warning_types"},
+    "structures": {"arguments", "sum_rule", "units", "warning_types"},
     "io": BASIS,
     # Atoms → graph → network → neutral tensors
-    "labelling": {"units", "io"},
-    "graph": {"machine_code", "units", "structures"},
-    "network": {"compile_cache", "machine_code", "graph", "units", "sum_rule"},
+    "labelling": {"arguments", "units", "io"},
+    "graph": {"arguments", "machine_code", "units", "structures"},
+    "network": {"arguments", "compile_cache", "machine_code", "graph", "units", "sum_rule"},
     "inference": {*BASIS, "io", "graph", "network"},
     "calculator": {*TENSORS, "graph", "inference"},
     "training": {*BASIS, "io", "graph", "network", "inference"},
     # neutral tensors → physics, whatever calculator they come from
-    "fields": {"units"},
+    "fields": {"arguments", "units"},
     "phonons": {*BASIS, "io"},
     "dielectric": {*TENSORS, "phonons"},
     "dynamics": {*PHYSICS, "graph"},

@@ -13,6 +13,8 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.arguments import finite_number, finite_real
+
 Field: TypeAlias = Callable[[float], ArrayLike]
 """E(t): time in ASE's unit → three numbers in V/Å. Every vector-valued Waveform is one."""
 
@@ -39,7 +41,7 @@ class Waveform(ABC):
 
     def __call__(self, time: float) -> NDArray[np.float64]:
         """Return the field in V/Å, shape=(3,), or the envelope, shape=()."""
-        return self._value(time)
+        return self._value(finite_number("time", time))
 
     @property
     def is_vector(self) -> bool | None:
@@ -84,10 +86,10 @@ class Waveform(ABC):
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> Product:
-        check_finite("the divisor of a field", divisor)
-        if divisor == 0:
+        number = finite_number("the divisor of a field", divisor)
+        if number == 0:
             raise ZeroDivisionError("a field cannot be divided by 0")
-        return self * (1 / divisor)
+        return self * (1 / number)
 
     def __neg__(self) -> Product:
         return self * -1.0
@@ -157,16 +159,16 @@ class Product(Waveform):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if np.ndim(self.scale):
+        if finite_real("the factor of a field", self.scale, None).ndim:
             raise ValueError(
                 f"the factor of a field is {self.scale!r}; for a field of that direction, make it "
                 "a ConstantField: ConstantField([Ex, Ey, Ez]) * envelope"
             )
-        check_finite("the factor of a field", self.scale)
+        scale = finite_number("the factor of a field", self.scale)
         if [_is_vector(part) for part in self.parts].count(True) > 1:
             raise ValueError(CANNOT_MULTIPLY)
         object.__setattr__(self, "parts", tuple(self.parts))
-        object.__setattr__(self, "scale", float(self.scale))
+        object.__setattr__(self, "scale", scale)
 
     def _value(self, time: float) -> NDArray[np.float64]:
         values = _values(self.parts, time)
@@ -194,24 +196,12 @@ def longest_step(field: Field) -> float:
     return field.longest_step if isinstance(field, Waveform) else np.inf
 
 
-def check_finite(name: str, value: float) -> None:
-    """Refuse what is not one finite number."""
-    if not isinstance(value, Real) or not np.isfinite(value):
-        raise ValueError(f"{name} is {value!r}; give a finite number")
-
-
-def check_positive(name: str, value: float, unit: str) -> None:
-    """Refuse what is not one finite number above zero, saying the unit."""
-    if not isinstance(value, Real) or not np.isfinite(value) or value <= 0:
-        raise ValueError(f"{name} is {value!r}; give a positive number of {unit}")
-
-
 def _is_vector(part: Field) -> bool | None:
     return part.is_vector if isinstance(part, Waveform) else None
 
 
 def _values(parts: Sequence[Field], time: float) -> list[NDArray[np.float64]]:
-    return [np.asarray(part(time), dtype=np.float64) for part in parts]
+    return [finite_real("a part of the field", part(time), None) for part in parts]
 
 
 def _negative(field: Field) -> Product:

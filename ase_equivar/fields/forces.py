@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.arguments import LARGEST_FIELD, born_charges_array, finite_real
+
 
 def check_field(field: ArrayLike) -> NDArray[np.float64]:
     """Return the field as an array of three finite numbers, or refuse it.
@@ -12,15 +14,12 @@ def check_field(field: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If it has another shape or is not finite.
+        If it has another shape, is not real and finite, or is beyond 1000 V/Å.
     """
-    vector = np.array(field, dtype=np.float64)
+    name = "the electric field"
+    vector = finite_real(name, field, None, unit="V/Å", largest=LARGEST_FIELD)
     if vector.shape != (3,):
-        raise ValueError(
-            f"the electric field has shape {vector.shape}; give three numbers (Ex, Ey, Ez) in V/Å"
-        )
-    if not np.isfinite(vector).all():
-        raise ValueError(f"the electric field {vector.tolist()} V/Å is not finite")
+        raise ValueError(f"{name} has shape {vector.shape}; give three numbers (Ex, Ey, Ez) in V/Å")
     return vector
 
 
@@ -46,14 +45,12 @@ def field_forces(born_charges: ArrayLike, field: ArrayLike) -> NDArray[np.float6
     Raises
     ------
     ValueError
-        If a shape is wrong or the field is not finite.
+        If a shape is wrong, or a number is not real and finite or as large as none can be.
 
     Notes
     -----
     First order in the field, as in Eq. (1) of Kutana et al., Sci. Rep. (2025),
     doi:10.1038/s41598-025-01250-5.
     """
-    charges = np.asarray(born_charges, dtype=np.float64)
-    if charges.ndim != 3 or charges.shape[1:] != (3, 3):
-        raise ValueError(f"born_charges has shape {charges.shape}, not (N, 3, 3)")
+    charges = born_charges_array("born_charges", born_charges)
     return np.einsum("a,iab->ib", check_field(field), charges)

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.arguments import LARGEST_FIELD, finite_real
 from ase_equivar.fields.algebra import Waveform
 
 
@@ -27,17 +28,15 @@ class TabulatedField(Waveform):
     values: ArrayLike
 
     def __post_init__(self) -> None:
-        times = np.asarray(self.times, dtype=np.float64)
-        values = np.asarray(self.values, dtype=np.float64)
-        if times.ndim != 1 or len(times) < 2 or not (np.diff(times) > 0).all():
+        times = finite_real("times", self.times, (None,), unit="ASE's unit of time")
+        values = finite_real("values", self.values, None, unit="V/Å", largest=LARGEST_FIELD)
+        if len(times) < 2 or not (np.diff(times) > 0).all():
             raise ValueError("times must be two or more numbers, each larger than the one before")
         if values.shape not in ((len(times),), (len(times), 3)):
             raise ValueError(
                 f"values of shape {values.shape} do not fit {len(times)} times: give "
                 f"({len(times)}, 3) in V/Å, or ({len(times)},) for an envelope"
             )
-        if not (np.isfinite(times).all() and np.isfinite(values).all()):
-            raise ValueError("times and values must be finite")
         object.__setattr__(self, "times", tuple(times.tolist()))
         rows = values.tolist()
         object.__setattr__(

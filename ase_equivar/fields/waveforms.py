@@ -28,14 +28,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.fields.algebra import (
-    SAMPLES_PER_PERIOD,
-    Product,
-    Sum,
-    Waveform,
-    check_finite,
-    check_positive,
+from ase_equivar.arguments import (
+    LARGEST_FIELD,
+    finite_number,
+    finite_real,
+    positive_number,
 )
+from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Product, Sum, Waveform
 from ase_equivar.fields.forces import check_field
 from ase_equivar.fields.tabulated import TabulatedField
 
@@ -49,7 +48,12 @@ class _WithAmplitude(Waveform):
     amplitude: ArrayLike
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "amplitude", _check_amplitude(self.amplitude))
+        self._settle(amplitude=_check_amplitude(self.amplitude))
+
+    def _settle(self, **checked: float | tuple[float, ...]) -> None:
+        """Keep arguments as the plain numbers that they stand for."""
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def _value(self, time: float) -> NDArray[np.float64]:
         return np.asarray(self.amplitude) * self._shape(time)
@@ -92,8 +96,11 @@ class SineField(_WithAmplitude):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive("frequency", self.frequency, "cycles per ASE unit of time, as in 2 * THZ")
-        check_finite("phase", self.phase)
+        unit = "cycles per ASE unit of time, as in 2 * THZ"
+        self._settle(
+            frequency=positive_number("frequency", self.frequency, unit),
+            phase=finite_number("phase", self.phase),
+        )
 
     def _shape(self, time: float) -> float:
         return float(np.sin(2 * np.pi * self.frequency * time + self.phase))
@@ -116,7 +123,8 @@ class TriangleField(_WithAmplitude):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive("period", self.period, "ASE's unit of time, as in 500 * units.fs")
+        unit = "ASE's unit of time, as in 500 * units.fs"
+        self._settle(period=positive_number("period", self.period, unit))
 
     def _shape(self, time: float) -> float:
         return float(1 - abs((4 * time / self.period + 1) % 4 - 2))
@@ -146,9 +154,11 @@ class StepField(_WithAmplitude):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_finite("start", self.start)
-        if self.rise != 0:
-            check_positive("rise", self.rise, "ASE's unit of time, or 0 for a jump")
+        unit = "ASE's unit of time, 0 for a jump"
+        self._settle(
+            start=finite_number("start", self.start),
+            rise=positive_number("rise", self.rise, unit, zero=True),
+        )
 
     def _shape(self, time: float) -> float:
         if self.rise:
@@ -186,11 +196,13 @@ class GaussianPulse(_WithAmplitude):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_finite("center", self.center)
-        check_positive("width", self.width, "ASE's unit of time, as in 200 * units.fs")
-        if self.frequency != 0:
-            check_positive("frequency", self.frequency, "cycles per ASE unit of time, or 0")
-        check_finite("phase", self.phase)
+        cycles = "cycles per ASE unit of time, 0 without a carrier"
+        self._settle(
+            center=finite_number("center", self.center),
+            width=positive_number("width", self.width, "ASE's unit of time, as in 200 * units.fs"),
+            frequency=positive_number("frequency", self.frequency, cycles, zero=True),
+            phase=finite_number("phase", self.phase),
+        )
 
     def _shape(self, time: float) -> float:
         tau = time - self.center
@@ -226,7 +238,7 @@ class ChirpedPulse(GaussianPulse):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_finite("chirp", self.chirp)
+        self._settle(chirp=finite_number("chirp", self.chirp))
 
     def _extra_cycles(self, tau: float) -> float:
         return 0.5 * self.chirp * tau**2
@@ -248,21 +260,30 @@ def waveform_from_dict(data: Mapping[str, Any]) -> Waveform:
     kinds = {kind.__name__: kind for kind in KINDS}
     settings = dict(data)
     name = settings.pop("type", None)
-    if name not in kinds:
+    if not isinstance(name, str) or name not in kinds:
         raise ValueError(f"there is no waveform {name!r}; there are {', '.join(kinds)}")
     if "parts" in settings:
         if not isinstance(settings["parts"], Sequence):
             raise ValueError(f"the parts of a {name} are a list, not {settings['parts']!r}")
-        settings["parts"] = [waveform_from_dict(part) for part in settings["parts"]]
+        try:
+            settings["parts"] = [waveform_from_dict(part) for part in settings["parts"]]
+        except RecursionError as error:
+            raise ValueError("the parts of a waveform's data are nested too deeply") from error
     try:
         return kinds[name](**settings)
     except TypeError as error:
-        raise ValueError(f"{name} cannot be made from {sorted(settings)}: {error}") from error
+        raise ValueError(
+            f"{name} cannot be made from {sorted(map(str, settings))}: {error}"
+        ) from error
 
 
 def waveform_from_json(text: str) -> Waveform:
     """Make the waveform of which `text` is the `to_json`; see `waveform_from_dict`."""
-    return waveform_from_dict(json.loads(text))
+    try:
+        data = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"text is not the JSON of a waveform: {error}") from error
+    return waveform_from_dict(data)
 
 
 KINDS: tuple[type[Waveform], ...] = (
@@ -280,7 +301,6 @@ KINDS: tuple[type[Waveform], ...] = (
 
 def _check_amplitude(amplitude: ArrayLike) -> float | tuple[float, ...]:
     """Return a number or three, as plain data, so that waveforms can be compared."""
-    if np.ndim(amplitude) == 0:
-        check_finite("the amplitude", amplitude)  # type: ignore[arg-type]
-        return float(amplitude)  # type: ignore[arg-type]
+    if finite_real("the amplitude", amplitude, None).ndim == 0:
+        return finite_number("the amplitude", amplitude, largest=LARGEST_FIELD)
     return tuple(check_field(amplitude).tolist())
