@@ -17,6 +17,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
+from helpers.gpu_kernels import forget_kernels
 from helpers.random_networks import triclinic
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -228,8 +229,6 @@ def test_nothing_in_a_recording_waits_for_the_gpu(
     recordings: list[Any], monkeypatch: pytest.MonkeyPatch, tabulated: bool
 ) -> None:
     """By Triton's interpreter, which takes the way that a GPU takes."""
-    from test_gpu_kernels import forget_kernels
-
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(gated, "use_radial_table", lambda *_: tabulated)
     forget_kernels()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from e3nn import o3
+from helpers.gpu_kernels import forget_kernels
 from helpers.random_networks import (
     GATED,
     MIRRORABLE,
@@ -43,15 +44,6 @@ def interpreter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget_kernels()
     yield
     forget_kernels()
-
-
-def forget_kernels() -> None:
-    """Have kernels loaded again: Triton decides then whether it compiles or interprets them."""
-    from ase_equivar.network.kernels import launch_triton
-
-    launch_triton._kernels.cache_clear()
-    for name in [name for name in sys.modules if name.startswith("convolution_gpu_")]:
-        del sys.modules[name]
 
 
 @pytest.mark.parametrize("inputs", [NATURAL, ODD, LONELY], ids=["natural", "odd", "lonely"])
