@@ -63,7 +63,8 @@ def finite_real(
         raise ValueError(f"{name} is not finite: {given[tuple(where)]} at {where}")
     if largest is not None and given.size and np.abs(given).max() > largest:
         raise ValueError(
-            f"{name} reaches {np.abs(given).max():.3g}, beyond {largest:g} {unit}: check its unit"
+            f"{name} reaches {np.abs(given).max():.3g}, beyond {largest:g}{unit and f' {unit}'}: "
+            "check its unit"
         )
     return given
 

@@ -25,6 +25,7 @@ from ase_equivar.phonons.degeneracy import signed_frequencies
 from ase_equivar.phonons.irreps import named_sets
 from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.nac import NAC_FACTOR, check_units, checked_correction, gamma_matrices
+from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.phonons.transverse import dipole_matrix, polar_threshold
 from ase_equivar.units import DEBYE, THZ_TO_CM
 from ase_equivar.warning_types import AcousticSumRuleWarning
@@ -159,6 +160,7 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
         force constants then miss the acoustic sum rule.
     """
     check_units(phonon)
+    require_force_constants(phonon)
     without, _ = gamma_matrices(phonon, (0, 0, 1))
     for axis in np.eye(3):
         checked_correction(phonon, axis)

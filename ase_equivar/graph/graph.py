@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ase_equivar.graph.morton_order import morton_sort
 from ase_equivar.graph.neighbors import MOST_KEPT, NeighborSearch
-from ase_equivar.graph.validation import check_distances, check_numbers_and_cell
+from ase_equivar.graph.validation import check_distances
+from ase_equivar.structures.validation import check_structure
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def build_graph(
     ValueError
         See `check_atoms`.
     """
-    check_numbers_and_cell(atoms)
+    check_structure(atoms)
     search = cutoff if isinstance(cutoff, NeighborSearch) else NeighborSearch(cutoff)
     # a list that is kept for the next step of an MD needs the order of the step before
     order = morton_sort(atoms) if len(atoms) > MOST_KEPT else None

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from vesin import NeighborList
 
+from ase_equivar.arguments import LARGEST_LENGTH, positive_number
 from ase_equivar.graph.pair_filter import Candidates, Pairs, filter_pairs
+from ase_equivar.structures.validation import check_pairs
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +62,9 @@ class NeighborSearch:
     def __init__(
         self, cutoff: float, *, skin: float = 0.0, device: torch.device | str = "cpu"
     ) -> None:
-        self.cutoff = cutoff
+        self.cutoff = positive_number("cutoff", cutoff, "Å", largest=LARGEST_LENGTH)
         self.device = torch.device(device)
-        self._skin = skin
+        self._skin = positive_number("skin", skin, "Å", largest=LARGEST_LENGTH, zero=True)
         self._kept: _Found | None = None
         self._searches_on = self.device
 
@@ -101,6 +103,7 @@ class NeighborSearch:
         return self._skin > 0 and len(atoms) <= MOST_KEPT
 
     def _search(self, atoms: Atoms, cell: NDArray[np.float64]) -> _Found:
+        check_pairs(atoms, self.cutoff + self._skin)
         try:
             return self._on(self._searches_on, atoms, cell)
         except RuntimeError as error:

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.graph.pair_filter import Pairs
-from ase_equivar.structures.occupancy import check_full_occupancy
+from ase_equivar.structures.validation import check_structure
 
 MIN_DISTANCE = 0.5  # Å; closer atoms are a mistake in the input, not chemistry
-MIN_RELATIVE_VOLUME = 1e-6  # of the box with the same edge lengths and right angles
 
 
 def check_atoms(atoms: Atoms) -> None:
@@ -22,12 +21,11 @@ def check_atoms(atoms: Atoms) -> None:
 
     Raises
     ------
-    ValueError
-        If there are no atoms; if sites are partly occupied or mixed; if a position or cell vector
-        is not finite; if the cell vectors along periodic directions span no volume; if two atoms,
-        or an atom and its own periodic image, are closer than 0.5 Å.
+    TypeError, ValueError
+        As `ase_equivar.structures.validation.check_structure`; and if two atoms, or an atom and its
+        own periodic image, are closer than 0.5 Å.
     """
-    check_numbers_and_cell(atoms)
+    check_structure(atoms)
     check_distances(atoms, NeighborSearch(MIN_DISTANCE).pairs(atoms))
 
 
@@ -43,40 +41,19 @@ def check_elements(atoms: Atoms, known: Collection[int]) -> None:
 
     Raises
     ------
+    TypeError
+        If it is no Atoms object.
     ValueError
         Naming the unknown elements and listing the known ones.
     """
+    if not isinstance(atoms, Atoms):
+        raise TypeError(f"atoms is a {type(atoms).__name__}; give an ase.Atoms")
     present = set(atoms.numbers.tolist())
     unknown = sorted(present - set(known))
     if unknown:
         raise ValueError(
             f"the model has never seen {_symbols(unknown)} (in {_symbols(sorted(present))}); "
             f"it knows {_symbols(sorted(known))}"
-        )
-
-
-def check_numbers_and_cell(atoms: Atoms) -> None:
-    """Do what `check_atoms` does but for the distances, which take a search."""
-    if len(atoms) == 0:
-        raise ValueError("the structure has no atoms; give an Atoms object with at least one")
-    check_full_occupancy(atoms)
-    finite = np.isfinite(atoms.positions).all(axis=1)
-    if not finite.all():
-        index = int(np.flatnonzero(~finite)[0])
-        raise ValueError(
-            f"the position of atom {index} ({atoms.symbols[index]}) is not finite: "
-            f"{atoms.positions[index]}"
-        )
-    if not np.isfinite(atoms.cell.array).all():
-        raise ValueError(f"the cell has entries that are not finite: {atoms.cell.array.tolist()}")
-    periodic = atoms.cell.array[atoms.pbc]
-    lengths = np.linalg.norm(periodic, axis=1)
-    volume = np.sqrt(max(np.linalg.det(periodic @ periodic.T), 0.0))
-    if volume <= MIN_RELATIVE_VOLUME * lengths.prod():
-        axes = ", ".join(axis for axis, on in zip("abc", atoms.pbc, strict=True) if on)
-        raise ValueError(
-            f"the structure is periodic along {axes}, but these cell vectors span no volume: "
-            f"{periodic.tolist()}; set the cell, or pbc=False along directions without one"
         )
 
 

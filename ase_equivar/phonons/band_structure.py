@@ -13,7 +13,9 @@ from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrix, DynamicalMatrixNAC
 from phonopy.phonon.band_structure import BandStructure
 
+from ase_equivar.arguments import whole_number
 from ase_equivar.phonons.lo_to import warn_if_imaginary
+from ase_equivar.phonons.requirements import require_force_constants
 
 
 @dataclass(frozen=True)
@@ -57,21 +59,22 @@ def bands(phonon: Phonopy, path: str | None = None, *, npoints: int = 61) -> lis
 
     Raises
     ------
-    ValueError
-        When `phonon` lacks force constants, or for a point that this lattice does not have.
+    TypeError, ValueError
+        When `phonon` lacks force constants or holds numbers that are not finite, when `npoints`
+        is none, or for a point that this lattice does not have.
 
     Warns
     -----
     ImaginaryModesWarning
         When modes are imaginary; they are returned as negative frequencies.
     """
-    if phonon.force_constants is None:
-        raise ValueError("the Phonopy object has no force constants; see force_constants()")
+    matrix = require_force_constants(phonon)
+    npoints = whole_number("npoints", npoints, at_least=2)
+    if path is not None and not isinstance(path, str):
+        raise TypeError(f"path is {path!r}; give the names of special points, as 'GX'")
     ends = _segments(Cell(phonon.primitive.cell), path)
     qpoints = [np.linspace(start, end, npoints) for (_, start), (_, end) in ends]
 
-    matrix = phonon.dynamical_matrix
-    assert matrix is not None  # phonopy makes it with the force constants
     plain = DynamicalMatrix(phonon.supercell, phonon.primitive, phonon.force_constants)
     without = _run(phonon, plain, qpoints)
     corrected = _run(phonon, matrix, qpoints) if isinstance(matrix, DynamicalMatrixNAC) else None

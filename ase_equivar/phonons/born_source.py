@@ -11,11 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from phonopy.structure.cells import get_atom_order
 
+from ase_equivar.arguments import LARGEST_CHARGE, dielectric_array, finite_real
 from ase_equivar.phonons.finite_displacement import to_ase, to_phonopy
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 
 Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
 """What gives Z* and ε∞: a calculator, Atoms with one, or (born_charges, dielectric_tensor)."""
+
+
+EPSILON = "the dielectric tensor"  # what messages call it
 
 
 def read_source(
@@ -33,14 +37,15 @@ def read_source(
     born_charges : ndarray, shape (N, 3, 3)
         In the atom order of that cell, |e|.
     dielectric_tensor : ndarray
-        ε∞; its shape is not checked here.
+        ε∞, symmetric.
     of_unit_cell : bool
         True: of the unit cell; False: of the primitive cell.
 
     Raises
     ------
     ValueError
-        When the source fits neither cell, or does not give what is needed.
+        When the source fits neither cell, does not give what is needed, or a number in it is none
+        that Z* or ε∞ can have.
     TypeError
         When it is none of the three kinds of source.
     """
@@ -49,9 +54,15 @@ def read_source(
             raise ValueError(
                 f"expected (born_charges, dielectric_tensor), got a tuple of {len(source)}"
             )
-        born = np.asarray(source[0], dtype=float)
+        born = finite_real(
+            "the array of Born effective charges",
+            source[0],
+            None,
+            unit="|e|",
+            largest=LARGEST_CHARGE,
+        )
         given = source[1] if dielectric_tensor is None else dielectric_tensor
-        return born, np.asarray(given, dtype=float), _is_of_unit_cell(phonon, born)
+        return born, dielectric_array(EPSILON, given), _is_of_unit_cell(phonon, born)
     if isinstance(source, Atoms):
         if source.calc is None:
             raise ValueError("the Atoms that should give Z* have no calculator")
@@ -86,13 +97,13 @@ def _calculate(
         )
     warn_if_like_a_metal(atoms, violation_per_atom(calc, atoms, born))
     if dielectric_tensor is not None:
-        return born, np.asarray(dielectric_tensor, dtype=float)
+        return born, dielectric_array(EPSILON, dielectric_tensor)
     dielectric = _property(calc, "dielectric_tensor", atoms)
     if dielectric is None:
         raise ValueError(
             f"{_name(calc)} does not give dielectric_tensor (ε∞): pass it as dielectric_tensor="
         )
-    return born, dielectric
+    return born, dielectric_array(f"{EPSILON} of {_name(calc)}", dielectric)
 
 
 def _property(calc: BaseCalculator, name: str, atoms: Atoms) -> NDArray[np.float64] | None:
@@ -102,7 +113,9 @@ def _property(calc: BaseCalculator, name: str, atoms: Atoms) -> NDArray[np.float
         value = calc.get_property(name, atoms)
     except PropertyNotImplementedError:
         return None
-    return None if value is None else np.asarray(value, dtype=float)
+    if value is None:
+        return None
+    return finite_real(f"{name} of {_name(calc)}", value, None, largest=LARGEST_CHARGE)
 
 
 def _name(calc: BaseCalculator) -> str:

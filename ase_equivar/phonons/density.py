@@ -11,7 +11,11 @@ from phonopy.harmonic.dynamical_matrix import DynamicalMatrix, DynamicalMatrixNA
 from phonopy.phonon.dos import TotalDos
 from phonopy.phonon.mesh import Mesh
 
+from ase_equivar.arguments import positive_number, whole_number
 from ase_equivar.phonons.lo_to import warn_if_imaginary
+from ase_equivar.phonons.requirements import require_force_constants
+
+LONGEST_MESH = 1000.0  # Å; some 10⁷ points already
 
 
 @dataclass(frozen=True)
@@ -54,19 +58,17 @@ def density_of_states(
     Raises
     ------
     ValueError
-        When `phonon` lacks force constants, or the mesh is empty.
+        When `phonon` lacks force constants or holds numbers that are not finite, or when
+        `mesh_length` (above 0, up to 1000 Å) or `npoints` makes no sense.
 
     Warns
     -----
     ImaginaryModesWarning
         When modes are imaginary; their states lie at negative frequencies.
     """
-    if phonon.force_constants is None:
-        raise ValueError("the Phonopy object has no force constants; see force_constants()")
-    if not mesh_length > 0:
-        raise ValueError(f"mesh_length must be positive, got {mesh_length} Å")
-    matrix = phonon.dynamical_matrix
-    assert matrix is not None  # phonopy makes it with the force constants
+    matrix = require_force_constants(phonon)
+    mesh_length = positive_number("mesh_length", mesh_length, "Å", largest=LONGEST_MESH)
+    npoints = whole_number("npoints", npoints, at_least=2)
     plain = DynamicalMatrix(phonon.supercell, phonon.primitive, phonon.force_constants)
     without = _mesh(phonon, plain, mesh_length)
     with_field = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ase import Atoms, units
@@ -20,12 +19,17 @@ from phonopy.structure.cells import PrimitiveMatrixAutoDefaultWarning
 from rich.console import Console
 from rich.progress import track
 
-from ase_equivar.structures.occupancy import check_full_occupancy
+from ase_equivar.arguments import finite_real, positive_number, whole_number
+from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import NotRelaxedWarning
 
 logger = logging.getLogger(__name__)
 
 RESIDUAL_FORCE_WARNING = 0.02  # eV/Å
+MOST_ATOMS = 20_000  # of a supercell, 29 GB of force constants
+LONGEST_SUPERCELL = 1e4  # Å, or cells
+LONGEST_SYMPREC = 1.0  # Å
+LONGEST_DISPLACEMENT = 1.0  # Å
 RESIDUAL_STRESS_WARNING = 1.0  # GPa: about 1 % of a lattice constant
 
 
@@ -35,13 +39,11 @@ def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
     Raises
     ------
     ValueError
-        For an empty cell, one that is not periodic in all three directions, and one with partly
-        occupied or mixed sites.
+        As `ase_equivar.structures.validation.check_structure`, and for a cell that is not periodic
+        in all three directions.
     """
-    if len(atoms) == 0:
-        raise ValueError("the structure has no atoms")
-    check_full_occupancy(atoms)
-    if not atoms.pbc.all() or abs(atoms.cell.volume) < 1e-6:
+    check_structure(atoms)
+    if not atoms.pbc.all():
         raise ValueError(
             f"phonons need a crystal that is periodic in three directions, got pbc={atoms.pbc} "
             f"and a cell of {abs(atoms.cell.volume):.3g} Å³. For a sheet or a wire: give it a cell "
@@ -84,15 +86,21 @@ def make_phonon(
         written as columns, are (a, b, c) M. (ASE's ``make_supercell`` takes the transpose.)
     symprec : float
         Distance within which two positions count as symmetry-equivalent, Å.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a structure that makes no sense or is not periodic in three directions, and for a
+        supercell that is none or has more than 20 000 atoms.
     """
-    matrix = _supercell_matrix(supercell)
+    cell = to_phonopy(atoms)
+    matrix = _supercell_matrix(supercell, len(cell))
+    symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
     with warnings.catch_warnings():
         # It tells users of phonopy 3 that the primitive cell is now found by symmetry; ours expect
         # just that.
         warnings.simplefilter("ignore", PrimitiveMatrixAutoDefaultWarning)
-        return Phonopy(
-            to_phonopy(atoms), supercell_matrix=matrix, primitive_matrix="auto", symprec=symprec
-        )
+        return Phonopy(cell, supercell_matrix=matrix, primitive_matrix="auto", symprec=symprec)
 
 
 def supercell_for_length(atoms: Atoms, length: float = 12.0) -> tuple[int, int, int]:
@@ -108,6 +116,8 @@ def supercell_for_length(atoms: Atoms, length: float = 12.0) -> tuple[int, int, 
     length : float
         Smallest allowed distance between opposite faces, Å.
     """
+    check_structure(atoms)
+    length = positive_number("length", length, "Å", largest=LONGEST_SUPERCELL)
     spacings = 1.0 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
     # The slack keeps a cell that just fits from being doubled by rounding.
     n1, n2, n3 = (int(n) for n in np.maximum(1, np.ceil(length / spacings - 1e-6)))
@@ -133,6 +143,9 @@ def relax(atoms: Atoms, calc: BaseCalculator, *, fmax: float = 0.002, steps: int
     RuntimeError
         When `fmax` is not reached.
     """
+    check_structure(atoms)
+    fmax = positive_number("fmax", fmax, "eV/Å")
+    steps = whole_number("steps", steps, at_least=1)
     _refuse_field(calc)
     relaxed = atoms.copy()
     relaxed.set_constraint(FixSymmetry(relaxed))
@@ -194,8 +207,7 @@ def force_constants(
         atoms in place, as in rock salt, only the stress tells wrong lattice constants.
     """
     _refuse_field(calc)
-    if not distance > 0:
-        raise ValueError(f"the displacement must be positive, got {distance} Å")
+    distance = positive_number("distance", distance, "Å", largest=LONGEST_DISPLACEMENT)
     phonon = make_phonon(atoms, supercell, symprec=symprec)
 
     _warn_if_not_relaxed(phonon.unitcell, calc)
@@ -254,8 +266,9 @@ def _forces(cell: PhonopyAtoms, calc: BaseCalculator) -> NDArray[np.float64]:
     return forces
 
 
-def _supercell_matrix(supercell: ArrayLike) -> NDArray[np.int64]:
-    given: NDArray[Any] = np.asarray(supercell)
+def _supercell_matrix(supercell: ArrayLike, n_atoms: int) -> NDArray[np.int64]:
+    """Return the matrix, if the supercell of a cell with that many atoms is not too large."""
+    given = finite_real("supercell", supercell, None, largest=LONGEST_SUPERCELL)
     matrix = np.diag(given) if given.shape == (3,) else given
     if matrix.shape != (3, 3) or not np.array_equal(matrix, np.rint(matrix)):
         raise ValueError(
@@ -265,6 +278,11 @@ def _supercell_matrix(supercell: ArrayLike) -> NDArray[np.int64]:
     if determinant < 1:
         raise ValueError(
             f"the supercell {supercell!r} holds {determinant} unit cells, it must hold at least one"
+        )
+    if determinant * n_atoms > MOST_ATOMS:
+        raise ValueError(
+            f"the supercell {supercell!r} has {determinant * n_atoms} atoms: the force constants "
+            f"of more than {MOST_ATOMS} do not fit into memory. Give a smaller one"
         )
     return np.asarray(np.rint(matrix), dtype=np.int64)
 

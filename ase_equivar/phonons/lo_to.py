@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 
+from ase_equivar.arguments import finite_real
 from ase_equivar.phonons.degeneracy import signed_frequencies
 from ase_equivar.phonons.nac import checked_correction, gamma_matrices, unit_vector
+from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.phonons.transverse import (
     TransverseModes,
     dipole_matrix,
@@ -173,9 +175,11 @@ def lo_to_splitting(
     ImaginaryModesWarning
         When modes are imaginary; they are returned as negative frequencies.
     """
+    require_force_constants(phonon)
+    rows = finite_real("directions", directions, (None, 3))
     transverse = transverse_modes(phonon)
     splitting = LoToSplitting(
-        tuple(_gamma_modes(phonon, transverse, direction) for direction in directions)
+        tuple(_gamma_modes(phonon, transverse, direction) for direction in rows)
     )
     lowest = min((float(modes.corrected.min()) for modes in splitting), default=0.0)
     warn_if_imaginary(lowest, "at Γ")

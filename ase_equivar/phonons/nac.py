@@ -22,8 +22,10 @@ from phonopy.physical_units import get_calculator_physical_units
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
+from ase_equivar.arguments import finite_real
 from ase_equivar.phonons.born_source import Source, read_source, unit_cell_atoms_of_primitive
 from ase_equivar.phonons.finite_displacement import to_ase
+from ase_equivar.phonons.requirements import require_force_constants, require_nac, require_phonopy
 from ase_equivar.phonons.static_check import warn_if_static
 from ase_equivar.structures.vacuum import describe_vacuum
 from ase_equivar.sum_rule import neutralize, violation
@@ -82,9 +84,9 @@ def nac_params(
     Raises
     ------
     ValueError
-        When charges and cells do not fit each other, ε∞ is missing, not positive definite or that
-        of a metal, a number is not finite, the cell is charged, made of metals only or has more
-        than 5 Å of vacuum, `phonon` is not in eV and Å, or there is no such method.
+        When charges and cells do not fit each other, ε∞ is missing, not symmetric, below 1 or that
+        of a metal, a number is not real and finite, the cell is charged, made of metals only or has
+        more than 5 Å of vacuum, `phonon` is not in eV and Å, or there is no such method.
 
     Warns
     -----
@@ -100,9 +102,7 @@ def nac_params(
         )
     _refuse_vacuum(phonon)
     born, dielectric, of_unit_cell = read_source(phonon, source, dielectric_tensor)
-    if not np.isfinite(born).all():
-        raise ValueError("the Born effective charges are not all finite")
-    _check_dielectric(dielectric)
+    _refuse_metallic(dielectric)
 
     cell: PhonopyAtoms = phonon.unitcell if of_unit_cell else phonon.primitive
     n_primitive_cells = len(cell) / len(phonon.primitive)
@@ -120,11 +120,10 @@ def nac_params(
     )
     if of_unit_cell:
         born = born[unit_cell_atoms_of_primitive(phonon)]
-    # A symmetric ε∞: the correction sees q·ε∞·q only.
-    dielectric = (dielectric + dielectric.T) / 2
     return {
         "born": neutralize(born),
-        "dielectric": dielectric,
+        # symmetric to the last bit: the correction sees q·ε∞·q only
+        "dielectric": (dielectric + dielectric.T) / 2,
         "factor": NAC_FACTOR,
         "method": method,
     }
@@ -183,8 +182,7 @@ def apply_nac(
         static one then. With a tuple as source, nothing is there to compare with;
         `ase_equivar.phonons.warn_if_static` compares with any calculator.
     """
-    if phonon.force_constants is None:
-        raise ValueError("the Phonopy object has no force constants; see force_constants()")
+    require_force_constants(phonon)
     params = nac_params(phonon, source, dielectric_tensor=dielectric_tensor, method=method)
     phonon.nac_params = params
     in_use = cast(DynamicalMatrixNAC, phonon.dynamical_matrix).born
@@ -224,11 +222,7 @@ def gamma_matrices(
     ValueError
         When `phonon` lacks force constants or ``nac_params``, or `direction` is zero.
     """
-    if phonon.force_constants is None:
-        raise ValueError("the Phonopy object has no force constants; see force_constants()")
-    matrix = phonon.dynamical_matrix
-    if not isinstance(matrix, DynamicalMatrixNAC):
-        raise ValueError("the Phonopy object has no nac_params; see apply_nac()")
+    matrix = require_nac(phonon)
     # Components along the reciprocal basis, as phonopy wants them: q_i = a_i·q.
     q_direction = phonon.primitive.cell @ unit_vector(direction)
     matrix.run(np.zeros(3))
@@ -259,7 +253,7 @@ def checked_correction(phonon: Phonopy, direction: ArrayLike) -> NDArray[np.floa
     scale = 4 * np.pi * NAC_FACTOR / abs(cell.volume) / (q @ matrix.dielectric_constant @ q)
     expected = scale * np.outer(charge, charge)
     difference = np.abs(corrected - without - expected).max()
-    if difference > 1e-3 * np.abs(expected).max() + 1e-6:
+    if not difference <= 1e-3 * np.abs(expected).max() + 1e-6:  # NaN is neither
         raise RuntimeError(
             f"the non-analytical correction along {np.round(q, 3)} does not act as Z* and ε∞ "
             f"demand: it should change the dynamical matrix at Γ by up to "
@@ -271,15 +265,17 @@ def checked_correction(phonon: Phonopy, direction: ArrayLike) -> NDArray[np.floa
 
 def unit_vector(direction: ArrayLike) -> NDArray[np.float64]:
     """Return a direction scaled to length 1, shape (3,)."""
-    vector = np.asarray(direction, dtype=float)
-    length = np.linalg.norm(vector)
-    if vector.shape != (3,) or not np.isfinite(length) or length == 0:
-        raise ValueError(f"a direction is three numbers that are not all zero, got {direction!r}")
-    return vector / length
+    vector = finite_real("a direction", direction, (3,))
+    largest = np.abs(vector).max()
+    if largest == 0:
+        raise ValueError("a direction is zero; give three numbers that are not all zero")
+    scaled = vector / largest  # whose square is finite
+    return np.asarray(scaled / np.linalg.norm(scaled))
 
 
 def check_units(phonon: Phonopy) -> None:
     """Refuse a Phonopy object that is not in eV and Å."""
+    require_phonopy(phonon)
     units = get_calculator_physical_units(phonon.calculator)
     if (units.length_unit, units.force_constants_unit) != ("angstrom", "eV/angstrom^2"):
         raise ValueError(
@@ -288,17 +284,8 @@ def check_units(phonon: Phonopy) -> None:
         )
 
 
-def _check_dielectric(dielectric: NDArray[np.float64]) -> None:
-    if dielectric.shape != (3, 3):
-        raise ValueError(f"the dielectric tensor must be 3×3 numbers, got shape {dielectric.shape}")
-    if not np.isfinite(dielectric).all():
-        raise ValueError("the dielectric tensor is not finite: it holds NaN or infinity")
-    lowest, *_, highest = np.linalg.eigvalsh((dielectric + dielectric.T) / 2)
-    if lowest <= 0:
-        raise ValueError(
-            "the dielectric tensor must be positive definite, but its lowest eigenvalue is "
-            f"{lowest:.3g}"
-        )
+def _refuse_metallic(dielectric: NDArray[np.float64]) -> None:
+    highest = float(np.linalg.eigvalsh(dielectric)[-1])
     if highest > METALLIC:
         raise ValueError(
             f"ε∞ up to {highest:.0f} is that of a metal or of a vanishing gap, where Z* and the "

@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 
+from ase_equivar.arguments import finite_real, whole_number
 from ase_equivar.phonons.degeneracy import signed_frequencies
 from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.nac import checked_correction, gamma_matrices, unit_vector
+from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.phonons.transverse import dipole_matrix, polar_threshold, transverse_modes
 from ase_equivar.units import THZ_TO_CM
 
@@ -100,7 +102,12 @@ def angular_dispersion(
     ImaginaryModesWarning
         When modes are imaginary.
     """
-    first, last = unit_vector(start), unit_vector(end)
+    require_force_constants(phonon)
+    first, last = (
+        unit_vector(finite_real(name, given, (3,)))
+        for name, given in (("start", start), ("end", end))
+    )
+    n_angles = whole_number("n_angles", n_angles, at_least=2)
     across = last - (first @ last) * first
     if np.linalg.norm(across) < 1e-6:
         raise ValueError(f"the directions {start!r} and {end!r} are parallel: they span no plane")

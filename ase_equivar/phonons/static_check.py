@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import warnings
 
-import numpy as np
 from phonopy import Phonopy
 
+from ase_equivar.arguments import dielectric_array
 from ase_equivar.phonons.born_source import Source, read_source
+from ase_equivar.phonons.requirements import require_phonopy
 from ase_equivar.warning_types import StaticDielectricWarning
 
 logger = logging.getLogger(__name__)
@@ -46,16 +47,20 @@ def warn_if_static(phonon: Phonopy, source: Source) -> None:
     StaticDielectricWarning
         From a ratio of 1.3 on, see `STATIC_RATIO`.
     """
+    require_phonopy(phonon)
     if phonon.nac_params is None:
         raise ValueError("the Phonopy object has no nac_params; see apply_nac()")
+    given = dielectric_array("dielectric in nac_params", phonon.nac_params["dielectric"])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about that source's Z*, which are not used here
             _, predicted, _ = read_source(phonon, source, None)
     except ValueError as error:
+        if isinstance(source, tuple):  # which was given to be compared with
+            raise
         logger.info("ε∞ is not compared with another: %s", error)
         return
-    mean = float(np.trace(phonon.nac_params["dielectric"]) / 3)
+    mean = float(given.trace() / 3)
     expected = float(predicted.trace() / 3)
     if mean > STATIC_RATIO * expected:
         warnings.warn(

@@ -1,0 +1,127 @@
+"""Structures that nothing can be made of, refused before any search, symmetry or network.
+
+Cells of no height or volume are what flattens memory: a neighbor search finds thousands of images
+of each atom in them, and spglib as many translations.
+"""
+
+from __future__ import annotations
+
+from math import gamma, pi
+
+import numpy as np
+from ase import Atoms
+from ase.geometry import complete_cell
+from numpy.typing import NDArray
+
+from ase_equivar.arguments import LARGEST_LENGTH
+from ase_equivar.structures.occupancy import check_full_occupancy
+
+MIN_RELATIVE_VOLUME = 1e-6  # of the box with the same edge lengths and right angles
+MIN_VOLUME = 1.0  # Å³ per atom; hydrogen at 5 million bar has 1.1
+MIN_HEIGHT = 0.3  # Å, of a cell along a periodic direction
+MAX_PAIRS = 20_000  # per atom; 17 Å around an atom at the smallest volume
+
+
+def check_structure(atoms: Atoms) -> None:
+    """Refuse a structure that makes no sense, by what costs nothing to look at.
+
+    Raises
+    ------
+    TypeError
+        If it is no Atoms object.
+    ValueError
+        If there are no atoms; if sites are partly occupied or mixed; if a position or cell vector
+        is not finite or beyond 10⁶ Å; if the cell vectors along periodic directions span no
+        volume, a height of less than 0.3 Å or, where there are three, less than 1 Å³ per atom.
+    """
+    if not isinstance(atoms, Atoms):
+        raise TypeError(f"atoms is a {type(atoms).__name__}; give an ase.Atoms")
+    if len(atoms) == 0:
+        raise ValueError("the structure has no atoms; give an Atoms object with at least one")
+    check_full_occupancy(atoms)
+    _check_positions(atoms)
+    cell = atoms.cell.array
+    if not np.isfinite(cell).all():
+        raise ValueError(f"the cell has entries that are not finite: {cell.tolist()}")
+    if np.abs(cell).max() > LARGEST_LENGTH:
+        raise ValueError(
+            f"the cell has entries of {np.abs(cell).max():.3g} Å, beyond {LARGEST_LENGTH:g} Å: "
+            "check its unit"
+        )
+    _check_periodic(atoms, cell[atoms.pbc])
+
+
+def check_pairs(atoms: Atoms, cutoff: float) -> None:
+    """Refuse a search for pairs that would find more than 20 000 of an atom, by an estimate.
+
+    Raises
+    ------
+    ValueError
+        Saying the number.
+    """
+    expected = pairs_per_atom(atoms, cutoff)
+    if expected > MAX_PAIRS:
+        raise ValueError(
+            f"the structure has about {expected:.3g} pairs within {cutoff:g} Å for each of its "
+            f"{len(atoms)} atoms, and at most {MAX_PAIRS} are searched: check its cell, its "
+            "positions and their unit (Å)"
+        )
+
+
+def pairs_per_atom(atoms: Atoms, cutoff: float) -> float:
+    """Estimate how many atoms lie within a cutoff (Å) of each, from the mean density.
+
+    Directions that are not periodic count where the atoms extend further than the cutoff reaches.
+    """
+    full = np.asarray(complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)))
+    along = full / np.linalg.norm(full, axis=1)[:, None]  # orthogonal where not periodic
+    extents = np.ptp(atoms.positions @ along.T, axis=0)
+    open_ends = ~atoms.pbc & (extents > 2 * cutoff)
+    periodic = full[atoms.pbc]
+    measure = float(np.sqrt(np.linalg.det(periodic @ periodic.T))) * extents[open_ends].prod()
+    n = int(atoms.pbc.sum() + open_ends.sum())
+    ball = pi ** (n / 2) / gamma(n / 2 + 1) * cutoff**n
+    return float(len(atoms) * ball / measure)
+
+
+def _check_positions(atoms: Atoms) -> None:
+    finite = np.isfinite(atoms.positions).all(axis=1)
+    if not finite.all():
+        index = int(np.flatnonzero(~finite)[0])
+        raise ValueError(
+            f"the position of atom {index} ({atoms.symbols[index]}) is not finite: "
+            f"{atoms.positions[index]}"
+        )
+    farthest = int(np.abs(atoms.positions).max(axis=1).argmax())
+    if np.abs(atoms.positions[farthest]).max() > LARGEST_LENGTH:
+        raise ValueError(
+            f"the position of atom {farthest} ({atoms.symbols[farthest]}) is "
+            f"{atoms.positions[farthest]} Å; beyond {LARGEST_LENGTH:g} Å, numbers no longer tell "
+            "distances between atoms: check its unit, or wrap the atoms"
+        )
+
+
+def _check_periodic(atoms: Atoms, periodic: NDArray[np.float64]) -> None:
+    """Check the cell vectors along the periodic directions."""
+    if not len(periodic):
+        return
+    lengths = np.linalg.norm(periodic, axis=1)
+    volume = float(np.sqrt(max(np.linalg.det(periodic @ periodic.T), 0.0)))
+    axes = [axis for axis, on in zip("abc", atoms.pbc, strict=True) if on]
+    if volume <= MIN_RELATIVE_VOLUME * lengths.prod():
+        raise ValueError(
+            f"the structure is periodic along {', '.join(axes)}, but these cell vectors span no "
+            f"volume: {periodic.tolist()}; set the cell, or pbc=False along directions without one"
+        )
+    heights = 1.0 / np.linalg.norm(np.linalg.pinv(periodic, rcond=0), axis=0)
+    flattest = int(heights.argmin())
+    if heights[flattest] < MIN_HEIGHT:
+        raise ValueError(
+            f"the cell is {heights[flattest]:.3g} Å high along {axes[flattest]}, less than "
+            f"{MIN_HEIGHT} Å: check its cell vectors and their unit (Å)"
+        )
+    if len(periodic) == 3 and volume < MIN_VOLUME * len(atoms):
+        raise ValueError(
+            f"the cell has {volume / len(atoms):.3g} Å³ per atom, less than {MIN_VOLUME:g} Å³: "
+            "check its cell vectors and their unit (Å)"
+        )
