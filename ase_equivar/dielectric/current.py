@@ -17,8 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.progress import track
 
+from ase_equivar.arguments import (
+    LARGEST_CHARGE,
+    born_charges_array,
+    finite_real,
+    positive_number,
+    whole_number,
+)
 from ase_equivar.dielectric.temperature import MovingAtoms
-from ase_equivar.structures.occupancy import check_full_occupancy
+from ase_equivar.structures.validation import check_structure
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.warning_types import SamplingWarning
 
@@ -27,6 +34,7 @@ Charges: TypeAlias = BaseCalculator | ArrayLike
 (N, 3, 3) or nominal charges of shape (N,), the same in all frames; or Z* of each frame, of shape
 (frames, N, 3, 3)."""
 
+LONGEST_TIMESTEP = 1e6  # fs
 COARSE = 0.2  # relative difference of velocities and displacements: 4 frames in a period
 
 
@@ -56,6 +64,18 @@ class Current:
     volume: float
     temperature: float
 
+    def __post_init__(self) -> None:
+        frames = np.shape(self.current)[:1]
+        checked = {
+            "timestep": positive_number("timestep", self.timestep, "fs"),
+            "current": finite_real("current", self.current, (None, 3), unit="|e| Å/fs"),
+            "dipole": finite_real("dipole", self.dipole, (*frames, 3), unit="|e| Å"),
+            "volume": positive_number("volume", self.volume, "Å³"),
+            "temperature": positive_number("temperature", self.temperature, "K", zero=True),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
 
 def trajectory_current(
     frames: Iterable[Atoms], charges: Charges, timestep: float, *, progress: bool = True
@@ -80,7 +100,7 @@ def trajectory_current(
     ------
     ValueError
         When frames are fewer than two, have no velocities, differ in their atoms or are not
-        periodic, when charges do not fit them, or `timestep` is not positive.
+        periodic, when charges do not fit them, or a number is not real and finite.
 
     Warns
     -----
@@ -88,10 +108,9 @@ def trajectory_current(
         When velocities and displacements do not fit each other, or a constraint does not tell how
         many degrees of freedom it takes.
     """
-    if not (np.isfinite(timestep) and timestep > 0):
-        raise ValueError(f"the time between frames must be positive, got {timestep} fs")
+    timestep = positive_number("timestep", timestep, "fs", largest=LONGEST_TIMESTEP)
     if not isinstance(charges, BaseCalculator):
-        charges = np.asarray(charges, dtype=float)
+        charges = finite_real("charges", charges, None, unit="|e|", largest=LARGEST_CHARGE)
     elif "born_effective_charges" not in charges.implemented_properties:
         raise ValueError(f"{type(charges).__name__} does not give born_effective_charges")
 
@@ -106,7 +125,9 @@ def trajectory_current(
             first, moving = atoms, MovingAtoms(atoms)
         _check(atoms, first, index)
         born = neutralize(_charges_of(charges, atoms, index))
-        velocities = atoms.get_velocities() * units.fs  # Å/fs
+        velocities = finite_real(
+            f"the array of velocities of frame {index}", atoms.get_velocities() * units.fs, None
+        )  # Å/fs
         rows.append(np.einsum("iab,ib->a", born, velocities))
         if last is not None:
             moved = atoms.get_scaled_positions(wrap=False) - last[0].get_scaled_positions(
@@ -127,7 +148,7 @@ def trajectory_current(
             "no frame has velocities: write the trajectory in a format that keeps them"
         )
     result = Current(
-        timestep=float(timestep),
+        timestep=timestep,
         current=np.array(rows),
         dipole=np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)]),
         volume=float(np.mean(volumes)),
@@ -138,12 +159,15 @@ def trajectory_current(
 
 
 def _check(atoms: Atoms, first: Atoms, index: int) -> None:
-    check_full_occupancy(atoms)
+    try:
+        check_structure(atoms)
+    except ValueError as error:
+        raise ValueError(f"frame {index}: {error}") from error
     if not np.array_equal(atoms.numbers, first.numbers):
         raise ValueError(
             f"frame {index} does not hold the atoms of the first one in the same order"
         )
-    if not atoms.pbc.all() or abs(atoms.cell.volume) < 1e-6:
+    if not atoms.pbc.all():
         raise ValueError(f"frame {index} is not periodic in three directions")
 
 
@@ -152,7 +176,8 @@ def _charges_of(
 ) -> NDArray[np.float64]:
     n = len(atoms)
     if isinstance(charges, BaseCalculator):
-        return np.asarray(charges.get_property("born_effective_charges", atoms), dtype=float)
+        born = charges.get_property("born_effective_charges", atoms)
+        return born_charges_array(f"born_effective_charges of frame {index}", born, n)
     if charges.shape == (n,):
         return charges[:, None, None] * np.eye(3)
     if charges.shape == (n, 3, 3):
@@ -199,6 +224,7 @@ def autocorrelation(series: NDArray[np.float64], lags: int) -> NDArray[np.float6
 
 def split(length: int, n_blocks: int, shortest: int, what: str) -> Sequence[slice]:
     """Return equal consecutive parts of a trajectory, or say why it is too short for them."""
+    n_blocks = whole_number("n_blocks", n_blocks)
     size = length // n_blocks if n_blocks > 0 else 0
     if n_blocks < 2 or size < shortest:
         raise ValueError(

@@ -19,9 +19,12 @@ from ase import units
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
+from ase_equivar.arguments import dielectric_array, positive_number
 from ase_equivar.dielectric.current import Current, autocorrelation, split
 from ase_equivar.dielectric.function import DielectricFunction
 from ase_equivar.units import CONDUCTIVITY
+
+LARGEST_TEMPERATURE = 1e6  # K
 
 Window: TypeAlias = Literal["hann", "gaussian"]
 """What C(t) is multiplied with before its transform, t up to the correlation time τ: "hann",
@@ -131,9 +134,7 @@ def current_spectrum(
     ValueError
         When the trajectory is too short, or an argument makes no sense.
     """
-    epsilon_infinity = np.asarray(electronic, dtype=float)
-    if epsilon_infinity.shape != (3, 3):
-        raise ValueError(f"ε∞ must be a 3×3 tensor, got shape {epsilon_infinity.shape}")
+    epsilon_infinity = dielectric_array("electronic", electronic)
     if window not in get_args(Window):
         raise ValueError(f"unknown window {window!r}; there are {', '.join(get_args(Window))}")
     lags = count_lags(current, correlation_time)
@@ -165,7 +166,8 @@ def current_spectrum(
 
 def count_lags(current: Current, correlation_time: float) -> int:
     """Return how many frames the correlation time spans."""
-    lags = round(correlation_time / current.timestep) if np.isfinite(correlation_time) else 0
+    time = positive_number("correlation_time", correlation_time, "fs")
+    lags = round(min(time / current.timestep, len(current.current)))
     if lags < 2:
         raise ValueError(
             f"correlation_time must be at least two frames of {current.timestep:g} fs, got "
@@ -176,7 +178,5 @@ def count_lags(current: Current, correlation_time: float) -> int:
 
 def positive_temperature(current: Current, temperature: float | None) -> float:
     """Return the temperature asked for, or that of the trajectory, K."""
-    kelvin = current.temperature if temperature is None else float(temperature)
-    if not (np.isfinite(kelvin) and kelvin > 0):
-        raise ValueError(f"the temperature must be positive, got {kelvin} K")
-    return kelvin
+    given = current.temperature if temperature is None else temperature
+    return positive_number("temperature", given, "K", largest=LARGEST_TEMPERATURE)

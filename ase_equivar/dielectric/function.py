@@ -17,6 +17,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.arguments import finite_real
 from ase_equivar.dielectric.infrared import InfraredModes
 from ase_equivar.phonons.nac import unit_vector
 from ase_equivar.units import THZ_TO_CM
@@ -126,8 +127,8 @@ def dielectric_function(
         When a polar mode is imaginary, or damping or frequencies make no sense.
     """
     modes.require_stable()
-    widths = np.asarray(damping, dtype=float)
-    if widths.shape not in ((), (len(modes),)) or not np.all(np.isfinite(widths) & (widths > 0)):
+    widths = finite_real("damping", damping, None, unit="THz")
+    if widths.shape not in ((), (len(modes),)) or not np.all(widths > 0):
         raise ValueError(
             f"the damping must be a positive number of THz, or one for each of the {len(modes)} "
             f"sets of modes, got {damping!r}"
@@ -136,8 +137,8 @@ def dielectric_function(
     if frequencies is None:
         grid = _default_grid(modes, float(widths.min()))
     else:
-        grid = np.array(frequencies, dtype=float)
-        if grid.ndim != 1 or not np.all(np.isfinite(grid) & (grid >= 0)):
+        grid = finite_real("frequencies", frequencies, None, unit="THz")
+        if grid.ndim != 1 or not np.all(grid >= 0):
             raise ValueError("frequencies must be a list of numbers of THz that are 0 or more")
     epsilon = np.tile(modes.electronic.astype(complex), (len(grid), 1, 1))
     for mode, width in zip(modes, widths, strict=True):

@@ -27,9 +27,15 @@ from ase.calculators.calculator import BaseCalculator
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate
 
+from ase_equivar.arguments import (
+    LARGEST_CHARGE,
+    born_charges_array,
+    finite_real,
+    whole_number,
+)
 from ase_equivar.dielectric.atom_matching import shortest_order
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
-from ase_equivar.structures.occupancy import check_full_occupancy
+from ase_equivar.structures.validation import check_structure
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.units import UC_PER_CM2
 from ase_equivar.warning_types import ConvergenceWarning, PolarizationWarning
@@ -73,7 +79,8 @@ class PolarizationChange:
         ndarray, shape (3,)
             Close in units of the quanta, each component by itself.
         """
-        away = np.linalg.solve(self.quanta.T, np.asarray(polarization, dtype=float) - self.change)
+        given = finite_real("polarization", polarization, (3,), unit="µC/cm²")
+        away = np.linalg.solve(self.quanta.T, given - self.change)
         return self.change + np.rint(away) @ self.quanta
 
 
@@ -118,6 +125,7 @@ def polarization_change(
         polar: the polarization of the first one in
         its own cell is not known then.
     """
+    n_points = whole_number("n_points", n_points)
     if n_points < 5 or n_points % 2 == 0:
         raise ValueError(f"n_points must be odd and at least 5, got {n_points}")
     if "born_effective_charges" not in calc.implemented_properties:
@@ -127,8 +135,8 @@ def polarization_change(
             f"the calculator has total_charge={charge}: the polarization of a charged cell depends "
             "on the origin"
         )
-    refuse_metal(start)
     _check_pair(start, end)
+    refuse_metal(start)
     order = shortest_order(start, end)
     if order is not None:
         _warn_of_order(start, order, "; they are matched so, whatever the order in the file")
@@ -142,7 +150,9 @@ def polarization_change(
         reduced = start.get_scaled_positions(wrap=False) + fraction * step
         atoms.set_cell(cells[-1])
         atoms.set_positions(reduced @ cells[-1], apply_constraint=False)
-        charges = np.asarray(calc.get_property("born_effective_charges", atoms), dtype=float)
+        charges = born_charges_array(
+            "born_effective_charges", calc.get_property("born_effective_charges", atoms), len(atoms)
+        )
         violations.append(violation_per_atom(calc, atoms, charges))
         rates.append(_reduced_change(neutralize(charges), step, cells[-1]))
     warn_if_like_a_metal(start, max(violations))
@@ -191,8 +201,10 @@ def polarization_along(
             f"{len(born_charges)} arrays of Z*"
         )
     charges = []
+    for image in images:
+        check_structure(image)
     for image, given in zip(images, born_charges, strict=True):
-        array = np.asarray(given, dtype=float)
+        array = finite_real("born_charges", given, None, unit="|e|", largest=LARGEST_CHARGE)
         if array.shape != (len(image), 3, 3):
             raise ValueError(
                 f"Z* of shape {array.shape} do not fit a structure of {len(image)} atoms: expected "
@@ -226,13 +238,13 @@ def _warn_of_order(start: Atoms, order: NDArray[np.int64], told: str) -> None:
 
 def _check_pair(start: Atoms, end: Atoms) -> None:
     for atoms in (start, end):
-        check_full_occupancy(atoms)
+        check_structure(atoms)
     if not np.array_equal(start.numbers, end.numbers):
         raise ValueError(
             f"the structures {start.get_chemical_formula()} and {end.get_chemical_formula()} do "
             "not list the same atoms in the same order"
         )
-    if len(start) == 0 or not (start.pbc.all() and end.pbc.all()):
+    if not (start.pbc.all() and end.pbc.all()):
         raise ValueError("a polarization needs crystals that are periodic in three directions")
 
 

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 
+from ase_equivar.arguments import finite_real
 from ase_equivar.dielectric.infrared import InfraredModes, translation_split
 from ase_equivar.phonons.nac import gamma_matrices, unit_vector
+from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.warning_types import SoftModeWarning, StaticDielectricWarning
 
 ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "Te", "P", "As", "H")
@@ -45,6 +47,10 @@ class StaticDielectric:
 
     electronic: NDArray[np.float64]
     ionic: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for name in ("electronic", "ionic"):
+            object.__setattr__(self, name, finite_real(name, getattr(self, name), (3, 3)))
 
     @property
     def static(self) -> NDArray[np.float64]:
@@ -125,9 +131,11 @@ def lyddane_sachs_teller(
     directions : sequence of array_like
         Of q → 0, Cartesian, each of shape (3,).
     """
+    require_force_constants(phonon)
+    rows = finite_real("directions", directions, (None, 3))
     _, internal = translation_split(phonon.primitive.masses)
     checks = []
-    for direction in directions:
+    for direction in rows:
         unit = unit_vector(direction)
         without, corrected = (internal.T @ m @ internal for m in gamma_matrices(phonon, unit))
         logarithms = np.linalg.slogdet(np.array([corrected, without])).logabsdet

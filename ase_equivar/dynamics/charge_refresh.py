@@ -11,6 +11,13 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.arguments import (
+    LARGEST_CHARGE,
+    LARGEST_LENGTH,
+    finite_real,
+    positive_number,
+    whole_number,
+)
 from ase_equivar.fields import field_forces
 
 Z_STAR = "born_effective_charges"
@@ -76,18 +83,19 @@ class BornCharges:
         update_interval: int = 1,
         max_displacement: float | None = None,
     ) -> None:
-        if update_interval != int(update_interval) or update_interval < 1:
-            raise ValueError(f"update_interval is {update_interval}; give a whole number from 1 on")
-        if max_displacement is not None and not max_displacement > 0:
-            raise ValueError(f"max_displacement is {max_displacement}; give a length above 0 Å")
-        if max_displacement is not None and update_interval == 1:
+        interval = whole_number("update_interval", update_interval, at_least=1)
+        if max_displacement is not None:
+            max_displacement = positive_number(
+                "max_displacement", max_displacement, "Å", largest=LARGEST_LENGTH
+            )
+        if max_displacement is not None and interval == 1:
             raise ValueError(
                 "max_displacement has no effect while Z* are calculated for every geometry; give "
                 "update_interval as well, the most steps that they may be kept"
             )
         self._calculator = calculator
-        self._fixed = None if fixed is None else np.array(fixed, dtype=np.float64)
-        self._interval = int(update_interval)
+        self._fixed = None if fixed is None else _finite(fixed)
+        self._interval = interval
         self._max_displacement = max_displacement
         self._age = 0
         self._kept: NDArray[np.float64] | None = None
@@ -163,7 +171,7 @@ class BornCharges:
             charges = self._calculator.get_property(Z_STAR, atoms)
         except PropertyNotImplementedError as error:
             raise PropertyNotImplementedError(f"{missing} ({error})") from error
-        return self._checked(np.asarray(charges, dtype=np.float64), atoms)
+        return self._checked(_finite(charges), atoms)
 
     @staticmethod
     def _checked(charges: NDArray[np.float64], atoms: Atoms) -> NDArray[np.float64]:
@@ -171,6 +179,8 @@ class BornCharges:
             raise ValueError(
                 f"Z* have shape {charges.shape}; {len(atoms)} atoms need ({len(atoms)}, 3, 3)"
             )
-        if not np.isfinite(charges).all():
-            raise ValueError("Z* are not finite")
         return charges
+
+
+def _finite(charges: ArrayLike) -> NDArray[np.float64]:
+    return finite_real("the array of Z* (born_charges)", charges, None, largest=LARGEST_CHARGE)

@@ -16,6 +16,7 @@ from ase.md.verlet import VelocityVerlet
 from ase.optimize.optimize import BaseDynamics, Optimizer
 from numpy.typing import NDArray
 
+from ase_equivar.arguments import positive_number
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.step_clock import is_a
 from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Field, longest_step
@@ -28,6 +29,7 @@ FRICTION = {
     "Andersen": ("andersen_prob", "fix_com"),
 }
 """Dynamics that bring the cell as a whole to rest, if one of these attributes is not zero."""
+LONGEST_TIME_STEP = 100 * units.fs  # ten times what the heaviest atoms bear
 ROUNDING = 1e-9  # relative, of time steps and of times in tables
 NET_CHARGE_LIMIT = 0.01  # |e|, of the largest element of Σ Z*
 ENERGY_OPTIMIZERS = (
@@ -72,7 +74,13 @@ def check_calculator(calculator: Any) -> None:
 
 
 def check_time_step(dyn: MolecularDynamics, field: Field) -> None:
-    """Refuse a time step that does not resolve the field."""
+    """Refuse a time step that is none for atoms, or does not resolve the field.
+
+    It may be negative: then time runs backwards.
+    """
+    positive_number(
+        "the time step (timestep)", abs(dyn.dt), "ASE's unit of time", largest=LONGEST_TIME_STEP
+    )
     longest = longest_step(field)
     if abs(dyn.dt) > longest * (1 + ROUNDING):
         raise ValueError(

@@ -15,8 +15,12 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.arguments import LARGEST_LENGTH, finite_real, positive_number, whole_number
 from ase_equivar.dynamics.charge_refresh import BornCharges
 from ase_equivar.fields import check_field
+from ase_equivar.structures.validation import check_structure
+
+LARGEST_AMPLITUDE = 10.0  # Å
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,16 @@ def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, points: int 
     ase.calculators.calculator.PropertyNotImplementedError
         If the calculator does not give Z*.
     """
+    check_structure(atoms)
     if atoms.calc is None:
         raise ValueError("the atoms have no calculator to give Z*; set atoms.calc first")
-    if points < 4 or points % 2:
+    points = whole_number("points", points, at_least=4)
+    if points % 2:
         raise ValueError(f"points is {points}; give an even number from 4 on")
-    one, two = (np.asarray(given, dtype=np.float64) for given in (first, second))
-    for given in (one, two):
-        if given.shape != (len(atoms), 3):
-            raise ValueError(
-                f"displacements have shape {given.shape}; {len(atoms)} atoms need "
-                f"({len(atoms)}, 3) in Å"
-            )
+    one, two = (
+        finite_real(name, given, (len(atoms), 3), unit="Å", largest=LARGEST_LENGTH)
+        for name, given in (("first", first), ("second", second))
+    )
     charges = BornCharges(atoms.calc)
     moved = atoms.copy()
     steps = []
@@ -117,11 +120,10 @@ def loop_residual(
         √(Σ |change|² / Σ length²) over the loops, see LoopWork: 0 for the derivative of a
         polarization, at most 1.
     """
-    if not amplitude > 0 or loops < 1:
-        raise ValueError(
-            f"give an amplitude above 0 Å and loops from 1 on, not {amplitude}, {loops}"
-        )
-    rng = np.random.default_rng(seed)
+    check_structure(atoms)
+    amplitude = positive_number("amplitude", amplitude, "Å", largest=LARGEST_AMPLITUDE)
+    loops = whole_number("loops", loops, at_least=1)
+    rng = np.random.default_rng(whole_number("seed", seed))
     center = atoms.copy()
     center.calc = atoms.calc
     found = []

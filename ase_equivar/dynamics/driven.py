@@ -11,6 +11,7 @@ from ase import Atoms, units
 from ase.optimize.optimize import BaseDynamics
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.arguments import finite_number, finite_real
 from ase_equivar.dynamics.charge_refresh import BornCharges, RefreshReport
 from ase_equivar.dynamics.checks import check_time_step
 from ase_equivar.dynamics.field_calculator import FieldCalculator
@@ -85,7 +86,7 @@ class Drive:
 
     @work.setter
     def work(self, work: float) -> None:
-        self._work = float(work)
+        self._work = finite_number("work", work, unit="eV")
 
     @property
     def born_charges(self) -> NDArray[np.float64]:
@@ -103,7 +104,7 @@ class Drive:
 
     @dipole_changes.setter
     def dipole_changes(self, changes: ArrayLike) -> None:
-        given = np.array(changes, dtype=np.float64)
+        given = finite_real("dipole_changes", changes, None, unit="|e|·Å")
         if given.shape != self._dipole_changes.shape:
             raise ValueError(
                 f"dipole_changes have shape {given.shape}, not {self._dipole_changes.shape}"

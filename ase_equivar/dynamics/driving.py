@@ -34,11 +34,11 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-import numpy as np
 from ase.md.md import MolecularDynamics
 from ase.optimize.optimize import BaseDynamics
 from numpy.typing import ArrayLike
 
+from ase_equivar.arguments import finite_number, whole_number
 from ase_equivar.dynamics.charge_refresh import BornCharges
 from ase_equivar.dynamics.checks import (
     atoms_of,
@@ -53,8 +53,10 @@ from ase_equivar.dynamics.field_log import FieldLog
 from ase_equivar.dynamics.observables import check_cell
 from ase_equivar.dynamics.step_clock import StepClock
 from ase_equivar.fields.algebra import Field, Waveform
+from ase_equivar.fields.forces import check_field
 from ase_equivar.fields.waveforms import ConstantField
 from ase_equivar.io.output_files import check_folder
+from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import FieldWarning
 
 
@@ -105,7 +107,8 @@ def drive(
     Raises
     ------
     ValueError
-        If the field makes no sense, the time step is too long for it, the cell is charged and
+        If the field or a number makes no sense, the time step is 0, above 100 fs or too long for
+        the field, the cell is charged and
         nothing would stop its acceleration, the calculator has a field already, or a log is wanted
         of atoms without a periodic cell.
     FileNotFoundError
@@ -123,8 +126,12 @@ def drive(
     """
     if not isinstance(dyn, BaseDynamics):
         raise TypeError(f"drive needs an ASE dynamics, not a {type(dyn).__name__}")
-    waveform = field if callable(field) else ConstantField(np.asarray(field))
+    waveform = field if callable(field) else ConstantField(check_field(field))
+    log_interval = whole_number("log_interval", log_interval, at_least=1)
+    if start_time is not None:
+        start_time = finite_number("start_time", start_time, unit="ASE's unit of time")
     atoms = atoms_of(dyn)
+    check_structure(atoms)
     wrapped = atoms.calc
     check_calculator(wrapped)
     if isinstance(dyn, MolecularDynamics):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from ase_equivar.arguments import finite_number, positive_number
 from ase_equivar.fields import check_field
 from ase_equivar.fields.algebra import Field
 from ase_equivar.units import MV_PER_CM, PICOSECOND
@@ -38,8 +39,8 @@ def plot_field(
     ValueError
         If the duration is not positive or the field is not three finite numbers.
     """
-    if not duration > 0:
-        raise ValueError(f"the duration is {duration}; give a positive time in ASE's unit")
+    duration = positive_number("duration", duration, "ASE's unit of time")
+    start = finite_number("start", start, unit="ASE's unit of time")
     times = start + np.linspace(0, duration, POINTS)
     values = np.array([check_field(field(time)) for time in times]) / MV_PER_CM
     figure = Figure(figsize=(6.4, 3.2), dpi=150, layout="constrained")

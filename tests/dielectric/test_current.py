@@ -261,7 +261,7 @@ def test_frames_that_do_not_serve():
         with pytest.raises(ValueError, match=message):
             trajectory_current(given, charges, STEP)
     for timestep in (0, np.nan):
-        with pytest.raises(ValueError, match="time between frames must be positive"):
+        with pytest.raises(ValueError, match="timestep is"):
             trajectory_current(frames, BORN, timestep)
 
 
@@ -270,7 +270,7 @@ def test_impossible_arguments(harmonic):
         ({"correlation_time": 1.0}, "at least two frames of 2 fs"),
         ({"correlation_time": 20_000.0}, "too short"),
         ({"correlation_time": 100.0, "n_blocks": 1}, "two blocks or more"),
-        ({"correlation_time": 100.0, "temperature": -3.0}, "temperature must be positive"),
+        ({"correlation_time": 100.0, "temperature": -3.0}, "temperature is -3"),
     ):
         with pytest.raises(ValueError, match=message):
             current_spectrum(harmonic, ELECTRONIC, **arguments)
@@ -278,7 +278,7 @@ def test_impossible_arguments(harmonic):
             ionic_conductivity(harmonic, **arguments)
     with pytest.raises(ValueError, match="unknown window 'box'; there are hann, gaussian"):
         current_spectrum(harmonic, ELECTRONIC, correlation_time=100.0, window="box")
-    with pytest.raises(ValueError, match="must be a 3×3 tensor"):
+    with pytest.raises(ValueError, match=r"electronic has shape \(1,\), not \(3, 3\)"):
         current_spectrum(harmonic, [2.0], correlation_time=100.0)
 
 

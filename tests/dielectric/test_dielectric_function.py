@@ -139,11 +139,11 @@ def test_default_grid_is_not_empty_above_the_lo_mode(phonons):
 
 @pytest.mark.parametrize("damping", [0, -1, np.nan, [0.1, 0.1], "wide"])
 def test_impossible_damping(phonons, damping):
-    with pytest.raises(ValueError, match=r"damping must be|could not convert"):
+    with pytest.raises(ValueError, match=r"damping (must be|is)"):
         dielectric_function(infrared_modes(phonons["wurtzite"]), damping)
 
 
 @pytest.mark.parametrize("frequencies", [[-1.0], [np.inf], [[1.0]], 3.0])
 def test_impossible_frequencies(low, frequencies):
-    with pytest.raises(ValueError, match="frequencies must be"):
+    with pytest.raises(ValueError, match=r"frequencies (must be|is)"):
         dielectric_function(low, 0.1, frequencies)

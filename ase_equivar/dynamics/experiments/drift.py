@@ -10,9 +10,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.arguments import LARGEST_CHARGE, finite_number, positive_number
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.fields import check_field
+from ase_equivar.structures.validation import check_structure
 from ase_equivar.units import CM2_PER_VS
 
 POINTS = 1000  # observations per run
@@ -121,14 +123,16 @@ def ion_drift(
     vector = check_field(field)
     if not vector.any():
         raise ValueError("the field is zero; give three numbers in V/Å")
+    check_structure(atoms)
     mine = np.array(atoms.get_chemical_symbols()) == species
     if not mine.any():
         raise ValueError(f"there is no {species!r} in {atoms.get_chemical_formula()}")
     if mine.all():
         raise ValueError(f"all atoms are {species}; drift is measured against the other ones")
     charges = None if nominal_charges is None else _nominal(atoms, nominal_charges)
-    steps = steps_in(duration, md_settings)
-    skipped = steps_in(equilibration, md_settings) if equilibration else 0
+    steps = steps_in("duration", duration, md_settings)
+    left_out = positive_number("equilibration", equilibration, "ASE's unit of time", zero=True)
+    skipped = steps_in("equilibration", left_out, md_settings) if left_out else 0
     interval = max(steps // POINTS, 1)
     run = field_run(
         atoms,
@@ -170,10 +174,21 @@ def _of_host(run: FieldRun, atoms: Atoms, species: str) -> NDArray[np.float64]:
 
 def _nominal(atoms: Atoms, charges: Mapping[str, float]) -> NDArray[np.float64]:
     symbols = atoms.get_chemical_symbols()
+    if not isinstance(charges, Mapping):
+        raise TypeError(f"nominal_charges is {charges!r}; give one number for each symbol")
     missing = sorted(set(symbols) - set(charges))
     if missing:
         raise ValueError(f"nominal_charges has none for {', '.join(missing)}")
-    return np.array([charges[symbol] for symbol in symbols])[:, None, None] * np.eye(3)
+    numbers = {
+        symbol: finite_number(
+            f"the charge of {symbol} in nominal_charges",
+            charges[symbol],
+            unit="|e|",
+            largest=LARGEST_CHARGE,
+        )
+        for symbol in set(symbols)
+    }
+    return np.array([numbers[symbol] for symbol in symbols])[:, None, None] * np.eye(3)
 
 
 def _rounded(value: float, error: float) -> str:

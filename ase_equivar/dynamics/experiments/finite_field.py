@@ -10,7 +10,9 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import NDArray
 
+from ase_equivar.arguments import LARGEST_FIELD, positive_number
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
+from ase_equivar.structures.validation import check_structure
 from ase_equivar.units import VACUUM_PERMITTIVITY
 
 BLOCKS = 5
@@ -88,13 +90,14 @@ def finite_field_dielectric(
         If an argument makes no sense, and all that `drive` refuses.
     """
     md_settings = md_settings or MDSettings()
-    if not (np.isfinite(strength) and strength > 0):
-        raise ValueError(f"strength is {strength}; give a positive number of V/Å")
+    strength = positive_number("strength", strength, "V/Å", largest=LARGEST_FIELD)
+    check_structure(atoms)
     if not md_settings.friction:
         raise ValueError(
             "without friction nothing comes to equilibrium; give a md_settings with some"
         )
-    skipped, steps = steps_in(equilibration, md_settings), steps_in(duration, md_settings)
+    skipped = steps_in("equilibration", equilibration, md_settings)
+    steps = steps_in("duration", duration, md_settings)
     if steps < BLOCKS:
         raise ValueError(f"the duration is {steps} time steps; give at least {BLOCKS}")
     columns, errors = [], []

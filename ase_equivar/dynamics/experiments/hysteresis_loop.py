@@ -11,6 +11,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import trapezoid
 
+from ase_equivar.arguments import whole_number
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.fields import check_field
@@ -111,9 +112,8 @@ def hysteresis(
     strength = float(np.linalg.norm(largest))
     if not strength:
         raise ValueError("the amplitude is zero; give the largest field in V/Å")
-    if periods < 1:
-        raise ValueError(f"periods is {periods}; give a whole number from 1 on")
-    interval, points = _observations(steps_in(period, md_settings))
+    periods = whole_number("periods", periods, at_least=1)
+    interval, points = _observations(steps_in("period", period, md_settings))
     wave = TriangleField(largest, period=points * interval * md_settings.timestep)
     run = field_run(
         atoms,

@@ -10,9 +10,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_equivar.arguments import finite_real
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.fields.algebra import Waveform
+from ase_equivar.structures.validation import check_structure
 from ase_equivar.units import VACUUM_PERMITTIVITY
 from ase_equivar.warning_types import ConvergenceWarning, NotRelaxedWarning
 
@@ -93,8 +95,12 @@ def pulse_response(
         end, so that the susceptibility is not complete.
     """
     md_settings = md_settings or MDSettings(temperature=0.0, friction=0.0)
-    steps = steps_in(duration, md_settings)
-    values = np.array([pulse(i * md_settings.timestep) for i in range(steps + 1)])
+    steps = steps_in("duration", duration, md_settings)
+    check_structure(atoms)
+    if not callable(pulse):
+        raise TypeError(f"pulse is {pulse!r}; give a Waveform, such as a GaussianPulse")
+    times = md_settings.timestep * np.arange(steps + 1)
+    values = finite_real("the pulse", [pulse(float(time)) for time in times], None)
     strengths = np.linalg.norm(values, axis=-1) if values.ndim == 2 else np.abs(values)
     if values.shape != (steps + 1, 3) or not strengths.any():
         raise ValueError("the pulse is not a field that differs from zero during the run")

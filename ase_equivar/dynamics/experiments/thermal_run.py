@@ -24,7 +24,9 @@ from numpy.typing import ArrayLike
 from rich.console import Console
 from rich.progress import track
 
+from ase_equivar.arguments import positive_number, whole_number
 from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
+from ase_equivar.dynamics.checks import LONGEST_TIME_STEP
 from ase_equivar.dynamics.driven import field_json
 from ase_equivar.dynamics.driving import drive
 from ase_equivar.dynamics.experiments.run_folder import (
@@ -35,8 +37,12 @@ from ase_equivar.dynamics.experiments.run_folder import (
 from ase_equivar.dynamics.field_log import FieldLog, read_field_log
 from ase_equivar.dynamics.observables import FieldRun, observe
 from ase_equivar.fields.algebra import Field
+from ase_equivar.fields.forces import check_field
 from ase_equivar.fields.waveforms import ConstantField
+from ase_equivar.structures.validation import check_structure
 
+MOST_STEPS = 10**9  # years, of whatever force field
+LARGEST_TEMPERATURE = 1e6  # K
 PROGRESS_FROM = 500  # steps; shorter runs need no progress bar
 CHECKPOINT_INTERVAL = 200  # steps
 HELD = (FixAtoms, FixCartesian, FixScaled, FixedLine, FixedMode, FixedPlane)
@@ -69,14 +75,20 @@ class MDSettings:
     update_interval: int = 1
 
     def __post_init__(self) -> None:
-        for name, unit in (("temperature", "K"), ("friction", "1/(ASE's unit of time)")):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} is {value}; give 0 or a positive number of {unit}")
-        if not (np.isfinite(self.timestep) and self.timestep > 0):
-            raise ValueError(
-                f"timestep is {self.timestep}; give a positive time in ASE's unit, as 1 * units.fs"
-            )
+        unit = "ASE's unit of time, as in 1 * units.fs"
+        checked = {
+            "temperature": positive_number(
+                "temperature", self.temperature, "K", largest=LARGEST_TEMPERATURE, zero=True
+            ),
+            "timestep": positive_number("timestep", self.timestep, unit, largest=LONGEST_TIME_STEP),
+            "friction": positive_number(
+                "friction", self.friction, "1/(ASE's unit of time)", zero=True
+            ),
+            "seed": whole_number("seed", self.seed),
+            "update_interval": whole_number("update_interval", self.update_interval, at_least=1),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def dynamics(self, atoms: Atoms) -> MolecularDynamics:
         """Return dynamics of `atoms`, which get velocities, and FixCom if there is friction.
@@ -148,8 +160,9 @@ def field_run(
     BlockingIOError
         If another process runs in the folder.
     """
-    if steps < 1 or interval < 1:
-        raise ValueError(f"give steps and interval from 1 on, not {steps} and {interval}")
+    steps = whole_number("steps", steps, at_least=1)
+    interval = whole_number("interval", interval, at_least=1)
+    check_structure(atoms)
     if atoms.calc is None:
         raise ValueError("the atoms have no calculator; set atoms.calc first")
     where = None if folder is None else Path(folder)
@@ -170,7 +183,7 @@ def _field_run(
     description: str,
 ) -> FieldRun:
     """See `field_run`; nobody else uses the folder."""
-    waveform = field if callable(field) else ConstantField(np.asarray(field))
+    waveform = field if callable(field) else ConstantField(check_field(field))
     moving = atoms.copy()
     moving.calc = atoms.calc
     dyn = md_settings.dynamics(moving)
@@ -206,11 +219,13 @@ def _field_run(
     return FieldRun.of(rows) if folder is None else read_field_log(log)
 
 
-def steps_in(duration: float, md_settings: MDSettings) -> int:
+def steps_in(name: str, duration: float, md_settings: MDSettings) -> int:
     """Return how many time steps make a duration in ASE's unit of time, or refuse it."""
-    if not (np.isfinite(duration) and duration >= md_settings.timestep):
+    timestep = md_settings.timestep
+    time = positive_number(name, duration, "ASE's unit of time")
+    if not timestep <= time <= MOST_STEPS * timestep:
         raise ValueError(
-            f"a duration is {duration}; give a time in ASE's unit, at least one time step "
-            f"({md_settings.timestep:.4g})"
+            f"{name} is {duration}; give a time in ASE's unit, at least one time step "
+            f"({timestep:.4g}) and at most {MOST_STEPS:.0e} of them"
         )
-    return round(duration / md_settings.timestep)
+    return round(time / timestep)

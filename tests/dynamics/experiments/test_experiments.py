@@ -300,7 +300,7 @@ def test_bad_input_is_named():
     for settings, message in (
         ({"temperature": -1}, "temperature is -1; give 0 or a positive number of K"),
         ({"friction": np.nan}, "friction is nan"),
-        ({"timestep": 0}, r"timestep is 0; .* as 1 \* units\.fs"),
+        ({"timestep": 0}, r"timestep is 0; .* as in 1 \* units\.fs"),
     ):
         with pytest.raises(ValueError, match=message):
             MDSettings(**settings)
@@ -308,7 +308,7 @@ def test_bad_input_is_named():
         hysteresis(ferroelectric(), [0, 0, 0], 100.0)
     with pytest.raises(ValueError, match="periods is 0"):
         hysteresis(ferroelectric(), [0, 0, 1], 100.0, periods=0)
-    with pytest.raises(ValueError, match=r"a duration is 0\.01; give a time in ASE's unit"):
+    with pytest.raises(ValueError, match=r"period is 0\.01; give a time in ASE's unit"):
         hysteresis(ferroelectric(), [0, 0, 1], 0.01)
     with pytest.raises(ValueError, match="there is no 'Na' in LiO"):
         ion_drift(free_ions(), [0, 0, 1], "Na", 10.0)
@@ -336,7 +336,7 @@ def test_bad_input_is_named():
         )
     with pytest.raises(ValueError, match="duration is 1 time steps; give at least 5"):
         finite_field_dielectric(crystal(), 0.1, 0.1, equilibration=10.0)
-    with pytest.raises(ValueError, match="steps and interval from 1 on"):
+    with pytest.raises(ValueError, match="steps is 0; give a whole number from 1 on"):
         field_run(crystal(), [0, 0, 0.1], 0, MDSettings())
     atoms = ions()
     with pytest.raises(ValueError, match="no calculator"):
