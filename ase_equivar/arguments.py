@@ -90,13 +90,13 @@ def positive_number(
     return finite_number(name, number, unit=unit, largest=largest)
 
 
-def whole_number(name: str, value: object, at_least: int = 0) -> int:
+def whole_number(name: str, value: object, at_least: int = 0, at_most: int = 2**63 - 1) -> int:
     """Return a whole number; one that is written as a float, 3.0, is one too.
 
     Raises
     ------
     ValueError
-        If it is none, or below `at_least`.
+        If it is none, below `at_least` or above `at_most`.
     """
     number: int | None = None
     if isinstance(value, Integral) and not isinstance(value, bool | np.bool_):
@@ -105,8 +105,9 @@ def whole_number(name: str, value: object, at_least: int = 0) -> int:
         with contextlib.suppress(ValueError):
             rounded = finite_number(name, value)
             number = int(rounded) if rounded.is_integer() else None
-    if number is None or not at_least <= number < 2**63:
-        raise ValueError(f"{name} is {_shown(value)}; give a whole number from {at_least} on")
+    if number is None or not at_least <= number <= at_most:
+        wanted = f"from {at_least} on" if at_most == 2**63 - 1 else f"from {at_least} to {at_most}"
+        raise ValueError(f"{name} is {_shown(value)}; give a whole number {wanted}")
     return number
 
 

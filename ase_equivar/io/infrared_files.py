@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.arguments import finite_real
 from ase_equivar.io.output_files import replacing, write_text
 from ase_equivar.units import FrequencyUnit
 
@@ -103,7 +104,7 @@ def write_infrared_json(
     damping : array_like, optional
         What was given to `dielectric_function` for `spectrum`, THz.
     """
-    widths = np.broadcast_to(np.asarray(damping, dtype=object), (len(modes),)).tolist()
+    widths = _widths(damping, len(modes))
     content = {
         "symbols": list(modes.symbols),
         "volume_A3": modes.volume,
@@ -191,3 +192,15 @@ def write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[A
         writer.writerows(
             [value if isinstance(value, str) else f"{value:.8g}" for value in row] for row in rows
         )
+
+
+def _widths(damping: ArrayLike | None, n_modes: int) -> list[float | None]:
+    """Return the damping of each mode, THz; None where there is none."""
+    if damping is None:
+        return [None] * n_modes
+    widths = finite_real("damping", damping, None, unit="THz")
+    if widths.shape not in ((), (n_modes,)):
+        raise ValueError(
+            f"damping has shape {widths.shape}; give one number, or one for each of {n_modes} modes"
+        )
+    return [float(width) for width in np.broadcast_to(widths, (n_modes,))]

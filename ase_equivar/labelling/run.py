@@ -23,6 +23,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from ase_equivar.arguments import whole_number
 from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import check_folder
@@ -121,8 +122,7 @@ def label_all(
     output = check_folder(output)
     if output.suffix not in (".extxyz", ".xyz"):
         raise ValueError(f"{output} should end in .extxyz, a file that grows frame by frame")
-    if processes < 1:
-        raise ValueError(f"processes should be at least 1, not {processes}")
+    processes = whole_number("processes", processes, at_least=1)
     settings = replace(settings, pw=find_program(settings.pw), ph=find_program(settings.ph))
     elements = {symbol for atoms in structures for symbol in atoms.get_chemical_symbols()}
     pseudopotentials = read_pseudopotentials(settings.pseudopotentials, elements)

@@ -5,6 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ase_equivar.arguments import finite_real, positive_number
+
+UNITS = {
+    "cutoff": "Ry",
+    "max_violation": "e per atom",
+    "min_gap": "eV",
+    "cpu_limit": "seconds",
+    "threshold": "tr2_ph",
+}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -41,8 +51,10 @@ class Settings:
     ph: str = "ph.x"
 
     def __post_init__(self) -> None:
-        for name in ("cutoff", "max_violation", "cpu_limit", "threshold"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} should be positive, not {getattr(self, name)}")
+        for name, unit in UNITS.items():
+            number = positive_number(name, getattr(self, name), unit, zero=name == "min_gap")
+            object.__setattr__(self, name, number)
+        periods = tuple(finite_real("periods", self.periods, (None,), unit="Å").tolist())
+        object.__setattr__(self, "periods", periods)
         if not self.periods or list(self.periods) != sorted(self.periods) or self.periods[0] <= 0:
             raise ValueError(f"periods should be positive and increase, not {self.periods}")

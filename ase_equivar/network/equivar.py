@@ -17,6 +17,7 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
+from ase_equivar.arguments import positive_number, whole_number
 from ase_equivar.graph import Graph
 from ase_equivar.network.basis import GaussianBasis, smooth_cutoff
 from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, EquivarInteraction
@@ -31,9 +32,17 @@ from ase_equivar.network.execution.edge_index import EdgeIndex
 from ase_equivar.network.execution.parameter_cache import ParameterCache
 from ase_equivar.network.execution.radial_table import RadialTable, tabulate
 from ase_equivar.network.execution.threads import limit_torch_threads, torch_threads_restored
+from ase_equivar.network.gated_config import LARGEST, elements_of
 from ase_equivar.network.layout import unpacked
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
 
+EQUIVAR_SIZES = (
+    ("embedding", 1, 4096),
+    ("radial_functions", 2, 1024),
+    ("features", 1, 4096),
+    ("l_max", 0, 8),
+    ("interactions", 1, 64),
+)
 N_ELEMENTS = 100  # rows of the published embedding
 
 
@@ -72,6 +81,14 @@ class EquivarConfig:
     interactions: int = 6
     parity: bool = False
     smooth: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no shape."""
+        object.__setattr__(self, "elements", elements_of(self.elements))
+        cutoff = positive_number("cutoff", self.cutoff, "Å", largest=LARGEST["cutoff"])
+        object.__setattr__(self, "cutoff", cutoff)
+        for name, least, most in EQUIVAR_SIZES:
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
 
 
 PRESETS = {"bm1": EquivarConfig(features=64), "bm2": EquivarConfig(features=32)}

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ase_equivar.arguments import positive_number
 from ase_equivar.dielectric.fluctuations import CurrentSpectrum, QuantumCorrection
 from ase_equivar.units import FrequencyUnit
 
@@ -42,6 +43,8 @@ def plot_current_spectrum(
     matplotlib.figure.Figure
         Save it with ``savefig``.
     """
+    if limit is not None:
+        limit = positive_number("limit", limit, unit.label)
     absorption = spectrum.absorption(correction)
     error = spectrum.absorption_uncertainty(correction)
     figure = Figure(figsize=(6.4, 6.0), dpi=150, layout="constrained")

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ase_equivar.arguments import finite_real
 from ase_equivar.dynamics.experiments.drift import IonDrift
 from ase_equivar.dynamics.experiments.finite_field import FiniteFieldDielectric
 from ase_equivar.dynamics.experiments.hysteresis_loop import HysteresisLoop
@@ -168,6 +169,8 @@ def plot_finite_field(
     matplotlib.figure.Figure
         Bars for each component, with standard errors. Save it with ``savefig``.
     """
+    if phonons is not None:
+        phonons = finite_real("phonons", phonons, (3, 3))
     figure = Figure(figsize=(6.4, 3.6), dpi=150, layout="constrained")
     ax = figure.add_subplot()
     names = [a + b for a in "xyz" for b in "xyz"]

@@ -12,6 +12,7 @@ from ase import Atoms
 from rich.console import Console
 from rich.progress import Progress
 
+from ase_equivar.arguments import whole_number
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.screening.row import Recipe, Row, screen_one
@@ -61,8 +62,7 @@ def screen(
     BlockingIOError
         When another process writes the same table.
     """
-    if workers < 1:
-        raise ValueError(f"the number of workers must be 1 or more, got {workers}")
+    workers = whole_number("workers", workers, at_least=1)
     check_folder(table)
     lock = table.with_name(table.name + ".lock")
     with locked(lock, f"the screening for {table}"):

@@ -12,7 +12,9 @@ import spglib
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_equivar.arguments import LARGEST_CHARGE, finite_real
 from ase_equivar.io.extxyz import Frame, read_apart
+from ase_equivar.structures.validation import check_structure
 from ase_equivar.training.config import split_selection
 from ase_equivar.training.polarizability import dielectric_of
 from ase_equivar.training.sections import DataConfig
@@ -101,8 +103,7 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
     atoms = frame.atoms
     if atoms is None:
         raise ValueError(frame.trouble)
-    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-        raise ValueError("positions or cell have entries that are not finite")
+    check_structure(atoms)
     values = atoms.arrays.get(config.born_charges)
     if values is None and atoms.calc is not None:
         values = atoms.calc.results.get(config.born_charges)
@@ -113,11 +114,11 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
         raise ValueError(
             f"{config.born_charges!r} has shape {np.shape(values)}, not ({len(atoms)}, 9)"
         )
-    charges = np.array(values, dtype=float).reshape(-1, 3, 3)
+    charges = finite_real(
+        config.born_charges, values, None, unit="|e|", largest=LARGEST_CHARGE
+    ).reshape(-1, 3, 3)
     if config.order == "displacement-first":
         charges = charges.transpose(0, 2, 1)
-    if not np.isfinite(charges).all():
-        raise ValueError(f"{config.born_charges!r} has entries that are not finite")
     violation = np.abs(charges.sum(axis=0)).max()
     if violation > config.max_sum_rule_violation:
         raise ValueError(
@@ -138,8 +139,8 @@ def _dielectric(atoms: Atoms, config: DataConfig) -> NDArray[np.float64] | None:
     name = next((name for name in names if name is not None and name in atoms.info), None)
     if name is None:
         return None
-    tensor = np.asarray(atoms.info[name], dtype=float)
-    if tensor.size != 9 or not np.isfinite(tensor).all():
+    tensor = finite_real(name, atoms.info[name], None)
+    if tensor.size != 9:
         raise ValueError(f"{name!r} is no finite 3×3 tensor")
     tensor = tensor.reshape(3, 3)
     dielectric = tensor if name == config.dielectric else dielectric_of(tensor, atoms)

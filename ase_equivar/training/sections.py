@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ase_equivar.arguments import finite_number, positive_number, whole_number
+
 LOSSES = ("mae", "norm", "huber")
 ELEMENT_STARTS = ("chemistry", "random")
 ORDERS = ("field-first", "displacement-first")
@@ -45,7 +47,10 @@ class DataConfig:
     max_asymmetry: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse an order that is none."""
+        """Refuse an order that is none, and limits that keep nothing out or everything."""
+        for name in ("max_sum_rule_violation", "max_asymmetry"):
+            limit = positive_number(name, getattr(self, name), "e", zero=True)
+            object.__setattr__(self, name, limit)
         if self.order not in ORDERS:
             raise ValueError(
                 f"order is {self.order!r}; it must be {' or '.join(map(repr, ORDERS))}"
@@ -110,14 +115,15 @@ class FitConfig:
             if getattr(self, name) not in known:
                 found = getattr(self, name)
                 raise ValueError(f"{name} is {found!r}; it must be one of {', '.join(known)}")
-        for name in ("epochs", "batch_size", "learning_rate", "gradient_clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
-        for name in ("weight_decay", "violation_weight", "dielectric_weight", "seed"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be below 0")
+        for name in ("epochs", "batch_size"):
+            whole_number(name, getattr(self, name), at_least=1)
+        whole_number("seed", self.seed)
+        for name in ("learning_rate", "gradient_clip"):
+            positive_number(name, getattr(self, name), "any size")
+        for name in ("weight_decay", "violation_weight", "dielectric_weight"):
+            positive_number(name, getattr(self, name), "any size", zero=True)
         for name in ("warm_up", "dropout", "averaging"):
-            if not 0 <= getattr(self, name) < 1:
+            if not 0 <= finite_number(name, getattr(self, name)) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
 
 
@@ -151,10 +157,8 @@ class TeacherConfig:
 
     def __post_init__(self) -> None:
         """Refuse a teacher with nothing to label."""
-        if self.copies < 0:
-            raise ValueError(f"copies is {self.copies}; it must not be below 0")
+        whole_number("copies", self.copies)
         if not self.structures and not self.copies:
             raise ValueError("structures or copies must be given; there is nothing to label else")
         for name in ("max_atoms", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+            whole_number(name, getattr(self, name), at_least=1)

@@ -240,7 +240,7 @@ def test_a_pupil_learns_what_the_teacher_knows(tmp_path: Path) -> None:
     [
         ({"copies": 2}, "teacher lacks model"),
         ({"model": "universal"}, "structures or copies must be given"),
-        ({"model": "universal", "copies": -1}, "copies is -1; it must not be below 0"),
+        ({"model": "universal", "copies": -1}, "copies is -1; give a whole number from 0 on"),
         ({"model": "universal", "copies": 1, "batch_size": 0}, "batch_size is 0"),
         ({"model": "universal", "copies": "many"}, "copies must be a number like 0, not 'many'"),
         ({"model": "universal", "structures": "no.xyz"}, "no.xyz, which does not exist"),

@@ -95,7 +95,7 @@ def test_mistakes_do_not_lock_the_output(tmp_path: Path) -> None:
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             write_recipe(folder, model, train, data, epochs=3, order=order)
         assert not folder.exists()
-    with pytest.raises(ValueError, match="epochs is 0; it must be above 0"):
+    with pytest.raises(ValueError, match="epochs is 0; give a whole number from 1 on"):
         write_recipe(folder, "universal", data, data, epochs=0)
     # a mistake that only the data show: the recipe is there, but nothing was trained
     recipe = write_recipe(folder, "universal", data, data, epochs=3, born_charges="zstar")

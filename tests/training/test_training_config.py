@@ -20,6 +20,8 @@ DATA = (  # what the recipes may name: whole sets, of which tests/data holds sli
     *(f"trajectories/{name}" for name in ("SiO2", "BaTiO3", "ZrO2")),
 )
 
+FILES = {"train": "train.extxyz", "valid": "train.extxyz"}
+
 
 @pytest.mark.parametrize(
     ("name", "path", "selection"),
@@ -73,13 +75,34 @@ def test_folder_with_an_at_sign(tmp_path: Path) -> None:
             {"data": {"train": "train.extxyz", "valid": "train.extxyz", "order": "vasp"}},
             "data.order is 'vasp'; it must be 'field-first' or 'displacement-first'",
         ),
-        ({"fit": {"epochs": 0}}, "fit.epochs is 0; it must be above 0"),
-        ({"fit": {"epochs": -1}}, "fit.epochs is -1; it must be above 0"),
-        ({"fit": {"batch_size": 0}}, "fit.batch_size is 0; it must be above 0"),
+        ({"fit": {"epochs": 0}}, "fit.epochs is 0; give a whole number from 1 on"),
+        ({"fit": {"epochs": -1}}, "fit.epochs is -1; give a whole number from 1 on"),
+        ({"fit": {"batch_size": 0}}, "fit.batch_size is 0; give a whole number from 1 on"),
         ({"fit": {"dropout": 1.0}}, "fit.dropout is 1.0; it must be from 0 to below 1"),
-        ({"fit": {"weight_decay": -0.1}}, "fit.weight_decay is -0.1; it must not be below 0"),
+        ({"fit": {"weight_decay": -0.1}}, "fit.weight_decay is -0.1; give 0 or a positive number"),
         ({"network": {**NETWORK, "channels": 0}}, "network.channels is 0; it must be above 0"),
-        ({"network": {**NETWORK, "cutoff": "5 A"}}, "network: unsupported operand"),
+        (
+            {"network": {**NETWORK, "cutoff": "5 A"}},
+            "network: cutoff is '5 A'; give a positive",
+        ),
+        ({"network": {**NETWORK, "cutoff": float("nan")}}, "network: cutoff is nan"),
+        ({"network": {**NETWORK, "cutoff": float("inf")}}, "network: cutoff is inf"),
+        ({"network": {**NETWORK, "interactions": 10**9}}, "network: interactions is 1000000000;"),
+        ({"network": {**NETWORK, "channels": 10**9}}, "channels is 1000000000; .* to 4096"),
+        (
+            {"network": {"architecture": "equivar", "interactions": 10**9}},
+            "network: interactions is 1000000000; give a whole number from 1 to 64",
+        ),
+        ({"fit": {"learning_rate": float("nan")}}, "fit.learning_rate is nan; give a positive"),
+        ({"fit": {"dropout": float("nan")}}, "fit.dropout is nan; give a finite"),
+        (
+            {"data": {**FILES, "max_asymmetry": float("nan")}},
+            "data.max_asymmetry is nan; give 0 or a positive number of e",
+        ),
+        (
+            {"data": {**FILES, "max_sum_rule_violation": float("inf")}},
+            "data.max_sum_rule_violation is inf",
+        ),
         ({"network": {**NETWORK, "chanels": 4}}, "network: the 'gated' network has no chanels"),
         ({"start": "universal"}, "beside start network may only be {architecture: polar}"),
         ({"network": None, "start": "univers"}, "no model 'univers': neither a folder nor"),
