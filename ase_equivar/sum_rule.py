@@ -17,6 +17,7 @@ from ase_equivar.arguments import (
     born_charges_array,
     finite_number,
     finite_real,
+    whole_number,
 )
 
 LARGEST_TOTAL = 1e6  # |e|, of a whole cell
@@ -199,6 +200,8 @@ def _of_tensor(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Give the violation of the sum rule and neutral Z*, in float64."""
     _check_shape(born_charges.shape)
+    if n_structures is not None:
+        n_structures = whole_number("n_structures", n_structures, at_least=1)
     charges = _finite("born_charges", born_charges, LARGEST_CHARGE)
     n = 1 if structure is None else n_structures
     if isinstance(total_charge, torch.Tensor):

@@ -65,11 +65,11 @@ class Current:
     temperature: float
 
     def __post_init__(self) -> None:
-        frames = np.shape(self.current)[:1]
+        current = finite_real("current", self.current, (None, 3), unit="|e| Å/fs")
         checked = {
             "timestep": positive_number("timestep", self.timestep, "fs"),
-            "current": finite_real("current", self.current, (None, 3), unit="|e| Å/fs"),
-            "dipole": finite_real("dipole", self.dipole, (*frames, 3), unit="|e| Å"),
+            "current": current,
+            "dipole": finite_real("dipole", self.dipole, current.shape, unit="|e| Å"),
             "volume": positive_number("volume", self.volume, "Å³"),
             "temperature": positive_number("temperature", self.temperature, "K", zero=True),
         }
@@ -121,9 +121,9 @@ def trajectory_current(
     console = Console(stderr=True)
     hidden = not (progress and console.is_terminal)
     for index, atoms in enumerate(track(frames, "current", console=console, disable=hidden)):
+        _check(atoms, atoms if first is None else first, index)
         if first is None or moving is None:
             first, moving = atoms, MovingAtoms(atoms)
-        _check(atoms, first, index)
         born = neutralize(_charges_of(charges, atoms, index))
         velocities = finite_real(
             f"the array of velocities of frame {index}", atoms.get_velocities() * units.fs, None
@@ -161,8 +161,8 @@ def trajectory_current(
 def _check(atoms: Atoms, first: Atoms, index: int) -> None:
     try:
         check_structure(atoms)
-    except ValueError as error:
-        raise ValueError(f"frame {index}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"frame {index}: {error}") from error
     if not np.array_equal(atoms.numbers, first.numbers):
         raise ValueError(
             f"frame {index} does not hold the atoms of the first one in the same order"
@@ -228,7 +228,7 @@ def split(length: int, n_blocks: int, shortest: int, what: str) -> Sequence[slic
     size = length // n_blocks if n_blocks > 0 else 0
     if n_blocks < 2 or size < shortest:
         raise ValueError(
-            f"a trajectory of {length} frames in {n_blocks} blocks is too short: {what} needs two "
-            f"blocks or more of {shortest} frames each"
+            f"a trajectory of {length} frames with n_blocks={n_blocks} is too short: {what} needs "
+            f"two blocks or more of {shortest} frames each"
         )
     return [slice(k * size, (k + 1) * size) for k in range(n_blocks)]

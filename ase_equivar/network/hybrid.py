@@ -10,6 +10,7 @@ from ase.data import chemical_symbols
 from e3nn import o3
 from torch import Tensor, nn
 
+from ase_equivar.arguments import whole_number
 from ase_equivar.graph import Graph
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.gated_config import GatedConfig
@@ -35,6 +36,16 @@ class HybridConfig(GatedConfig):
 
     potential: str = "SevenNet-0_11July2024"
     layers: tuple[int, ...] = (1, 2, 3, 4)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no shape."""
+        super().__post_init__()
+        try:
+            layers = tuple(self.layers)
+        except TypeError as error:
+            raise ValueError(f"layers is {self.layers!r}; give their numbers") from error
+        layers = tuple(whole_number("an entry of layers", layer) for layer in layers)
+        object.__setattr__(self, "layers", layers)
 
 
 class HybridNetwork(GatedNetwork):

@@ -176,7 +176,10 @@ def lo_to_splitting(
         When modes are imaginary; they are returned as negative frequencies.
     """
     require_force_constants(phonon)
-    rows = finite_real("directions", directions, (None, 3))
+    rows = [
+        unit_vector(direction, "one of directions")
+        for direction in finite_real("directions", directions, (None, 3))
+    ]
     transverse = transverse_modes(phonon)
     splitting = LoToSplitting(
         tuple(_gamma_modes(phonon, transverse, direction) for direction in rows)

@@ -263,12 +263,12 @@ def checked_correction(phonon: Phonopy, direction: ArrayLike) -> NDArray[np.floa
     return corrected - without
 
 
-def unit_vector(direction: ArrayLike) -> NDArray[np.float64]:
-    """Return a direction scaled to length 1, shape (3,)."""
-    vector = finite_real("a direction", direction, (3,))
+def unit_vector(direction: ArrayLike, name: str = "a direction") -> NDArray[np.float64]:
+    """Return a direction scaled to length 1, shape (3,); `name` is what messages call it."""
+    vector = finite_real(name, direction, (3,))
     largest = np.abs(vector).max()
     if largest == 0:
-        raise ValueError("a direction is zero; give three numbers that are not all zero")
+        raise ValueError(f"{name} is zero; give three numbers that are not all zero")
     scaled = vector / largest  # whose square is finite
     return np.asarray(scaled / np.linalg.norm(scaled))
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 
-from ase_equivar.arguments import finite_real, whole_number
+from ase_equivar.arguments import whole_number
 from ase_equivar.phonons.degeneracy import signed_frequencies
 from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.nac import checked_correction, gamma_matrices, unit_vector
@@ -103,10 +103,7 @@ def angular_dispersion(
         When modes are imaginary.
     """
     require_force_constants(phonon)
-    first, last = (
-        unit_vector(finite_real(name, given, (3,)))
-        for name, given in (("start", start), ("end", end))
-    )
+    first, last = unit_vector(start, "start"), unit_vector(end, "end")
     n_angles = whole_number("n_angles", n_angles, at_least=2)
     across = last - (first @ last) * first
     if np.linalg.norm(across) < 1e-6:

@@ -62,9 +62,9 @@ def check_pairs(atoms: Atoms, cutoff: float) -> None:
     expected = pairs_per_atom(atoms, cutoff)
     if expected > MAX_PAIRS:
         raise ValueError(
-            f"the structure has about {expected:.3g} pairs within {cutoff:g} Å for each of its "
-            f"{len(atoms)} atoms, and at most {MAX_PAIRS} are searched: check its cell, its "
-            "positions and their unit (Å)"
+            f"the structure has about {expected:.3g} pairs within the cutoff of {cutoff:g} Å for "
+            f"each of its {len(atoms)} atoms, and at most {MAX_PAIRS} are searched: check its "
+            "cell, its positions and their unit (Å)"
         )
 
 
