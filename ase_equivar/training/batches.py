@@ -78,6 +78,13 @@ def make_loader(
     return _loader(_examples(frames, network), network, batch_size, None)
 
 
+def validation_loader(
+    frames: Sequence[LabelledFrame], network: Network, batch_size: int
+) -> DataLoader[Example]:
+    """Do what `make_loader` does; each process of a run gets its share, and no frame twice."""
+    return _loader(_examples(frames, network), network, batch_size, Share(len(frames)))
+
+
 def training_loader(
     frames: Sequence[LabelledFrame],
     pseudo_labelled: Sequence[LabelledFrame],
@@ -109,6 +116,30 @@ def training_loader(
     return _loader(examples, network, own + besides, sampler)
 
 
+class Share(DistributedSampler[int]):
+    """What one process of several sees of n examples, in their order, each of them once.
+
+    PyTorch's own repeats some until the shares are equal, which counts these twice in a mean.
+    """
+
+    def __init__(self, n: int) -> None:
+        super().__init__(
+            range(n),  # type: ignore[arg-type]  # its length is all that matters
+            num_replicas=_n_processes(),
+            rank=_rank(),
+            shuffle=False,
+        )
+        self._mine = range(_rank(), n, _n_processes())
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the indices."""
+        yield from self._mine
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._mine)
+
+
 class BatchOrder(DistributedSampler[int]):
     """Order of examples in which batches have as many with labels of a teacher as they shall have.
 
@@ -124,8 +155,8 @@ class BatchOrder(DistributedSampler[int]):
     def __init__(self, n_own: int, n_taught: int, own: int, besides: int, seed: int) -> None:
         super().__init__(
             range(n_own),  # type: ignore[arg-type]  # its length is all that matters
-            num_replicas=int(os.environ.get("WORLD_SIZE", "1")),
-            rank=int(os.environ.get("RANK", "0")),
+            num_replicas=_n_processes(),
+            rank=_rank(),
             seed=seed,
         )
         self.n_own, self.n_taught, self.own, self.besides = n_own, n_taught, own, besides
@@ -151,6 +182,14 @@ class BatchOrder(DistributedSampler[int]):
             yield from order[self.rank :: self.num_replicas].tolist()
 
 
+def _n_processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
 def _examples(frames: Sequence[LabelledFrame], network: Network) -> list[Example]:
     """Build graphs, with what the network wants to know of them beforehand."""
     dtype = next(network.parameters()).dtype
@@ -164,7 +203,10 @@ def _examples(frames: Sequence[LabelledFrame], network: Network) -> list[Example
 
 
 def _loader(
-    examples: list[Example], network: Network, batch_size: int, sampler: BatchOrder | None
+    examples: list[Example],
+    network: Network,
+    batch_size: int,
+    sampler: DistributedSampler[int] | None,
 ) -> DataLoader[Example]:
     dtype = next(network.parameters()).dtype
     return DataLoader(

@@ -31,7 +31,7 @@ from ase_equivar.inference.models import (
 )
 from ase_equivar.io.lock import locked
 from ase_equivar.network import GatedNetwork, Network, build_network
-from ase_equivar.training.batches import make_loader, training_loader
+from ase_equivar.training.batches import training_loader, validation_loader
 from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
 from ase_equivar.training.config import POLAR, TrainingConfig
 from ase_equivar.training.curve import LOGS
@@ -121,6 +121,11 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
         )
     if not known:
         raise ValueError("no validation frame is left; give some of the elements in data.train")
+    if len(known) < n_processes:
+        raise ValueError(
+            f"data.valid has {len(known)} usable frames for {n_processes} processes; give one for "
+            "each, or start fewer"
+        )
     if state is None or not is_finished(state, config):
         pseudo_labelled = pseudo_labelled_frames(config, train, progress=progress)
         module = TrainingModule(network, config, structures)
@@ -180,7 +185,7 @@ def _run(
         trainer.fit(
             module,
             training_loader(train, pseudo_labelled, network, config, trainer.world_size),
-            make_loader(valid, network, 32),
+            validation_loader(valid, network, 32),
             ckpt_path=resumed,
             weights_only=False,  # our own file: holds the state of optimizer and schedule
         )

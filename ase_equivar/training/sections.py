@@ -49,8 +49,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Refuse an order that is none, and limits that keep nothing out or everything."""
         for name in ("max_sum_rule_violation", "max_asymmetry"):
-            limit = positive_number(name, getattr(self, name), "e", zero=True)
-            object.__setattr__(self, name, limit)
+            if getattr(self, name) != float("inf"):  # which keeps all frames, and says so
+                positive_number(name, getattr(self, name), "e", zero=True)
         if self.order not in ORDERS:
             raise ValueError(
                 f"order is {self.order!r}; it must be {' or '.join(map(repr, ORDERS))}"

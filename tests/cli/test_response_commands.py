@@ -127,7 +127,7 @@ def test_bad_options_of_screen(nacl_file, model, tmp_path):
     result = run(*common, "-o", tmp_path / "t.csv", "--calculator", "magic")
     assert_one_line_error(result, 2, "unknown calculator 'magic'")
     result = run(*common, "-o", tmp_path / "t.csv", "--calculator", "none", "--workers", "0")
-    assert_one_line_error(result, 2, "workers must be 1 or more")
+    assert_one_line_error(result, 2, "workers is 0; give a whole number from 1 on")
     lacking = save_random_model(tmp_path / "charges", dielectric=False)
     result = run("screen", nacl_file, "-o", tmp_path / "t.csv", "--model", lacking)
     assert_one_line_error(result, 2, "screening needs ε∞")

@@ -180,7 +180,7 @@ class Weak(Repulsion):
 def test_what_stops_a_screening_before_it_starts(files, tmp_path):
     with pytest.raises(FileNotFoundError, match="no file or folder"):
         screen([tmp_path / "none"], tmp_path / "table.csv", RECIPE)
-    with pytest.raises(ValueError, match="workers must be 1 or more, got 0"):
+    with pytest.raises(ValueError, match="workers is 0; give a whole number from 1 on"):
         screen(files, tmp_path / "table.csv", RECIPE, workers=0)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no structures in"):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from ase import Atoms
 from helpers.training_runs import NETWORK, labelled, write
 
 from ase_equivar.inference.models import load_model
@@ -18,9 +19,19 @@ from ase_equivar.training.config import read_config
 from ase_equivar.training.curve import learning_curve
 from ase_equivar.training.distillation import FOLDER
 from ase_equivar.training.fit import fit
+from ase_equivar.training.module import ERRORS
 
 N_FRAMES = 6
 TEACHER = {"model": "universal", "copies": 2, "batch_size": 2}
+
+
+def validation_frames() -> list[Atoms]:
+    """More than two batches, and an odd one left over, which is the largest: it counts once."""
+    frames = labelled(65, seed=1)
+    frames[0] *= (4, 1, 1)
+    for frame in frames[1::2]:
+        del frame.info["electronic_dielectric_tensor"]
+    return frames
 
 
 def config_file(folder: Path, name: str, batch_size: int, **more: object) -> Path:
@@ -34,7 +45,7 @@ def config_file(folder: Path, name: str, batch_size: int, **more: object) -> Pat
         "output": name,
         "data": {
             "train": write(folder / "train.extxyz", frames),
-            "valid": write(folder / "valid.extxyz", labelled(2, seed=1)),
+            "valid": write(folder / "valid.extxyz", validation_frames()),
         },
         "network": NETWORK,
         "fit": {"epochs": 4, "batch_size": batch_size},
@@ -57,11 +68,20 @@ def test_two_processes_equal_one(tmp_path: Path, more: dict[str, Any]) -> None:
     subprocess.run(call, check=True, capture_output=True, text=True)
     together = tmp_path / "together"
     for one, two in zip(learning_curve(alone), learning_curve(together), strict=True):
-        for name in ("train_mae", "train_violation", "train_log_eps", "valid_mae"):
+        for name in (f"{split}_{of}" for split in ("train", "valid") for of in ERRORS):
             assert two[name] == pytest.approx(one[name], rel=1e-4)
     weights = [load_model(folder).state_dict() for folder in (alone, together)]
     for name, value in weights[0].items():
         assert torch.allclose(value, weights[1][name], rtol=1e-3, atol=1e-5), name
+
+
+def test_fewer_validation_frames_than_processes_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = read_config(config_file(tmp_path, "few", 70))
+    monkeypatch.setenv("WORLD_SIZE", "70")
+    with pytest.raises(ValueError, match=r"has 65 usable frames for 70 processes; give one"):
+        fit(config, progress=False)
 
 
 def test_uneven_shares_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

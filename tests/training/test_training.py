@@ -21,6 +21,7 @@ from helpers.training_runs import NETWORK, labelled, run_config, write
 from scipy.spatial.transform import Rotation
 
 from ase_equivar import EquivarCalculator
+from ase_equivar.graph import build_graph
 from ase_equivar.inference.models import load_model, read_metadata
 from ase_equivar.io.extxyz import read_images
 from ase_equivar.network import build_network
@@ -317,6 +318,25 @@ def test_schedules_of_any_length(steps: int, warm_up: float) -> None:
         schedule.step()
     assert all(0 < rate <= 1.001e-3 for rate in rates)
     assert max(rates) > 3e-5
+
+
+def test_the_log_of_an_epoch_is_a_mean_over_structures(tmp_path: Path) -> None:
+    """Not over batches, of which the second has a tenth of the structures of the first."""
+    frames = labelled(35, seed=1)
+    frames[-1] *= (4, 1, 1)
+    config = run_config(tmp_path)
+    write(Path(config.data.valid[0]), frames)
+    folder = fit(config, progress=False)
+    network = load_model(folder)
+    charges = []
+    for frame in frames:
+        with torch.no_grad():
+            charges.append(network(build_graph(frame, network.cutoff)).born_charges)
+    violations = [float(born.sum(dim=0).abs().mean()) for born in charges]
+    found = learning_curve(folder)[-1]["valid_violation"]
+    assert found == pytest.approx(np.mean(violations), rel=1e-5)
+    of_batches = (np.mean(violations[:32]) + np.mean(violations[32:])) / 2
+    assert found != pytest.approx(of_batches, rel=0.05)
 
 
 def test_a_training_of_exactly_ten_steps(tmp_path: Path) -> None:

@@ -100,8 +100,8 @@ def test_folder_with_an_at_sign(tmp_path: Path) -> None:
             "data.max_asymmetry is nan; give 0 or a positive number of e",
         ),
         (
-            {"data": {**FILES, "max_sum_rule_violation": float("inf")}},
-            "data.max_sum_rule_violation is inf",
+            {"data": {**FILES, "max_sum_rule_violation": -0.5}},
+            "data.max_sum_rule_violation is -0.5",
         ),
         ({"network": {**NETWORK, "chanels": 4}}, "network: the 'gated' network has no chanels"),
         ({"start": "universal"}, "beside start network may only be {architecture: polar}"),
