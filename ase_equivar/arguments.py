@@ -7,6 +7,8 @@ NaN, infinity, booleans and text in place of numbers, another shape, sizes that 
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, TypeAlias
@@ -14,10 +16,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST_CHARGE = 1e3  # |e|; no atom's Z* has a component beyond
+LARGEST_CHARGE = 1e6  # |e|, of an atom; networks with random weights reach thousands
 LARGEST_FIELD = 1e3  # V/Å; a thousand times what tears any crystal apart
 LARGEST_LENGTH = 1e6  # Å; beyond, float64 leaves fewer than ten digits of a distance
 ASYMMETRY = 0.02  # of the largest component of a dielectric tensor
+DEEPEST = 100  # lists and objects within each other, in JSON; ours have four or so
 SHOWN = 80  # characters of a wrong value in a message
 
 Shape: TypeAlias = Sequence[int | None]
@@ -139,6 +142,35 @@ def dielectric_array(name: str, value: object) -> NDArray[np.float64]:
             "or more"
         )
     return symmetric
+
+
+def json_data(name: str, text: object) -> Any:
+    """Return what JSON text says.
+
+    Parameters
+    ----------
+    name : str
+        What the message calls the text.
+    text : str
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or lists and objects lie in each other more than `DEEPEST` times: Python's
+        parser recurses, and packages that raise the limit of recursion (symfc does, so phonopy
+        does) turn its RecursionError into the end of the process.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"{name} is {_shown(text)}; give text")
+    depth = 0
+    for bracket in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text, flags=re.DOTALL):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(bracket.group(), 0)
+        if depth > DEEPEST:
+            raise ValueError(f"{name} has more than {DEEPEST} lists or objects in each other")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{name} is not JSON: {error}") from error
 
 
 def _array(name: str, value: object) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -10,13 +11,15 @@ import torch
 
 from ase_equivar import EquivarCalculator, field_forces, neutralize
 from ase_equivar.arguments import (
+    DEEPEST,
     dielectric_array,
     finite_number,
     finite_real,
+    json_data,
     positive_number,
     whole_number,
 )
-from ase_equivar.fields import TabulatedField, waveform_from_dict, waveform_from_json
+from ase_equivar.fields import ConstantField, TabulatedField, waveform_from_dict, waveform_from_json
 
 recursive: list[object] = []
 recursive.append(recursive)
@@ -135,6 +138,34 @@ def test_a_calculator_takes_one_real_total_charge(charge):
         EquivarCalculator(total_charge=charge)
 
 
+@pytest.fixture
+def deep_recursion():
+    """As after `import phonopy`, whose symfc raises the limit: recursion ends in a crash."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("deep_recursion")
+def test_json_is_refused_by_its_depth():
+    assert json_data("x", '{"a": ["[[[", 1.5]}') == {"a": ["[[[", 1.5]}
+    assert json_data("x", "[" * DEEPEST + "]" * DEEPEST) is not None
+    assert json_data("x", "[[], " * 3 + "1" + "]" * 3) == [[], [[], [[], 1]]]
+    for text in ("[" * 1_000_000, '{"a":' * 101 + "1" + "}" * 101, "{", None, b"{}", '"\\"[[['):
+        with pytest.raises(ValueError, match=r"^x (is|has) "):
+            json_data("x", text)
+
+
+def test_a_train_of_pulses_is_no_deeper_than_one():
+    train = sum(
+        (2.0 * (1.5 * ConstantField([0, 0, k])) for k in range(500)), ConstantField([0] * 3)
+    )
+    assert waveform_from_json(train.to_json()) == train
+    assert train(0.0)[2] == 3 * sum(range(500))
+
+
+@pytest.mark.usefixtures("deep_recursion")
 def test_data_of_waveforms_may_be_anything():
     nested: dict[str, object] = {"type": "Sum", "parts": []}
     nested["parts"] = [nested]

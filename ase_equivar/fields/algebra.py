@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from numbers import Real
 from typing import Any, ClassVar, TypeAlias
 
@@ -119,7 +120,10 @@ class Waveform(ABC):
 
 @dataclass(frozen=True)
 class Sum(Waveform):
-    """The sum of fields, or of envelopes; written ``first + second``."""
+    """The sum of fields, or of envelopes; written ``first + second``.
+
+    Sums among the parts are taken apart: a train of a thousand pulses is no deeper than one pulse.
+    """
 
     parts: Sequence[Field]
 
@@ -129,7 +133,8 @@ class Sum(Waveform):
                 raise TypeError(f"cannot add {part!r} to a field; make it a ConstantField")
         if set(map(_is_vector, self.parts)) >= {True, False}:
             raise ValueError(CANNOT_ADD)
-        object.__setattr__(self, "parts", tuple(self.parts))
+        parts = [part.parts if isinstance(part, Sum) else (part,) for part in self.parts]
+        object.__setattr__(self, "parts", tuple(chain.from_iterable(parts)))
 
     def _value(self, time: float) -> NDArray[np.float64]:
         values = _values(self.parts, time)
@@ -152,7 +157,8 @@ class Sum(Waveform):
 class Product(Waveform):
     """The product of a number, envelopes and at most one field; ``2 * field * envelope``.
 
-    Functions may be among them; what they are shows when they are called.
+    Functions may be among them; what they are shows when they are called. Products among the parts
+    are taken apart.
     """
 
     parts: Sequence[Field]
@@ -167,7 +173,11 @@ class Product(Waveform):
         scale = finite_number("the factor of a field", self.scale)
         if [_is_vector(part) for part in self.parts].count(True) > 1:
             raise ValueError(CANNOT_MULTIPLY)
-        object.__setattr__(self, "parts", tuple(self.parts))
+        parts: list[Field] = []
+        for part in self.parts:
+            parts += part.parts if isinstance(part, Product) else (part,)
+            scale *= part.scale if isinstance(part, Product) else 1.0
+        object.__setattr__(self, "parts", tuple(parts))
         object.__setattr__(self, "scale", scale)
 
     def _value(self, time: float) -> NDArray[np.float64]:

@@ -20,7 +20,6 @@ factor: ``SineField([0, 0, 0.01], frequency=THZ) * GaussianPulse(1.0, center=500
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +28,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import (
+    DEEPEST,
     LARGEST_FIELD,
     finite_number,
     finite_real,
+    json_data,
     positive_number,
 )
 from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Product, Sum, Waveform
@@ -255,6 +256,15 @@ def waveform_from_dict(data: Mapping[str, Any]) -> Waveform:
     ValueError
         If it is not a waveform's data.
     """
+    return _waveform(data, depth=0)
+
+
+def _waveform(data: Mapping[str, Any], depth: int) -> Waveform:
+    """Make the waveform; `depth` is the number of sums and products that it is a part of."""
+    if depth > DEEPEST // 2:
+        raise ValueError(
+            f"a waveform's sums and products lie in each other more than {DEEPEST // 2} times"
+        )
     if not isinstance(data, Mapping):
         raise ValueError(f"a waveform's data are names and values, with 'type', not {data!r}")
     kinds = {kind.__name__: kind for kind in KINDS}
@@ -265,10 +275,7 @@ def waveform_from_dict(data: Mapping[str, Any]) -> Waveform:
     if "parts" in settings:
         if not isinstance(settings["parts"], Sequence):
             raise ValueError(f"the parts of a {name} are a list, not {settings['parts']!r}")
-        try:
-            settings["parts"] = [waveform_from_dict(part) for part in settings["parts"]]
-        except RecursionError as error:
-            raise ValueError("the parts of a waveform's data are nested too deeply") from error
+        settings["parts"] = [_waveform(part, depth + 1) for part in settings["parts"]]
     try:
         return kinds[name](**settings)
     except TypeError as error:
@@ -279,11 +286,7 @@ def waveform_from_dict(data: Mapping[str, Any]) -> Waveform:
 
 def waveform_from_json(text: str) -> Waveform:
     """Make the waveform of which `text` is the `to_json`; see `waveform_from_dict`."""
-    try:
-        data = json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"text is not the JSON of a waveform: {error}") from error
-    return waveform_from_dict(data)
+    return waveform_from_dict(json_data("the text of a waveform", text))
 
 
 KINDS: tuple[type[Waveform], ...] = (

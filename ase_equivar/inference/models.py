@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from ase_equivar.arguments import json_data
 from ase_equivar.io.output_files import replacing
 from ase_equivar.network import Network, build_network
 
@@ -159,7 +160,7 @@ def _bundle_folder() -> Path:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json_data("it", path.read_text(encoding="utf-8"))
         version = config["format_version"]
         content = {"network": config["network"], "metadata": config["metadata"]}
         if not all(isinstance(part, dict) for part in content.values()):
