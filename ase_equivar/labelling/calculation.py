@@ -27,6 +27,7 @@ from ase_equivar.labelling.quantum_espresso import (
 from ase_equivar.labelling.settings import Settings
 
 MIXINGS = (0.7, 0.3)  # the second where the first does not converge
+WRONG_CLASSES = "Error in routine divide_class"
 HOPELESS = 4.0  # times the largest violation allowed: the next mesh is skipped
 
 
@@ -140,7 +141,7 @@ def label(
         folder = Path(tempfile.mkdtemp(prefix="label-", dir=scratch))
         try:
             one = _Calculation(compact, settings, pseudopotentials, mesh, folder, stop, spent)
-            ground, response = one.ground_state(), one.response()
+            ground, response = one.results()
         except OutOfTimeError:
             raise RefusedError(
                 f"more than {settings.cpu_limit:.0f} s of CPU with the mesh {mesh}"
@@ -192,8 +193,23 @@ class _Calculation:
             kind: pseudopotentials[kind] for kind in set(atoms.get_chemical_symbols())
         }
         self.stop, self.spent = stop, spent
+        self.symmetry = True
         for entry in self.pseudopotentials.values():
             (folder / entry.path.name).symlink_to(entry.path)
+
+    def results(self) -> tuple[GroundState, Response]:
+        """Run both; without symmetry where ph.x cannot sort the rotations that pw.x found.
+
+        It happens to molecules whose rotations the cell bends a little: SF6, for one.
+        """
+        try:
+            return self.ground_state(), self.response()
+        except RefusedError as error:
+            if WRONG_CLASSES not in str(error):
+                raise
+        shutil.rmtree(self.folder / "o", ignore_errors=True)
+        self.symmetry = False
+        return self.ground_state(), self.response()
 
     def ground_state(self) -> GroundState:
         """Run pw.x, more carefully if it does not converge."""
@@ -206,6 +222,7 @@ class _Calculation:
                     self.mesh,
                     cutoff=self.settings.cutoff,
                     mixing=mixing,
+                    symmetry=self.symmetry,
                 ),
             )
             try:
@@ -229,7 +246,7 @@ class _Calculation:
             try:
                 return read_response(text, len(self.atoms))
             except ValueError as error:
-                if mixing == MIXINGS[-1]:
+                if mixing == MIXINGS[-1] or WRONG_CLASSES in str(error):
                     raise RefusedError(str(error)) from error
             shutil.rmtree(self.folder / "o/_ph0", ignore_errors=True)
         raise AssertionError

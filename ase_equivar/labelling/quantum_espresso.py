@@ -52,6 +52,7 @@ def pw_input(
     *,
     cutoff: float,
     mixing: float,
+    symmetry: bool = True,
 ) -> str:
     """Return the input of pw.x for the ground state of an insulator.
 
@@ -65,6 +66,8 @@ def pw_input(
         Ry.
     mixing : float
         Share of the new density in each step to self-consistency.
+    symmetry : bool
+        False: rotations are not looked for, only k and −k taken as one.
     """
     symbols = atoms.get_chemical_symbols()
     kinds = sorted(set(symbols))
@@ -77,6 +80,7 @@ def pw_input(
         "&system",
         f"  ibrav = 0, nat = {len(atoms)}, ntyp = {len(kinds)}, ecutwfc = {cutoff}",
         f"  occupations = 'fixed', nbnd = {occupied + max(2, occupied // 10)}",
+        *([] if symmetry else ["  nosym = .true."]),
         "/",
         "&electrons",
         f"  conv_thr = {1e-11 * len(atoms):g}, mixing_beta = {mixing}, electron_maxstep = 100",

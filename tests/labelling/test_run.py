@@ -118,6 +118,20 @@ def test_failures_are_tried_again_only_if_asked(folder):
     assert (again.n_labelled, again.n_failed, again.n_all) == (3, 1, 4)
 
 
+def test_rotations_that_ph_cannot_sort_are_not_used(folder):
+    """As for SF6 in a box: pw.x finds rotations that ph.x makes no group of."""
+    ph = folder / "programs/ph.x"
+    complaint = "%%%%%%%%%%%%\n Error in routine divide_class (1):\n Wrong classes\n%%%%%%%%%%%%"
+    ph.write_text(
+        f"#!/bin/sh\necho ph >> {folder}/starts.txt\n"
+        f"grep -q nosym pw.in && exec cat {RECORDED}/ph.out\n"
+        f"printf '{complaint.replace('%', '%%')}'\n"
+    )
+    (step,) = label_all(structures()[:1], folder / "out.extxyz", settings(folder))
+    assert step.label is not None
+    assert (folder / "starts.txt").read_text().split() == ["pw", "ph", "pw", "ph"]
+
+
 def test_a_structure_that_moved_is_another_one(folder):
     atoms = structures()[0]
     moved = atoms.copy()
