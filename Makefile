@@ -1,7 +1,7 @@
 # make demo   LO-TO splitting of NaCl from predicted Born charges: table and band structure
 # make test   the whole test suite
 # make lint   ruff and mypy
-# make bench  time and memory of Z* beside the forces: docs/performance.md (some minutes)
+# make bench  time and memory of Z* beside the forces: docs/developer/performance.md (some minutes)
 #
 # Each sets up .venv by itself, and again when pyproject.toml or constraints.txt change.
 # On Linux the torch of PyPI brings gigabytes of CUDA libraries. For the CPU build instead:

@@ -5,7 +5,8 @@
 30 frames of Born charges by VASP (47 to 96 atoms, 22 frames lack one O): every fifth is test, the
 first 3, 6, 12 or 24 of the others, in a fixed random order, are for training. All runs take the
 same number of steps and the fine-tuning recipe of ``ase-equivar finetune``; nothing is chosen by
-the test frames. Runs go to runs/few_labels and resume; the picture is docs/few_labels.png.
+the test frames. Runs go to runs/few_labels and resume; the picture is
+docs/developer/few_labels.png.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from ase_equivar.training.sections import DataConfig, FitConfig
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data" / "trajectories" / "ZrO2.extxyz.gz"
 RUNS = ROOT / "runs" / "few_labels"
-PICTURE = ROOT / "docs" / "few_labels.png"
+PICTURE = ROOT / "docs" / "developer" / "few_labels.png"
 STEPS = 1200
 SIZES = (3, 6, 12, 24)
 TICKS = (0.04, 0.06, 0.08, 0.1, 0.12)

@@ -1,4 +1,4 @@
-"""What field-driven dynamics costs and conserves: the numbers of docs/dynamics.md.
+"""What field-driven dynamics costs and conserves: the numbers of docs/howto/dynamics.md.
 
     python benchmarks/field_md.py                # all; about 20 minutes on one core
     python benchmarks/field_md.py overhead     # or refresh, drift, loop_residual

@@ -1,4 +1,4 @@
-"""Ionic part of ε0 of real crystals, from ⟨P⟩ in small fields and from phonons: docs/dynamics.md.
+"""Ionic ε0 of real crystals, from ⟨P⟩ in small fields and from phonons: docs/howto/dynamics.md.
 
     python benchmarks/finite_field.py            # all; about 15 minutes on one core
     python benchmarks/finite_field.py MgO        # only some crystals

@@ -8,7 +8,8 @@ Rattled MgO, float32, from Atoms to neutral Z*: neighbor list, graph, network an
 measurement runs in a process of its own, so that its peak memory is its own; what the process took
 after a call on 64 atoms is subtracted. The published networks (bm1, bm2) have random weights: time
 does not depend on them. The ensemble works out features of SevenNet-0 besides. Results go to
-runs/speed.json, table and machine into docs/performance.md, the picture to docs/performance.png.
+runs/speed.json, table and machine into docs/developer/performance.md, the picture beside
+it.
 """
 
 from __future__ import annotations

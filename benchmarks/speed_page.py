@@ -1,4 +1,4 @@
-"""Tables and picture of docs/performance.md, from the results of `speed`."""
+"""Tables and picture of docs/developer/performance.md, from the results of `speed`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "performance.md"
-PICTURE = ROOT / "docs" / "performance.png"
+PAGE = ROOT / "docs" / "developer" / "performance.md"
+PICTURE = ROOT / "docs" / "developer" / "performance.png"
 START, END = "<!-- measured: make bench -->", "<!-- end -->"
 COLORS = {
     "universal": "#c0392b",

@@ -35,7 +35,7 @@ def test_snippets_print_what_the_readme_says() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [*sorted(REPOSITORY.glob("*.md")), *sorted(REPOSITORY.glob("docs/*.md"))],
+    [*sorted(REPOSITORY.glob("*.md")), *sorted(REPOSITORY.glob("docs/**/*.md"))],
     ids=lambda page: page.name,
 )
 def test_named_files_exist(page: Path) -> None:
@@ -53,7 +53,9 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert re.findall(r"^## \[?([\d.]+)", changelog, re.MULTILINE)[0] == ase_equivar.__version__
 
 
-@pytest.mark.parametrize("page", sorted(REPOSITORY.glob("docs/*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", sorted(REPOSITORY.glob("docs/**/*.md")), ids=lambda page: page.name
+)
 def test_snippets_of_the_pages_import_what_they_use(page: Path) -> None:
     """What a block uses is imported or made there or in a block above; `atoms` is the reader's."""
     known = {*dir(builtins), "atoms"}

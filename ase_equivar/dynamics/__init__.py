@@ -8,7 +8,7 @@ The order of a calculation::
     balance = atoms.get_total_energy() - driven.work
 
 Ready experiments are in `hysteresis`, `ion_drift`, `pulse_response` and `finite_field`, and the
-client of i-PI in `ipi_client`; see docs/dynamics.md.
+client of i-PI in `ipi_client`; see docs/howto/dynamics.md.
 """
 
 from ase_equivar.dynamics.charge_refresh import RefreshReport

@@ -181,7 +181,7 @@ def test_trajectories_hold_charges_and_forces_of_the_field(tmp_path, ending):
 
 
 def test_first_lines_of_the_docs_run(tmp_path, monkeypatch):
-    text = (REPOSITORY / "docs/dynamics.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "docs/howto/dynamics.md").read_text(encoding="utf-8")
     code = text.split("```python\n")[1].split("```")[0]
     names = {"atoms": crystal(quadratic=0.4)}
     before = names["atoms"].get_total_energy()

@@ -131,7 +131,7 @@ def universal():
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_what_the_bundled_model_says_of_metals_and_salts(universal):
-    """The numbers of the docstring and of docs/dielectric.md, those that pass by mistake too."""
+    """The numbers of docs/howto/dielectric.md and the docstring, those passed by mistake too."""
     cubic = {"spacegroup": 221, "cellpar": [3.75] * 3 + [90] * 3}
     mgb2 = [(0, 0, 0), (1 / 3, 2 / 3, 0.5)], [3.086, 3.086, 3.524, 90, 90, 120]
     for atoms, low, high in (
