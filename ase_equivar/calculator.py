@@ -125,6 +125,11 @@ class EquivarCalculator(Calculator):
         self._drop_results("model")
 
     @property
+    def predictor(self) -> Predictor:
+        """The network on its device, for engines that have atoms in another form than ASE's."""
+        return self._predictor
+
+    @property
     def electric_field(self) -> NDArray[np.float64] | None:
         """Static field in V/Å, shape=(3,), or None. Set it as a whole: its array is read-only."""
         return self._field

@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "phonons": {*BASIS, "io"},
     "dielectric": {*TENSORS, "phonons"},
     "dynamics": {*PHYSICS, "graph"},
-    "engines": {*PHYSICS, "dynamics"},
+    "engines": {*PHYSICS, "graph", "inference", "calculator", "dynamics"},
     "screening": {*PHYSICS, "inference"},
     "plotting": {*PHYSICS, "dynamics"},
 }

@@ -2,13 +2,14 @@
 
 from ase_equivar.graph.graph import Graph, build_graph, collate
 from ase_equivar.graph.neighbors import NeighborSearch
-from ase_equivar.graph.validation import check_atoms, check_elements
+from ase_equivar.graph.validation import check_atoms, check_distances, check_elements
 
 __all__ = [
     "Graph",
     "NeighborSearch",
     "build_graph",
     "check_atoms",
+    "check_distances",
     "check_elements",
     "collate",
 ]

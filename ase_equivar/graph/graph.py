@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +37,9 @@ class Graph:
     latent : tuple of torch.Tensor, optional
         What a pretrained potential knows of each atom, if that was worked out in advance; see
         `ase_equivar.network.sevennet.features`. Floating point, shapes (N, 2l+1, channels).
+    exchange : callable, optional
+        Of a graph whose last atoms are others' (ghosts, into which no edge leads): gives features,
+        blocks (N, 2l+1, channels), those of the ghosts' owners. See `ase_equivar.engines.halo`.
     order : numpy.ndarray, optional
         Index in the structure of each atom of the graph, shape=(N,). None: the same order.
     """
@@ -48,6 +51,7 @@ class Graph:
     structure: torch.Tensor
     n_structures: int
     latent: tuple[torch.Tensor, ...] | None = None
+    exchange: Callable[[list[torch.Tensor]], list[torch.Tensor]] | None = None
     order: NDArray[np.int64] | None = None
 
     @property

@@ -165,6 +165,43 @@ class Predictor:
             self.latest = TimedPrediction(Geometry.of(atoms), raw, seconds, backend)
         return self.latest
 
+    @property
+    def is_divisible(self) -> bool:
+        """Whether several processes can share a structure; see `local_charges`."""
+        return type(self._network) is GatedNetwork
+
+    def local_charges(self, graph: Graph, n_local: int) -> NDArray[np.float64]:
+        """Predict this process' share of a structure, each bond into which the graph has.
+
+        Parameters
+        ----------
+        graph : Graph
+            First the atoms of this process, then copies of others' within the cutoff, with
+            `Graph.exchange` to fetch their features.
+        n_local : int
+            Number of atoms of this process.
+
+        Returns
+        -------
+        numpy.ndarray
+            Z* in |e| before neutrality, which needs the sum over all processes.
+            shape=(n_local, 3, 3).
+
+        Raises
+        ------
+        TypeError
+            If the network is not a `GatedNetwork` itself: others look beyond their neighbors'
+            features.
+        FloatingPointError
+            If Z* are not finite.
+        """
+        if not self.is_divisible:
+            raise TypeError(
+                f"the model {self.name} cannot be shared among processes; 'universal' can"
+            )
+        with torch.inference_mode():
+            return self._arrays(self._network(graph))[0][:n_local]
+
     def _replayed(self, atoms: Atoms) -> RawPrediction | None:
         """Predict one structure by a recording, if there may be one."""
         if self._recorded is None:

@@ -147,6 +147,11 @@ class GatedNetwork(nn.Module):
         return self.config.cutoff
 
     @property
+    def receptive_field(self) -> float:
+        """Largest distance in Å from which an atom can change the Z* of another."""
+        return self.config.interactions * self.config.cutoff
+
+    @property
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers that the network knows."""
         return self.config.elements
@@ -202,6 +207,8 @@ class GatedNetwork(nn.Module):
         species = Species(species_index, self.embedding.weight)
         blocks = [self.start(species.elements)[species_index].unsqueeze(1)]
         for number, table in enumerate(tables):
+            if number and graph.exchange is not None:
+                blocks = graph.exchange(blocks)
             blocks = self._enter(number, blocks, graph)
             blocks = self.interactions[number](blocks, bonds, species, table)
         return blocks

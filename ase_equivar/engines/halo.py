@@ -1,0 +1,124 @@
+"""Atoms shared among processes: who owns the copies of others' atoms, and what they know of them.
+
+In a domain decomposition each process has atoms of its own and copies (*ghosts*) of all atoms of
+others, and of periodic images of its own, within a cutoff. A network that passes messages n times
+would need ghosts out to n cutoffs; instead, the features of ghosts are fetched from their owners
+before each message but the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class Halo:
+    """The owners of ghosts, and the way of features from them.
+
+    Parameters
+    ----------
+    tags : numpy.ndarray
+        Number that an atom has in all processes: first of the atoms of this process, then of its
+        ghosts. int64, shape=(N,).
+    n_local : int
+        Number of atoms of this process.
+    communicator : mpi4py.MPI.Comm, optional
+        Of all processes. Default: there is only this one.
+
+    Raises
+    ------
+    ValueError
+        If a ghost has no owner.
+    """
+
+    def __init__(self, tags: NDArray[np.int64], n_local: int, communicator: Any = None) -> None:
+        self._n_local = n_local
+        self._communicator = communicator
+        n_processes = 1 if communicator is None else communicator.size
+        own, ghosts = tags[:n_local], tags[n_local:]
+        owners, indices = self._find(own, ghosts, n_processes)
+        order = np.argsort(owners, kind="stable")
+        self._ghosts = torch.from_numpy(n_local + order)  # in the order in which they arrive
+        self._arriving = np.bincount(owners, minlength=n_processes)
+        self._leaving, asked = self._swap(indices[order], self._arriving)
+        self._sent = torch.from_numpy(asked)
+
+    def fetch(self, blocks: Sequence[Tensor]) -> list[Tensor]:
+        """Return features of which those of the ghosts are their owners'.
+
+        Parameters
+        ----------
+        blocks : sequence of torch.Tensor
+            Shapes (N, 2l+1, channels).
+        """
+        rows = torch.cat([block[self._sent].flatten(1) for block in blocks], dim=1)
+        width = rows.shape[1]
+        given = np.ascontiguousarray(rows.cpu().numpy())
+        arrived = torch.from_numpy(self._move(given, self._leaving, self._arriving))
+        parts = arrived.to(blocks[0].device).split([block[0].numel() for block in blocks], dim=1)
+        assert sum(part.shape[1] for part in parts) == width
+        complete = []
+        for block, part in zip(blocks, parts, strict=True):
+            copy = block.clone()
+            copy[self._ghosts.to(block.device)] = part.unflatten(1, block.shape[1:])
+            complete.append(copy)
+        return complete
+
+    def _find(
+        self, own: NDArray[np.int64], ghosts: NDArray[np.int64], n_processes: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which process owns each ghost, and the index that it has there.
+
+        Nobody knows all atoms: process tag mod P keeps the register of a tag.
+        """
+        registrar = own % n_processes
+        order = np.argsort(registrar, kind="stable")
+        entries = np.stack([own, np.full(len(own), self._rank), np.arange(len(own))], axis=1)
+        counts = np.bincount(registrar, minlength=n_processes)
+        _, register = self._swap(entries[order], counts)
+        register = register[np.argsort(register[:, 0], kind="stable")]
+
+        registrar = ghosts % n_processes
+        order = np.argsort(registrar, kind="stable")
+        counts = np.bincount(registrar, minlength=n_processes)
+        asked_by, asked = self._swap(ghosts[order], counts)
+        where = np.searchsorted(register[:, 0], asked)
+        missing = np.ones(len(asked), dtype=bool)
+        inside = where < len(register)
+        missing[inside] = register[where[inside], 0] != asked[inside]
+        if missing.any():
+            raise ValueError(f"no process owns the atom {asked[missing][0]}: atoms were lost")
+        answers = self._move(np.ascontiguousarray(register[where, 1:]), asked_by, counts)
+        found = np.empty((len(ghosts), 2), dtype=np.int64)
+        found[order] = answers
+        return found[:, 0], found[:, 1]
+
+    @property
+    def _rank(self) -> int:
+        return 0 if self._communicator is None else int(self._communicator.rank)
+
+    def _swap(
+        self, rows: NDArray[np.int64], counts: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Send rows, so many to each process in turn; return how many came from each, and them."""
+        if self._communicator is None:
+            return counts, rows
+        arriving = np.empty_like(counts)
+        self._communicator.Alltoall(np.ascontiguousarray(counts), arriving)
+        return arriving, self._move(np.ascontiguousarray(rows), counts, arriving)
+
+    def _move(
+        self, rows: NDArray[Any], leaving: NDArray[np.int64], arriving: NDArray[np.int64]
+    ) -> NDArray[Any]:
+        """Send rows of an array, so many to each process in turn; return those that came."""
+        if self._communicator is None:
+            return rows
+        width = int(np.prod(rows.shape[1:]))
+        arrived = np.empty((int(arriving.sum()), *rows.shape[1:]), dtype=rows.dtype)
+        self._communicator.Alltoallv([rows, leaving * width], [arrived, arriving * width])
+        return arrived

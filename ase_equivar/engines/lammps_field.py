@@ -1,0 +1,224 @@
+"""A field in LAMMPS: its forces in each step, and the account of what it does."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ase.data import atomic_numbers
+from numpy.typing import NDArray
+
+from ase_equivar.engines.lammps_atoms import LocalAtoms, read_local_atoms
+from ase_equivar.engines.local_charges import LocalCharges
+from ase_equivar.fields import field_forces
+from ase_equivar.fields.algebra import Field
+from ase_equivar.fields.forces import check_field
+from ase_equivar.units import A_PER_CM2, PICOSECOND, UC_PER_CM2
+
+GHOST_MARGIN = 2.0  # Å beyond the cutoff: atoms may move by half of it until lists are made anew
+
+
+class FieldFix:
+    """A field in LAMMPS, and the account of what it does; made by `field_fix`.
+
+    All processes have the same numbers. In LAMMPS, ``f_ID[1]`` is `work` (eV), ``f_ID[2]`` to
+    ``f_ID[4]`` the field (V/Å), ``f_ID[5]`` to ``f_ID[7]`` `polarization_change` (µC/cm²),
+    ``f_ID[8]`` to ``f_ID[10]`` `current_density` (A/cm²), and ``d2_ID_born[1]`` to
+    ``d2_ID_born[9]`` are Z* of the atoms (|e|, rows = field), for thermo output and dumps.
+
+    Attributes
+    ----------
+    time : float
+        Of the field in the last step, fs.
+    electric_field : numpy.ndarray
+        In the last step, V/Å, shape=(3,).
+    work : float
+        Of the field on the atoms since the fix was made, eV. LAMMPS' ``etotal`` has it subtracted,
+        so that it is constant in NVE.
+    transported_charge : dict of numpy.ndarray
+        ∫ Σ Z*_i dr_i over the atoms of each element, |e| Å, shape=(3,).
+    polarization_change : numpy.ndarray
+        The sum of those over the volume, µC/cm², shape=(3,).
+    current_density : numpy.ndarray
+        Mean over the last step, A/cm², shape=(3,).
+    """
+
+    def __init__(
+        self,
+        lmp: Any,
+        field: Field,
+        charges: LocalCharges,
+        elements: Sequence[str],
+        identifier: str,
+        communicator: Any,
+        *,
+        update_interval: int,
+        stress_without_field: bool,
+    ) -> None:
+        self._lmp, self._field, self._charges = lmp, field, charges
+        self._identifier, self._communicator = identifier, communicator
+        self._numbers = np.array([0, *(atomic_numbers[symbol] for symbol in elements)])
+        self._elements = tuple(elements)
+        self._update_interval = update_interval
+        self._stress_without_field = stress_without_field
+        self._error: BaseException | None = None
+        self._step: int | None = None
+        self._since_update = 0
+        self._new_lists = True
+        self._cell = np.zeros((3, 3))
+        self._n_atoms = -1
+        self._held_at: NDArray[np.float64] | None = None
+        self.time = 0.0
+        self.electric_field = np.zeros(3)
+        self.work = 0.0
+        self.transported_charge = {symbol: np.zeros(3) for symbol in dict.fromkeys(elements)}
+        self.polarization_change = np.zeros(3)
+        self.current_density = np.zeros(3)
+
+    def callback(
+        self,
+        _: object,
+        step: int,
+        n_local: int,
+        tags: NDArray[np.int64],
+        x: NDArray[np.float64],
+        forces: NDArray[np.float64],
+    ) -> None:
+        """Set the field's forces on the atoms of this process; LAMMPS calls it in each step."""
+        try:
+            forces[:] = 0.0
+            if self._error is None:
+                forces[:] = self._forces(step) * self._lmp.extract_global("qe2f")
+        except BaseException as error:  # LAMMPS would go on as if nothing had happened
+            if self._communicator is not None and self._communicator.size > 1:
+                traceback.print_exc()
+                print(
+                    f"rank {self._communicator.rank}: the field in LAMMPS failed, all processes "
+                    f"are ended: {error}",
+                    file=sys.stderr,
+                    flush=True,
+                )
+                self._communicator.Abort(1)
+            self._error = error
+            self._lmp.force_timeout()
+
+    def raise_error(self) -> None:
+        """Raise what the callback could not."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            self._step = None
+            raise RuntimeError(
+                f"the field in LAMMPS failed, and the run was stopped: {error}"
+            ) from (error)
+
+    def _forces(self, step: int) -> NDArray[np.float64]:
+        """Return forces in eV/Å, shape=(n_local, 3), and bring the account up to date."""
+        lmp = self._lmp
+        if lmp.extract_global("respa_levels"):
+            raise ValueError("run_style respa would take the field's forces at the wrong times")
+        here = read_local_atoms(lmp, self._numbers)
+        if here.box_changes and not self._stress_without_field:
+            raise ValueError(
+                "a fix changes the box, and LAMMPS' pressure lacks the field's part: give "
+                "stress_without_field=True if that is what you want"
+            )
+        follows = self._step is not None and step == self._step + 1
+        self._check(here, follows)
+        timestep = lmp.extract_global("dt") / lmp.extract_global("femtosecond")
+        self.time = (
+            lmp.extract_global("atime") / lmp.extract_global("femtosecond")
+            + (step - lmp.extract_global("atimestep")) * timestep
+        )
+        field = np.asarray(self._field(self.time * PICOSECOND / 1000), dtype=float)
+        check_field(field)
+
+        kept = lmp.numpy.extract_atom(f"d2_{self._identifier}_born")[: here.n_local]
+        last = lmp.numpy.extract_atom(f"d2_{self._identifier}_last")[: here.n_local]
+        before = kept.reshape(-1, 3, 3).copy()
+        self._since_update += 1
+        self._new_lists |= here.steps_since_lists == 0 or not follows
+        if not follows or self._since_update >= self._update_interval:
+            kept[:] = self._charges(here, same_ghosts=not self._new_lists).reshape(-1, 9)
+            self._since_update, self._new_lists = 0, False
+        born = kept.reshape(-1, 3, 3)
+        place, cell = here.fractional()
+        if follows:
+            moved = (place - last[:, :3]) @ ((cell + self._cell) / 2)
+            self._account(here, before, born, moved, field, timestep)
+        last[:, :3] = place
+        self._cell, self._step, self.electric_field = cell, step, field
+        self._publish()
+        return field_forces(born, field) if here.n_local else np.zeros((0, 3))
+
+    def _account(
+        self,
+        here: LocalAtoms,
+        before: NDArray[np.float64],
+        now: NDArray[np.float64],
+        moved: NDArray[np.float64],
+        field: NDArray[np.float64],
+        timestep: float,
+    ) -> None:
+        """Add the work and the charge of one step, of all processes."""
+        own = here.numbers[: here.n_local]
+        dipoles = np.einsum("iab,ib->ia", 0.5 * (before + now), moved)
+        work = 0.5 * np.einsum("iab,a,ib->", before, self.electric_field, moved)
+        work += 0.5 * np.einsum("iab,a,ib->", now, field, moved)
+        sums = [dipoles[own == atomic_numbers[s]].sum(axis=0) for s in self.transported_charge]
+        total = self._sum(np.array([work, *np.ravel(sums)]))
+        self.work += float(total[0])
+        carried = total[1:].reshape(-1, 3)
+        for symbol, charge in zip(self.transported_charge, carried, strict=True):
+            self.transported_charge[symbol] = self.transported_charge[symbol] + charge
+        change = carried.sum(axis=0) / here.volume
+        self.current_density = change / (timestep * PICOSECOND / 1000) / A_PER_CM2
+        dipole = np.sum(list(self.transported_charge.values()), axis=0)
+        self.polarization_change = dipole / here.volume / UC_PER_CM2
+
+    def _publish(self) -> None:
+        """Tell LAMMPS the account, for its output and its energy."""
+        lmp, name = self._lmp, self._identifier
+        vector = [
+            self.work,
+            *self.electric_field,
+            *self.polarization_change,
+            *self.current_density,
+        ]
+        for index, value in enumerate(vector, start=1):
+            lmp.fix_external_set_vector(name, index, float(value))
+        lmp.fix_external_set_energy_global(name, -self.work * lmp.extract_global("qe2f"))
+
+    def _check(self, here: LocalAtoms, follows: bool) -> None:
+        """See that no atom was lost, and that ghosts still are all that there should be."""
+        if lists_are_new := (here.steps_since_lists == 0 or not follows or self._held_at is None):
+            self._held_at = here.positions[: here.n_local].copy()
+        assert self._held_at is not None
+        moved = np.linalg.norm(here.positions[: here.n_local] - self._held_at, axis=1)
+        furthest = self._largest(float(moved.max()) if len(moved) else 0.0)
+        if not lists_are_new and 2 * furthest > GHOST_MARGIN:
+            raise ValueError(
+                f"an atom has moved by {furthest:.2f} Å since LAMMPS last made its lists, more "
+                f"than half the {GHOST_MARGIN} Å that ghosts are fetched beyond the cutoff: use "
+                "'neigh_modify delay 0 every 1 check yes', or a shorter time step"
+            )
+        n_atoms = int(self._sum(np.array([float(here.n_local)]))[0])
+        if follows and n_atoms != self._n_atoms:
+            raise ValueError(f"there were {self._n_atoms} atoms, now there are {n_atoms}")
+        self._n_atoms = n_atoms
+
+    def _sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self._communicator is None:
+            return values
+        total = np.empty_like(values)
+        self._communicator.Allreduce(values, total)
+        return total
+
+    def _largest(self, value: float) -> float:
+        if self._communicator is None:
+            return value
+        from mpi4py import MPI
+
+        return float(self._communicator.allreduce(value, op=MPI.MAX))

@@ -1,0 +1,155 @@
+"""Neutral Z* of the atoms that a process has: all of a structure, or a share of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+from numpy.typing import NDArray
+
+from ase_equivar.calculator import EquivarCalculator
+from ase_equivar.dynamics.charge_refresh import BornCharges
+from ase_equivar.engines.halo import Halo
+from ase_equivar.engines.lammps_atoms import LocalAtoms
+from ase_equivar.graph import Graph, check_distances, check_elements
+from ase_equivar.graph.neighbors import NeighborSearch
+from ase_equivar.inference.predictor import Predictor
+
+
+class LocalCharges(Protocol):
+    """Gives Z* of the atoms of a process."""
+
+    def __call__(self, here: LocalAtoms, *, same_ghosts: bool) -> NDArray[np.float64]:
+        """Return Z* of the process' own atoms, |e|, shape=(n_local, 3, 3)."""
+        ...
+
+
+class SharedCharges:
+    """Z* of a structure of which each process has a part.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Of a network that `Predictor.is_divisible`.
+    total_charge : float
+        Of the whole cell, |e|.
+    communicator : mpi4py.MPI.Comm, optional
+        Of all processes. Default: there is only this one.
+    """
+
+    def __init__(
+        self, predictor: Predictor, total_charge: float = 0.0, communicator: Any = None
+    ) -> None:
+        self._predictor = predictor
+        self._total_charge = total_charge
+        self._communicator = communicator
+        self._search = NeighborSearch(predictor.cutoff, device=predictor.device)
+        self._halo: Halo | None = None
+
+    def __call__(
+        self,
+        here: LocalAtoms,
+        *,
+        same_ghosts: bool,
+    ) -> NDArray[np.float64]:
+        """Return neutral Z* of the atoms of this process, |e|, shape=(n_local, 3, 3).
+
+        All processes have to call it at a time.
+
+        Parameters
+        ----------
+        here : LocalAtoms
+            With ghosts out to the cutoff at least.
+        same_ghosts : bool
+            Whether atoms and ghosts are those of the call before, in the same order.
+        """
+        if self._halo is None or not same_ghosts:
+            self._halo = Halo(here.tags, here.n_local, self._communicator)
+        raw = self._predictor.local_charges(self._graph(here), here.n_local)
+        sums = np.array([*raw.sum(axis=0).ravel(), here.n_local])
+        if self._communicator is not None:
+            self._communicator.Allreduce(sums.copy(), sums)
+        excess = sums[:9].reshape(3, 3) - self._total_charge * np.eye(3)
+        return raw - excess / sums[9]
+
+    def _graph(self, here: LocalAtoms) -> Graph:
+        """Connect own atoms with all that are near."""
+        assert self._halo is not None
+        atoms = Atoms(numbers=here.numbers, positions=here.positions)
+        pairs = self._search.pairs(atoms, self._predictor.dtype)
+        own = int(torch.searchsorted(pairs.centers, here.n_local))  # centers ascend
+        check_distances(atoms, pairs)
+        return Graph(
+            numbers=torch.tensor(here.numbers, dtype=torch.int64, device=self._search.device),
+            senders=pairs.neighbors[:own],
+            receivers=pairs.centers[:own],
+            vectors=pairs.vectors[:own],
+            structure=torch.zeros(len(atoms), dtype=torch.int64, device=self._search.device),
+            n_structures=1,
+            exchange=self._halo.fetch,
+        )
+
+
+class WholeCharges:
+    """Z* of a structure that one process has as a whole, by any ASE calculator that gives them."""
+
+    def __init__(self, calculator: BaseCalculator) -> None:
+        self._born_charges = BornCharges(calculator)
+
+    def __call__(self, here: LocalAtoms, *, same_ghosts: bool) -> NDArray[np.float64]:
+        """Return Z* of all atoms, |e|, shape=(N, 3, 3)."""
+        order = np.argsort(here.tags[: here.n_local])  # calculators know atoms by their order
+        atoms = Atoms(
+            here.numbers[: here.n_local][order],
+            positions=here.positions[: here.n_local][order],
+            cell=here.cell,
+            pbc=here.periodic,
+        )
+        born = np.empty((here.n_local, 3, 3))
+        born[order] = self._born_charges(atoms, np.zeros(3))
+        return born
+
+
+def charges_of(
+    calculator: BaseCalculator, elements: Sequence[str], communicator: Any
+) -> tuple[LocalCharges, float]:
+    """Choose how Z* of the atoms of a process are calculated.
+
+    Parameters
+    ----------
+    calculator : ase calculator
+    elements : sequence of str
+        That there are.
+    communicator : mpi4py.MPI.Comm or None
+        Of several processes; None: there is one.
+
+    Returns
+    -------
+    tuple
+        What gives Z*, and out to which distance it needs ghosts, Å; 0: none.
+
+    Raises
+    ------
+    ValueError
+        If the calculator does not know an element, or has a field itself.
+    TypeError
+        If it cannot be shared among several processes.
+    """
+    if getattr(calculator, "electric_field", None) is not None:
+        raise ValueError("the calculator has an electric_field itself; set it to None")
+    if isinstance(calculator, EquivarCalculator):
+        check_elements(Atoms(sorted(set(elements))), calculator.predictor.elements)
+    if communicator is None:
+        return WholeCharges(calculator), 0.0
+    if not isinstance(calculator, EquivarCalculator) or not calculator.predictor.is_divisible:
+        name = getattr(calculator, "model", type(calculator).__name__)
+        raise TypeError(
+            f"Z* of {name} cannot be calculated by several processes; use the model 'universal', "
+            "or one process"
+        )
+    shared = SharedCharges(calculator.predictor, calculator.total_charge, communicator)
+    return shared, calculator.predictor.cutoff
