@@ -62,12 +62,17 @@ def plot_raman(
             spectrum.intensity / largest if largest > 0 else spectrum.intensity,
             color=COLORS[index % len(COLORS)],
             linewidth=1.3,
-            label=f"{spectrum.name} (×{largest:.3g})",
+            label=f"{spectrum.name}: {largest:.3g}",
         )
     _name_modes(upper, modes, spectra[0], unit)
     upper.set_ylim(0, 1.25)
-    upper.set_ylabel("Raman intensity\n(10⁻³⁰ cm²/(sr THz) per cell)")
-    upper.legend(frameon=False, fontsize="small")
+    upper.set_ylabel("Raman intensity\n(of the largest)")
+    upper.legend(
+        title="largest, 10⁻³⁰ cm²/(sr THz) per cell",
+        title_fontsize="x-small",
+        frameon=False,
+        fontsize="small",
+    )
     if infrared is not None:
         absorption = np.einsum("waa->w", infrared.epsilon.imag) / 3
         lower.plot(infrared.frequencies * unit.per_thz, absorption, color=COLORS[1], linewidth=1.3)
