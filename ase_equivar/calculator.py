@@ -259,6 +259,23 @@ class EquivarCalculator(Calculator):
             added = field_forces(self.results["born_charges"], field)
             self.results["forces"] = self.results["forces"] + added
 
+    def dielectric_tensor_parts(self, atoms: Atoms) -> NDArray[np.float64] | None:
+        """Give ε∞ as parts of the model see it, each with some channels left out.
+
+        Their spread tells how sure the model is of what is made of ε∞, such as Raman tensors.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            shape=(S, 3, 3). None for a model without ε∞, or that is not calibrated.
+
+        Raises
+        ------
+        ValueError
+            As `calculate`.
+        """
+        return self._predictor.dielectric_tensors_of_parts(atoms)
+
     def predict(self, images: Iterable[Atoms], *, max_edges: int = MAX_EDGES) -> list[Prediction]:
         """Predict many structures, several in one call of the network.
 

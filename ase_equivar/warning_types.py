@@ -63,5 +63,9 @@ class FieldWarning(EquivarWarning):
     """A field has no effect, or one that was hardly wanted."""
 
 
+class UncertaintyWarning(EquivarWarning):
+    """A model expects an error of its own that is as large as the result."""
+
+
 class InputWarning(EquivarWarning):
     """A part of the input is left out."""

@@ -19,6 +19,7 @@ from ase_equivar.cli.label import label
 from ase_equivar.cli.phonons import phonons
 from ase_equivar.cli.polarization import polarization
 from ase_equivar.cli.pulse import pulse
+from ase_equivar.cli.raman import raman
 from ase_equivar.cli.screen import screen
 from ase_equivar.cli.spectrum import spectrum
 from ase_equivar.cli.training import calibrate, combine, evaluate, finetune, plot, train
@@ -34,6 +35,7 @@ for command in (
     born,
     phonons,
     infrared,
+    raman,
     spectrum,
     polarization,
     screen,

@@ -1,4 +1,4 @@
-"""Dielectric response of polar crystals: infrared modes, static ε0, ε(ω), loss, reflectivity.
+"""Dielectric response: infrared and Raman modes, static ε0, ε(ω), loss, reflectivity.
 
 The order of a calculation, after `ase_equivar.phonons`::
 
@@ -8,6 +8,9 @@ The order of a calculation, after `ase_equivar.phonons`::
     lyddane_sachs_teller(phonon, dielectric)          # do the two sides agree?
     spectrum = dielectric_function(modes, damping=0.15)
     plot_infrared(modes, spectrum)                    # ase_equivar.plotting
+
+    scattering = raman_modes(phonon, EquivarCalculator())
+    plot_raman(scattering, [raman_spectrum(scattering, damping=0.3)], spectrum)
 
 and, from molecular dynamics instead::
 
@@ -30,6 +33,14 @@ from ase_equivar.dielectric.polarization import (
     polarization_along,
     polarization_change,
 )
+from ase_equivar.dielectric.raman import RamanMode, RamanModes, raman_modes
+from ase_equivar.dielectric.raman_derivative import DielectricDerivative, dielectric_derivative
+from ase_equivar.dielectric.raman_geometry import ScatteringGeometry
+from ase_equivar.dielectric.raman_intensity import (
+    RamanSpectrum,
+    raman_intensities,
+    raman_spectrum,
+)
 from ase_equivar.dielectric.static import (
     LyddaneSachsTeller,
     StaticDielectric,
@@ -42,6 +53,7 @@ __all__ = [
     "BlockEstimate",
     "Current",
     "CurrentSpectrum",
+    "DielectricDerivative",
     "DielectricFunction",
     "FrequencyUnit",
     "InfraredMode",
@@ -49,14 +61,22 @@ __all__ = [
     "IonicConductivity",
     "LyddaneSachsTeller",
     "PolarizationChange",
+    "RamanMode",
+    "RamanModes",
+    "RamanSpectrum",
+    "ScatteringGeometry",
     "StaticDielectric",
     "current_spectrum",
+    "dielectric_derivative",
     "dielectric_function",
     "infrared_modes",
     "ionic_conductivity",
     "lyddane_sachs_teller",
     "polarization_along",
     "polarization_change",
+    "raman_intensities",
+    "raman_modes",
+    "raman_spectrum",
     "static_dielectric",
     "trajectory_current",
 ]

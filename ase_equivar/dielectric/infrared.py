@@ -166,23 +166,9 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
         checked_correction(phonon, axis)
     matrix = cast(DynamicalMatrixNAC, phonon.dynamical_matrix)
     cell, factor = phonon.primitive, phonon.unit_conversion_factor
-    if len(cell) == 1:
-        raise ValueError("a crystal with one atom per cell has no optical modes")
     volume = abs(cell.volume)
 
-    translations, internal = translation_split(cell.masses)
-    of_translations = np.linalg.eigvalsh(translations.T @ without @ translations)
-    drift = signed_frequencies(of_translations, factor)
-    if np.abs(drift).max() > TRANSLATION_WARNING:
-        warnings.warn(
-            f"moving the whole crystal costs energy (up to {np.abs(drift).max():.2f} THz instead "
-            "of 0): the force constants miss the acoustic sum rule; "
-            "phonon.symmetrize_force_constants() restores it",
-            AcousticSumRuleWarning,
-            stacklevel=2,
-        )
-    squares, vectors = np.linalg.eigh(internal.T @ without @ internal)
-    vectors = internal @ vectors
+    squares, vectors = optical_modes(phonon, without)
     displacements = vectors.reshape(len(cell), 3, -1) / np.sqrt(cell.masses)[:, None, None]  # 1/√u
     weighted = dipole_matrix(phonon)
     dipoles = (weighted @ vectors).T
@@ -218,6 +204,52 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
         volume=volume,
         oscillator_sum=scale * factor**2 * sum_rule,
     )
+
+
+def optical_modes(
+    phonon: Phonopy, matrix: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return eigenvalues and eigenvectors of a dynamical matrix at Γ, translations projected out.
+
+    Parameters
+    ----------
+    phonon : phonopy.Phonopy
+    matrix : ndarray, shape (3 N, 3 N)
+        Without macroscopic field, eV/(Å² u).
+
+    Returns
+    -------
+    squares : ndarray, shape (3 N − 3,)
+        Rising, eV/(Å² u).
+    vectors : ndarray, shape (3 N, 3 N − 3)
+        Columns.
+
+    Raises
+    ------
+    ValueError
+        When there is but one atom.
+
+    Warns
+    -----
+    AcousticSumRuleWarning
+        When the translations are far from frequency 0.
+    """
+    masses = phonon.primitive.masses
+    if len(masses) == 1:
+        raise ValueError("a crystal with one atom per cell has no optical modes")
+    translations, internal = translation_split(masses)
+    of_translations = np.linalg.eigvalsh(translations.T @ matrix @ translations)
+    drift = signed_frequencies(of_translations, phonon.unit_conversion_factor)
+    if np.abs(drift).max() > TRANSLATION_WARNING:
+        warnings.warn(
+            f"moving the whole crystal costs energy (up to {np.abs(drift).max():.2f} THz instead "
+            "of 0): the force constants miss the acoustic sum rule; "
+            "phonon.symmetrize_force_constants() restores it",
+            AcousticSumRuleWarning,
+            stacklevel=3,
+        )
+    squares, inside = np.linalg.eigh(internal.T @ matrix @ internal)
+    return squares, internal @ inside
 
 
 def translation_split(

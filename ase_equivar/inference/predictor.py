@@ -27,7 +27,11 @@ from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.models import load_model, read_metadata
 from ase_equivar.inference.prediction import Prediction, RawPrediction, TimedPrediction
-from ase_equivar.inference.uncertainty import Calibration, born_charges_uncertainty
+from ase_equivar.inference.uncertainty import (
+    Calibration,
+    born_charges_uncertainty,
+    dielectric_tensors_of_parts,
+)
 from ase_equivar.inference.warnings import warn_if_broken, warn_if_vacuum
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.gated import GatedNetwork
@@ -231,6 +235,14 @@ class Predictor:
             found = born_charges_uncertainty(self._network, graph, self.calibration)
             self._uncertain = evaluated, graph.in_order_of_structure(found)
         return self._uncertain[1]
+
+    def dielectric_tensors_of_parts(self, atoms: Atoms) -> NDArray[np.float64] | None:
+        """Return ε∞ as parts of the network see it, shape (S, 3, 3); None if there are none."""
+        if self.calibration is None or not self.has_dielectric:
+            return None
+        check_full_occupancy(atoms)
+        graph = self._graph(atoms, self._search)
+        return dielectric_tensors_of_parts(self._network, graph, self.calibration)
 
     def _graph(self, atoms: Atoms, search: NeighborSearch) -> Graph:
         check_elements(atoms, self.elements)

@@ -8,9 +8,9 @@ and Ghahramani, ICML 2016. Parts of an ensemble are those of all its members.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -77,17 +77,55 @@ def born_charges_uncertainty(
         the structure is turned, mirrored or repeated.
     """
     with torch.inference_mode():
-        # what takes long is done once for all parts of a network
-        members = network.members if isinstance(network, Ensemble) else [network]
-        prepared = [(member, member.prepared(graph)) for member in members]
+        prepared = _prepared(network, graph)
         whole = torch.stack([_neutral(*one) for one in prepared]).mean(dim=0)
         squares = torch.zeros(graph.n_atoms, dtype=whole.dtype, device=whole.device)
-        for member, its_graph in prepared:
-            for part in range(calibration.n_samples):
-                with member.channel_mask(calibration.dropout, SEED + part):
-                    squares += (_neutral(member, its_graph) - whole).square().mean(dim=(1, 2))
+        for part in _parts(prepared, calibration):
+            squares += (_neutral(*part) - whole).square().mean(dim=(1, 2))
     spread = (squares / (calibration.n_samples * len(prepared))).sqrt().cpu().double().numpy()
     return np.asarray(calibration.scale * spread)
+
+
+def dielectric_tensors_of_parts(
+    network: GatedNetwork | Ensemble, graph: Graph, calibration: Calibration
+) -> NDArray[np.float64]:
+    """Return ε∞ of one structure as each part of a network sees it, shape (S, 3, 3).
+
+    Parameters
+    ----------
+    network : GatedNetwork or Ensemble
+        Trained with dropout, and with ε∞.
+    graph : Graph
+    calibration : Calibration
+        Of this network.
+    """
+    with torch.inference_mode():
+        prepared = _prepared(network, graph)
+        found = [_dielectric(*part) for part in _parts(prepared, calibration)]
+    return np.asarray(torch.cat(found).cpu().double().numpy())
+
+
+_Prepared: TypeAlias = tuple[GatedNetwork, Graph]
+
+
+def _prepared(network: GatedNetwork | Ensemble, graph: Graph) -> list[_Prepared]:
+    """Do what takes long once for all parts of a network."""
+    members = network.members if isinstance(network, Ensemble) else [network]
+    return [(member, member.prepared(graph)) for member in members]
+
+
+def _parts(prepared: list[_Prepared], calibration: Calibration) -> Iterator[_Prepared]:
+    """Yield each member with some of its channels left out, as long as the loop is there."""
+    for member, graph in prepared:
+        for part in range(calibration.n_samples):
+            with member.channel_mask(calibration.dropout, SEED + part):
+                yield member, graph
+
+
+def _dielectric(network: GatedNetwork, graph: Graph) -> torch.Tensor:
+    found = network(graph).dielectric
+    assert found is not None  # whoever asks has looked
+    return found
 
 
 def _neutral(network: GatedNetwork, graph: Graph) -> torch.Tensor:

@@ -7,6 +7,11 @@ from ase_equivar.io.infrared_files import (
     write_modes_csv,
     write_spectrum_csv,
 )
+from ase_equivar.io.raman_files import (
+    write_raman_json,
+    write_raman_modes_csv,
+    write_raman_spectrum_csv,
+)
 
 __all__ = [
     "read_extxyz",
@@ -15,5 +20,8 @@ __all__ = [
     "write_extxyz",
     "write_infrared_json",
     "write_modes_csv",
+    "write_raman_json",
+    "write_raman_modes_csv",
+    "write_raman_spectrum_csv",
     "write_spectrum_csv",
 ]

@@ -14,6 +14,7 @@ from ase_equivar.plotting.phonons import (
     plot_bands,
     plot_density_of_states,
 )
+from ase_equivar.plotting.raman import plot_raman
 
 __all__ = [
     "plot_angular_dispersion",
@@ -26,4 +27,5 @@ __all__ = [
     "plot_infrared",
     "plot_ion_drift",
     "plot_pulse_response",
+    "plot_raman",
 ]

@@ -82,6 +82,15 @@ def anatase():
     )
 
 
+def rutile():
+    return crystal(
+        "TiO",
+        [(0, 0, 0), (0.305, 0.305, 0)],
+        spacegroup=136,
+        cellpar=[4.594, 4.594, 2.959, 90, 90, 90],
+    )
+
+
 def fluorite():
     cell = bulk("CaF2", "fluorite", a=5.46)
     return force_constants(cell, Springs(cell, 3.0), (2, 2, 2), progress=False)

@@ -1,0 +1,232 @@
+"""Raman intensities: how much of the light is scattered, and the spectrum.
+
+First-order Stokes scattering by one mode, per primitive cell and solid angle,
+
+    dσ/dΩ = (2π/λ_s)⁴ ħ/(2ω) (n + 1) |e_s·α·e_i|²,    1/λ_s = 1/λ_L − ν/c,
+
+with the Raman tensor α of `ase_equivar.dielectric.raman`, n the Bose factor of the mode, e_i and
+e_s the polarizations of incident and scattered light: M. Cardona in Light Scattering in Solids II
+(Springer, 1982), ch. 2; Porezag and Pederson, Phys. Rev. B 54, 7830 (1996). The refractive index,
+reflection and absorption of the crystal, local fields and resonance are left out. In a powder,
+averages over all orientations take the place of the square: (45 ā² + 4 γ²)/45 with the polarization
+of the incident light and γ²/15 across it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import constants
+
+from ase_equivar.arguments import finite_real, positive_number
+from ase_equivar.dielectric.raman import RamanMode, RamanModes
+from ase_equivar.dielectric.raman_geometry import ScatteringGeometry
+from ase_equivar.units import THZ_TO_CM
+
+Powder = Literal["powder", "parallel", "perpendicular"]
+"""Of a powder: all scattered light, or that polarized along or across the incident light."""
+
+WAVELENGTH = 532.0  # nm, of a frequency-doubled Nd:YAG laser
+TEMPERATURE = 300.0  # K
+LONGEST_WAVELENGTH = 1e5  # nm
+CROSS_SECTION = 1e-34
+"""10⁻³⁰ cm², in m²."""
+
+
+@dataclass(frozen=True)
+class RamanSpectrum:
+    """Intensity over Raman shift, Stokes side.
+
+    Attributes
+    ----------
+    frequencies : ndarray, shape (n,)
+        Raman shift, THz.
+    intensity : ndarray, shape (n,)
+        10⁻³⁰ cm²/(sr THz), per primitive cell.
+    name : str
+        Of the geometry: "powder", or "z(xx)-z".
+    wavelength : float
+        Of the laser, nm.
+    temperature : float
+        K.
+    """
+
+    frequencies: NDArray[np.float64]
+    intensity: NDArray[np.float64]
+    name: str
+    wavelength: float
+    temperature: float
+
+    @property
+    def frequencies_cm(self) -> NDArray[np.float64]:
+        """Raman shift, cm⁻¹, shape (n,)."""
+        return self.frequencies * THZ_TO_CM
+
+
+def raman_intensities(
+    modes: RamanModes,
+    geometry: ScatteringGeometry | Powder | str = "powder",
+    *,
+    wavelength: float = WAVELENGTH,
+    temperature: float = TEMPERATURE,
+) -> NDArray[np.float64]:
+    """Return the intensity of each set of modes, shape (len(modes),), 10⁻³⁰ cm²/sr per cell.
+
+    Parameters
+    ----------
+    modes : RamanModes
+        From `raman_modes`: of transverse modes for a powder and for forward scattering, else with
+        the `direction` of the geometry.
+    geometry : ScatteringGeometry or str
+        Or "z(xx)-z", Porto's notation; "powder", "parallel" or "perpendicular": see `Powder`. The
+        modes of a powder are taken as transverse, wherever q points.
+    wavelength : float
+        Of the laser in vacuum, nm.
+    temperature : float
+        K; 0 is allowed.
+
+    Raises
+    ------
+    ValueError
+        When a Raman-active mode is imaginary, when `modes` are those for another direction of q
+        than that of the geometry, when the laser has too little energy for the modes, or when the
+        geometry makes no sense.
+    """
+    check_light(wavelength, temperature)
+    if not isinstance(geometry, ScatteringGeometry) and geometry not in get_args(Powder):
+        geometry = ScatteringGeometry.porto(geometry)
+    _check_direction(modes, geometry)
+    modes.require_stable()
+    return np.array(
+        [
+            _factor(mode, wavelength, temperature) * _square(mode, geometry)
+            if mode.is_active
+            else 0.0
+            for mode in modes
+        ]
+    )
+
+
+def raman_spectrum(
+    modes: RamanModes,
+    damping: ArrayLike,
+    geometry: ScatteringGeometry | Powder | str = "powder",
+    *,
+    frequencies: ArrayLike | None = None,
+    wavelength: float = WAVELENGTH,
+    temperature: float = TEMPERATURE,
+) -> RamanSpectrum:
+    """Return the Stokes spectrum: a Lorentzian for each mode.
+
+    Parameters
+    ----------
+    modes, geometry, wavelength, temperature
+        See `raman_intensities`.
+    damping : array_like
+        Full width at half maximum, THz: one number for all, or one for each of `modes`, that is
+        for each degenerate set.
+    frequencies : array_like, optional
+        Raman shift, THz, shape (n,). By default from 0 to 20 widths above the highest mode, with
+        five points in a width (but no more than 20 001 in all).
+
+    Raises
+    ------
+    ValueError
+        As `raman_intensities`, and when damping or frequencies make no sense.
+    """
+    widths = finite_real("damping", damping, None, unit="THz")
+    if widths.shape not in ((), (len(modes),)) or not np.all(widths > 0):
+        raise ValueError(
+            f"the damping must be a positive number of THz, or one for each of the {len(modes)} "
+            f"sets of modes, got {damping!r}"
+        )
+    widths = np.broadcast_to(widths, (len(modes),))
+    intensities = raman_intensities(modes, geometry, wavelength=wavelength, temperature=temperature)
+    if frequencies is None:
+        grid = shift_grid([modes], float(widths.min()), float(widths.max()))
+    else:
+        grid = finite_real("frequencies", frequencies, (None,), unit="THz")
+    total = np.zeros(len(grid))
+    for mode, width, intensity in zip(modes, widths, intensities, strict=True):
+        half = width / 2
+        total += intensity * half / np.pi / ((grid - mode.frequency) ** 2 + half**2)
+    name = geometry.name if isinstance(geometry, ScatteringGeometry) else _name(geometry)
+    return RamanSpectrum(grid, total, name, float(wavelength), float(temperature))
+
+
+def check_light(wavelength: float, temperature: float) -> None:
+    """Refuse a wavelength (nm) or temperature (K) that nothing has."""
+    positive_number("wavelength", wavelength, "nm", largest=LONGEST_WAVELENGTH)
+    positive_number("temperature", temperature, "K", zero=True)
+
+
+def shift_grid(
+    several: Sequence[RamanModes], narrowest: float, widest: float
+) -> NDArray[np.float64]:
+    """Return Raman shifts, THz, from 0 to 20 widths above all modes, five or more in a width."""
+    limit = max(mode.frequency for modes in several for mode in modes) + 20 * widest
+    count = int(np.clip(np.ceil(5 * limit / narrowest), 1000, 20_000))
+    return np.linspace(0, limit, count + 1)
+
+
+def _name(geometry: str) -> str:
+    if geometry in get_args(Powder):
+        return geometry if geometry == "powder" else f"powder, {geometry}"
+    return ScatteringGeometry.porto(geometry).name
+
+
+def _check_direction(modes: RamanModes, geometry: ScatteringGeometry | str) -> None:
+    wanted = geometry.direction if isinstance(geometry, ScatteringGeometry) else None
+    have = modes.direction
+    if wanted is None and have is None:
+        return
+    if wanted is not None and have is not None and abs(abs(wanted @ have) - 1) < 1e-6:
+        return
+    name = geometry.name if isinstance(geometry, ScatteringGeometry) else geometry
+    shown = None if wanted is None else np.round(wanted, 6).tolist()
+    raise ValueError(
+        f"geometry {name} scatters by modes with another direction of q than `modes` have: make "
+        f"them by raman_modes(phonon, modes.derivative, direction={shown})"
+    )
+
+
+def _factor(mode: RamanMode, wavelength: float, temperature: float) -> float:
+    """Return (2π/λ_s)⁴ ħ/(2ω) (n + 1), 10⁻³⁰ cm²/sr per Å⁴/u."""
+    frequency = mode.frequency * 1e12
+    scattered = 1 / (wavelength * 1e-9) - frequency / constants.c
+    if scattered <= 0:
+        raise ValueError(
+            f"wavelength is {wavelength:g} nm: the light has less energy than the mode at "
+            f"{mode.frequency_cm:.0f} cm⁻¹, and cannot excite it"
+        )
+    quantum = constants.h * frequency
+    bose = 0.0
+    if temperature > 0:
+        with np.errstate(over="ignore"):
+            bose = float(1 / np.expm1(quantum / (constants.k * temperature)))
+    amplitude = constants.hbar / (4 * np.pi * frequency) * (bose + 1)  # ⟨Q²⟩ of Stokes, kg m²
+    per_activity = constants.angstrom**4 / constants.atomic_mass
+    return (2 * np.pi * scattered) ** 4 * amplitude * per_activity / CROSS_SECTION
+
+
+def _square(mode: RamanMode, geometry: ScatteringGeometry | str) -> float:
+    """Return Σ |e_s·α·e_i|² over the set, or its average over orientations, Å⁴/u."""
+    if isinstance(geometry, ScatteringGeometry):
+        amplitudes = np.einsum(
+            "a,kab,b->k",
+            geometry.scattered_polarization,
+            mode.tensors,
+            geometry.incident_polarization,
+        )
+        return float((amplitudes**2).sum())
+    parallel = mode.mean_squared + 4 * mode.anisotropy_squared / 45
+    perpendicular = mode.anisotropy_squared / 15
+    return {
+        "powder": parallel + perpendicular,
+        "parallel": parallel,
+        "perpendicular": perpendicular,
+    }[geometry]
