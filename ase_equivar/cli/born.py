@@ -43,7 +43,7 @@ def born(
         kind = _output_kind(output)
         phonon = None
         if is_phonopy_file(structure):
-            from ase_equivar.phonons.finite_displacement import to_ase
+            from ase_equivar.phonons.cells import to_ase
 
             phonon = read_phonopy(structure, with_force_constants=False).phonon
             atoms = to_ase(phonon.unitcell)

@@ -111,7 +111,7 @@ def _from_phonopy(
         )
 
     from ase_equivar import phonons as ph
-    from ase_equivar.phonons.finite_displacement import to_ase
+    from ase_equivar.phonons.cells import to_ase
 
     read = read_phonopy(path, with_force_constants=True, born=born)
     phonon = read.phonon

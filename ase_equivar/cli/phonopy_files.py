@@ -84,6 +84,7 @@ def read_phonopy(
     from phonopy.interface.phonopy_yaml import load_phonopy_yaml, load_yaml
 
     from ase_equivar.phonons.nac import check_units
+    from ase_equivar.phonons.read_cell import tell_isotopes_apart
 
     for needed in (path, born):
         if needed is not None and not needed.is_file():
@@ -103,6 +104,7 @@ def read_phonopy(
     check_units(phonon)
     if not with_force_constants:
         return PhonopyFile(phonon, None, None)
+    phonon = tell_isotopes_apart(phonon)
     if phonon.force_constants is None:
         raise ValueError(
             f"{path} has no force constants or forces, nor is there a FORCE_SETS, "

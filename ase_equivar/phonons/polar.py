@@ -8,13 +8,10 @@ from numpy.typing import ArrayLike
 from phonopy import Phonopy
 
 from ase_equivar.phonons.born_source import Source
-from ase_equivar.phonons.finite_displacement import (
-    force_constants,
-    make_phonon,
-    relax,
-    supercell_for_length,
-)
+from ase_equivar.phonons.cells import make_phonon, supercell_for_length
+from ase_equivar.phonons.finite_displacement import force_constants
 from ase_equivar.phonons.nac import NacMethod, apply_nac, nac_params
+from ase_equivar.phonons.relaxation import relax
 
 
 def polar_phonon(

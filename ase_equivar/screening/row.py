@@ -24,7 +24,7 @@ from ase_equivar.phonons import (
     nac_params,
     polar_phonon,
 )
-from ase_equivar.phonons.finite_displacement import to_ase
+from ase_equivar.phonons.cells import to_ase
 from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.structures.metals import violation_per_atom
 from ase_equivar.warning_types import InputWarning, SumRuleWarning
