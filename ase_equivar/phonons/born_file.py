@@ -13,6 +13,7 @@ from ase_equivar.io.output_files import write_text
 from ase_equivar.phonons.born_source import Source
 from ase_equivar.phonons.cells import make_phonon
 from ase_equivar.phonons.nac import nac_params
+from ase_equivar.structures.symmetry import SYMPREC
 
 
 def write_born(
@@ -21,7 +22,7 @@ def write_born(
     source: Source,
     *,
     dielectric_tensor: ArrayLike | None = None,
-    symprec: float = 1e-5,
+    symprec: float = SYMPREC,
 ) -> None:
     """Write phonopy's BORN file: ε∞, then Z* of the symmetry-independent atoms.
 

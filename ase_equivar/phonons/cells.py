@@ -19,11 +19,11 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import PrimitiveMatrixAutoDefaultWarning
 
 from ase_equivar.arguments import finite_real, positive_number
+from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC, warn_if_nearly_symmetric
 from ase_equivar.structures.validation import check_structure
 
 MOST_ATOMS = 20_000  # of a supercell, 29 GB of force constants
 LONGEST_SUPERCELL = 1e4  # Å, or cells
-LONGEST_SYMPREC = 1.0  # Å
 SAME_MASS = 1e-4  # u; files round
 
 
@@ -93,7 +93,7 @@ def to_ase(cell: PhonopyAtoms) -> Atoms:
 
 
 def make_phonon(
-    atoms: Atoms, supercell: ArrayLike = (1, 1, 1), *, symprec: float = 1e-5
+    atoms: Atoms, supercell: ArrayLike = (1, 1, 1), *, symprec: float = SYMPREC
 ) -> Phonopy:
     """Return a Phonopy object of this crystal, with the primitive cell that phonopy finds.
 
@@ -115,6 +115,11 @@ def make_phonon(
     TypeError, ValueError
         For a structure that makes no sense or is not periodic in three directions, and for a
         supercell that is none or has more than 20 000 atoms.
+
+    Warns
+    -----
+    SymmetryWarning
+        When 1e-3 Å would give a higher space group than `symprec`.
     """
     cell = to_phonopy(atoms)
     matrix = _supercell_matrix(supercell, len(cell))
@@ -123,13 +128,16 @@ def make_phonon(
         # It tells users of phonopy 3 that the primitive cell is now found by symmetry; ours expect
         # just that.
         warnings.simplefilter("ignore", PrimitiveMatrixAutoDefaultWarning)
-        return Phonopy(
+        phonon = Phonopy(
             cell,
             supercell_matrix=matrix,
             primitive_matrix="auto",
             symprec=symprec,
             distinguish_symbol_index=True,  # of isotopes
         )
+    lattice, positions, kinds, *_ = cell.totuple(distinguish_symbol_index=True)
+    warn_if_nearly_symmetric((lattice, positions, kinds), symprec)
+    return phonon
 
 
 def supercell_for_length(atoms: Atoms, length: float = 12.0) -> tuple[int, int, int]:

@@ -17,6 +17,7 @@ from rich.progress import track
 
 from ase_equivar.arguments import positive_number
 from ase_equivar.phonons.cells import make_phonon, to_ase
+from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.warning_types import NotRelaxedWarning
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def force_constants(
     supercell: ArrayLike,
     *,
     distance: float = 0.01,
-    symprec: float = 1e-5,
+    symprec: float = SYMPREC,
     progress: bool = True,
 ) -> Phonopy:
     """Return a Phonopy object with the force constants of a crystal.

@@ -12,12 +12,20 @@ from ase.optimize import BFGS
 
 from ase_equivar.arguments import positive_number, whole_number
 from ase_equivar.phonons.finite_displacement import refuse_field
+from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
 from ase_equivar.structures.validation import check_structure
 
 logger = logging.getLogger(__name__)
 
 
-def relax(atoms: Atoms, calc: BaseCalculator, *, fmax: float = 0.002, steps: int = 500) -> Atoms:
+def relax(
+    atoms: Atoms,
+    calc: BaseCalculator,
+    *,
+    fmax: float = 0.002,
+    steps: int = 500,
+    symprec: float = SYMPREC,
+) -> Atoms:
     """Return a copy with cell and positions relaxed, its space group kept.
 
     Parameters
@@ -30,6 +38,8 @@ def relax(atoms: Atoms, calc: BaseCalculator, *, fmax: float = 0.002, steps: int
         Largest force on an atom, and on the cell in ASE's units of it, at the end, eV/Å.
     steps : int
         Largest number of steps.
+    symprec : float
+        Tolerance within which the space group is found, Å.
 
     Raises
     ------
@@ -39,9 +49,10 @@ def relax(atoms: Atoms, calc: BaseCalculator, *, fmax: float = 0.002, steps: int
     check_structure(atoms)
     fmax = positive_number("fmax", fmax, "eV/Å")
     steps = whole_number("steps", steps, at_least=1)
+    symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
     refuse_field(calc)
     relaxed = atoms.copy()
-    relaxed.set_constraint(FixSymmetry(relaxed))
+    relaxed.set_constraint(FixSymmetry(relaxed, symprec=symprec))
     relaxed.calc = calc
     optimizer = BFGS(FrechetCellFilter(relaxed), logfile=None)
     if not optimizer.run(fmax=fmax, steps=steps):
