@@ -31,6 +31,10 @@ class StaticDielectricWarning(EquivarWarning):
     """An ε∞ looks like a static dielectric constant, or a static one cannot be had."""
 
 
+class SymmetryWarning(EquivarWarning):
+    """A slightly larger symmetry tolerance would give a higher space group."""
+
+
 class NotRelaxedWarning(EquivarWarning):
     """Forces or stress act on a structure that is treated as one in equilibrium."""
 

@@ -14,6 +14,7 @@ from ase_equivar.cli import inputs
 from ase_equivar.cli.phonopy_files import is_phonopy_file, read_phonopy
 from ase_equivar.cli.tables import number, open_console, tensor_table
 from ase_equivar.io.output_files import check_folder, write_text
+from ase_equivar.structures.symmetry import SYMPREC
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +32,7 @@ def born(
     ] = None,
     model: inputs.Model = "universal",
     total_charge: Annotated[float, typer.Option(help="Of the cell, |e|.")] = 0.0,
+    symprec: inputs.Symprec = SYMPREC,
     device: inputs.Device = None,
 ) -> None:
     """Born effective charges Z* and ε∞ of a structure.
@@ -43,9 +45,9 @@ def born(
         kind = _output_kind(output)
         phonon = None
         if is_phonopy_file(structure):
-            from ase_equivar.phonons.finite_displacement import to_ase
+            from ase_equivar.phonons.cells import to_ase
 
-            phonon = read_phonopy(structure, with_force_constants=False).phonon
+            phonon = read_phonopy(structure, with_force_constants=False, symprec=symprec).phonon
             atoms = to_ase(phonon.unitcell)
         else:
             atoms = inputs.read_structure(structure)
@@ -84,7 +86,7 @@ def born(
         if kind == "BORN":
             from ase_equivar.phonons import write_born
 
-            write_born(output, phonon or atoms, (charges, dielectric))
+            write_born(output, phonon or atoms, (charges, dielectric), symprec=symprec)
         elif kind == "extxyz":
             from ase_equivar.io.extxyz import write_extxyz
 

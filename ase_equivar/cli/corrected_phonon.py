@@ -13,6 +13,7 @@ from ase.cell import Cell
 from ase_equivar.cli import inputs
 from ase_equivar.cli.phonopy_files import BornFile, is_phonopy_file, read_phonopy
 from ase_equivar.structures.formula import empirical_formula
+from ase_equivar.structures.symmetry import SYMPREC
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -65,10 +66,13 @@ def corrected_phonon(
     device: str | None,
     method: NacMethod = "gonze",
     born: Path | None = None,
+    symprec: float = SYMPREC,
 ) -> CorrectedPhonon:
     """Calculate force constants, or read them from a phonopy.yaml, and add Z* and ε∞."""
     if is_phonopy_file(path):
-        return _from_phonopy(path, supercell is not None or relax, model, device, method, born)
+        return _from_phonopy(
+            path, supercell is not None or relax, model, device, method, born, symprec
+        )
     if born is not None:
         raise ValueError(f"--born goes with a phonopy.yaml, not with {path.name}")
     atoms = inputs.read_structure(path)
@@ -78,7 +82,9 @@ def corrected_phonon(
     from ase_equivar import phonons as ph
 
     forces = inputs.forces_calculator(calculator, device)
-    phonon = ph.polar_phonon(atoms, forces, calc, supercell=supercell, relaxed=relax, method=method)
+    phonon = ph.polar_phonon(
+        atoms, forces, calc, supercell=supercell, relaxed=relax, method=method, symprec=symprec
+    )
     cells = phonon.supercell_matrix.diagonal()
     cell = f"{_cell(phonon.unitcell)}\n" if relax else ""
     return CorrectedPhonon(
@@ -104,6 +110,7 @@ def _from_phonopy(
     device: str | None,
     method: NacMethod,
     born: Path | None,
+    symprec: float,
 ) -> CorrectedPhonon:
     if asks_for_forces:
         raise ValueError(
@@ -111,9 +118,9 @@ def _from_phonopy(
         )
 
     from ase_equivar import phonons as ph
-    from ase_equivar.phonons.finite_displacement import to_ase
+    from ase_equivar.phonons.cells import to_ase
 
-    read = read_phonopy(path, with_force_constants=True, born=born)
+    read = read_phonopy(path, with_force_constants=True, born=born, symprec=symprec)
     phonon = read.phonon
     given = phonon.nac_params
     if given is None:

@@ -21,6 +21,7 @@ from ase_equivar.cli.corrected_phonon import (
 )
 from ase_equivar.cli.tables import number, open_console, tensor_table
 from ase_equivar.io.output_files import check_folder, replacing
+from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def infrared(
         Path | None, typer.Option("--modes", help="All modes at Γ as .csv.")
     ] = None,
     model: inputs.Model = "universal",
+    symprec: inputs.Symprec = SYMPREC,
     device: inputs.Device = None,
 ) -> None:
     """Infrared modes, static dielectric tensor, ε(ω), loss and reflectivity.
@@ -75,7 +77,9 @@ def infrared(
         for width in damping or []:
             if not 0 < width < math.inf:
                 raise ValueError(f"--damping must be positive, got {width}")
-        made = corrected_phonon(structure, supercell, calculator, relax, model, device, born=born)
+        made = corrected_phonon(
+            structure, supercell, calculator, relax, model, device, born=born, symprec=symprec
+        )
 
         from ase_equivar import dielectric as di
         from ase_equivar import io as files

@@ -31,6 +31,9 @@ BAD_INPUT, FAILURE = 2, 1
 
 Model = Annotated[str, typer.Option(help="Bundled model, or folder of a saved one.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA if there is one.")]
+Symprec = Annotated[
+    float, typer.Option(help="Distance within which positions count as symmetry-equivalent, Å.")
+]
 Forces = Annotated[
     str,
     typer.Option(

@@ -21,6 +21,7 @@ from ase_equivar.cli.corrected_phonon import (
 )
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import replacing
+from ase_equivar.structures.symmetry import SYMPREC
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -53,6 +54,7 @@ def phonons(
         str, typer.Option(help="Correction away from Γ: gonze (Gonze and Lee) or wang.")
     ] = "gonze",
     model: inputs.Model = "universal",
+    symprec: inputs.Symprec = SYMPREC,
     device: inputs.Device = None,
 ) -> None:
     """Phonons with and without the non-analytical correction: bands, TO and LO at Γ.
@@ -66,7 +68,7 @@ def phonons(
                 inputs.check_picture(picture)
         directions = [_direction(text) for text in direction or ("1 0 0", "0 1 0", "0 0 1")]
         made = corrected_phonon(
-            structure, supercell, calculator, relax, model, device, _method(method), born
+            structure, supercell, calculator, relax, model, device, _method(method), born, symprec
         )
 
         from ase_equivar import phonons as ph

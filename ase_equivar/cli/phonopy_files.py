@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ase_equivar.arguments import positive_number
+from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC, warn_if_nearly_symmetric
 from ase_equivar.warning_types import InputWarning
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def is_phonopy_file(path: Path) -> bool:
 
 
 def read_phonopy(
-    path: Path, *, with_force_constants: bool, born: Path | None = None
+    path: Path, *, with_force_constants: bool, born: Path | None = None, symprec: float = SYMPREC
 ) -> PhonopyFile:
     """Return what a phonopy.yaml holds, with its own Z* and ε∞ if there are any.
 
@@ -68,6 +70,8 @@ def read_phonopy(
         Whether force constants, Z* and ε∞ are needed, not the cells alone.
     born : pathlib.Path, optional
         BORN file whose Z* and ε∞ are taken.
+    symprec : float
+        Symmetry tolerance, Å.
 
     Raises
     ------
@@ -84,7 +88,9 @@ def read_phonopy(
     from phonopy.interface.phonopy_yaml import load_phonopy_yaml, load_yaml
 
     from ase_equivar.phonons.nac import check_units
+    from ase_equivar.phonons.read_cell import tell_isotopes_apart
 
+    symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
     for needed in (path, born):
         if needed is not None and not needed.is_file():
             raise FileNotFoundError(f"there is no file {needed}")
@@ -99,10 +105,19 @@ def read_phonopy(
         _reading(str(path) if source in (None, path) else f"{path} with {source}"),
         contextlib.chdir(path.parent),
     ):
-        phonon = phonopy.load(path.name, is_nac=False, produce_fc=with_force_constants, log_level=0)
+        phonon = phonopy.load(
+            path.name,
+            is_nac=False,
+            produce_fc=with_force_constants,
+            symprec=symprec,
+            log_level=0,
+        )
     check_units(phonon)
+    lattice, positions, kinds, *_ = phonon.unitcell.totuple()
+    warn_if_nearly_symmetric((lattice, positions, kinds), symprec)
     if not with_force_constants:
         return PhonopyFile(phonon, None, None)
+    phonon = tell_isotopes_apart(phonon)
     if phonon.force_constants is None:
         raise ValueError(
             f"{path} has no force constants or forces, nor is there a FORCE_SETS, "

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from ase_equivar.arguments import positive_number
 from ase_equivar.cli import inputs
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import check_folder
+from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
 
 SHOWN = 10  # problems
 
@@ -39,6 +41,7 @@ def screen(
         str | None, typer.Option(help="Address of a dask scheduler to use instead.")
     ] = None,
     model: inputs.Model = "universal",
+    symprec: inputs.Symprec = SYMPREC,
     device: inputs.Device = None,
 ) -> None:
     """Dielectric screening: ε∞, ε0, LO–TO gap, Z* and figure of merit of many crystals.
@@ -50,6 +53,7 @@ def screen(
         if output.suffix != ".csv":
             raise ValueError(f"the table is a .csv file, not {output.name!r}")
         check_folder(output)
+        symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
         charges = partial(inputs.equivar_calculator, model=model, device=device)
         if "dielectric_tensor" not in charges().implemented_properties:
             raise ValueError(f"screening needs ε∞, which the model {model!r} does not predict")
@@ -63,8 +67,9 @@ def screen(
         rows = screen(
             structures,
             output,
-            Recipe(charges, forces, relax, gap_key),
-            settings=f"model {model}, forces {calculator}, relaxed {relax}, gap {gap_key}",
+            Recipe(charges, forces, relax, gap_key, symprec),
+            settings=f"model {model}, forces {calculator}, relaxed {relax}, gap {gap_key}"
+            + (f", symprec {symprec:g}" if symprec != SYMPREC else ""),
             workers=workers,
             scheduler=scheduler,
         )

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC
 
+from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.degeneracy import signed_frequencies
 from ase_equivar.phonons.irreps import named_sets
 from ase_equivar.phonons.lo_to import warn_if_imaginary
@@ -200,7 +201,7 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
     return InfraredModes(
         modes=tuple(modes),
         electronic=np.array(matrix.dielectric_constant),
-        symbols=tuple(cell.symbols),
+        symbols=tuple(to_ase(cell).symbols),
         volume=volume,
         oscillator_sum=scale * factor**2 * sum_rule,
     )

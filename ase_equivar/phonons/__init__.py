@@ -14,13 +14,9 @@ or, from force constants that are there, ``apply_nac(phonon, source)``, where th
 from ase_equivar.phonons.band_structure import BandSegment, bands
 from ase_equivar.phonons.born_file import write_born
 from ase_equivar.phonons.born_source import Source
+from ase_equivar.phonons.cells import make_phonon, supercell_for_length
 from ase_equivar.phonons.density import DensityOfStates, density_of_states
-from ase_equivar.phonons.finite_displacement import (
-    force_constants,
-    make_phonon,
-    relax,
-    supercell_for_length,
-)
+from ase_equivar.phonons.finite_displacement import force_constants
 from ase_equivar.phonons.lo_to import GammaModes, LoToPair, LoToSplitting, lo_to_splitting
 from ase_equivar.phonons.nac import NAC_FACTOR, NacMethod, apply_nac, nac_params
 from ase_equivar.phonons.oblique import (
@@ -29,6 +25,7 @@ from ase_equivar.phonons.oblique import (
     angular_dispersion,
 )
 from ase_equivar.phonons.polar import polar_phonon
+from ase_equivar.phonons.relaxation import relax
 from ase_equivar.phonons.static_check import warn_if_static
 from ase_equivar.units import THZ_TO_CM
 

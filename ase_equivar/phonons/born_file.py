@@ -11,8 +11,9 @@ from phonopy.file_IO import get_BORN_lines
 
 from ase_equivar.io.output_files import write_text
 from ase_equivar.phonons.born_source import Source
-from ase_equivar.phonons.finite_displacement import make_phonon
+from ase_equivar.phonons.cells import make_phonon
 from ase_equivar.phonons.nac import nac_params
+from ase_equivar.structures.symmetry import SYMPREC
 
 
 def write_born(
@@ -21,7 +22,7 @@ def write_born(
     source: Source,
     *,
     dielectric_tensor: ArrayLike | None = None,
-    symprec: float = 1e-5,
+    symprec: float = SYMPREC,
 ) -> None:
     """Write phonopy's BORN file: ε∞, then Z* of the symmetry-independent atoms.
 
@@ -44,7 +45,13 @@ def write_born(
     ValueError
         As `nac_params`.
     """
-    phonon = cell if isinstance(cell, Phonopy) else make_phonon(cell, symprec=symprec)
+    if isinstance(cell, Phonopy):
+        phonon = cell
+    else:
+        plain = cell.copy() if isinstance(cell, Atoms) else cell
+        if isinstance(plain, Atoms):
+            plain.set_masses()  # phonopy's own primitive cell does not depend on them
+        phonon = make_phonon(plain, symprec=symprec)
     params = nac_params(phonon, source, dielectric_tensor=dielectric_tensor)
     lines = get_BORN_lines(
         phonon.primitive, params["born"], params["dielectric"], symprec=phonon.symmetry.tolerance

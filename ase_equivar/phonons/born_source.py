@@ -9,10 +9,11 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
+from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import get_atom_order
 
 from ase_equivar.arguments import LARGEST_CHARGE, dielectric_array, finite_real
-from ase_equivar.phonons.finite_displacement import to_ase, to_phonopy
+from ase_equivar.phonons.cells import to_ase, to_phonopy
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 
 Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
@@ -141,10 +142,10 @@ def _is_of_unit_cell(phonon: Phonopy, born: NDArray[np.float64]) -> bool:
 
 
 def _match(phonon: Phonopy, atoms: Atoms) -> tuple[list[int], bool]:
-    given = to_phonopy(atoms)
+    given = _without_masses(atoms)
     tolerance = phonon.symmetry.tolerance
     for cell, of_unit_cell in ((phonon.unitcell, True), (phonon.primitive, False)):
-        order = get_atom_order(given, cell, atol=tolerance)
+        order = get_atom_order(given, _without_masses(to_ase(cell)), atol=tolerance)
         if order is not None:
             return order, of_unit_cell
     raise ValueError(
@@ -152,6 +153,13 @@ def _match(phonon: Phonopy, atoms: Atoms) -> tuple[list[int], bool]:
         f"({len(phonon.unitcell)} atoms) nor the primitive cell ({len(phonon.primitive)} atoms) of "
         f"the Phonopy object: cells, species and positions must agree within {tolerance} Å"
     )
+
+
+def _without_masses(atoms: Atoms) -> PhonopyAtoms:
+    """Return phonopy's cell; isotopes have the same Z*."""
+    plain = atoms.copy()
+    plain.set_masses()
+    return to_phonopy(plain)
 
 
 def unit_cell_atoms_of_primitive(phonon: Phonopy) -> NDArray[np.int64]:

@@ -24,7 +24,7 @@ from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
 from ase_equivar.arguments import finite_real
 from ase_equivar.phonons.born_source import Source, read_source, unit_cell_atoms_of_primitive
-from ase_equivar.phonons.finite_displacement import to_ase
+from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.requirements import require_force_constants, require_nac, require_phonopy
 from ase_equivar.phonons.static_check import warn_if_static
 from ase_equivar.structures.vacuum import describe_vacuum

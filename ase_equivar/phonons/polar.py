@@ -8,13 +8,11 @@ from numpy.typing import ArrayLike
 from phonopy import Phonopy
 
 from ase_equivar.phonons.born_source import Source
-from ase_equivar.phonons.finite_displacement import (
-    force_constants,
-    make_phonon,
-    relax,
-    supercell_for_length,
-)
+from ase_equivar.phonons.cells import make_phonon, supercell_for_length
+from ase_equivar.phonons.finite_displacement import force_constants
 from ase_equivar.phonons.nac import NacMethod, apply_nac, nac_params
+from ase_equivar.phonons.relaxation import relax
+from ase_equivar.structures.symmetry import SYMPREC
 
 
 def polar_phonon(
@@ -26,6 +24,7 @@ def polar_phonon(
     relaxed: bool = False,
     dielectric_tensor: ArrayLike | None = None,
     method: NacMethod = "gonze",
+    symprec: float = SYMPREC,
     progress: bool = True,
 ) -> Phonopy:
     """Return a Phonopy object with force constants, Z* and ε∞, for all that follows.
@@ -45,6 +44,8 @@ def polar_phonon(
         apart.
     relaxed : bool
         Whether to relax cell and positions with `forces` first, the space group kept.
+    symprec : float
+        Symmetry tolerance, Å, of the relaxation and of all that follows.
     progress : bool
         Whether to show a progress bar (on stderr).
 
@@ -58,9 +59,10 @@ def polar_phonon(
     EquivarWarning
         As `force_constants` and `apply_nac`: forces in the input structure, or stress, above all.
     """
-    nac_params(make_phonon(atoms), source, dielectric_tensor=dielectric_tensor, method=method)
+    trial = make_phonon(atoms, symprec=symprec)
+    nac_params(trial, source, dielectric_tensor=dielectric_tensor, method=method)
     if relaxed:
-        atoms = relax(atoms, forces)
+        atoms = relax(atoms, forces, symprec=symprec)
     cells = supercell_for_length(atoms) if supercell is None else supercell
-    phonon = force_constants(atoms, forces, cells, progress=progress)
+    phonon = force_constants(atoms, forces, cells, symprec=symprec, progress=progress)
     return apply_nac(phonon, source, dielectric_tensor=dielectric_tensor, method=method)

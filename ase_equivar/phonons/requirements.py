@@ -12,6 +12,7 @@ from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrix, DynamicalMatrixNAC
 
 from ase_equivar.arguments import born_charges_array, dielectric_array, positive_number
+from ase_equivar.phonons.cells import SAME_MASS
 
 
 def require_phonopy(phonon: Any) -> None:
@@ -30,13 +31,15 @@ def require_force_constants(phonon: Phonopy) -> DynamicalMatrix:
     TypeError
         When it is no Phonopy object.
     ValueError
-        When it has no force constants, or they or ``nac_params`` are not finite.
+        When it has no force constants, they or ``nac_params`` are not finite, or its masses break
+        the symmetry that it assumes.
     """
     require_phonopy(phonon)
     if phonon.force_constants is None:
         raise ValueError("the Phonopy object has no force constants; see force_constants()")
     if not np.isfinite(phonon.force_constants).all():
         raise ValueError("the force constants of the Phonopy object are not finite")
+    check_masses(phonon)
     matrix = phonon.dynamical_matrix
     assert matrix is not None  # phonopy makes it with the force constants
     if isinstance(matrix, DynamicalMatrixNAC):
@@ -52,16 +55,52 @@ def require_nac(phonon: Phonopy) -> DynamicalMatrixNAC:
     TypeError
         When it is no Phonopy object.
     ValueError
-        When it has no ``nac_params``, or they are not what Z* and ε∞ can be.
+        When it has no ``nac_params``, they are not what Z* and ε∞ can be, or its masses break the
+        symmetry that it assumes.
     """
     require_phonopy(phonon)
     if phonon.force_constants is None:
         raise ValueError("the Phonopy object has no force constants; see force_constants()")
+    check_masses(phonon)
     matrix = phonon.dynamical_matrix
     if not isinstance(matrix, DynamicalMatrixNAC):
         raise ValueError("the Phonopy object has no nac_params; see apply_nac()")
     _check_nac(phonon, matrix)
     return matrix
+
+
+def check_masses(phonon: Phonopy, *, translations_only: bool = False) -> None:
+    """Refuse masses that differ among atoms that the Phonopy object takes for equivalent.
+
+    phonopy gives all atoms that are equivalent by translation the mass of the first of them.
+
+    Parameters
+    ----------
+    phonon : phonopy.Phonopy
+    translations_only : bool
+        Whether atoms that are equivalent by rotations may differ.
+
+    Raises
+    ------
+    ValueError
+        Naming two such atoms of the unit cell.
+    """
+    supercell, primitive = phonon.supercell, phonon.primitive
+    alike = np.array([primitive.p2p_map[primitive.s2p_map[s]] for s in supercell.u2s_map])
+    if not translations_only:
+        alike = phonon.primitive_symmetry.get_map_atoms()[alike]
+    masses = phonon.unitcell.masses
+    for first in np.unique(alike):
+        members = np.flatnonzero(alike == first)
+        differing = members[np.abs(masses[members] - masses[members[0]]) > SAME_MASS]
+        if len(differing):
+            one, other = members[0], differing[0]
+            raise ValueError(
+                f"atoms {one} and {other} of the unit cell have the masses {masses[one]:g} and "
+                f"{masses[other]:g} u, but the Phonopy object takes them for equivalent: isotopes "
+                "break the symmetry. Give Atoms with these masses to make_phonon() or "
+                "force_constants(), which tell isotopes apart, or set equal masses"
+            )
 
 
 def _check_nac(phonon: Phonopy, matrix: DynamicalMatrixNAC) -> None:

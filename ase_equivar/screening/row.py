@@ -24,9 +24,10 @@ from ase_equivar.phonons import (
     nac_params,
     polar_phonon,
 )
-from ase_equivar.phonons.finite_displacement import to_ase
+from ase_equivar.phonons.cells import to_ase
 from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.structures.metals import violation_per_atom
+from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.warning_types import InputWarning, SumRuleWarning
 
 Factory: TypeAlias = Callable[[], BaseCalculator]
@@ -47,12 +48,15 @@ class Recipe:
         Whether to relax cell and positions first.
     gap_key : str
         Where a structure's ``info`` may hold its band gap, eV.
+    symprec : float
+        Symmetry tolerance, Å.
     """
 
     charges: Factory
     forces: Factory | None
     relaxed: bool = True
     gap_key: str = "band_gap"
+    symprec: float = SYMPREC
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,9 @@ def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
     gap = _band_gap(atoms, recipe.gap_key)
     if gap is not None and gap <= 0:
         raise ValueError(f"its band gap of {gap:g} eV makes it a metal")
-    primitive = to_ase(make_phonon(atoms).primitive)
+    primitive = to_ase(make_phonon(atoms, symprec=recipe.symprec).primitive)
     if recipe.forces is None:
-        params = nac_params(make_phonon(primitive), charges)
+        params = nac_params(make_phonon(primitive, symprec=recipe.symprec), charges)
         born, electronic = params["born"], params["dielectric"]
         structure = primitive
         found: dict[str, Any] = {}
@@ -134,6 +138,7 @@ def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
             charges,
             supercell=(1, 1, 1),
             relaxed=recipe.relaxed,
+            symprec=recipe.symprec,
             progress=False,
         )
         params = phonon.nac_params

@@ -60,7 +60,9 @@ def fingerprint(atoms: Atoms | str, gap: object = None) -> str:
     """Return what tells a structure, or the problem with it, from others under the same name."""
     if isinstance(atoms, str):
         return hashlib.sha256(atoms.encode()).hexdigest()[:16]
-    parts = (atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc)
+    parts = [atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc]
+    if atoms.has("masses"):
+        parts.append(atoms.get_masses())
     content = b"".join(part.tobytes() for part in parts) + repr(gap).encode()
     return hashlib.sha256(content).hexdigest()[:16]
 

@@ -18,7 +18,7 @@ from phonopy.file_IO import parse_BORN
 from ase_equivar import EquivarCalculator
 from ase_equivar.cli import inputs
 from ase_equivar.phonons import apply_nac, lo_to_splitting, nac_params
-from ase_equivar.phonons.finite_displacement import to_phonopy
+from ase_equivar.phonons.cells import to_phonopy
 
 
 def test_sevennet_not_installed(nacl_file, model, monkeypatch):

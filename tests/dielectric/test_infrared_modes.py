@@ -19,7 +19,7 @@ from ase_equivar.dielectric import (
     static_dielectric,
 )
 from ase_equivar.phonons import apply_nac, force_constants
-from ase_equivar.phonons.finite_displacement import to_ase, to_phonopy
+from ase_equivar.phonons.cells import to_ase, to_phonopy
 
 
 def test_labels_of_wurtzite_and_their_selection_rules(phonons):

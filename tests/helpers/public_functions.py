@@ -7,7 +7,7 @@ import torch
 import ase_equivar
 from ase_equivar import EquivarCalculator, fields, graph, network
 from ase_equivar import phonons as phonon_functions
-from ase_equivar.phonons.finite_displacement import to_ase
+from ase_equivar.phonons.cells import to_ase
 from helpers.argument_rows import (
     CHARGE_VALUES,
     DIRECTIONS,

@@ -26,7 +26,7 @@ from ase_equivar.phonons import (
     nac,
     polar_phonon,
 )
-from ase_equivar.phonons.finite_displacement import to_ase
+from ase_equivar.phonons.cells import to_ase
 
 
 def optical_by_hand(atoms, born, dielectric, direction):

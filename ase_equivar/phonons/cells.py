@@ -1,0 +1,182 @@
+"""From ASE's Atoms to phonopy's cells and back, and the supercells of a crystal.
+
+Two things are done here that phonopy does not do. Isotopes: atoms of one element that differ in
+mass become different species, because they break the symmetry of the vibrations. Left-handed cells:
+their vectors are reversed, which leaves the lattice, the Cartesian axes and the order of the atoms
+unchanged.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+from phonopy import Phonopy
+from phonopy.structure.atoms import PhonopyAtoms
+from phonopy.structure.cells import PrimitiveMatrixAutoDefaultWarning
+
+from ase_equivar.arguments import finite_real, positive_number
+from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC, warn_if_nearly_symmetric
+from ase_equivar.structures.validation import check_structure
+
+MOST_ATOMS = 20_000  # of a supercell, 29 GB of force constants
+LONGEST_SUPERCELL = 1e4  # Å, or cells
+SAME_MASS = 1e-4  # u; files round
+
+
+def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
+    """Return the crystal as phonopy's cell: species, positions, masses and magnetic moments.
+
+    Atoms of one element with different masses are different species there, "H" and "H1". A
+    left-handed cell comes back with its three vectors reversed.
+
+    Raises
+    ------
+    ValueError
+        As `ase_equivar.structures.validation.check_structure`, and for a cell that is not periodic
+        in all three directions.
+    """
+    check_structure(atoms)
+    if not atoms.pbc.all():
+        raise ValueError(
+            f"phonons need a crystal that is periodic in three directions, got pbc={atoms.pbc} "
+            f"and a cell of {abs(atoms.cell.volume):.3g} Å³. For a sheet or a wire: give it a cell "
+            "with vacuum, set pbc=True and do without apply_nac(), whose correction is that of a "
+            "crystal in three dimensions; a sheet has no LO–TO splitting at Γ"
+        )
+    moments = atoms.get_initial_magnetic_moments()
+    hand = 1.0 if atoms.cell.handedness > 0 else -1.0
+    return PhonopyAtoms(
+        symbols=symbols_by_mass(atoms.symbols, atoms.get_masses()),
+        cell=hand * atoms.cell.array,
+        scaled_positions=hand * atoms.get_scaled_positions(wrap=False),
+        masses=atoms.get_masses(),
+        magnetic_moments=moments if np.any(moments) else None,
+    )
+
+
+def symbols_by_mass(symbols: Iterable[str], masses: NDArray[np.float64]) -> list[str]:
+    """Return chemical symbols in which isotopes of an element are numbered: H, H1, H2.
+
+    Parameters
+    ----------
+    symbols : iterable of str
+        Chemical symbols, one for each atom.
+    masses : ndarray, shape (N,)
+        u.
+    """
+    known: dict[str, list[float]] = {}
+    names = []
+    for symbol, mass in zip(symbols, masses, strict=True):
+        isotopes = known.setdefault(symbol, [])
+        number = next((k for k, m in enumerate(isotopes) if abs(m - mass) <= SAME_MASS), None)
+        if number is None:
+            number = len(isotopes)
+            isotopes.append(float(mass))
+        names.append(f"{symbol}{number}" if number else symbol)
+    return names
+
+
+def to_ase(cell: PhonopyAtoms) -> Atoms:
+    """Return phonopy's cell as ASE Atoms, in the same atom order."""
+    return Atoms(
+        numbers=cell.numbers,
+        cell=cell.cell,
+        scaled_positions=cell.scaled_positions,
+        masses=cell.masses,
+        magmoms=cell.magnetic_moments,
+        pbc=True,
+    )
+
+
+def make_phonon(
+    atoms: Atoms, supercell: ArrayLike = (1, 1, 1), *, symprec: float = SYMPREC
+) -> Phonopy:
+    """Return a Phonopy object of this crystal, with the primitive cell that phonopy finds.
+
+    Masses that differ among atoms of one element break the symmetry, and may make the primitive
+    cell larger. A left-handed cell is taken with its vectors reversed.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The unit cell.
+    supercell : array_like of int
+        Three integers, or a 3×3 integer matrix M in phonopy's convention: the supercell's vectors,
+        written as columns, are (a, b, c) M. (ASE's ``make_supercell`` takes the transpose.)
+    symprec : float
+        Distance within which two positions count as symmetry-equivalent, Å.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a structure that makes no sense or is not periodic in three directions, and for a
+        supercell that is none or has more than 20 000 atoms.
+
+    Warns
+    -----
+    SymmetryWarning
+        When 1e-3 Å would give a higher space group than `symprec`.
+    """
+    cell = to_phonopy(atoms)
+    matrix = _supercell_matrix(supercell, len(cell))
+    symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
+    with warnings.catch_warnings():
+        # It tells users of phonopy 3 that the primitive cell is now found by symmetry; ours expect
+        # just that.
+        warnings.simplefilter("ignore", PrimitiveMatrixAutoDefaultWarning)
+        phonon = Phonopy(
+            cell,
+            supercell_matrix=matrix,
+            primitive_matrix="auto",
+            symprec=symprec,
+            distinguish_symbol_index=True,  # of isotopes
+        )
+    lattice, positions, kinds, *_ = cell.totuple(distinguish_symbol_index=True)
+    warn_if_nearly_symmetric((lattice, positions, kinds), symprec)
+    return phonon
+
+
+def supercell_for_length(atoms: Atoms, length: float = 12.0) -> tuple[int, int, int]:
+    """Return the smallest diagonal supercell in which every periodic image is `length` Å away.
+
+    What counts is the distance between opposite faces of the supercell, not the length of its
+    vectors, so that skewed cells come out large enough.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The unit cell.
+    length : float
+        Smallest allowed distance between opposite faces, Å.
+    """
+    check_structure(atoms)
+    length = positive_number("length", length, "Å", largest=LONGEST_SUPERCELL)
+    spacings = 1.0 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
+    # The slack keeps a cell that just fits from being doubled by rounding.
+    n1, n2, n3 = (int(n) for n in np.maximum(1, np.ceil(length / spacings - 1e-6)))
+    return n1, n2, n3
+
+
+def _supercell_matrix(supercell: ArrayLike, n_atoms: int) -> NDArray[np.int64]:
+    """Return the matrix, if the supercell of a cell with that many atoms is not too large."""
+    given = finite_real("supercell", supercell, None, largest=LONGEST_SUPERCELL)
+    matrix = np.diag(given) if given.shape == (3,) else given
+    if matrix.shape != (3, 3) or not np.array_equal(matrix, np.rint(matrix)):
+        raise ValueError(
+            f"supercell must be three integers or a 3×3 integer matrix, got {supercell!r}"
+        )
+    determinant = round(float(np.linalg.det(matrix)))
+    if determinant < 1:
+        raise ValueError(
+            f"the supercell {supercell!r} holds {determinant} unit cells, it must hold at least one"
+        )
+    if determinant * n_atoms > MOST_ATOMS:
+        raise ValueError(
+            f"the supercell {supercell!r} has {determinant * n_atoms} atoms: the force constants "
+            f"of more than {MOST_ATOMS} do not fit into memory. Give a smaller one"
+        )
+    return np.asarray(np.rint(matrix), dtype=np.int64)

@@ -1,0 +1,50 @@
+"""Whether a crystal nearly has more symmetry than the tolerance in use finds."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import spglib
+from numpy.typing import NDArray
+
+from ase_equivar.warning_types import SymmetryWarning
+
+SYMPREC = 1e-5
+"""Distance in Å within which two positions count as equivalent, unless told otherwise; phonopy's
+default too."""
+
+LONGEST_SYMPREC = 1.0  # Å
+LOOSE = 1e-3  # Å, about what the coordinates of databases and CIF files are rounded to
+
+
+def warn_if_nearly_symmetric(
+    cell: tuple[NDArray[Any], NDArray[Any], NDArray[Any]], symprec: float
+) -> None:
+    """Warn where a tolerance of 1e-3 Å would give a higher space group.
+
+    Parameters
+    ----------
+    cell : tuple
+        Lattice vectors (rows), fractional positions and kinds of the atoms, as spglib takes them.
+    symprec : float
+        Tolerance in use, Å.
+
+    Warns
+    -----
+    SymmetryWarning
+    """
+    if symprec >= LOOSE:
+        return
+    used, loose = (spglib.get_symmetry_dataset(cell, symprec=s) for s in (symprec, LOOSE))
+    if used is None or loose is None or len(loose.rotations) <= len(used.rotations):
+        return
+    warnings.warn(
+        f"within {symprec:g} Å the space group is {used.international} ({used.number}) with "
+        f"{len(used.rotations)} operations in the cell, within {LOOSE:g} Å it would be "
+        f"{loose.international} ({loose.number}) with {len(loose.rotations)}: more displacements "
+        "are calculated, and modes are named by the lower group. For the higher one, give "
+        f"symprec={LOOSE:g} (--symprec {LOOSE:g})",
+        SymmetryWarning,
+        stacklevel=3,
+    )
