@@ -32,14 +32,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "network": {"arguments", "compile_cache", "machine_code", "graph", "units", "sum_rule"},
     "inference": {*BASIS, "io", "graph", "network"},
     "calculator": {*TENSORS, "graph", "inference"},
-    "training": {*BASIS, "io", "graph", "network", "inference"},
+    "training": {*BASIS, "io", "graph", "network", "inference", "__version__"},
     # neutral tensors → physics, whatever calculator they come from
     "fields": {"arguments", "units"},
     "phonons": {*BASIS, "io"},
     "dielectric": {*TENSORS, "phonons"},
     "dynamics": {*PHYSICS, "graph"},
     "engines": {*PHYSICS, "graph", "inference", "calculator", "dynamics"},
-    "screening": {*PHYSICS, "inference"},
+    "screening": {*PHYSICS, "inference", "__version__"},
     "plotting": {*PHYSICS, "dynamics"},
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "__version__"} - {"__init__"}

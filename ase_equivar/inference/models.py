@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save
 
 from ase_equivar.arguments import json_data
 from ase_equivar.io.output_files import replacing
+from ase_equivar.io.resumed import digest
 from ase_equivar.network import Network, build_network
 
 FORMAT_VERSION = 1
@@ -90,6 +91,18 @@ def read_metadata(name_or_path: str | Path) -> dict[str, Any]:
     """Return what `save_model` was told about a model; errors as in `load_model`."""
     metadata: dict[str, Any] = _read_config(model_folder(name_or_path) / CONFIG_FILE)["metadata"]
     return metadata
+
+
+def model_digest(name_or_path: str | Path) -> str:
+    """Return 16 digits that change with a model's weights or configuration.
+
+    Raises
+    ------
+    FileNotFoundError
+        As in `load_model`.
+    """
+    folder = model_folder(name_or_path)
+    return digest(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
 
 
 def save_model(

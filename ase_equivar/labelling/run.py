@@ -6,8 +6,6 @@ import hashlib
 import io
 import json
 import logging
-import os
-import re
 import shutil
 import threading
 import time
@@ -28,6 +26,15 @@ from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.labelling.calculation import Label, RefusedError, label, refuse_unfit
+from ase_equivar.labelling.journal import (
+    IDENTITY,
+    add_line,
+    append,
+    check_settings,
+    failed,
+    journal_of,
+    labelled,
+)
 from ase_equivar.labelling.mesh import choose_mesh, compact_cell
 from ase_equivar.labelling.programs import StoppedError, find_program
 from ase_equivar.labelling.pseudopotentials import Pseudopotential, read_pseudopotentials
@@ -35,9 +42,6 @@ from ase_equivar.labelling.quantum_espresso import n_electrons
 from ase_equivar.labelling.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-IDENTITY = "structure_id"
-SUFFIX = ".failures.jsonl"
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,6 @@ class Progress:
     n_failed: int
     n_all: int
     seconds_left: float
-
-
-def journal_of(output: str | Path) -> Path:
-    """Return the path of the journal of failures beside an output file."""
-    return Path(f"{output}{SUFFIX}")
 
 
 def identity(atoms: Atoms) -> str:
@@ -115,7 +114,7 @@ def label_all(
     FileNotFoundError
         If a program, the pseudopotentials or the folder of the output is missing.
     ValueError
-        If no structure can be labelled.
+        If no structure can be labelled, or the output was begun with other settings.
     BlockingIOError
         If another run writes to the same file.
     """
@@ -156,16 +155,15 @@ class _Run:
         self.structures, self.settings, self.scratch = structures, settings, scratch
         self.pseudopotentials, self.file = pseudopotentials, file
         self.journal = journal_of(output)
-        labelled = _labelled(file, output)
-        failed = set() if retry else _failed(self.journal)
+        done = labelled(file, output)
+        refused = set() if retry else failed(self.journal)
+        check_settings(output, settings, pseudopotentials, old=bool(done))
         names = [identity(atoms) for atoms in structures]
-        self.n_labelled = len(labelled & set(names))
-        self.n_failed = len((failed - labelled) & set(names))
+        self.n_labelled = len(done & set(names))
+        self.n_failed = len((refused - done) & set(names))
         first = {name: frame for frame, name in reversed(list(enumerate(names)))}
         self.n_all = len(first)
-        self.queue = [
-            (frame, name) for name, frame in first.items() if name not in labelled | failed
-        ]
+        self.queue = [(frame, name) for name, frame in first.items() if name not in done | refused]
         self.queue.sort()
         self.costs = {frame: self._cost(structures[frame]) for frame, _ in self.queue}
         self.stop = threading.Event()
@@ -226,12 +224,12 @@ class _Run:
                 "reason": reason,
                 "seconds": round(seconds, 1),
             }
-            _add_line(self.journal, json.dumps(entry))
+            add_line(self.journal, json.dumps(entry))
             self.n_failed += 1
             return None, reason
         functional = next(iter(self.pseudopotentials.values())).functional
         text = _frame_text(atoms, found, self.settings, name, functional)
-        _append(self.file, text.encode())
+        append(self.file, text.encode())
         self.n_labelled += 1
         return found, ""
 
@@ -281,65 +279,3 @@ def _scratch(output: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _labelled(file: io.BufferedRandom, output: Path) -> set[str]:
-    """Return which structures a file holds; a frame cut off at its end is taken away."""
-    file.seek(0)
-    data = file.read()
-    names: set[str] = set()
-    start = 0
-    while start < len(data):
-        end = _end_of_frame(data, start)
-        if end is None:
-            if data.find(b"\n", start) != -1 and not data[start:].split(b"\n", 1)[0].isdigit():
-                raise ValueError(f"{output} is no extended XYZ file that `label` wrote")
-            logger.warning("%s: the last frame was cut off and is calculated again", output)
-            file.truncate(start)
-            break
-        match = re.search(rb"\b" + IDENTITY.encode() + rb"=\"?(id-[0-9a-f]+)", data[start:end])
-        if match:
-            names.add(match[1].decode())
-        start = end
-    file.seek(0, os.SEEK_END)
-    return names
-
-
-def _end_of_frame(data: bytes, start: int) -> int | None:
-    """Return where a frame ends, None if the data end before."""
-    end = data.find(b"\n", start)
-    if end == -1 or not data[start:end].strip().isdigit():
-        return None
-    for _ in range(int(data[start:end]) + 1):
-        end = data.find(b"\n", end + 1)
-        if end == -1:
-            return None
-    return end + 1
-
-
-def _failed(journal: Path) -> set[str]:
-    """Return which structures failed before; a line cut off at the end says nothing."""
-    names = set()
-    if journal.exists():
-        for line in journal.read_text(errors="replace").splitlines():
-            try:
-                names.add(json.loads(line)[IDENTITY])
-            except (ValueError, KeyError, TypeError):
-                logger.warning("%s: a line that cannot be read is left out", journal)
-    return names
-
-
-def _add_line(path: Path, text: str) -> None:
-    """Add a line to a file, after one that was cut off if need be."""
-    with path.open("a+b") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            text = text if file.read(1) == b"\n" else "\n" + text
-        _append(file, (text + "\n").encode())
-
-
-def _append(file: Any, data: bytes) -> None:
-    """Write at the end of a file, down to the disk."""
-    file.write(data)
-    file.flush()
-    os.fsync(file.fileno())

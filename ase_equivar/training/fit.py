@@ -42,6 +42,7 @@ from ase_equivar.training.module import TrainingModule
 from ase_equivar.training.objective import start_from_labels
 from ase_equivar.training.resume import (
     CHECKPOINT,
+    inputs,
     is_finished,
     last_state,
     portable,
@@ -72,7 +73,7 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     Raises
     ------
     ValueError
-        If the output holds a run with other settings or training structures, saying what differs;
+        If the output holds a run with other settings or inputs, saying what differs;
         if labels are unusable, or processes cannot share the batches.
     BlockingIOError
         If another run trains in the output.
@@ -107,9 +108,9 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
     pl.seed_everything(config.fit.seed, workers=True, verbose=False)
     train, rejected = read_frames(config.data.train, config.data)
     valid, rejected_valid = read_frames(config.data.valid, config.data)
-    structures = {"number": len(train), "elements": list(elements_of(train))}
+    started_with = inputs(config, train)
     if state is not None:
-        refuse_others(state, "structures", structures, config)
+        refuse_others(state, "inputs", started_with, config)
     network = _first_network(config, train)
     if isinstance(network, GatedNetwork):
         network.set_dropout(config.fit.dropout)
@@ -128,7 +129,7 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
         )
     if state is None or not is_finished(state, config):
         pseudo_labelled = pseudo_labelled_frames(config, train, progress=progress)
-        module = TrainingModule(network, config, structures)
+        module = TrainingModule(network, config, started_with)
         if not _run(module, train, pseudo_labelled, known, config, progress=progress):
             return output
         state = last_state(output)
@@ -187,7 +188,7 @@ def _run(
             training_loader(train, pseudo_labelled, network, config, trainer.world_size),
             validation_loader(valid, network, 32),
             ckpt_path=resumed,
-            weights_only=False,  # our own file: holds the state of optimizer and schedule
+            weights_only=True,  # no code runs on loading
         )
     return not trainer.interrupted
 

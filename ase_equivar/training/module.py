@@ -28,17 +28,15 @@ class TrainingModule(pl.LightningModule):
     network : torch.nn.Module
         Made by `build_network`.
     config : TrainingConfig
-    structures : dict
-        What the training structures are, which a later session must find again.
+    inputs : dict
+        What a later session must find again: see `resume.inputs`.
     """
 
-    def __init__(
-        self, network: Network, config: TrainingConfig, structures: dict[str, Any]
-    ) -> None:
+    def __init__(self, network: Network, config: TrainingConfig, inputs: dict[str, Any]) -> None:
         super().__init__()
         self.network = network
         self.config = config
-        self.structures = structures
+        self.inputs = inputs
         # means over all batches and processes, each by what it is a mean of
         self.means = nn.ModuleDict(
             {f"{split}_{name}": MeanMetric() for split in ("train", "valid") for name in ERRORS}
@@ -62,7 +60,7 @@ class TrainingModule(pl.LightningModule):
         """Keep the time spent, and what a later session must agree with."""
         checkpoint["seconds"] = self.seconds
         checkpoint["settings"] = settings(self.config)
-        checkpoint["structures"] = self.structures
+        checkpoint["inputs"] = self.inputs
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the time spent by earlier sessions."""

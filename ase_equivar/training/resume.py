@@ -7,12 +7,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from ase_equivar import __version__
+from ase_equivar.inference.models import model_digest
+from ase_equivar.io.resumed import differences, digest
 from ase_equivar.training.config import TrainingConfig
+from ase_equivar.training.data import LabelledFrame, elements_of
 
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
-MISSING = "nothing"
 
 
 def portable(config: TrainingConfig) -> dict[str, Any]:
@@ -40,21 +44,52 @@ def settings(config: TrainingConfig) -> dict[str, Any]:
     return flat
 
 
+def inputs(config: TrainingConfig, train: list[LabelledFrame]) -> dict[str, Any]:
+    """Return what a run starts from: the contents of files, not their names, and the version."""
+    content = digest(
+        *(
+            array.tobytes()
+            for frame in train
+            for array in (
+                frame.atoms.numbers,
+                frame.atoms.cell.array,
+                frame.atoms.positions,
+                frame.born_charges,
+                np.zeros(0) if frame.dielectric is None else frame.dielectric,
+            )
+        )
+    )
+    models = {"start": config.start, "teacher": config.teacher and config.teacher.model}
+    return {
+        "ase_equivar": __version__,
+        "number": len(train),
+        "elements": list(elements_of(train)),
+        "structures and labels": content,
+        **{f"{name} weights": model_digest(model) for name, model in models.items() if model},
+    }
+
+
 def last_state(output: str | Path) -> dict[str, Any] | None:
     """Read the last checkpoint of a run, or None if there is none yet.
+
+    Tensors, numbers and text only: no code is run on loading a folder from elsewhere.
 
     Raises
     ------
     ValueError
-        If the file is damaged.
+        If the file is damaged, or holds anything else.
     """
     file = Path(output) / CHECKPOINT
     if not file.is_file():
         return None
-    try:  # our own file: holds the state of optimizer and schedule, not weights only
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=False)
+    try:
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # the reader raises anything on a damaged file
-        raise ValueError(f"{file} is damaged ({error}); delete it to start anew") from error
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{file} is damaged, or holds more than numbers and text, and is not loaded "
+            f"({reason}); delete it to start anew"
+        ) from error
     return state
 
 
@@ -73,7 +108,7 @@ def refuse_others(
     state : dict
         Of the checkpoint.
     kind : str
-        "settings" or "structures", as kept in the checkpoint.
+        "settings" or "inputs", as kept in the checkpoint.
     now : dict
         The same of the run that is asked for.
     config : TrainingConfig
@@ -90,11 +125,7 @@ def refuse_others(
             "earlier version did not keep them); give another output, or delete it to start anew"
         )
     then: dict[str, Any] = state[kind]
-    differing = [
-        f"{name} was {_shown(then, name)}, is now {_shown(now, name)}"
-        for name in sorted(set(then) | set(now))
-        if _shown(then, name) != _shown(now, name)
-    ]
+    differing = differences(then, now)
     if not differing:
         return
     note = ""
@@ -104,8 +135,3 @@ def refuse_others(
         f"{config.output} holds a run that was started with other {kind}: {'; '.join(differing)}"
         f"{note}. Give another output, or delete {Path(config.output) / CHECKPOINT} to start anew"
     )
-
-
-def _shown(values: dict[str, Any], name: str) -> str:
-    value = values.get(name, MISSING)
-    return str(list(value) if isinstance(value, tuple) else value)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import ase.io
@@ -17,8 +18,9 @@ from helpers.command_line import assert_one_line_error, run
 
 from ase_equivar.io.extxyz import read_extxyz
 from ase_equivar.labelling import Settings, label_all
+from ase_equivar.labelling.journal import journal_of
 from ase_equivar.labelling.quantum_espresso import read_response
-from ase_equivar.labelling.run import identity, journal_of
+from ase_equivar.labelling.run import identity
 
 RECORDED = Path(__file__).parent / "recorded"
 UPF = '<UPF><PP_HEADER pseudo_type="{}" functional="{}" z_valence="  {}"/></UPF>'
@@ -107,6 +109,33 @@ def test_a_file_cut_off_anywhere_is_resumed(folder, cut):
 
 def read_seeds(output):
     return [str(atoms.info["seed"]) for atoms in read_extxyz(output)]
+
+
+def test_labels_of_other_settings_are_not_mixed(folder):
+    """Nothing is calculated, and the files stay as they are."""
+    output = folder / "out.extxyz"
+    list(label_all(structures()[:1], output, settings(folder)))
+    before, started = output.read_bytes(), starts(folder)
+    with pytest.raises(ValueError, match=r"begun with other settings: cutoff was 50\.0, is now 6"):
+        list(label_all(structures(), output, replace(settings(folder), cutoff=60.0)))
+    upf = folder / "pseudo" / "Li.upf"
+    upf.write_text(upf.read_text() + "<!-- another -->")
+    with pytest.raises(ValueError, match=r"pseudopotential of Li was [0-9a-f]{16}, is now"):
+        list(label_all(structures(), output, settings(folder)))
+    (folder / "out.extxyz.settings.json").write_text("{")
+    with pytest.raises(ValueError, match=r"settings\.json, the settings .* is damaged"):
+        list(label_all(structures(), output, settings(folder)))
+    assert output.read_bytes() == before
+    assert starts(folder) == started
+
+
+def test_another_element_may_be_added(folder):
+    output = folder / "out.extxyz"
+    list(label_all([Atoms("H", cell=[4, 4, 4], pbc=True)], output, settings(folder)))
+    list(label_all(structures(), output, settings(folder)))
+    list(label_all([Atoms("H", cell=[4, 4, 4], pbc=True)], output, settings(folder)))
+    kept = json.loads((folder / "out.extxyz.settings.json").read_text())
+    assert {"pseudopotential of H", "pseudopotential of Li"} <= kept.keys()
 
 
 def test_failures_are_tried_again_only_if_asked(folder):

@@ -84,6 +84,21 @@ def test_run_of_other_structures_is_refused(tmp_path: Path) -> None:
         fit(config, progress=False)
 
 
+@pytest.mark.parametrize("changed", ["label", "position"])
+def test_one_other_number_in_the_training_structures_is_refused(tmp_path: Path, changed) -> None:
+    config = run_config(tmp_path)
+    (fit(config, progress=False) / "weights.safetensors").unlink()
+    others = labelled(8)
+    if changed == "label":
+        others[5].arrays["born_charges"][:2, 3] += [1e-3, -1e-3]
+    else:
+        others[5].positions[1, 2] += 1e-3
+    write(tmp_path / "train.extxyz", others)
+    message = r"other inputs: structures and labels was [0-9a-f]{16}, is now [0-9a-f]{16}\. Give"
+    with pytest.raises(ValueError, match=message):
+        fit(config, progress=False)
+
+
 def test_finished_run_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Calibration, log and times too; in a folder that was moved with its data as well."""
     (tmp_path / "here").mkdir()
@@ -140,7 +155,7 @@ def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     file = Path(config.output) / CHECKPOINT
     file.parent.mkdir(parents=True)
     file.write_bytes(b"half a file")
-    with pytest.raises(ValueError, match=r"last\.ckpt is damaged .*delete it to start anew"):
+    with pytest.raises(ValueError, match=r"last\.ckpt is damaged, .*delete it to start anew"):
         fit(config, progress=False)
 
 
@@ -162,3 +177,24 @@ def test_output_in_use_is_refused(tmp_path: Path) -> None:
         with pytest.raises(BlockingIOError, match=f"in use by process {os.getpid()} on "):
             fit(config, progress=False)
         assert [file.name for file in output.iterdir()] == ["training.lock"]
+
+
+class Harmful:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.trace,)
+
+
+def test_no_code_runs_on_loading_a_checkpoint(tmp_path: Path) -> None:
+    """Of a folder from elsewhere; it tells what to do instead."""
+    config = run_config(tmp_path)
+    checkpoint = fit(config, progress=False) / CHECKPOINT
+    state = torch.load(checkpoint, weights_only=True)
+    torch.save({**state, "more": Harmful(tmp_path / "harm")}, checkpoint)
+    with pytest.raises(ValueError, match=r"last\.ckpt is damaged, or holds more than numbers"):
+        fit(config, progress=False)
+    assert not (tmp_path / "harm").exists()

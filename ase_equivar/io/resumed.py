@@ -1,0 +1,33 @@
+"""What a stopped run was started with, against what it is to go on with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+MISSING = "nothing"
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return a text for each entry that differs, such as "cutoff was 50, is now 60"."""
+    return [
+        f"{name} was {_shown(then, name)}, is now {_shown(now, name)}"
+        for name in sorted(set(then) | set(now))
+        if _shown(then, name) != _shown(now, name)
+    ]
+
+
+def digest(*parts: bytes | Path) -> str:
+    """Return 16 hexadecimal digits that change with any of these bytes or contents of files."""
+    total = hashlib.sha256()
+    for part in parts:
+        content = part.read_bytes() if isinstance(part, Path) else part
+        total.update(len(content).to_bytes(8, "big") + content)
+    return total.hexdigest()[:16]
+
+
+def _shown(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name, MISSING)
+    return str(list(value) if isinstance(value, tuple) else value)

@@ -1,0 +1,148 @@
+"""The files of a labelling: labels that grow, failures, and the settings of both."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ase_equivar.arguments import json_data
+from ase_equivar.io.output_files import write_text
+from ase_equivar.io.resumed import differences, digest
+from ase_equivar.labelling.pseudopotentials import Pseudopotential
+from ase_equivar.labelling.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+IDENTITY = "structure_id"
+SUFFIX = ".failures.jsonl"
+SETTINGS_SUFFIX = ".settings.json"
+COMPARED = ("cutoff", "periods", "max_violation", "min_gap", "threshold")
+
+
+def journal_of(output: str | Path) -> Path:
+    """Return the path of the journal of failures beside an output file."""
+    return Path(f"{output}{SUFFIX}")
+
+
+def check_settings(
+    output: Path,
+    settings: Settings,
+    pseudopotentials: Mapping[str, Pseudopotential],
+    *,
+    old: bool,
+) -> None:
+    """Refuse to mix labels of different settings in one file, and keep what the settings are.
+
+    Later structures may bring more elements, whose pseudopotentials are added.
+
+    Parameters
+    ----------
+    output : pathlib.Path
+        The settings lie beside it, in the same name with ``.settings.json`` added.
+    settings : Settings
+    pseudopotentials : mapping of str to Pseudopotential
+        Compared by the content of their files.
+    old : bool
+        Whether the output holds labels already.
+
+    Raises
+    ------
+    ValueError
+        Naming what differs; or if the file of the settings is damaged.
+    """
+    path = Path(f"{output}{SETTINGS_SUFFIX}")
+    now: dict[str, Any] = {name: getattr(settings, name) for name in COMPARED}
+    now |= {
+        f"pseudopotential of {element}": digest(entry.path)
+        for element, entry in pseudopotentials.items()
+    }
+    then: dict[str, Any] = {}
+    if path.exists():
+        try:
+            then = dict(json_data("it", path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{path}, the settings of the labels in {output}, is damaged ({error}); remove it "
+                "if you are sure that they are the same"
+            ) from error
+        added = {name for name in {*then, *now} if name.startswith("pseudo")} - (then.keys() & now)
+        differing = differences(
+            {name: value for name, value in then.items() if name not in added},
+            {name: value for name, value in now.items() if name not in added},
+        )
+        if differing:
+            raise ValueError(
+                f"{output} was begun with other settings: {'; '.join(differing)}. Give another "
+                "output"
+            )
+    elif old:
+        logger.warning("%s does not say with which settings its labels were made", output)
+    write_text(path, json.dumps({**then, **now}, indent=2) + "\n")
+
+
+def labelled(file: io.BufferedRandom, output: Path) -> set[str]:
+    """Return which structures a file holds; a frame cut off at its end is taken away."""
+    file.seek(0)
+    data = file.read()
+    names: set[str] = set()
+    start = 0
+    while start < len(data):
+        end = _end_of_frame(data, start)
+        if end is None:
+            if data.find(b"\n", start) != -1 and not data[start:].split(b"\n", 1)[0].isdigit():
+                raise ValueError(f"{output} is no extended XYZ file that `label` wrote")
+            logger.warning("%s: the last frame was cut off and is calculated again", output)
+            file.truncate(start)
+            break
+        match = re.search(rb"\b" + IDENTITY.encode() + rb"=\"?(id-[0-9a-f]+)", data[start:end])
+        if match:
+            names.add(match[1].decode())
+        start = end
+    file.seek(0, os.SEEK_END)
+    return names
+
+
+def _end_of_frame(data: bytes, start: int) -> int | None:
+    """Return where a frame ends, None if the data end before."""
+    end = data.find(b"\n", start)
+    if end == -1 or not data[start:end].strip().isdigit():
+        return None
+    for _ in range(int(data[start:end]) + 1):
+        end = data.find(b"\n", end + 1)
+        if end == -1:
+            return None
+    return end + 1
+
+
+def failed(journal: Path) -> set[str]:
+    """Return which structures failed before; a line cut off at the end says nothing."""
+    names = set()
+    if journal.exists():
+        for line in journal.read_text(errors="replace").splitlines():
+            try:
+                names.add(json.loads(line)[IDENTITY])
+            except (ValueError, KeyError, TypeError):
+                logger.warning("%s: a line that cannot be read is left out", journal)
+    return names
+
+
+def add_line(path: Path, text: str) -> None:
+    """Add a line to a file, after one that was cut off if need be."""
+    with path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            text = text if file.read(1) == b"\n" else "\n" + text
+        append(file, (text + "\n").encode())
+
+
+def append(file: Any, data: bytes) -> None:
+    """Write at the end of a file, down to the disk."""
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
