@@ -12,8 +12,6 @@ import numpy as np
 import torch
 from ase import Atoms
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from ase_equivar.graph import (
     Graph,
@@ -291,17 +289,20 @@ def predict_many(
             predictor.check(atoms)
         except ValueError as error:
             raise ValueError(f"structure {index} of {len(images)}: {error}") from error
-    raw = track(
-        predictor.predict(images, max_edges),
-        description="Z*",
-        total=len(images),
-        console=Console(stderr=True),
-        disable=len(images) < PROGRESS_FROM,
-    )
+    raw = predictor.predict(images, max_edges)
+    if len(images) >= PROGRESS_FROM:
+        raw = _with_progress_bar(raw, len(images))
     predictions = [Prediction.from_raw(one, total_charge) for one in raw]
     warn_if_broken(images, predictions)
     warn_if_vacuum(images, predictor.cutoff)
     return predictions
+
+
+def _with_progress_bar(raw: Iterator[RawPrediction], total: int) -> Iterator[RawPrediction]:
+    from rich.console import Console  # imported only where there is a bar
+    from rich.progress import track
+
+    yield from track(raw, description="Z*", total=total, console=Console(stderr=True))
 
 
 def _choose_device(device: torch.device | str | None) -> torch.device:

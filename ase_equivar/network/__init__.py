@@ -1,13 +1,18 @@
 """Networks: a graph of atoms to raw Z* and ε∞ tensors."""
 
+from typing import TYPE_CHECKING, Any
+
 from ase_equivar.network.build import Network, build_network
 from ase_equivar.network.ensemble import Ensemble
-from ase_equivar.network.equivar import PRESETS, Equivar, EquivarConfig
+from ase_equivar.network.equivar_config import PRESETS, EquivarConfig
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.gated_config import GatedConfig
 from ase_equivar.network.hybrid import HybridConfig, HybridNetwork
 from ase_equivar.network.polar import PolarNetwork
 from ase_equivar.network.readout import RawTensors
+
+if TYPE_CHECKING:
+    from ase_equivar.network.equivar import Equivar
 
 __all__ = [
     "PRESETS",
@@ -23,3 +28,12 @@ __all__ = [
     "RawTensors",
     "build_network",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the published network, whose layers are e3nn's, when it is first asked for."""
+    if name != "Equivar":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ase_equivar.network.equivar import Equivar
+
+    return Equivar

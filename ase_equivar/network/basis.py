@@ -1,16 +1,14 @@
-"""Functions of one bond: distance, direction and cutoff.
+"""Functions of the length of one bond, and its cutoff.
 
 Every network in this package sees a bond r = r_j - r_i through a few functions of its length
-and through real spherical harmonics of its direction.
+and through real spherical harmonics of its direction, see `irreps`.
 """
 
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
 
@@ -70,30 +68,6 @@ def smooth_cutoff(distances: Tensor, cutoff: float) -> Tensor:
     """
     x = (distances / cutoff).clamp(max=1.0)
     return 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2)
-
-
-def bond_harmonics(vectors: Tensor, l_max: int) -> Tensor:
-    """Real spherical harmonics of the bond directions.
-
-    Parameters
-    ----------
-    vectors : Tensor, shape (E, 3)
-        Bond vectors r_j - r_i in Å.
-    l_max : int
-        Largest degree.
-
-    Returns
-    -------
-    Tensor, shape (E, (l_max + 1)²)
-        e3nn's order and "component" normalization: Σ_m Y_lm² = 2 l + 1.
-    """
-    return _harmonics(l_max)(vectors)
-
-
-@cache
-def _harmonics(l_max: int) -> o3.SphericalHarmonics:
-    degrees = list(range(l_max + 1))
-    return o3.SphericalHarmonics(degrees, normalize=True, normalization="component")
 
 
 class ShiftedSoftplus(nn.Module):

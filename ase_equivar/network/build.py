@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
 from ase_equivar.network.ensemble import Ensemble
-from ase_equivar.network.equivar import PRESETS, Equivar, EquivarConfig
+from ase_equivar.network.equivar_config import PRESETS, EquivarConfig
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.gated_config import GatedConfig
 from ase_equivar.network.hybrid import HybridConfig, HybridNetwork
 from ase_equivar.network.polar import PolarNetwork
 
-Network = Equivar | GatedNetwork | Ensemble
+if TYPE_CHECKING:
+    from ase_equivar.network.equivar import Equivar
+
+Network: TypeAlias = "Equivar | GatedNetwork | Ensemble"
+
+
+def _equivar(config: EquivarConfig) -> Equivar:
+    from ase_equivar.network.equivar import Equivar  # imports e3nn
+
+    return Equivar(config)
+
 
 _ARCHITECTURES: dict[str, tuple[Callable[[Any], Network], type]] = {
-    "equivar": (Equivar, EquivarConfig),
+    "equivar": (_equivar, EquivarConfig),
     "gated": (GatedNetwork, GatedConfig),
     "hybrid": (HybridNetwork, HybridConfig),
     "polar": (PolarNetwork, GatedConfig),

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import threading
 from functools import cache
+from typing import Any
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.network.coupling import Coupling
@@ -112,8 +112,10 @@ class Convolution(nn.Module):
 @cache
 def _e3nn_product(
     coupling: Coupling, channels: int, dtype: torch.dtype, device: torch.device
-) -> o3.TensorProduct:
+) -> Any:
     """Return the literal tensor product of `coupling`, weights coming with each edge."""
+    from ase_equivar.network.e3nn_layers import o3
+
     # one irrep for each of the paths that lie side by side
     outputs = [n for n, width in enumerate(coupling.widths) for _ in range(width)]
     degrees = range(coupling.l_max + 1)
@@ -122,9 +124,9 @@ def _e3nn_product(
         torch.set_default_dtype(dtype)  # e3nn takes the precision of its coefficients from there
         try:
             product = o3.TensorProduct(
-                o3.Irreps([(channels, ir) for ir in coupling.inputs]),
-                o3.Irreps([(1, (d, (-1) ** d if coupling.parity else 1)) for d in degrees]),
-                o3.Irreps([(channels, coupling.outputs[n]) for n in outputs]),
+                o3.Irreps([(channels, str(ir)) for ir in coupling.inputs]),
+                o3.Irreps([(1, str(coupling.harmonic(degree))) for degree in degrees]),
+                o3.Irreps([(channels, str(coupling.outputs[n])) for n in outputs]),
                 [
                     (path.input, path.degree, outputs.index(path.output) + slot, "uvu", True)
                     for path, slot in zip(coupling.paths, coupling.slots, strict=True)

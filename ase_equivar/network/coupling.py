@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-import torch
-from e3nn import o3
 from torch import Tensor
+
+from ase_equivar.network.irreps import Irrep, can_couple, wigner_3j
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Coupling:
 
     Attributes
     ----------
-    inputs, outputs : tuple of e3nn.o3.Irrep
+    inputs, outputs : tuple of Irrep
         Irreps of the features (each once; channels are counted elsewhere).
     l_max : int
         Largest degree of the bond harmonics.
@@ -39,11 +39,15 @@ class Coupling:
         Whether all paths that lead to one irrep are added up. If not, each has its own rows.
     """
 
-    inputs: tuple[o3.Irrep, ...]
-    outputs: tuple[o3.Irrep, ...]
+    inputs: tuple[Irrep, ...]
+    outputs: tuple[Irrep, ...]
     l_max: int
     parity: bool = True
     summed: bool = False
+
+    def harmonic(self, degree: int) -> Irrep:
+        """Irrep that the bond harmonics of a degree count as."""
+        return Irrep(degree, (-1) ** degree if self.parity else 1)
 
     @cached_property
     def paths(self) -> tuple[Path, ...]:
@@ -53,7 +57,7 @@ class Coupling:
             for k, target in enumerate(self.outputs)
             for i, source in enumerate(self.inputs)
             for degree in range(self.l_max + 1)
-            if target in source * o3.Irrep(degree, (-1) ** degree if self.parity else 1)
+            if can_couple(source, self.harmonic(degree), target)
         )
 
     @cached_property
@@ -102,5 +106,4 @@ class Coupling:
     def coefficients(self, path: Path) -> Tensor:
         """Clebsch–Gordan coefficients (dim1, dim2, dim3) in e3nn's component normalization."""
         source, target = self.inputs[path.input], self.outputs[path.output]
-        w3j = o3.wigner_3j(source.l, path.degree, target.l, dtype=torch.float64)
-        return w3j * target.dim**0.5
+        return wigner_3j(source.degree, path.degree, target.degree) * target.dim**0.5

@@ -9,17 +9,17 @@ their true parity and carries every feature in both, which makes it equivariant 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
-from ase_equivar.arguments import positive_number, whole_number
 from ase_equivar.graph import Graph
 from ase_equivar.network.basis import GaussianBasis, smooth_cutoff
+from ase_equivar.network.e3nn_layers import o3
+from ase_equivar.network.equivar_config import N_ELEMENTS, EquivarConfig
 from ase_equivar.network.equivar_interaction import FEATURE_DEGREES, EquivarInteraction
 from ase_equivar.network.execution.backends import check_backend
 from ase_equivar.network.execution.chunking import is_chunked
@@ -32,66 +32,8 @@ from ase_equivar.network.execution.edge_index import EdgeIndex
 from ase_equivar.network.execution.parameter_cache import ParameterCache
 from ase_equivar.network.execution.radial_table import RadialTable, tabulate
 from ase_equivar.network.execution.threads import limit_torch_threads, torch_threads_restored
-from ase_equivar.network.gated_config import LARGEST, elements_of
 from ase_equivar.network.layout import unpacked
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
-
-EQUIVAR_SIZES = (
-    ("embedding", 1, 4096),
-    ("radial_functions", 2, 1024),
-    ("features", 1, 4096),
-    ("l_max", 0, 8),
-    ("interactions", 1, 64),
-)
-N_ELEMENTS = 100  # rows of the published embedding
-
-
-@dataclass(frozen=True)
-class EquivarConfig:
-    """Shape of an `Equivar` network; the defaults are BM2's.
-
-    Attributes
-    ----------
-    elements : tuple of int
-        Atomic numbers that the network was trained on.
-    cutoff : float
-        Largest bond length in Å.
-    embedding : int
-        Numbers d that describe an element.
-    radial_functions : int
-        Gaussians R of the distance.
-    features : int
-        Channels n of each irrep of nodes and edges.
-    l_max : int
-        Largest degree of the bond harmonics.
-    interactions : int
-        Number of interaction blocks.
-    parity : bool
-        True: O(3)-equivariant. False: as published, rotations only.
-    smooth : bool
-        Whether messages go to zero at the cutoff; as published, they do not.
-    """
-
-    elements: tuple[int, ...] = tuple(range(1, N_ELEMENTS))
-    cutoff: float = 3.0
-    embedding: int = 32
-    radial_functions: int = 32
-    features: int = 32
-    l_max: int = 2
-    interactions: int = 6
-    parity: bool = False
-    smooth: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what is no shape."""
-        object.__setattr__(self, "elements", elements_of(self.elements))
-        cutoff = positive_number("cutoff", self.cutoff, "Å", largest=LARGEST["cutoff"])
-        object.__setattr__(self, "cutoff", cutoff)
-        for name, least, most in EQUIVAR_SIZES:
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
-
-
-PRESETS = {"bm1": EquivarConfig(features=64), "bm2": EquivarConfig(features=32)}
 
 
 class Equivar(nn.Module):

@@ -9,17 +9,18 @@ a product channel by channel, with weights that depend on the distance alone.
 from __future__ import annotations
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.network.basis import ShiftedSoftplus
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.e3nn_layers import o3
 from ase_equivar.network.execution.chunking import concatenate_chunks
 from ase_equivar.network.execution.edge_features import Bonds
 from ase_equivar.network.execution.edge_index import Chunk
 from ase_equivar.network.execution.radial_table import RadialTable
 from ase_equivar.network.execution.scatter import sum_by_index
+from ase_equivar.network.irreps import Irrep
 
 FEATURE_DEGREES = (0, 1, 2)
 
@@ -52,8 +53,8 @@ class EquivarInteraction(nn.Module):
         ]
         self.product = o3.TensorProduct(nodes, edges, nodes, instructions)
         self.mix = o3.Linear(nodes, nodes, biases=True)
-        irreps = tuple(ir for _, ir in nodes)
-        parity = any(ir.p < 0 for ir in irreps)
+        irreps = tuple(Irrep(ir.l, ir.p) for _, ir in nodes)
+        parity = any(ir.parity < 0 for ir in irreps)
         self.convolution = Convolution(
             Coupling(irreps, irreps, len(edges) - 1, parity=parity, summed=True), n
         )
@@ -120,7 +121,7 @@ class EquivarInteraction(nn.Module):
     def _mixed(self, messages: list[Tensor]) -> Tensor:
         """`mix` on one block (N, 2l+1, channels) per irrep, to (N, components, channels)."""
         blocks = [x @ matrix for x, matrix in zip(messages, _matrices(self.mix), strict=True)]
-        blocks[self.convolution.coupling.outputs.index(o3.Irrep("0e"))] += self.mix.bias
+        blocks[self.convolution.coupling.outputs.index(Irrep.parse("0e"))] += self.mix.bias
         return torch.cat(blocks, dim=1)
 
 

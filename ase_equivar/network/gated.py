@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
@@ -40,8 +39,11 @@ from ase_equivar.network.execution.scatter import mean_by_index
 from ase_equivar.network.execution.threads import limit_torch_threads, torch_threads_restored
 from ase_equivar.network.gated_config import GatedConfig
 from ase_equivar.network.gated_interaction import GatedInteraction, Species
+from ase_equivar.network.irreps import Irrep
 from ase_equivar.network.layers import TensorHead
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
+
+SCALARS = (Irrep.parse("0e"),)
 
 
 class GatedNetwork(nn.Module):
@@ -50,17 +52,15 @@ class GatedNetwork(nn.Module):
     Parameters
     ----------
     config : GatedConfig
-    inputs : tuple of e3nn.o3.Irrep
+    inputs : tuple of Irrep
         Irreps that the first interaction gets: elements are scalars.
     """
 
     architecture = "gated"
-    last_irreps = (o3.Irrep("0e"), o3.Irrep("1e"), o3.Irrep("2e"))  # of the last interaction
+    last_irreps = tuple(map(Irrep.parse, ("0e", "1e", "2e")))  # of the last interaction
     element_index: Tensor
 
-    def __init__(
-        self, config: GatedConfig, inputs: tuple[o3.Irrep, ...] = (o3.Irrep("0e"),)
-    ) -> None:
+    def __init__(self, config: GatedConfig, inputs: tuple[Irrep, ...] = SCALARS) -> None:
         super().__init__()
         self.config = config
         index = torch.full((119,), -1, dtype=torch.int64)
@@ -71,7 +71,7 @@ class GatedNetwork(nn.Module):
         nn.init.zeros_(self.shift.weight)
         self.start = nn.Linear(config.embedding, config.channels)
         self.basis = BesselBasis(config.radial_functions, config.cutoff)
-        hidden = tuple(o3.Irrep(ir) for ir in config.irreps)
+        hidden = tuple(map(Irrep.parse, config.irreps))
         layers = []
         for number in range(config.interactions):
             outputs = self.last_irreps if number == config.interactions - 1 else hidden
@@ -171,7 +171,7 @@ class GatedNetwork(nn.Module):
         with torch_threads_restored():
             return self._parts(graph)
 
-    def _head(self, irreps: tuple[o3.Irrep, ...]) -> TensorHead:
+    def _head(self, irreps: tuple[Irrep, ...]) -> TensorHead:
         """Make what reads Z* out of the last features, which are of these irreps."""
         return TensorHead(self.config.channels, irreps)
 

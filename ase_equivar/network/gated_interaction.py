@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.network.convolution import Convolution
@@ -18,6 +17,7 @@ from ase_equivar.network.execution.edge_features import Bonds
 from ase_equivar.network.execution.edge_index import Chunk
 from ase_equivar.network.execution.parameter_cache import ParameterCache, as_array
 from ase_equivar.network.execution.radial_table import RadialTable, tabulate
+from ase_equivar.network.irreps import Irrep
 from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class GatedInteraction(nn.Module):
 
     Parameters
     ----------
-    inputs, outputs : tuple of e3nn.o3.Irrep
+    inputs, outputs : tuple of Irrep
         Irreps of the features before and after, the scalars first.
     l_max, channels, radial_functions, radial_hidden, embedding
         As in `gated_config.GatedConfig`.
@@ -57,8 +57,8 @@ class GatedInteraction(nn.Module):
 
     def __init__(
         self,
-        inputs: tuple[o3.Irrep, ...],
-        outputs: tuple[o3.Irrep, ...],
+        inputs: tuple[Irrep, ...],
+        outputs: tuple[Irrep, ...],
         *,
         l_max: int,
         channels: int,

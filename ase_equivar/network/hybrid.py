@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import torch
 from ase.data import chemical_symbols
-from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.arguments import whole_number
 from ase_equivar.graph import Graph
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.gated_config import GatedConfig
+from ase_equivar.network.irreps import Irrep
 from ase_equivar.network.layers import IrrepwiseLinear, drop_channels
 from ase_equivar.network.sevennet.features import LatentFeatures
 
@@ -66,7 +66,7 @@ class HybridNetwork(GatedNetwork):
     architecture = "hybrid"
 
     def __init__(self, config: HybridConfig) -> None:
-        irreps = tuple(o3.Irrep(ir) for ir in config.irreps)
+        irreps = tuple(map(Irrep.parse, config.irreps))
         super().__init__(config, inputs=irreps)
         self.latent = LatentFeatures(config.potential, config.layers, irreps)
         if self.latent.cutoff != config.cutoff:

@@ -7,8 +7,9 @@ rotation and inversion leave free.
 from __future__ import annotations
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
+
+from ase_equivar.network.irreps import Irrep
 
 
 class IrrepwiseLinear(nn.Module):
@@ -92,13 +93,13 @@ class TensorHead(nn.Module):
     Parameters
     ----------
     channels : int
-    irreps : tuple of e3nn.o3.Irrep
+    irreps : tuple of Irrep
         Parts of the tensor. A scalar one, if there is any, comes first.
     """
 
-    def __init__(self, channels: int, irreps: tuple[o3.Irrep, ...]) -> None:
+    def __init__(self, channels: int, irreps: tuple[Irrep, ...]) -> None:
         super().__init__()
-        scalar = irreps[0].l == 0
+        scalar = irreps[0].degree == 0
         n_rest = len(irreps) - scalar
         self.hidden = nn.Linear(channels, channels)
         self.scalar = nn.Linear(channels, 1) if scalar else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from e3nn import o3
+from typing import Any
+
 from torch import Tensor
 
 
-def unpacked(flat: Tensor, irreps: o3.Irreps) -> list[Tensor]:
+def unpacked(flat: Tensor, irreps: Any) -> list[Tensor]:
     """e3nn's layout (N, Σ channels · components) to blocks (N, components, channels)."""
     blocks = flat.split([mul * ir.dim for mul, ir in irreps], dim=1)
     return [

@@ -17,17 +17,17 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-from e3nn import o3
 from torch import Tensor
 
 from ase_equivar.graph import Graph
 from ase_equivar.network.execution.scatter import sum_by_index
 from ase_equivar.network.execution.threads import torch_threads_restored
 from ase_equivar.network.gated import GatedNetwork
+from ase_equivar.network.irreps import Irrep
 from ase_equivar.network.layers import TensorHead
 from ase_equivar.sum_rule import excess_and_neutral
 
-VECTOR = o3.Irrep("1o")
+VECTOR = Irrep.parse("1o")
 
 
 class PolarNetwork(GatedNetwork):
@@ -44,9 +44,9 @@ class PolarNetwork(GatedNetwork):
     """
 
     architecture = "polar"
-    last_irreps = (o3.Irrep("0e"), VECTOR, o3.Irrep("2e"))
+    last_irreps = (Irrep.parse("0e"), VECTOR, Irrep.parse("2e"))
 
-    def _head(self, irreps: tuple[o3.Irrep, ...]) -> TensorHead:
+    def _head(self, irreps: tuple[Irrep, ...]) -> TensorHead:
         if VECTOR not in irreps:
             raise ValueError(f"l_max is {self.config.l_max}; a polarization needs at least 1")
         return TensorHead(self.config.channels, (VECTOR,))

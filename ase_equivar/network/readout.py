@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
+
+from ase_equivar.network.irreps import wigner_3j
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,14 @@ class CartesianTensor(nn.Module):
     """Assemble a 3×3 tensor from its parts of degree 0 (trace), 1 (antisymmetric), 2 (traceless).
 
     The change of basis is orthonormal, so that the Frobenius norm of the tensor is the norm of
-    its parts: T_ab = Σ_l Σ_m Q^l_{ab,m} t_lm, with Q^l from e3nn's Wigner 3j symbols.
+    its parts: T_ab = Σ_l Σ_m Q^l_{ab,m} t_lm, with Q^l from Wigner 3j symbols.
     """
 
     basis: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        parts = [
-            o3.wigner_3j(1, 1, degree, dtype=torch.float64) * (2 * degree + 1) ** 0.5
-            for degree in (0, 1, 2)
-        ]
+        parts = [wigner_3j(1, 1, degree) * (2 * degree + 1) ** 0.5 for degree in (0, 1, 2)]
         self.register_buffer("basis", torch.cat(parts, dim=2), persistent=False)
 
     def forward(self, parts: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ from ase.build import bulk, molecule
 
 from ase_equivar.graph import build_graph
 from ase_equivar.network import RawTensors, build_network
-from ase_equivar.network.basis import bond_harmonics
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.edge_index import EdgeIndex
 from ase_equivar.network.execution.radial_table import SPACING, RadialTable
+from ase_equivar.network.irreps import spherical_harmonics
 from helpers.structures import sheet
 
 ELEMENTS = (1, 5, 6, 7, 8, 11, 12, 17, 22)
@@ -111,7 +111,7 @@ def results_and_gradients(
     edges = random_edges(n_atoms, n_edges)
     features = torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype)
     weights = torch.randn(n_edges, len(coupling.paths), channels, dtype=dtype)
-    harmonics = bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2)
+    harmonics = spherical_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2)
     probe = torch.randn(n_atoms, coupling.output_dim * channels, dtype=dtype)
     probes = [torch.randn_like(factor) for factor in (features, harmonics, weights)]
     results = []
@@ -150,7 +150,7 @@ def tabulated_and_gradients(
     which = torch.randint(0, 3, (n_edges,))
     factors = [
         torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype),
-        bond_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2),
+        spherical_harmonics(torch.randn(n_edges, 3, dtype=dtype), 2),
         0.4 + 4.6 * torch.rand(n_edges, dtype=dtype),
     ]
     powers = torch.randn(4, 3, len(coupling.paths), channels, dtype=torch.float64)

@@ -14,7 +14,6 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, graphene
-from e3nn import o3
 from helpers.random_networks import (
     GATED,
     MIRRORABLE,
@@ -35,6 +34,7 @@ from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution import chunking as chunks
 from ase_equivar.network.execution.edge_index import EdgeIndex
 from ase_equivar.network.execution.radial_table import SHORTEST
+from ase_equivar.network.irreps import Irrep
 from ase_equivar.network.kernels import bonds, interaction, launch_numba
 from ase_equivar.network.kernels.interaction import InteractionSteps
 from ase_equivar.network.kernels.numba_source import numba_source
@@ -188,7 +188,7 @@ def test_kernel_equals_e3nn(
     irreps: tuple[tuple[str, ...], ...], summed: bool, dtype: torch.dtype, bound: float
 ) -> None:
     """Result and derivatives up to the second against e3nn's TensorProduct."""
-    inputs, outputs = (tuple(map(o3.Irrep, side)) for side in irreps)
+    inputs, outputs = (tuple(map(Irrep.parse, side)) for side in irreps)
     coupling = Coupling(inputs, outputs, 2, summed=summed)
     for ours, reference in results_and_gradients(coupling, 7, 40, 5, dtype, "auto"):
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
@@ -295,7 +295,7 @@ def test_torch_keeps_its_threads_where_nothing_is_done_in_pieces(
 
 def test_threads_leave_the_default_precision_alone() -> None:
     """It is set for a moment when e3nn's products are made, and belongs to all threads."""
-    coupling = Coupling((o3.Irrep("0e"),), (o3.Irrep("1o"),), 1)
+    coupling = Coupling((Irrep.parse("0e"),), (Irrep.parse("1o"),), 1)
     before, interval = torch.get_default_dtype(), sys.getswitchinterval()
     convolution._e3nn_product.cache_clear()
 
@@ -377,7 +377,7 @@ def test_a_thread_is_worth_its_while(
 
 def test_kernels_take_several_channels_at_a_time() -> None:
     """In the code that the compiler has made: products of vectors, as many as terms at least."""
-    irreps = tuple(o3.Irrep(name) for name in ("0e", "1o", "2e"))
+    irreps = tuple(Irrep.parse(name) for name in ("0e", "1o", "2e"))
     coupling, n_channels = Coupling(irreps, irreps, 2), 32
     source = numba_source(coupling, n_channels, "float32")
     module: dict[str, Any] = {}

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from e3nn import o3
 from helpers.gpu_kernels import forget_kernels
 from helpers.random_networks import (
     GATED,
@@ -26,15 +25,16 @@ from ase_equivar.graph import build_graph
 from ase_equivar.network import gated
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.backends import used_backend
+from ase_equivar.network.irreps import Irrep
 
 pytestmark = pytest.mark.skipif(
     (sys.platform, platform.machine()) != ("linux", "x86_64"),
     reason="the extra `test` has Triton for Linux on x86_64 only",
 )
 
-NATURAL = tuple(map(o3.Irrep, ("0e", "1o", "2e")))
-ODD = tuple(map(o3.Irrep, ("0o", "1e", "2o")))
-LONELY = tuple(map(o3.Irrep, ("0e", "4e")))  # no path leads from 4e
+NATURAL = tuple(map(Irrep.parse, ("0e", "1o", "2e")))
+ODD = tuple(map(Irrep.parse, ("0o", "1e", "2o")))
+LONELY = tuple(map(Irrep.parse, ("0e", "4e")))  # no path leads from 4e
 
 
 @pytest.fixture
@@ -52,14 +52,14 @@ def interpreter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_kernel_equals_e3nn(
     interpreter: None,
-    inputs: tuple[o3.Irrep, ...],
+    inputs: tuple[Irrep, ...],
     summed: bool,
     channels: int,
     dtype: torch.dtype,
     bound: float,
 ) -> None:
     """Result and derivatives up to the second; numbers of channels that fill no block."""
-    coupling = Coupling(inputs, (*NATURAL, o3.Irrep("0o")), 2, summed=summed)
+    coupling = Coupling(inputs, (*NATURAL, Irrep.parse("0o")), 2, summed=summed)
     for ours, reference in results_and_gradients(coupling, 4, 9, channels, dtype, "triton"):
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
@@ -70,7 +70,7 @@ def test_kernel_with_a_table_equals_e3nn(
     interpreter: None, channels: int, dtype: torch.dtype, bound: float
 ) -> None:
     """Result and first derivatives."""
-    coupling = Coupling(NATURAL, (*NATURAL, o3.Irrep("0o")), 2)
+    coupling = Coupling(NATURAL, (*NATURAL, Irrep.parse("0o")), 2)
     for ours, reference in tabulated_and_gradients(coupling, 4, 9, channels, dtype, "triton", 2):
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
 

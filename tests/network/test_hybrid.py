@@ -15,7 +15,6 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, make_supercell
-from e3nn import o3
 from helpers.random_networks import chiral_molecule, triclinic
 from helpers.training_runs import NETWORK, run_config
 from scipy.spatial.transform import Rotation
@@ -24,6 +23,7 @@ from sevenn.calculator import SevenNetCalculator
 from ase_equivar import EquivarCalculator, load_model, save_model
 from ase_equivar.graph import Graph, build_graph, collate
 from ase_equivar.network import HybridNetwork, build_network
+from ase_equivar.network.irreps import Irrep
 from ase_equivar.network.sevennet.features import LatentFeatures
 from ase_equivar.training.comparison import compare
 from ase_equivar.training.data import elements_of, read_frames
@@ -32,7 +32,7 @@ from ase_equivar.training.fit import fit
 from ase_equivar.training.module import TrainingModule
 from ase_equivar.training.objective import start_from_labels
 
-IRREPS = [o3.Irrep(name) for name in ("0e", "1o", "2e")]
+IRREPS = [Irrep.parse(name) for name in ("0e", "1o", "2e")]
 HYBRID: dict[str, Any] = {
     "architecture": "hybrid",
     "elements": (1, 6, 8, 12, 22),

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from e3nn import o3
 from helpers.random_networks import random_edges
 
-from ase_equivar.network.basis import bond_harmonics, smooth_cutoff
+from ase_equivar.network.basis import smooth_cutoff
 from ase_equivar.network.execution.edge_features import Bonds
 from ase_equivar.network.execution.radial_table import RadialTable
 from ase_equivar.network.gated_interaction import GatedInteraction, Species
+from ase_equivar.network.irreps import Irrep, spherical_harmonics
 from ase_equivar.network.kernels.interaction_source import feature_source
 
 N_ATOMS = 41  # more than a kernel takes at once, and none of its multiples
@@ -28,7 +28,7 @@ SIDES = {
 
 def interaction(name: str, channels: int, dtype: torch.dtype) -> GatedInteraction:
     torch.manual_seed(3)
-    inputs, outputs = (tuple(map(o3.Irrep, side)) for side in SIDES[name])
+    inputs, outputs = (tuple(map(Irrep.parse, side)) for side in SIDES[name])
     made = GatedInteraction(
         inputs,
         outputs,
@@ -51,7 +51,7 @@ def surroundings(
     bonds = Bonds(
         edges=random_edges(N_ATOMS, N_EDGES),
         distances=distances,
-        harmonics=bond_harmonics(torch.randn(N_EDGES, 3, dtype=dtype), 2),
+        harmonics=spherical_harmonics(torch.randn(N_EDGES, 3, dtype=dtype), 2),
         kinds=torch.randint(0, 2, (N_EDGES,)),
         radial=torch.randn(N_EDGES, 4, dtype=dtype),
         envelope=smooth_cutoff(distances, 5.0),

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from ase.build import bulk
-from e3nn import o3
 from helpers.random_networks import tabulated_and_gradients
 
 from ase_equivar import load_model
@@ -18,6 +17,7 @@ from ase_equivar.network.equivar import Equivar
 from ase_equivar.network.execution.parameter_cache import ParameterCache
 from ase_equivar.network.execution.radial_table import SHORTEST, SPACING, RadialTable
 from ase_equivar.network.gated import GatedNetwork
+from ase_equivar.network.irreps import Irrep
 
 TOLERANCE = 1e-6  # of the largest weight
 
@@ -91,8 +91,8 @@ def test_error_of_the_weights_of_the_bundled_model() -> None:
 @pytest.mark.parametrize("summed", [False, True], ids=["each path", "summed"])
 def test_kernels_with_tables_equal_e3nn(summed: bool, dtype: torch.dtype, bound: float) -> None:
     """Result and first derivatives, where the interpolation is exact."""
-    natural = tuple(map(o3.Irrep, ("0e", "1o", "2e")))
-    coupling = Coupling(natural, (*natural, o3.Irrep("0o")), 2, summed=summed)
+    natural = tuple(map(Irrep.parse, ("0e", "1o", "2e")))
+    coupling = Coupling(natural, (*natural, Irrep.parse("0o")), 2, summed=summed)
     for refinement in (1, 3):
         pairs = tabulated_and_gradients(coupling, 6, 50, 5, dtype, "numba", refinement)
         for ours, reference in pairs:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ase_equivar.network.basis import bond_harmonics
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.execution.chunking import concatenate_chunks
 from ase_equivar.network.execution.edge_index import Chunk, EdgeIndex
 from ase_equivar.network.execution.radial_table import SHORTEST, RadialTable
+from ase_equivar.network.irreps import spherical_harmonics
 
 # Distances in a table, and how many steps of an MD may pay them off: those of two elements and 5 Å
 # are made in some 20 milliseconds, those of three in some 40.
@@ -69,16 +69,16 @@ class Bonds:
 def distances_and_harmonics(
     edges: EdgeIndex, vectors: Tensor, l_max: int, backend: str, factor: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Work out lengths (E,) of all bonds, and `basis.bond_harmonics` times a factor."""
+    """Work out lengths (E,) of all bonds, and `irreps.spherical_harmonics` times a factor."""
     if torch.is_grad_enabled():
-        return _lengths(vectors), bond_harmonics(vectors, l_max) * factor
+        return _lengths(vectors), spherical_harmonics(vectors, l_max) * factor
     if used_backend(backend, vectors.device) == "numba":
         from ase_equivar.network.kernels import bonds  # compiles
 
         return bonds.distances_and_harmonics(edges, vectors, l_max, factor)
 
     def harmonics(chunk: Chunk) -> list[Tensor]:  # some twenty numbers per bond on the way
-        return [bond_harmonics(vectors[chunk.edges], l_max) * factor]
+        return [spherical_harmonics(vectors[chunk.edges], l_max) * factor]
 
     [found] = concatenate_chunks(edges, harmonics, by_edge=True)
     return _lengths(vectors), found

@@ -93,6 +93,7 @@ def _with_slopes(function: Callable[[Tensor], Tensor], distances: Tensor) -> tup
         distances = distances.clone().requires_grad_()
         values = function(distances)
         factors = torch.zeros_like(values, requires_grad=True)
-        [summed] = torch.autograd.grad(values, distances, factors, create_graph=True)
-        [slopes] = torch.autograd.grad(summed, factors, torch.ones_like(summed))
+        # gradients of sums: for those of whole arrays torch imports sympy, half a second
+        [summed] = torch.autograd.grad((values * factors).sum(), distances, create_graph=True)
+        [slopes] = torch.autograd.grad(summed.sum(), factors)
     return values.detach(), slopes

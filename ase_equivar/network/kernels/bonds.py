@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ase_equivar.compile_cache import load_source
-from ase_equivar.network.basis import bond_harmonics
 from ase_equivar.network.execution.edge_index import EdgeIndex
+from ase_equivar.network.irreps import spherical_harmonics
 from ase_equivar.network.kernels.launch_numba import MIN_EDGES_PER_THREAD_FAST, share_out
 from ase_equivar.network.kernels.terms import scalar_name
 
@@ -21,7 +21,7 @@ from ase_equivar.network.kernels.terms import scalar_name
 def distances_and_harmonics(
     edges: EdgeIndex, vectors: Tensor, l_max: int, factor: float
 ) -> tuple[Tensor, Tensor]:
-    """Work out lengths (E,) of vectors (E, 3), and `basis.bond_harmonics` times a factor."""
+    """Work out lengths (E,) of vectors (E, 3), and `irreps.spherical_harmonics` times a factor."""
     distances = vectors.new_empty(len(vectors))
     harmonics = vectors.new_empty(len(vectors), (l_max + 1) ** 2)
     kernel, start = _kernels(l_max, factor, vectors.dtype).directions, edges.receiver_starts
@@ -53,11 +53,11 @@ def bonds_source(l_max: int, factor: float, scalar: str) -> str:
     """Write the kernels as Python; harmonics are worked out in double precision.
 
     On the unit sphere a harmonic of degree l is one polynomial of which all terms have degree l:
-    its coefficients are found from e3nn's own values.
+    its coefficients are found from values of `irreps.spherical_harmonics`.
     """
     directions = np.random.default_rng(0).normal(size=(50 * (l_max + 1), 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    values = bond_harmonics(torch.from_numpy(directions), l_max).numpy()
+    values = spherical_harmonics(torch.from_numpy(directions), l_max).numpy()
     lines = []
     for degree in range(l_max + 1):
         powers = [p for p in itertools.product(range(degree + 1), repeat=3) if sum(p) == degree]

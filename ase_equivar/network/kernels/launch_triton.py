@@ -9,11 +9,11 @@ from types import ModuleType
 
 import torch
 import triton
-from e3nn import o3
 from torch import Tensor
 
 from ase_equivar.compile_cache import load_source
 from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.irreps import Irrep
 from ase_equivar.network.kernels.terms import scalar_name
 from ase_equivar.network.kernels.triton_source import triton_source
 
@@ -59,7 +59,7 @@ def works(device: torch.device) -> bool:
 
     Triton wants a C compiler for the code that starts its kernels, and a GPU that it knows.
     """
-    scalars = (o3.Irrep("0e"),)
+    scalars = (Irrep.parse("0e"),)
     ones = torch.ones(1, 1, 1, device=device)
     atom = torch.zeros(1, dtype=torch.int64, device=device)
     start = torch.tensor([0, 1], device=device)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.network.convolution import Convolution
@@ -20,6 +19,7 @@ from ase_equivar.network.execution.chunking import concatenate_chunks
 from ase_equivar.network.execution.edge_features import Bonds
 from ase_equivar.network.execution.edge_index import Chunk
 from ase_equivar.network.execution.radial_table import tabulate
+from ase_equivar.network.irreps import Irrep
 from ase_equivar.network.layout import unpacked
 
 
@@ -101,7 +101,7 @@ class TabulatedConvolution:
         return torch.cat(found, dim=1)
 
 
-def _part(product: o3.TensorProduct, number: int, l_max: int) -> _Part:
+def _part(product: Any, number: int, l_max: int) -> _Part:
     """Find the paths of one input among those of e3nn's product.
 
     Raises
@@ -113,12 +113,12 @@ def _part(product: o3.TensorProduct, number: int, l_max: int) -> _Part:
     sizes = [one.path_shape[0] * one.path_shape[1] for one in product.instructions]
     ends = torch.tensor(sizes).cumsum(0).tolist()
     there = {
-        (one.i_in2, product.irreps_out[one.i_out].ir): (one, slice(end - size, end))
+        (one.i_in2, _ours(product.irreps_out[one.i_out].ir)): (one, slice(end - size, end))
         for one, size, end in zip(product.instructions, sizes, ends, strict=True)
         if one.i_in1 == number
     }
-    outputs = tuple(sorted({ir for _, ir in there}))
-    coupling = Coupling((sent.ir,), outputs, l_max, parity=False)
+    outputs = tuple(sorted({ir for _, ir in there}, key=lambda ir: ir.degree))
+    coupling = Coupling((_ours(sent.ir),), outputs, l_max, parity=False)
     part = _Part(Convolution(coupling, sent.mul))
     if len(coupling.paths) != len(there):
         raise ValueError("this potential leaves out paths that rotations allow")
@@ -129,6 +129,11 @@ def _part(product: o3.TensorProduct, number: int, l_max: int) -> _Part:
         part.factors.append(float(one.path_weight) / outputs[path.output].dim ** 0.5)
         part.slots.append(one.i_out)
     return part
+
+
+def _ours(irrep: Any) -> Irrep:
+    """Turn an irrep of e3nn into one of ours."""
+    return Irrep(irrep.l, irrep.p)
 
 
 def _weights(literal: Any, embedding: nn.Module, part: _Part, distances: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from e3nn import o3
 from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
@@ -23,6 +22,7 @@ from ase_equivar.network.execution.edge_features import (
 )
 from ase_equivar.network.execution.edge_index import EdgeIndex
 from ase_equivar.network.execution.threads import limit_torch_threads, torch_threads_restored
+from ase_equivar.network.irreps import Irrep
 from ase_equivar.network.layout import unpacked
 from ase_equivar.network.sevennet.convolution import TabulatedConvolution
 
@@ -49,7 +49,7 @@ class LatentFeatures(nn.Module):
         One of `POTENTIALS`.
     layers : sequence of int
         Layers after whose gates features are taken, ascending.
-    irreps : sequence of e3nn.o3.Irrep
+    irreps : sequence of Irrep
         What is wanted of them; each must change sign under inversion as its degree says.
 
     Raises
@@ -60,7 +60,7 @@ class LatentFeatures(nn.Module):
         If it has no such potential, layer or irrep.
     """
 
-    def __init__(self, potential: str, layers: Sequence[int], irreps: Sequence[o3.Irrep]) -> None:
+    def __init__(self, potential: str, layers: Sequence[int], irreps: Sequence[Irrep]) -> None:
         super().__init__()
         self.layers, self.irreps = tuple(layers), tuple(irreps)
         # in a list, where torch does not look for parameters
@@ -72,13 +72,13 @@ class LatentFeatures(nn.Module):
         gates: list[Any] = [modules.get(f"{layer}_equivariant_gate") for layer in layers]
         if not gates or None in gates:
             raise ValueError(f"layers are {self.layers}; {potential} has not all of them")
-        self._offered = [o3.Irreps(gate.gate.irreps_out) for gate in gates]
+        self._offered = [gate.gate.irreps_out for gate in gates]
         self._l_max = max(modules["0_convolution"].convolution.irreps_in2.ls)
         self.channels = [
-            sum(mul for offered in self._offered for mul, at in offered if at.l == wanted.l)
+            sum(mul for offered in self._offered for mul, at in offered if at.l == wanted.degree)
             for wanted in self.irreps
         ]
-        if any(ir.p != (-1) ** ir.l for ir in self.irreps) or 0 in self.channels:
+        if any(ir.parity != (-1) ** ir.degree for ir in self.irreps) or 0 in self.channels:
             raise ValueError(
                 f"irreps are {', '.join(map(str, self.irreps))}; {potential} gives scalars, "
                 "vectors and so on that change sign under inversion as their degrees say"
@@ -131,10 +131,10 @@ class LatentFeatures(nn.Module):
         blocks = []
         for wanted in self.irreps:
             found = [
-                0.5 * (one + wanted.p * other)
+                0.5 * (one + wanted.parity * other)
                 for offered, ours, theirs in zip(self._offered, upright, mirrored, strict=True)
                 for one, other, at in zip(ours, theirs, offered, strict=True)
-                if at.ir.l == wanted.l
+                if at.ir.l == wanted.degree
             ]
             blocks.append(torch.cat(found, dim=2).to(graph.vectors.dtype))
         return tuple(blocks)

@@ -1,0 +1,32 @@
+"""A first prediction imports no library that it does not need, which would cost seconds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+FIRST_PREDICTION = """
+import sys
+from ase import Atoms
+from ase_equivar import EquivarCalculator
+
+HEAVY = ("e3nn", "phonopy", "matplotlib", "rich", "typer", "sevenn", "sympy", "torch._dynamo",
+    "spglib", "lightning")
+after_import = [name for name in HEAVY if name in sys.modules]
+cell = [[4.1, 0.3, 0.0], [0.2, 4.4, 0.5], [0.0, 0.4, 4.3]]
+positions = [[0.0, 0.0, 0.0], [2.1, 2.2, 0.2], [2.2, 0.1, 2.3], [0.1, 2.2, 2.1]]
+atoms = Atoms("MgOOMg", positions, cell=cell, pbc=True).repeat((2, 1, 1))
+atoms.calc = EquivarCalculator(model=MODEL)
+assert atoms.calc.get_property("born_charges", atoms).shape == (8, 3, 3)
+assert atoms.calc.get_property("dielectric_tensor", atoms).shape == (3, 3)
+print(after_import, [name for name in HEAVY if name in sys.modules])
+"""
+
+
+def test_neither_the_import_nor_the_first_prediction_imports_heavy_libraries() -> None:
+    for model in ("universal", "universal-polar"):
+        code = FIRST_PREDICTION.replace("MODEL", repr(model))
+        found = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert found.stdout.split("\n")[0] == "[] []", found.stderr
