@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 LARGEST_CHARGE = 1e6  # |e|, of an atom; networks with random weights reach thousands
 LARGEST_FIELD = 1e3  # V/Å; a thousand times what tears any crystal apart
+LARGEST_TEMPERATURE = 1e6  # K
 LARGEST_LENGTH = 1e6  # Å; beyond, float64 leaves fewer than ten digits of a distance
 ASYMMETRY = 0.02  # of the largest component of a dielectric tensor
 DEEPEST = 100  # lists and objects within each other, in JSON; ours have four or so

@@ -16,18 +16,20 @@ import warnings
 from typing import Any
 
 import pytest
-from helpers import public_functions, public_physics
+from helpers import public_functions, public_physics, public_raman
 from helpers.bad_values import is_named
 
 import ase_equivar
 
-TABLE = {**public_functions.ROWS, **public_physics.ROWS}
+TABLE = {**public_functions.ROWS, **public_physics.ROWS, **public_raman.ROWS}
 NUMBERS = re.compile(r"\b(float|int|ArrayLike|NDArray|Array|Atoms|Phonopy|Source|Charges)\b")
 RESULTS = {
     "Diagnostics", "Prediction",
     "dielectric.BlockEstimate", "dielectric.CurrentSpectrum", "dielectric.DielectricFunction",
     "dielectric.InfraredMode", "dielectric.InfraredModes", "dielectric.IonicConductivity",
     "dielectric.LyddaneSachsTeller", "dielectric.PolarizationChange",
+    "dielectric.DielectricDerivative", "dielectric.RamanMode", "dielectric.RamanModes",
+    "dielectric.RamanSpectrum",
     "dynamics.FieldRun", "dynamics.LoopWork", "dynamics.Observables", "dynamics.RefreshReport",
     "dynamics.experiments.FiniteFieldDielectric", "dynamics.experiments.HysteresisLoop",
     "dynamics.experiments.IonDrift", "dynamics.experiments.PulseResponse",
@@ -43,7 +45,7 @@ STRUCTURES = {"labelling.label", "screening.screen_one", "write_extxyz", "io.wri
 """These take structures as they come: a reason or a row is what is told of a bad one."""
 
 
-COLLECTIONS = {"known"}  # of elements that a model knows, in the hot path
+COLLECTIONS = {"known", "order"}  # of elements that a model knows, of atoms; in the hot path
 
 
 def public() -> dict[str, Any]:

@@ -19,12 +19,10 @@ from ase import units
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
-from ase_equivar.arguments import dielectric_array, positive_number
+from ase_equivar.arguments import LARGEST_TEMPERATURE, dielectric_array, positive_number
 from ase_equivar.dielectric.current import Current, autocorrelation, split
 from ase_equivar.dielectric.function import DielectricFunction
 from ase_equivar.units import CONDUCTIVITY
-
-LARGEST_TEMPERATURE = 1e6  # K
 
 Window: TypeAlias = Literal["hann", "gaussian"]
 """What C(t) is multiplied with before its transform, t up to the correlation time τ: "hann",

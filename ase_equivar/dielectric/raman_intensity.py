@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
-from ase_equivar.arguments import finite_real, positive_number
+from ase_equivar.arguments import LARGEST_TEMPERATURE, finite_real, positive_number
 from ase_equivar.dielectric.raman import RamanMode, RamanModes
 from ase_equivar.dielectric.raman_geometry import ScatteringGeometry
 from ase_equivar.units import THZ_TO_CM
@@ -161,7 +161,7 @@ def raman_spectrum(
 def check_light(wavelength: float, temperature: float) -> None:
     """Refuse a wavelength (nm) or temperature (K) that nothing has."""
     positive_number("wavelength", wavelength, "nm", largest=LONGEST_WAVELENGTH)
-    positive_number("temperature", temperature, "K", zero=True)
+    positive_number("temperature", temperature, "K", largest=LARGEST_TEMPERATURE, zero=True)
 
 
 def shift_grid(

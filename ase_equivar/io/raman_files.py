@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_equivar.arguments import finite_real
 from ase_equivar.io.infrared_files import COMPONENTS, INDICES, write_csv
 from ase_equivar.io.output_files import write_text
 from ase_equivar.units import FrequencyUnit
@@ -113,6 +114,11 @@ def write_raman_json(
         Over any frequencies.
     polarized : mapping of str to (RamanModes, ndarray), optional
         By geometry: the modes for its direction of q and their intensities.
+
+    Raises
+    ------
+    ValueError
+        If intensities are not as many finite numbers as there are modes.
     """
     content = {
         "symbols": list(modes.symbols),
@@ -121,11 +127,11 @@ def write_raman_json(
         "epsilon_infinity": modes.derivative.electronic.tolist(),
         "step_A": modes.derivative.step,
         "epsilon_calculations": modes.derivative.n_calculations,
-        "modes": _modes(modes, intensities),
+        "modes": _modes("intensities", modes, intensities),
         "polarized": {
             name: {
                 "direction_of_q": None if found.direction is None else found.direction.tolist(),
-                "modes": _modes(found, values),
+                "modes": _modes(f"polarized[{name!r}]", found, values),
             }
             for name, (found, values) in (polarized or {}).items()
         },
@@ -160,8 +166,13 @@ def raman_mode_content(mode: RamanMode) -> dict[str, Any]:
     }
 
 
-def _modes(modes: RamanModes, intensities: NDArray[np.float64] | None) -> list[dict[str, Any]]:
-    values = [None] * len(modes) if intensities is None else intensities.tolist()
+def _modes(
+    name: str, modes: RamanModes, intensities: NDArray[np.float64] | None
+) -> list[dict[str, Any]]:
+    """Return modes as plain data; `name` is what a message calls the intensities."""
+    values: list[float | None] = [None] * len(modes)
+    if intensities is not None:
+        values = finite_real(name, intensities, (len(modes),)).tolist()
     return [
         {**raman_mode_content(mode), "intensity_1e-30_cm2_per_sr": value}
         for mode, value in zip(modes, values, strict=True)

@@ -15,6 +15,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 
+from ase_equivar.arguments import positive_number
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.dielectric import infrared_modes, static_dielectric
 from ase_equivar.phonons import (
@@ -50,6 +51,11 @@ class Recipe:
         Where a structure's ``info`` may hold its band gap, eV.
     symprec : float
         Symmetry tolerance, Å.
+
+    Raises
+    ------
+    ValueError
+        If `symprec` is not a positive number.
     """
 
     charges: Factory
@@ -57,6 +63,9 @@ class Recipe:
     relaxed: bool = True
     gap_key: str = "band_gap"
     symprec: float = SYMPREC
+
+    def __post_init__(self) -> None:
+        positive_number("symprec", self.symprec, "Å")
 
 
 @dataclass(frozen=True)

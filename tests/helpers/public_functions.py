@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from ase import Atoms
 
 import ase_equivar
 from ase_equivar import EquivarCalculator, fields, graph, network
@@ -98,6 +99,11 @@ ROWS: dict[str, Row] = {
         lambda time: fields.ConstantField(FIELD)(time), {"time": NUMBER}, time=0.0
     ),
     "graph.check_atoms": row(graph.check_atoms, {"atoms": structures()}, atoms=triclinic),
+    "graph.check_distances": row(
+        lambda atoms: graph.check_distances(atoms, graph.NeighborSearch(3.0).pairs(atoms)),
+        {"atoms": [Atoms("H2", [[0, 0, 0], [0, 0, 0.3]])]},
+        atoms=triclinic,
+    ),
     "graph.check_elements": row(
         graph.check_elements,
         {"atoms": [None, "NaCl"]},
@@ -170,13 +176,14 @@ ROWS: dict[str, Row] = {
     ),
     "phonons.relax": row(
         phonon_functions.relax,
-        {"atoms": structures(), "fmax": POSITIVE, "steps": COUNT},
+        {"atoms": structures(), "fmax": POSITIVE, "steps": COUNT, "symprec": POSITIVE},
         atoms=lambda: crystal(False),
         calc=lambda: crystal().calc,
     ),
     "phonons.polar_phonon": row(
         phonon_functions.polar_phonon,
         {"atoms": structures(), "source": POLAR_SOURCES, "supercell": SUPERCELLS,
+         "symprec": POSITIVE,
          "dielectric_tensor": tensors_like(ELECTRONIC)},
         atoms=lambda: crystal(False),
         forces=lambda: crystal().calc,

@@ -10,7 +10,7 @@ from ase_equivar.dynamics import experiments
 from ase_equivar.dynamics.experiments import MDSettings
 from ase_equivar.io import write_infrared_json
 from ase_equivar.labelling import Settings, label_all
-from ase_equivar.screening import screen
+from ase_equivar.screening import Recipe, screen
 from ase_equivar.units import FrequencyUnit
 from helpers.argument_rows import (
     AVERAGES,
@@ -214,6 +214,7 @@ ROWS: dict[str, Row] = {
         output=folder() / "labels.extxyz",
         settings=Settings(folder()),
     ),
+    "screening.Recipe": row(Recipe, {"symprec": POSITIVE}, charges=None, forces=None),
     "screening.screen": row(
         screen, {"workers": COUNT}, paths=[], table=folder() / "table.csv", recipe=None
     ),

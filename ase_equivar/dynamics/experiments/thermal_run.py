@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from rich.console import Console
 from rich.progress import track
 
-from ase_equivar.arguments import positive_number, whole_number
+from ase_equivar.arguments import LARGEST_TEMPERATURE, positive_number, whole_number
 from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
 from ase_equivar.dynamics.checks import LONGEST_TIME_STEP
 from ase_equivar.dynamics.driven import field_json
@@ -42,7 +42,6 @@ from ase_equivar.fields.waveforms import ConstantField
 from ase_equivar.structures.validation import check_structure
 
 MOST_STEPS = 10**9  # years, of whatever force field
-LARGEST_TEMPERATURE = 1e6  # K
 PROGRESS_FROM = 500  # steps; shorter runs need no progress bar
 CHECKPOINT_INTERVAL = 200  # steps
 HELD = (FixAtoms, FixCartesian, FixScaled, FixedLine, FixedMode, FixedPlane)

@@ -1,0 +1,67 @@
+"""How public functions that take numbers are called: Raman scattering."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from ase_equivar import dielectric
+from ase_equivar.io import write_raman_json
+from helpers.argument_rows import DIRECTIONS, SALT_PHONONS, Row, folder, row, salt
+from helpers.bad_values import NOT_NEGATIVE, POSITIVE, arrays_like
+from helpers.bond_polarizability import BondPolarizability
+
+LIGHT = {"wavelength": [*POSITIVE, 1e30], "temperature": [*NOT_NEGATIVE, 1e30]}
+X, Y, Z = np.eye(3)
+OBLIQUE = [*DIRECTIONS, [1.0, 1.0, 1.0]]
+
+
+@functools.cache
+def modes() -> dielectric.RamanModes:
+    nothing = np.zeros((1, 3, 3, 3))
+    derivative = dielectric.DielectricDerivative(nothing, nothing, None, np.eye(3), 0.01, 1)
+    mode = dielectric.RamanMode(10.0, np.eye(3)[None], True, "A", 0.0, None)
+    return dielectric.RamanModes((mode,), None, derivative, ("Si", "O"), 40.0)
+
+
+ROWS: dict[str, Row] = {
+    "dielectric.dielectric_derivative": row(
+        dielectric.dielectric_derivative,
+        {"phonon": [None, 3.0], "step": [*POSITIVE, 1e9]},
+        phonon=salt,
+        calculator=lambda: BondPolarizability(),
+        progress=False,
+    ),
+    "dielectric.raman_modes": row(
+        dielectric.raman_modes,
+        {"phonon": SALT_PHONONS, "step": [*POSITIVE, 1e9], "direction": DIRECTIONS},
+        phonon=salt,
+        calculator=lambda: BondPolarizability(),
+        progress=False,
+    ),
+    "dielectric.raman_intensities": row(dielectric.raman_intensities, LIGHT, modes=lambda: modes()),
+    "dielectric.raman_spectrum": row(
+        dielectric.raman_spectrum,
+        {**LIGHT, "damping": arrays_like([0.1]), "frequencies": arrays_like([1.0, 2.0])},
+        modes=lambda: modes(),
+        damping=0.1,
+        frequencies=[1.0, 2.0],
+    ),
+    "dielectric.ScatteringGeometry": row(
+        dielectric.ScatteringGeometry,
+        {"incident": OBLIQUE, "incident_polarization": OBLIQUE, "scattered": OBLIQUE,
+         "scattered_polarization": OBLIQUE},
+        incident=Z,
+        incident_polarization=X,
+        scattered_polarization=Y,
+        scattered=-Z,
+    ),
+    "io.write_raman_json": row(
+        write_raman_json,
+        {"intensities": arrays_like([1.0]),
+         "polarized": [{"z(xx)-z": (modes(), wrong)} for wrong in arrays_like([1.0])]},
+        path=folder() / "x.json",
+        modes=lambda: modes(),
+    ),
+}  # fmt: skip
