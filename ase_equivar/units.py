@@ -1,9 +1,10 @@
 """Units and constants, each once.
 
-Lengths are in Å, energies in eV, charges in |e| and times in ASE's unit inside the package. A name
-``X`` below is the size of one such unit in those of the package, to be used as ASE's units are:
-``0.5 * MV_PER_CM`` is a field in V/Å, and ``field / MV_PER_CM`` a field of V/Å in MV/cm. A name
-``X_TO_Y`` is what a number of X is multiplied with to be one of Y.
+Public functions take and give lengths in Å, energies in eV, charges in |e|, times in fs,
+frequencies in THz, fields in V/Å, polarizations in µC/cm², current densities in A/cm² and
+mobilities in cm²/(V s). A name ``X`` below is the size of one such unit in the unit that its line
+names: ``0.5 * MV_PER_CM`` is a field in V/Å, and ``field / MV_PER_CM`` a field of V/Å in MV/cm. A
+name ``X_TO_Y`` is what a number of X is multiplied with to be one of Y.
 """
 
 from __future__ import annotations
@@ -16,18 +17,16 @@ from scipy import constants
 
 MV_PER_CM = 1e-2
 """One megavolt per centimeter, in V/Å."""
-KV_PER_CM = 1e-5
-"""One kilovolt per centimeter, in V/Å."""
-PICOSECOND = 1000 * units.fs
-"""One picosecond, in ASE's unit of time."""
-THZ = 1e12 / units.second
-"""One terahertz (cycles, not radians), in 1/(ASE's unit of time)."""
+PICOSECOND = 1000.0
+"""One picosecond, in fs."""
+CYCLES_PER_FS: float = 1e-3
+"""One terahertz, in cycles per fs."""
 UC_PER_CM2 = 1e-6 * units.C / 1e16
 """One microcoulomb per square centimeter, of polarization, in |e|/Å²."""
-A_PER_CM2 = units.C / units.second / 1e16
-"""One ampere per square centimeter, in |e|/Å² per ASE unit of time."""
-CM2_PER_VS = 1e16 / units.second
-"""One cm²/(V s), of a mobility, in Å²/V per ASE unit of time."""
+A_PER_CM2 = units.C / 1e15 / 1e16
+"""One ampere per square centimeter, in |e|/(Å² fs)."""
+CM2_PER_VS = 1e16 / 1e15
+"""One cm²/(V s), of a mobility, in Å²/(V fs)."""
 VACUUM_PERMITTIVITY = 1 / (4 * np.pi * units.Hartree * units.Bohr)
 """ε0 in |e|/(V·Å): from e²/(4πε0) = Hartree · Bohr."""
 THZ_TO_CM: float = 1e10 / constants.c

@@ -23,10 +23,10 @@ from ase.spacegroup import crystal
 from ase_equivar import EquivarCalculator, available_models
 from ase_equivar.dynamics import drive, loop_residual
 from ase_equivar.fields import SineField
-from ase_equivar.units import MV_PER_CM, THZ
+from ase_equivar.units import MV_PER_CM
 
 TIMESTEP = 1.0 * units.fs
-FIELD = SineField([0.0, 3 * MV_PER_CM, 8 * MV_PER_CM], frequency=5 * THZ)
+FIELD = SineField([0.0, 3 * MV_PER_CM, 8 * MV_PER_CM], frequency=5.0)
 DRIFT_STEPS = 2000
 REPEATS = 20
 AMPLITUDE = 0.05  # Å, of the displacements around the loops of loop_residual

@@ -15,7 +15,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from ase import units
 from ase.build import bulk
 from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
@@ -34,8 +33,8 @@ CRYSTALS = {
 AXES = {"x": 0, "z": 2}
 TEMPERATURES = (5.0, 300.0)  # K
 STRENGTH = 1.0 * MV_PER_CM
-EQUILIBRATION, DURATION = 500 * units.fs, 1000 * units.fs
-TIMESTEP, FRICTION = 2.0 * units.fs, 0.04 / units.fs
+EQUILIBRATION, DURATION = 500.0, 1000.0  # fs
+TIMESTEP, FRICTION = 2.0, 0.04  # fs, 1/fs
 RUNS = Path(__file__).resolve().parent.parent / "runs" / "finite_field"
 
 

@@ -12,17 +12,17 @@ Run: python examples/batio3_hysteresis.py
 import warnings
 from pathlib import Path
 
-from ase import Atoms, units
+from ase import Atoms
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics.experiments.hysteresis_loop import hysteresis
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings
 from ase_equivar.plotting import plot_hysteresis
-from ase_equivar.units import MV_PER_CM, UC_PER_CM2
+from ase_equivar.units import MV_PER_CM
 
 AMPLITUDE = 20.0  # MV/cm
 PERIOD = 3.0  # ps
-BATH = MDSettings(temperature=50.0, timestep=2.0 * units.fs, friction=0.03 / units.fs)
+BATH = MDSettings(temperature=50.0, timestep=2.0, friction=0.03)
 FOLDER = Path("runs/batio3_hysteresis")
 PICTURE = Path("batio3_hysteresis.png")
 
@@ -44,12 +44,12 @@ def main() -> None:
     loop = hysteresis(
         atoms,
         [0, 0, AMPLITUDE * MV_PER_CM],
-        PERIOD * 1000 * units.fs,
+        1000 * PERIOD,
         md_settings=BATH,
         folder=FOLDER,
     )
     print(f"BaTiO3, {BATH.temperature:.0f} K, triangular wave of {PERIOD} ps")
-    print(f"remanent polarization: {loop.remanent_polarization / UC_PER_CM2:.0f} µC/cm²")
+    print(f"remanent polarization: {loop.remanent_polarization:.0f} µC/cm²")
     print(f"coercive field: {loop.coercive_field / MV_PER_CM:.1f} MV/cm")
     title = f"BaTiO3, {BATH.temperature:.0f} K, one period in {PERIOD:g} ps"
     plot_hysteresis(loop, title=title).savefig(PICTURE)

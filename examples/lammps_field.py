@@ -19,13 +19,12 @@ from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import drive
 from ase_equivar.engines.lammps import field_fix
 from ase_equivar.fields import SineField
-from ase_equivar.units import THZ
 
 SPRING = 8.0  # eV/Å²
 TIMESTEP = 0.5  # fs
 STEPS = 200
 ELEMENTS = ["Mg", "O"]
-FIELD = SineField([0.04, 0.0, 0.1], frequency=9 * THZ, phase=0.5)
+FIELD = SineField([0.04, 0.0, 0.1], frequency=9.0, phase=0.5)
 
 
 def main() -> None:

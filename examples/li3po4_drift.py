@@ -14,19 +14,19 @@ Run: python examples/li3po4_drift.py
 import warnings
 from pathlib import Path
 
-from ase import Atoms, units
+from ase import Atoms
 from ase.spacegroup import crystal
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics.experiments.drift import ion_drift
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings
 from ase_equivar.plotting import plot_ion_drift
-from ase_equivar.units import MV_PER_CM, PICOSECOND
+from ase_equivar.units import MV_PER_CM
 
 FIELD = 30.0  # MV/cm, along z
 DURATION = 4.0  # ps, after EQUILIBRATION
 EQUILIBRATION = 0.4
-BATH = MDSettings(temperature=1000.0, timestep=2.0 * units.fs, friction=0.01 / units.fs)
+BATH = MDSettings(temperature=1000.0, timestep=2.0, friction=0.01)
 CHARGES = {"Born charges": None, "nominal charges": {"Li": 1.0, "P": 5.0, "O": -2.0}}
 FOLDER = Path("runs/li3po4_drift")
 PICTURE = Path("li3po4_drift.png")
@@ -61,9 +61,9 @@ def main() -> None:
             atoms,
             [0, 0, FIELD * MV_PER_CM],
             "Li",
-            DURATION * PICOSECOND,
+            1000 * DURATION,
             nominal_charges=charges,
-            equilibration=EQUILIBRATION * PICOSECOND,
+            equilibration=1000 * EQUILIBRATION,
             md_settings=BATH,
             folder=FOLDER / name.replace(" ", "-"),
         )

@@ -28,12 +28,11 @@ from ase_equivar import EquivarCalculator, load_model, neutralize
 from ase_equivar.dynamics import drive
 from ase_equivar.fields import SineField
 from ase_equivar.graph import Graph
-from ase_equivar.units import THZ
 
 SPRING = 8.0  # eV/Å²
 TIMESTEP = 0.5  # fs
 STEPS = 200
-FIELD = SineField([0.04, 0.0, 0.1], frequency=9 * THZ, phase=0.5)
+FIELD = SineField([0.04, 0.0, 0.1], frequency=9.0, phase=0.5)
 PRECISION = torch.float64  # of positions; the network works in single precision
 
 
@@ -135,13 +134,13 @@ def with_torchsim(structures: list[Atoms]) -> list[np.ndarray]:
     put_field(state, 0.0)
     moving = torch_sim.nve_init(state, model, kT=0.0)
     for number in range(STEPS):
-        put_field(moving, (number + 1) * step)
+        put_field(moving, (number + 1) * TIMESTEP)
         moving = torch_sim.nve_step(moving, model, dt=step)
     return [atoms.positions for atoms in moving.to_atoms()]
 
 
 def put_field(state: SimState, time: float) -> None:
-    """Put E(t) into the state, the same for all structures."""
+    """Put E(t) into the state, the same for all structures; the time is in fs."""
     field = torch.as_tensor(FIELD(time), dtype=state.dtype, device=state.device)
     state.store_model_extras({"external_E_field": field.repeat(state.n_systems, 1)})
 

@@ -171,7 +171,7 @@ def test_data_of_waveforms_may_be_anything():
     nested["parts"] = [nested]
     for data in (nested, {"type": ["Sum"]}, {1: 2}, {"type": "Sum", "parts": "abc"}, {"type": 1}):
         with pytest.raises(ValueError, match="waveform"):
-            waveform_from_dict(data)
+            waveform_from_dict({"units": "fs, THz, V/Å", **data})
     for text in ("{", None, "[" * 100_000, 3, '{"type": "SineField", "amplitude": [NaN, 0, 0]}'):
         with pytest.raises(ValueError, match=r"waveform|field|cannot be made"):
             waveform_from_json(text)

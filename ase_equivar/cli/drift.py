@@ -59,7 +59,7 @@ def drift(
 
         from ase_equivar.dynamics.experiments.drift import ion_drift
         from ase_equivar.plotting import plot_ion_drift
-        from ase_equivar.units import CM2_PER_VS, MV_PER_CM, PICOSECOND
+        from ase_equivar.units import MV_PER_CM, PICOSECOND
 
         console = open_console()
         drifts, numbers = {}, {}
@@ -78,8 +78,8 @@ def drift(
             numbers[name] = {
                 "charge_e": found.mean_charge,
                 "velocity_A_per_ps": (found.velocity * PICOSECOND).tolist(),
-                "mobility_cm2_per_Vs": found.mobility / CM2_PER_VS,
-                "mobility_error_cm2_per_Vs": found.mobility_error / CM2_PER_VS,
+                "mobility_cm2_per_Vs": found.mobility,
+                "mobility_error_cm2_per_Vs": found.mobility_error,
             }
             console.print(
                 f"{name}: {species} {found.mean_charge:+.3f} e along the field, mobility "

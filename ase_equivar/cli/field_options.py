@@ -26,7 +26,7 @@ Temperature = Annotated[float, typer.Option(help="In K.")]
 Timestep = Annotated[float, typer.Option(help="In fs.")]
 Friction = Annotated[float, typer.Option(help="Of the Langevin thermostat, in 1/ps; 0: none.")]
 Seed = Annotated[int, typer.Option(help="Of the random numbers.")]
-UpdateInterval = Annotated[int, typer.Option(help="Calculate Z* at every so-manieth step.")]
+UpdateInterval = Annotated[int, typer.Option(help="Calculate Z* every N steps only.")]
 Folder = Annotated[
     Path | None,
     typer.Option(help="Write log and checkpoints there; a killed run goes on from them."),
@@ -72,14 +72,12 @@ def md_settings(
     temperature: float, timestep: float, friction: float, seed: int, update_interval: int
 ) -> MDSettings:
     """Return the settings of the MD that these options ask for."""
-    from ase import units
-
     from ase_equivar.dynamics.experiments.thermal_run import MDSettings
     from ase_equivar.units import PICOSECOND
 
     return MDSettings(
         temperature=temperature,
-        timestep=timestep * units.fs,
+        timestep=timestep,
         friction=friction / PICOSECOND,
         seed=seed,
         update_interval=update_interval,

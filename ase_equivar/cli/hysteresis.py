@@ -46,7 +46,7 @@ def hysteresis(
 
         from ase_equivar.dynamics.experiments.hysteresis_loop import hysteresis as run
         from ase_equivar.plotting import plot_hysteresis
-        from ase_equivar.units import MV_PER_CM, PICOSECOND, UC_PER_CM2
+        from ase_equivar.units import MV_PER_CM, PICOSECOND
 
         loop = run(
             atoms,
@@ -58,11 +58,11 @@ def hysteresis(
         )
         coercive = loop.coercive_field / MV_PER_CM
         numbers = {
-            "remanent_polarization_uC_per_cm2": loop.remanent_polarization / UC_PER_CM2,
+            "remanent_polarization_uC_per_cm2": loop.remanent_polarization,
             "coercive_field_MV_per_cm": coercive if np.isfinite(coercive) else None,
             "loss_J_per_cm3": loop.loss / (units.J / 1e24),
             "field_MV_per_cm": (loop.field / MV_PER_CM).tolist(),
-            "polarization_uC_per_cm2": (loop.polarization / UC_PER_CM2).tolist(),
+            "polarization_uC_per_cm2": loop.polarization.tolist(),
         }
         console = open_console()
         console.print(

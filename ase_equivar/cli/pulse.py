@@ -51,18 +51,17 @@ def pulse(
         atoms = options.charged_atoms(structure, repeat, calculator, model, device)
 
         import numpy as np
-        from ase import units
 
         from ase_equivar.dynamics.experiments.pulse import pulse_response
         from ase_equivar.fields import GaussianPulse
         from ase_equivar.plotting import plot_pulse_response
-        from ase_equivar.units import MV_PER_CM, PICOSECOND, THZ
+        from ase_equivar.units import MV_PER_CM, PICOSECOND
 
         shape = GaussianPulse(
             np.array(amplitude) * MV_PER_CM,
-            center=CENTER * width * units.fs,
-            width=width * units.fs,
-            frequency=frequency * THZ,
+            center=CENTER * width,
+            width=width,
+            frequency=frequency,
         )
         found = pulse_response(
             atoms, shape, duration * PICOSECOND, md_settings=md_settings, folder=folder
@@ -75,7 +74,7 @@ def pulse(
         numbers = {
             "absorbed_eV": found.absorbed,
             "remaining": found.remaining,
-            "frequencies_THz": (found.frequencies / THZ).tolist(),
+            "frequencies_THz": found.frequencies.tolist(),
             "susceptibility_real": found.susceptibility.real.tolist(),
             "susceptibility_imaginary": found.susceptibility.imag.tolist(),
         }

@@ -52,10 +52,10 @@ class PolarizationChange:
     Attributes
     ----------
     change : ndarray, shape (3,)
-        On the branch that the path follows: nothing is reduced by quanta.
+        µC/cm², on the branch that the path follows: nothing is reduced by quanta.
     quanta : ndarray, shape (3, 3)
-        The polarization quanta e a_k/Ω, one per row: of the last structure, or of the first one
-        where only that is polar. A polarization that is calculated at one structure alone is
+        The polarization quanta e a_k/Ω, µC/cm², one per row: of the last structure, or of the first
+        one where only that is polar. A polarization that is calculated at one structure alone is
         defined up to whole multiples of them.
     quadrature_error : float
         How much the integral changes when every other point is left out, largest component; NaN

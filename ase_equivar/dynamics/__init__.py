@@ -3,7 +3,7 @@
 The order of a calculation::
 
     dyn = VelocityVerlet(atoms, 1.0 * units.fs)
-    driven = drive(dyn, SineField([0, 0, 0.02], frequency=3 * THZ))   # ase_equivar.fields
+    driven = drive(dyn, SineField([0, 0, 0.02], frequency=3))   # ase_equivar.fields
     dyn.run(1000)
     balance = atoms.get_total_energy() - driven.work
 

@@ -66,7 +66,7 @@ class BornCharges:
     fixed : array_like, optional
         Z* to use for every structure instead, shape=(N, 3, 3).
     update_interval : int
-        Calculate Z* for every so-manieth new geometry; keep them for those between.
+        Calculate Z* at every `update_interval`-th new geometry; keep them for those between.
     max_displacement : float, optional
         Calculate Z* earlier, when an atom has moved further than this since, Å.
 

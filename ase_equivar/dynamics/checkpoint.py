@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.io.output_files import replacing
 
-VERSION = 1
+VERSION = 2  # 1 had fields with other units of time and frequency
 NOT_STATE = ("max_steps", "masses", "_masses")
 
 

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.constraints import FixAtoms, FixCom
 from ase.filters import Filter
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.arguments import positive_number
 from ase_equivar.dynamics.field_calculator import FieldCalculator
-from ase_equivar.dynamics.step_clock import is_a
+from ase_equivar.dynamics.step_clock import is_a, time_step
 from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Field, longest_step
 from ase_equivar.fields.waveforms import ConstantField
 from ase_equivar.warning_types import FieldWarning
@@ -29,7 +29,7 @@ FRICTION = {
     "Andersen": ("andersen_prob", "fix_com"),
 }
 """Dynamics that bring the cell as a whole to rest, if one of these attributes is not zero."""
-LONGEST_TIME_STEP = 100 * units.fs  # ten times what the heaviest atoms bear
+LONGEST_TIME_STEP = 100.0  # fs; ten times what the heaviest atoms bear
 ROUNDING = 1e-9  # relative, of time steps and of times in tables
 NET_CHARGE_LIMIT = 0.01  # |e|, of the largest element of Σ Z*
 ENERGY_OPTIMIZERS = (
@@ -78,14 +78,14 @@ def check_time_step(dyn: MolecularDynamics, field: Field) -> None:
 
     It may be negative: then time runs backwards.
     """
-    positive_number(
-        "the time step (timestep)", abs(dyn.dt), "ASE's unit of time", largest=LONGEST_TIME_STEP
+    step = positive_number(
+        "the time step (timestep)", abs(time_step(dyn)), "fs", largest=LONGEST_TIME_STEP
     )
     longest = longest_step(field)
-    if abs(dyn.dt) > longest * (1 + ROUNDING):
+    if step > longest * (1 + ROUNDING):
         raise ValueError(
-            f"the time step of {abs(dyn.dt) / units.fs:.4g} fs is too long for this field: at most "
-            f"{longest / units.fs:.4g} fs resolves it, {SAMPLES_PER_PERIOD} steps in its shortest "
+            f"the time step of {step:.4g} fs is too long for this field: at most "
+            f"{longest:.4g} fs resolves it, {SAMPLES_PER_PERIOD} steps in its shortest "
             "period"
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 from ase.optimize.optimize import BaseDynamics
 from numpy.typing import ArrayLike, NDArray
 
@@ -64,7 +64,7 @@ class Drive:
 
     @property
     def time(self) -> float:
-        """The time of the field, ASE's unit."""
+        """The time of the field, fs."""
         return self._clock.time
 
     @property
@@ -159,7 +159,7 @@ class Drive:
             now = self._calculator.field_at(time)
             if not np.allclose(before, now, rtol=1e-9, atol=0):
                 raise ValueError(
-                    f"the checkpoint is of another field: at {time / units.fs:g} fs that was "
+                    f"the checkpoint is of another field: at {time:g} fs that was "
                     f"{before} V/Å, and this one is {now.tolist()}"
                 )
         self.dipole_changes = state["dipole_changes"]
@@ -242,8 +242,8 @@ class Drive:
             self._seen_effect = True
             warnings.warn(
                 f"the field was zero (never above {NEGLIGIBLE} V/Å) all through this run, which "
-                f"ends at {self.time / units.fs:.4g} fs: unless it comes in a later run, check "
-                "when it is on, and its unit of time, which is ASE's, not fs or seconds",
+                f"ends at {self.time:.4g} fs: unless it comes in a later run, check "
+                "when it is on, and that its times are in fs and its frequency in THz",
                 FieldWarning,
                 stacklevel=3,
             )

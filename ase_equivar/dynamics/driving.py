@@ -3,7 +3,7 @@
 ``drive`` puts the forces Z*ᵀE(t) into a dynamics that exists already::
 
     dyn = VelocityVerlet(atoms, 1.0 * units.fs)
-    driven = drive(dyn, SineField([0, 0, 0.02], frequency=3 * THZ))
+    driven = drive(dyn, SineField([0, 0, 0.02], frequency=3))
     dyn.run(1000)
     balance = atoms.get_total_energy() - driven.work  # constant but for O(dt²)
 
@@ -80,10 +80,10 @@ def drive(
         Of Atoms whose calculator gives forces and ``born_effective_charges`` (|e|, row = field,
         column = displacement).
     field : callable or array_like
-        E(t), time in ASE's unit → three numbers in V/Å; see `ase_equivar.fields`. Three numbers
+        E(t), time in fs → three numbers in V/Å; see `ase_equivar.fields`. Three numbers
         stand for a ConstantField, the only one that an optimizer can have.
     update_interval : int
-        Calculate Z* for every so-manieth geometry only. What that does to the forces is in
+        Calculate Z* at every `update_interval`-th geometry only. What that does to the forces is in
         ``refresh_report``.
     max_displacement : float, optional
         With `update_interval` above 1: calculate Z* as soon as an atom has moved further than this
@@ -91,13 +91,13 @@ def drive(
     born_charges : array_like, optional
         Z* to use for all geometries instead of the calculator's, shape=(N, 3, 3).
     start_time : float, optional
-        Time of the field at the present state, ASE's unit. Default: that of `dyn`.
+        Time of the field at the present state, fs. Default: that of `dyn`.
     stress_without_field : bool
         Let barostats have the calculator's stress, which lacks the field's part.
     log : str or pathlib.Path, optional
         File for a `FieldLog`.
     log_interval : int
-        Write a line into it at every so-manieth step.
+        Write a line into it every `log_interval` steps.
 
     Returns
     -------
@@ -108,9 +108,8 @@ def drive(
     ------
     ValueError
         If the field or a number makes no sense, the time step is 0, above 100 fs or too long for
-        the field, the cell is charged and
-        nothing would stop its acceleration, the calculator has a field already, or a log is wanted
-        of atoms without a periodic cell.
+        the field, the cell is charged and nothing would stop its acceleration, the calculator has a
+        field already, or a log is wanted of atoms without a periodic cell.
     FileNotFoundError
         If the folder of the log does not exist.
     TypeError
@@ -129,7 +128,7 @@ def drive(
     waveform = field if callable(field) else ConstantField(check_field(field))
     log_interval = whole_number("log_interval", log_interval, at_least=1)
     if start_time is not None:
-        start_time = finite_number("start_time", start_time, unit="ASE's unit of time")
+        start_time = finite_number("start_time", start_time, unit="fs")
     atoms = atoms_of(dyn)
     check_structure(atoms)
     wrapped = atoms.calc

@@ -39,7 +39,7 @@ class FieldCalculator(Calculator):
     field : callable
         E(t) in V/Å.
     clock : callable
-        Gives the time (ASE's unit) for which forces are wanted; called with the Atoms each time
+        Gives the time (fs) for which forces are wanted; called with the Atoms each time
         that they are asked for. Cached forces are dropped if the field at that time is another.
     stress_without_field : bool
         True: give the wrapped calculator's stress instead of refusing it.
@@ -90,7 +90,7 @@ class FieldCalculator(Calculator):
         return self._added.copy(), self._added_by.copy()
 
     def field_at(self, time: float) -> NDArray[np.float64]:
-        """Return E(time) in V/Å, shape=(3,).
+        """Return the field at a time in fs: V/Å, shape=(3,).
 
         Raises
         ------

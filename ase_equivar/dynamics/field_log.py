@@ -11,26 +11,25 @@ from numpy.typing import NDArray
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.observables import FieldRun, Observables, check_cell, observe
 from ase_equivar.io.output_files import check_folder, write_text
-from ase_equivar.units import A_PER_CM2, MV_PER_CM, PICOSECOND, UC_PER_CM2
 
 logger = logging.getLogger(__name__)
 
 ENERGIES = ("Etot[eV]", "Epot[eV]", "Ekin[eV]", "T[K]")
-VECTORS = ("E{}[MV/cm]", "dP{}[uC/cm2]", "J{}[A/cm2]")
+VECTORS = ("E{}[V/A]", "dP{}[uC/cm2]", "J{}[A/cm2]")
 CHARGE = "Q_{}_{}[e]"
 DISPLACEMENT = "D_{}_{}[A]"
 WIDTH = 24  # of a number with all its digits
-ROUNDING = 0.5e-8 * PICOSECOND
+ROUNDING = 0.5e-5  # fs
 
 
 class FieldLog:
     """Writes a line each time that it is called; attach it: ``dyn.attach(log, interval=10)``.
 
-    The columns begin as those of ASE's MDLogger (time in ps; total, potential and kinetic energy
-    in eV; temperature in K), and go on with the work W of the field and the balance Etot − W (eV),
-    the field (MV/cm), the change of polarization (µC/cm²), the current density (A/cm²), and for
-    each species the charge carried along each cell vector (|e|) and the mean displacement (Å); see
-    `Observables`. Numbers have all their digits: `read_field_log` gives them back as they were.
+    The columns are time (fs), total, potential and kinetic energy (eV), temperature (K), the work W
+    of the field and the balance Etot − W (eV), the field (V/Å), the change of polarization
+    (µC/cm²), the current density (A/cm²), and for each species the charge carried along each cell
+    vector (|e|) and the mean displacement (Å); see `Observables`. Numbers have all their digits:
+    `read_field_log` gives them back as they were.
 
     Parameters
     ----------
@@ -89,7 +88,7 @@ def read_field_log(path: str | Path) -> FieldRun:
     """
     header, _, rest = Path(path).read_text(encoding="utf-8").partition("\n")
     names = header.split()
-    expected = ["Time[ps]", *ENERGIES]
+    expected = ["Time[fs]", *ENERGIES]
     if names[: len(expected)] != expected or "W[eV]" not in names:
         raise ValueError(f"{path} is no log of a run in a field")
     complete, end, torn = rest.rpartition("\n")
@@ -99,20 +98,20 @@ def read_field_log(path: str | Path) -> FieldRun:
         raise ValueError(f"{path} has no line yet")
     table = np.loadtxt(complete.splitlines(), ndmin=2)
     column = dict(zip(names, table.T, strict=True))
-    _check_times(column["Time[ps]"], path)
+    _check_times(column["Time[fs]"], path)
     field, polarization, current = (
         np.stack([column[name.format(axis)] for axis in "xyz"], axis=1) for name in VECTORS
     )
     species = dict.fromkeys(name.split("_")[1] for name in names if name.startswith("Q_"))
     return FieldRun(
-        times=column["Time[ps]"] * PICOSECOND,
-        electric_field=field * MV_PER_CM,
+        times=column["Time[fs]"],
+        electric_field=field,
         potential_energy=column["Epot[eV]"],
         kinetic_energy=column["Ekin[eV]"],
         temperature=column["T[K]"],
         work=column["W[eV]"],
-        polarization_change=polarization * UC_PER_CM2,
-        current_density=current * A_PER_CM2,
+        polarization_change=polarization,
+        current_density=current,
         transported_charge={
             symbol: np.stack([column[CHARGE.format(symbol, vector)] for vector in "abc"], axis=1)
             for symbol in species
@@ -132,7 +131,7 @@ def _check_times(times: NDArray[np.float64], path: str | Path) -> None:
     if wrong.size:
         before, after = times[wrong[0] : wrong[0] + 2]
         raise ValueError(
-            f"{path}: line {wrong[0] + 3} is of {after:g} ps, the one before of {before:g} ps; "
+            f"{path}: line {wrong[0] + 3} is of {after:g} fs, the one before of {before:g} fs; "
             "times must ascend. Two processes may have written it: remove the log with its "
             "checkpoint, and run again"
         )
@@ -151,7 +150,7 @@ def _names(now: Observables) -> list[str]:
     vectors = [name.format(axis) for name in VECTORS for axis in "xyz"]
     charges = [CHARGE.format(symbol, v) for symbol in now.transported_charge for v in "abc"]
     ways = [DISPLACEMENT.format(symbol, axis) for symbol in now.displacement for axis in "xyz"]
-    return ["Time[ps]", *ENERGIES, "W[eV]", "Etot-W[eV]", *vectors, *charges, *ways]
+    return ["Time[fs]", *ENERGIES, "W[eV]", "Etot-W[eV]", *vectors, *charges, *ways]
 
 
 def _values(now: Observables) -> list[str]:
@@ -164,13 +163,13 @@ def _values(now: Observables) -> list[str]:
         now.balance,
     )
     vectors = (
-        now.electric_field / MV_PER_CM,
-        now.polarization_change / UC_PER_CM2,
-        now.current_density / A_PER_CM2,
+        now.electric_field,
+        now.polarization_change,
+        now.current_density,
         *now.transported_charge.values(),
         *now.displacement.values(),
     )
-    numbers = (now.time / PICOSECOND, *energies, *(value for vector in vectors for value in vector))
+    numbers = (now.time, *energies, *(value for vector in vectors for value in vector))
     return [repr(float(number)) for number in numbers]
 
 
@@ -179,4 +178,4 @@ def _line(cells: list[str]) -> str:
 
 
 def _time(line: str) -> float:
-    return float(line.split(maxsplit=1)[0]) * PICOSECOND
+    return float(line.split(maxsplit=1)[0])

@@ -26,11 +26,11 @@ class FieldTrajectory:
     """Writes a structure each time that it is called: ``dyn.attach(trajectory, interval=10)``.
 
     Beside positions, momenta, energy and forces (those of the field in them), each structure holds
-    ``born_effective_charges``, ``field_forces`` (eV/Å, shape=(N, 3)), and time (ASE's unit),
-    electric_field (V/Å), work (eV), polarization_change (|e|/Å²) and current_density (|e|/Å² per
-    ASE unit of time). In an extended XYZ file they are the columns and the line of each frame,
-    which `ase_equivar.read_extxyz` reads; in ``.traj`` they are results, and in ``atoms.info``; in
-    HDF5 each is a dataset whose first index is time (needs h5py).
+    ``born_effective_charges``, ``field_forces`` (eV/Å, shape=(N, 3)), and time (fs),
+    electric_field (V/Å), work (eV), polarization_change (µC/cm²) and current_density (A/cm²). In an
+    extended XYZ file they are the columns and the line of each frame, which
+    `ase_equivar.read_extxyz` reads; in ``.traj`` they are results, and in ``atoms.info``; in HDF5
+    each is a dataset whose first index is time (needs h5py).
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def _write_hdf5(path: Path, frame: Atoms) -> None:
     with h5py.File(path, "a") as file:
         if "time" not in file:
             file.attrs["numbers"] = frame.numbers
-            file.attrs["units"] = "those of ASE; |e| and V/Å"
+            file.attrs["units"] = "eV, Å, |e|, fs, V/Å, µC/cm², A/cm²; momenta as in ASE"
         for name, value in values.items():
             shape = np.shape(value)
             if name not in file:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from numpy.typing import NDArray
 
 from ase_equivar.dynamics.driven import Drive
+from ase_equivar.units import A_PER_CM2, UC_PER_CM2
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Observables:
     Attributes
     ----------
     time : float
-        ASE's unit.
+        fs.
     electric_field : ndarray, shape (3,)
         V/Å.
     potential_energy, kinetic_energy : float
@@ -33,9 +34,9 @@ class Observables:
     work : float
         Of the field since `drive`, eV.
     polarization_change : ndarray, shape (3,)
-        Σ_i ∫ Z*_i dr_i / Ω since `drive`, |e|/Å²; see `UC_PER_CM2`.
+        Σ_i ∫ Z*_i dr_i / Ω since `drive`, µC/cm².
     current_density : ndarray, shape (3,)
-        Σ_i Z*_i v_i / Ω now, |e|/Å² per ASE unit of time; see `A_PER_CM2`.
+        Σ_i Z*_i v_i / Ω now, A/cm².
     transported_charge : dict of ndarray, shape (3,)
         For each chemical symbol, the charge that its atoms have carried since `drive` through a
         face of the cell in the direction of the first, second and third cell vector, |e|: its
@@ -81,7 +82,7 @@ def observe(driven: Drive) -> Observables:
     dipoles = driven.dipole_changes
     species = _species(atoms)
     along_cell = dipoles @ np.linalg.inv(atoms.cell.array)
-    current = np.einsum("iab,ib->a", driven.born_charges, atoms.get_velocities())
+    current = np.einsum("iab,ib->a", driven.born_charges, atoms.get_velocities() * units.fs)
     return Observables(
         time=driven.time,
         electric_field=driven.electric_field,
@@ -89,8 +90,8 @@ def observe(driven: Drive) -> Observables:
         kinetic_energy=atoms.get_kinetic_energy(),
         temperature=atoms.get_temperature(),
         work=driven.work,
-        polarization_change=dipoles.sum(axis=0) / volume,
-        current_density=current / volume,
+        polarization_change=dipoles.sum(axis=0) / volume / UC_PER_CM2,
+        current_density=current / volume / A_PER_CM2,
         transported_charge={
             symbol: along_cell[mine].sum(axis=0) for symbol, mine in species.items()
         },
@@ -117,9 +118,9 @@ class FieldRun:
     Attributes
     ----------
     times : ndarray, shape (T,)
-        ASE's unit.
+        fs.
     electric_field, polarization_change, current_density : ndarray, shape (T, 3)
-        V/Å, |e|/Å², |e|/Å² per ASE unit of time.
+        V/Å, µC/cm² and A/cm².
     potential_energy, kinetic_energy, temperature, work : ndarray, shape (T,)
         eV, and K.
     transported_charge, displacement : dict of ndarray, shape (T, 3)

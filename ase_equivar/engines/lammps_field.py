@@ -16,7 +16,7 @@ from ase_equivar.engines.local_charges import LocalCharges
 from ase_equivar.fields import field_forces
 from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.forces import check_field
-from ase_equivar.units import A_PER_CM2, PICOSECOND, UC_PER_CM2
+from ase_equivar.units import A_PER_CM2, UC_PER_CM2
 
 GHOST_MARGIN = 2.0  # Å beyond the cutoff: atoms may move by half of it until lists are made anew
 
@@ -132,7 +132,7 @@ class FieldFix:
             lmp.extract_global("atime") / lmp.extract_global("femtosecond")
             + (step - lmp.extract_global("atimestep")) * timestep
         )
-        field = np.asarray(self._field(self.time * PICOSECOND / 1000), dtype=float)
+        field = np.asarray(self._field(self.time), dtype=float)
         check_field(field)
 
         kept = lmp.numpy.extract_atom(f"d2_{self._identifier}_born")[: here.n_local]
@@ -174,7 +174,7 @@ class FieldFix:
         for symbol, charge in zip(self.transported_charge, carried, strict=True):
             self.transported_charge[symbol] = self.transported_charge[symbol] + charge
         change = carried.sum(axis=0) / here.volume
-        self.current_density = change / (timestep * PICOSECOND / 1000) / A_PER_CM2
+        self.current_density = change / timestep / A_PER_CM2
         dipole = np.sum(list(self.transported_charge.values()), axis=0)
         self.polarization_change = dipole / here.volume / UC_PER_CM2
 

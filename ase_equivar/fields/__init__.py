@@ -1,11 +1,12 @@
 """Uniform electric fields: their forces on ions, their units, and how they change in time.
 
-The units are used as those of ASE: ``0.5 * MV_PER_CM`` is a field in V/Å, and ``field / MV_PER_CM``
-is a field given in V/Å, in MV/cm.
+Fields are in V/Å, times in fs and frequencies in THz. `ase_equivar.units.MV_PER_CM` is one MV/cm in
+V/Å: ``0.5 * MV_PER_CM`` is a field of 0.5 MV/cm.
 """
 
 from ase_equivar.fields.algebra import Field, Waveform
 from ase_equivar.fields.forces import check_field, field_forces
+from ase_equivar.fields.serialization import waveform_from_dict, waveform_from_json
 from ase_equivar.fields.tabulated import TabulatedField
 from ase_equivar.fields.waveforms import (
     ChirpedPulse,
@@ -14,8 +15,6 @@ from ase_equivar.fields.waveforms import (
     SineField,
     StepField,
     TriangleField,
-    waveform_from_dict,
-    waveform_from_json,
 )
 
 __all__ = [

@@ -17,7 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from ase_equivar.arguments import finite_number, finite_real
 
 Field: TypeAlias = Callable[[float], ArrayLike]
-"""E(t): time in ASE's unit → three numbers in V/Å. Every vector-valued Waveform is one."""
+"""E(t): time in fs → three numbers in V/Å. Every vector-valued Waveform is one."""
+
+UNITS = "fs, THz, V/Å"
+"""Of the numbers in the data of a waveform."""
 
 SAMPLES_PER_PERIOD = 10
 """Time steps needed in the shortest period of a field.
@@ -32,7 +35,7 @@ CANNOT_MULTIPLY = "two fields cannot be multiplied; give one of them a number as
 
 
 class Waveform(ABC):
-    """A function of time: a field (vector-valued), or an envelope (a number).
+    """A function of time in fs: a field in V/Å (vector-valued), or an envelope (a number).
 
     Subclasses are frozen dataclasses.
     """
@@ -41,7 +44,7 @@ class Waveform(ABC):
     __array_ufunc__ = None  # NumPy numbers leave + and * to the methods below
 
     def __call__(self, time: float) -> NDArray[np.float64]:
-        """Return the field in V/Å, shape=(3,), or the envelope, shape=()."""
+        """Return the field at a time in fs: V/Å, shape=(3,); of an envelope, a number, shape=()."""
         return self._value(finite_number("time", time))
 
     @property
@@ -56,7 +59,7 @@ class Waveform(ABC):
 
     @property
     def longest_step(self) -> float:
-        """The longest time step that resolves this, ASE's unit of time; see SAMPLES_PER_PERIOD."""
+        """The longest time step that resolves this, fs; see SAMPLES_PER_PERIOD."""
         return self._longest_step()
 
     @abstractmethod
@@ -104,11 +107,16 @@ class Waveform(ABC):
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, from which `waveform_from_dict` makes an equal waveform.
 
+        Numbers are in the units of the constructors, which the entry ``units`` names.
+
         Raises
         ------
         TypeError
             If a part is a function that this package does not know.
         """
+        return {"units": UNITS} | self._data()
+
+    def _data(self) -> dict[str, Any]:
         return {"type": type(self).__name__} | {
             name: _plain(getattr(self, name)) for name in self.__dataclass_fields__
         }
@@ -202,7 +210,7 @@ class Product(Waveform):
 
 
 def longest_step(field: Field) -> float:
-    """Return the longest time step that resolves the field; infinity for an unknown function."""
+    """Return the longest time step (fs) that resolves the field; infinity for other functions."""
     return field.longest_step if isinstance(field, Waveform) else np.inf
 
 
@@ -222,7 +230,7 @@ def _negative(field: Field) -> Product:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Waveform):
-        return value.to_dict()
+        return value._data()
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
     if not isinstance(value, Real):

@@ -19,7 +19,7 @@ class TabulatedField(Waveform):
     Parameters
     ----------
     times : array_like
-        Ascending, ASE's unit of time, shape=(T,).
+        Ascending, fs, shape=(T,).
     values : array_like
         In V/Å, shape=(T, 3); or shape=(T,), for an envelope.
     """
@@ -28,7 +28,7 @@ class TabulatedField(Waveform):
     values: ArrayLike
 
     def __post_init__(self) -> None:
-        times = finite_real("times", self.times, (None,), unit="ASE's unit of time")
+        times = finite_real("times", self.times, (None,), unit="fs")
         values = finite_real("values", self.values, None, unit="V/Å", largest=LARGEST_FIELD)
         if len(times) < 2 or not (np.diff(times) > 0).all():
             raise ValueError("times must be two or more numbers, each larger than the one before")

@@ -1,43 +1,37 @@
-"""Electric fields that change in time: E(t) in V/Å, with t in ASE's unit of time.
+"""Electric fields that change in time: E(t) in V/Å, with t in fs and frequencies in THz.
 
 Molecular dynamics takes any callable of that kind (`ase_equivar.dynamics.drive`). Those here can
 also be added and multiplied, know the longest time step that resolves them, and go to JSON and
 back::
 
-    from ase import units
     from ase_equivar.fields import ConstantField, GaussianPulse, waveform_from_json
-    from ase_equivar.units import MV_PER_CM, THZ
+    from ase_equivar.units import MV_PER_CM
 
     bias = ConstantField([0, 0, 0.5 * MV_PER_CM])
-    pulse = GaussianPulse([MV_PER_CM, 0, 0], center=1000 * units.fs, width=200 * units.fs,
-                          frequency=1.2 * THZ)
+    pulse = GaussianPulse([MV_PER_CM, 0, 0], center=1000, width=200, frequency=1.2)
     field = waveform_from_json((bias + pulse).to_json())
 
 Every amplitude is in V/Å, Cartesian, shape=(3,). A number instead makes an *envelope*, of use as a
-factor: ``SineField([0, 0, 0.01], frequency=THZ) * GaussianPulse(1.0, center=500, width=100)``.
+factor: ``SineField([0, 0, 0.01], frequency=1) * GaussianPulse(1.0, center=500, width=100)``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import (
-    DEEPEST,
     LARGEST_FIELD,
     finite_number,
     finite_real,
-    json_data,
     positive_number,
 )
-from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Product, Sum, Waveform
+from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Waveform
 from ase_equivar.fields.forces import check_field
-from ase_equivar.fields.tabulated import TabulatedField
+from ase_equivar.units import CYCLES_PER_FS
 
 CUTOFF = 3.0  # standard deviations: beyond, a Gaussian has 1 % of its height
 
@@ -71,7 +65,13 @@ class _WithAmplitude(Waveform):
 
 @dataclass(frozen=True)
 class ConstantField(_WithAmplitude):
-    """The same field at all times."""
+    """The same field at all times.
+
+    Parameters
+    ----------
+    amplitude : array_like
+        V/Å, shape=(3,); a number makes an envelope.
+    """
 
     def _shape(self, time: float) -> float:
         return 1.0
@@ -86,8 +86,10 @@ class SineField(_WithAmplitude):
 
     Parameters
     ----------
+    amplitude : array_like
+        V/Å, shape=(3,); a number makes an envelope.
     frequency : float
-        Cycles per ASE unit of time, such as ``2.5 * THZ``.
+        THz: cycles, not radians, per ps.
     phase : float
         In radians; π/2 makes it a cosine.
     """
@@ -97,17 +99,16 @@ class SineField(_WithAmplitude):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        unit = "cycles per ASE unit of time, as in 2 * THZ"
         self._settle(
-            frequency=positive_number("frequency", self.frequency, unit),
+            frequency=positive_number("frequency", self.frequency, "THz"),
             phase=finite_number("phase", self.phase),
         )
 
     def _shape(self, time: float) -> float:
-        return float(np.sin(2 * np.pi * self.frequency * time + self.phase))
+        return float(np.sin(2 * np.pi * CYCLES_PER_FS * self.frequency * time + self.phase))
 
     def _longest_step(self) -> float:
-        return 1 / (SAMPLES_PER_PERIOD * self.frequency)
+        return 1 / (SAMPLES_PER_PERIOD * CYCLES_PER_FS * self.frequency)
 
 
 @dataclass(frozen=True)
@@ -116,16 +117,17 @@ class TriangleField(_WithAmplitude):
 
     Parameters
     ----------
+    amplitude : array_like
+        V/Å, shape=(3,); a number makes an envelope.
     period : float
-        In ASE's unit of time.
+        fs.
     """
 
     period: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        unit = "ASE's unit of time, as in 500 * units.fs"
-        self._settle(period=positive_number("period", self.period, unit))
+        self._settle(period=positive_number("period", self.period, "fs"))
 
     def _shape(self, time: float) -> float:
         return float(1 - abs((4 * time / self.period + 1) % 4 - 2))
@@ -142,12 +144,14 @@ class StepField(_WithAmplitude):
 
     Parameters
     ----------
+    amplitude : array_like
+        V/Å, shape=(3,); a number makes an envelope.
     start : float
-        In ASE's unit of time. Without a rise, the field at `start` itself is half the amplitude:
-        so the jump takes place at `start` to second order if that is a multiple of the time step.
-        For a field that is on from the first step of a run, take ConstantField.
+        fs. Without a rise, the field at `start` itself is half the amplitude: so the jump takes
+        place at `start` to second order if that is a multiple of the time step. For a field that
+        is on from the first step of a run, take ConstantField.
     rise : float
-        Time from zero to amplitude, ASE's unit of time.
+        Time from zero to amplitude, fs.
     """
 
     start: float
@@ -155,10 +159,9 @@ class StepField(_WithAmplitude):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        unit = "ASE's unit of time, 0 for a jump"
         self._settle(
             start=finite_number("start", self.start),
-            rise=positive_number("rise", self.rise, unit, zero=True),
+            rise=positive_number("rise", self.rise, "fs", zero=True),
         )
 
     def _shape(self, time: float) -> float:
@@ -179,13 +182,15 @@ class GaussianPulse(_WithAmplitude):
 
     Parameters
     ----------
+    amplitude : array_like
+        V/Å, shape=(3,); a number makes an envelope.
     center : float
-        Time of the maximum of the envelope, ASE's unit of time.
+        Time of the maximum of the envelope, fs.
     width : float
-        Standard deviation of the envelope of the field, ASE's unit of time. The full width at half
-        maximum is 2.355 times that for the field, 1.665 times that for the intensity.
+        Standard deviation of the envelope of the field, fs. The full width at half maximum is 2.355
+        times that for the field, 1.665 times that for the intensity.
     frequency : float
-        Of the carrier: cycles per ASE unit of time, such as ``THZ``. 0 for a half-cycle pulse.
+        Of the carrier, THz. 0 for a half-cycle pulse.
     phase : float
         Of the carrier at the center, radians.
     """
@@ -197,27 +202,27 @@ class GaussianPulse(_WithAmplitude):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        cycles = "cycles per ASE unit of time, 0 without a carrier"
         self._settle(
             center=finite_number("center", self.center),
-            width=positive_number("width", self.width, "ASE's unit of time, as in 200 * units.fs"),
-            frequency=positive_number("frequency", self.frequency, cycles, zero=True),
+            width=positive_number("width", self.width, "fs"),
+            frequency=positive_number("frequency", self.frequency, "THz", zero=True),
             phase=finite_number("phase", self.phase),
         )
 
     def _shape(self, time: float) -> float:
         tau = time - self.center
-        cycles = self.frequency * tau + self._extra_cycles(tau)
+        cycles = CYCLES_PER_FS * (self.frequency * tau + self._chirped(tau))
         envelope = np.exp(-0.5 * (tau / self.width) ** 2)
         return float(envelope * np.cos(2 * np.pi * cycles + self.phase))
 
-    def _extra_cycles(self, tau: float) -> float:
+    def _chirped(self, tau: float) -> float:
         return 0.0
 
     def _longest_step(self) -> float:
         """From the frequency above which the spectrum has less than 1 % of its height."""
         bandwidth = CUTOFF / (2 * np.pi * self.width)
-        return float(1 / (SAMPLES_PER_PERIOD * (self._highest_carrier() + bandwidth)))
+        cycles = CYCLES_PER_FS * self._highest_carrier() + bandwidth
+        return float(1 / (SAMPLES_PER_PERIOD * cycles))
 
     def _highest_carrier(self) -> float:
         return self.frequency
@@ -229,10 +234,10 @@ class ChirpedPulse(GaussianPulse):
 
     Parameters
     ----------
-    center, width, frequency, phase
-        See GaussianPulse.
+    amplitude, center, width, frequency, phase
+        See GaussianPulse: V/Å, fs, fs, THz and radians.
     chirp : float
-        Cycles per ASE unit of time, per ASE unit of time; negative for a falling frequency.
+        THz/fs; negative for a falling frequency.
     """
 
     chirp: float = dataclasses.field(kw_only=True)
@@ -241,65 +246,11 @@ class ChirpedPulse(GaussianPulse):
         super().__post_init__()
         self._settle(chirp=finite_number("chirp", self.chirp))
 
-    def _extra_cycles(self, tau: float) -> float:
+    def _chirped(self, tau: float) -> float:
         return 0.5 * self.chirp * tau**2
 
     def _highest_carrier(self) -> float:
         return self.frequency + CUTOFF * self.width * abs(self.chirp)
-
-
-def waveform_from_dict(data: Mapping[str, Any]) -> Waveform:
-    """Make the waveform of which `data` is the `to_dict`.
-
-    Raises
-    ------
-    ValueError
-        If it is not a waveform's data.
-    """
-    return _waveform(data, depth=0)
-
-
-def _waveform(data: Mapping[str, Any], depth: int) -> Waveform:
-    """Make the waveform; `depth` is the number of sums and products that it is a part of."""
-    if depth > DEEPEST // 2:
-        raise ValueError(
-            f"a waveform's sums and products lie in each other more than {DEEPEST // 2} times"
-        )
-    if not isinstance(data, Mapping):
-        raise ValueError(f"a waveform's data are names and values, with 'type', not {data!r}")
-    kinds = {kind.__name__: kind for kind in KINDS}
-    settings = dict(data)
-    name = settings.pop("type", None)
-    if not isinstance(name, str) or name not in kinds:
-        raise ValueError(f"there is no waveform {name!r}; there are {', '.join(kinds)}")
-    if "parts" in settings:
-        if not isinstance(settings["parts"], Sequence):
-            raise ValueError(f"the parts of a {name} are a list, not {settings['parts']!r}")
-        settings["parts"] = [_waveform(part, depth + 1) for part in settings["parts"]]
-    try:
-        return kinds[name](**settings)
-    except TypeError as error:
-        raise ValueError(
-            f"{name} cannot be made from {sorted(map(str, settings))}: {error}"
-        ) from error
-
-
-def waveform_from_json(text: str) -> Waveform:
-    """Make the waveform of which `text` is the `to_json`; see `waveform_from_dict`."""
-    return waveform_from_dict(json_data("the text of a waveform", text))
-
-
-KINDS: tuple[type[Waveform], ...] = (
-    ConstantField,
-    SineField,
-    TriangleField,
-    StepField,
-    GaussianPulse,
-    ChirpedPulse,
-    TabulatedField,
-    Sum,
-    Product,
-)
 
 
 def _check_amplitude(amplitude: ArrayLike) -> float | tuple[float, ...]:

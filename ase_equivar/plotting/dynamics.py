@@ -13,7 +13,7 @@ from ase_equivar.dynamics.experiments.drift import IonDrift
 from ase_equivar.dynamics.experiments.finite_field import FiniteFieldDielectric
 from ase_equivar.dynamics.experiments.hysteresis_loop import HysteresisLoop
 from ase_equivar.dynamics.experiments.pulse import PulseResponse
-from ase_equivar.units import MV_PER_CM, PICOSECOND, THZ, UC_PER_CM2
+from ase_equivar.units import MV_PER_CM, PICOSECOND
 
 COLORS = ("#c0392b", "#2c6fa8", "#3f8f4f")
 PALE = "0.8"
@@ -38,8 +38,8 @@ def plot_hysteresis(loop: HysteresisLoop, *, title: str | None = None) -> Figure
     ax = figure.add_subplot()
     ax.axhline(0, color=PALE, linewidth=0.8)
     ax.axvline(0, color=PALE, linewidth=0.8)
-    ax.plot(loop.field / MV_PER_CM, loop.polarization / UC_PER_CM2, color=COLORS[0], linewidth=1.4)
-    remanent = loop.remanent_polarization / UC_PER_CM2
+    ax.plot(loop.field / MV_PER_CM, loop.polarization, color=COLORS[0], linewidth=1.4)
+    remanent = loop.remanent_polarization
     coercive = loop.coercive_field / MV_PER_CM
     ax.plot([0, 0], [remanent, -remanent], "o", color="black", markersize=4)
     label = f"$P_r$ = {remanent:.3g} µC/cm²"
@@ -119,7 +119,7 @@ def plot_pulse_response(response: PulseResponse, *, title: str | None = None) ->
     time = run.times / PICOSECOND
     for ax, values, label in (
         (field, run.electric_field / MV_PER_CM, "E (MV/cm)"),
-        (polarization, run.polarization_change / UC_PER_CM2, "ΔP (µC/cm²)"),
+        (polarization, run.polarization_change, "ΔP (µC/cm²)"),
     ):
         for component, name, color in zip(values.T, "xyz", COLORS, strict=True):
             ax.plot(time, component, color=color, linewidth=1.2, label=name)
@@ -133,7 +133,7 @@ def plot_pulse_response(response: PulseResponse, *, title: str | None = None) ->
         ax.margins(x=0)
     peak = run.electric_field[np.linalg.norm(run.electric_field, axis=1).argmax()]
     along = response.susceptibility @ (peak / np.linalg.norm(peak))
-    terahertz = response.frequencies / THZ
+    terahertz = response.frequencies
     spectrum.plot(terahertz, along.real, color=COLORS[0], linewidth=1.4, label="Re χ")
     spectrum.plot(terahertz, along.imag, "--", color=COLORS[0], linewidth=1.2, label="Im χ")
     spectrum.axhline(0, color=PALE, linewidth=0.8, zorder=0)

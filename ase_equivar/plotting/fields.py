@@ -21,11 +21,11 @@ def plot_field(
     Parameters
     ----------
     field : callable
-        E(t) in V/Å, time in ASE's unit.
+        E(t) in V/Å, time in fs.
     duration : float
-        How long, ASE's unit of time, as in ``5000 * units.fs``.
+        How long, fs.
     start : float
-        From when on, ASE's unit of time.
+        From when on, fs.
     title : str, optional
         Written above the picture.
 
@@ -39,8 +39,8 @@ def plot_field(
     ValueError
         If the duration is not positive or the field is not three finite numbers.
     """
-    duration = positive_number("duration", duration, "ASE's unit of time")
-    start = finite_number("start", start, unit="ASE's unit of time")
+    duration = positive_number("duration", duration, "fs")
+    start = finite_number("start", start, unit="fs")
     times = start + np.linspace(0, duration, POINTS)
     values = np.array([check_field(field(time)) for time in times]) / MV_PER_CM
     figure = Figure(figsize=(6.4, 3.2), dpi=150, layout="constrained")

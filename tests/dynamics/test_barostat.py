@@ -13,7 +13,7 @@ from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase_equivar.dynamics import drive, observe
 from ase_equivar.fields.waveforms import SineField
 
-FIELD = SineField([0.05, 0.02, 0.1], frequency=0.05)
+FIELD = SineField([0.05, 0.02, 0.1], frequency=5.0)
 CHARGE = 1.1
 BAROSTATS = {
     "NPTBerendsen": lambda atoms: NPTBerendsen(

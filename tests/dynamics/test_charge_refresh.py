@@ -17,7 +17,6 @@ from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import FieldTrajectory, drive, save_checkpoint
 from ase_equivar.fields import field_forces
 from ase_equivar.fields.waveforms import SineField
-from ase_equivar.units import THZ
 
 
 def test_forces_follow_the_field_though_atoms_stand_still():
@@ -68,9 +67,11 @@ def test_charges_kept_for_some_steps_and_the_error_of_it():
     for step, _ in enumerate(dyn.irun(20)):
         new = calc.born_charges(atoms.positions)
         if step % 4 == 0 and step:
-            errors.append(field_forces(new - kept, SINE(step * 0.1)))
+            errors.append(field_forces(new - kept, SINE(step * 0.1 / units.fs)))
         kept = new if step % 4 == 0 else kept
-        np.testing.assert_allclose(driven.field_forces, field_forces(kept, SINE(step * 0.1)))
+        np.testing.assert_allclose(
+            driven.field_forces, field_forces(kept, SINE(step * 0.1 / units.fs))
+        )
     assert calc.calls == {"forces": 21, "born_effective_charges": 6}
     report = driven.refresh_report
     assert report.refreshes == len(errors) == 5
@@ -98,7 +99,7 @@ def test_charges_are_renewed_when_an_atom_has_moved_far():
 def test_fixed_charges_in_place_of_the_calculators():
     atoms = crystal(with_charges=False)
     given = PolarCrystal().born_charges(ions().positions)
-    dyn = VelocityVerlet(atoms, 0.04)
+    dyn = VelocityVerlet(atoms, 0.4 * units.fs)
     drive(dyn, SINE, born_charges=given)
     dyn.run(300)
     expected = exact_displacements(ions(), [DURATION], AMPLITUDE, FREQUENCY, phase=0.6)[0]
@@ -113,7 +114,9 @@ def test_trajectories_hold_the_forces_in_the_field(tmp_path):
     plain = PolarCrystal()
     for step, image in enumerate(read(tmp_path / "run.traj", ":")):
         z_star = plain.born_charges(image.positions)
-        expected = plain.get_property("forces", image) + field_forces(z_star, SINE(step * 0.1))
+        expected = plain.get_property("forces", image) + field_forces(
+            z_star, SINE(step * 0.1 / units.fs)
+        )
         np.testing.assert_allclose(image.get_forces(), expected, atol=1e-12)
         np.testing.assert_allclose(image.calc.results["born_effective_charges"], z_star)
     assert image.get_potential_energy() == pytest.approx(plain.get_property("energy", image))
@@ -160,7 +163,7 @@ def test_energy_minus_work_is_conserved_with_sevennet_and_the_bundled_model():
     Stationary(atoms)
     atoms.calc = EquivarCalculator(sevenn.SevenNetCalculator("7net-0", device="cpu"), device="cpu")
     dyn = VelocityVerlet(atoms, 1 * units.fs)
-    driven = drive(dyn, SineField([0, 0.03, 0.08], frequency=9 * THZ))
+    driven = drive(dyn, SineField([0, 0.03, 0.08], frequency=9))
     rows = [(atoms.get_total_energy(), driven.work) for _ in dyn.irun(60)]
     energy, work = np.array(rows).T / len(atoms)
     assert np.ptp(work) > 2e-3  # eV/atom

@@ -23,7 +23,7 @@ from helpers.polar_crystal import PolarCrystal, ions
 from ase_equivar.dynamics import FieldTrajectory, drive, restore_checkpoint, save_checkpoint
 from ase_equivar.fields.waveforms import SineField
 
-SINE = SineField([0.11, -0.07, 0.16], frequency=0.14)
+SINE = SineField([0.11, -0.07, 0.16], frequency=14.0)
 DYNAMICS = {
     "VelocityVerlet": lambda atoms: VelocityVerlet(atoms, 0.1),
     "Langevin": lambda atoms: Langevin(
@@ -103,7 +103,7 @@ atoms = ions()
 atoms.calc = PolarCrystal(quadratic=0.4)
 dyn = Langevin(atoms, 0.1, temperature_K=300, friction=0.1, fixcm=False,
                rng=np.random.default_rng(8))
-field = SineField([0.11, -0.07, 0.16], frequency=0.14)
+field = SineField([0.11, -0.07, 0.16], frequency=14.0)
 driven = drive(dyn, field, update_interval=3, log=folder / "run.log")
 if (folder / "run.npz").exists():
     restore_checkpoint(driven, folder / "run.npz")
@@ -123,7 +123,7 @@ np.save(folder / "end.npy", [atoms.positions, atoms.get_momenta()])
     ids=["between checkpoints", "before the first after the start"],
 )
 def test_killed_run_leaves_the_same_files_as_one_that_was_not(tmp_path, lines, pause, possible):
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "tests")}
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"}
 
     def start(folder, pause):
         folder.mkdir(exist_ok=True)
@@ -185,7 +185,7 @@ def test_functions_are_told_from_each_other_by_what_they_were(tmp_path):
         atoms.calc = PolarCrystal(quadratic=0.4)
         return drive(VelocityVerlet(atoms, 0.1), field)
 
-    first = driven(lambda time: SINE(time) if time < 2.01 else 1 / 0)  # never asked for later times
+    first = driven(lambda time: SINE(time) if time < 20.5 else 1 / 0)  # never asked for later times
     first.dynamics.run(20)
     save_checkpoint(first, path)
     again = driven(lambda time: SINE(time))

@@ -4,49 +4,80 @@ import json
 
 import numpy as np
 import pytest
-from ase import units
 
+from ase_equivar.fields.algebra import Sum
+from ase_equivar.fields.serialization import waveform_from_dict, waveform_from_json
+from ase_equivar.fields.tabulated import TabulatedField
 from ase_equivar.fields.waveforms import (
     ChirpedPulse,
     ConstantField,
     GaussianPulse,
     SineField,
     StepField,
-    Sum,
-    TabulatedField,
     TriangleField,
-    waveform_from_dict,
-    waveform_from_json,
 )
 from ase_equivar.plotting.fields import plot_field
-from ase_equivar.units import KV_PER_CM, MV_PER_CM, THZ
+from ase_equivar.units import MV_PER_CM
 
 E = np.array([0.3, -0.1, 0.2])
 ENVELOPE = GaussianPulse(1.0, center=3.0, width=2.0)
 EXAMPLES = {
     "constant": ConstantField(E),
-    "sine": SineField(E, frequency=0.3, phase=0.2),
+    "sine": SineField(E, frequency=300.0, phase=0.2),
     "triangle": TriangleField(E, period=7.0),
     "step": StepField(E, start=2.0),
     "rise": StepField(E, start=2.0, rise=3.0),
-    "pulse": GaussianPulse(E, center=4.0, width=1.5, frequency=0.2, phase=0.5),
-    "chirp": ChirpedPulse(E, 4.0, 1.5, 0.2, 0.5, chirp=-0.05),
+    "pulse": GaussianPulse(E, center=4.0, width=1.5, frequency=200.0, phase=0.5),
+    "chirp": ChirpedPulse(E, 4.0, 1.5, 200.0, 0.5, chirp=-50.0),
     "table": TabulatedField([0, 1.0, 2.5], [E, 2 * E, [0, 0, 1]]),
-    "sum": ConstantField(E) + SineField(E, frequency=0.3) - 2 * StepField(E, start=1),
-    "product": SineField(E, frequency=0.3) * ENVELOPE * 0.5,
+    "sum": ConstantField(E) + SineField(E, frequency=300.0) - 2 * StepField(E, start=1),
+    "product": SineField(E, frequency=300.0) * ENVELOPE * 0.5,
     "envelope": TabulatedField([0, 1.0], [0.0, 1.0]) * ENVELOPE,
 }
 TIMES = np.linspace(-2.0, 11.0, 53)
+UNITS = {"units": "fs, THz, V/Å"}
 
 
 def test_units_by_hand():
     assert pytest.approx(1e8 * 1e-10) == MV_PER_CM  # 10⁶ V / 10⁸ Å
-    assert pytest.approx(1000 * KV_PER_CM) == MV_PER_CM
-    assert 2 * THZ * (500 * units.fs) == pytest.approx(1)  # 2 THz: a period of 500 fs
+    sine = SineField(E, frequency=2.0)  # 2 THz: a period of 500 fs
+    np.testing.assert_allclose([sine(125.0), sine(250.0), sine(375.0)], [E, 0 * E, -E], atol=1e-14)
+    np.testing.assert_allclose(sine(500.0 + 31.0), sine(31.0), atol=1e-14)
+
+
+@pytest.mark.parametrize("frequency", [1.25, 7.5, 0.0])
+def test_spectrum_of_a_pulse_is_where_its_frequency_in_thz_says(frequency):
+    """Peak and width in Hz by Fourier transform over seconds: independent of the class's units."""
+    pulse = GaussianPulse(1.0, center=2000.0, width=300.0, frequency=frequency)
+    seconds = np.arange(0, 20000.0, 2.0) * 1e-15
+    spectrum = np.abs(np.fft.rfft([float(pulse(1e15 * time)) for time in seconds]))
+    hertz = np.fft.rfftfreq(len(seconds), 2e-15)
+    assert hertz[spectrum.argmax()] == pytest.approx(frequency * 1e12, abs=0.06e12)
+    # Of exp(−t²/2σ²), the transform falls to exp(−1/2) at 1/(2πσ).
+    above = hertz[spectrum > np.exp(-0.5) * spectrum.max()]
+    assert above.max() == pytest.approx((frequency + 1 / (2 * np.pi * 0.3)) * 1e12, abs=0.06e12)
+
+
+def test_chirp_is_in_thz_per_fs():
+    """By the zeros of the carrier, counted in seconds: half a cycle lies between two of them."""
+    pulse = ChirpedPulse(1.0, center=0.0, width=1e7, frequency=5.0, chirp=1e-3)
+    seconds = np.arange(0.0, 3000.0, 0.1) * 1e-15
+    values = np.array([float(pulse(1e15 * time)) for time in seconds])
+    zeros = seconds[np.flatnonzero(np.diff(np.sign(values)))]
+    middle, rate = (zeros[1:] + zeros[:-1]) / 2, 0.5 / np.diff(zeros)
+    np.testing.assert_allclose(rate, 5e12 + 1e-3 * 1e12 * (middle / 1e-15), rtol=5e-3)
+
+
+def test_period_start_rise_and_table_are_in_fs():
+    at = 1e15 * np.array([125e-15, 250e-15, 375e-15])
+    np.testing.assert_allclose([TriangleField(1.0, period=500.0)(t) for t in at], [1, 0, -1])
+    step = StepField(1.0, start=200.0, rise=100.0)
+    np.testing.assert_allclose([step(t) for t in at], [0, 0.5, 1])
+    np.testing.assert_allclose(TabulatedField([0, 500.0], [0.0, 1.0])(at[0]), 0.25)
 
 
 def test_values_by_hand():
-    sine = SineField(E, frequency=0.25, phase=np.pi / 6)
+    sine = SineField(E, frequency=250.0, phase=np.pi / 6)
     np.testing.assert_allclose(sine(0), E / 2)
     np.testing.assert_allclose(sine(1), E * np.sqrt(3) / 2)
     triangle = TriangleField(E, period=8.0)
@@ -57,7 +88,7 @@ def test_values_by_hand():
     rise = StepField(E, start=1.0, rise=2.0)
     found = [rise(time)[1] / E[1] for time in (0, 1, 1.5, 2, 3, 9)]
     np.testing.assert_allclose(found, [0, 0, np.sin(np.pi / 8) ** 2, 0.5, 1, 1], atol=1e-15)
-    pulse = GaussianPulse(E, center=5.0, width=2.0, frequency=0.25)
+    pulse = GaussianPulse(E, center=5.0, width=2.0, frequency=250.0)
     np.testing.assert_allclose(pulse(5), E)
     np.testing.assert_allclose(pulse(6), 0, atol=1e-15)
     np.testing.assert_allclose(pulse(3), -np.exp(-0.5) * E)
@@ -68,7 +99,7 @@ def test_values_by_hand():
 
 
 def test_chirped_pulse_has_the_frequency_it_says():
-    pulse = ChirpedPulse(1.0, center=50.0, width=30.0, frequency=0.5, chirp=0.01)
+    pulse = ChirpedPulse(1.0, center=50.0, width=30.0, frequency=500.0, chirp=10.0)
     for time in (40.0, 50.0, 65.0):
         near = time + np.linspace(-0.2, 0.2, 9)
         carrier = [float(pulse(t)) / np.exp(-0.5 * ((t - 50) / 30) ** 2) for t in near]
@@ -142,27 +173,42 @@ def test_json_round_trip(field):
 
 def test_json_is_plain_to_read():
     assert json.loads(SineField(E, frequency=0.5).to_json()) == {
-        "type": "SineField", "amplitude": [0.3, -0.1, 0.2], "frequency": 0.5, "phase": 0.0,
+        "units": "fs, THz, V/Å", "type": "SineField", "amplitude": [0.3, -0.1, 0.2],
+        "frequency": 0.5, "phase": 0.0,
     }  # fmt: skip
 
 
+def test_numbers_of_another_unit_are_refused():
+    data = SineField(E, frequency=0.5).to_dict()
+    for units in ("ASE", None):
+        with pytest.raises(
+            ValueError, match="numbers of a waveform are in fs, THz, V/Å; its units"
+        ):
+            waveform_from_dict(data | {"units": units})
+    del data["units"]
+    with pytest.raises(ValueError, match="its units here: None"):
+        waveform_from_json(json.dumps(data))
+
+
 def test_longest_time_steps():
-    assert SineField(E, frequency=0.5).longest_step == pytest.approx(0.2)
+    assert SineField(E, frequency=500.0).longest_step == pytest.approx(0.2)
     assert TriangleField(E, period=3.0).longest_step == pytest.approx(0.3)
     assert EXAMPLES["table"].longest_step == pytest.approx(1.0)
     assert EXAMPLES["constant"].longest_step == np.inf
     assert EXAMPLES["rise"].longest_step == pytest.approx(0.6)
-    assert (EXAMPLES["constant"] + SineField(E, frequency=2.0)).longest_step == pytest.approx(0.05)
-    product = SineField(E, frequency=2.0) * SineField(1.0, frequency=3.0)
-    assert product.longest_step == pytest.approx(1 / 50)  # it contains the sum frequency, 5
+    assert (EXAMPLES["constant"] + SineField(E, frequency=2000.0)).longest_step == pytest.approx(
+        0.05
+    )
+    product = SineField(E, frequency=2000.0) * SineField(1.0, frequency=3000.0)
+    assert product.longest_step == pytest.approx(1 / 50)  # it contains the sum frequency, 5000 THz
 
 
 @pytest.mark.parametrize(
     "pulse",
     [
-        GaussianPulse(1.0, center=0.0, width=4.0, frequency=0.5),
+        GaussianPulse(1.0, center=0.0, width=4.0, frequency=500.0),
         GaussianPulse(1.0, center=0.0, width=4.0),
-        ChirpedPulse(1.0, center=0.0, width=4.0, frequency=0.5, chirp=0.05),
+        ChirpedPulse(1.0, center=0.0, width=4.0, frequency=500.0, chirp=50.0),
     ],
 )
 def test_pulses_have_next_to_nothing_above_the_frequency_that_the_time_step_resolves(pulse):
@@ -179,7 +225,7 @@ def test_bad_input_is_named():
         ConstantField([1, 2])
     with pytest.raises(ValueError, match="amplitude is nan"):
         ConstantField(np.nan)
-    with pytest.raises(ValueError, match=r"frequency is 0; .* cycles per ASE unit of time, as in"):
+    with pytest.raises(ValueError, match="frequency is 0; give a positive number of THz"):
         SineField(E, frequency=0)
     with pytest.raises(ValueError, match="period is -1"):
         TriangleField(E, period=-1)
@@ -202,19 +248,19 @@ def test_bad_input_is_named():
     with pytest.raises(TypeError, match="cannot be stored, only waveforms can"):
         Sum((EXAMPLES["sine"], lambda time: E)).to_json()
     with pytest.raises(ValueError, match="no waveform 'Square'; there are ConstantField, Sine"):
-        waveform_from_dict({"type": "Square"})
-    for text in ("[1, 2]", "3", '{"type": "Sum", "parts": [1]}', "null"):
+        waveform_from_dict(UNITS | {"type": "Square"})
+    for text in ("[1, 2]", "3", json.dumps(UNITS | {"type": "Sum", "parts": [1]}), "null"):
         with pytest.raises(ValueError, match="waveform's data are names and values"):
             waveform_from_json(text)
     with pytest.raises(ValueError, match="parts of a Sum are a list, not 3"):
-        waveform_from_dict({"type": "Sum", "parts": 3})
+        waveform_from_dict(UNITS | {"type": "Sum", "parts": 3})
     with pytest.raises(ValueError, match="SineField cannot be made from"):
-        waveform_from_dict({"type": "SineField", "amplitude": [0, 0, 1], "period": 3})
+        waveform_from_dict(UNITS | {"type": "SineField", "amplitude": [0, 0, 1], "period": 3})
 
 
 def test_picture_shows_the_field_in_its_units():
-    field = SineField([0.0, 0.02, 0.0], frequency=THZ)
-    figure = plot_field(field, 2000 * units.fs, title="pump")
+    field = SineField([0.0, 0.02, 0.0], frequency=1.0)
+    figure = plot_field(field, 2000.0, title="pump")
     axis = figure.axes[0]
     x, y = axis.lines[1].get_data()
     assert x[-1] == pytest.approx(2.0)  # ps

@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import drive, observe
 from ase_equivar.fields import ConstantField, SineField
-from ase_equivar.units import THZ
 
 SPRING = 6.0  # eV/Å²
 TIMESTEP = 1.0  # fs
 SYMBOLS = ("Ba", "O", "Ti")
-FIELD = SineField([0.3, -0.2, 0.4], frequency=6 * THZ, phase=0.5)
+FIELD = SineField([0.3, -0.2, 0.4], frequency=6.0, phase=0.5)
 
 
 def crystal(repeat: tuple[int, int, int] = (2, 1, 2)) -> Atoms:

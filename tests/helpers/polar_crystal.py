@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
 
 MASSES = (40.1, 9.3, 16.7)
@@ -91,7 +91,7 @@ class PolarCrystal(Calculator):
 def exact_displacements(atoms: Atoms, times, amplitude, frequency, phase=0.0) -> np.ndarray:
     """Motion from the state of `atoms` in the field amplitude · sin(2π frequency t + phase).
 
-    shape=(times, N, 3), Å; for Z* that are CHARGES everywhere.
+    Times in fs, the frequency in THz. shape=(times, N, 3), Å; for Z* that are CHARGES everywhere.
     """
     root_mass = np.sqrt(np.repeat(MASSES, 3))
     squares, modes = np.linalg.eigh(HESSIAN / np.outer(root_mass, root_mass))
@@ -99,9 +99,9 @@ def exact_displacements(atoms: Atoms, times, amplitude, frequency, phase=0.0) ->
     start = modes.T @ ((atoms.positions - ions().positions).ravel() * root_mass)
     speed = modes.T @ (atoms.get_velocities().ravel() * root_mass)
     force = modes.T @ (amplitude @ CHARGES / root_mass)
-    nu = 2 * np.pi * frequency
+    nu = 2 * np.pi * frequency * 1e12 / units.second
     response = force / (omega**2 - nu**2)
-    t = np.asarray(times)[:, None]
+    t = units.fs * np.asarray(times)[:, None]
     q = (
         response * np.sin(nu * t + phase)
         + (start - response * np.sin(phase)) * np.cos(omega * t)

@@ -38,9 +38,9 @@ class IonDrift:
         Of the species against all other atoms: its mean displacement less that of their center of
         mass, at the times of the run, Å.
     velocity : ndarray, shape (3,)
-        Mean rate of that after the time left out, Å per ASE unit of time.
+        Mean rate of that after the time left out, Å/fs.
     velocity_error : ndarray, shape (3,)
-        Standard error of it, from five parts of the run.
+        Standard error of it, from five parts of the run, Å/fs.
     mean_charge : float
         Ê·⟨Z*⟩·Ê of the species at the start, |e|: what a field of that direction pulls at.
     """
@@ -55,22 +55,21 @@ class IonDrift:
 
     @property
     def mobility(self) -> float:
-        """Drift velocity along the field over its strength, Å²/(V·time); see `CM2_PER_VS`."""
-        return float(
-            self.velocity @ self.electric_field / (self.electric_field @ self.electric_field)
-        )
+        """Drift velocity along the field over its strength, cm²/(V s)."""
+        squared = self.electric_field @ self.electric_field
+        return float(self.velocity @ self.electric_field / squared / CM2_PER_VS)
 
     @property
     def mobility_error(self) -> float:
-        """Standard error of the mobility, same unit."""
+        """Standard error of the mobility, cm²/(V s)."""
         strength = float(np.linalg.norm(self.electric_field))
         along = self.electric_field / strength
-        return float(np.sqrt(along**2 @ self.velocity_error**2) / strength)
+        return float(np.sqrt(along**2 @ self.velocity_error**2) / strength / CM2_PER_VS)
 
     @property
     def mobility_text(self) -> str:
         """The mobility with its standard error in cm²/(V s), to the digits that this leaves."""
-        return f"{_rounded(self.mobility / CM2_PER_VS, self.mobility_error / CM2_PER_VS)} cm²/(V s)"
+        return f"{_rounded(self.mobility, self.mobility_error)} cm²/(V s)"
 
 
 def ion_drift(
@@ -100,11 +99,11 @@ def ion_drift(
     species : str
         Chemical symbol of the ions.
     duration : float
-        Of the run that counts, ASE's unit of time.
+        Of the run that counts, fs.
     nominal_charges : mapping of str to float, optional
         One charge for each chemical symbol, |e|, in place of Z*: forces q_i E.
     equilibration : float
-        Time in the field that is left out before, ASE's unit.
+        Time in the field that is left out before, fs.
     md_settings : MDSettings, optional
         Temperature, time step, friction.
     folder : str or pathlib.Path, optional
@@ -131,7 +130,7 @@ def ion_drift(
         raise ValueError(f"all atoms are {species}; drift is measured against the other ones")
     charges = None if nominal_charges is None else _nominal(atoms, nominal_charges)
     steps = steps_in("duration", duration, md_settings)
-    left_out = positive_number("equilibration", equilibration, "ASE's unit of time", zero=True)
+    left_out = positive_number("equilibration", equilibration, "fs", zero=True)
     skipped = steps_in("equilibration", left_out, md_settings) if left_out else 0
     interval = max(steps // POINTS, 1)
     run = field_run(

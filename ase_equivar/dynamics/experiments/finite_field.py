@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ase_equivar.arguments import LARGEST_FIELD, positive_number
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.structures.validation import check_structure
-from ase_equivar.units import VACUUM_PERMITTIVITY
+from ase_equivar.units import UC_PER_CM2, VACUUM_PERMITTIVITY
 
 BLOCKS = 5
 
@@ -72,9 +72,9 @@ def finite_field_dielectric(
     strength : float
         Of the field, V/Å. Small enough for the response to be linear: try two.
     duration : float
-        Over which the polarization is averaged, in each of the runs, ASE's unit of time.
+        Over which the polarization is averaged, in each of the runs, fs.
     equilibration : float
-        Time in the field before that, ASE's unit: several times the inverse friction.
+        Time in the field before that, fs: several times the inverse friction.
     md_settings : MDSettings, optional
         Temperature, time step, friction, which must not be 0.
     folder : str or pathlib.Path, optional
@@ -113,7 +113,7 @@ def finite_field_dielectric(
                 description=f"E along {'−' if sign < 0 else '+'}{name}",
             )
             found.append(run.polarization_change[skipped + 1 :])
-        response = (found[0] - found[1]) / (2 * strength * VACUUM_PERMITTIVITY)
+        response = UC_PER_CM2 * (found[0] - found[1]) / (2 * strength * VACUUM_PERMITTIVITY)
         parts = np.array([part.mean(axis=0) for part in np.array_split(response, BLOCKS)])
         columns.append(response.mean(axis=0))
         errors.append(parts.std(axis=0, ddof=1) / np.sqrt(BLOCKS))

@@ -16,6 +16,7 @@ from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, 
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.fields import check_field
 from ase_equivar.fields.waveforms import TriangleField
+from ase_equivar.units import UC_PER_CM2
 
 POINTS = 400  # observations per period
 
@@ -33,7 +34,7 @@ class HysteresisLoop:
     field : ndarray, shape (T,)
         V/Å, from 0 up to the amplitude, down to its negative, and back to 0.
     polarization : ndarray, shape (T,)
-        |e|/Å².
+        µC/cm².
     loss : float
         ∮ E dP, the work of the field in one period per volume, eV/Å³.
     run : FieldRun
@@ -47,7 +48,7 @@ class HysteresisLoop:
 
     @property
     def remanent_polarization(self) -> float:
-        """Half the distance of the two branches at zero field, |e|/Å²."""
+        """Half the distance of the two branches at zero field, µC/cm²."""
         quarter, three = len(self.field) // 4, 3 * len(self.field) // 4
         falling = _crossing(self.polarization[quarter:three], self.field[quarter:three])
         rising = 0.5 * (self.polarization[0] + self.polarization[-1])
@@ -89,8 +90,8 @@ def hysteresis(
     amplitude : array_like
         The largest field, V/Å, shape=(3,); its direction is that of the loop.
     period : float
-        Of the wave, ASE's unit of time. Prolonged to a multiple of four time steps, or, if they are
-        many, by at most 1 %, so that the tips of the wave are observed.
+        Of the wave, fs. Prolonged to a multiple of four time steps, or, if they are many, by at
+        most 1 %, so that the tips of the wave are observed.
     periods : int
         How many to record, after one more that is left out.
     md_settings : MDSettings, optional
@@ -127,7 +128,7 @@ def hysteresis(
     direction = largest / strength
     field = run.electric_field[points:] @ direction
     polarization = run.polarization_change[points:] @ direction
-    loss = float(trapezoid(field, polarization) / periods)
+    loss = float(UC_PER_CM2 * trapezoid(field, polarization) / periods)
     # A drift between periods (by ions that hop for good) would tear the mean loop open.
     mean = np.array([polarization[i * points : (i + 1) * points + 1] for i in range(periods)])
     mean = mean.mean(axis=0)

@@ -15,7 +15,7 @@ from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, 
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.fields.algebra import Waveform
 from ase_equivar.structures.validation import check_structure
-from ase_equivar.units import VACUUM_PERMITTIVITY
+from ase_equivar.units import CYCLES_PER_FS, UC_PER_CM2, VACUUM_PERMITTIVITY
 from ase_equivar.warning_types import ConvergenceWarning, NotRelaxedWarning
 
 SPECTRUM_FROM = 0.05  # of the pulse's largest Fourier component; below, a ratio to it is noise
@@ -35,7 +35,7 @@ class PulseResponse:
     absorbed : float
         Work of the pulse, eV.
     frequencies : ndarray, shape (F,)
-        Those that the pulse holds, cycles per ASE unit of time; see `THZ`.
+        Those that the pulse holds, THz.
     susceptibility : ndarray, shape (F, 3), complex
         P(ω) / (ε0 E(ω)) of the ions, for E along the direction of the pulse and each component of
         P, with the sign of exp(−iωt): absorption is a positive imaginary part. It is that of linear
@@ -71,10 +71,10 @@ def pulse_response(
     pulse : Waveform
         In one direction, such as a GaussianPulse.
     duration : float
-        Of the run, ASE's unit of time.
+        Of the run, fs.
     md_settings : MDSettings, optional
-        By default without thermostat, at 0 K. A friction γ (per time) is the damping of each mode:
-        γ/(2π) in cycles per time is its full width at half maximum.
+        By default without thermostat, at 0 K. A friction γ is the damping of each mode, whose full
+        width at half maximum is γ/(2π): 1000 γ/(2π) in THz for γ in 1/fs.
     folder : str or pathlib.Path, optional
         For log and checkpoints; see `field_run`.
 
@@ -137,10 +137,10 @@ def pulse_response(
             stacklevel=2,
         )
     spacing = interval * md_settings.timestep
-    frequencies = np.fft.rfftfreq(len(norms), spacing)
+    frequencies = np.fft.rfftfreq(len(norms), spacing) / CYCLES_PER_FS
     # The conjugate: NumPy transforms with exp(−iωt), physics with exp(+iωt).
     field_spectrum = np.fft.rfft(run.electric_field @ direction).conj()
-    spectrum = np.fft.rfft(polarization, axis=0).conj()
+    spectrum = UC_PER_CM2 * np.fft.rfft(polarization, axis=0).conj()
     held = np.abs(field_spectrum) > SPECTRUM_FROM * np.abs(field_spectrum).max()
     return PulseResponse(
         run=run,

@@ -57,32 +57,29 @@ class MDSettings:
     temperature : float
         K. Atoms without momenta get some of this temperature.
     timestep : float
-        ASE's unit of time.
+        fs.
     friction : float
-        Of the Langevin thermostat, per ASE unit of time; the center of mass is held, unless
-        constraints hold some atoms. 0: no thermostat, velocity Verlet.
+        Of the Langevin thermostat, 1/fs; the center of mass is held, unless constraints hold some
+        atoms. 0: no thermostat, velocity Verlet.
     seed : int
         Of the random numbers.
     update_interval : int
-        Calculate Z* for every so-manieth step only; see `drive`.
+        Calculate Z* at every `update_interval`-th step only; see `drive`.
     """
 
     temperature: float = 300.0
-    timestep: float = 1.0 * units.fs
-    friction: float = 0.01 / units.fs
+    timestep: float = 1.0
+    friction: float = 0.01
     seed: int = 0
     update_interval: int = 1
 
     def __post_init__(self) -> None:
-        unit = "ASE's unit of time, as in 1 * units.fs"
         checked = {
             "temperature": positive_number(
                 "temperature", self.temperature, "K", largest=LARGEST_TEMPERATURE, zero=True
             ),
-            "timestep": positive_number("timestep", self.timestep, unit, largest=LONGEST_TIME_STEP),
-            "friction": positive_number(
-                "friction", self.friction, "1/(ASE's unit of time)", zero=True
-            ),
+            "timestep": positive_number("timestep", self.timestep, "fs", largest=LONGEST_TIME_STEP),
+            "friction": positive_number("friction", self.friction, "1/fs", zero=True),
             "seed": whole_number("seed", self.seed),
             "update_interval": whole_number("update_interval", self.update_interval, at_least=1),
         }
@@ -101,14 +98,14 @@ class MDSettings:
             if not is_held:
                 Stationary(atoms)
         if not self.friction:
-            return VelocityVerlet(atoms, self.timestep)
+            return VelocityVerlet(atoms, self.timestep * units.fs)
         if not is_held and not any(isinstance(one, FixCom) for one in atoms.constraints):
             atoms.set_constraint([*atoms.constraints, FixCom()])
         return Langevin(
             atoms,
-            self.timestep,
+            self.timestep * units.fs,
             temperature_K=self.temperature,
-            friction=self.friction,
+            friction=self.friction / units.fs,
             fixcm=False,  # FixCom does it, and samples the right ensemble
             rng=rng,
         )
@@ -125,14 +122,14 @@ def field_run(
     folder: str | Path | None = None,
     description: str = "run in a field",
 ) -> FieldRun:
-    """Run a copy of `atoms` in a field, and observe it at every so-manieth step.
+    """Run a copy of `atoms` in a field, and observe it every `interval` steps.
 
     Parameters
     ----------
     atoms : ase.Atoms
         With a calculator that gives forces and ``born_effective_charges``; left as they are.
     field : callable or array_like
-        E(t) in V/Å, time in ASE's unit, or three numbers; see `drive`.
+        E(t) in V/Å, time in fs, or three numbers; see `drive`.
     steps : int
         How many.
     md_settings : MDSettings
@@ -219,12 +216,12 @@ def _field_run(
 
 
 def steps_in(name: str, duration: float, md_settings: MDSettings) -> int:
-    """Return how many time steps make a duration in ASE's unit of time, or refuse it."""
+    """Return how many time steps make a duration in fs, or refuse it."""
     timestep = md_settings.timestep
-    time = positive_number(name, duration, "ASE's unit of time")
+    time = positive_number(name, duration, "fs")
     if not timestep <= time <= MOST_STEPS * timestep:
         raise ValueError(
-            f"{name} is {duration}; give a time in ASE's unit, at least one time step "
-            f"({timestep:.4g}) and at most {MOST_STEPS:.0e} of them"
+            f"{name} is {duration} fs; give at least one time step ({timestep:.4g} fs) and at most"
+            f" {MOST_STEPS:.0e} of them"
         )
     return round(time / timestep)

@@ -10,7 +10,7 @@ from helpers.polar_crystal import PolarCrystal, ions
 from ase_equivar.dynamics.experiments.thermal_run import CHECKPOINT_INTERVAL, MDSettings, field_run
 from ase_equivar.fields.waveforms import SineField
 
-SINE = SineField([0.11, -0.07, 0.16], frequency=0.14)
+SINE = SineField([0.11, -0.07, 0.16], frequency=14.0)
 SETTINGS = MDSettings(temperature=50.0, timestep=0.2)
 
 

@@ -1,0 +1,76 @@
+"""Waveforms from plain data and JSON; `Waveform.to_dict` and `to_json` are the way there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ase_equivar.arguments import DEEPEST, json_data
+from ase_equivar.fields.algebra import UNITS, Product, Sum, Waveform
+from ase_equivar.fields.tabulated import TabulatedField
+from ase_equivar.fields.waveforms import (
+    ChirpedPulse,
+    ConstantField,
+    GaussianPulse,
+    SineField,
+    StepField,
+    TriangleField,
+)
+
+KINDS: tuple[type[Waveform], ...] = (
+    ConstantField,
+    SineField,
+    TriangleField,
+    StepField,
+    GaussianPulse,
+    ChirpedPulse,
+    TabulatedField,
+    Sum,
+    Product,
+)
+
+
+def waveform_from_dict(data: Mapping[str, Any]) -> Waveform:
+    """Make the waveform of which `data` is the `to_dict`.
+
+    Raises
+    ------
+    ValueError
+        If it is not a waveform's data, or its entry ``units`` is missing or another: numbers of
+        another unit would pass for a field of another frequency.
+    """
+    if not isinstance(data, Mapping):
+        raise ValueError(f"a waveform's data are names and values, with 'type', not {data!r}")
+    if (units := data.get("units")) != UNITS:
+        raise ValueError(f"the numbers of a waveform are in {UNITS}; its units here: {units!r}")
+    return _waveform({name: value for name, value in data.items() if name != "units"}, depth=0)
+
+
+def _waveform(data: Mapping[str, Any], depth: int) -> Waveform:
+    """Make the waveform; `depth` is the number of sums and products that it is a part of."""
+    if depth > DEEPEST // 2:
+        raise ValueError(
+            f"a waveform's sums and products lie in each other more than {DEEPEST // 2} times"
+        )
+    if not isinstance(data, Mapping):
+        raise ValueError(f"a waveform's data are names and values, with 'type', not {data!r}")
+    kinds = {kind.__name__: kind for kind in KINDS}
+    settings = dict(data)
+    name = settings.pop("type", None)
+    if not isinstance(name, str) or name not in kinds:
+        raise ValueError(f"there is no waveform {name!r}; there are {', '.join(kinds)}")
+    if "parts" in settings:
+        if not isinstance(settings["parts"], Sequence):
+            raise ValueError(f"the parts of a {name} are a list, not {settings['parts']!r}")
+        settings["parts"] = [_waveform(part, depth + 1) for part in settings["parts"]]
+    try:
+        return kinds[name](**settings)
+    except TypeError as error:
+        raise ValueError(
+            f"{name} cannot be made from {sorted(map(str, settings))}: {error}"
+        ) from error
+
+
+def waveform_from_json(text: str) -> Waveform:
+    """Make the waveform of which `text` is the `to_json`; see `waveform_from_dict`."""
+    return waveform_from_dict(json_data("the text of a waveform", text))
