@@ -28,6 +28,8 @@ RESULTS = {
     "dielectric.BlockEstimate", "dielectric.CurrentSpectrum", "dielectric.DielectricFunction",
     "dielectric.InfraredMode", "dielectric.InfraredModes", "dielectric.IonicConductivity",
     "dielectric.LyddaneSachsTeller", "dielectric.PolarizationChange",
+    "dielectric.DielectricDerivative", "dielectric.RamanMode", "dielectric.RamanModes",
+    "dielectric.RamanSpectrum",
     "dynamics.FieldRun", "dynamics.LoopWork", "dynamics.Observables", "dynamics.RefreshReport",
     "dynamics.experiments.FiniteFieldDielectric", "dynamics.experiments.HysteresisLoop",
     "dynamics.experiments.IonDrift", "dynamics.experiments.PulseResponse",

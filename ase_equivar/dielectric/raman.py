@@ -30,6 +30,7 @@ from ase_equivar.dielectric.infrared import optical_modes
 from ase_equivar.dielectric.raman_derivative import (
     STEP,
     DielectricDerivative,
+    check_step,
     dielectric_derivative,
     require_dielectric,
 )
@@ -226,6 +227,7 @@ def raman_modes(
     matrix = require_force_constants(phonon)
     unit = None if direction is None else unit_vector(direction, "direction")
     if not isinstance(calculator, DielectricDerivative):
+        check_step(step)
         require_dielectric(calculator)
     matrix.run(np.zeros(3))
     squares, vectors = optical_modes(phonon, np.array(matrix.dynamical_matrix).real)
