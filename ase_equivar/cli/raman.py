@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ase_equivar.dielectric import RamanModes, ScatteringGeometry
+    from ase_equivar.dielectric import RamanModes, RamanSpectrum
 
 DEFAULT_DAMPING = 10.0 / THZ_TO_CM  # THz
 SHOWN = 1e-6  # of the largest intensity: what a table of a polarized spectrum leaves out
@@ -101,10 +101,11 @@ def raman(
 
         from ase_equivar import dielectric as di
         from ase_equivar import io as files
-        from ase_equivar.dielectric.raman_derivative import require_dielectric
+        from ase_equivar.dielectric.raman_derivative import check_step, require_dielectric
         from ase_equivar.dielectric.raman_intensity import check_light, shift_grid
 
         check_light(wavelength, temperature)
+        check_step(step)
         geometries = [di.ScatteringGeometry.porto(text) for text in geometry or []]
         tensors = inputs.equivar_calculator(model=model, device=device)
         require_dielectric(tensors)
@@ -138,17 +139,14 @@ def raman(
         ]
         grid = shift_grid([modes, *along], width, width)
         spectra = [di.raman_spectrum(modes, width, frequencies=grid, **light)]
-        polarized: dict[str, tuple[RamanModes, NDArray[np.float64]]] = {}
         for one, found in zip(geometries, along, strict=True):
-            values = di.raman_intensities(found, one, **light)
-            polarized[one.name] = found, values
             spectra.append(di.raman_spectrum(found, width, one, frequencies=grid, **light))
-            console.print(_polarized_table(one, found, values, unit))
+            console.print(_polarized_table(spectra[-1], unit))
         for path in outputs:
             if path.suffix == ".csv":
                 files.write_raman_spectrum_csv(path, spectra, unit)
             elif path.suffix == ".json":
-                files.write_raman_json(path, modes, powder, spectra, polarized)
+                files.write_raman_json(path, modes, spectra)
             else:
                 from ase_equivar.plotting import plot_raman
 
@@ -188,20 +186,15 @@ def _modes_table(
     return table
 
 
-def _polarized_table(
-    geometry: ScatteringGeometry,
-    modes: RamanModes,
-    intensities: NDArray[np.float64],
-    unit: FrequencyUnit,
-) -> Table:
-    q = modes.direction
+def _polarized_table(spectrum: RamanSpectrum, unit: FrequencyUnit) -> Table:
+    q = spectrum.modes.direction
     along = "q = 0" if q is None else f"q along {', '.join(f'{part:.3g}' for part in q)}"
-    table = Table(title=f"{geometry.name}, {along}", box=None, padding=(0, 1))
+    table = Table(title=f"{spectrum.name}, {along}", box=None, padding=(0, 1))
     table.add_column("")
     for name in (unit.label, "degeneracy", "10⁻³⁰ cm²/sr"):
         table.add_column(name, justify="right")
-    for mode, intensity in zip(modes, intensities, strict=True):
-        if intensity > SHOWN * intensities.max():
+    for mode, intensity in zip(spectrum.modes, spectrum.intensities, strict=True):
+        if intensity > SHOWN * spectrum.intensities.max():
             frequency = f"{mode.frequency * unit.per_thz:.2f}"
             table.add_row(mode.label, frequency, str(mode.degeneracy), f"{intensity:.3g}")
     return table

@@ -30,6 +30,7 @@ from ase_equivar.dielectric.infrared import optical_modes
 from ase_equivar.dielectric.raman_derivative import (
     STEP,
     DielectricDerivative,
+    check_step,
     dielectric_derivative,
     require_dielectric,
 )
@@ -45,8 +46,8 @@ DOUBTFUL = 0.5  # expected error, from which on a warning says so
 FAINT = 1e-9  # Å⁴/u, below which nothing is active, as in rock salt
 ERROR_OF_PARTS = 7.0
 """Error of Raman tensors over the spread of what parts of the model say, for models that were not
-trained on displaced crystals: 6.7, 3.0 and 7.5 for `universal`, `universal-ensemble` and
-`universal-polar` on the 20 modes of quartz by DFT (benchmarks/raman.py)."""
+trained on displaced crystals. On the 20 modes of quartz by DFT it is 6.2 for `universal`, 2.8 for
+`universal-ensemble` and 7.3 for `universal-polar`: see benchmarks/raman.py."""
 
 
 @dataclass(frozen=True)
@@ -226,6 +227,7 @@ def raman_modes(
     matrix = require_force_constants(phonon)
     unit = None if direction is None else unit_vector(direction, "direction")
     if not isinstance(calculator, DielectricDerivative):
+        check_step(step)
         require_dielectric(calculator)
     matrix.run(np.zeros(3))
     squares, vectors = optical_modes(phonon, np.array(matrix.dynamical_matrix).real)

@@ -102,7 +102,7 @@ def dielectric_derivative(
         When `calculator` is no ASE calculator.
     """
     require_phonopy(phonon)
-    step = positive_number("step", step, "Å", largest=LONGEST_STEP)
+    step = check_step(step)
     require_dielectric(calculator)
     cell = to_ase(phonon.primitive)
     if (reason := describe_vacuum(cell)) is not None:
@@ -157,6 +157,11 @@ def dielectric_derivative(
         )
     values, doubled = found
     return DielectricDerivative(values, doubled, of_parts, electronic, step, n_calculations)
+
+
+def check_step(step: float) -> float:
+    """Return a displacement in Å, or refuse what is none."""
+    return positive_number("step", step, "Å", largest=LONGEST_STEP)
 
 
 def require_dielectric(calculator: Any) -> None:

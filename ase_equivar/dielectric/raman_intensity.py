@@ -47,6 +47,10 @@ class RamanSpectrum:
         Raman shift, THz.
     intensity : ndarray, shape (n,)
         10⁻³⁰ cm²/(sr THz), per primitive cell.
+    modes : RamanModes
+        What scatters.
+    intensities : ndarray, shape (len(modes),)
+        Of each degenerate set, see `raman_intensities`.
     name : str
         Of the geometry: "powder", or "z(xx)-z".
     wavelength : float
@@ -57,6 +61,8 @@ class RamanSpectrum:
 
     frequencies: NDArray[np.float64]
     intensity: NDArray[np.float64]
+    modes: RamanModes
+    intensities: NDArray[np.float64]
     name: str
     wavelength: float
     temperature: float
@@ -155,7 +161,9 @@ def raman_spectrum(
         half = width / 2
         total += intensity * half / np.pi / ((grid - mode.frequency) ** 2 + half**2)
     name = geometry.name if isinstance(geometry, ScatteringGeometry) else _name(geometry)
-    return RamanSpectrum(grid, total, name, float(wavelength), float(temperature))
+    return RamanSpectrum(
+        grid, total, modes, intensities, name, float(wavelength), float(temperature)
+    )
 
 
 def check_light(wavelength: float, temperature: float) -> None:

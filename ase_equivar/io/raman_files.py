@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ase_equivar.arguments import finite_real
 from ase_equivar.io.infrared_files import COMPONENTS, INDICES, write_csv
 from ase_equivar.io.output_files import write_text
 from ase_equivar.units import FrequencyUnit
@@ -92,11 +90,7 @@ def write_raman_modes_csv(path: str | os.PathLike[str], modes: RamanModes) -> No
 
 
 def write_raman_json(
-    path: str | os.PathLike[str],
-    modes: RamanModes,
-    intensities: NDArray[np.float64] | None = None,
-    spectra: Sequence[RamanSpectrum] = (),
-    polarized: Mapping[str, tuple[RamanModes, NDArray[np.float64]]] | None = None,
+    path: str | os.PathLike[str], modes: RamanModes, spectra: Sequence[RamanSpectrum] = ()
 ) -> None:
     """Write modes, Raman tensors, intensities and spectra as JSON.
 
@@ -107,18 +101,9 @@ def write_raman_json(
     path : path-like
         File to write.
     modes : RamanModes
-        Transverse ones.
-    intensities : ndarray, shape (len(modes),), optional
-        Of a powder, from `raman_intensities`. Of an unstable crystal there are none.
+        Transverse ones; those of `spectra` are written too.
     spectra : sequence of RamanSpectrum
-        Over any frequencies.
-    polarized : mapping of str to (RamanModes, ndarray), optional
-        By geometry: the modes for its direction of q and their intensities.
-
-    Raises
-    ------
-    ValueError
-        If intensities are not as many finite numbers as there are modes.
+        Over any frequencies. Of an unstable crystal there are none.
     """
     content = {
         "symbols": list(modes.symbols),
@@ -127,19 +112,19 @@ def write_raman_json(
         "epsilon_infinity": modes.derivative.electronic.tolist(),
         "step_A": modes.derivative.step,
         "epsilon_calculations": modes.derivative.n_calculations,
-        "modes": _modes("intensities", modes, intensities),
-        "polarized": {
-            name: {
-                "direction_of_q": None if found.direction is None else found.direction.tolist(),
-                "modes": _modes(f"polarized[{name!r}]", found, values),
-            }
-            for name, (found, values) in (polarized or {}).items()
-        },
+        "modes": [raman_mode_content(mode) for mode in modes],
         "spectra": [
             {
                 "name": one.name,
                 "laser_wavelength_nm": one.wavelength,
                 "temperature_K": one.temperature,
+                "direction_of_q": None
+                if one.modes.direction is None
+                else one.modes.direction.tolist(),
+                "modes": [
+                    {**raman_mode_content(mode), "intensity_1e-30_cm2_per_sr": value}
+                    for mode, value in zip(one.modes, one.intensities.tolist(), strict=True)
+                ],
                 "unit": SPECTRUM_UNIT,
                 "shift_THz": one.frequencies.tolist(),
                 "intensity": one.intensity.tolist(),
@@ -164,16 +149,3 @@ def raman_mode_content(mode: RamanMode) -> dict[str, Any]:
         "step_error": None if math.isnan(mode.step_error) else mode.step_error,
         "expected_error": mode.expected_error,
     }
-
-
-def _modes(
-    name: str, modes: RamanModes, intensities: NDArray[np.float64] | None
-) -> list[dict[str, Any]]:
-    """Return modes as plain data; `name` is what a message calls the intensities."""
-    values: list[float | None] = [None] * len(modes)
-    if intensities is not None:
-        values = finite_real(name, intensities, (len(modes),)).tolist()
-    return [
-        {**raman_mode_content(mode), "intensity_1e-30_cm2_per_sr": value}
-        for mode, value in zip(modes, values, strict=True)
-    ]

@@ -43,8 +43,16 @@ from helpers.bad_values import (
     structures,
     tensors_like,
 )
+from helpers.bond_polarizability import BondPolarizability
 from helpers.driven_crystal import crystal
 from helpers.harmonic_runs import ELECTRONIC, STEP, harmonic_run
+
+LIGHT = {"wavelength": [*POSITIVE, 1e30], "temperature": NOT_NEGATIVE}
+
+
+def scattering() -> dielectric.RamanModes:
+    return dielectric.raman_modes(salt(), BondPolarizability(), progress=False)
+
 
 ROWS: dict[str, Row] = {
     "dielectric.infrared_modes": row(
@@ -56,6 +64,49 @@ ROWS: dict[str, Row] = {
         modes=lambda: salt_once()[1],
         damping=0.1,
         frequencies=[1.0],
+    ),
+    "dielectric.dielectric_derivative": row(
+        dielectric.dielectric_derivative,
+        {"phonon": SALT_PHONONS[:1], "step": [*POSITIVE, 1.0]},
+        phonon=salt,
+        calculator=BondPolarizability(),
+    ),
+    "dielectric.raman_modes": row(
+        dielectric.raman_modes,
+        {"phonon": SALT_PHONONS, "direction": DIRECTIONS, "step": [*POSITIVE, 1.0]},
+        phonon=salt,
+        calculator=BondPolarizability(),
+        direction=[0.0, 1.0, 1.0],
+    ),
+    "dielectric.raman_intensities": row(
+        dielectric.raman_intensities, LIGHT, modes=scattering, geometry="parallel"
+    ),
+    "dielectric.raman_spectrum": row(
+        dielectric.raman_spectrum,
+        {
+            "damping": [*POSITIVE[:-4], 0.0, -1.0],
+            "frequencies": [*arrays_like([1.0]), 3.0],
+            **LIGHT,
+        },
+        modes=scattering,
+        damping=0.1,
+        frequencies=[1.0],
+    ),
+    "dielectric.ScatteringGeometry": row(
+        dielectric.ScatteringGeometry,
+        {
+            name: DIRECTIONS
+            for name in (
+                "incident",
+                "incident_polarization",
+                "scattered_polarization",
+                "scattered",
+            )
+        },
+        incident=[0.0, 0.0, 1.0],
+        incident_polarization=[1.0, 0.0, 0.0],
+        scattered_polarization=[1.0, 0.0, 0.0],
+        scattered=[0.0, 0.0, -1.0],
     ),
     "dielectric.lyddane_sachs_teller": row(
         dielectric.lyddane_sachs_teller,

@@ -7,8 +7,7 @@ import functools
 import numpy as np
 
 from ase_equivar import dielectric
-from ase_equivar.io import write_raman_json
-from helpers.argument_rows import DIRECTIONS, SALT_PHONONS, Row, folder, row, salt
+from helpers.argument_rows import DIRECTIONS, SALT_PHONONS, Row, row, salt
 from helpers.bad_values import NOT_NEGATIVE, POSITIVE, arrays_like
 from helpers.bond_polarizability import BondPolarizability
 
@@ -56,12 +55,5 @@ ROWS: dict[str, Row] = {
         incident_polarization=X,
         scattered_polarization=Y,
         scattered=-Z,
-    ),
-    "io.write_raman_json": row(
-        write_raman_json,
-        {"intensities": arrays_like([1.0]),
-         "polarized": [{"z(xx)-z": (modes(), wrong)} for wrong in arrays_like([1.0])]},
-        path=folder() / "x.json",
-        modes=lambda: modes(),
     ),
 }  # fmt: skip

@@ -76,6 +76,33 @@ def test_by_hand(config: dict[str, Any]) -> None:
     assert uncertainty(config, atoms) == pytest.approx(expected, rel=1e-9)
 
 
+@both_kinds
+def test_dielectric_tensors_of_parts(config: dict[str, Any], tmp_path: Path) -> None:
+    """One for each mask, by the calculator; they turn with the structure, and no mask stays."""
+    network, atoms = make({**config, "dielectric": True}), triclinic()
+    graph = build_graph(atoms, network.cutoff, dtype=torch.float64)
+    expected = []
+    for seed in range(4):
+        with torch.no_grad(), network.channel_mask(0.3, seed):
+            expected.append(network(graph).dielectric[0].numpy())
+    metadata = {"uncertainty": CALIBRATION.as_dict()}
+    save_model(network, tmp_path / "model", metadata=metadata)
+    calc = EquivarCalculator(model=tmp_path / "model", dtype="float64")
+    parts = calc.dielectric_tensor_parts(atoms)
+    with torch.no_grad():
+        whole = network(graph).dielectric[0].numpy()
+    assert parts is not None
+    np.testing.assert_allclose(parts, expected, rtol=1e-6, atol=1e-9)
+    assert np.abs(parts - whole).max() > 1e-3
+    turn = -Rotation.random(rng=1).as_matrix()
+    turned = atoms.copy()
+    turned.set_cell(atoms.cell.array @ turn.T, scale_atoms=True)
+    np.testing.assert_allclose(
+        calc.dielectric_tensor_parts(turned), turn @ parts @ turn.T, rtol=1e-6, atol=1e-9
+    )
+    assert EquivarCalculator(model=network).dielectric_tensor_parts(atoms) is None
+
+
 def test_quality_of_known_errors() -> None:
     """Normally distributed errors of known width are perfectly calibrated; halved ones are not."""
     rng = np.random.default_rng(0)
