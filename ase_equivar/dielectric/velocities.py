@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.arguments import positive_number
 from ase_equivar.dielectric.current import LONGEST_TIMESTEP
+from ase_equivar.structures.validation import check_structure
 
 WIDTH = 5  # frames
 LOST = WIDTH - 1  # frames at the two ends
@@ -20,7 +21,7 @@ def with_velocities(frames: Iterable[Atoms], timestep: float) -> Iterator[Atoms]
     """Yield frames with velocities from the displacements between them.
 
     Central differences of fourth order over five frames: of a vibration at angular frequency ω,
-    (ωΔt)⁴/30 is lost, 0.4 % at 3000 cm⁻¹ and 1 fs. No atom may move by half a cell in one step.
+    (ωΔt)⁴/30 is lost, 0.3 % at 3000 cm⁻¹ and 1 fs. No atom may move by half a cell in one step.
 
     Parameters
     ----------
@@ -33,10 +34,16 @@ def with_velocities(frames: Iterable[Atoms], timestep: float) -> Iterator[Atoms]
     ------
     ase.Atoms
         Copies of all frames but the first two and the last two.
+
+    Raises
+    ------
+    ValueError
+        If the time is not positive, or as `ase_equivar.structures.validation.check_structure`.
     """
     timestep = positive_number("timestep", timestep, "fs", largest=LONGEST_TIMESTEP)
     window: deque[tuple[Atoms, NDArray[np.float64]]] = deque(maxlen=WIDTH)
     for atoms in frames:
+        check_structure(atoms)
         scaled = atoms.get_scaled_positions(wrap=False)
         if window:
             last = window[-1][1]

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import spglib
@@ -123,7 +124,7 @@ def _tell_dielectric(frames: list[LabelledFrame], config: DataConfig) -> None:
         logger.warning("no frame has ε∞ from %s; entries of nine numbers: %s", told, listed)
 
 
-def _values(atoms: Atoms) -> dict[str, object]:
+def _values(atoms: Atoms) -> dict[str, Any]:
     """Return what a frame holds by name: its info, and results, where ASE's readers move some."""
     results = {} if atoms.calc is None else atoms.calc.results
     return {**results, **atoms.info}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ase_equivar.arguments import finite_number, positive_number, whole_number
 
-LOSSES = ("mae", "norm", "huber")
+LOSSES = ("mae", "norm")
 ELEMENT_STARTS = ("chemistry", "random")
 ORDERS = ("field-first", "displacement-first")
 
@@ -75,7 +75,7 @@ class FitConfig:
     weight_decay : float
         Of AdamW.
     loss : str
-        What is minimized of Z* after the sum rule is imposed: "mae", "norm" or "huber", see
+        What is minimized of Z* after the sum rule is imposed: "mae" or "norm", see
         `objective.charge_loss`.
     dropout : float
         Chance that a channel is dropped (gated networks).

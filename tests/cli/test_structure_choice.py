@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import typer
 from ase import Atoms
 from ase.io import write
 from helpers.command_line import assert_one_line_error, run, save_random_model, triclinic_salt
 
 from ase_equivar.cli import inputs
+from ase_equivar.cli import main as cli
 from ase_equivar.io.extxyz import read_apart, read_image
 
 ESPRESSO = """ &control
@@ -134,3 +136,17 @@ def test_a_file_without_atoms_is_no_structure(tmp_path):
     (tmp_path / "x.in").write_text(ESPRESSO)
     with pytest.raises(ValueError, match="there are no atoms in it"):
         read_image(tmp_path / "x.in", format="aims")
+
+
+def test_every_command_of_one_structure_has_both_options():
+    """The others take all structures of their files, or parts as FILE@::10."""
+    commands = typer.main.get_command(cli.app).commands
+    without = {
+        name
+        for name, command in commands.items()
+        if not {"--index", "--format"} <= {opt for param in command.params for opt in param.opts}
+    }
+    assert without <= {
+        "screen", "label", "train", "finetune", "evaluate", "calibrate", "combine", "plot",
+        "lammps", "models", "select",
+    }  # fmt: skip
