@@ -50,7 +50,6 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "batches of 8": ({}, {"batch_size": 8}),
     "batches of 4": ({}, {"batch_size": 4}),
     "norm of the tensor": ({}, {"loss": "norm"}),
-    "Huber": ({}, {"loss": "huber"}),
     "elements as in the periodic table": ({}, {"element_start": "chemistry"}),
     "rate 2e-3": ({}, {"learning_rate": 2e-3}),
     "no weight decay": ({}, {"weight_decay": 0.0}),

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "structures": {"arguments", "sum_rule", "units", "warning_types"},
     "io": BASIS,
     # Atoms → graph → network → neutral tensors
-    "labelling": {"arguments", "units", "io"},
+    "labelling": {"arguments", "units", "io", "structures"},
     "graph": {"arguments", "machine_code", "units", "structures"},
     "network": {"arguments", "compile_cache", "machine_code", "graph", "units", "sum_rule"},
     "inference": {*BASIS, "io", "graph", "network"},

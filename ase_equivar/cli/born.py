@@ -34,6 +34,8 @@ def born(
     total_charge: Annotated[float, typer.Option(help="Of the cell, |e|.")] = 0.0,
     symprec: inputs.Symprec = SYMPREC,
     device: inputs.Device = None,
+    index: inputs.Index = None,
+    format: inputs.Format = None,
 ) -> None:
     """Born effective charges Z* and ε∞ of a structure.
 
@@ -45,12 +47,13 @@ def born(
         kind = _output_kind(output)
         phonon = None
         if is_phonopy_file(structure):
+            inputs.refuse_selection(structure, index, format)
             from ase_equivar.phonons.cells import to_ase
 
             phonon = read_phonopy(structure, with_force_constants=False, symprec=symprec).phonon
             atoms = to_ase(phonon.unitcell)
         else:
-            atoms = inputs.read_structure(structure)
+            atoms = inputs.read_structure(structure, index, format)
         from ase_equivar.structures.metals import (
             refuse_metal,
             violation_per_atom,

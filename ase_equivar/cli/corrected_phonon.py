@@ -67,15 +67,18 @@ def corrected_phonon(
     method: NacMethod = "gonze",
     born: Path | None = None,
     symprec: float = SYMPREC,
+    index: str | None = None,
+    format: str | None = None,
 ) -> CorrectedPhonon:
     """Calculate force constants, or read them from a phonopy.yaml, and add Z* and ε∞."""
     if is_phonopy_file(path):
+        inputs.refuse_selection(path, index, format)
         return _from_phonopy(
             path, supercell is not None or relax, model, device, method, born, symprec
         )
     if born is not None:
         raise ValueError(f"--born goes with a phonopy.yaml, not with {path.name}")
-    atoms = inputs.read_structure(path)
+    atoms = inputs.read_structure(path, index, format)
     calc = inputs.equivar_calculator(model=model, device=device)
     _require_dielectric(calc.implemented_properties, model)
 

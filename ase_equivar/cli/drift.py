@@ -41,6 +41,8 @@ def drift(
     calculator: options.Forces = "sevennet-0",
     model: inputs.Model = "universal",
     device: inputs.Device = None,
+    index: inputs.Index = None,
+    format: inputs.Format = None,
 ) -> None:
     """Drift and mobility of ions in a static field, by Born charges or nominal ones.
 
@@ -53,14 +55,18 @@ def drift(
         if nominal is not None:
             charges["nominal charges"] = _charges(nominal)
         md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
-        atoms = options.charged_atoms(structure, repeat, calculator, model, device, total_charge)
+        atoms = options.charged_atoms(
+            structure, repeat, calculator, model, device, total_charge, index=index, format=format
+        )
 
         import numpy as np
 
-        from ase_equivar.dynamics.experiments.drift import ion_drift
+        from ase_equivar.dynamics.experiments.drift import ion_drift, nominal_tensors
         from ase_equivar.plotting import plot_ion_drift
         from ase_equivar.units import MV_PER_CM, PICOSECOND
 
+        if nominal is not None:
+            nominal_tensors(atoms, charges["nominal charges"] or {})
         console = open_console()
         drifts, numbers = {}, {}
         for name, given in charges.items():

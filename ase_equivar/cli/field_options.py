@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from ase_equivar.cli import inputs
-from ase_equivar.io.output_files import check_folder, replacing, write_text
+from ase_equivar.io.output_files import check_output, replacing, write_text
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ase_equivar.dynamics.experiments.thermal_run import MDSettings
 
-Structure = Annotated[Path, typer.Argument(help="Any file that ASE reads, its last structure.")]
+Structure = Annotated[Path, typer.Argument(help="Any file that ASE reads.")]
 Repeat = Annotated[tuple[int, int, int], typer.Option(help="Repetitions of the cell.")]
 Forces = inputs.Forces
 Temperature = Annotated[float, typer.Option(help="In K.")]
@@ -39,12 +39,7 @@ Output = Annotated[
 
 def check_outputs(outputs: list[Path] | None) -> list[Path]:
     """Refuse names of files that cannot be written, before any work."""
-    for path in outputs or []:
-        if path.suffix == ".json":
-            check_folder(path)
-        else:
-            inputs.check_picture(path)
-    return outputs or []
+    return [check_output(path, ".json") for path in outputs or []]
 
 
 def charged_atoms(
@@ -54,11 +49,14 @@ def charged_atoms(
     model: str,
     device: str | None,
     total_charge: float = 0.0,
+    *,
+    index: str | None,
+    format: str | None,
 ) -> Atoms:
     """Return the structure with a calculator that gives forces, and Z* that sum to the charge."""
     if min(repeat) < 1:
         raise ValueError(f"--repeat is {' '.join(map(str, repeat))}; give numbers from 1 on")
-    atoms = inputs.read_structure(structure) * repeat
+    atoms = inputs.read_structure(structure, index, format) * repeat
     forces = inputs.forces_calculator(calculator, device)
     atoms.calc = inputs.equivar_calculator(
         calculator=forces, model=model, device=device, total_charge=total_charge

@@ -36,6 +36,8 @@ def finite_field(
     calculator: options.Forces = "sevennet-0",
     model: inputs.Model = "universal",
     device: inputs.Device = None,
+    index: inputs.Index = None,
+    format: inputs.Format = None,
 ) -> None:
     """Measure the static dielectric tensor at fixed cell by mean polarizations in small fields.
 
@@ -45,13 +47,15 @@ def finite_field(
     with inputs.user_errors():
         outputs = options.check_outputs(output)
         md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
-        atoms = options.charged_atoms(structure, repeat, calculator, model, device)
+        atoms = options.charged_atoms(
+            structure, repeat, calculator, model, device, index=index, format=format
+        )
 
         from ase_equivar.dynamics.experiments.finite_field import finite_field_dielectric
         from ase_equivar.plotting import plot_finite_field
         from ase_equivar.units import MV_PER_CM, PICOSECOND
 
-        phonons = _from_phonons(inputs.read_structure(structure), atoms.calc)
+        phonons = _from_phonons(inputs.read_structure(structure, index, format), atoms.calc)
         found = finite_field_dielectric(
             atoms,
             strength * MV_PER_CM,

@@ -30,6 +30,8 @@ def hysteresis(
     calculator: options.Forces = "sevennet-0",
     model: inputs.Model = "universal",
     device: inputs.Device = None,
+    index: inputs.Index = None,
+    format: inputs.Format = None,
 ) -> None:
     """Ferroelectric hysteresis loop P(E), remanent polarization and coercive field.
 
@@ -39,7 +41,9 @@ def hysteresis(
     with inputs.user_errors():
         outputs = options.check_outputs(output)
         md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
-        atoms = options.charged_atoms(structure, repeat, calculator, model, device)
+        atoms = options.charged_atoms(
+            structure, repeat, calculator, model, device, index=index, format=format
+        )
 
         import numpy as np
         from ase import units

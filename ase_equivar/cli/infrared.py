@@ -20,7 +20,7 @@ from ase_equivar.cli.corrected_phonon import (
     corrected_phonon,
 )
 from ase_equivar.cli.tables import number, open_console, tensor_table
-from ase_equivar.io.output_files import check_folder, replacing
+from ase_equivar.io.output_files import check_folder, check_output, replacing
 from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
 
@@ -60,6 +60,8 @@ def infrared(
     model: inputs.Model = "universal",
     symprec: inputs.Symprec = SYMPREC,
     device: inputs.Device = None,
+    index: inputs.Index = None,
+    format: inputs.Format = None,
 ) -> None:
     """Infrared modes, static dielectric tensor, ε(ω), loss and reflectivity.
 
@@ -67,9 +69,7 @@ def infrared(
     force constants, and its own Z* and ε∞ if it has any.
     """
     with inputs.user_errors():
-        outputs = output or []
-        for path in outputs:
-            _check_output(path)
+        outputs = [check_output(path, ".csv", ".json") for path in output or []]
         if modes_table is not None:
             if modes_table.suffix != ".csv":
                 raise ValueError(f"--modes is a .csv file, not {modes_table.name!r}")
@@ -78,7 +78,16 @@ def infrared(
             if not 0 < width < math.inf:
                 raise ValueError(f"--damping must be positive, got {width}")
         made = corrected_phonon(
-            structure, supercell, calculator, relax, model, device, born=born, symprec=symprec
+            structure,
+            supercell,
+            calculator,
+            relax,
+            model,
+            device,
+            born=born,
+            symprec=symprec,
+            index=index,
+            format=format,
         )
 
         from ase_equivar import dielectric as di
@@ -136,13 +145,6 @@ def _widths(modes: InfraredModes, damping: list[float] | None, unit: FrequencyUn
         )
     of_active = iter(given if len(given) == n_active else given * n_active)
     return [(next(of_active) if mode.is_active else given[0]) / unit.per_thz for mode in modes]
-
-
-def _check_output(path: Path) -> None:
-    if path.suffix in (".csv", ".json"):
-        check_folder(path)
-    else:
-        inputs.check_picture(path)
 
 
 def _modes_table(modes: InfraredModes, unit: FrequencyUnit) -> Table:

@@ -17,8 +17,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ase_equivar.io.output_files import check_folder
-
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import BaseCalculator
@@ -34,6 +32,11 @@ Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA i
 Symprec = Annotated[
     float, typer.Option(help="Distance within which positions count as symmetry-equivalent, Å.")
 ]
+Index = Annotated[
+    str | None,
+    typer.Option(help="Which structure of the file, counted from 0 or, as -1, from the end."),
+]
+Format = Annotated[str | None, typer.Option(help="ASE's name of the file's format.")]
 Forces = Annotated[
     str,
     typer.Option(
@@ -80,40 +83,56 @@ def user_errors() -> Iterator[None]:
             raise typer.Exit(FAILURE if failed else BAD_INPUT) from None
 
 
-def read_structure(path: Path) -> Atoms:
-    """Return the last structure of a file, without its results."""
-    import ase.io
+def read_structure(path: Path, index: str | None = None, format: str | None = None) -> Atoms:
+    """Return one structure of a file, the last by default, without its results.
 
-    from ase_equivar.structures.occupancy import check_full_occupancy
+    Says on stderr which one of how many it is, where there are several.
+    """
+    from ase_equivar.io.extxyz import read_image
 
-    with _reading(path):
-        atoms = ase.io.read(path)
-    assert not isinstance(atoms, list)
-    check_full_occupancy(atoms)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    frame = read_image(path, "-1" if index is None else index, format)
+    atoms = frame.atoms
+    assert atoms is not None
+    if frame.total > 1:
+        last = ", the last one; --index takes another" if index is None else ""
+        typer.echo(
+            f"{path}: structure {frame.number} (counted from 0) of {frame.total}{last}", err=True
+        )
     # The file's own results (forces of a DFT run, say) are not what is asked for.
     atoms.calc = None
     return atoms
 
 
-def read_frames(path: Path) -> Iterator[Atoms]:
-    """Yield all structures of a file, one after the other."""
+def refuse_selection(path: Path, index: str | None, format: str | None) -> None:
+    """Refuse to choose among the structures of a phonopy.yaml, which holds one crystal."""
+    if index is not None or format is not None:
+        raise ValueError(f"--index and --format do not go with {path.name}, a phonopy.yaml")
+
+
+def read_frames(path: Path, index: str = ":", format: str | None = None) -> Iterator[Atoms]:
+    """Yield structures of a file, one after the other; by default all of them."""
     from ase_equivar.structures.occupancy import check_full_occupancy
 
-    for atoms in _frames(path):
+    for atoms in _frames(path, index, format):
         check_full_occupancy(atoms)
         yield atoms
 
 
-def _frames(path: Path) -> Iterator[Atoms]:
+def _frames(path: Path, index: str, format: str | None) -> Iterator[Atoms]:
     import ase.io
 
+    from ase_equivar.io.formats import file_format
+
     with _reading(path):
+        format = file_format(path, format)
         source: Any = path
         is_zipped = path.name.endswith((".extxyz.gz", ".xyz.gz"))
         if is_zipped:  # ASE would go back to its start for each frame
             source = io.StringIO(gzip.decompress(path.read_bytes()).decode())
         found = False
-        for atoms in ase.io.iread(source, ":", format="extxyz" if is_zipped else None):
+        for atoms in ase.io.iread(source, index, format="extxyz" if is_zipped else format):
             found = True
             yield atoms
         if not found:
@@ -157,6 +176,24 @@ def forces_calculator(name: str, device: str | None) -> BaseCalculator:
         return SevenNetCalculator("7net-0", device=device or "auto")
 
 
+def calculator_identity(name: str) -> str:
+    """Name a potential with the version of its package and a digest of its module's file."""
+    from importlib.metadata import packages_distributions, version
+
+    from ase_equivar.io.resumed import digest
+
+    if name == "none":
+        return name
+    module_name = name.partition(":")[0] if ":" in name else "sevenn"
+    parts = [name]
+    for package in packages_distributions().get(module_name.partition(".")[0], [])[:1]:
+        parts.append(f"{package} {version(package)}")
+    file = getattr(sys.modules.get(module_name), "__file__", None)
+    if ":" in name and file is not None:
+        parts.append(digest(Path(file)))
+    return ", ".join(parts)
+
+
 def _imported_calculator(path: str) -> BaseCalculator:
     """Call the factory module:factory, of an installed module or one in the current folder."""
     from ase.calculators.calculator import BaseCalculator
@@ -188,15 +225,3 @@ def _imported_calculator(path: str) -> BaseCalculator:
     if not isinstance(made, BaseCalculator):
         raise ValueError(f"{path} made a {type(made).__name__}, which is no ASE calculator")
     return made
-
-
-def check_picture(path: Path) -> None:
-    """Refuse the name of a picture that matplotlib cannot write."""
-    from matplotlib.figure import Figure
-
-    check_folder(path)
-    formats = Figure().canvas.get_supported_filetypes()
-    if path.suffix[1:] not in formats:
-        raise ValueError(
-            f"the name {path.name!r} tells no picture format; use one of {', '.join(formats)}"
-        )

@@ -23,6 +23,8 @@ def ipi(
     calculator: options.Forces = "sevennet-0",
     model: inputs.Model = "universal",
     device: inputs.Device = None,
+    index: inputs.Index = None,
+    format: inputs.Format = None,
 ) -> None:
     """Serve forces and Z* to i-PI, for its driven dynamics and path integrals.
 
@@ -30,7 +32,9 @@ def ipi(
     replicas. In i-PI's input: <bec mode="driver"/> within <driven_dynamics>.
     """
     with inputs.user_errors():
-        atoms = options.charged_atoms(structure, repeat, calculator, model, device)
+        atoms = options.charged_atoms(
+            structure, repeat, calculator, model, device, index=index, format=format
+        )
 
         from ase_equivar.engines.ipi import run_ipi_client
 

@@ -40,6 +40,7 @@ def label(
     ] = 0.015,
     min_gap: Annotated[float, typer.Option(help="eV; less counts as a metal.")] = 0.1,
     cpu_limit: Annotated[float, typer.Option(help="For one structure, s.")] = 1800.0,
+    format: inputs.Format = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what failed before.")] = False,
 ) -> None:
     """Z*, ε∞, forces and energy from first principles, for `finetune` to learn from.
@@ -52,7 +53,7 @@ def label(
         from ase_equivar.labelling import Settings, label_all
 
         file, _, part = str(structures).partition("@")
-        images = read_images(file, part or ":")
+        images = read_images(file, part or ":", format)
         settings = Settings(
             pseudopotentials=pseudopotentials,
             cutoff=cutoff,

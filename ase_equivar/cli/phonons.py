@@ -20,7 +20,7 @@ from ase_equivar.cli.corrected_phonon import (
     corrected_phonon,
 )
 from ase_equivar.cli.tables import open_console
-from ase_equivar.io.output_files import replacing
+from ase_equivar.io.output_files import check_output, replacing
 from ase_equivar.structures.symmetry import SYMPREC
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def phonons(
     model: inputs.Model = "universal",
     symprec: inputs.Symprec = SYMPREC,
     device: inputs.Device = None,
+    index: inputs.Index = None,
+    format: inputs.Format = None,
 ) -> None:
     """Phonons with and without the non-analytical correction: bands, TO and LO at Γ.
 
@@ -65,10 +67,20 @@ def phonons(
     with inputs.user_errors():
         for picture in (output, density, angular):
             if picture is not None:
-                inputs.check_picture(picture)
+                check_output(picture)
         directions = [_direction(text) for text in direction or ("1 0 0", "0 1 0", "0 0 1")]
         made = corrected_phonon(
-            structure, supercell, calculator, relax, model, device, _method(method), born, symprec
+            structure,
+            supercell,
+            calculator,
+            relax,
+            model,
+            device,
+            _method(method),
+            born,
+            symprec,
+            index,
+            format,
         )
 
         from ase_equivar import phonons as ph

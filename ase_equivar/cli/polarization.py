@@ -22,6 +22,8 @@ def polarization(
     ] = 9,
     model: inputs.Model = "universal",
     device: inputs.Device = None,
+    index: inputs.Index = None,
+    format: inputs.Format = None,
 ) -> None:
     """Polarization of a structure relative to another one, from Z* along the way between them.
 
@@ -30,7 +32,7 @@ def polarization(
     cells differ, one of the two must be nonpolar; it may be the second one.
     """
     with inputs.user_errors():
-        first, last = inputs.read_structure(start), inputs.read_structure(end)
+        first, last = (inputs.read_structure(path, index, format) for path in (start, end))
         calc = inputs.equivar_calculator(model=model, device=device)
 
         from ase_equivar.dielectric import polarization_change

@@ -37,6 +37,8 @@ def pulse(
     calculator: options.Forces = "sevennet-0",
     model: inputs.Model = "universal",
     device: inputs.Device = None,
+    index: inputs.Index = None,
+    format: inputs.Format = None,
 ) -> None:
     """Response to a terahertz pulse: energy taken up, polarization in time, susceptibility.
 
@@ -48,7 +50,9 @@ def pulse(
         md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
         if not width > 0:
             raise ValueError(f"--width must be positive, got {width}")
-        atoms = options.charged_atoms(structure, repeat, calculator, model, device)
+        atoms = options.charged_atoms(
+            structure, repeat, calculator, model, device, index=index, format=format
+        )
 
         import numpy as np
 

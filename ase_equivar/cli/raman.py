@@ -20,7 +20,7 @@ from ase_equivar.cli.corrected_phonon import (
     corrected_phonon,
 )
 from ase_equivar.cli.tables import open_console
-from ase_equivar.io.output_files import check_folder, replacing
+from ase_equivar.io.output_files import check_folder, check_output, replacing
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def raman(
     ] = None,
     model: inputs.Model = "universal",
     device: inputs.Device = None,
+    index: inputs.Index = None,
+    format: inputs.Format = None,
 ) -> None:
     """Raman tensors, activities and spectra, of a powder and in polarized geometries.
 
@@ -86,12 +88,7 @@ def raman(
     of its ε∞. A phonopy.yaml brings its own force constants, and its own Z* and ε∞ if it has any.
     """
     with inputs.user_errors():
-        outputs = output or []
-        for path in outputs:
-            if path.suffix in (".csv", ".json"):
-                check_folder(path)
-            else:
-                inputs.check_picture(path)
+        outputs = [check_output(path, ".csv", ".json") for path in output or []]
         if modes_table is not None:
             if modes_table.suffix != ".csv":
                 raise ValueError(f"--modes is a .csv file, not {modes_table.name!r}")
@@ -109,7 +106,17 @@ def raman(
         geometries = [di.ScatteringGeometry.porto(text) for text in geometry or []]
         tensors = inputs.equivar_calculator(model=model, device=device)
         require_dielectric(tensors)
-        made = corrected_phonon(structure, supercell, calculator, relax, model, device, born=born)
+        made = corrected_phonon(
+            structure,
+            supercell,
+            calculator,
+            relax,
+            model,
+            device,
+            born=born,
+            index=index,
+            format=format,
+        )
         console = open_console()
         console.print(escape(made.origin))
         modes = di.raman_modes(made.phonon, tensors, step=step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -40,14 +41,19 @@ def screen(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a dask scheduler to use instead.")
     ] = None,
+    time_limit: Annotated[float, typer.Option(help="For each crystal, s.")] = 3600.0,
+    memory_limit: Annotated[
+        float, typer.Option(help="For each crystal, GB, together with the models; on Linux.")
+    ] = 8.0,
     model: inputs.Model = "universal",
     symprec: inputs.Symprec = SYMPREC,
     device: inputs.Device = None,
 ) -> None:
     """Dielectric screening: ε∞, ε0, LO–TO gap, Z* and figure of merit of many crystals.
 
-    Bad structures are named in the table and skipped. A run that was stopped goes on where it was
-    when started again. The figure of merit is the band gap times ε0.
+    Bad structures, and those that take too much time or memory, are named in the table and
+    skipped. A run that was stopped goes on where it was when started again. The figure of merit is
+    the band gap times ε0.
     """
     with inputs.user_errors():
         if output.suffix != ".csv":
@@ -62,16 +68,23 @@ def screen(
             forces = partial(inputs.forces_calculator, calculator, device)
             forces()  # tells now what would fail for every crystal
 
-        from ase_equivar.screening import Recipe, screen
+        from ase_equivar.inference.models import model_digest
+        from ase_equivar.screening import Limits, Recipe, screen
+
+        limits = Limits(time_limit, memory_limit)
 
         rows = screen(
             structures,
             output,
             Recipe(charges, forces, relax, gap_key, symprec),
-            settings=f"model {model}, forces {calculator}, relaxed {relax}, gap {gap_key}"
-            + (f", symprec {symprec:g}" if symprec != SYMPREC else ""),
+            settings={
+                "model": f"{Path(model).name} {model_digest(model)}",
+                "forces": inputs.calculator_identity(calculator),
+                "device": device or "automatic",
+            },
             workers=workers,
             scheduler=scheduler,
+            limits=limits if os.name == "posix" else None,
         )
         console = open_console()
         bad = [row for row in rows if row.problem]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, NamedTuple, cast, get_args
 
 import typer
 from rich.markup import escape
@@ -12,14 +13,18 @@ from rich.table import Table
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.tables import open_console, tensor_table
-from ase_equivar.io.output_files import check_folder, replacing
+from ase_equivar.io.output_files import check_output, replacing
 from ase_equivar.units import FrequencyUnit
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+VELOCITIES = ("vel", "velo", "velocity", "velocities")
 
 
 def spectrum(
-    trajectory: Annotated[
-        Path, typer.Argument(help="With velocities: any trajectory that ASE reads.")
-    ],
+    trajectory: Annotated[Path, typer.Argument(help="Any trajectory that ASE reads.")],
     timestep: Annotated[float, typer.Option(help="Between frames, fs.")],
     correlation_time: Annotated[
         float, typer.Option(help="fs: resolves lines down to its inverse.")
@@ -41,32 +46,55 @@ def spectrum(
     ] = None,
     model: inputs.Model = "universal",
     device: inputs.Device = None,
+    index: Annotated[
+        str, typer.Option(help="Which frames, counted as Python does: 1000: leaves out the first.")
+    ] = ":",
+    format: inputs.Format = None,
 ) -> None:
     """Infrared spectrum, ε(ω) and ionic conductivity of a molecular-dynamics run.
 
     From the fluctuations of the current J = Σ Z*·v at equilibrium, without field; Z* and ε∞ of
-    every frame, and of the first one, are the model's.
+    every frame, and of the first one, are the model's. Where the file has no velocities, they come
+    from the displacements between frames.
     """
     with inputs.user_errors():
         from ase_equivar import dielectric as di
         from ase_equivar import io as files
-        from ase_equivar.dielectric.fluctuations import QuantumCorrection, Window
+        from ase_equivar.dielectric.current import split
+        from ase_equivar.dielectric.fluctuations import QuantumCorrection, Window, count_lags
+        from ase_equivar.dielectric.velocities import LOST
         from ase_equivar.structures.metals import (
             refuse_metal,
             violation_per_atom,
             warn_if_like_a_metal,
         )
 
-        outputs = output or []
-        for path in outputs:
-            if path.suffix in (".csv", ".json"):
-                check_folder(path)
-            else:
-                inputs.check_picture(path)
+        outputs = [check_output(path, ".csv", ".json") for path in output or []]
         _one_of(window, get_args(Window), "--window")
         _one_of(quantum_correction, get_args(QuantumCorrection), "--quantum-correction")
         kind, correction = cast(Window, window), cast(QuantumCorrection, quantum_correction)
-        frames = inputs.read_frames(trajectory)
+        survey = _survey(inputs.read_frames(trajectory, index, format))
+        frames = inputs.read_frames(trajectory, index, format)
+        n_frames = survey.n_frames
+        if not survey.moving:
+            # ASE's units of such a column are not known; displacements need none.
+            unread = f" (its columns {', '.join(survey.unread)} are not)" if survey.unread else ""
+            console = open_console()
+            console.print(
+                escape(
+                    f"{trajectory} has no velocities that ASE reads{unread}: taken from the "
+                    "displacements between frames"
+                )
+            )
+            frames = di.with_velocities(frames, timestep)
+            n_frames = max(n_frames - LOST, 0)
+        if n_frames < 2:
+            more = "" if survey.moving else f" besides the {LOST} at its ends"
+            raise ValueError(
+                f"a spectrum needs two frames or more{more}; {trajectory} has {survey.n_frames}"
+            )
+        lags = count_lags(timestep, n_frames, correlation_time)
+        split(n_frames, blocks, 2 * lags, "this correlation_time")  # before any prediction
         calc = inputs.equivar_calculator(model=model, device=device)
         if "dielectric_tensor" not in calc.implemented_properties:
             raise ValueError(f"a spectrum needs ε∞, which the model {model!r} does not predict")
@@ -116,6 +144,24 @@ def spectrum(
                 with replacing(path) as partial:
                     figure.savefig(partial)
             console.print(f"written: {escape(str(path))}")
+
+
+class _Survey(NamedTuple):
+    """What a trajectory holds: `unread` are columns with velocities that ASE does not know."""
+
+    n_frames: int
+    moving: bool
+    unread: list[str]
+
+
+def _survey(frames: Iterable[Atoms]) -> _Survey:
+    """Read a trajectory once before anything is predicted."""
+    n_frames, moving, unread = 0, False, set()
+    for atoms in frames:
+        n_frames += 1
+        moving |= bool(atoms.get_momenta().any())
+        unread |= {name for name in atoms.arrays if name.lower() in VELOCITIES}
+    return _Survey(n_frames, moving, sorted(unread))
 
 
 def _one_of(name: str, known: tuple[str, ...], option: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_equivar.io.output_files import replacing, write_text
+from ase_equivar.io.output_files import check_output, replacing, write_text
 from ase_equivar.training.sections import DataConfig
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Data = Annotated[
 ]
 Charges = Annotated[str, typer.Option(help="Per-atom array with the nine components of Z*.")]
 Order = Annotated[str, typer.Option(help="field-first or displacement-first.")]
-Dielectric = Annotated[str, typer.Option(help="Entry of info with ε∞.")]
+Dielectric = Annotated[str, typer.Option(help="Entry of info or of the results with ε∞.")]
 Polarizability = Annotated[
     str | None, typer.Option(help="Entry of info with ∂(ΩP)/∂E in e·Å²/V, where ε∞ is not there.")
 ]
@@ -182,13 +182,12 @@ def plot(
 ) -> None:
     """Picture of a model's errors: parity, by element, and the learning curve if it is there."""
     with _training():
-        from ase_equivar.cli.inputs import check_picture
         from ase_equivar.inference.models import model_folder
         from ase_equivar.plotting.models import plot_errors
         from ase_equivar.training.curve import learning_curve
         from ase_equivar.training.evaluate import evaluate as run
 
-        check_picture(output)
+        check_output(output)
         labels = DataConfig((), (), born_charges, order, dielectric, polarizability)
         _, comparison = _compare(model, data, labels)
         folder = model_folder(model)

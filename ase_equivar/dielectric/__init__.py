@@ -47,6 +47,7 @@ from ase_equivar.dielectric.static import (
     lyddane_sachs_teller,
     static_dielectric,
 )
+from ase_equivar.dielectric.velocities import with_velocities
 from ase_equivar.units import FrequencyUnit
 
 __all__ = [
@@ -79,4 +80,5 @@ __all__ = [
     "raman_spectrum",
     "static_dielectric",
     "trajectory_current",
+    "with_velocities",
 ]

@@ -117,7 +117,7 @@ def ionic_conductivity(
         When the current is still correlated after half of the correlation time: neither route has
         come to its end then.
     """
-    lags = count_lags(current, correlation_time)
+    lags = count_lags(current.timestep, len(current.current), correlation_time)
     kelvin = positive_temperature(current, temperature)
     parts = split(len(current.current), n_blocks, 2 * lags, "this correlation_time")
     scale = CONDUCTIVITY / (current.volume * units.kB * kelvin)

@@ -145,7 +145,8 @@ def trajectory_current(
         raise ValueError(f"got Z* of {len(charges)} frames for a trajectory of {len(rows)}")
     if not moving.any:
         raise ValueError(
-            "no frame has velocities: write the trajectory in a format that keeps them"
+            "no frame has velocities: write the trajectory in a format that keeps them, or take "
+            "them from the displacements by `with_velocities`"
         )
     result = Current(
         timestep=timestep,

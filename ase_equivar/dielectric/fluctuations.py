@@ -135,7 +135,7 @@ def current_spectrum(
     epsilon_infinity = dielectric_array("electronic", electronic)
     if window not in get_args(Window):
         raise ValueError(f"unknown window {window!r}; there are {', '.join(get_args(Window))}")
-    lags = count_lags(current, correlation_time)
+    lags = count_lags(current.timestep, len(current.current), correlation_time)
     kelvin = positive_temperature(current, temperature)
     blocks = split(len(current.current), n_blocks, 2 * lags, "this correlation_time")
 
@@ -162,13 +162,13 @@ def current_spectrum(
     )
 
 
-def count_lags(current: Current, correlation_time: float) -> int:
-    """Return how many frames the correlation time spans."""
+def count_lags(timestep: float, n_frames: int, correlation_time: float) -> int:
+    """Return how many frames the correlation time spans, of so many at most."""
     time = positive_number("correlation_time", correlation_time, "fs")
-    lags = round(min(time / current.timestep, len(current.current)))
+    lags = round(min(time / timestep, n_frames))
     if lags < 2:
         raise ValueError(
-            f"correlation_time must be at least two frames of {current.timestep:g} fs, got "
+            f"correlation_time must be at least two frames of {timestep:g} fs, got "
             f"{correlation_time} fs"
         )
     return lags

@@ -256,7 +256,7 @@ def raman_modes(
         warnings.warn(
             f"the model expects an error of {expected:.0%} of its Raman tensors: it was hardly "
             "trained on ε∞ of displaced atoms, and neither intensities nor ratios of them should "
-            "be trusted; see docs/raman.md",
+            "be trusted; see docs/howto/raman.md",
             UncertaintyWarning,
             stacklevel=2,
         )

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 STEP = 0.01
 """Å. ε∞ of a network in single precision then has four digits of its change, and what is not linear
-adds less than 0.1 % (quartz; see docs/raman.md)."""
+adds less than 0.1 % (quartz; see docs/howto/raman.md)."""
 LONGEST_STEP = 0.25  # Å; twice of it must not break bonds
 METALLIC = 100.0  # ε∞ that no insulator has
 BROKEN_SYMMETRY = 0.02  # of ε∞

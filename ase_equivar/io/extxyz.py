@@ -8,9 +8,10 @@ per-atom tensors to this format.
 from __future__ import annotations
 
 import io
+import re
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.formats import filetype, string2index
 
 from ase_equivar.ase_properties import UNCERTAINTY
+from ase_equivar.io.formats import file_format
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.read_errors import reading
 from ase_equivar.structures.occupancy import check_full_occupancy
@@ -45,11 +47,14 @@ class Frame:
     atoms : ase.Atoms or None
     trouble : str
         Why there is no structure.
+    total : int
+        Number of frames in the file.
     """
 
     number: int
     atoms: Atoms | None
     trouble: str = ""
+    total: int = 0
 
 
 def write_extxyz(
@@ -124,7 +129,7 @@ def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
     return frames
 
 
-def read_images(filename: str | Path, index: str = ":") -> list[Atoms]:
+def read_images(filename: str | Path, index: str = ":", format: str | None = None) -> list[Atoms]:
     """Read structures.
 
     Parameters
@@ -133,6 +138,8 @@ def read_images(filename: str | Path, index: str = ":") -> list[Atoms]:
         Of any format that ASE reads.
     index : str
         Which frames, as ASE writes slices; default all.
+    format : str, optional
+        ASE's name of the format, where the file does not tell it.
 
     Raises
     ------
@@ -140,14 +147,39 @@ def read_images(filename: str | Path, index: str = ":") -> list[Atoms]:
         If one of them cannot be read, naming it.
     """
     images = []
-    for frame in read_apart(filename, index):
+    for frame in read_apart(filename, index, format):
         if frame.atoms is None:
             raise ValueError(f"{filename}, frame {frame.number}: {frame.trouble}")
         images.append(frame.atoms)
     return images
 
 
-def read_apart(filename: str | Path, index: str = ":") -> list[Frame]:
+def read_image(filename: str | Path, index: str = "-1", format: str | None = None) -> Frame:
+    """Read one structure of a file, which may hold several.
+
+    Parameters
+    ----------
+    filename : str or pathlib.Path
+        Of any format that ASE reads.
+    index : str
+        Number of the structure, from 0, or from the end as -1.
+    format : str, optional
+        ASE's name of the format.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or the index is not one number.
+    """
+    if re.fullmatch(r"\s*[+-]?\d+\s*", index) is None:
+        raise ValueError(f"the index {index!r} is not one whole number, such as 0 or -1")
+    (frame,) = read_apart(filename, index, format)
+    if frame.atoms is None:
+        raise ValueError(f"{filename}, structure {frame.number}: {frame.trouble}")
+    return frame
+
+
+def read_apart(filename: str | Path, index: str = ":", format: str | None = None) -> list[Frame]:
     """Read structures, each on its own: a damaged frame of extended XYZ spoils no other.
 
     Its frames are told apart by their numbers of atoms. Where such a number is missing, or the file
@@ -163,31 +195,37 @@ def read_apart(filename: str | Path, index: str = ":") -> list[Frame]:
         Of any format that ASE reads.
     index : str
         Which frames, as ASE writes slices; default all.
+    format : str, optional
+        ASE's name of the format, where the file does not tell it.
 
     Raises
     ------
     ValueError
         If the file has no frame of that number, or is of another format and nothing in it can be
-        read.
+        read; see also `formats.file_format`.
     """
     name = str(filename)
-    if _is_extxyz(name):
+    format = file_format(filename, format)
+    if format == "extxyz" or (format is None and _is_extxyz(name)):
         texts, trouble = _frame_texts(*_text(Path(filename)))
         number = len(texts) + bool(trouble)
-        return [
+        found = (
             _parsed(k, texts[k]) if k < len(texts) else Frame(k, None, trouble)
             for k in _selected(number, index, name)
-        ]
+        )
+        return [replace(frame, total=number) for frame in found]
     frames: list[Frame] = []
     try:
         with reading(name):
-            for atoms in ase.io.iread(filename, ":"):
+            for atoms in ase.io.iread(filename, ":", format=format):
+                if not len(atoms):
+                    raise ValueError("there are no atoms in it; is its format another? (--format)")
                 frames.append(_with_full_sites(len(frames), atoms))
     except ValueError as error:
         if not frames:
             raise
         frames.append(Frame(len(frames), None, f"cannot be read, nor what may follow: {error}"))
-    return [frames[k] for k in _selected(len(frames), index, name)]
+    return [replace(frames[k], total=len(frames)) for k in _selected(len(frames), index, name)]
 
 
 def _is_extxyz(name: str) -> bool:

@@ -17,6 +17,35 @@ def check_folder(path: str | Path) -> Path:
     return path
 
 
+def check_output(path: str | Path, *data: str) -> Path:
+    """Return the path of a file to write whose ending tells its format, or refuse it.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    *data : str
+        Endings that are no pictures and may be written too, such as ".csv".
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If the ending is none of these, and no picture that matplotlib writes.
+    """
+    path = check_folder(path)
+    if path.suffix not in data:
+        from matplotlib.figure import Figure
+
+        formats = [f".{name}" for name in Figure().canvas.get_supported_filetypes()]
+        if path.suffix not in formats:
+            kind = "format" if data else "picture format"
+            raise ValueError(
+                f"the name {path.name!r} tells no {kind}; use one of {', '.join([*data, *formats])}"
+            )
+    return path
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a path to write to, whose file takes the place of `path` when all of it is on the disk.

@@ -21,6 +21,8 @@ def reading(path: str | Path) -> Iterator[None]:
     try:
         yield
     except (UnknownFileTypeError, StopIteration) as error:
-        raise ValueError(f"ASE does not know the format of {path}") from error
+        raise ValueError(
+            f"ASE does not know the format of {path}: name it by --format, if it is one of ASE's"
+        ) from error
     except Exception as error:  # its readers raise anything on a damaged file
         raise ValueError(f"ASE cannot read {path}: {type(error).__name__}: {error}") from error

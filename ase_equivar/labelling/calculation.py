@@ -25,6 +25,7 @@ from ase_equivar.labelling.quantum_espresso import (
     read_response,
 )
 from ase_equivar.labelling.settings import Settings
+from ase_equivar.structures.validation import check_structure
 
 MIXINGS = (0.7, 0.3)  # the second where the first does not converge
 WRONG_CLASSES = "Error in routine divide_class"
@@ -78,12 +79,12 @@ def refuse_unfit(atoms: Atoms, pseudopotentials: dict[str, Pseudopotential]) -> 
     ------
     RefusedError
     """
-    if len(atoms) == 0:
-        raise RefusedError("there are no atoms")
-    if not atoms.pbc.all() or atoms.cell.rank < 3:
+    try:
+        check_structure(atoms)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+    if not atoms.pbc.all():
         raise RefusedError("not periodic in three directions; put it in a box with some vacuum")
-    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell[:]).all()):
-        raise RefusedError("positions or cell have entries that are not finite")
     missing = sorted(set(atoms.get_chemical_symbols()) - set(pseudopotentials))
     if missing:
         raise RefusedError("no pseudopotential for " + ", ".join(missing))

@@ -6,8 +6,9 @@ From Python::
     screen([Path("structures.extxyz")], Path("table.csv"), recipe, workers=4)
 """
 
+from ase_equivar.screening.limits import Limits
 from ase_equivar.screening.row import Recipe, Row, screen_one
 from ase_equivar.screening.run import screen
 from ase_equivar.screening.structures import read_structures
 
-__all__ = ["Recipe", "Row", "read_structures", "screen", "screen_one"]
+__all__ = ["Limits", "Recipe", "Row", "read_structures", "screen", "screen_one"]

@@ -209,6 +209,13 @@ def _calculator(make: Factory) -> BaseCalculator:
     return _CALCULATORS[key]
 
 
+def make_calculators(recipe: Recipe) -> None:
+    """Make the calculators of a recipe, so that the first crystal need not wait for them."""
+    for make in (recipe.charges, recipe.forces):
+        if make is not None:
+            _calculator(make)
+
+
 def _band_gap(atoms: Atoms, key: str) -> float | None:
     """Return the gap that a structure brings along, eV; one that is no number is left out."""
     given = atoms.info.get(key)

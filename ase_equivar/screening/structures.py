@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from ase import Atoms
 
 from ase_equivar.io.extxyz import read_apart
+from ase_equivar.io.resumed import digest
 
 
 def read_structures(
@@ -59,12 +59,11 @@ def read_structures(
 def fingerprint(atoms: Atoms | str, gap: object = None) -> str:
     """Return what tells a structure, or the problem with it, from others under the same name."""
     if isinstance(atoms, str):
-        return hashlib.sha256(atoms.encode()).hexdigest()[:16]
+        return digest(atoms.encode())
     parts = [atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc]
     if atoms.has("masses"):
         parts.append(atoms.get_masses())
-    content = b"".join(part.tobytes() for part in parts) + repr(gap).encode()
-    return hashlib.sha256(content).hexdigest()[:16]
+    return digest(*(part.tobytes() for part in parts), repr(gap).encode())
 
 
 def _structures(file: Path) -> Iterator[Atoms | str]:

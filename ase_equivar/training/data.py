@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import spglib
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 SYMMETRY_PRECISION = 1e-3  # Å, in the search for the space group of a labelled crystal
 N_OPERATIONS = 12
+USUAL_DIELECTRIC = DataConfig((), ()).dielectric
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def read_frames(
     Raises
     ------
     ValueError
-        When a file has no usable frame at all.
+        When a file has no usable frame at all, or no frame has the ε∞ or polarizability that
+        `config` names (other than the default name), saying what there is.
     """
     frames: list[LabelledFrame] = []
     rejected: list[Rejected] = []
@@ -95,7 +98,36 @@ def read_frames(
             raise ValueError(f"{file} has no usable frame{first}")
     for entry in rejected:
         logger.warning("kept out: %s", entry)
+    _tell_dielectric(frames, config)
     return frames, rejected
+
+
+def _tell_dielectric(frames: list[LabelledFrame], config: DataConfig) -> None:
+    """Say how many frames have ε∞; that none has one under a name that was asked for is refused."""
+    n = sum(frame.dielectric is not None for frame in frames)
+    names = [name for name in (config.dielectric, config.polarizability) if name is not None]
+    told = " or ".join(map(repr, names))
+    if n:
+        if n < len(frames):
+            logger.warning("ε∞ from %s: in %d of %d frames", told, n, len(frames))
+        return
+    there: set[str] = set()
+    for frame in frames:
+        there |= {name for name, value in _values(frame.atoms).items() if np.size(value) == 9}
+    listed = ", ".join(sorted(there)) or "none"
+    if names and names != [USUAL_DIELECTRIC]:
+        raise ValueError(
+            f"none of {len(frames)} frames has ε∞ from {told}, neither in its info nor among its "
+            f"results; entries of nine numbers: {listed}"
+        )
+    if names and there:
+        logger.warning("no frame has ε∞ from %s; entries of nine numbers: %s", told, listed)
+
+
+def _values(atoms: Atoms) -> dict[str, Any]:
+    """Return what a frame holds by name: its info, and results, where ASE's readers move some."""
+    results = {} if atoms.calc is None else atoms.calc.results
+    return {**results, **atoms.info}
 
 
 def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
@@ -108,7 +140,9 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
     if values is None and atoms.calc is not None:
         values = atoms.calc.results.get(config.born_charges)
     if values is None:
-        names = ", ".join(sorted(set(atoms.arrays) - {"numbers", "positions"})) or "none"
+        results = {} if atoms.calc is None else atoms.calc.results
+        nine = {name for name, value in results.items() if np.size(value) == 9 * len(atoms)}
+        names = ", ".join(sorted({*atoms.arrays, *nine} - {"numbers", "positions"})) or "none"
         raise ValueError(f"no per-atom array {config.born_charges!r} (there: {names})")
     if np.size(values) != 9 * len(atoms):
         raise ValueError(
@@ -136,10 +170,11 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
 def _dielectric(atoms: Atoms, config: DataConfig) -> NDArray[np.float64] | None:
     """Take ε∞, or work it out of the polarizability; None if the frame has neither."""
     names = (config.dielectric, config.polarizability)
-    name = next((name for name in names if name is not None and name in atoms.info), None)
+    there = _values(atoms)
+    name = next((name for name in names if name is not None and name in there), None)
     if name is None:
         return None
-    tensor = finite_real(name, atoms.info[name], None)
+    tensor = finite_real(name, there[name], None)
     if tensor.size != 9:
         raise ValueError(f"{name!r} is no finite 3×3 tensor")
     tensor = tensor.reshape(3, 3)

@@ -17,7 +17,6 @@ from ase_equivar.training.batches import Batch
 from ase_equivar.training.data import LabelledFrame
 from ase_equivar.training.sections import FitConfig
 
-HUBER = 0.05  # e
 SAMPLE = 300  # structures that tell how large features are
 
 
@@ -69,13 +68,10 @@ def charge_loss(difference: Tensor, loss: str) -> Tensor:
         Of Z*, e, along all three directions of the field or some others.
     loss : str
         "mae": mean of |components|; "norm": root mean square of the components of each atom, which
-        does not depend on the axes; "huber": as "mae", but quadratic below `HUBER`.
+        does not depend on the axes.
     """
     if loss == "norm":
         return torch.linalg.matrix_norm(difference).mean() / difference[0].numel() ** 0.5
-    if loss == "huber":
-        zeros = torch.zeros_like(difference)
-        return torch.nn.functional.huber_loss(difference, zeros, delta=HUBER) / HUBER
     return difference.abs().mean()
 
 

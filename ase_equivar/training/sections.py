@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ase_equivar.arguments import finite_number, positive_number, whole_number
 
-LOSSES = ("mae", "norm", "huber")
+LOSSES = ("mae", "norm")
 ELEMENT_STARTS = ("chemistry", "random")
 ORDERS = ("field-first", "displacement-first")
 
@@ -26,7 +26,8 @@ class DataConfig:
         "field-first" when the nine are Z[a, b] with a = polarization and b = displacement, row by
         row (the package's own order); "displacement-first" when they are the transpose.
     dielectric : str or None
-        Name of the 3×3 entry of ``atoms.info`` with ε∞; None when there is none to learn.
+        Name of the 3×3 entry of ``atoms.info``, or of the results, with ε∞; None when there is
+        none to learn. Another name than the default must be in one frame at least.
     polarizability : str or None
         Name of the 3×3 entry of ``atoms.info`` with α = ∂(Ω P)/∂E of the whole cell at fixed ions,
         e·Å²/V, of which ε∞ is worked out where there is no entry `dielectric`.
@@ -74,7 +75,7 @@ class FitConfig:
     weight_decay : float
         Of AdamW.
     loss : str
-        What is minimized of Z* after the sum rule is imposed: "mae", "norm" or "huber", see
+        What is minimized of Z* after the sum rule is imposed: "mae" or "norm", see
         `objective.charge_loss`.
     dropout : float
         Chance that a channel is dropped (gated networks).

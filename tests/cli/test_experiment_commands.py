@@ -74,6 +74,10 @@ def test_drift(polar_crystal, tmp_path):
     result = run(*arguments, "--nominal", "Ti:1")
     assert result.exit_code == 2
     assert "write it as Li=1,P=5,O=-2" in result.stderr
+    result = run(*arguments, "--nominal", "Ti=1,O=-2")
+    assert result.exit_code == 2
+    assert "nominal_charges has none for B" in result.stderr
+    assert "Born charges" not in result.output  # no run was made before
 
 
 def test_drift_beside_a_charged_vacancy(monkeypatch, tmp_path):
@@ -127,7 +131,7 @@ def test_finite_field(polar_crystal, tmp_path):
 def test_what_a_user_does_wrong_is_one_line(polar_crystal, tmp_path):
     for arguments, message in (
         (("pulse", polar_crystal, "--width", 0), "--width must be positive"),
-        (("pulse", polar_crystal, "-o", tmp_path / "x.what"), "tells no picture format"),
+        (("pulse", polar_crystal, "-o", tmp_path / "x.what"), "tells no format"),
         (("hysteresis", polar_crystal, "--repeat", 0, 1, 1), "--repeat is 0 1 1"),
         (("drift", polar_crystal, "--species", "Na"), "there is no 'Na'"),
         (("finite-field", polar_crystal, "--friction", 0), "without friction"),

@@ -62,12 +62,46 @@ def test_spectrum(hot_salt, model, tmp_path):
     assert outputs[1].stat().st_size > 10_000
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_spectrum_of_positions_alone(model, tmp_path):
+    """Also with velocities under a name that ASE does not know; what they come from is told."""
+    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    way = 0.05 * np.random.default_rng(4).normal(size=(len(atoms), 3))
+    frames = []
+    for k in range(64):
+        frame = atoms.copy()
+        frame.positions += (way - way.mean(axis=0)) * np.sin(0.3 * k)
+        frame.arrays["vel"] = (way - way.mean(axis=0)) * 0.3 * np.cos(0.3 * k)
+        frames.append(frame)
+    path = tmp_path / "run.extxyz"
+    ase.io.write(path, frames)
+    arguments = ("spectrum", path, "--timestep", 1.0, "--correlation-time", 5.0, "--model", model)
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    told = " ".join(result.output.split())
+    assert "has no velocities that ASE reads (its columns vel are not): taken from the disp" in told
+    assert "60 frames" in told
+    result = run(*arguments, "--index", "10:50")
+    assert "36 frames" in result.output
+
+
+def test_a_trajectory_too_short_is_refused_before_any_prediction(hot_salt, model, monkeypatch):
+    def refuse(**_):
+        raise AssertionError("a prediction was begun")
+
+    monkeypatch.setattr("ase_equivar.cli.inputs.equivar_calculator", refuse)
+    result = run("spectrum", hot_salt, "--model", model, "--timestep", 1.0)
+    assert_one_line_error(result, 2, "a trajectory of 120 frames with n_blocks=5 is too short")
+
+
 def test_bad_options_of_spectrum(hot_salt, nacl_file, model):
     common = ("spectrum", hot_salt, "--model", model, "--timestep", 1.0)
     assert_one_line_error(run(*common, "--window", "box"), 2, "unknown --window 'box'; there are")
     result = run(*common, "--quantum-correction", "none")
     assert_one_line_error(result, 2, "unknown --quantum-correction 'none'; there are harmonic")
-    assert_one_line_error(run(*common, "-o", "x.odd"), 2, "no picture format")
+    assert_one_line_error(
+        run(*common, "-o", "x.odd"), 2, "tells no format; use one of .csv, .json, "
+    )
     assert_one_line_error(run(*common), 2, "too short")  # for the correlation time
     still = run("spectrum", nacl_file, "--model", model, "--timestep", 1.0)
     assert_one_line_error(still, 2, "two frames or more")

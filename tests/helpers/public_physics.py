@@ -10,7 +10,7 @@ from ase_equivar.dynamics import experiments
 from ase_equivar.dynamics.experiments import MDSettings
 from ase_equivar.io import write_infrared_json
 from ase_equivar.labelling import Settings, label_all
-from ase_equivar.screening import Recipe, screen
+from ase_equivar.screening import Limits, Recipe, screen
 from ase_equivar.units import FrequencyUnit
 from helpers.argument_rows import (
     AVERAGES,
@@ -207,6 +207,12 @@ ROWS: dict[str, Row] = {
         {"field": FIELDS},
         field=FIELD,
     ),
+    "dielectric.with_velocities": row(
+        lambda frames, timestep: list(dielectric.with_velocities(frames, timestep)),
+        {"timestep": POSITIVE, "frames": [[wrong] * 5 for wrong in structures()]},
+        frames=lambda: list(harmonic_run(5)),
+        timestep=STEP,
+    ),
     "dynamics.experiments.MDSettings": row(
         MDSettings,
         {"temperature": [*NOT_NEGATIVE, 1e30], "timestep": [*POSITIVE, 1e10],
@@ -266,6 +272,7 @@ ROWS: dict[str, Row] = {
         settings=Settings(folder()),
     ),
     "screening.Recipe": row(Recipe, {"symprec": POSITIVE}, charges=None, forces=None),
+    "screening.Limits": row(Limits, {"seconds": POSITIVE, "gigabytes": POSITIVE}),
     "screening.screen": row(
         screen, {"workers": COUNT}, paths=[], table=folder() / "table.csv", recipe=None
     ),

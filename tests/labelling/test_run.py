@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -109,6 +110,16 @@ def test_a_file_cut_off_anywhere_is_resumed(folder, cut):
 
 def read_seeds(output):
     return [str(atoms.info["seed"]) for atoms in read_extxyz(output)]
+
+
+@pytest.mark.parametrize("scale", [(1e-3, 1, 1), (1, 1e-5, 1e5), (1e290, 1, 1)], ids=str)
+def test_a_hostile_cell_starts_no_program(folder, scale):
+    """Flat ones would need meshes of millions of points."""
+    atoms = structures()[0]
+    atoms.set_cell(np.diag([4.6, 4.8, 5.0]) * np.array(scale)[:, None], scale_atoms=True)
+    (step,) = label_all([atoms], folder / "out.extxyz", settings(folder))
+    assert re.search("high along|beyond 1e", step.reason), step.reason
+    assert not (folder / "starts.txt").exists()
 
 
 def test_labels_of_other_settings_are_not_mixed(folder):

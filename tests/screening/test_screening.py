@@ -188,9 +188,9 @@ def test_what_stops_a_screening_before_it_starts(files, tmp_path):
     (tmp_path / "table.csv").write_text("precious")
     with pytest.raises(FileExistsError, match="exists already"):
         screen(files, tmp_path / "table.csv", RECIPE)
-    (tmp_path / "other.csv.partial").write_text('{"settings": "model b"}\n')
+    (tmp_path / "other.csv.partial").write_text('{"settings": {"model": "b"}}\n')
     with pytest.raises(ValueError, match="of a screening with other settings"):
-        screen(files, tmp_path / "other.csv", RECIPE, settings="model a")
+        screen(files, tmp_path / "other.csv", RECIPE, settings={"model": "a"})
 
 
 def test_without_dask(files, tmp_path, monkeypatch):

@@ -97,7 +97,7 @@ def test_a_file_without_structures_has_a_row(tmp_path):
 
 def test_the_journal_in_a_screened_folder_is_no_structure(tmp_path):
     write(tmp_path / "salt.cif", salts()[2])
-    (tmp_path / "table.csv.partial").write_text('{"settings": ""}\n')
+    (tmp_path / "table.csv.partial").write_text("")
     rows = screen([tmp_path], tmp_path / "table.csv", WITHOUT_FORCES)
     assert formulas(rows) == ["NaCl"]
 
@@ -213,3 +213,13 @@ def test_no_column_depends_on_how_the_crystal_is_turned():
     assert rows[0].max_lo_to_gap_cm > 5
     largest = np.linalg.svd(Turned.born)[1][0]
     assert rows[0].max_born_charge_e == pytest.approx(largest, rel=1e-6)
+
+
+def test_a_name_of_gaps_that_no_structure_has_is_refused(tmp_path):
+    salt = salts()[2]
+    salt.info["Egap"] = 8.5
+    write(tmp_path / "salt.extxyz", salt)
+    recipe = Recipe(FormalCharges, None, gap_key="E_gap")
+    with pytest.raises(ValueError, match=r"no structure has a band gap 'E_gap' .*there: Egap"):
+        screen([tmp_path / "salt.extxyz"], tmp_path / "table.csv", recipe)
+    assert not list(tmp_path.glob("table*"))

@@ -65,7 +65,7 @@ def test_folder_with_an_at_sign(tmp_path: Path) -> None:
         ({"start": "universal"}, "either network, .* or start"),
         ({"fit": {"epoch": 3}}, "fit has no entry epoch; known are .*epochs"),
         ({"fit": {"epochs": "many"}}, "fit.epochs must be a number like 60, not 'many'"),
-        ({"fit": {"loss": "mse"}}, "fit.loss is 'mse'; it must be one of mae, norm, huber"),
+        ({"fit": {"loss": "mse"}}, "fit.loss is 'mse'; it must be one of mae, norm"),
         ({"fit": {"element_start": "zero"}}, "one of chemistry, random"),
         ({"data": {"train": "train.extxyz"}}, "data lacks valid"),
         ({"data": {"train": "train.extxyz", "valid": "no.xyz"}}, "no.xyz, which does not exist"),

@@ -47,8 +47,8 @@ def test_run_of_other_settings_is_refused(tmp_path: Path) -> None:
     before = files(fit(config, progress=False))
     for change, message in (
         (
-            {"fit": replace(config.fit, loss="huber")},
-            r"fit.loss was mae, is now huber\. Give anoth",
+            {"fit": replace(config.fit, loss="norm")},
+            r"fit.loss was mae, is now norm\. Give anoth",
         ),
         (
             {"fit": replace(config.fit, learning_rate=0.1, epochs=4)},

@@ -128,7 +128,7 @@ def ion_drift(
         raise ValueError(f"there is no {species!r} in {atoms.get_chemical_formula()}")
     if mine.all():
         raise ValueError(f"all atoms are {species}; drift is measured against the other ones")
-    charges = None if nominal_charges is None else _nominal(atoms, nominal_charges)
+    charges = None if nominal_charges is None else nominal_tensors(atoms, nominal_charges)
     steps = steps_in("duration", duration, md_settings)
     left_out = positive_number("equilibration", equilibration, "fs", zero=True)
     skipped = steps_in("equilibration", left_out, md_settings) if left_out else 0
@@ -171,7 +171,14 @@ def _of_host(run: FieldRun, atoms: Atoms, species: str) -> NDArray[np.float64]:
     return np.asarray(moments / sum(host.values()))
 
 
-def _nominal(atoms: Atoms, charges: Mapping[str, float]) -> NDArray[np.float64]:
+def nominal_tensors(atoms: Atoms, charges: Mapping[str, float]) -> NDArray[np.float64]:
+    """Return q_i times the unit tensor for each atom, |e|, shape=(N, 3, 3), or refuse the charges.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no mapping, or a symbol has no charge or none that is a number.
+    """
     symbols = atoms.get_chemical_symbols()
     if not isinstance(charges, Mapping):
         raise TypeError(f"nominal_charges is {charges!r}; give one number for each symbol")

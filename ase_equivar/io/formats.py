@@ -1,0 +1,49 @@
+"""Which of ASE's formats a file has, where ASE alone would read something else or nonsense."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ase.io.formats import ioformats
+
+HEAD = 4096  # bytes
+ESPRESSO = re.compile(r"^\s*&(control|system)\b", re.IGNORECASE | re.MULTILINE)
+LAMMPS_COLUMNS = re.compile(r"^ITEM: ATOMS(.*)$", re.MULTILINE)
+
+
+def file_format(path: str | Path, given: str | None = None) -> str | None:
+    """Return ASE's name of a file's format; None where ASE finds it by itself.
+
+    Quantum ESPRESSO's input is known by its namelists also where blanks precede them, for which
+    ASE reads no atoms.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    given : str, optional
+        The format as the user named it; taken as it is.
+
+    Raises
+    ------
+    ValueError
+        If ASE has no format of the given name; or if the file is a LAMMPS dump that names no
+        elements: ASE would take its types 1, 2 for hydrogen and helium.
+    """
+    if given is not None and given not in ioformats:
+        raise ValueError(
+            f"ASE knows no format {given!r}; `ase info --formats` lists them all, such as "
+            "extxyz, vasp, cif, espresso-in"
+        )
+    with Path(path).open("rb") as file:
+        head = file.read(HEAD).decode("utf-8", errors="replace")
+    if head.startswith("ITEM: ") and given in (None, "lammps-dump-text"):
+        columns = LAMMPS_COLUMNS.search(head)
+        if columns is not None and not {"element", "mass"} & set(columns[1].split()):
+            raise ValueError(
+                f"the LAMMPS dump {path} names no elements (its columns:{columns[1]}): write it "
+                "with the column element, and dump_modify ID element Na Cl … for its types in order"
+            )
+    if given is None and ESPRESSO.search(head):
+        return "espresso-in"
+    return given

@@ -1,0 +1,152 @@
+"""Which structure of a file a command takes, and that it says so."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from ase import Atoms
+from ase.io import write
+from helpers.command_line import assert_one_line_error, run, save_random_model, triclinic_salt
+
+from ase_equivar.cli import inputs
+from ase_equivar.cli import main as cli
+from ase_equivar.io.extxyz import read_apart, read_image
+
+ESPRESSO = """ &control
+   calculation = 'scf'
+ /
+ &system
+   ibrav = 0, nat = 2, ntyp = 2, ecutwfc = 30
+ /
+ &electrons
+ /
+ATOMIC_SPECIES
+Na 22.99 Na.upf
+Cl 35.45 Cl.upf
+K_POINTS automatic
+2 2 2 0 0 0
+CELL_PARAMETERS angstrom
+0.1 2.8 2.8
+2.8 0.0 2.8
+2.8 2.8 0.2
+ATOMIC_POSITIONS crystal
+Na 0 0 0
+Cl 0.5 0.5 0.51
+"""
+DUMP = """ITEM: TIMESTEP
+0
+ITEM: NUMBER OF ATOMS
+2
+ITEM: BOX BOUNDS pp pp pp
+0 4
+0 4
+0 4
+ITEM: ATOMS id type{} x y z
+1 1{} 0 0 0
+2 2{} 2 2 2
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_random_model(tmp_path_factory.mktemp("models") / "random")
+
+
+def images():
+    """Three that differ."""
+    made = [triclinic_salt() for _ in range(3)]
+    for number, atoms in enumerate(made):
+        atoms.positions[0, 0] += 0.1 * number
+    return made
+
+
+@pytest.mark.parametrize("name", ["x.extxyz", "x.traj", "x.cif", "x.json"])
+def test_the_index_is_that_of_ase(tmp_path, capsys, name):
+    """CIF: of its blocks."""
+    path = tmp_path / name
+    write(path, images())
+    for index, number in ((None, 2), ("-1", 2), ("0", 0), ("1", 1), ("-2", 1)):
+        atoms = inputs.read_structure(path, index)
+        expected = images()[number]
+        places = atoms.get_all_distances(mic=True)  # CIF turns the cell
+        assert places == pytest.approx(expected.get_all_distances(mic=True), abs=1e-3), index
+        told = capsys.readouterr().err
+        assert f"{name}: structure {number} (counted from 0) of 3" in told
+        assert ("--index takes another" in told) == (index is None)
+
+
+def test_a_single_structure_needs_no_word(tmp_path, capsys):
+    write(tmp_path / "x.cif", images()[0])
+    inputs.read_structure(tmp_path / "x.cif")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [("3", "has 3 frames, so none of number 3"), ("0:2", "not one whole"), ("a", "not one whole")],
+)
+def test_an_index_that_is_none_is_refused(tmp_path, model, index, message):
+    write(tmp_path / "x.extxyz", images())
+    result = run("born", tmp_path / "x.extxyz", "--model", model, "--index", index)
+    assert_one_line_error(result, 2, message)
+
+
+def test_commands_take_the_structure_that_is_asked_for(tmp_path, model):
+    write(tmp_path / "x.extxyz", images())
+    write(tmp_path / "one.extxyz", images()[1])
+    outputs = []
+    for file, options in (("x.extxyz", ("--index", 1)), ("one.extxyz", ()), ("x.extxyz", ())):
+        output = tmp_path / "born.json"
+        result = run("born", tmp_path / file, "--model", model, *options, "-o", output)
+        assert result.exit_code == 0, result.output
+        outputs.append(output.read_text())
+    assert outputs[0] == outputs[1] != outputs[2]
+
+
+def test_a_format_that_the_name_does_not_tell(tmp_path, model):
+    write(tmp_path / "x.extxyz", images()[0])
+    (tmp_path / "x.extxyz").rename(tmp_path / "x.odd")
+    assert len(read_apart(tmp_path / "x.odd", format="extxyz")) == 1
+    result = run("born", tmp_path / "x.odd", "--model", model, "--format", "what")
+    assert_one_line_error(result, 2, "ASE knows no format 'what'")
+
+
+@pytest.mark.parametrize("name", ["scf.in", "scf.pwi", "scf"])
+def test_namelists_after_blanks_are_quantum_espresso(tmp_path, name):
+    (tmp_path / name).write_text(ESPRESSO)
+    atoms = read_image(tmp_path / name).atoms
+    assert isinstance(atoms, Atoms)
+    assert str(atoms.symbols) == "NaCl"
+    assert atoms.cell[2] == pytest.approx([2.8, 2.8, 0.2])
+
+
+@pytest.mark.parametrize("name", ["md.lammpstrj", "dump.out"])
+def test_a_lammps_dump_without_elements_is_refused(tmp_path, name):
+    (tmp_path / name).write_text(DUMP.format("", "", ""))
+    with pytest.raises(ValueError, match=r"names no elements .*dump_modify ID element Na Cl"):
+        read_apart(tmp_path / name)
+    with pytest.raises(ValueError, match="names no elements"):
+        list(inputs.read_frames(tmp_path / name))
+    (tmp_path / name).write_text(DUMP.format(" element", " Na", " Cl"))
+    assert str(read_image(tmp_path / name).atoms.symbols) == "NaCl"
+
+
+def test_a_file_without_atoms_is_no_structure(tmp_path):
+    """FHI-aims is what ASE takes many a text for."""
+    (tmp_path / "x.in").write_text(ESPRESSO)
+    with pytest.raises(ValueError, match="there are no atoms in it"):
+        read_image(tmp_path / "x.in", format="aims")
+
+
+def test_every_command_of_one_structure_has_both_options():
+    """The others take all structures of their files, or parts as FILE@::10."""
+    commands = typer.main.get_command(cli.app).commands
+    without = {
+        name
+        for name, command in commands.items()
+        if not {"--index", "--format"} <= {opt for param in command.params for opt in param.opts}
+    }
+    assert without <= {
+        "screen", "label", "train", "finetune", "evaluate", "calibrate", "combine", "plot",
+        "lammps", "models", "select",
+    }  # fmt: skip
