@@ -7,13 +7,23 @@ from ase_equivar.io.infrared_files import (
     write_modes_csv,
     write_spectrum_csv,
 )
+from ase_equivar.io.phonon_files import (
+    write_bands_csv,
+    write_density_csv,
+    write_phonons_json,
+    write_phonopy_yaml,
+)
 
 __all__ = [
     "read_extxyz",
+    "write_bands_csv",
     "write_current_csv",
     "write_current_json",
+    "write_density_csv",
     "write_extxyz",
     "write_infrared_json",
     "write_modes_csv",
+    "write_phonons_json",
+    "write_phonopy_yaml",
     "write_spectrum_csv",
 ]
