@@ -50,11 +50,14 @@ class CorrectedPhonon:
         What was calculated with what, and the cell if it was relaxed.
     title : str
         For a picture.
+    calculation : dict
+        What came from where, for files.
     """
 
     phonon: Phonopy
     origin: str
     title: str
+    calculation: dict[str, str]
 
 
 def corrected_phonon(
@@ -95,6 +98,12 @@ def corrected_phonon(
         origin=f"{cell}supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; "
         f"Z* and ε∞: {model}, forces: {calculator}",
         title=f"{empirical_formula(atoms)}, forces: {calculator}",
+        calculation={
+            "forces": calculator,
+            "relax": "cell" if relax else "none",
+            "born_charges": model,
+            "epsilon_infinity": model,
+        },
     )
 
 
@@ -140,6 +149,12 @@ def _from_phonopy(
         f"Z* and ε∞: {model if given is None else _name(read.born_from, path)}, "
         f"force constants: {_name(read.forces_from, path)}",
         title=f"{formula}, force constants: {path.name}",
+        calculation={
+            "forces": _name(read.forces_from, path),
+            "relax": "none",
+            "born_charges": model if given is None else _name(read.born_from, path),
+            "epsilon_infinity": model if given is None else _name(read.born_from, path),
+        },
     )
 
 

@@ -23,7 +23,10 @@ from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import check_output, replacing
 from ase_equivar.structures.symmetry import SYMPREC
 
+CELLS = (".cif", ".vasp", ".extxyz")
+
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from phonopy import Phonopy
 
     from ase_equivar.phonons import LoToSplitting, NacMethod
@@ -36,12 +39,21 @@ def phonons(
     relax: Relax = False,
     born: Born = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Picture of the bands, any matplotlib format.")
-    ] = Path("phonons.png"),
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="May be repeated: a picture or .csv of the bands, .json (everything), .yaml (for "
+            "phonopy, with force constants, Z* and ε∞), .cif, .vasp or .extxyz (the unit cell, "
+            "relaxed if --relax says so). By default phonons.png.",
+        ),
+    ] = None,
     path: Annotated[
         str | None, typer.Option(help="Of the bands, as GXWKGL; by default, that of the lattice.")
     ] = None,
-    density: Annotated[Path | None, typer.Option(help="Picture of the density of states.")] = None,
+    density: Annotated[
+        Path | None, typer.Option(help="Density of states: a picture or .csv.")
+    ] = None,
     angular: Annotated[
         Path | None,
         typer.Option(help="Picture of the modes at Γ while q turns from the z axis to x."),
@@ -65,9 +77,13 @@ def phonons(
     force constants, and its own Z* and ε∞ if it has any.
     """
     with inputs.user_errors():
-        for picture in (output, density, angular):
-            if picture is not None:
-                check_output(picture)
+        outputs = output or [Path("phonons.png")]
+        for path_ in outputs:
+            check_output(path_, ".csv", ".json", ".yaml", *CELLS)
+        if density is not None:
+            check_output(density, ".csv")
+        if angular is not None:
+            check_output(angular)
         directions = [_direction(text) for text in direction or ("1 0 0", "0 1 0", "0 0 1")]
         made = corrected_phonon(
             structure,
@@ -83,25 +99,61 @@ def phonons(
             format,
         )
 
+        from ase_equivar import io as files
         from ase_equivar import phonons as ph
         from ase_equivar import plotting
 
         splitting = ph.lo_to_splitting(made.phonon, directions)
         _warn_if_static(made.phonon)
-        pictures = {output: plotting.plot_bands(ph.bands(made.phonon, path), title=made.title)}
-        if density is not None:
+        segments = ph.bands(made.phonon, path)
+        states = None
+        if density is not None or any(name.suffix == ".json" for name in outputs):
             states = ph.density_of_states(made.phonon)
-            pictures[density] = plotting.plot_density_of_states(states, title=made.title)
-        if angular is not None:
-            dispersion = ph.angular_dispersion(made.phonon)
-            pictures[angular] = plotting.plot_angular_dispersion(dispersion, title=made.title)
         console = open_console()
         console.print(escape(made.origin))
         console.print(_lo_to_table(splitting))
-        for name, figure in pictures.items():
-            with replacing(name) as partial:
-                figure.savefig(partial)
+        for name in outputs:
+            if name.suffix == ".csv":
+                files.write_bands_csv(name, segments)
+            elif name.suffix == ".yaml":
+                files.write_phonopy_yaml(name, made.phonon)
+            elif name.suffix == ".json":
+                files.write_phonons_json(
+                    name,
+                    made.phonon,
+                    calculation=made.calculation,
+                    splitting=splitting,
+                    segments=segments,
+                    density=states,
+                )
+            elif name.suffix in CELLS:
+                _write_cell(name, made.phonon)
+            else:
+                _save(name, plotting.plot_bands(segments, title=made.title))
             console.print(f"written: {escape(str(name))}")
+        if density is not None and states is not None:
+            if density.suffix == ".csv":
+                files.write_density_csv(density, states)
+            else:
+                _save(density, plotting.plot_density_of_states(states, title=made.title))
+            console.print(f"written: {escape(str(density))}")
+        if angular is not None:
+            dispersion = ph.angular_dispersion(made.phonon)
+            _save(angular, plotting.plot_angular_dispersion(dispersion, title=made.title))
+            console.print(f"written: {escape(str(angular))}")
+
+
+def _save(path: Path, figure: Figure) -> None:
+    with replacing(path) as partial:
+        figure.savefig(partial)
+
+
+def _write_cell(path: Path, phonon: Phonopy) -> None:
+    """Write the unit cell, in the order of atoms of the structure given."""
+    from ase_equivar.phonons.cells import to_ase
+
+    with replacing(path) as partial:
+        to_ase(phonon.unitcell).write(partial)
 
 
 def _warn_if_static(phonon: Phonopy) -> None:

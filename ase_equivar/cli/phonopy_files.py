@@ -57,10 +57,11 @@ def is_phonopy_file(path: Path) -> bool:
 def read_phonopy(
     path: Path, *, with_force_constants: bool, born: Path | None = None, symprec: float = SYMPREC
 ) -> PhonopyFile:
-    """Return what a phonopy.yaml holds, with its own Z* and ε∞ if there are any.
+    """Return what a phonopy.yaml holds, in Å and eV, with its own Z* and ε∞ if there are any.
 
-    Forces that are not in it are looked for in its folder, in the order of phonopy:
-    FORCE_CONSTANTS, force_constants.hdf5, the yaml's own forces, FORCE_SETS.
+    The program that the file names (qe, abinit, …) tells the units of lengths and forces. Forces
+    that are not in it are looked for in its folder, in the order of phonopy: FORCE_CONSTANTS,
+    force_constants.hdf5, the yaml's own forces, FORCE_SETS.
 
     Parameters
     ----------
@@ -76,8 +77,9 @@ def read_phonopy(
     Raises
     ------
     FileNotFoundError, ValueError
-        When a file is not there, damaged or in other units, has forces neither in it nor beside
-        it, or is one of phono3py with a supercell of its own for second order.
+        When a file is not there or damaged, states units that are not those of the program that it
+        names, has forces neither in it nor beside it, or is one of phono3py with a supercell of its
+        own for second order.
 
     Warns
     -----
@@ -86,9 +88,9 @@ def read_phonopy(
     """
     import phonopy
     from phonopy.interface.phonopy_yaml import load_phonopy_yaml, load_yaml
+    from phonopy.physical_units import get_calculator_physical_units
 
-    from ase_equivar.phonons.nac import check_units
-    from ase_equivar.phonons.read_cell import tell_isotopes_apart
+    from ase_equivar.phonons.read_cell import converted
 
     symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
     for needed in (path, born):
@@ -98,6 +100,7 @@ def read_phonopy(
         content: Any = load_yaml(path)
         held = load_phonopy_yaml(content)
         source = _forces_from(path, held) if with_force_constants else None
+        length = get_calculator_physical_units(held.calculator).distance_to_A
     if with_force_constants:
         _refuse_second_order(path, content)
     # phonopy looks for files in the current folder alone.
@@ -109,15 +112,14 @@ def read_phonopy(
             path.name,
             is_nac=False,
             produce_fc=with_force_constants,
-            symprec=symprec,
+            symprec=symprec / length,
             log_level=0,
         )
-    check_units(phonon)
-    lattice, positions, kinds, *_ = phonon.unitcell.totuple()
+    phonon = converted(phonon, with_masses=with_force_constants)
+    lattice, positions, kinds, *_ = phonon.unitcell.totuple(distinguish_symbol_index=True)
     warn_if_nearly_symmetric((lattice, positions, kinds), symprec)
     if not with_force_constants:
         return PhonopyFile(phonon, None, None)
-    phonon = tell_isotopes_apart(phonon)
     if phonon.force_constants is None:
         raise ValueError(
             f"{path} has no force constants or forces, nor is there a FORCE_SETS, "
@@ -143,10 +145,10 @@ def _forces_from(path: Path, held: PhonopyYaml) -> Path | None:
 
 def _set_born(phonon: Phonopy, path: Path, held: PhonopyYaml, born: Path | None) -> Path | None:
     """Give the Phonopy object Z* and ε∞, and return the file that they are from."""
+    from ase_equivar.phonons.nac import NAC_FACTOR
+
     if born is not None:
         from phonopy.file_IO import parse_BORN
-
-        from ase_equivar.phonons.nac import NAC_FACTOR
 
         with _reading(f"{born} for the primitive cell of {path}"):
             tolerance = phonon.symmetry.tolerance
@@ -163,7 +165,7 @@ def _set_born(phonon: Phonopy, path: Path, held: PhonopyYaml, born: Path | None)
         )
     if held.nac_params is None:
         return None
-    phonon.nac_params = held.nac_params
+    phonon.nac_params = {**held.nac_params, "factor": NAC_FACTOR}  # of our units
     return path
 
 

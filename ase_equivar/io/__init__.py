@@ -7,6 +7,12 @@ from ase_equivar.io.infrared_files import (
     write_modes_csv,
     write_spectrum_csv,
 )
+from ase_equivar.io.phonon_files import (
+    write_bands_csv,
+    write_density_csv,
+    write_phonons_json,
+    write_phonopy_yaml,
+)
 from ase_equivar.io.raman_files import (
     write_raman_json,
     write_raman_modes_csv,
@@ -15,11 +21,15 @@ from ase_equivar.io.raman_files import (
 
 __all__ = [
     "read_extxyz",
+    "write_bands_csv",
     "write_current_csv",
     "write_current_json",
+    "write_density_csv",
     "write_extxyz",
     "write_infrared_json",
     "write_modes_csv",
+    "write_phonons_json",
+    "write_phonopy_yaml",
     "write_raman_json",
     "write_raman_modes_csv",
     "write_raman_spectrum_csv",

@@ -27,7 +27,7 @@ from ase_equivar.phonons import (
     write_born,
 )
 from ase_equivar.phonons.cells import to_ase, to_phonopy
-from ase_equivar.phonons.read_cell import tell_isotopes_apart
+from ase_equivar.phonons.read_cell import converted
 from ase_equivar.screening import Recipe, screen_one
 
 CHARGES = {"Si": 3.4, "O": -1.7, "Ti": 3.4, "Li": 1.1, "Br": -1.1}
@@ -111,7 +111,7 @@ def test_files_with_left_handed_cells():
         springs.get_forces(to_ase(one)) for one in theirs.supercells_with_displacements
     ]
     theirs.produce_force_constants()
-    ours = tell_isotopes_apart(theirs)
+    ours = converted(theirs)
     assert ours.unitcell.volume > 0
     expected = force_constants(quartz(), Springs(quartz(), 3.2), (1, 2, 1), progress=False)
     for phonon in (ours, expected):
