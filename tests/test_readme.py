@@ -1,49 +1,87 @@
-"""What the README shows is what a user gets: its Python runs, and prints what stands below it."""
+"""What README and docs show is what a user gets: their code runs and prints what stands below."""
 
 from __future__ import annotations
 
-import ast
-import builtins
-import contextlib
-import importlib
-import io
 import re
-import warnings
 from pathlib import Path
 
 import pytest
+from helpers.pages import blocks, run_page
 from helpers.paths import REPOSITORY
 
 import ase_equivar
 
-README = REPOSITORY / "README.md"
-BLOCKS = re.compile(r"```python\n(.*?)```\n(?:```text\n(.*?)```\n)?", re.DOTALL)
+PAGES = [
+    page
+    for page in [*sorted(REPOSITORY.glob("*.md")), *sorted(REPOSITORY.glob("docs/**/*.md"))]
+    if page.name != "commands.md"  # written by docs/conf.py from the help texts
+]
+SLOW = {"README", "tutorials/phonopy", "tutorials/infrared", "tutorials/field_md"}
+SLOW |= {"tutorials/finetuning", "tutorials/screening", "howto/training"}
+NOT_RUN = {
+    "README": 2,
+    "CONTRIBUTING": 1,
+    "quickstart": 1,
+    "tutorials/finetuning": 1,
+    "howto/dynamics": 1,
+    "howto/screening": 2,
+    "developer/training": 3,
+}
+"""How many blocks of a page say that they are not run: a new one has to be entered here."""
 
 
-def test_snippets_print_what_the_readme_says() -> None:
-    pytest.importorskip("sevenn", reason="the README's forces come from the extra `sevennet`")
-    blocks = BLOCKS.findall(README.read_text(encoding="utf-8"))
-    assert len(blocks) >= 4
-    names: dict[str, object] = {}
-    for code, expected in blocks:
-        printed = io.StringIO()
-        with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
-            warnings.simplefilter("ignore")  # SevenNet's, about accelerators
-            exec(code, names)
-        assert printed.getvalue() == expected
+def name_of(page: Path) -> str:
+    docs = REPOSITORY / "docs"
+    return str(page.relative_to(docs if docs in page.parents else REPOSITORY).with_suffix(""))
+
+
+WITH_CODE = [page for page in PAGES if any(not block.is_sphinx for block in blocks(page))]
 
 
 @pytest.mark.parametrize(
     "page",
-    [*sorted(REPOSITORY.glob("*.md")), *sorted(REPOSITORY.glob("docs/**/*.md"))],
-    ids=lambda page: page.name,
+    [
+        pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] * (name_of(page) in SLOW))
+        for page in WITH_CODE
+    ],
 )
+def test_blocks_run_and_print_what_the_page_says(page, tmp_path, monkeypatch) -> None:
+    text = page.read_text(encoding="utf-8")
+    if "sevenn" in text or "ase-equivar" in text:
+        pytest.importorskip("sevenn", reason="forces of the pages are those of the extra sevennet")
+    monkeypatch.chdir(tmp_path)
+    n_run = run_page(page)
+    n_code = sum(one.language not in ("setup", "text") for one in blocks(page) if not one.is_sphinx)
+    assert n_run + NOT_RUN.get(name_of(page), 0) >= n_code
+
+
+def test_blocks_that_are_not_run_say_why() -> None:
+    reasons = {
+        name_of(page): [block.reason for block in blocks(page) if block.reason is not None]
+        for page in WITH_CODE
+    }
+    assert {page: len(given) for page, given in reasons.items() if given} == NOT_RUN
+    assert all(len(reason) > 5 for given in reasons.values() for reason in given)
+
+
+def test_every_fence_is_seen() -> None:
+    """A block that the reader of pages overlooks would never run."""
+    for page in PAGES:
+        fences = re.findall(r"^ *(?:```|~~~)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        n_blocks = sum(block.language != "setup" for block in blocks(page))
+        assert len(fences) == 2 * n_blocks, name_of(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_named_files_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text):
-        assert (page.parent / target).exists(), target
-    for example in re.findall(r"`(examples/[^`]+)`", text):
-        assert (REPOSITORY / example).is_file(), example
+        if target not in ("genindex", "reference/commands.md"):  # made with the site
+            assert (page.parent / target).exists(), target
+    for file in re.findall(
+        r"`((?:examples|docs|tests|benchmarks|tools)/[^`*: ]+\.\w+)[^`]*`", text
+    ):
+        assert (REPOSITORY / file).is_file(), file
 
 
 def test_the_version_is_the_same_everywhere() -> None:
@@ -53,19 +91,7 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert re.findall(r"^## \[?([\d.]+)", changelog, re.MULTILINE)[0] == ase_equivar.__version__
 
 
-@pytest.mark.parametrize(
-    "page", sorted(REPOSITORY.glob("docs/**/*.md")), ids=lambda page: page.name
-)
-def test_snippets_of_the_pages_import_what_they_use(page: Path) -> None:
-    """What a block uses is imported or made there or in a block above; `atoms` is the reader's."""
-    known = {*dir(builtins), "atoms"}
-    for code, _ in BLOCKS.findall(page.read_text(encoding="utf-8")):
-        nodes = list(ast.walk(ast.parse(code)))
-        names = [node for node in nodes if isinstance(node, ast.Name)]
-        known |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
-        known |= {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
-        assert {name.id for name in names} <= known
-        for node in nodes:
-            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("ase"):
-                module = importlib.import_module(str(node.module))
-                assert all(hasattr(module, one.name) for one in node.names), ast.unparse(node)
+def test_the_readme_has_no_links_that_break_on_a_package_index() -> None:
+    """There, links relative to the repository lead nowhere; files are named instead."""
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\]\((?!https://|#)([^)]*)\)", text) == []
