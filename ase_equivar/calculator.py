@@ -64,7 +64,9 @@ class EquivarCalculator(Calculator):
         always.
     backend : str, optional
         What computes the network. Default: compiled kernels, "numba" on the CPU and "triton" on a
-        GPU where it works. "e3nn": its layers run literally; slow, and the oracle of the tests.
+        GPU, where they work, else "torch": the same numbers to rounding, without a compiler, and
+        several times as slow for large structures. "e3nn": its layers run literally; slow, and the
+        oracle of the tests.
     electric_field : array_like, optional
         Static uniform macroscopic field in V/Å, Cartesian, shape=(3,).
     total_charge : float

@@ -29,6 +29,21 @@ MOST_VERSIONS = 3
 _loading = threading.Lock()
 
 
+@cache
+def numba_works() -> bool:
+    """Whether numba can be imported; if not, a warning says why and what follows, once."""
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:  # absent, or too old for this NumPy
+        logger.warning(
+            "numba cannot be imported (%s). PyTorch alone computes Z* on the CPU: the numbers are "
+            "the same to rounding, a large structure takes several times as long.",
+            error,
+        )
+        return False
+    return True
+
+
 def load_source(prefix: str, version: str, source: str) -> ModuleType:
     """Make a module with this source, once however many threads ask for it.
 

@@ -369,7 +369,7 @@ def test_backends_agree_and_are_named(atoms):
     literal.get_property("born_charges", atoms)
     assert literal.diagnostics.backend == "e3nn"
     with pytest.raises(
-        ValueError, match="unknown backend 'cuda': known are auto, numba, triton, e3nn"
+        ValueError, match="unknown backend 'cuda': known are auto, numba, triton, torch, e3nn"
     ):
         EquivarCalculator(backend="cuda")
     with pytest.raises(TypeError, match="ToyNetwork has no choice of a backend"):

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "io": BASIS,
     # Atoms → graph → network → neutral tensors
     "labelling": {"arguments", "units", "io", "structures"},
-    "graph": {"arguments", "machine_code", "units", "structures"},
+    "graph": {"arguments", "compile_cache", "machine_code", "units", "structures"},
     "network": {"arguments", "compile_cache", "machine_code", "graph", "units", "sum_rule"},
     "inference": {*BASIS, "io", "graph", "network"},
     "calculator": {*TENSORS, "graph", "inference"},

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ase_equivar.compile_cache import numba_works
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -68,7 +70,7 @@ def filter_pairs(
     dtype : torch.dtype
         Of the vectors.
     """
-    if positions.device.type != "cpu":
+    if positions.device.type != "cpu" or not numba_works():
         return _by_torch(candidates, positions, cell, cutoff, dtype)
     i, j, shifts = candidates.i, candidates.j, candidates.shifts
     centers, neighbors = torch.empty_like(i), torch.empty_like(j)

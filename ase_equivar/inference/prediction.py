@@ -79,8 +79,8 @@ class Diagnostics:
     seconds : float
         Wall time for graph and network.
     backend : str
-        What computed the network: "numba", "triton" or "e3nn"; "torch" for a network that leaves
-        no choice.
+        What computed the network: "numba" or "triton" (compiled kernels), "torch" (without them, or
+        a network that leaves no choice) or "e3nn".
     """
 
     raw_born_charges: NDArray[np.float64]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -36,6 +37,8 @@ from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.readout import RawTensors
 from ase_equivar.structures.occupancy import check_full_occupancy
 
+logger = logging.getLogger(__name__)
+
 MAX_EDGES = 50_000  # of one call; some hundred megabytes with the networks bundled here
 PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
 SKIN = 0.5  # Å; see `NeighborSearch`
@@ -54,7 +57,7 @@ class Predictor:
     dtype : torch.dtype, str or None
         float32 (None) or float64, as torch's or as text.
     backend : str or None
-        "numba", "triton", "e3nn", or None: compiled kernels, or e3nn where there are none.
+        "numba", "triton", "torch", "e3nn", or None: compiled kernels, or torch where none work.
 
     Raises
     ------
@@ -101,6 +104,7 @@ class Predictor:
             used_backend(backend, self.device)
         self.backend = backend
         self._network = network
+        logger.info("%s is computed by %s on %s", self.name, self._used_backend, self.device)
         self.cutoff = float(network.cutoff)
         self._search = NeighborSearch(self.cutoff, device=self.device)
         # for single structures, which often are the steps of an MD

@@ -7,8 +7,9 @@ of the result. Features lie as (atoms, components, channels): all channels of on
 by side, which is what a processor likes. The result has one block for each irrep, the paths that
 lead to it side by side: the next step is a product with a matrix.
 
-Two ways compute the same numbers: e3nn's TensorProduct run literally, which is the oracle of the
-tests, and `kernels`, which gather, multiply and add without storing messages.
+Three ways compute the same numbers: `kernels`, which gather, multiply and add without storing
+messages; torch's own operations, where no compiler works; and e3nn's TensorProduct run literally,
+which is the oracle of the tests.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class Convolution(nn.Module):
         backend = used_backend(self.backend, features.device)
         if backend == "e3nn":
             return self._literal(features, harmonics, weights, edges)
+        if backend == "torch":
+            return self._by_torch(features, harmonics, weights, edges)
         from ase_equivar.network.kernels import convolve  # compiles on first use
 
         return convolve(self.coupling, features, harmonics, weights, edges, backend)
@@ -86,6 +89,30 @@ class Convolution(nn.Module):
         return convolve_tabulated(
             self.coupling, features, harmonics, table, which, distances, edges, backend
         )
+
+    def _by_torch(
+        self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: EdgeIndex
+    ) -> list[Tensor]:
+        """Message by message, one path after the other; differentiable to any order."""
+        sent = features[edges.senders].split([ir.dim for ir in self.coupling.inputs], dim=1)
+        directions = harmonics.split([2 * d + 1 for d in range(self.coupling.l_max + 1)], dim=1)
+        # an irrep that no path leads to has columns only where paths are added up: zeros
+        found = [
+            [features.new_zeros(edges.n_receivers, ir.dim, self.channels if width else 0)]
+            if width == 0 or self.coupling.summed
+            else []
+            for ir, width in zip(self.coupling.outputs, self.coupling.widths, strict=True)
+        ]
+        for number, path in enumerate(self.coupling.paths):
+            coefficients = self.coupling.coefficients(path).to(features)
+            matrices = torch.einsum("abc,eb->eca", coefficients, directions[path.degree])
+            messages = (matrices @ sent[path.input]) * weights[:, number, None]
+            received = sum_by_index(messages, edges.receivers, edges.n_receivers)
+            if self.coupling.summed:
+                found[path.output] = [found[path.output][0] + received]
+            else:
+                found[path.output].append(received)
+        return [torch.cat(parts, dim=2) for parts in found]
 
     def _literal(
         self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: EdgeIndex

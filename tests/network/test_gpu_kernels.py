@@ -137,13 +137,14 @@ def test_where_which_backend_is_used() -> None:
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert used_backend("auto", cpu) == "numba"
     assert used_backend("e3nn", gpu) == "e3nn"
+    assert used_backend("torch", gpu) == used_backend("torch", cpu) == "torch"
     with pytest.raises(ValueError, match="'numba' is for the CPU, the device is 'cuda'"):
         used_backend("numba", gpu)
     with pytest.raises(ValueError, match="'triton' is for GPUs, the device is 'cpu'"):
         EquivarCalculator(backend="triton")
 
 
-def test_e3nn_steps_in_where_triton_fails(
+def test_torch_steps_in_where_triton_fails(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A GPU machine without a C compiler, or a kernel that gives wrong numbers."""
@@ -157,6 +158,9 @@ def test_e3nn_steps_in_where_triton_fails(
         launch_triton.works.cache_clear()
         assert not launch_triton.works(torch.device("cpu"))
         assert message in caplog.text
+        # a meta device stands for a GPU: it is no CPU
+        launch_triton.works.cache_clear()
+        assert used_backend("auto", torch.device("meta")) == "torch"
     launch_triton.works.cache_clear()
 
 

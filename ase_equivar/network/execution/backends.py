@@ -7,7 +7,10 @@ import os
 
 import torch
 
-BACKENDS = ("auto", "numba", "triton", "e3nn")
+from ase_equivar.compile_cache import numba_works
+
+BACKENDS = ("auto", "numba", "triton", "torch", "e3nn")
+COMPILED = ("numba", "triton")
 
 
 def check_backend(name: str) -> None:
@@ -17,31 +20,39 @@ def check_backend(name: str) -> None:
 
 
 def used_backend(choice: str, device: torch.device) -> str:
-    """Say which of "numba", "triton" and "e3nn" computes on a device.
+    """Say which of "numba", "triton", "torch" and "e3nn" computes on a device.
 
     Parameters
     ----------
     choice : str
-        One of these, or "auto": "numba" on the CPU; on a GPU "triton" where it works, else "e3nn".
+        One of these, or "auto": "numba" on the CPU and "triton" on a GPU, where they work, else
+        "torch". "e3nn" is the oracle of the tests.
     device : torch.device
 
     Raises
     ------
     ValueError
-        If the device is not one that the choice is for.
+        If the device is not one that the choice is for, or numba is asked for and absent.
     """
     on_cpu = device.type == "cpu"
     if choice == "auto":
         if on_cpu:
-            return "numba"
+            return "numba" if numba_works() else "torch"
         if importlib.util.find_spec("triton") is None:
-            return "e3nn"
+            return "torch"
         from ase_equivar.network.kernels import launch_triton  # takes a second
 
-        return "triton" if launch_triton.works(device) else "e3nn"
+        return "triton" if launch_triton.works(device) else "torch"
     if choice == "numba" and not on_cpu:
         raise ValueError(f"backend 'numba' is for the CPU, the device is {str(device)!r}")
+    if choice == "numba" and not numba_works():
+        raise ValueError("backend 'numba' needs numba, which cannot be imported; use 'torch'")
     # Triton's interpreter runs on the CPU: slow, for tests
     if choice == "triton" and on_cpu and os.environ.get("TRITON_INTERPRET") != "1":
         raise ValueError("backend 'triton' is for GPUs, the device is 'cpu'; leave backend out")
     return choice
+
+
+def is_compiled(choice: str, device: torch.device) -> bool:
+    """Whether compiled kernels compute on a device: they alone take weights from tables."""
+    return used_backend(choice, device) in COMPILED

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ase_equivar.network.execution.backends import used_backend
+from ase_equivar.network.execution.backends import is_compiled, used_backend
 from ase_equivar.network.execution.chunking import concatenate_chunks
 from ase_equivar.network.execution.edge_index import Chunk, EdgeIndex
 from ase_equivar.network.execution.radial_table import SHORTEST, RadialTable
@@ -137,7 +137,7 @@ def use_radial_table(
     size = 2 * max(n_kinds, 1) * RadialTable.n_points(cutoff)  # with the middles
     uses *= next((steps for largest, steps in SMALL_TABLES if size <= largest), 1)
     return (
-        used_backend(backend, distances.device) != "e3nn"
+        is_compiled(backend, distances.device)
         and distances.dtype == torch.float32
         and len(distances) * uses >= size
         and float(distances.detach().min()) >= SHORTEST

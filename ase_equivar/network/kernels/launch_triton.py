@@ -70,9 +70,9 @@ def works(device: torch.device) -> bool:
         launch("forward", coupling, 1, arrays, index, (out,))
         found = float(out)
     except Exception as error:  # whatever a compiler may say: there is a way without it
-        logger.warning("Triton does not work on %s, e3nn takes its place: %s", device, error)
+        logger.warning("Triton does not work on %s, torch takes its place: %s", device, error)
         return False
     if abs(found - 6.0) > 1e-6:
-        logger.warning("Triton gave %g instead of 6 on %s, e3nn takes its place", found, device)
+        logger.warning("Triton gave %g instead of 6 on %s, torch takes its place", found, device)
         return False
     return True
