@@ -69,7 +69,7 @@ def drift(
                 np.array(field) * MV_PER_CM,
                 species,
                 duration * PICOSECOND,
-                nominal_charges=given,
+                born_charges=given,
                 equilibration=equilibration * PICOSECOND,
                 md_settings=md_settings,
                 folder=None if folder is None else Path(folder) / name.replace(" ", "-"),
