@@ -62,7 +62,7 @@ def main() -> None:
             [0, 0, FIELD * MV_PER_CM],
             "Li",
             1000 * DURATION,
-            nominal_charges=charges,
+            born_charges=charges,
             equilibration=1000 * EQUILIBRATION,
             md_settings=BATH,
             folder=FOLDER / name.replace(" ", "-"),

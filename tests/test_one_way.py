@@ -12,7 +12,15 @@ import pytest
 import ase_equivar
 
 PACKAGE = Path(ase_equivar.__file__).parent
-BASIS = {"arguments", "units", "sum_rule", "structures", "ase_properties", "warning_types"}
+BASIS = {
+    "arguments",
+    "units",
+    "sum_rule",
+    "structures",
+    "ase_properties",
+    "charge_source",
+    "warning_types",
+}
 TENSORS = {*BASIS, "io", "fields"}
 PHYSICS = {*TENSORS, "phonons", "dielectric"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -22,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "warning_types": set(),
     "sum_rule": {"arguments"},
     "ase_properties": set(),
+    "charge_source": {"arguments"},
     "compile_cache": set(),
     "machine_code": {"compile_cache"},
     "structures": {"arguments", "sum_rule", "units", "warning_types"},

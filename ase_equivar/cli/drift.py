@@ -61,12 +61,13 @@ def drift(
 
         import numpy as np
 
-        from ase_equivar.dynamics.experiments.drift import ion_drift, nominal_tensors
+        from ase_equivar.charge_source import read_charges
+        from ase_equivar.dynamics.experiments.drift import ion_drift
         from ase_equivar.plotting import plot_ion_drift
         from ase_equivar.units import MV_PER_CM, PICOSECOND
 
         if nominal is not None:
-            nominal_tensors(atoms, charges["nominal charges"] or {})
+            read_charges(charges["nominal charges"] or {}, "--nominal")(atoms)
         console = open_console()
         drifts, numbers = {}, {}
         for name, given in charges.items():
@@ -75,7 +76,7 @@ def drift(
                 np.array(field) * MV_PER_CM,
                 species,
                 duration * PICOSECOND,
-                nominal_charges=given,
+                born_charges=given,
                 equilibration=equilibration * PICOSECOND,
                 md_settings=md_settings,
                 folder=None if folder is None else Path(folder) / name.replace(" ", "-"),

@@ -6,33 +6,26 @@ J is Ω dP/dt in |e| Å/fs. With nominal charges q_i in place of Z* it is the cu
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from ase import Atoms, units
-from ase.calculators.calculator import BaseCalculator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
 from ase_equivar.arguments import (
     LARGEST_CHARGE,
-    born_charges_array,
     finite_real,
     positive_number,
     whole_number,
 )
+from ase_equivar.charge_source import ChargeSource, is_fixed, read_charges
 from ase_equivar.dielectric.temperature import MovingAtoms
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.warning_types import SamplingWarning
-
-Charges: TypeAlias = BaseCalculator | ArrayLike
-"""A calculator that gives ``born_effective_charges`` of every frame; or, in |e|, Z* of shape
-(N, 3, 3) or nominal charges of shape (N,), the same in all frames; or Z* of each frame, of shape
-(frames, N, 3, 3)."""
 
 LONGEST_TIMESTEP = 1e6  # fs
 COARSE = 0.2  # relative difference of velocities and displacements: 4 frames in a period
@@ -78,7 +71,7 @@ class Current:
 
 
 def trajectory_current(
-    frames: Iterable[Atoms], charges: Charges, timestep: float, *, progress: bool = True
+    frames: Iterable[Atoms], born_charges: ChargeSource, timestep: float, *, progress: bool = True
 ) -> Current:
     """Return the current of a trajectory.
 
@@ -89,8 +82,8 @@ def trajectory_current(
     frames : iterable of ase.Atoms
         With velocities, ``ase.io.iread`` of any file that has them. The same atoms in the same
         order; three periodic directions.
-    charges : calculator or array_like
-        See `Charges`.
+    born_charges : calculator, callable, array_like or mapping
+        See `ase_equivar.charge_source.ChargeSource`; or Z* of each frame, shape=(frames, N, 3, 3).
     timestep : float
         Time between frames, fs: files do not tell it.
     progress : bool
@@ -101,6 +94,8 @@ def trajectory_current(
     ValueError
         When frames are fewer than two, have no velocities, differ in their atoms or are not
         periodic, when charges do not fit them, or a number is not real and finite.
+    ase.calculators.calculator.PropertyNotImplementedError
+        When a calculator does not give Z*.
 
     Warns
     -----
@@ -109,10 +104,7 @@ def trajectory_current(
         many degrees of freedom it takes.
     """
     timestep = positive_number("timestep", timestep, "fs", largest=LONGEST_TIMESTEP)
-    if not isinstance(charges, BaseCalculator):
-        charges = finite_real("charges", charges, None, unit="|e|", largest=LARGEST_CHARGE)
-    elif "born_effective_charges" not in charges.implemented_properties:
-        raise ValueError(f"{type(charges).__name__} does not give born_effective_charges")
+    charges = _ChargesOfFrames(born_charges)
 
     rows: list[NDArray[np.float64]] = []
     steps: list[NDArray[np.float64]] = []
@@ -124,7 +116,7 @@ def trajectory_current(
         _check(atoms, atoms if first is None else first, index)
         if first is None or moving is None:
             first, moving = atoms, MovingAtoms(atoms)
-        born = neutralize(_charges_of(charges, atoms, index))
+        born = neutralize(charges(atoms, index))
         velocities = finite_real(
             f"the array of velocities of frame {index}", atoms.get_velocities() * units.fs, None
         )  # Å/fs
@@ -141,8 +133,7 @@ def trajectory_current(
         moving.add(atoms)
     if moving is None or len(rows) < 2:
         raise ValueError(f"a current needs two frames or more, got {len(rows)}")
-    if isinstance(charges, np.ndarray) and charges.ndim == 4 and len(charges) != len(rows):
-        raise ValueError(f"got Z* of {len(charges)} frames for a trajectory of {len(rows)}")
+    charges.check_end(len(rows))
     if not moving.any:
         raise ValueError(
             "no frame has velocities: write the trajectory in a format that keeps them, or take "
@@ -172,23 +163,32 @@ def _check(atoms: Atoms, first: Atoms, index: int) -> None:
         raise ValueError(f"frame {index} is not periodic in three directions")
 
 
-def _charges_of(
-    charges: BaseCalculator | NDArray[np.float64], atoms: Atoms, index: int
-) -> NDArray[np.float64]:
-    n = len(atoms)
-    if isinstance(charges, BaseCalculator):
-        born = charges.get_property("born_effective_charges", atoms)
-        return born_charges_array(f"born_effective_charges of frame {index}", born, n)
-    if charges.shape == (n,):
-        return charges[:, None, None] * np.eye(3)
-    if charges.shape == (n, 3, 3):
-        return charges
-    if charges.ndim == 4 and charges.shape[1:] == (n, 3, 3) and index < len(charges):
-        return np.asarray(charges[index])
-    raise ValueError(
-        f"charges of shape {charges.shape} do not fit frame {index} of {n} atoms: expected "
-        f"({n},), ({n}, 3, 3) or (frames, {n}, 3, 3)"
-    )
+class _ChargesOfFrames:
+    """Z* of one frame after the other, from a source of Z* or an array of those of all frames."""
+
+    def __init__(self, source: ChargeSource) -> None:
+        self._of_frames: NDArray[np.float64] | None = None
+        if is_fixed(source) and not isinstance(source, Mapping):
+            given = finite_real("born_charges", source, None, unit="|e|", largest=LARGEST_CHARGE)
+            self._of_frames = given if given.ndim == 4 else None
+        if self._of_frames is None:
+            self._charges = read_charges(source)
+
+    def __call__(self, atoms: Atoms, index: int) -> NDArray[np.float64]:
+        if self._of_frames is None:
+            return self._charges(atoms)
+        if index >= len(self._of_frames):
+            raise ValueError(
+                f"born_charges are of {len(self._of_frames)} frames, and the trajectory has more"
+            )
+        return read_charges(self._of_frames[index])(atoms)
+
+    def check_end(self, n_frames: int) -> None:
+        """Refuse Z* of more frames than there are."""
+        if self._of_frames is not None and len(self._of_frames) != n_frames:
+            raise ValueError(
+                f"born_charges are of {len(self._of_frames)} frames for a trajectory of {n_frames}"
+            )
 
 
 def _warn_if_coarse(current: Current) -> None:

@@ -23,16 +23,15 @@ from itertools import pairwise
 import numpy as np
 import spglib
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate
 
 from ase_equivar.arguments import (
     LARGEST_CHARGE,
-    born_charges_array,
     finite_real,
     whole_number,
 )
+from ase_equivar.charge_source import ChargeSource, read_charges
 from ase_equivar.dielectric.atom_matching import shortest_order
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 from ase_equivar.structures.validation import check_structure
@@ -85,7 +84,7 @@ class PolarizationChange:
 
 
 def polarization_change(
-    start: Atoms, end: Atoms, calc: BaseCalculator, *, n_points: int = 9
+    start: Atoms, end: Atoms, born_charges: ChargeSource, *, n_points: int = 9
 ) -> PolarizationChange:
     """Return the change of polarization on the straight way from one structure to another.
 
@@ -99,8 +98,9 @@ def polarization_change(
         The same atoms in the same order, periodic in three directions. Where the cells differ, one
         of them should be nonpolar by its point group: with both ways the same change is found then,
         but for its sign.
-    calc : ase calculator
-        Gives ``born_effective_charges`` of every structure on the way.
+    born_charges : calculator, callable, array_like or mapping
+        Where Z* of every structure on the way come from: see
+        `ase_equivar.charge_source.ChargeSource`.
     n_points : int
         Number of structures on the way, both ends included: odd, 5 or more.
 
@@ -112,7 +112,9 @@ def polarization_change(
     ------
     ValueError
         When the structures do not belong together or are made of metals only, the way is
-        ambiguous, or the calculator does not give Z* or is for a charged cell.
+        ambiguous, or the calculator is for a charged cell.
+    ase.calculators.calculator.PropertyNotImplementedError
+        When a calculator does not give Z*.
 
     Warns
     -----
@@ -122,15 +124,13 @@ def polarization_change(
         When the raw Z* of a structure on the way break the sum rule as those of metals do.
     PolarizationWarning
         When like atoms are matched in another order, or the cells differ and both structures are
-        polar: the polarization of the first one in
-        its own cell is not known then.
+        polar: the polarization of the first one in its own cell is not known then.
     """
     n_points = whole_number("n_points", n_points)
     if n_points < 5 or n_points % 2 == 0:
         raise ValueError(f"n_points must be odd and at least 5, got {n_points}")
-    if "born_effective_charges" not in calc.implemented_properties:
-        raise ValueError(f"{type(calc).__name__} does not give born_effective_charges")
-    if charge := getattr(calc, "total_charge", 0):
+    charges_of = read_charges(born_charges)
+    if charge := getattr(born_charges, "total_charge", 0):
         raise ValueError(
             f"the calculator has total_charge={charge}: the polarization of a charged cell depends "
             "on the origin"
@@ -150,10 +150,8 @@ def polarization_change(
         reduced = start.get_scaled_positions(wrap=False) + fraction * step
         atoms.set_cell(cells[-1])
         atoms.set_positions(reduced @ cells[-1], apply_constraint=False)
-        charges = born_charges_array(
-            "born_effective_charges", calc.get_property("born_effective_charges", atoms), len(atoms)
-        )
-        violations.append(violation_per_atom(calc, atoms, charges))
+        charges = charges_of(atoms)
+        violations.append(violation_per_atom(born_charges, atoms, charges))
         rates.append(_reduced_change(neutralize(charges), step, cells[-1]))
     warn_if_like_a_metal(start, max(violations))
     change = integrate.simpson(np.array(rates), dx=1 / (n_points - 1), axis=0)

@@ -1,4 +1,4 @@
-"""The Z* of a moving structure: of the calculator or fixed, always new or kept for some steps."""
+"""The Z* of a moving structure: new for each geometry, or kept for some steps."""
 
 from __future__ import annotations
 
@@ -8,19 +8,11 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ase_equivar.arguments import (
-    LARGEST_CHARGE,
-    LARGEST_LENGTH,
-    finite_real,
-    positive_number,
-    whole_number,
-)
+from ase_equivar.arguments import LARGEST_LENGTH, positive_number, whole_number
+from ase_equivar.charge_source import ChargeSource, is_fixed, read_charges
 from ase_equivar.fields import field_forces
-
-Z_STAR = "born_effective_charges"
 
 
 @dataclass(frozen=True)
@@ -61,10 +53,8 @@ class BornCharges:
 
     Parameters
     ----------
-    calculator : ase calculator
-        Gives ``born_effective_charges``, row = field, column = displacement, |e|.
-    fixed : array_like, optional
-        Z* to use for every structure instead, shape=(N, 3, 3).
+    source : calculator, callable, array_like or mapping
+        See `ase_equivar.charge_source.ChargeSource`.
     update_interval : int
         Calculate Z* at every `update_interval`-th new geometry; keep them for those between.
     max_displacement : float, optional
@@ -73,13 +63,14 @@ class BornCharges:
     Raises
     ------
     ValueError
-        If `fixed` has another shape or is not finite, or an interval makes no sense.
+        If the source is not finite, or an interval makes no sense.
+    ase.calculators.calculator.PropertyNotImplementedError
+        If a calculator does not give Z*.
     """
 
     def __init__(
         self,
-        calculator: BaseCalculator,
-        fixed: ArrayLike | None = None,
+        source: ChargeSource,
         update_interval: int = 1,
         max_displacement: float | None = None,
     ) -> None:
@@ -93,9 +84,8 @@ class BornCharges:
                 "max_displacement has no effect while Z* are calculated for every geometry; give "
                 "update_interval as well, the most steps that they may be kept"
             )
-        self._calculator = calculator
-        self._fixed = None if fixed is None else _finite(fixed)
-        self._interval = interval
+        self._calculate = read_charges(source)
+        self._interval = 1 if is_fixed(source) else interval
         self._max_displacement = max_displacement
         self._age = 0
         self._kept: NDArray[np.float64] | None = None
@@ -112,8 +102,6 @@ class BornCharges:
         field : numpy.ndarray
             In V/Å, shape=(3,); for the force error in the report.
         """
-        if self._fixed is not None:
-            return self._checked(self._fixed, atoms)
         if self._interval == 1:
             return self._calculate(atoms)
         if self._kept is None or self._is_due(atoms):
@@ -158,29 +146,3 @@ class BornCharges:
         moved = np.linalg.norm(atoms.positions - self._kept_at, axis=1).max()
         too_far = self._max_displacement is not None and moved > self._max_displacement
         return bool(self._age >= self._interval or too_far)
-
-    def _calculate(self, atoms: Atoms) -> NDArray[np.float64]:
-        name = type(self._calculator).__name__
-        missing = (
-            f"the calculator {name} does not give {Z_STAR!r}, so a field exerts no force: wrap it, "
-            f"EquivarCalculator({name}(...)), or give fixed Z* as born_charges"
-        )
-        if Z_STAR not in self._calculator.implemented_properties:
-            raise PropertyNotImplementedError(missing)
-        try:
-            charges = self._calculator.get_property(Z_STAR, atoms)
-        except PropertyNotImplementedError as error:
-            raise PropertyNotImplementedError(f"{missing} ({error})") from error
-        return self._checked(_finite(charges), atoms)
-
-    @staticmethod
-    def _checked(charges: NDArray[np.float64], atoms: Atoms) -> NDArray[np.float64]:
-        if charges.shape != (len(atoms), 3, 3):
-            raise ValueError(
-                f"Z* have shape {charges.shape}; {len(atoms)} atoms need ({len(atoms)}, 3, 3)"
-            )
-        return charges
-
-
-def _finite(charges: ArrayLike) -> NDArray[np.float64]:
-    return finite_real("the array of Z* (born_charges)", charges, None, largest=LARGEST_CHARGE)

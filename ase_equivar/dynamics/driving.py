@@ -39,6 +39,7 @@ from ase.optimize.optimize import BaseDynamics
 from numpy.typing import ArrayLike
 
 from ase_equivar.arguments import finite_number, whole_number
+from ase_equivar.charge_source import ChargeSource
 from ase_equivar.dynamics.charge_refresh import BornCharges
 from ase_equivar.dynamics.checks import (
     atoms_of,
@@ -66,7 +67,7 @@ def drive(
     *,
     update_interval: int = 1,
     max_displacement: float | None = None,
-    born_charges: ArrayLike | None = None,
+    born_charges: ChargeSource | None = None,
     start_time: float | None = None,
     stress_without_field: bool = False,
     log: str | Path | None = None,
@@ -77,8 +78,8 @@ def drive(
     Parameters
     ----------
     dyn : ase.md.md.MolecularDynamics or ase.optimize.optimize.Optimizer
-        Of Atoms whose calculator gives forces and ``born_effective_charges`` (|e|, row = field,
-        column = displacement).
+        Of Atoms whose calculator gives forces and, unless there are `born_charges`,
+        ``born_effective_charges`` (|e|, row = field, column = displacement).
     field : callable or array_like
         E(t), time in fs → three numbers in V/Å; see `ase_equivar.fields`. Three numbers
         stand for a ConstantField, the only one that an optimizer can have.
@@ -88,8 +89,9 @@ def drive(
     max_displacement : float, optional
         With `update_interval` above 1: calculate Z* as soon as an atom has moved further than this
         since the last time, Å.
-    born_charges : array_like, optional
-        Z* to use for all geometries instead of the calculator's, shape=(N, 3, 3).
+    born_charges : calculator, callable, array_like or mapping, optional
+        Where Z* come from, if not from the calculator of the atoms: see
+        `ase_equivar.charge_source.ChargeSource`.
     start_time : float, optional
         Time of the field at the present state, fs. Default: that of `dyn`.
     stress_without_field : bool
@@ -138,7 +140,9 @@ def drive(
     else:
         check_optimizer(dyn, waveform)
     clock = StepClock(dyn, start_time)
-    charges = BornCharges(wrapped, born_charges, update_interval, max_displacement)
+    charges = BornCharges(
+        wrapped if born_charges is None else born_charges, update_interval, max_displacement
+    )
     calculator = FieldCalculator(
         wrapped, charges, waveform, clock, stress_without_field=stress_without_field
     )

@@ -13,6 +13,7 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import get_atom_order
 
 from ase_equivar.arguments import LARGEST_CHARGE, dielectric_array, finite_real
+from ase_equivar.charge_source import read_charges
 from ase_equivar.phonons.cells import to_ase, to_phonopy
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 
@@ -47,6 +48,8 @@ def read_source(
     ValueError
         When the source fits neither cell, does not give what is needed, or a number in it is none
         that Z* or ε∞ can have.
+    ase.calculators.calculator.PropertyNotImplementedError
+        When a calculator does not give Z*.
     TypeError
         When it is none of the three kinds of source.
     """
@@ -88,14 +91,7 @@ def _calculate(
             "neutral cell"
         )
     refuse_metal(atoms)
-    born = _property(calc, "born_effective_charges", atoms)
-    if born is None:
-        raise ValueError(f"{_name(calc)} does not give born_effective_charges")
-    if born.shape != (len(atoms), 3, 3):
-        raise ValueError(
-            f"{_name(calc)} gave born_effective_charges of shape {born.shape} for "
-            f"{len(atoms)} atoms"
-        )
+    born = read_charges(calc)(atoms)
     warn_if_like_a_metal(atoms, violation_per_atom(calc, atoms, born))
     if dielectric_tensor is not None:
         return born, dielectric_array(EPSILON, dielectric_tensor)

@@ -9,7 +9,6 @@ import warnings
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 
 from ase_equivar.structures.formula import empirical_formula
@@ -69,14 +68,12 @@ def refuse_metal(atoms: Atoms) -> None:
         )
 
 
-def violation_per_atom(
-    calc: BaseCalculator, atoms: Atoms, born_charges: NDArray[np.float64]
-) -> float:
+def violation_per_atom(calc: object, atoms: Atoms, born_charges: NDArray[np.float64]) -> float:
     """Return how far Z* miss the sum rule, for a calculator that corrects them before that.
 
     Parameters
     ----------
-    calc : ase calculator
+    calc : ase calculator, or another source of Z*
         That gave the charges just now; its ``diagnostics`` are asked, if it has any.
     atoms : ase.Atoms
     born_charges : ndarray, shape (N, 3, 3)

@@ -253,13 +253,14 @@ def test_frames_that_do_not_serve():
         ([], BORN, "two frames or more, got 0"),
         ([frames[0], other], BORN, "frame 1 does not hold the atoms"),
         ([sheet], BORN, "frame 0 is not periodic"),
-        (frames, BORN[:2], r"shape \(2, 3, 3\) do not fit frame 0 of 3 atoms"),
-        (frames, np.tile(BORN, (9, 1, 1, 1)), "Z. of 9 frames for a trajectory of 4"),
-        (frames, np.tile(BORN, (2, 1, 1, 1)), "do not fit frame 2"),
-        (frames, Calculator(), "Calculator does not give born_effective_charges"),
+        (frames, BORN[:2], r"shape \(2, 3, 3\) do not fit 3 atoms"),
+        (frames, np.tile(BORN, (9, 1, 1, 1)), "of 9 frames for a trajectory of 4"),
+        (frames, np.tile(BORN, (2, 1, 1, 1)), "of 2 frames, and the trajectory has more"),
     ):
         with pytest.raises(ValueError, match=message):
             trajectory_current(given, charges, STEP)
+    with pytest.raises(NotImplementedError, match="Calculator does not give 'born_effective_char"):
+        trajectory_current(frames, Calculator(), STEP)
     for timestep in (0, np.nan):
         with pytest.raises(ValueError, match="timestep is"):
             trajectory_current(frames, BORN, timestep)

@@ -205,7 +205,7 @@ def test_other_bad_input_is_named():
         drive(dyn, ConstantField(1.0))
     with pytest.raises(ValueError, match=r"field has shape \(2,\)"):
         drive(dyn, lambda time: [time, 0])
-    with pytest.raises(ValueError, match=r"Z\* have shape \(2, 3, 3\); 3 atoms need"):
+    with pytest.raises(ValueError, match=r"born_charges of shape \(2, 3, 3\) do not fit 3 atoms"):
         drive(dyn, AMPLITUDE, born_charges=np.zeros((2, 3, 3)))
     with pytest.raises(ValueError, match="not finite"):
         drive(dyn, AMPLITUDE, born_charges=np.full((N, 3, 3), np.nan))

@@ -80,9 +80,8 @@ def sources(charges: Any, dielectric: Any) -> Iterator[Any]:
 ALSO_CALLED = {
     "atoms": ("atom ", "cell", "structure", "sites", "frame", "atoms is"),
     "phonon": ("nac params", "force constants"),
-    "source": ("born charges", "Z*", "Born effective charges", "dielectric tensor"),
-    "born_charges": ("Z* of shape", "Z* have shape"),
-    "calc": ("born effective charges",),
+    "source": ("born charges", "Z*", "effective charges", "dielectric tensor"),
+    "born_charges": ("Z* of shape", "Z* have shape", "born effective charges"),
     "amplitude": ("the electric field",),
 }
 """What a structure, an object or a source is refused for is in it, so it is named instead."""

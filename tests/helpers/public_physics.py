@@ -135,10 +135,10 @@ ROWS: dict[str, Row] = {
     ),
     "dielectric.trajectory_current": row(
         dielectric.trajectory_current,
-        {"charges": CHARGE_VALUES, "timestep": POSITIVE,
+        {"born_charges": CHARGE_VALUES, "timestep": POSITIVE,
          "frames": [[wrong] * 2 for wrong in structures()]},
         frames=lambda: list(harmonic_run(3)),
-        charges=Z_STAR,
+        born_charges=Z_STAR,
         timestep=STEP,
         progress=False,
     ),
@@ -162,10 +162,10 @@ ROWS: dict[str, Row] = {
     "dielectric.polarization_change": row(
         dielectric.polarization_change,
         {"start": structures(), "end": structures(), "n_points": [*COUNT, 4],
-         "calc": [BadCharges(wrong) for wrong in CHARGE_VALUES]},
+         "born_charges": [BadCharges(wrong) for wrong in CHARGE_VALUES]},
         start=lambda: crystal(False),
         end=lambda: crystal(False),
-        calc=lambda: crystal().calc,
+        born_charges=lambda: crystal().calc,
     ),
     "dielectric.PolarizationChange.nearest_to": row(
         lambda polarization: dielectric.PolarizationChange(
@@ -240,7 +240,7 @@ ROWS: dict[str, Row] = {
     "dynamics.experiments.ion_drift": row(
         experiments.ion_drift,
         {"field": FIELDS, "duration": TIMES, "equilibration": NOT_NEGATIVE,
-         "nominal_charges": [3, "abc", *({"Ti": w, "B": 1, "O": -2} for w in [*NUMBER, 1e30])],
+         "born_charges": [3, "abc", *({"Ti": w, "B": 1, "O": -2} for w in [*NUMBER, 1e30])],
          "atoms": structures()},
         atoms=lambda: crystal(False),
         field=FIELD,

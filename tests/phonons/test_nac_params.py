@@ -175,13 +175,18 @@ def test_ambiguous_order_is_refused(monkeypatch):
         ((NACL_BORN * np.nan, NACL_DIELECTRIC), "Born effective charges is not finite"),
         ((NACL_BORN, NACL_DIELECTRIC, 1), "tuple of 3"),
         (GivenCharges({"Na": 1, "Cl": -1}), "pass it as dielectric_tensor="),
-        (Springs(bulk("NaCl", "rocksalt", a=5.64), 3.0), "does not give born_effective_charges"),
         (bulk("NaCl", "rocksalt", a=5.64), "no calculator"),
     ],
 )
 def test_source_errors(source, message):
     with pytest.raises(ValueError, match=message):
         nac_params(make_phonon(bulk("NaCl", "rocksalt", a=5.64)), source)
+
+
+def test_calculator_without_charges_is_refused():
+    atoms = bulk("NaCl", "rocksalt", a=5.64)
+    with pytest.raises(NotImplementedError, match="Springs does not give 'born_effective_charges'"):
+        nac_params(make_phonon(atoms), Springs(atoms, 3.0))
 
 
 def test_source_of_another_type():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.arguments import LARGEST_CHARGE, finite_number, positive_number
+from ase_equivar.arguments import positive_number
+from ase_equivar.charge_source import ChargeSource, read_charges
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.fields import check_field
@@ -78,7 +78,7 @@ def ion_drift(
     species: str,
     duration: float,
     *,
-    nominal_charges: Mapping[str, float] | None = None,
+    born_charges: ChargeSource | None = None,
     equilibration: float = 0.0,
     md_settings: MDSettings | None = None,
     folder: str | Path | None = None,
@@ -92,7 +92,7 @@ def ion_drift(
     Parameters
     ----------
     atoms : ase.Atoms
-        With a calculator that gives forces and, unless there are nominal charges,
+        With a calculator that gives forces and, unless there are `born_charges`,
         ``born_effective_charges``; left as they are.
     field : array_like
         V/Å, shape=(3,).
@@ -100,8 +100,9 @@ def ion_drift(
         Chemical symbol of the ions.
     duration : float
         Of the run that counts, fs.
-    nominal_charges : mapping of str to float, optional
-        One charge for each chemical symbol, |e|, in place of Z*: forces q_i E.
+    born_charges : calculator, callable, array_like or mapping, optional
+        Where Z* come from instead: see `ase_equivar.charge_source.ChargeSource`. Nominal charges,
+        as ``{"Li": 1, "O": -2}``, give the forces q_i E.
     equilibration : float
         Time in the field that is left out before, fs.
     md_settings : MDSettings, optional
@@ -128,7 +129,8 @@ def ion_drift(
         raise ValueError(f"there is no {species!r} in {atoms.get_chemical_formula()}")
     if mine.all():
         raise ValueError(f"all atoms are {species}; drift is measured against the other ones")
-    charges = None if nominal_charges is None else nominal_tensors(atoms, nominal_charges)
+    if born_charges is not None:
+        read_charges(born_charges)(atoms)
     steps = steps_in("duration", duration, md_settings)
     left_out = positive_number("equilibration", equilibration, "fs", zero=True)
     skipped = steps_in("equilibration", left_out, md_settings) if left_out else 0
@@ -139,16 +141,14 @@ def ion_drift(
         steps + skipped,
         md_settings,
         interval=interval,
-        born_charges=charges,
+        born_charges=born_charges,
         folder=folder,
         description=f"drift of {species}",
     )
     counted = run.times >= (skipped - 0.5) * md_settings.timestep
     displacement = run.displacement[species] - _of_host(run, atoms, species)
     velocity, error = _rate(run.times[counted], displacement[counted])
-    at_start = (
-        atoms.calc.get_property("born_effective_charges", atoms) if charges is None else charges
-    )
+    at_start = read_charges(atoms.calc if born_charges is None else born_charges)(atoms)
     unit = vector / np.linalg.norm(vector)
     return IonDrift(
         species=species,
@@ -157,7 +157,7 @@ def ion_drift(
         displacement=displacement,
         velocity=velocity,
         velocity_error=error,
-        mean_charge=float(unit @ np.asarray(at_start)[mine].mean(axis=0) @ unit),
+        mean_charge=float(unit @ at_start[mine].mean(axis=0) @ unit),
     )
 
 
@@ -169,32 +169,6 @@ def _of_host(run: FieldRun, atoms: Atoms, species: str) -> NDArray[np.float64]:
     }
     moments = sum(mass * run.displacement[symbol] for symbol, mass in host.items())
     return np.asarray(moments / sum(host.values()))
-
-
-def nominal_tensors(atoms: Atoms, charges: Mapping[str, float]) -> NDArray[np.float64]:
-    """Return q_i times the unit tensor for each atom, |e|, shape=(N, 3, 3), or refuse the charges.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are no mapping, or a symbol has no charge or none that is a number.
-    """
-    symbols = atoms.get_chemical_symbols()
-    if not isinstance(charges, Mapping):
-        raise TypeError(f"nominal_charges is {charges!r}; give one number for each symbol")
-    missing = sorted(set(symbols) - set(charges))
-    if missing:
-        raise ValueError(f"nominal_charges has none for {', '.join(missing)}")
-    numbers = {
-        symbol: finite_number(
-            f"the charge of {symbol} in nominal_charges",
-            charges[symbol],
-            unit="|e|",
-            largest=LARGEST_CHARGE,
-        )
-        for symbol in set(symbols)
-    }
-    return np.array([numbers[symbol] for symbol in symbols])[:, None, None] * np.eye(3)
 
 
 def _rounded(value: float, error: float) -> str:

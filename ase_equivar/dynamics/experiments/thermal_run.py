@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ase_equivar.arguments import LARGEST_TEMPERATURE, positive_number, whole_number
+from ase_equivar.charge_source import ChargeSource
 from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
 from ase_equivar.dynamics.checks import LONGEST_TIME_STEP
 from ase_equivar.dynamics.driven import field_json
@@ -118,7 +119,7 @@ def field_run(
     md_settings: MDSettings,
     *,
     interval: int = 1,
-    born_charges: ArrayLike | None = None,
+    born_charges: ChargeSource | None = None,
     folder: str | Path | None = None,
     description: str = "run in a field",
 ) -> FieldRun:
@@ -136,8 +137,8 @@ def field_run(
         Temperature and time step.
     interval : int
         Observe at the beginning, and after each `interval` steps.
-    born_charges : array_like, optional
-        Fixed Z* instead of the calculator's, shape=(N, 3, 3).
+    born_charges : calculator, callable, array_like or mapping, optional
+        Where Z* come from instead: see `ase_equivar.charge_source.ChargeSource`.
     folder : str or pathlib.Path, optional
         Write a log and checkpoints there. A run that was killed goes on if it is called again with
         the same arguments; with other ones (atoms, constraints, calculator, charges, settings) it
@@ -174,7 +175,7 @@ def _field_run(
     steps: int,
     md_settings: MDSettings,
     interval: int,
-    born_charges: ArrayLike | None,
+    born_charges: ChargeSource | None,
     folder: Path | None,
     description: str,
 ) -> FieldRun:

@@ -145,7 +145,7 @@ def test_drift_is_that_against_the_rest_of_the_crystal():
     charges = {"Li": 1.0, "P": -2.0, "O": -1.0}
     md_settings = MDSettings(temperature=0.0, timestep=1.0, friction=0.0)
     found = ion_drift(
-        atoms, [0, 0, 0.02], "Li", 200.0, nominal_charges=charges, md_settings=md_settings
+        atoms, [0, 0, 0.02], "Li", 200.0, born_charges=charges, md_settings=md_settings
     )
     li, p, o = atoms.get_masses()[[0, 3, 4]]
     relative = TO_FS * 0.02 * (1.0 / li + 3.0 / (p + o))
@@ -163,7 +163,7 @@ def test_drift_of_ions_in_a_viscous_medium(nominal):
         field,
         "Li",
         200.0,
-        nominal_charges=nominal,
+        born_charges=nominal,
         equilibration=1000.0,
         md_settings=md_settings,
     )
@@ -323,8 +323,8 @@ def test_bad_input_is_named():
     lithium = Atoms("Li2", cell=[9, 9, 9], pbc=True, calculator=FreeIons())
     with pytest.raises(ValueError, match="all atoms are Li; drift is measured against the other"):
         ion_drift(lithium, [0, 0, 1], "Li", 10.0)
-    with pytest.raises(ValueError, match="nominal_charges has none for O"):
-        ion_drift(free_ions(), [0, 0, 1], "Li", 10.0, nominal_charges={"Li": 1})
+    with pytest.raises(ValueError, match="born_charges has no charge for O"):
+        ion_drift(free_ions(), [0, 0, 1], "Li", 10.0, born_charges={"Li": 1})
     with pytest.raises(ValueError, match="field is zero"):
         ion_drift(free_ions(), [0, 0, 0], "Li", 10.0)
     with pytest.raises(ValueError, match="2 observations; 6 are needed"):

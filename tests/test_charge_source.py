@@ -1,0 +1,86 @@
+"""One rule for where Z* come from: every kind of source, in every function that takes one."""
+
+import numpy as np
+import pytest
+from ase.calculators.calculator import Calculator
+from ase.md.verlet import VelocityVerlet
+from helpers.driven_crystal import SINE, crystal
+from helpers.harmonic_runs import STEP, harmonic_run
+from helpers.polar_crystal import PolarCrystal, ions
+
+from ase_equivar.charge_source import read_charges
+from ase_equivar.dielectric import polarization_change, trajectory_current
+from ase_equivar.dynamics import drive
+
+CALCULATOR = PolarCrystal(quadratic=0.4)
+BORN = CALCULATOR.born_charges(ions().positions)
+NOMINAL = {"Ti": 3.0, "B": -1.0, "O": -2.0}
+EACH = np.array([3.0, -1.0, -2.0])
+
+
+def from_atoms(atoms):
+    return CALCULATOR.born_charges(atoms.positions)
+
+
+def moved():
+    atoms = ions(velocities=False)
+    atoms.positions += np.random.default_rng(1).normal(scale=0.05, size=(3, 3))
+    return atoms
+
+
+def test_each_kind_of_source_by_hand():
+    atoms = moved()
+    assert np.abs(from_atoms(atoms) - BORN).max() > 1e-3
+    np.testing.assert_allclose(read_charges(CALCULATOR)(atoms), from_atoms(atoms))
+    np.testing.assert_allclose(read_charges(from_atoms)(atoms), from_atoms(atoms))
+    np.testing.assert_array_equal(read_charges(BORN)(atoms), BORN)
+    for nominal in (NOMINAL, EACH, EACH.tolist(), lambda atoms: EACH):
+        found = read_charges(nominal)(atoms)
+        np.testing.assert_array_equal(found, EACH[:, None, None] * np.eye(3))
+
+
+def work(source, **settings):
+    atoms = crystal(quadratic=0.4)
+    dyn = VelocityVerlet(atoms, 0.1)
+    driven = drive(dyn, SINE, born_charges=source, **settings)
+    dyn.run(30)
+    return driven.work
+
+
+def change(source):
+    return polarization_change(ions(False), moved(), source).change
+
+
+def current(source):
+    return trajectory_current(list(harmonic_run(8)), source, STEP).current
+
+
+@pytest.mark.parametrize("use", [work, change, current])
+def test_every_function_takes_every_source(use):
+    np.testing.assert_allclose(use(from_atoms), use(PolarCrystal(quadratic=0.4)), rtol=1e-12)
+    nominal = use(NOMINAL)
+    for same in (EACH, EACH[:, None, None] * np.eye(3), lambda atoms: EACH):
+        np.testing.assert_allclose(use(same), nominal, rtol=1e-12)
+    assert np.abs(use(from_atoms) - use(BORN)).max() > 1e-6
+    assert np.abs(nominal - use(BORN)).max() > 1e-3
+
+
+def test_a_function_is_asked_as_seldom_as_a_calculator():
+    calls = []
+    work(lambda atoms: calls.append(1) or BORN, update_interval=10)
+    assert len(calls) == 4  # at the start, and after 10, 20 and 30 steps
+
+
+@pytest.mark.parametrize("use", [work, change, current])
+def test_what_is_no_source_is_refused(use):
+    with pytest.raises(NotImplementedError, match="Calculator does not give 'born_effective_char"):
+        use(Calculator())
+    for wrong, message in (
+        ({"Ti": 1, "B": 2}, "born_charges has no charge for O"),
+        ({"Ti": np.nan, "B": 2, "O": 1}, "the charge of Ti in born_charges is nan"),
+        (BORN[:2], r"born_charges of shape \(2, 3, 3\) do not fit 3 atoms"),
+        (lambda atoms: BORN * np.inf, r"born_charges\(atoms\) is not finite"),
+        ("abc", "born_charges is 'abc'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            use(wrong)
