@@ -25,6 +25,8 @@ myst_heading_anchors = 3  # headings down to this level can be linked to
 
 # `name` in a docstring links to the object of that name, where there is one.
 default_role = "py:obj"
+# Attributes of results link to nothing where several classes have one of that name.
+suppress_warnings = ["ref.python"]
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
