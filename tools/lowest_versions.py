@@ -29,14 +29,10 @@ def lowest_versions(pyproject: Path = PYPROJECT) -> dict[str, str]:
     for requirement in (one for requirements in lists for one in requirements):
         bound = BOUND.match(requirement)
         if bound is None:
-            raise ValueError(
-                f"{requirement!r} in {pyproject} has no lower bound; write name>=version"
-            )
+            raise ValueError(f"{requirement!r} has no lower bound; write name>=version")
         name, version = bound["name"], bound["version"]
         if lowest.setdefault(name, version) != version:
-            raise ValueError(
-                f"{name} in {pyproject} has two lower bounds, {lowest[name]}, {version}"
-            )
+            raise ValueError(f"{name} has two lower bounds, {lowest[name]} and {version}")
     return lowest
 
 
