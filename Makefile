@@ -63,12 +63,14 @@ $(VENV)/.ready: constraints.txt
 	$(INSTALL) torch
 	touch $@
 
-# The extras that the fast tests need; triton comes with torch where there is one.
+# The extras that the fast tests need; torch brings its own triton.
+COMMA := ,
 TEST_EXTRAS := sevennet,train,screen,ipi
 
 $(VENV)-lowest/.ready: pyproject.toml tools/lowest_versions.py
 	$(PYTHON) -m venv $(VENV)-lowest
-	$(VENV)-lowest/bin/python tools/lowest_versions.py > $(VENV)-lowest/lowest.txt
+	$(VENV)-lowest/bin/python tools/lowest_versions.py $(subst $(COMMA), ,$(TEST_EXTRAS)) \
+		> $(VENV)-lowest/lowest.txt
 	$(VENV)-lowest/bin/python -m pip install --quiet --constraint $(VENV)-lowest/lowest.txt \
 		$(PIP_FLAGS) torch
 	$(VENV)-lowest/bin/python -m pip install --quiet --constraint $(VENV)-lowest/lowest.txt \
