@@ -1,27 +1,41 @@
 # make demo   LO-TO splitting of NaCl from predicted Born charges: table and band structure
 # make test   the whole test suite
+# make test-fast     without the slow tests
+# make test-lowest   without the slow tests, with the lowest versions that pyproject.toml allows
+# make test-python   without the slow tests, with another Python: TEST_PYTHON=python3.13
 # make lint   ruff and mypy
 # make docs   the documentation, as docs/_build/html; a warning is an error
 # make bench  time and memory of Z* beside the forces: docs/developer/performance.md (some minutes)
 #
-# Each sets up .venv by itself, and again when pyproject.toml or constraints.txt change.
+# Each sets up .venv (or .venv-lowest, .venv-python) by itself, and again when pyproject.toml or
+# constraints.txt change.
 # On Linux the torch of PyPI brings gigabytes of CUDA libraries. For the CPU build instead:
 #   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 
 PYTHON ?= python3
 PIP_FLAGS ?=
+TEST_PYTHON ?= python3.13
 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: demo test lint docs bench
+.PHONY: demo test test-fast test-lowest test-python lint docs bench
 
 demo: $(VENV)/.ready-demo
 	$(BIN)/python examples/nacl_lo_to.py
 
 test: $(VENV)/.ready-test
 	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.ready-test
+	$(BIN)/python -m pytest -m "not slow"
+
+test-lowest: $(VENV)-lowest/.ready
+	$(VENV)-lowest/bin/python -m pytest -m "not slow"
+
+test-python: $(VENV)-python/.ready
+	$(VENV)-python/bin/python -m pytest -m "not slow"
 
 lint: $(VENV)/.ready-lint
 	$(BIN)/ruff check .
@@ -47,4 +61,25 @@ $(VENV)/.ready-%: $(VENV)/.ready pyproject.toml
 $(VENV)/.ready: constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) torch
+	touch $@
+
+# The extras that the fast tests need; torch brings its own triton.
+COMMA := ,
+TEST_EXTRAS := sevennet,train,screen,ipi
+
+$(VENV)-lowest/.ready: pyproject.toml tools/lowest_versions.py
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python tools/lowest_versions.py $(subst $(COMMA), ,$(TEST_EXTRAS)) \
+		> $(VENV)-lowest/lowest.txt
+	$(VENV)-lowest/bin/python -m pip install --quiet --constraint $(VENV)-lowest/lowest.txt \
+		$(PIP_FLAGS) torch
+	$(VENV)-lowest/bin/python -m pip install --quiet --constraint $(VENV)-lowest/lowest.txt \
+		$(PIP_FLAGS) pytest hatchling --editable ".[$(TEST_EXTRAS)]"
+	touch $@
+
+$(VENV)-python/.ready: pyproject.toml constraints.txt
+	$(TEST_PYTHON) -m venv $(VENV)-python
+	$(VENV)-python/bin/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS) torch
+	$(VENV)-python/bin/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS) \
+		pytest hatchling --editable ".[$(TEST_EXTRAS)]"
 	touch $@
