@@ -28,6 +28,7 @@ lint: $(VENV)/.ready-lint
 	$(BIN)/mypy
 
 bench: $(VENV)/.ready-demo
+	$(BIN)/python benchmarks/vectorized.py
 	$(BIN)/python benchmarks/speed.py
 
 $(VENV)/.ready-demo: EXTRAS := sevennet
