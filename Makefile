@@ -46,6 +46,7 @@ docs: $(VENV)/.ready-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 bench: $(VENV)/.ready-demo
+	$(BIN)/python benchmarks/vectorized.py
 	$(BIN)/python benchmarks/speed.py
 
 $(VENV)/.ready-demo: EXTRAS := sevennet

@@ -85,7 +85,7 @@ class _KeptMachineCode(_Cache):
             FORMAT,
             function.__module__,
             function.__qualname__,
-            _source_digest(function.__code__.co_filename),
+            source_digest(function.__code__.co_filename),
             sorted(self._options.items()),
             str(sig),
             codegen.magic_tuple(),  # platform, processor and its features
@@ -101,7 +101,7 @@ class _KeptMachineCode(_Cache):
 
 
 @cache
-def _source_digest(file: str) -> str:
+def source_digest(file: str) -> str:
     """Tell sources apart; the text of a generated module is in its name."""
     with contextlib.suppress(OSError):
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()

@@ -153,18 +153,27 @@ def spherical_harmonics(vectors: Tensor, l_max: int) -> Tensor:
     for _ in range(l_max):
         cosines.append(cosines[-1] * z - sines[-1] * x)
         sines.append(cosines[-2] * x + sines[-1] * z)
-    legendre = _legendre(y, l_max)
+    legendre, scales = _legendre(y, l_max), harmonic_scales(l_max).tolist()
     columns = []
     for degree in range(l_max + 1):
         for m in range(-degree, degree + 1):
             order = abs(m)
-            ratio = factorial(degree - order) / factorial(degree + order)
-            scale = sqrt((2 * degree + 1) * ratio * (2 if m else 1))
-            column = scale * legendre[degree, order]
+            column = scales[degree][order] * legendre[degree, order]
             if m:
                 column = column * (sines if m < 0 else cosines)[order]
             columns.append(column)
     return torch.stack(columns, dim=1)
+
+
+@cache
+def harmonic_scales(l_max: int) -> NDArray[np.float64]:
+    """Normalize associated Legendre functions: factors by degree and order, 0 beyond the degree."""
+    scales = np.zeros((l_max + 1, l_max + 1))
+    for degree in range(l_max + 1):
+        for order in range(degree + 1):
+            ratio = factorial(degree - order) / factorial(degree + order)
+            scales[degree, order] = sqrt((2 * degree + 1) * ratio * (2 if order else 1))
+    return scales
 
 
 def _legendre(y: Tensor, l_max: int) -> dict[tuple[int, int], Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,6 @@ from helpers.random_networks import (
     results_and_gradients,
     triclinic,
 )
-from numpy.typing import NDArray
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -33,12 +31,9 @@ from ase_equivar.network import RawTensors, build_network, convolution, kernels
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution import chunking as chunks
 from ase_equivar.network.execution.edge_index import EdgeIndex
-from ase_equivar.network.execution.radial_table import SHORTEST
 from ase_equivar.network.irreps import Irrep
 from ase_equivar.network.kernels import bonds, interaction, launch_numba
 from ase_equivar.network.kernels.interaction import InteractionSteps
-from ase_equivar.network.kernels.numba_source import numba_source
-from ase_equivar.network.kernels.terms import write_lines
 
 
 def sheet() -> Atoms:
@@ -373,36 +368,3 @@ def test_a_thread_is_worth_its_while(
     assert len(shares) == n_busy
     assert sum(shares) == n_atoms
     assert max(shares) - min(shares) <= n_busy
-
-
-def test_kernels_take_several_channels_at_a_time() -> None:
-    """In the code that the compiler has made: products of vectors, as many as terms at least."""
-    irreps = tuple(Irrep.parse(name) for name in ("0e", "1o", "2e"))
-    coupling, n_channels = Coupling(irreps, irreps, 2), 32
-    source = numba_source(coupling, n_channels, "float32")
-    module: dict[str, Any] = {}
-    exec(source.replace("cache=True, ", ""), module)  # code out of a cache cannot be looked at
-
-    def zeros(*shape: int) -> NDArray[np.float32]:
-        return np.zeros((*shape, n_channels), np.float32)
-
-    n_paths = len(coupling.paths)
-    x, w = zeros(2, coupling.input_dim), zeros(1, n_paths)
-    blocks = [zeros(2, len(block)) for block in coupling.blocks]
-    first, distance = np.zeros(1, int), np.array([SHORTEST], np.float32)
-    harmonics, start = np.zeros((1, 9), np.float32), np.array([0, 1, 1])
-    plain = (x, harmonics, w)
-    tabulated = (x, harmonics, zeros(2, 3, n_paths), 2, 1, first, distance)
-    n_terms = len(write_lines(coupling, repr).entries)
-    for name, arguments, out in (
-        ("forward", plain, blocks),
-        ("grad_weights", (*plain, *blocks), [w.copy()]),
-        ("grad_features", (*plain, *blocks), [x.copy()]),
-        ("grad_harmonics", (*plain, *blocks), [harmonics.copy()]),
-        ("forward_table", tabulated, blocks),
-        ("grad_features_table", (*tabulated, *blocks), [x.copy()]),
-        ("grad_bonds_table", (*tabulated, *blocks), [harmonics.copy(), np.zeros(1, np.float32)]),
-    ):
-        module[name](*arguments, first, first, first, start, *out, 0, 2)
-        [code] = module[name].inspect_llvm().values()
-        assert len(re.findall(r"= fmul .*<\d+ x float>", code)) >= n_terms, name

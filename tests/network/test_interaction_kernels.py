@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
-import numpy as np
 import pytest
 import torch
 from helpers.random_networks import random_edges
@@ -15,7 +11,6 @@ from ase_equivar.network.execution.edge_features import Bonds
 from ase_equivar.network.execution.radial_table import RadialTable
 from ase_equivar.network.gated_interaction import GatedInteraction, Species
 from ase_equivar.network.irreps import Irrep, spherical_harmonics
-from ase_equivar.network.kernels.interaction_source import feature_source
 
 N_ATOMS = 41  # more than a kernel takes at once, and none of its multiples
 N_EDGES = 300
@@ -116,17 +111,6 @@ def test_what_is_not_finite_stays_so() -> None:
     with torch.no_grad():
         made.after.weights[0][0, 0] = torch.nan
     assert all(not found.isfinite().all() for found, _ in both(made, torch.float32)[:1])
-
-
-def test_products_take_several_channels_at_a_time() -> None:
-    """In the code that the compiler has made; if two arrays may overlap, it makes none such."""
-    n = 32
-    module: dict[str, Any] = {}
-    exec(feature_source(n, 3, "float32").replace("cache=True, ", ""), module)
-    x, w, out = (np.zeros(shape, np.float32) for shape in ((20, 3, n), (n, n), (20, 3, n)))
-    module["send_block"](x, w, out, 3, 0, 3, 0, 20)
-    [code] = module["send_block"].inspect_llvm().values()
-    assert len(re.findall(r"= fmul .*<\d+ x float>", code)) >= 16
 
 
 def test_kernels_follow_weights_that_change() -> None:

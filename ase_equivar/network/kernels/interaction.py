@@ -8,7 +8,6 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-import numba
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from ase_equivar.network.execution.radial_table import RadialTable
 from ase_equivar.network.kernels.interaction_source import feature_source, interaction_source
 from ase_equivar.network.kernels.launch_numba import (
     MIN_EDGES_PER_THREAD_FAST,
+    VERSION,
     convolution_kernels,
     share_out,
 )
@@ -97,16 +97,19 @@ class InteractionSteps:
 
     @property
     def _kernels(self) -> ModuleType:
-        return _kernels(self.coupling, self.taken, self.mask.shape[1], self.mask.dtype.name)
+        return interaction_kernels(
+            self.coupling, self.taken, self.mask.shape[1], self.mask.dtype.name
+        )
 
 
 @cache
-def _kernels(
+def interaction_kernels(
     coupling: Coupling, taken: tuple[tuple[int, int], ...], n_channels: int, scalar: str
 ) -> ModuleType:
+    """Give the module with what `interaction_source` writes."""
     convolutions = convolution_kernels(coupling, n_channels, scalar)
     source = feature_source(n_channels, len(coupling.outputs), scalar)
-    features = load_source("features", numba.__version__, source)
+    features = load_source("features", VERSION, source)
     names = convolutions.__name__, features.__name__
     source = interaction_source(coupling, taken, n_channels, *names)
-    return load_source("interaction", numba.__version__, source)
+    return load_source("interaction", VERSION, source)

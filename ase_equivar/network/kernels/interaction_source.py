@@ -42,17 +42,13 @@ def feature_source(n_channels: int, n_blocks: int, scalar: str) -> str:
     return f"""
 import numpy as np
 from ase_equivar.machine_code import compiled
+from ase_equivar.network.kernels.feature_loops import copy
 from numpy import {scalar} as F, {scalar.replace("float", "int")} as I
 
 fast = compiled(nogil=True, fastmath=True, error_model="numpy")
 C, WIDTH, AT_ONCE = {n_channels}, {width}, {ATOMS_AT_ONCE}
 
 {linears}
-@fast
-def copy(old, new):
-    for k in range(len(old)):
-        new[k] = old[k]
-
 @fast
 def send_block(x, w, out, dim, offset, total, first, last):
     x, w, out = x.reshape(-1), w.reshape(-1), out.reshape(-1)
@@ -78,19 +74,6 @@ def scalars(y, bias, mask, g, power, bits, new):
     for c in range(C):
         new[c] = y[c]*g[c]
 
-@fast
-def gated(y, g, new):
-    for k in range(0, len(new), C):
-        o, v = new[k:k + C], y[k:k + C]
-        for c in range(C):
-            o[c] = v[c]*g[c]
-
-@fast
-def add_scaled(z, scale, new):
-    for k in range(0, len(new), C):
-        o, v = new[k:k + C], z[k:k + C]
-        for c in range(C):
-            o[c] += v[c]*scale[c]
 """
 
 
@@ -229,7 +212,8 @@ def interaction_source(
             "import numpy as np\nfrom ase_equivar.machine_code import compiled",
             f"from {convolutions} import forward, forward_table",
             f"from {features} import linear_{c}, linear_{n_gates}",
-            f"from {features} import copy, scalars, gated, add_scaled, send_block, I\n",
+            f"from {features} import scalars, send_block, I",
+            "from ase_equivar.network.kernels.feature_loops import add_scaled, copy, gated\n",
             "@compiled(nogil=True)",
             f"def send({', '.join([*old, *before])}, S, first, last):",
             *sends,

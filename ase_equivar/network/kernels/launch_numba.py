@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_equivar.compile_cache import load_source
+from ase_equivar.machine_code import source_digest
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.threads import available_threads, thread_pool
+from ase_equivar.network.kernels import feature_loops
 from ase_equivar.network.kernels.compile_notice import compilation_announced
 from ase_equivar.network.kernels.numba_source import numba_source
 from ase_equivar.network.kernels.terms import scalar_name
@@ -27,6 +29,8 @@ from ase_equivar.network.kernels.terms import scalar_name
 # Fewer than in `chunks`: a kernel needs no Python, which serves one thread after the other.
 MIN_EDGES_PER_THREAD = 500
 MIN_EDGES_PER_THREAD_FAST = 10_000  # of kernels that take some nanoseconds for an edge
+# of generated kernels: what they call is part of their machine code
+VERSION = f"{numba.__version__} {source_digest(feature_loops.__file__)}"
 HEAD_START = 150  # edges that the calling thread works off while the others wake up
 
 
@@ -34,7 +38,7 @@ HEAD_START = 150  # edges that the calling thread works off while the others wak
 def convolution_kernels(coupling: Coupling, n_channels: int, scalar: str) -> ModuleType:
     """Give the module with what `numba_source` writes."""
     source = numba_source(coupling, n_channels, scalar)
-    return load_source("convolution", numba.__version__, source)
+    return load_source("convolution", VERSION, source)
 
 
 def launch(

@@ -77,12 +77,8 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
 
     def interpolate(**cubics: list[str]) -> list[str]:
         """Fill arrays of a run each, given by the factors of the four numbers."""
-        factors = [f"{a}{q} = {f}" for a, four in cubics.items() for q, f in enumerate(four)]
-        sums = [
-            f"    {a}_[n] = " + " + ".join(f"{a}{q}*p[n + {q * n_w}]" for q in range(4))
-            for a in cubics
-        ]
-        return [*place, *factors, f"for n in range({n_w}):", *sums]
+        sums = [f"interpolate(p, {', '.join(four)}, {a}_)" for a, four in cubics.items()]
+        return [*place, *sums]
 
     def by_receiver(*before: str) -> list[str]:
         return [
@@ -104,11 +100,8 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     to_rows = [f"o = np.empty({n_rows * n_channels}, x.dtype)", *by_receiver("o[:] = 0")]
     write_rows = []
     for n, block in enumerate(blocks):
-        write_rows += [
-            of_block(n, "O"),
-            f"for n in range({len(block) * n_channels}):",
-            f"    o{n}_[n] = o[{block.start * n_channels} + n]",
-        ]
+        rows = f"o[{block.start * n_channels}:{block.stop * n_channels}]"
+        write_rows += [of_block(n, "O"), f"copy({rows}, o{n}_)"]
 
     def kernel(
         name: str,
@@ -153,6 +146,7 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     return "\n".join(
         [
             "import numpy as np\nfrom ase_equivar.machine_code import compiled\n"
+            "from ase_equivar.network.kernels.feature_loops import copy, interpolate\n"
             "from numpy import float64\n"
             f"from numpy import {scalar} as F\n",
             kernel("forward", "x, Y, w", of_result, to_rows, [x_run, w_run, *add_rows], write_rows),
