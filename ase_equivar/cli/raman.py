@@ -21,6 +21,7 @@ from ase_equivar.cli.corrected_phonon import (
 )
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import check_folder, check_output, replacing
+from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def raman(
         Path | None, typer.Option("--modes", help="All modes and Raman tensors as .csv.")
     ] = None,
     model: inputs.Model = "universal",
+    symprec: inputs.Symprec = SYMPREC,
     device: inputs.Device = None,
     index: inputs.Index = None,
     format: inputs.Format = None,
@@ -114,6 +116,7 @@ def raman(
             model,
             device,
             born=born,
+            symprec=symprec,
             index=index,
             format=format,
         )

@@ -35,6 +35,7 @@ from ase_equivar.dielectric.raman_derivative import (
     require_dielectric,
 )
 from ase_equivar.dielectric.raman_vectors import ModeSet, longitudinal_sets, transverse_sets
+from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.nac import check_units, unit_vector
 from ase_equivar.phonons.requirements import require_force_constants
@@ -248,7 +249,7 @@ def raman_modes(
         modes=_modes(phonon, sets, derivative),
         direction=unit,
         derivative=derivative,
-        symbols=tuple(phonon.primitive.symbols),
+        symbols=tuple(to_ase(phonon.primitive).symbols),
         volume=abs(phonon.primitive.volume),
     )
     expected = found.expected_error

@@ -122,3 +122,32 @@ def test_what_cannot_have_raman_tensors_is_refused():
         dielectric_derivative(phonon, Calculator(), progress=False)
     with pytest.raises(TypeError, match="calculator is a str; give an ASE calculator"):
         dielectric_derivative(phonon, "universal", progress=False)
+
+
+def left_handed(atoms):
+    """The same crystal with two of its lattice vectors exchanged."""
+    other = atoms.copy()
+    other.set_cell(atoms.cell.array[[1, 0, 2]])
+    return other
+
+
+@pytest.mark.parametrize("make", [quartz, anatase, triclinic_four])
+def test_left_handed_cells(make):
+    atoms = left_handed(make())
+    assert np.linalg.det(atoms.cell.array) < 0
+    phonon, calc = make_phonon(atoms), BondPolarizability()
+    found = dielectric_derivative(phonon, calc, step=0.005, progress=False)
+    exact = closed_derivative(to_ase(phonon.primitive))
+    np.testing.assert_allclose(found.values, exact, atol=1e-4 * np.abs(exact).max())
+    expected = dielectric_derivative(make_phonon(make()), BondPolarizability(), progress=False)
+    assert found.n_calculations == expected.n_calculations
+
+
+def test_isotopes_change_vibrations_but_not_the_derivative():
+    atoms = quartz()
+    masses = atoms.get_masses()
+    masses[5] = 17.999
+    atoms.set_masses(masses)
+    found = dielectric_derivative(make_phonon(atoms), BondPolarizability(), progress=False)
+    usual = dielectric_derivative(make_phonon(quartz()), BondPolarizability(), progress=False)
+    np.testing.assert_allclose(found.values, usual.values, atol=1e-4 * np.abs(usual.values).max())

@@ -315,3 +315,14 @@ def test_activity_and_depolarization_of_known_tensors():
     )
     assert mode.activity == pytest.approx(45 * a2 + 7 * g2)
     assert mode.depolarization == pytest.approx(3 * g2 / (45 * a2 + 4 * g2))
+
+
+def test_symbols_of_isotopes_are_those_of_their_elements():
+    atoms = quartz()
+    masses = atoms.get_masses()
+    masses[5] = 17.999
+    atoms.set_masses(masses)
+    phonon = force_constants(atoms, Springs(atoms, 4.0), (1, 1, 1), progress=False)
+    modes = raman_modes(phonon, modes_of("quartz").derivative)
+    assert modes.symbols == ("Si",) * 3 + ("O",) * 6
+    assert len(modes.active) > len(modes_of("quartz").active)
