@@ -77,7 +77,7 @@ def spectrum(
         frames = inputs.read_frames(trajectory, index, format)
         n_frames = survey.n_frames
         if not survey.moving:
-            # ASE's units of such a column are not known; displacements need none.
+            # The unit of such a column is not known; displacements need none.
             unread = f" (its columns {', '.join(survey.unread)} are not)" if survey.unread else ""
             console = open_console()
             console.print(

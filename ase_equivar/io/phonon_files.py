@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ase_equivar.arguments import born_charges_array, dielectric_array, finite_real
 from ase_equivar.io.infrared_files import write_csv
 from ase_equivar.io.output_files import replacing, write_text
 
@@ -89,7 +90,15 @@ def write_phonons_json(
         What was calculated with what, plain data.
     splitting, segments, density
         From the functions of `ase_equivar.phonons`; what is not given is null or empty.
+
+    Raises
+    ------
+    TypeError
+        If `phonon` is no Phonopy object.
+    ValueError
+        If its force constants, Z* or ε∞ are not real and finite.
     """
+    _check(phonon)
     nac = phonon.nac_params
     primitive, unit = phonon.primitive, phonon.unitcell
     content = {
@@ -145,11 +154,32 @@ def write_phonopy_yaml(path: str | os.PathLike[str], phonon: Phonopy) -> None:
         File to write, .yaml.
     phonon : phonopy.Phonopy
         With force constants.
+
+    Raises
+    ------
+    TypeError
+        If `phonon` is no Phonopy object.
+    ValueError
+        If its force constants, Z* or ε∞ are not real and finite.
     """
+    _check(phonon)
     with replacing(path) as partial:
         written = Path(phonon.save(partial, settings={"force_constants": True}))
         if written != partial:  # phonopy may add an ending
             written.replace(partial)
+
+
+def _check(phonon: Any) -> None:
+    """Refuse what is no Phonopy object of finite numbers."""
+    from phonopy import Phonopy  # takes most of a second
+
+    if not isinstance(phonon, Phonopy):
+        raise TypeError(f"phonon is a {type(phonon).__name__}; give a phonopy.Phonopy")
+    if phonon.force_constants is not None:
+        finite_real("the array of force constants of phonon", phonon.force_constants, None)
+    if phonon.nac_params is not None:
+        born_charges_array("born in nac_params", phonon.nac_params["born"])
+        dielectric_array("dielectric in nac_params", phonon.nac_params["dielectric"])
 
 
 def _cell(cell: Any) -> dict[str, Any]:
