@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 SYMMETRY_PRECISION = 1e-3  # Å, in the search for the space group of a labelled crystal
 N_OPERATIONS = 12
-USUAL_DIELECTRIC = DataConfig((), ()).dielectric
+USUAL_CHARGES, USUAL_DIELECTRIC = DataConfig((), ()).born_charges, DataConfig((), ()).dielectric
+ASE_CHARGES, ASE_DIELECTRIC = "born_effective_charges", "dielectric_tensor"
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,9 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
     if atoms is None:
         raise ValueError(frame.trouble)
     check_structure(atoms)
-    values = atoms.arrays.get(config.born_charges)
-    if values is None and atoms.calc is not None:
-        values = atoms.calc.results.get(config.born_charges)
+    values = _charges(atoms, config.born_charges)
+    if values is None and config.born_charges == USUAL_CHARGES:
+        values = _charges(atoms, ASE_CHARGES)
     if values is None:
         results = {} if atoms.calc is None else atoms.calc.results
         nine = {name for name, value in results.items() if np.size(value) == 9 * len(atoms)}
@@ -167,18 +168,28 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
     return LabelledFrame(atoms, charges, _dielectric(atoms, config))
 
 
+def _charges(atoms: Atoms, name: str) -> Any:
+    """Return what a frame holds under a name, of each atom or as a result; None if nothing."""
+    values = atoms.arrays.get(name)
+    if values is None and atoms.calc is not None:
+        values = atoms.calc.results.get(name)
+    return values
+
+
 def _dielectric(atoms: Atoms, config: DataConfig) -> NDArray[np.float64] | None:
     """Take ε∞, or work it out of the polarizability; None if the frame has neither."""
-    names = (config.dielectric, config.polarizability)
+    names = [config.dielectric, config.polarizability]
+    if config.dielectric == USUAL_DIELECTRIC:
+        names.append(ASE_DIELECTRIC)
     there = _values(atoms)
-    name = next((name for name in names if name is not None and name in there), None)
+    name = next((name for name in names if name and there.get(name) is not None), None)
     if name is None:
         return None
     tensor = finite_real(name, there[name], None)
     if tensor.size != 9:
         raise ValueError(f"{name!r} is no finite 3×3 tensor")
     tensor = tensor.reshape(3, 3)
-    dielectric = tensor if name == config.dielectric else dielectric_of(tensor, atoms)
+    dielectric = tensor if name != config.polarizability else dielectric_of(tensor, atoms)
     if np.linalg.eigvalsh(0.5 * (dielectric + dielectric.T)).min() < 1.0:
         raise ValueError(f"ε∞ from {name!r} is below that of vacuum")
     return dielectric

@@ -21,7 +21,9 @@ class DataConfig:
         Files that ASE reads (extended XYZ as a rule), relative to the YAML file; a part of one in
         ASE's way, ``file.extxyz@1::5`` being every fifth frame from the second on.
     born_charges : str
-        Name of the per-atom array with nine columns.
+        Name of the per-atom array with nine columns, or of a result. Where the default is not
+        there, ASE's own ``born_effective_charges`` is taken, as its reader of ``vasprun.xml`` gives
+        it; likewise ``dielectric_tensor``.
     order : str
         "field-first" when the nine are Z[a, b] with a = polarization and b = displacement, row by
         row (the package's own order); "displacement-first" when they are the transpose.

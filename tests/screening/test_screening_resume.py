@@ -37,7 +37,9 @@ def stop(monkeypatch):
 def stopped(tmp_path, monkeypatch, stop):
     """The arguments of a command that was stopped after two of three crystals."""
     model = save_random_model(tmp_path / "model")
-    write(tmp_path / "salts.extxyz", [salts()[2]] * 3)
+    salt = salts()[2]
+    salt.info["gap"] = 8.5
+    write(tmp_path / "salts.extxyz", [salt] * 3)
     module = f"forces_of_{abs(hash(tmp_path))}"  # that no other test has imported
     (tmp_path / f"{module}.py").write_text(
         "from helpers.screening_runs import Repulsion\n\ndef make():\n    return Repulsion()\n"
