@@ -22,7 +22,7 @@ from helpers.bad_values import is_named
 import ase_equivar
 
 TABLE = {**public_functions.ROWS, **public_physics.ROWS, **public_raman.ROWS}
-NUMBERS = re.compile(r"\b(float|int|ArrayLike|NDArray|Array|Atoms|Phonopy|Source|Charges)\b")
+NUMBERS = re.compile(r"\b(float|int|ArrayLike|NDArray|Array|Atoms|Phonopy|Source|ChargeSource)\b")
 RESULTS = {
     "Diagnostics", "Prediction",
     "dielectric.BlockEstimate", "dielectric.CurrentSpectrum", "dielectric.DielectricFunction",

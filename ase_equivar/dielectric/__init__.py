@@ -15,7 +15,7 @@ The order of a calculation, after `ase_equivar.phonons`::
 and, from molecular dynamics instead::
 
     flow = trajectory_current(ase.io.iread("run.traj"), EquivarCalculator(), timestep=1.0)      # fs
-    current_spectrum(flow, electronic, correlation_time=2000.0)
+    current_spectrum(flow, dielectric_tensor, correlation_time=2000.0)
     ionic_conductivity(flow, correlation_time=5000.0)
 """
 

@@ -102,7 +102,7 @@ class CurrentSpectrum:
 
 def current_spectrum(
     current: Current,
-    electronic: ArrayLike,
+    dielectric_tensor: ArrayLike,
     *,
     correlation_time: float,
     temperature: float | None = None,
@@ -115,7 +115,7 @@ def current_spectrum(
     ----------
     current : Current
         From `ase_equivar.dielectric.trajectory_current`, of a run at equilibrium without field.
-    electronic : array_like, shape (3, 3)
+    dielectric_tensor : array_like, shape (3, 3)
         ε∞, relative: mean over the trajectory, or of one structure.
     correlation_time : float
         fs. Longer resolves narrower lines and is noisier.
@@ -132,7 +132,7 @@ def current_spectrum(
     ValueError
         When the trajectory is too short, or an argument makes no sense.
     """
-    epsilon_infinity = dielectric_array("electronic", electronic)
+    epsilon_infinity = dielectric_array("dielectric_tensor", dielectric_tensor)
     if window not in get_args(Window):
         raise ValueError(f"unknown window {window!r}; there are {', '.join(get_args(Window))}")
     lags = count_lags(current.timestep, len(current.current), correlation_time)

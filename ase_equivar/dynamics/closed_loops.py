@@ -46,7 +46,7 @@ class LoopWork:
         return float(check_field(field) @ self.change)
 
 
-def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, points: int = 16) -> LoopWork:
+def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, n_points: int = 16) -> LoopWork:
     """Integrate Z* around the ellipse ``positions + cos θ · first + sin θ · second``.
 
     Parameters
@@ -55,7 +55,7 @@ def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, points: int 
         With a calculator that gives ``born_effective_charges``; left as they are.
     first, second : array_like
         Displacements of all atoms, Å, shape=(N, 3).
-    points : int
+    n_points : int
         Where Z* are calculated, even, at least 4. The error falls exponentially with their
         number (trapezium rule on a periodic function).
 
@@ -73,9 +73,9 @@ def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, points: int 
     check_structure(atoms)
     if atoms.calc is None:
         raise ValueError("the atoms have no calculator to give Z*; set atoms.calc first")
-    points = whole_number("points", points, at_least=4)
-    if points % 2:
-        raise ValueError(f"points is {points}; give an even number from 4 on")
+    n_points = whole_number("n_points", n_points, at_least=4)
+    if n_points % 2:
+        raise ValueError(f"n_points is {n_points}; give an even number from 4 on")
     one, two = (
         finite_real(name, given, (len(atoms), 3), unit="Å", largest=LARGEST_LENGTH)
         for name, given in (("first", first), ("second", second))
@@ -83,11 +83,11 @@ def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, points: int 
     charges = BornCharges(atoms.calc)
     moved = atoms.copy()
     steps = []
-    for angle in np.arange(points) * 2 * np.pi / points:
+    for angle in np.arange(n_points) * 2 * np.pi / n_points:
         moved.positions = atoms.positions + np.cos(angle) * one + np.sin(angle) * two
         tangent = np.cos(angle) * two - np.sin(angle) * one
         born = charges(moved, np.zeros(3))
-        steps.append(np.einsum("iab,ib->a", born, tangent) * 2 * np.pi / points)
+        steps.append(np.einsum("iab,ib->a", born, tangent) * 2 * np.pi / n_points)
     change = np.sum(steps, axis=0)
     coarse = 2 * np.sum(steps[::2], axis=0)
     length = float(np.linalg.norm(steps, axis=1).sum())
@@ -95,7 +95,7 @@ def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, points: int 
 
 
 def loop_residual(
-    atoms: Atoms, *, amplitude: float = 0.05, loops: int = 4, points: int = 16, seed: int = 0
+    atoms: Atoms, *, amplitude: float = 0.05, loops: int = 4, n_points: int = 16, seed: int = 0
 ) -> float:
     """Return one number for how far Z* near a structure are from deriving from a polarization.
 
@@ -109,7 +109,7 @@ def loop_residual(
     amplitude : float
         Root mean square of each coordinate's displacement, Å. The number grows in proportion to
         it: state it with the number.
-    loops, points : int
+    loops, n_points : int
         How many random loops, and points on each.
     seed : int
         Of the random displacements.
@@ -130,7 +130,7 @@ def loop_residual(
     for _ in range(loops):
         shift, first, second = rng.normal(scale=amplitude, size=(3, len(atoms), 3))
         center.positions = atoms.positions + shift
-        found.append(loop_work(center, first, second, points=points))
+        found.append(loop_work(center, first, second, n_points=n_points))
     change = sum(float(one.change @ one.change) for one in found)
     length = sum(one.length**2 for one in found)
     return float(np.sqrt(change / length)) if length else 0.0

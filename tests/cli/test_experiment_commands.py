@@ -76,7 +76,7 @@ def test_drift(polar_crystal, tmp_path):
     assert "write it as Li=1,P=5,O=-2" in result.stderr
     result = run(*arguments, "--nominal", "Ti=1,O=-2")
     assert result.exit_code == 2
-    assert "nominal_charges has none for B" in result.stderr
+    assert "has no charge for B" in result.stderr
     assert "Born charges" not in result.output  # no run was made before
 
 

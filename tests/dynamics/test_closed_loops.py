@@ -72,7 +72,7 @@ def test_uncertainty_tells_when_points_are_too_few():
 
     atoms = ions()
     atoms.calc = Wavy()
-    coarse, fine = (loop_work(atoms, FIRST, SECOND, points=n) for n in (8, 64))
+    coarse, fine = (loop_work(atoms, FIRST, SECOND, n_points=n) for n in (8, 64))
     assert fine.uncertainty < 1e-10
     assert coarse.uncertainty > np.abs(coarse.change - fine.change).max() > 1e-4
 
@@ -80,7 +80,7 @@ def test_uncertainty_tells_when_points_are_too_few():
 def test_bad_input_is_named():
     atoms = crystal()
     with pytest.raises(ValueError, match="points is 5; give an even number"):
-        loop_work(atoms, FIRST, SECOND, points=5)
+        loop_work(atoms, FIRST, SECOND, n_points=5)
     with pytest.raises(ValueError, match=r"first has shape \(2, 3\), not \(3, 3\)"):
         loop_work(atoms, FIRST[:2], SECOND)
     with pytest.raises(ValueError, match="amplitude is "):

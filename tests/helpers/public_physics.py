@@ -144,9 +144,9 @@ ROWS: dict[str, Row] = {
     ),
     "dielectric.current_spectrum": row(
         dielectric.current_spectrum,
-        {"electronic": tensors_like(ELECTRONIC), **AVERAGES},
+        {"dielectric_tensor": tensors_like(ELECTRONIC), **AVERAGES},
         current=lambda: run(),
-        electronic=ELECTRONIC,
+        dielectric_tensor=ELECTRONIC,
         correlation_time=50.0,
     ),
     "dielectric.ionic_conductivity": row(
@@ -188,19 +188,19 @@ ROWS: dict[str, Row] = {
     "dynamics.loop_work": row(
         dynamics.loop_work,
         {"first": arrays_like(np.eye(3), 1.0), "second": arrays_like(np.eye(3), 1.0),
-         "points": [*COUNT, 5], "atoms": structures()},
+         "n_points": [*COUNT, 5], "atoms": structures()},
         atoms=crystal,
         first=0.1 * np.eye(3),
         second=0.1 * np.ones((3, 3)),
-        points=4,
+        n_points=4,
     ),
     "dynamics.loop_residual": row(
         dynamics.loop_residual,
-        {"amplitude": [*POSITIVE, 1e30], "loops": COUNT, "points": [*COUNT, 5], "seed": WHOLE,
+        {"amplitude": [*POSITIVE, 1e30], "loops": COUNT, "n_points": [*COUNT, 5], "seed": WHOLE,
          "atoms": structures()},
         atoms=crystal,
         loops=1,
-        points=4,
+        n_points=4,
     ),
     "dynamics.LoopWork.work": row(
         lambda field: dynamics.LoopWork(np.ones(3), 1.0, 0.0).work(field),

@@ -104,7 +104,7 @@ def test_a_field_does_no_work_around_a_loop(
     atoms = triclinic()
     atoms.calc = EquivarCalculator(model=make(config), dtype=torch.float64)
     first, second = np.random.default_rng(0).normal(scale=0.03, size=(2, len(atoms), 3))
-    work = loop_work(atoms, first, second, points=24)
+    work = loop_work(atoms, first, second, n_points=24)
     assert (work.relative < 1e-7) == one_polarization
 
 
