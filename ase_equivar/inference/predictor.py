@@ -246,7 +246,7 @@ def predict_many(
     )
     predictions = [Prediction.from_raw(one, total_charge) for one in raw]
     warn_if_broken(images, predictions)
-    warn_if_vacuum(images, predictor.cutoff)
+    warn_if_vacuum(images)
     return predictions
 
 

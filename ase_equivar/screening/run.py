@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ase_equivar.arguments import whole_number
+from ase_equivar.extras import install_hint
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.screening.row import Recipe, Row, screen_one
@@ -155,7 +156,7 @@ def _cluster(workers: int, scheduler: str | None) -> Iterator[tuple[Any, Any]]:
     try:
         from distributed import Client, LocalCluster, as_completed
     except ImportError as error:
-        raise ImportError("several workers need dask; pip install 'ase-equivar[screen]'") from error
+        raise ImportError(f"several workers need dask; {install_hint('screen')}") from error
     if scheduler is not None:
         with Client(scheduler) as client:
             yield client, as_completed
