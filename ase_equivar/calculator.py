@@ -25,6 +25,7 @@ from ase_equivar.graph.geometry import changed_parts
 from ase_equivar.inference.prediction import Diagnostics, Prediction
 from ase_equivar.inference.predictor import MAX_EDGES, Predictor, predict_many
 from ase_equivar.inference.warnings import WarnOnce, is_broken, warn_if_broken, warn_if_vacuum
+from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.occupancy import check_full_occupancy
 from ase_equivar.sum_rule import LARGEST_TOTAL
 
@@ -213,6 +214,7 @@ class EquivarCalculator(Calculator):
             As `calculate`.
         """
         self._require(name)
+        atoms = None if atoms is None else as_atoms(atoms)
         if atoms is not None:  # also where results are there, of full sites at the same places
             check_full_occupancy(atoms)
         return super().get_property(name, atoms, allow_calculation)
@@ -301,7 +303,8 @@ class EquivarCalculator(Calculator):
             If a structure makes no sense or has unknown elements, saying which.
         """
         bound = whole_number("max_edges", max_edges, at_least=1)
-        return predict_many(self._predictor, images, self._total_charge, bound)
+        structures = (as_atoms(image) for image in images)
+        return predict_many(self._predictor, structures, self._total_charge, bound)
 
     @property
     def _active_field(self) -> NDArray[np.float64] | None:
@@ -359,8 +362,7 @@ class EquivarCalculator(Calculator):
             self.results[name] = prediction.born_charges
         if prediction.dielectric_tensor is not None:
             self.results[DIELECTRIC_NAME] = prediction.dielectric_tensor
-        cutoff = self._predictor.cutoff
-        self._warn_once.issue("vacuum", atoms, lambda: warn_if_vacuum([atoms], cutoff))
+        self._warn_once.issue("vacuum", atoms, lambda: warn_if_vacuum([atoms]))
         if is_broken(prediction):
             self._warn_once.issue("sum rule", atoms, lambda: warn_if_broken([atoms], [prediction]))
 

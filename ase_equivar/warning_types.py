@@ -39,6 +39,10 @@ class NotRelaxedWarning(EquivarWarning):
     """Forces or stress act on a structure that is treated as one in equilibrium."""
 
 
+class CellChangeWarning(EquivarWarning):
+    """A relaxed cell differs in volume by more than 3 % from the one that was given."""
+
+
 class ImaginaryModesWarning(EquivarWarning):
     """Phonons have imaginary frequencies."""
 

@@ -14,6 +14,7 @@ import ase_equivar
 PACKAGE = Path(ase_equivar.__file__).parent
 BASIS = {
     "arguments",
+    "extras",
     "units",
     "sum_rule",
     "structures",
@@ -26,6 +27,7 @@ PHYSICS = {*TENSORS, "phonons", "dielectric"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"ase_properties"},
     "arguments": set(),
+    "extras": set(),
     "units": set(),
     "warning_types": set(),
     "sum_rule": {"arguments"},
@@ -38,7 +40,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Atoms → graph → network → neutral tensors
     "labelling": {"arguments", "units", "io", "structures"},
     "graph": {"arguments", "compile_cache", "machine_code", "units", "structures"},
-    "network": {"arguments", "compile_cache", "machine_code", "graph", "units", "sum_rule"},
+    "network": {
+        "arguments",
+        "extras",
+        "compile_cache",
+        "machine_code",
+        "graph",
+        "units",
+        "sum_rule",
+    },
     "inference": {*BASIS, "io", "graph", "network"},
     "calculator": {*TENSORS, "graph", "inference"},
     "training": {*BASIS, "io", "graph", "network", "inference", "__version__"},

@@ -32,6 +32,8 @@ def born(
     ] = None,
     model: inputs.Model = "universal",
     total_charge: Annotated[float, typer.Option(help="Of the cell, |e|.")] = 0.0,
+    dielectric_tensor: inputs.DielectricTensor = None,
+    refractive_index: inputs.RefractiveIndex = None,
     symprec: inputs.Symprec = SYMPREC,
     device: inputs.Device = None,
     index: inputs.Index = None,
@@ -63,7 +65,11 @@ def born(
         calc = inputs.equivar_calculator(model=model, device=device, total_charge=total_charge)
         if kind == "BORN" and total_charge:
             raise ValueError(f"a BORN file needs a neutral cell, not total charge {total_charge}")
-        if kind == "BORN" and "dielectric_tensor" not in calc.implemented_properties:
+        given = inputs.given_epsilon(dielectric_tensor, refractive_index)
+        if kind == "extxyz" and given is not None:
+            raise ValueError("an ε∞ as given goes into BORN and .json, not into .extxyz")
+        predicted = "dielectric_tensor" in calc.implemented_properties
+        if kind == "BORN" and given is None and not predicted:
             raise ValueError(
                 f"a BORN file needs ε∞, which the model {model!r} does not predict; "
                 "write .extxyz or .json"
@@ -71,15 +77,15 @@ def born(
         refuse_metal(atoms)
         charges = calc.get_property("born_charges", atoms)
         warn_if_like_a_metal(atoms, violation_per_atom(calc, atoms, charges))
-        dielectric = None
-        if "dielectric_tensor" in calc.implemented_properties:
+        dielectric = given
+        if given is None and predicted:
             dielectric = calc.get_property("dielectric_tensor", atoms)
         excess = calc.diagnostics.sum_rule_violation
 
         console = open_console()
         console.print(_born_table(atoms, charges))
         if dielectric is not None:
-            console.print(tensor_table("ε∞", dielectric))
+            console.print(tensor_table("ε∞" if given is None else "ε∞, as given", dielectric))
         console.print(
             f"largest sum-rule violation before its removal: {abs(excess).max():.3f} e, "
             f"{abs(excess).max() / len(atoms):.4f} e per atom"
@@ -96,7 +102,8 @@ def born(
             atoms.calc = calc
             write_extxyz(output, atoms)
         else:
-            _write_json(output, atoms, charges, dielectric, excess, model, total_charge)
+            source = model if given is None else "as given"
+            _write_json(output, atoms, charges, dielectric, excess, model, total_charge, source)
         console.print(f"written: {escape(str(output))}")
 
 
@@ -135,9 +142,11 @@ def _write_json(
     excess: NDArray[np.float64],
     model: str,
     total_charge: float,
+    dielectric_from: str,
 ) -> None:
     content = {
         "model": model,
+        "epsilon_infinity": dielectric_from,
         "total_charge": total_charge,
         "symbols": list(atoms.symbols),
         "cell": atoms.cell.array.tolist(),

@@ -16,10 +16,15 @@ from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.structures.symmetry import SYMPREC
 
 if TYPE_CHECKING:
+    import numpy as np
+    from ase import Atoms
+    from numpy.typing import NDArray
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms
 
-    from ase_equivar.phonons import NacMethod
+    from ase_equivar.phonons import NacMethod, RelaxMode
+
+GIVEN = "as given"  # by an option
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +39,12 @@ Supercell = Annotated[
 Forces = inputs.Forces
 Born = BornFile
 Relax = Annotated[
-    bool, typer.Option("--relax", help="Relax cell and positions with these forces first.")
+    str,
+    typer.Option(
+        "--relax",
+        help="What to relax with these forces first: none; positions, in the cell given, as for a "
+        "measured one; or cell, and positions with it.",
+    ),
 ]
 
 
@@ -64,47 +74,106 @@ def corrected_phonon(
     path: Path,
     supercell: tuple[int, int, int] | None,
     calculator: str,
-    relax: bool,
+    relax: str,
     model: str,
     device: str | None,
-    method: NacMethod = "gonze",
+    method: NacMethod | None = "gonze",
     born: Path | None = None,
     symprec: float = SYMPREC,
+    epsilon: NDArray[np.float64] | None = None,
     index: str | None = None,
     format: str | None = None,
 ) -> CorrectedPhonon:
     """Calculate force constants, or read them from a phonopy.yaml, and add Z* and ε∞."""
+    from ase_equivar import phonons as ph
+    from ase_equivar.phonons.relaxation import relax_mode
+
+    mode = relax_mode("--relax", relax)
     if is_phonopy_file(path):
         inputs.refuse_selection(path, index, format)
         return _from_phonopy(
-            path, supercell is not None or relax, model, device, method, born, symprec
+            path,
+            supercell is not None or mode != "none",
+            model,
+            device,
+            method,
+            born,
+            symprec,
+            epsilon,
         )
     if born is not None:
         raise ValueError(f"--born goes with a phonopy.yaml, not with {path.name}")
     atoms = inputs.read_structure(path, index, format)
+    if method is None:
+        return _uncorrected(atoms, supercell, calculator, mode, device, symprec)
     calc = inputs.equivar_calculator(model=model, device=device)
-    _require_dielectric(calc.implemented_properties, model)
-
-    from ase_equivar import phonons as ph
-
+    if epsilon is None:
+        _require_dielectric(calc.implemented_properties, model)
     forces = inputs.forces_calculator(calculator, device)
     phonon = ph.polar_phonon(
-        atoms, forces, calc, supercell=supercell, relaxed=relax, method=method, symprec=symprec
+        atoms,
+        forces,
+        calc,
+        supercell=supercell,
+        relax=mode,
+        dielectric_tensor=epsilon,
+        method=method,
+        symprec=symprec,
     )
     cells = phonon.supercell_matrix.diagonal()
-    cell = f"{_cell(phonon.unitcell)}\n" if relax else ""
+    calculation = {
+        "forces": calculator,
+        "relax": mode,
+        "born_charges": model,
+        "epsilon_infinity": model if epsilon is None else GIVEN,
+    }
     return CorrectedPhonon(
         phonon,
-        origin=f"{cell}supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; "
-        f"Z* and ε∞: {model}, forces: {calculator}",
+        origin=f"{_relaxed(mode, phonon.unitcell)}\n"
+        f"supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; "
+        f"{_tensors(calculation)}, forces: {calculator}",
         title=f"{empirical_formula(atoms)}, forces: {calculator}",
-        calculation={
-            "forces": calculator,
-            "relax": "cell" if relax else "none",
-            "born_charges": model,
-            "epsilon_infinity": model,
-        },
+        calculation=calculation,
     )
+
+
+def _uncorrected(
+    atoms: Atoms,
+    supercell: tuple[int, int, int] | None,
+    calculator: str,
+    mode: RelaxMode,
+    device: str | None,
+    symprec: float,
+) -> CorrectedPhonon:
+    """Calculate force constants alone, of a sheet say."""
+    from ase_equivar import phonons as ph
+
+    ph.make_phonon(atoms, symprec=symprec)  # refuses what has no phonons before any force
+    forces = inputs.forces_calculator(calculator, device)
+    relaxed = ph.relax(atoms, forces, mode, symprec=symprec)
+    cells = ph.supercell_for_length(relaxed) if supercell is None else supercell
+    phonon = ph.force_constants(relaxed, forces, cells, symprec=symprec)
+    return CorrectedPhonon(
+        phonon,
+        origin=f"{_relaxed(mode, phonon.unitcell)}\n"
+        f"supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; no correction, "
+        f"forces: {calculator}",
+        title=f"{empirical_formula(atoms)}, forces: {calculator}",
+        calculation={"forces": calculator, "relax": mode},
+    )
+
+
+def _tensors(calculation: dict[str, str]) -> str:
+    born, epsilon = calculation["born_charges"], calculation["epsilon_infinity"]
+    return f"Z* and ε∞: {born}" if born == epsilon else f"Z*: {born}, ε∞: {epsilon}"
+
+
+def _relaxed(mode: RelaxMode, cell: PhonopyAtoms) -> str:
+    if mode == "none":
+        return "relaxed: none"
+    if mode == "positions":
+        return "relaxed: positions, in the cell given"
+    return _cell(cell)
 
 
 def _cell(relaxed: PhonopyAtoms) -> str:
@@ -120,9 +189,10 @@ def _from_phonopy(
     asks_for_forces: bool,
     model: str,
     device: str | None,
-    method: NacMethod,
+    method: NacMethod | None,
     born: Path | None,
     symprec: float,
+    epsilon: NDArray[np.float64] | None,
 ) -> CorrectedPhonon:
     if asks_for_forces:
         raise ValueError(
@@ -135,26 +205,35 @@ def _from_phonopy(
     read = read_phonopy(path, with_force_constants=True, born=born, symprec=symprec)
     phonon = read.phonon
     given = phonon.nac_params
+    if method is None:
+        phonon.nac_params = None
+        origin = f"no correction; force constants: {_name(read.forces_from, path)}"
+        formula = empirical_formula(to_ase(phonon.primitive))
+        calculation = {"forces": _name(read.forces_from, path), "relax": "none"}
+        return CorrectedPhonon(phonon, origin, formula, calculation)
     if given is None:
         calc = inputs.equivar_calculator(model=model, device=device)
-        _require_dielectric(calc.implemented_properties, model)
-        ph.apply_nac(phonon, calc, method=method)
+        if epsilon is None:
+            _require_dielectric(calc.implemented_properties, model)
+        ph.apply_nac(phonon, calc, dielectric_tensor=epsilon, method=method)
     else:
-        ph.apply_nac(phonon, (given["born"], given["dielectric"]), method=method)
+        used = given["dielectric"] if epsilon is None else epsilon
+        ph.apply_nac(phonon, (given["born"], used), method=method)
         _compare_dielectric(phonon, model, device)
     formula = empirical_formula(to_ase(phonon.primitive))
+    tensors_from = model if given is None else _name(read.born_from, path)
+    calculation = {
+        "forces": _name(read.forces_from, path),
+        "relax": "none",
+        "born_charges": tensors_from,
+        "epsilon_infinity": tensors_from if epsilon is None else GIVEN,
+    }
     return CorrectedPhonon(
         phonon,
-        origin=f"supercell of {len(phonon.supercell)} atoms; "
-        f"Z* and ε∞: {model if given is None else _name(read.born_from, path)}, "
-        f"force constants: {_name(read.forces_from, path)}",
+        origin=f"supercell of {len(phonon.supercell)} atoms; {_tensors(calculation)}, "
+        f"force constants: {calculation['forces']}",
         title=f"{formula}, force constants: {path.name}",
-        calculation={
-            "forces": _name(read.forces_from, path),
-            "relax": "none",
-            "born_charges": model if given is None else _name(read.born_from, path),
-            "epsilon_infinity": model if given is None else _name(read.born_from, path),
-        },
+        calculation=calculation,
     )
 
 

@@ -50,6 +50,7 @@ def drift(
     before taking the ratio for a mobility.
     """
     with inputs.user_errors():
+        options.check_not_zero("--field", field)
         outputs = options.check_outputs(output)
         charges: dict[str, dict[str, float] | None] = {"Born charges": None}
         if nominal is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +36,12 @@ Output = Annotated[
     list[Path] | None,
     typer.Option("--output", "-o", help="May be repeated: .json (numbers) or a picture."),
 ]
+
+
+def check_not_zero(option: str, strength: Iterable[float]) -> None:
+    """Refuse a field of zero in the unit of the option, MV/cm."""
+    if not any(strength):
+        raise ValueError(f"{option} is zero; give the field in MV/cm")
 
 
 def check_outputs(outputs: list[Path] | None) -> list[Path]:

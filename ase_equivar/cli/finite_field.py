@@ -45,6 +45,7 @@ def finite_field(
     they agree when the structure is at its minimum and the crystal harmonic.
     """
     with inputs.user_errors():
+        options.check_not_zero("--strength", [strength])
         outputs = options.check_outputs(output)
         md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
         atoms = options.charged_atoms(

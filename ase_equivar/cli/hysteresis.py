@@ -39,6 +39,7 @@ def hysteresis(
     in picoseconds: its coercive field is far above that of domain walls in a sample.
     """
     with inputs.user_errors():
+        options.check_not_zero("--amplitude", amplitude)
         outputs = options.check_outputs(output)
         md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
         atoms = options.charged_atoms(

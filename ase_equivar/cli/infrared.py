@@ -34,7 +34,7 @@ def infrared(
     structure: CrystalFile,
     supercell: Supercell = None,
     calculator: Forces = "sevennet-0",
-    relax: Relax = False,
+    relax: Relax = "none",
     born: Born = None,
     damping: Annotated[
         list[float] | None,
@@ -58,6 +58,8 @@ def infrared(
         Path | None, typer.Option("--modes", help="All modes at Γ as .csv.")
     ] = None,
     model: inputs.Model = "universal",
+    dielectric_tensor: inputs.DielectricTensor = None,
+    refractive_index: inputs.RefractiveIndex = None,
     symprec: inputs.Symprec = SYMPREC,
     device: inputs.Device = None,
     index: inputs.Index = None,
@@ -86,6 +88,7 @@ def infrared(
             device,
             born=born,
             symprec=symprec,
+            epsilon=inputs.given_epsilon(dielectric_tensor, refractive_index),
             index=index,
             format=format,
         )
@@ -104,7 +107,7 @@ def infrared(
         if not all(mode.frequency > 0 for mode in modes.active):
             for path in outputs:
                 if path.suffix == ".json":
-                    files.write_infrared_json(path, modes)
+                    files.write_infrared_json(path, modes, calculation=made.calculation)
                     console.print(f"written, modes alone: {escape(str(path))}")
         tensors = di.static_dielectric(modes)
         for name, tensor in (
@@ -124,7 +127,15 @@ def infrared(
             if path.suffix == ".csv":
                 files.write_spectrum_csv(path, spectrum, unit)
             elif path.suffix == ".json":
-                files.write_infrared_json(path, modes, tensors, spectrum, checks, damping=widths)
+                files.write_infrared_json(
+                    path,
+                    modes,
+                    tensors,
+                    spectrum,
+                    checks,
+                    damping=widths,
+                    calculation=made.calculation,
+                )
             else:
                 from ase_equivar.plotting import plot_infrared
 

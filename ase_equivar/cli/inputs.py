@@ -18,8 +18,10 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
+    import numpy as np
     from ase import Atoms
     from ase.calculators.calculator import BaseCalculator
+    from numpy.typing import NDArray
 
     from ase_equivar.calculator import EquivarCalculator
 
@@ -29,6 +31,20 @@ BAD_INPUT, FAILURE = 2, 1
 
 Model = Annotated[str, typer.Option(help="Bundled model, or folder of a saved one.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA if there is one.")]
+DielectricTensor = Annotated[
+    str | None,
+    typer.Option(
+        help="ε∞ to use instead of the model's, a measured one say: a number, or three or nine "
+        "numbers in quotes."
+    ),
+]
+RefractiveIndex = Annotated[
+    str | None,
+    typer.Option(
+        help="Instead of --dielectric-tensor: a number, or three along x, y and z in quotes; ε∞ is "
+        "its square."
+    ),
+]
 Symprec = Annotated[
     float, typer.Option(help="Distance within which positions count as symmetry-equivalent, Å.")
 ]
@@ -40,10 +56,33 @@ Format = Annotated[str | None, typer.Option(help="ASE's name of the file's forma
 Forces = Annotated[
     str,
     typer.Option(
-        help="Forces: sevennet-0, or module:factory, an importable function without arguments that "
-        "returns an ASE calculator."
+        help="Forces: sevennet-0, sevennet-l3i5, nequix, nequix:FILE, mace, chgnet, orb or "
+        "mattersim, where installed; or module:factory, an importable function without arguments "
+        "that returns an ASE calculator."
     ),
 ]
+
+
+def given_epsilon(tensor: str | None, index: str | None) -> NDArray[np.float64] | None:
+    """Return the ε∞ of the options for it, shape (3, 3), or None."""
+    if tensor is None and index is None:
+        return None
+    from ase_equivar.phonons.born_source import given_dielectric
+
+    numbers = [
+        _numbers(name, text)
+        for name, text in (("--dielectric-tensor", tensor), ("--refractive-index", index))
+    ]
+    return given_dielectric(*numbers)
+
+
+def _numbers(name: str, text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(word) for word in text.replace(",", " ").split()]
+    except ValueError:
+        raise ValueError(f"{name} takes numbers, not {text!r}") from None
 
 
 @contextlib.contextmanager
@@ -158,22 +197,11 @@ def equivar_calculator(**arguments: Any) -> EquivarCalculator:
 
 def forces_calculator(name: str, device: str | None) -> BaseCalculator:
     """Return the potential of that name, or what a function with that import path returns."""
-    if ":" in name:
+    from ase_equivar.cli.potentials import NEQUIX_FILE, named_potential
+
+    if ":" in name and not name.startswith(NEQUIX_FILE):
         return _imported_calculator(name)
-    if name != "sevennet-0":
-        raise ValueError(
-            f"unknown calculator {name!r}; there is sevennet-0, and any other by its import path "
-            "module:factory, as mace.calculators:mace_mp"
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about accelerators that need not be there
-        try:
-            from sevenn.calculator import SevenNetCalculator
-        except ImportError as error:
-            raise ImportError(
-                "SevenNet is not installed; pip install 'ase-equivar[sevennet]'"
-            ) from error
-        return SevenNetCalculator("7net-0", device=device or "auto")
+    return named_potential(name, device)
 
 
 def calculator_identity(name: str) -> str:

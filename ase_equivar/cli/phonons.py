@@ -22,6 +22,7 @@ from ase_equivar.cli.corrected_phonon import (
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import check_output, replacing
 from ase_equivar.structures.symmetry import SYMPREC
+from ase_equivar.units import THZ_TO_CM
 
 CELLS = (".cif", ".vasp", ".extxyz")
 
@@ -36,7 +37,7 @@ def phonons(
     structure: CrystalFile,
     supercell: Supercell = None,
     calculator: Forces = "sevennet-0",
-    relax: Relax = False,
+    relax: Relax = "none",
     born: Born = None,
     output: Annotated[
         list[Path] | None,
@@ -63,9 +64,15 @@ def phonons(
         typer.Option(help="Of q → 0, Cartesian, as '1 1 0'; may be repeated. By default x, y, z."),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="Correction away from Γ: gonze (Gonze and Lee) or wang.")
+        str,
+        typer.Option(
+            help="Correction away from Γ: gonze (Gonze and Lee) or wang; or none, without any "
+            "correction, for sheets and for molecules in a box."
+        ),
     ] = "gonze",
     model: inputs.Model = "universal",
+    dielectric_tensor: inputs.DielectricTensor = None,
+    refractive_index: inputs.RefractiveIndex = None,
     symprec: inputs.Symprec = SYMPREC,
     device: inputs.Device = None,
     index: inputs.Index = None,
@@ -83,6 +90,8 @@ def phonons(
         if density is not None:
             check_output(density, ".csv")
         if angular is not None:
+            if method == "none":
+                raise ValueError("--angular shows the correction, which --method none leaves out")
             check_output(angular)
         directions = [_direction(text) for text in direction or ("1 0 0", "0 1 0", "0 0 1")]
         made = corrected_phonon(
@@ -95,23 +104,30 @@ def phonons(
             _method(method),
             born,
             symprec,
+            inputs.given_epsilon(dielectric_tensor, refractive_index),
             index,
             format,
         )
 
-        from ase_equivar import io as files
         from ase_equivar import phonons as ph
         from ase_equivar import plotting
+        from ase_equivar.io import phonon_files as files
 
-        splitting = ph.lo_to_splitting(made.phonon, directions)
-        _warn_if_static(made.phonon)
+        splitting = None
+        if made.phonon.nac_params is not None:
+            splitting = ph.lo_to_splitting(made.phonon, directions)
+            _warn_if_static(made.phonon)
         segments = ph.bands(made.phonon, path)
         states = None
         if density is not None or any(name.suffix == ".json" for name in outputs):
             states = ph.density_of_states(made.phonon)
         console = open_console()
         console.print(escape(made.origin))
-        console.print(_lo_to_table(splitting))
+        if splitting is None:
+            frequencies = made.phonon.run_qpoints([[0.0, 0.0, 0.0]]).frequencies[0] * THZ_TO_CM
+            console.print("modes at Γ (cm⁻¹): " + " ".join(f"{one:.1f}" for one in frequencies))
+        else:
+            console.print(_lo_to_table(splitting))
         for name in outputs:
             if name.suffix == ".csv":
                 files.write_bands_csv(name, segments)
@@ -175,12 +191,14 @@ def _direction(text: str) -> tuple[float, float, float]:
     return x, y, z
 
 
-def _method(name: str) -> NacMethod:
+def _method(name: str) -> NacMethod | None:
     if name == "gonze":
         return "gonze"
     if name == "wang":
         return "wang"
-    raise ValueError(f"unknown --method {name!r}; there are gonze and wang")
+    if name == "none":
+        return None
+    raise ValueError(f"unknown --method {name!r}; there are gonze and wang, and none")
 
 
 def _lo_to_table(splitting: LoToSplitting) -> Table:

@@ -46,6 +46,7 @@ def pulse(
     pulse gives the susceptibility of the ions over the frequencies that it holds.
     """
     with inputs.user_errors():
+        options.check_not_zero("--amplitude", amplitude)
         outputs = options.check_outputs(output)
         md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
         if not width > 0:

@@ -45,7 +45,7 @@ def raman(
     structure: CrystalFile,
     supercell: Supercell = None,
     calculator: Forces = "sevennet-0",
-    relax: Relax = False,
+    relax: Relax = "none",
     born: Born = None,
     geometry: Annotated[
         list[str] | None,

@@ -27,13 +27,18 @@ def screen(
     calculator: Annotated[
         str,
         typer.Option(
-            help="Forces: sevennet-0, or module:factory, an importable function without arguments "
+            help="Forces: sevennet-0, sevennet-l3i5, nequix, nequix:FILE, mace, chgnet, orb or "
+            "mattersim, where installed; module:factory, an importable function without arguments "
             "that returns an ASE calculator; or none, for ε∞ and Z* alone."
         ),
     ] = "sevennet-0",
     relax: Annotated[
-        bool, typer.Option(help="Relax cell and positions of each crystal first.")
-    ] = True,
+        str,
+        typer.Option(
+            help="What to relax of each crystal first: none; positions, in the cell given; or "
+            "cell, and positions with it."
+        ),
+    ] = "cell",
     gap_key: Annotated[
         str, typer.Option(help="Name under which structures may carry their band gap, eV.")
     ] = "band_gap",
@@ -69,14 +74,17 @@ def screen(
             forces()  # tells now what would fail for every crystal
 
         from ase_equivar.inference.models import model_digest
+        from ase_equivar.phonons.relaxation import relax_mode
         from ase_equivar.screening import Limits, Recipe, screen
 
         limits = Limits(time_limit, memory_limit)
 
+        mode = relax_mode("--relax", relax)
+
         rows = screen(
             structures,
             output,
-            Recipe(charges, forces, relax, gap_key, symprec),
+            Recipe(charges, forces, mode, gap_key, symprec),
             settings={
                 "model": f"{Path(model).name} {model_digest(model)}",
                 "forces": inputs.calculator_identity(calculator),
@@ -92,4 +100,5 @@ def screen(
             console.print(escape(f"skipped {row.name}: {row.problem}"))
         if len(bad) > SHOWN:
             console.print(f"and {len(bad) - SHOWN} more, see the column 'problem'")
-        console.print(escape(f"{len(rows) - len(bad)} of {len(rows)} crystals; written: {output}"))
+        count = f"{len(rows) - len(bad)} of {len(rows)} crystals"
+        console.print(escape(f"{count}, relaxed: {mode}; written: {output}"))

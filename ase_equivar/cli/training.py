@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ase_equivar.extras import install_hint
 from ase_equivar.io.output_files import check_output, replacing, write_text
 from ase_equivar.training.sections import DataConfig
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ase_equivar.network import Network
     from ase_equivar.training.comparison import Comparison
 
-EXTRA = "training needs Lightning; pip install 'ase-equivar[train]'"
+EXTRA = f"training needs Lightning; {install_hint('train')}"
 
 Model = Annotated[str, typer.Argument(help="Bundled model, or folder of a saved one.")]
 Data = Annotated[

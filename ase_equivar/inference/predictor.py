@@ -298,7 +298,7 @@ def predict_many(
         raw = _with_progress_bar(raw, len(images))
     predictions = [Prediction.from_raw(one, total_charge) for one in raw]
     warn_if_broken(images, predictions)
-    warn_if_vacuum(images, predictor.cutoff)
+    warn_if_vacuum(images)
     return predictions
 
 

@@ -67,16 +67,9 @@ def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -
     return True
 
 
-def warn_if_vacuum(images: Sequence[Atoms], cutoff: float) -> None:
-    """Warn where Z* and ε∞ are not what the cell answers with, because there is vacuum in it.
-
-    Parameters
-    ----------
-    images : sequence of ase.Atoms
-    cutoff : float
-        Range of the network's convolutions in Å: it sees no wider gap.
-    """
-    reasons = [(atoms, describe_vacuum(atoms, cutoff)) for atoms in images]
+def warn_if_vacuum(images: Sequence[Atoms]) -> None:
+    """Warn where Z* and ε∞ are not what the cell answers with, because there is vacuum in it."""
+    reasons = [(atoms, describe_vacuum(atoms)) for atoms in images]
     found = [(atoms, reason) for atoms, reason in reasons if reason is not None]
     if not found:
         return
@@ -86,9 +79,10 @@ def warn_if_vacuum(images: Sequence[Atoms], cutoff: float) -> None:
         f"{empirical_formula(atoms)}{among}, {reason}: the model knows bulk crystals. Its Z* are "
         "the response to the field inside the material. For a slab, the cell as a whole answers "
         "along the normal with Z*/(f + (1 − f) ε∞), f being the filled part of its height, and "
-        "to a field applied from outside with Z*/ε∞; for a sheet of one layer and for a molecule, "
-        "Z* may be off by half of itself, whatever uncertainty is stated. ε∞ is that of a bulk, "
-        "not of the cell. See 'Cells with vacuum' in docs/conventions.md",
+        "to a field applied from outside with Z*/ε∞. A sheet of one layer or a molecule has no "
+        "inside: Z* may be off by half of itself there, whatever uncertainty is stated, and a "
+        "first-principles calculation is the way to better ones. ε∞ is that of a bulk, not of the "
+        "cell. See 'Cells with vacuum' in docs/conventions.md",
         VacuumWarning,
         stacklevel=_users_frame(),
     )

@@ -7,12 +7,7 @@ from ase_equivar.io.infrared_files import (
     write_modes_csv,
     write_spectrum_csv,
 )
-from ase_equivar.io.phonon_files import (
-    write_bands_csv,
-    write_density_csv,
-    write_phonons_json,
-    write_phonopy_yaml,
-)
+from ase_equivar.io.phonon_files import write_bands_csv, write_density_csv
 from ase_equivar.io.raman_files import (
     write_raman_json,
     write_raman_modes_csv,
@@ -28,8 +23,6 @@ __all__ = [
     "write_extxyz",
     "write_infrared_json",
     "write_modes_csv",
-    "write_phonons_json",
-    "write_phonopy_yaml",
     "write_raman_json",
     "write_raman_modes_csv",
     "write_raman_spectrum_csv",

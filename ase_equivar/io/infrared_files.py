@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,6 +89,7 @@ def write_infrared_json(
     checks: tuple[LyddaneSachsTeller, ...] = (),
     *,
     damping: ArrayLike | None = None,
+    calculation: Mapping[str, str] | None = None,
 ) -> None:
     """Write modes, static tensors, checks, ε(ω), loss and reflectivity as JSON.
 
@@ -103,9 +104,12 @@ def write_infrared_json(
         modes; the others are null then.
     damping : array_like, optional
         What was given to `dielectric_function` for `spectrum`, THz.
+    calculation : mapping, optional
+        What came from where, plain text.
     """
     widths = _widths(damping, len(modes))
     content = {
+        "calculation": dict(calculation or {}),
         "symbols": list(modes.symbols),
         "volume_A3": modes.volume,
         "epsilon_infinity": modes.electronic.tolist(),

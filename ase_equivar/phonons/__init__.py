@@ -25,7 +25,7 @@ from ase_equivar.phonons.oblique import (
     angular_dispersion,
 )
 from ase_equivar.phonons.polar import polar_phonon
-from ase_equivar.phonons.relaxation import relax
+from ase_equivar.phonons.relaxation import RelaxMode, relax
 from ase_equivar.phonons.static_check import warn_if_static
 from ase_equivar.units import THZ_TO_CM
 
@@ -40,6 +40,7 @@ __all__ = [
     "LoToPair",
     "LoToSplitting",
     "NacMethod",
+    "RelaxMode",
     "Source",
     "angular_dispersion",
     "apply_nac",

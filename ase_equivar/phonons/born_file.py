@@ -13,6 +13,7 @@ from ase_equivar.io.output_files import write_text
 from ase_equivar.phonons.born_source import Source
 from ase_equivar.phonons.cells import make_phonon
 from ase_equivar.phonons.nac import nac_params
+from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.symmetry import SYMPREC
 
 
@@ -22,6 +23,7 @@ def write_born(
     source: Source,
     *,
     dielectric_tensor: ArrayLike | None = None,
+    refractive_index: ArrayLike | None = None,
     symprec: float = SYMPREC,
 ) -> None:
     """Write phonopy's BORN file: ε∞, then Z* of the symmetry-independent atoms.
@@ -34,7 +36,7 @@ def write_born(
         File to write.
     cell : phonopy.Phonopy or ase.Atoms
         The unit cell that phonopy will be given, or a Phonopy object of it.
-    source, dielectric_tensor
+    source, dielectric_tensor, refractive_index
         See `nac_params`.
     symprec : float
         Symmetry tolerance, Å, of Atoms given as `cell` (a Phonopy object has its own). It must be
@@ -48,11 +50,12 @@ def write_born(
     if isinstance(cell, Phonopy):
         phonon = cell
     else:
-        plain = cell.copy() if isinstance(cell, Atoms) else cell
-        if isinstance(plain, Atoms):
-            plain.set_masses()  # phonopy's own primitive cell does not depend on them
+        plain = as_atoms(cell).copy()
+        plain.set_masses()  # phonopy's own primitive cell does not depend on them
         phonon = make_phonon(plain, symprec=symprec)
-    params = nac_params(phonon, source, dielectric_tensor=dielectric_tensor)
+    params = nac_params(
+        phonon, source, dielectric_tensor=dielectric_tensor, refractive_index=refractive_index
+    )
     lines = get_BORN_lines(
         phonon.primitive, params["born"], params["dielectric"], symprec=phonon.symmetry.tolerance
     )

@@ -21,7 +21,52 @@ Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
 """What gives Z* and ε∞: a calculator, Atoms with one, or (born_charges, dielectric_tensor)."""
 
 
+LARGEST_INDEX = 10.0  # beyond, a metal
 EPSILON = "the dielectric tensor"  # what messages call it
+
+
+def given_dielectric(
+    dielectric_tensor: ArrayLike | None, refractive_index: ArrayLike | None
+) -> NDArray[np.float64] | None:
+    """Return an ε∞ that was given, as a tensor.
+
+    Parameters
+    ----------
+    dielectric_tensor : array_like, optional
+        ε∞: a number, three (diagonal), nine, or shape (3, 3).
+    refractive_index : array_like, optional
+        n far above the vibrations and below the gap, where ε∞ = n²: a number, or three along x, y
+        and z.
+
+    Raises
+    ------
+    ValueError
+        When both are given, or one is nothing that ε∞ or n can be.
+    """
+    if refractive_index is None:
+        if dielectric_tensor is None:
+            return None
+        return dielectric_array("dielectric_tensor", full_tensor(dielectric_tensor))
+    if dielectric_tensor is not None:
+        raise ValueError("give dielectric_tensor or refractive_index, not both")
+    index = finite_real("refractive_index", refractive_index, None, largest=LARGEST_INDEX)
+    if index.shape not in ((), (1,), (3,)):
+        raise ValueError(
+            f"refractive_index has shape {index.shape}; give a number, or three along x, y and z"
+        )
+    if (index < 1).any():
+        raise ValueError(f"refractive_index is {refractive_index!r}; give 1 or more")
+    return dielectric_array("the square of refractive_index", full_tensor(index**2))
+
+
+def full_tensor(value: ArrayLike) -> NDArray[np.float64]:
+    """Return a tensor, shape (3, 3), from one number, three of a diagonal, or nine."""
+    given = finite_real("dielectric_tensor", value, None)
+    if given.shape in ((), (1,)):
+        return np.eye(3) * given
+    if given.shape == (3,):
+        return np.diag(given)
+    return given.reshape(3, 3) if given.shape == (9,) else given
 
 
 def read_source(

@@ -19,6 +19,7 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import PrimitiveMatrixAutoDefaultWarning
 
 from ase_equivar.arguments import finite_real, positive_number
+from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC, warn_if_nearly_symmetric
 from ase_equivar.structures.validation import check_structure
 
@@ -39,6 +40,7 @@ def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
         As `ase_equivar.structures.validation.check_structure`, and for a cell that is not periodic
         in all three directions.
     """
+    atoms = as_atoms(atoms)
     check_structure(atoms)
     if not atoms.pbc.all():
         raise ValueError(
@@ -82,14 +84,7 @@ def symbols_by_mass(symbols: Iterable[str], masses: NDArray[np.float64]) -> list
 
 def to_ase(cell: PhonopyAtoms) -> Atoms:
     """Return phonopy's cell as ASE Atoms, in the same atom order."""
-    return Atoms(
-        numbers=cell.numbers,
-        cell=cell.cell,
-        scaled_positions=cell.scaled_positions,
-        masses=cell.masses,
-        magmoms=cell.magnetic_moments,
-        pbc=True,
-    )
+    return as_atoms(cell)
 
 
 def make_phonon(
@@ -103,7 +98,7 @@ def make_phonon(
     Parameters
     ----------
     atoms : ase.Atoms
-        The unit cell.
+        The unit cell; or one of pymatgen or phonopy.
     supercell : array_like of int
         Three integers, or a 3×3 integer matrix M in phonopy's convention: the supercell's vectors,
         written as columns, are (a, b, c) M. (ASE's ``make_supercell`` takes the transpose.)
@@ -149,10 +144,11 @@ def supercell_for_length(atoms: Atoms, length: float = 12.0) -> tuple[int, int, 
     Parameters
     ----------
     atoms : ase.Atoms
-        The unit cell.
+        The unit cell; or one of pymatgen or phonopy.
     length : float
         Smallest allowed distance between opposite faces, Å.
     """
+    atoms = as_atoms(atoms)
     check_structure(atoms)
     length = positive_number("length", length, "Å", largest=LONGEST_SUPERCELL)
     spacings = 1.0 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)

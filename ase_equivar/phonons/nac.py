@@ -23,7 +23,12 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
 from ase_equivar.arguments import finite_real
-from ase_equivar.phonons.born_source import Source, read_source, unit_cell_atoms_of_primitive
+from ase_equivar.phonons.born_source import (
+    Source,
+    given_dielectric,
+    read_source,
+    unit_cell_atoms_of_primitive,
+)
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.requirements import require_force_constants, require_nac, require_phonopy
 from ase_equivar.phonons.static_check import warn_if_static
@@ -48,6 +53,7 @@ def nac_params(
     source: Source,
     *,
     dielectric_tensor: ArrayLike | None = None,
+    refractive_index: ArrayLike | None = None,
     method: NacMethod = "gonze",
 ) -> NacParams:
     """Return phonopy's parameters of the non-analytical correction.
@@ -70,8 +76,10 @@ def nac_params(
           column = displacement, for the N atoms of the unit cell or of the primitive cell, in its
           order; and shape (3, 3).
     dielectric_tensor : array_like, optional
-        ε∞, shape (3, 3), relative. Needed when the calculator does not give ``dielectric_tensor``;
-        overrides it when it does.
+        ε∞, relative: shape (3, 3), or a number, three (diagonal) or nine. Needed when the source
+        does not give ``dielectric_tensor``; overrides it when it does. A measured one goes here.
+    refractive_index : array_like, optional
+        Instead of `dielectric_tensor`: a number, or three along x, y and z; ε∞ is its square.
     method : {"gonze", "wang"}
         See `NacMethod`.
 
@@ -86,7 +94,8 @@ def nac_params(
     ValueError
         When charges and cells do not fit each other, ε∞ is missing, not symmetric, below 1 or that
         of a metal, a number is not real and finite, the cell is charged, made of metals only or has
-        more than 5 Å of vacuum, `phonon` is not in eV and Å, or there is no such method.
+        vacuum (see `ase_equivar.structures.vacuum`), `phonon` is not in eV and Å, or there is no
+        such method.
 
     Warns
     -----
@@ -96,6 +105,7 @@ def nac_params(
         Of phonopy, when they break the crystal's symmetry by more than 0.1 e.
     """
     check_units(phonon)
+    dielectric_tensor = given_dielectric(dielectric_tensor, refractive_index)
     if method not in get_args(NacMethod):
         raise ValueError(
             f"unknown method {method!r}; there are {' and '.join(get_args(NacMethod))}"
@@ -136,7 +146,7 @@ def _refuse_vacuum(phonon: Phonopy) -> None:
                 f"the cell {reason}: the non-analytical correction is that of a crystal in three "
                 "dimensions. For a sheet it would give a splitting at Γ that falls with the width "
                 "of the vacuum, where the true one is zero (Sohier et al., Nano Lett. 17, 3758, "
-                "2017). Take force constants and bands without it"
+                "2017). Do without it: force_constants() and bands(), or phonons --method none"
             )
 
 
@@ -145,6 +155,7 @@ def apply_nac(
     source: Source,
     *,
     dielectric_tensor: ArrayLike | None = None,
+    refractive_index: ArrayLike | None = None,
     method: NacMethod = "gonze",
 ) -> Phonopy:
     """Switch the non-analytical correction on, and check that it acts.
@@ -156,7 +167,7 @@ def apply_nac(
     ----------
     phonon : phonopy.Phonopy
         With force constants. Changed in place.
-    source, dielectric_tensor, method
+    source, dielectric_tensor, refractive_index, method
         See `nac_params`.
 
     Returns
@@ -183,6 +194,7 @@ def apply_nac(
         `ase_equivar.phonons.warn_if_static` compares with any calculator.
     """
     require_force_constants(phonon)
+    dielectric_tensor = given_dielectric(dielectric_tensor, refractive_index)
     params = nac_params(phonon, source, dielectric_tensor=dielectric_tensor, method=method)
     phonon.nac_params = params
     in_use = cast(DynamicalMatrixNAC, phonon.dynamical_matrix).born

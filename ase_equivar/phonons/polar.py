@@ -7,11 +7,12 @@ from ase.calculators.calculator import BaseCalculator
 from numpy.typing import ArrayLike
 from phonopy import Phonopy
 
-from ase_equivar.phonons.born_source import Source
+from ase_equivar.phonons import relaxation
+from ase_equivar.phonons.born_source import Source, given_dielectric
 from ase_equivar.phonons.cells import make_phonon, supercell_for_length
 from ase_equivar.phonons.finite_displacement import force_constants
 from ase_equivar.phonons.nac import NacMethod, apply_nac, nac_params
-from ase_equivar.phonons.relaxation import relax
+from ase_equivar.phonons.relaxation import RelaxMode, relax_mode
 from ase_equivar.structures.symmetry import SYMPREC
 
 
@@ -21,8 +22,9 @@ def polar_phonon(
     source: Source,
     *,
     supercell: ArrayLike | None = None,
-    relaxed: bool = False,
+    relax: RelaxMode = "none",
     dielectric_tensor: ArrayLike | None = None,
+    refractive_index: ArrayLike | None = None,
     method: NacMethod = "gonze",
     symprec: float = SYMPREC,
     progress: bool = True,
@@ -36,14 +38,14 @@ def polar_phonon(
     atoms : ase.Atoms
         The unit cell.
     forces : ase calculator
-        Gives forces, and stress where `relaxed` is asked for.
-    source, dielectric_tensor, method
+        Gives forces, and stress where the cell is relaxed.
+    source, dielectric_tensor, refractive_index, method
         Of Z* and ε∞: see `nac_params`. A calculator is run on the relaxed crystal.
     supercell : array_like of int, optional
         Three integers or a 3×3 integer matrix, see `make_phonon`; by default, images are 12 Å
         apart.
-    relaxed : bool
-        Whether to relax cell and positions with `forces` first, the space group kept.
+    relax : {"none", "positions", "cell"}
+        What to relax with `forces` first, the space group kept: see `RelaxMode`.
     symprec : float
         Symmetry tolerance, Å, of the relaxation and of all that follows.
     progress : bool
@@ -59,10 +61,12 @@ def polar_phonon(
     EquivarWarning
         As `force_constants` and `apply_nac`: forces in the input structure, or stress, above all.
     """
+    relax = relax_mode("relax", relax)
+    dielectric_tensor = given_dielectric(dielectric_tensor, refractive_index)
     trial = make_phonon(atoms, symprec=symprec)
     nac_params(trial, source, dielectric_tensor=dielectric_tensor, method=method)
-    if relaxed:
-        atoms = relax(atoms, forces, symprec=symprec)
+    if relax != "none":
+        atoms = relaxation.relax(atoms, forces, relax, symprec=symprec)
     cells = supercell_for_length(atoms) if supercell is None else supercell
     phonon = force_constants(atoms, forces, cells, symprec=symprec, progress=progress)
     return apply_nac(phonon, source, dielectric_tensor=dielectric_tensor, method=method)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import positive_number
 from ase_equivar.dielectric.fluctuations import CurrentSpectrum, QuantumCorrection
+from ase_equivar.plotting.figure import Figure
 from ase_equivar.units import FrequencyUnit
 
 COLOR, REAL_COLOR = "#2c6fa8", "#c4622d"

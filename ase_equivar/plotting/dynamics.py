@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import finite_real
@@ -13,6 +12,7 @@ from ase_equivar.dynamics.experiments.drift import IonDrift
 from ase_equivar.dynamics.experiments.finite_field import FiniteFieldDielectric
 from ase_equivar.dynamics.experiments.hysteresis_loop import HysteresisLoop
 from ase_equivar.dynamics.experiments.pulse import PulseResponse
+from ase_equivar.plotting.figure import Figure
 from ase_equivar.units import MV_PER_CM, PICOSECOND
 
 COLORS = ("#c0392b", "#2c6fa8", "#3f8f4f")

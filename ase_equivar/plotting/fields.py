@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ase_equivar.arguments import finite_number, positive_number
 from ase_equivar.fields import check_field
 from ase_equivar.fields.algebra import Field
+from ase_equivar.plotting.figure import Figure
 from ase_equivar.units import MV_PER_CM, PICOSECOND
 
 POINTS = 2000

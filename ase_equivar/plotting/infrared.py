@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ase_equivar.dielectric.function import DielectricFunction
 from ase_equivar.dielectric.infrared import InfraredModes
 from ase_equivar.io.infrared_files import AXES, FACE_NORMALS
+from ase_equivar.plotting.figure import Figure
 from ase_equivar.units import FrequencyUnit
 
 COLORS = ("#c0392b", "#2c6fa8", "#3f8f4f")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+
+from ase_equivar.plotting.figure import Figure
 
 if TYPE_CHECKING:  # the extra `train` may be absent
     from ase_equivar.training.comparison import Comparison

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ase_equivar.phonons.band_structure import BandSegment
 from ase_equivar.phonons.density import DensityOfStates
+from ase_equivar.phonons.lo_to import IMAGINARY_WARNING
 from ase_equivar.phonons.oblique import AngularDispersion, BranchKind
+from ase_equivar.plotting.figure import Figure
 from ase_equivar.units import THZ_TO_CM
 
 CORRECTED = "#c0392b"
@@ -77,7 +78,7 @@ def plot_bands(segments: Sequence[BandSegment], *, title: str | None = None) -> 
 
     values = [f for s in segments for f in (s.uncorrected, s.corrected) if f is not None]
     lowest, highest = min(f.min() for f in values), max(f.max() for f in values)
-    if lowest < -0.02 * highest:
+    if lowest < IMAGINARY_WARNING:
         ax.axhline(0, color="black", linewidth=0.6)
         ax.set_ylabel("frequency (THz; imaginary below 0)")
     else:
@@ -126,7 +127,8 @@ def plot_density_of_states(density: DensityOfStates, *, title: str | None = None
             linewidth=1.4,
         )
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    shows_imaginary = x[0] < -0.05 * x[-1]
+    drawn = density.uncorrected if density.corrected is None else density.corrected
+    shows_imaginary = bool(drawn[x < IMAGINARY_WARNING].sum() > 0)
     if shows_imaginary:
         ax.axvline(0, color="black", linewidth=0.6)
     ax.set_xlim(x[0] if shows_imaginary else 0, x[-1])
@@ -193,7 +195,7 @@ def plot_angular_dispersion(dispersion: AngularDispersion, *, title: str | None 
         f"{_direction(dispersion.end)} (degrees)"
     )
     lowest = float(dispersion.frequencies.min())
-    unstable = lowest < -0.1
+    unstable = lowest < IMAGINARY_WARNING
     ax.set_ylabel("frequency (THz; imaginary below 0)" if unstable else "frequency (THz)")
     highest = float(dispersion.frequencies.max())
     ax.set_ylim(lowest - 0.05 * (highest - lowest) if unstable else 0, 1.05 * highest)

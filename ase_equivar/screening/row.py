@@ -20,15 +20,17 @@ from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.dielectric import infrared_modes, static_dielectric
 from ase_equivar.phonons import (
     LoToSplitting,
+    RelaxMode,
     lo_to_splitting,
     make_phonon,
     nac_params,
     polar_phonon,
 )
 from ase_equivar.phonons.cells import to_ase
+from ase_equivar.phonons.relaxation import relax_mode
 from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.structures.metals import violation_per_atom
-from ase_equivar.structures.symmetry import SYMPREC
+from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
 from ase_equivar.warning_types import InputWarning, SumRuleWarning
 
 Factory: TypeAlias = Callable[[], BaseCalculator]
@@ -45,8 +47,8 @@ class Recipe:
         Makes the calculator that gives Z* and ε∞.
     forces : callable, or None
         Makes the calculator that gives forces; None: only what Z* and ε∞ tell.
-    relaxed : bool
-        Whether to relax cell and positions first.
+    relax : {"none", "positions", "cell"}
+        What is relaxed first: see `ase_equivar.phonons.RelaxMode`.
     gap_key : str
         Where a structure's ``info`` may hold its band gap, eV.
     symprec : float
@@ -60,12 +62,13 @@ class Recipe:
 
     charges: Factory
     forces: Factory | None
-    relaxed: bool = True
+    relax: RelaxMode = "cell"
     gap_key: str = "band_gap"
     symprec: float = SYMPREC
 
     def __post_init__(self) -> None:
-        positive_number("symprec", self.symprec, "Å")
+        relax_mode("relax", self.relax)
+        positive_number("symprec", self.symprec, "Å", largest=LONGEST_SYMPREC)
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
             _calculator(recipe.forces),
             charges,
             supercell=(1, 1, 1),
-            relaxed=recipe.relaxed,
+            relax=recipe.relax,
             symprec=recipe.symprec,
             progress=False,
         )

@@ -17,6 +17,7 @@ from rich.progress import Progress
 
 from ase_equivar import __version__
 from ase_equivar.arguments import whole_number
+from ase_equivar.extras import install_hint
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.screening.limits import Limits, WatchedProcess, screen_within
@@ -232,7 +233,7 @@ def _cluster(workers: int, scheduler: str | None) -> Iterator[Any]:
     try:
         from distributed import Client, LocalCluster
     except ImportError as error:
-        raise ImportError("several workers need dask; pip install 'ase-equivar[screen]'") from error
+        raise ImportError(f"several workers need dask; {install_hint('screen')}") from error
     if scheduler is not None:
         with Client(scheduler) as client:
             yield client

@@ -65,7 +65,7 @@ def lowest_of_lennard_jones():
 def test_screening_with_a_calculator_of_the_current_folder(folder, model, workers):
     if workers > 1:
         pytest.importorskip("distributed", reason="dask is not installed")
-    arguments = ("screen", "salt.cif", "-o", "t.csv", "--model", model, "--no-relax")
+    arguments = ("screen", "salt.cif", "-o", "t.csv", "--model", model, "--relax", "none")
     result = run(*arguments, "--calculator", "my_lj:make", "--workers", workers)
     assert result.exit_code == 0, result.output
     (row,) = read("t.csv")
@@ -89,7 +89,7 @@ def test_an_installed_class():
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("mace", "unknown calculator 'mace'; there is sevennet-0, and any other by its import"),
+        ("m3gnet", "unknown calculator 'm3gnet'; there are sevennet-0, .* any other by its import"),
         ("no_such_module:make", "cannot import the module 'no_such_module'.*ModuleNotFoundError"),
         ("broken:make", "cannot import the module 'broken'.*ZeroDivisionError"),
         (":make", "cannot import the module ''"),

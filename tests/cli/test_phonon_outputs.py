@@ -9,6 +9,7 @@ import numpy as np
 import phonopy
 import pytest
 from ase import Atoms
+from ase.build import graphene
 from ase.calculators.calculator import Calculator
 from ase.units import Bohr, Rydberg
 from helpers.command_line import assert_one_line_error, run, triclinic_salt
@@ -118,3 +119,22 @@ def test_units_that_no_program_is_named_for(model, tmp_path):
     text = (tmp_path / "qe.yaml").read_text().replace("calculator: qe", "calculator: vasp")
     (tmp_path / "qe.yaml").write_text(text)
     assert_one_line_error(run("born", file, "--model", model), 2, "conflicts with calculator")
+
+
+def test_sheets_have_bands_without_the_correction(model, tmp_path, monkeypatch):
+    sheet = graphene("BN", a=2.5, vacuum=5.0)
+    sheet.pbc = True
+    sheet.symbols = "NaCl"
+    ase.io.write(tmp_path / "sheet.extxyz", sheet)
+    monkeypatch.setattr(inputs, "forces_calculator", lambda *_: Springs(sheet, 2.6))
+    arguments = ("phonons", tmp_path / "sheet.extxyz", "--model", model, "--supercell", 2, 2, 1)
+    assert_one_line_error(run(*arguments), 2, "--method none")
+    result = run(*arguments, "--method", "none", "--output", tmp_path / "a.json")
+    assert result.exit_code == 0, result.output
+    assert "no correction" in result.output
+    assert len(result.output.split("modes at Γ (cm⁻¹):")[1].splitlines()[0].split()) == 6
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert content["epsilon_infinity"] is None
+    assert content["bands"][0]["corrected_THz"] is None
+    result = run(*arguments, "--method", "none", "--angular", tmp_path / "a.png")
+    assert_one_line_error(result, 2, "--method none leaves out")

@@ -61,7 +61,7 @@ def test_wrong_lattice_constants_warn_and_relaxed_ones_are_printed(command, nacl
     result = run(*arguments)
     assert "GPa (compression): its lattice constants" in result.stderr
     assert "relaxed cell" not in result.output
-    result = run(*arguments, "--relax")
+    result = run(*arguments, "--relax", "cell")
     assert "lattice constants" not in result.stderr
     line = next(line for line in result.output.splitlines() if line.startswith("relaxed cell"))
     lengths = [float(word) for word in line.split("=")[1].split(" Å")[0].split(",")]

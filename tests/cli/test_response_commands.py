@@ -133,7 +133,7 @@ def test_screen(nacl_file, model, tmp_path, monkeypatch):
     broken = tmp_path / "broken.cif"
     broken.write_text("no crystal")
     table = tmp_path / "table.csv"
-    arguments = ("screen", nacl_file, broken, "-o", table, "--model", model, "--no-relax")
+    arguments = ("screen", nacl_file, broken, "-o", table, "--model", model, "--relax", "none")
     result = run(*arguments)
     assert result.exit_code == 0, result.output
     assert "skipped" in result.output

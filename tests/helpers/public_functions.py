@@ -44,6 +44,7 @@ from helpers.harmonic_runs import ELECTRONIC
 from helpers.structures import triclinic
 from helpers.toy_network import ToyNetwork
 
+INDICES = [0.5, -1, float("nan"), 1e3, "n", [1.5, 1.5], [[1.5, 0, 0]], True]
 ROWS: dict[str, Row] = {
     "field_forces": row(
         ase_equivar.field_forces,
@@ -131,19 +132,20 @@ ROWS: dict[str, Row] = {
     ),
     "phonons.nac_params": row(
         phonon_functions.nac_params,
-        {"phonon": [None], **NAC},
+        {"phonon": [None], "refractive_index": INDICES, **NAC},
         phonon=salt,
         source=(SALT_BORN, SALT_DIELECTRIC),
     ),
     "phonons.apply_nac": row(
         phonon_functions.apply_nac,
-        {"phonon": [None], **NAC},
+        {"phonon": [None], "refractive_index": INDICES, **NAC},
         phonon=salt,
         source=(SALT_BORN, SALT_DIELECTRIC),
     ),
     "phonons.write_born": row(
         phonon_functions.write_born,
         {"source": SALT_SOURCES, "dielectric_tensor": NAC["dielectric_tensor"], "symprec": POSITIVE,
+         "refractive_index": INDICES,
          "cell": structures()},
         path=folder() / "BORN",
         cell=lambda: to_ase(salt().unitcell),
@@ -176,15 +178,16 @@ ROWS: dict[str, Row] = {
     ),
     "phonons.relax": row(
         phonon_functions.relax,
-        {"atoms": structures(), "fmax": POSITIVE, "steps": COUNT, "symprec": POSITIVE},
+        {"atoms": structures(), "fmax": POSITIVE, "steps": COUNT, "symprec": POSITIVE,
+         "mode": ["", "yes", None, True]},
         atoms=lambda: crystal(False),
         calc=lambda: crystal().calc,
     ),
     "phonons.polar_phonon": row(
         phonon_functions.polar_phonon,
         {"atoms": structures(), "source": POLAR_SOURCES, "supercell": SUPERCELLS,
-         "symprec": POSITIVE,
-         "dielectric_tensor": tensors_like(ELECTRONIC)},
+         "dielectric_tensor": tensors_like(ELECTRONIC), "refractive_index": INDICES,
+         "symprec": POSITIVE, "relax": ["", "yes", None, True]},
         atoms=lambda: crystal(False),
         forces=lambda: crystal().calc,
         source=(Z_STAR, ELECTRONIC),

@@ -8,7 +8,7 @@ from ase import units
 from ase_equivar import dielectric, dynamics, fields, plotting
 from ase_equivar.dynamics import experiments
 from ase_equivar.dynamics.experiments import MDSettings
-from ase_equivar.io import write_infrared_json, write_phonons_json, write_phonopy_yaml
+from ase_equivar.io import write_infrared_json
 from ase_equivar.labelling import Settings, label_all
 from ase_equivar.screening import Limits, Recipe, screen
 from ase_equivar.units import FrequencyUnit
@@ -275,12 +275,6 @@ ROWS: dict[str, Row] = {
     "screening.Limits": row(Limits, {"seconds": POSITIVE, "gigabytes": POSITIVE}),
     "screening.screen": row(
         screen, {"workers": COUNT}, paths=[], table=folder() / "table.csv", recipe=None
-    ),
-    "io.write_phonons_json": row(
-        write_phonons_json, {"phonon": SALT_PHONONS}, path=folder() / "p.json", phonon=salt
-    ),
-    "io.write_phonopy_yaml": row(
-        write_phonopy_yaml, {"phonon": SALT_PHONONS}, path=folder() / "p.yaml", phonon=salt
     ),
     "io.write_infrared_json": row(
         write_infrared_json,

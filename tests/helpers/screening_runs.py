@@ -44,7 +44,7 @@ class FormalCharges(Calculator):
         }
 
 
-RECIPE = Recipe(FormalCharges, Repulsion, relaxed=False)
+RECIPE = Recipe(FormalCharges, Repulsion, relax="none")
 
 
 def salts():

@@ -136,7 +136,7 @@ def test_commands_and_screening(tmp_path, model):
     recipe = Recipe(
         charges=partial(GivenCharges, {"Na": 1.1, "Cl": -1.1}, TENSOR),
         forces=partial(Springs, right, 4.5),
-        relaxed=False,
+        relax="none",
     )
     rows = [vars(screen_one("crystal", atoms, recipe)) for atoms in (right, left)]
     assert not rows[1]["problem"]

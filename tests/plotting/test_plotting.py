@@ -121,3 +121,20 @@ def test_imaginary_states_are_left_of_zero():
     ax = plot_density_of_states(density).axes[0]
     assert ax.get_xlim()[0] == -2
     assert "imaginary" in ax.get_xlabel()
+
+
+def test_weak_instabilities_are_inside_the_axes():
+    """Quartz has −0.32 THz beside 36 THz: far less than a fiftieth."""
+    qpoints = np.linspace([0, 0, 0], [0.5, 0, 0], 5)
+    bands = np.linspace([-0.32, 30.0], [0.5, 36.0], 5)
+    segment = BandSegment("G", "X", qpoints, np.linspace(0, 0.1, 5), bands, None)
+    ax = plot_bands([segment]).axes[0]
+    assert ax.get_ylim()[0] < -0.32
+    assert "imaginary" in ax.get_ylabel()
+    noise = BandSegment("G", "X", qpoints, segment.distances, bands.clip(-0.01), None)
+    assert plot_bands([noise]).axes[0].get_ylim()[0] == 0
+    frequencies = np.linspace(-1.0, 37.0, 400)
+    states = np.where(frequencies > -0.32, 1.0, 0.0)
+    ax = plot_density_of_states(DensityOfStates(frequencies, states, None)).axes[0]
+    assert ax.get_xlim()[0] < -0.32
+    assert "imaginary" in ax.get_xlabel()

@@ -115,7 +115,7 @@ class Interrupting(Repulsion):
 
 def test_a_stopped_run_goes_on_where_it_was(files, tmp_path, monkeypatch):
     screen(files, tmp_path / "whole.csv", RECIPE)
-    table, recipe = tmp_path / "table.csv", Recipe(FormalCharges, Interrupting, relaxed=False)
+    table, recipe = tmp_path / "table.csv", Recipe(FormalCharges, Interrupting, relax="none")
     monkeypatch.setattr(Interrupting, "started", [])
     monkeypatch.setattr(Interrupting, "limit", 2)
     with pytest.raises(KeyboardInterrupt):
@@ -146,7 +146,7 @@ def test_without_forces(tmp_path):
 def test_unstable_and_unrelaxed_crystals_have_notes():
     squeezed = bulk("CsCl", "cesiumchloride", a=4.1)
     squeezed.positions[1, 0] += 0.3
-    row = screen_one("squeezed", squeezed, Recipe(FormalCharges, Weak, relaxed=False))
+    row = screen_one("squeezed", squeezed, Recipe(FormalCharges, Weak, relax="none"))
     assert "imaginary modes at Γ" in row.notes
     assert "is not relaxed" in row.notes
     assert row.lowest_cm < 0
@@ -155,7 +155,7 @@ def test_unstable_and_unrelaxed_crystals_have_notes():
 
 
 def test_a_soft_polar_mode_has_a_note_and_the_share_of_it():
-    row = screen_one("soft", salts()[0], Recipe(FormalCharges, Soft, relaxed=False))
+    row = screen_one("soft", salts()[0], Recipe(FormalCharges, Soft, relax="none"))
     assert 0 < row.softest_polar_cm < 30
     assert row.softest_polar_share == pytest.approx(1.0)
     assert re.search(r"100% of the ionic part of ε0, .* polar mode at \d+\.\d cm", row.notes)

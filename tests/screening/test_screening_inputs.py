@@ -202,7 +202,7 @@ def test_no_column_depends_on_how_the_crystal_is_turned():
     )
     turned = crystal.copy()
     turned.rotate(37.0, (1, 2, -0.5), rotate_cell=True)
-    recipe = Recipe(Turned, Repulsion, relaxed=False)
+    recipe = Recipe(Turned, Repulsion, relax="none")
     rows = [screen_one("x", atoms, recipe) for atoms in (crystal, turned)]
     for name, value in vars(rows[0]).items():
         other = getattr(rows[1], name)

@@ -45,7 +45,7 @@ def stopped(tmp_path, monkeypatch, stop):
         "from helpers.screening_runs import Repulsion\n\ndef make():\n    return Repulsion()\n"
     )
     monkeypatch.chdir(tmp_path)
-    arguments = ("screen", "salts.extxyz", "-o", "t.csv", "--model", model, "--no-relax")
+    arguments = ("screen", "salts.extxyz", "-o", "t.csv", "--model", model, "--relax", "none")
     arguments = (*arguments, "--calculator", f"{module}:make")
     with monkeypatch.context():
         stop()
@@ -91,7 +91,7 @@ def test_another_potential_under_the_same_name_is_refused(stopped, tmp_path):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--relax",), "relaxed was False, is now True"),
+        (("--relax", "cell"), "relax was none, is now cell"),
         (("--gap-key", "gap"), "gap_key was band_gap, is now gap"),
         (("--device", "cpu"), "device was automatic, is now cpu"),
         (("--calculator", "none"), "forces wanted was True, is now False"),

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ase_equivar.extras import install_hint
 from ase_equivar.graph import Graph
 from ase_equivar.network.execution.edge_features import (
     Bonds,
@@ -30,7 +31,7 @@ from ase_equivar.network.sevennet.convolution import TabulatedConvolution
 # for theirs are pickled, and a pickle may run anything.
 POTENTIALS = ("SevenNet-0_11July2024", "SevenNet-l3i5")
 LIMIT = 3.0  # times the root mean square
-MISSING = "this model needs SevenNet; pip install 'ase-equivar[sevennet]'"
+MISSING = f"this model needs SevenNet; {install_hint('sevennet')}"
 
 
 class LatentFeatures(nn.Module):
