@@ -303,8 +303,7 @@ class EquivarCalculator(Calculator):
             If a structure makes no sense or has unknown elements, saying which.
         """
         bound = whole_number("max_edges", max_edges, at_least=1)
-        structures = (as_atoms(image) for image in images)
-        return predict_many(self._predictor, structures, self._total_charge, bound)
+        return predict_many(self._predictor, images, self._total_charge, bound)
 
     @property
     def _active_field(self) -> NDArray[np.float64] | None:

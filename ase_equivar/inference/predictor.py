@@ -35,6 +35,7 @@ from ase_equivar.inference.warnings import warn_if_broken, warn_if_vacuum
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.readout import RawTensors
+from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.occupancy import check_full_occupancy
 
 logger = logging.getLogger(__name__)
@@ -287,7 +288,7 @@ def predict_many(
     """
     if isinstance(images, Atoms):
         raise TypeError("predict takes a list of Atoms; for one structure give [atoms]")
-    images = list(images)
+    images = [as_atoms(image) for image in images]
     for index, atoms in enumerate(images):
         try:
             predictor.check(atoms)
