@@ -38,7 +38,7 @@ class FieldFix:
     work : float
         Of the field on the atoms since the fix was made, eV. LAMMPS' ``etotal`` has it subtracted,
         so that it is constant in NVE.
-    transported_charge : dict of numpy.ndarray
+    dipole_changes : dict of numpy.ndarray
         ∫ Σ Z*_i dr_i over the atoms of each element, |e| Å, shape=(3,).
     polarization_change : numpy.ndarray
         The sum of those over the volume, µC/cm², shape=(3,).
@@ -74,7 +74,7 @@ class FieldFix:
         self.time = 0.0
         self.electric_field = np.zeros(3)
         self.work = 0.0
-        self.transported_charge = {symbol: np.zeros(3) for symbol in dict.fromkeys(elements)}
+        self.dipole_changes = {symbol: np.zeros(3) for symbol in dict.fromkeys(elements)}
         self.polarization_change = np.zeros(3)
         self.current_density = np.zeros(3)
 
@@ -167,15 +167,15 @@ class FieldFix:
         dipoles = np.einsum("iab,ib->ia", 0.5 * (before + now), moved)
         work = 0.5 * np.einsum("iab,a,ib->", before, self.electric_field, moved)
         work += 0.5 * np.einsum("iab,a,ib->", now, field, moved)
-        sums = [dipoles[own == atomic_numbers[s]].sum(axis=0) for s in self.transported_charge]
+        sums = [dipoles[own == atomic_numbers[s]].sum(axis=0) for s in self.dipole_changes]
         total = self._sum(np.array([work, *np.ravel(sums)]))
         self.work += float(total[0])
         carried = total[1:].reshape(-1, 3)
-        for symbol, charge in zip(self.transported_charge, carried, strict=True):
-            self.transported_charge[symbol] = self.transported_charge[symbol] + charge
+        for symbol, charge in zip(self.dipole_changes, carried, strict=True):
+            self.dipole_changes[symbol] = self.dipole_changes[symbol] + charge
         change = carried.sum(axis=0) / here.volume
         self.current_density = change / timestep / A_PER_CM2
-        dipole = np.sum(list(self.transported_charge.values()), axis=0)
+        dipole = np.sum(list(self.dipole_changes.values()), axis=0)
         self.polarization_change = dipole / here.volume / UC_PER_CM2
 
     def _publish(self) -> None:

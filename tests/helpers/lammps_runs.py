@@ -132,7 +132,7 @@ def field_run(
         "positions": unwrapped(lmp, atoms).tolist(),
         "work": fix.work,
         "born_charges": np.array(lmp.gather("d2_field_born", 1, 9)).reshape(-1, 3, 3).tolist(),
-        "dipole": np.sum(list(fix.transported_charge.values()), axis=0).tolist(),
+        "dipole": np.sum(list(fix.dipole_changes.values()), axis=0).tolist(),
         "time": fix.time,
         "energy_drift": thermo["TotEng"] - first,
         "told_work": thermo["f_field[1]"],
