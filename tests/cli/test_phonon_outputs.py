@@ -64,7 +64,7 @@ def test_files_hold_what_was_calculated(crystal, model, tmp_path):
 
 def test_endings_that_tell_no_format(crystal, model, tmp_path):
     result = run("phonons", crystal, "--model", model, "--output", tmp_path / "a.odd")
-    assert_one_line_error(result, 2, "no picture format")
+    assert_one_line_error(result, 2, "tells no format")
 
 
 def of_program(atoms: Atoms, springs: Calculator, program: str | None, folder) -> str:

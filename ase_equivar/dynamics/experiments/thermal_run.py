@@ -18,7 +18,7 @@ from ase.constraints import (
 )
 from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import ArrayLike
 from rich.console import Console
@@ -95,7 +95,9 @@ class MDSettings:
         rng = np.random.default_rng(self.seed)
         is_held = any(isinstance(constraint, HELD) for constraint in atoms.constraints)
         if self.temperature and not atoms.get_momenta().any():
-            MaxwellBoltzmannDistribution(atoms, temperature_K=self.temperature, rng=rng)
+            # ASE 3.29 renames its function for this, and earlier ones do not have the new name
+            widths = np.sqrt(atoms.get_masses() * units.kB * self.temperature)
+            atoms.set_momenta(rng.standard_normal((len(atoms), 3)) * widths[:, None])
             if not is_held:
                 Stationary(atoms)
         if not self.friction:
