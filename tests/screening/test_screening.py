@@ -195,7 +195,7 @@ def test_what_stops_a_screening_before_it_starts(files, tmp_path):
 
 def test_without_dask(files, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
-    with pytest.raises(ImportError, match=r"ase-equivar\[screen\]"):
+    with pytest.raises(ImportError, match=r"pip install '.\[screen\]'"):
         screen(files, tmp_path / "table.csv", RECIPE, workers=2)
 
 
