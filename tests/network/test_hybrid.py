@@ -306,7 +306,7 @@ def test_other_potential() -> None:
 def test_without_sevennet(network: HybridNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sevenn", None)
     monkeypatch.setitem(sys.modules, "sevenn.util", None)
-    with pytest.raises(ImportError, match=r"pip install 'ase-equivar\[sevennet\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[sevennet\]'"):
         build_network(HYBRID)
 
 
