@@ -173,7 +173,7 @@ def test_hdf5_goes_on_where_the_checkpoint_is(tmp_path, steps):
     second.dynamics.attach(FieldTrajectory(second, path))
     second.dynamics.run(3)
     with h5py.File(path) as file:
-        np.testing.assert_allclose(file["time"], 0.1 * np.arange(steps + 4))
+        np.testing.assert_allclose(file["time"], 0.1 * np.arange(steps + 4) / units.fs)
         assert file["positions"].shape == (steps + 4, 3, 3)
 
 

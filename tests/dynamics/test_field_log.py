@@ -71,7 +71,7 @@ def test_log_that_two_processes_wrote_is_refused(tmp_path):
         with pytest.raises(ValueError, match=r"times must ascend\. Two processes may have written"):
             read_field_log(path)
     path.write_text(header + "".join([*lines[:3], *lines]))
-    with pytest.raises(ValueError, match="line 5 is of 0 ps, the one before of"):
+    with pytest.raises(ValueError, match="line 5 is of 0 fs, the one before of"):
         read_field_log(path)
 
 
