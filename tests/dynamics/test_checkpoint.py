@@ -10,6 +10,7 @@ import ase.io
 import h5py
 import numpy as np
 import pytest
+from ase import units
 from ase.md.bussi import Bussi
 from ase.md.langevin import Langevin
 from ase.md.langevinbaoab import LangevinBAOAB
