@@ -279,7 +279,7 @@ def test_impossible_arguments(harmonic):
             ionic_conductivity(harmonic, **arguments)
     with pytest.raises(ValueError, match="unknown window 'box'; there are hann, gaussian"):
         current_spectrum(harmonic, ELECTRONIC, correlation_time=100.0, window="box")
-    with pytest.raises(ValueError, match=r"electronic has shape \(1,\), not \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"dielectric_tensor has shape \(1,\), not \(3, 3\)"):
         current_spectrum(harmonic, [2.0], correlation_time=100.0)
 
 
