@@ -168,7 +168,7 @@ def test_how_often_a_crystal_with_a_gap_is_warned_about(universal):
         ("phonons", "{}"),
         ("infrared", "{}"),
         ("polarization", "{}", "{}"),
-        ("spectrum", "{}", "--timestep", "1"),
+        ("spectrum", "frames.extxyz", "--timestep", "1"),
     ],
     ids=" ".join,
 )
@@ -176,6 +176,7 @@ def test_commands_refuse_metals(command, tmp_path, monkeypatch):
     pytest.importorskip("sevenn", reason="SevenNet is not installed")
     monkeypatch.chdir(tmp_path)
     write("alloy.cif", cu3au())
+    write("frames.extxyz", [cu3au()] * 60)
     arguments = [part.format("alloy.cif") for part in command]
     assert_one_line_error(run(*arguments, "--device", "cpu"), 2, "AuCu3 is made of metals only")
     assert not Path("BORN").exists()
