@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ase_equivar.dielectric.function import DielectricFunction
 from ase_equivar.dielectric.raman import RamanModes
 from ase_equivar.dielectric.raman_intensity import RamanSpectrum
+from ase_equivar.plotting.figure import Figure
 from ase_equivar.units import FrequencyUnit
 
 COLORS = ("black", "#c0392b", "#2c6fa8", "#3f8f4f", "#8e5ea2", "#b8860b")

@@ -168,7 +168,7 @@ def test_how_often_a_crystal_with_a_gap_is_warned_about(universal):
         ("phonons", "{}"),
         ("infrared", "{}"),
         ("polarization", "{}", "{}"),
-        ("spectrum", "frames.extxyz", "--timestep", "1"),
+        ("spectrum", "frames.extxyz", "--timestep", "1", "--correlation-time", "3"),
     ],
     ids=" ".join,
 )
