@@ -18,7 +18,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.socketio import IPIProtocol, SocketClient
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.dynamics.charge_refresh import BornCharges
+from ase_equivar.charge_source import read_charges
 from ase_equivar.dynamics.checks import check_calculator
 
 DEFAULT_PORT = 31415
@@ -108,7 +108,7 @@ def run_ipi_client(
             raise PropertyNotImplementedError(
                 f"the calculator {type(atoms.calc).__name__} does not give {name!r}, for i-PI"
             )
-    ipi_born_charges(BornCharges(atoms.calc)(atoms, np.zeros(3)))
+    ipi_born_charges(read_charges(atoms.calc)(atoms))
     try:
         client = _Client(unixsocket=unixsocket, host=host, port=port)
     except OSError as error:
@@ -148,6 +148,6 @@ class _Client(SocketClient):
 
     def calculate(self, atoms: Atoms, use_stress: bool) -> Any:
         found = super().calculate(atoms, use_stress)
-        charges = BornCharges(atoms.calc)(atoms, np.zeros(3))
+        charges = read_charges(atoms.calc)(atoms)
         self.protocol.extras = json.dumps({"BEC": ipi_born_charges(charges).tolist()}).encode()
         return found

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,8 @@ from ase_equivar.fields import field_forces
 from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.forces import check_field
 from ase_equivar.units import A_PER_CM2, UC_PER_CM2
+
+logger = logging.getLogger(__name__)
 
 GHOST_MARGIN = 2.0  # Å beyond the cutoff: atoms may move by half of it until lists are made anew
 
@@ -94,12 +95,11 @@ class FieldFix:
                 forces[:] = self._forces(step) * self._lmp.extract_global("qe2f")
         except BaseException as error:  # LAMMPS would go on as if nothing had happened
             if self._communicator is not None and self._communicator.size > 1:
-                traceback.print_exc()
-                print(
-                    f"rank {self._communicator.rank}: the field in LAMMPS failed, all processes "
-                    f"are ended: {error}",
-                    file=sys.stderr,
-                    flush=True,
+                logger.critical(
+                    "rank %d: the field in LAMMPS failed, all processes are ended: %s",
+                    self._communicator.rank,
+                    error,
+                    exc_info=True,
                 )
                 self._communicator.Abort(1)
             self._error = error
@@ -112,7 +112,7 @@ class FieldFix:
             self._step = None
             raise RuntimeError(
                 f"the field in LAMMPS failed, and the run was stopped: {error}"
-            ) from (error)
+            ) from error
 
     def _forces(self, step: int) -> NDArray[np.float64]:
         """Return forces in eV/Å, shape=(n_local, 3), and bring the account up to date."""

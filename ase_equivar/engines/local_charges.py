@@ -12,7 +12,7 @@ from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 
 from ase_equivar.calculator import EquivarCalculator
-from ase_equivar.dynamics.charge_refresh import BornCharges
+from ase_equivar.charge_source import read_charges
 from ase_equivar.engines.halo import Halo
 from ase_equivar.engines.lammps_atoms import LocalAtoms
 from ase_equivar.graph import Graph, check_distances, check_elements
@@ -98,7 +98,7 @@ class WholeCharges:
     """Z* of a structure that one process has as a whole, by any ASE calculator that gives them."""
 
     def __init__(self, calculator: BaseCalculator) -> None:
-        self._born_charges = BornCharges(calculator)
+        self._born_charges = read_charges(calculator)
 
     def __call__(self, here: LocalAtoms, *, same_ghosts: bool) -> NDArray[np.float64]:
         """Return Z* of all atoms, |e|, shape=(N, 3, 3)."""
@@ -110,7 +110,7 @@ class WholeCharges:
             pbc=here.periodic,
         )
         born = np.empty((here.n_local, 3, 3))
-        born[order] = self._born_charges(atoms, np.zeros(3))
+        born[order] = self._born_charges(atoms)
         return born
 
 
