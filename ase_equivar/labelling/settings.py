@@ -43,7 +43,7 @@ class Settings:
     pseudopotentials: Path
     cutoff: float = 50.0
     periods: tuple[float, ...] = (7.5, 10.0, 14.0, 20.0)
-    max_violation: float = 0.015
+    max_violation: float = 0.02
     min_gap: float = 0.1
     cpu_limit: float = 1800.0
     threshold: float = 1e-12

@@ -23,7 +23,7 @@ from ase import Atoms
 from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY, read_apart, read_images
 
 FILE = Path(__file__).parent / "displaced.extxyz.gz"
-MAX_VIOLATION = 0.015  # e per atom
+MAX_VIOLATION = 0.02  # e per atom
 NEEDED = ("kind", "seed", "base", "group", "split", "cutoff_Ry", "k_points", DIELECTRIC_KEY)
 
 
