@@ -37,7 +37,7 @@ def label(
     ] = None,
     max_violation: Annotated[
         float, typer.Option(help="Of the sum rule, e per atom: the first mesh below it is kept.")
-    ] = 0.015,
+    ] = 0.02,
     min_gap: Annotated[float, typer.Option(help="eV; less counts as a metal.")] = 0.1,
     cpu_limit: Annotated[float, typer.Option(help="For one structure, s.")] = 1800.0,
     format: inputs.Format = None,

@@ -126,7 +126,7 @@ ROWS: dict[str, Row] = {
     ),
     "network.EquivarConfig": row(
         network.EquivarConfig,
-        {name: GATED[name] for name in GATED.keys() & {"elements", "cutoff", "embedding", "l_max"}}
+        {name: GATED[name] for name in ("elements", "cutoff", "embedding", "l_max")}
         | {name: [*COUNT, 10**9] for name in ("radial_functions", "features", "interactions")},
         elements=(1, 2),
     ),

@@ -1,0 +1,34 @@
+"""The commands start from the same defaults as the functions that they call."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from ase_equivar import dielectric, labelling, phonons, screening
+from ase_equivar.cli.main import app
+
+CALLED: dict[str, tuple[Any, ...]] = {
+    "born": (phonons.write_born,),
+    "infrared": (phonons.polar_phonon,),
+    "label": (labelling.Settings, labelling.label_all),
+    "phonons": (phonons.polar_phonon,),
+    "raman": (dielectric.raman_modes, dielectric.raman_spectrum),
+    "screen": (screening.Recipe, screening.screen),
+}
+COMMANDS = {command.callback.__name__: command.callback for command in app.registered_commands}
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_defaults_are_those_of_the_functions(name):
+    command = inspect.signature(COMMANDS[name]).parameters
+    compared = 0
+    for function in CALLED[name]:
+        for argument in inspect.signature(function).parameters.values():
+            given = command[argument.name].default if argument.name in command else None
+            if isinstance(given, (int, float)):
+                assert given == argument.default, argument.name
+                compared += 1
+    assert compared
