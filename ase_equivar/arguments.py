@@ -176,27 +176,34 @@ def json_data(name: str, text: object) -> Any:
 
 def _array(name: str, value: object) -> NDArray[np.float64]:
     """Return a float64 array of what are real numbers."""
-    refusal = f"{name} is {_shown(value)}; give real numbers"
     if np.ma.is_masked(value):
         raise ValueError(f"{name} has masked elements; give all of them")
+    numbers = None
     try:
-        given: NDArray[Any] = np.asarray(value)
-        if isinstance(value, list | tuple) and _has_bool(value):
-            raise ValueError(refusal)
-        if given.dtype.kind == "O":  # integers of any length, fractions
-            if not all(isinstance(one, Real) and not isinstance(one, bool) for one in given.flat):
-                raise ValueError(refusal)
-        elif given.dtype.kind == "c":
-            if np.any(given.imag != 0):
-                raise ValueError(f"{name} is complex; give real numbers")
+        given = np.asarray(value)
+        if given.dtype.kind == "c" and not np.any(given.imag):
             given = given.real
-        elif given.dtype.kind not in "iuf":
-            raise ValueError(refusal)
-        return np.array(given, dtype=np.float64)
-    except (TypeError, OverflowError, RecursionError, RuntimeError) as error:
-        raise ValueError(refusal) from error
-    except ValueError as error:  # of NumPy, for rows of several lengths, or of the lines above
-        raise error if str(error).startswith(name) else ValueError(refusal) from error
+        if _is_real(given) and not (isinstance(value, list | tuple) and _has_bool(value)):
+            numbers = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError, RecursionError, RuntimeError) as error:
+        raise ValueError(_not_real(name, value)) from error
+    if given.dtype.kind == "c":
+        raise ValueError(f"{name} is complex; give real numbers")
+    if numbers is None:
+        raise ValueError(_not_real(name, value))
+    return numbers
+
+
+def _is_real(array: NDArray[Any]) -> bool:
+    """Return whether it holds real numbers; as objects, integers of any length and fractions."""
+    if array.dtype.kind == "O":
+        return all(isinstance(one, Real) and not isinstance(one, bool) for one in array.flat)
+    return array.dtype.kind in "iuf"
+
+
+def _not_real(name: str, value: object) -> str:
+    """Return the message: made only where it is wanted, for the text of an array takes long."""
+    return f"{name} is {_shown(value)}; give real numbers"
 
 
 def _has_bool(value: Sequence[Any]) -> bool:

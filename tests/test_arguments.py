@@ -177,3 +177,20 @@ def test_data_of_waveforms_may_be_anything():
             waveform_from_json(text)
     with pytest.raises(ValueError, match="times"):
         TabulatedField([0, 1j], [[0, 0, 0], [0, 0, 1]])
+
+
+def test_no_text_is_made_of_what_is_right():
+    """The text of an array takes longer than its check, and a field is checked at each step."""
+    texts = []
+
+    class Counted(np.ndarray):
+        def __repr__(self) -> str:
+            texts.append(1)
+            return "an array"
+
+    values = np.eye(3).view(Counted)
+    assert finite_real("tensor", values, (3, 3)).tolist() == np.eye(3).tolist()
+    assert not texts
+    with pytest.raises(ValueError, match="tensor is an array; give real numbers"):
+        finite_real("tensor", values.astype(bool), (3, 3))
+    assert texts
