@@ -26,7 +26,7 @@ from ase_equivar.inference.prediction import Diagnostics, Prediction
 from ase_equivar.inference.predictor import MAX_EDGES, Predictor, predict_many
 from ase_equivar.inference.warnings import WarnOnce, is_broken, warn_if_broken, warn_if_vacuum
 from ase_equivar.structures.conversion import as_atoms
-from ase_equivar.structures.occupancy import check_full_occupancy
+from ase_equivar.structures.validation import check_full_occupancy
 from ase_equivar.sum_rule import LARGEST_TOTAL
 
 SETTINGS = ("model", "electric_field", "total_charge")

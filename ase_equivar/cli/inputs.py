@@ -152,7 +152,7 @@ def refuse_selection(path: Path, index: str | None, format: str | None) -> None:
 
 def read_frames(path: Path, index: str = ":", format: str | None = None) -> Iterator[Atoms]:
     """Yield structures of a file, one after the other; by default all of them."""
-    from ase_equivar.structures.occupancy import check_full_occupancy
+    from ase_equivar.structures.validation import check_full_occupancy
 
     for atoms in _frames(path, index, format):
         check_full_occupancy(atoms)

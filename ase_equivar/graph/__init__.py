@@ -1,8 +1,8 @@
 """Atoms to graph: validation, neighbors with all periodic images, the order of atoms in memory."""
 
-from ase_equivar.graph.graph import Graph, build_graph, collate
+from ase_equivar.graph.graph import Graph, build_graph, check_atoms, check_distances, collate
 from ase_equivar.graph.neighbors import NeighborSearch
-from ase_equivar.graph.validation import check_atoms, check_distances, check_elements
+from ase_equivar.structures.validation import check_elements
 
 __all__ = [
     "Graph",

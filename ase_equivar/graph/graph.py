@@ -1,8 +1,8 @@
-"""Atoms to graph: one structure, or several laid end to end."""
+"""Atoms to graph: one structure, or several concatenated."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +11,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.graph.morton_order import morton_sort
-from ase_equivar.graph.neighbors import MOST_KEPT, NeighborSearch
-from ase_equivar.graph.validation import check_distances
-from ase_equivar.structures.validation import check_structure
+from ase_equivar.graph.neighbors import MOST_KEPT, NeighborSearch, Pairs
+from ase_equivar.structures.validation import check_elements, check_structure
+
+MIN_DISTANCE = 0.5  # Å; closer atoms are a mistake in the input, not chemistry
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,11 @@ class Graph:
 
 
 def build_graph(
-    atoms: Atoms, cutoff: float | NeighborSearch, *, dtype: torch.dtype = torch.float32
+    atoms: Atoms,
+    cutoff: float | NeighborSearch,
+    *,
+    dtype: torch.dtype = torch.float32,
+    elements: Collection[int] | None = None,
 ) -> Graph:
     """Connect every atom with all neighbors within a cutoff.
 
@@ -106,6 +111,8 @@ def build_graph(
         Largest distance of two connected atoms, Å; or what shall find them.
     dtype : torch.dtype
         Of `Graph.vectors`. Distances are always worked out in float64.
+    elements : collection of int, optional
+        Atomic numbers of the elements that a model knows; others are refused.
 
     Returns
     -------
@@ -115,9 +122,11 @@ def build_graph(
     Raises
     ------
     ValueError
-        See `check_atoms`.
+        See `check_atoms` and `check_elements`.
     """
     check_structure(atoms)
+    if elements is not None:
+        check_elements(atoms, elements)
     search = cutoff if isinstance(cutoff, NeighborSearch) else NeighborSearch(cutoff)
     # a list that is kept for the next step of an MD needs the order of the step before
     order = morton_sort(atoms) if len(atoms) > MOST_KEPT else None
@@ -132,6 +141,39 @@ def build_graph(
         structure=torch.zeros(len(atoms), dtype=torch.int64, device=search.device),
         n_structures=1,
         order=order,
+    )
+
+
+def check_atoms(atoms: Atoms) -> None:
+    """Refuse a structure that no model could make sense of.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `ase_equivar.structures.validation.check_structure`; and if two atoms, or an atom and its
+        own periodic image, are closer than 0.5 Å.
+    """
+    check_structure(atoms)
+    check_distances(atoms, NeighborSearch(MIN_DISTANCE).pairs(atoms))
+
+
+def check_distances(atoms: Atoms, pairs: Pairs, order: NDArray[np.int64] | None = None) -> None:
+    """Refuse two atoms, or an atom and its own image, closer than 0.5 Å."""
+    if pairs.closest is None:
+        return
+    i, j, distance = pairs.closest
+    if order is not None:  # that of the atoms in which the pairs were found
+        i, j = int(order[i]), int(order[j])
+    if distance >= MIN_DISTANCE:
+        return
+    pair = (
+        f"atom {i} ({atoms.symbols[i]}) and its own periodic image"
+        if i == j
+        else f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]})"
+    )
+    raise ValueError(
+        f"{pair} are {distance:.3f} Å apart, closer than {MIN_DISTANCE} Å; "
+        "check positions, cell and units (Å)"
     )
 
 

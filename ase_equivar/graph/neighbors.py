@@ -1,9 +1,8 @@
-"""Who is within the cutoff of whom, every periodic image counted; by vesin, on CPU or GPU."""
+"""Who is within the cutoff of whom, every periodic image counted."""
 
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +12,35 @@ from ase import Atoms
 from ase.geometry import complete_cell
 from numpy.typing import NDArray
 from torch import Tensor
-from vesin import NeighborList
 
 from ase_equivar.arguments import LARGEST_LENGTH, positive_number
-from ase_equivar.graph.pair_filter import Candidates, Pairs, filter_pairs
+from ase_equivar.compile_cache import numba_works
+from ase_equivar.graph.candidates import ROUNDING, Candidates, find_candidates
 from ase_equivar.structures.validation import check_pairs
 
 logger = logging.getLogger(__name__)
 
-MOST_CELLS = 5e4
-ROUNDING = 1e-6  # Å; far beyond that of distances
 MOST_KEPT = 2000  # atoms; beyond, the memory of a kept list is worth more than its few percent
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Directed pairs of atoms, each pair of neighbors twice.
+
+    Attributes
+    ----------
+    centers, neighbors : Tensor of int64, shape (E,)
+        Atoms i, ascending, and j, ascending for each i; images of j in the order of their cells.
+    vectors : Tensor, shape (E, 3)
+        r_j (of that image) − r_i in Å.
+    closest : tuple of two int and a float, or None
+        The two atoms that are closest to each other, and their distance in Å.
+    """
+
+    centers: Tensor
+    neighbors: Tensor
+    vectors: Tensor
+    closest: tuple[int, int, float] | None
 
 
 @dataclass(frozen=True)
@@ -104,28 +121,15 @@ class NeighborSearch:
 
     def _search(self, atoms: Atoms, cell: NDArray[np.float64]) -> _Found:
         check_pairs(atoms, self.cutoff + self._skin)
+        wanted = self.cutoff + (self._skin if self._keeps(atoms) else 0.0)
         try:
-            return self._on(self._searches_on, atoms, cell)
+            candidates = find_candidates(atoms, cell, wanted, self._searches_on)
         except RuntimeError as error:
             if self._searches_on.type == "cpu":
                 raise
             logger.warning("no neighbor search on %s, the CPU does it: %s", self.device, error)
             self._searches_on = torch.device("cpu")
-            return self._on(self._searches_on, atoms, cell)
-
-    def _on(self, device: torch.device, atoms: Atoms, cell: NDArray[np.float64]) -> _Found:
-        wanted = self.cutoff + (self._skin if self._keeps(atoms) else 0.0)
-        search = NeighborList(cutoff=_reach(wanted + ROUNDING, atoms, cell), full_list=True)
-        i, j, shifts = search.compute(
-            points=torch.tensor(atoms.positions, dtype=torch.float64, device=device),
-            box=torch.tensor(cell, dtype=torch.float64, device=device),
-            periodic=torch.tensor(atoms.pbc, device=device),
-            quantities="ijS",
-            copy=False,  # they live as long as `search`, which is long enough here
-        )
-        i, j = i.view(torch.int64), j.view(torch.int64)
-        order = _order(i, j, shifts, len(atoms))
-        candidates = Candidates(i[order], j[order], shifts[order])
+            candidates = find_candidates(atoms, cell, wanted, self._searches_on)
         return _Found(candidates, atoms.positions.copy(), cell, np.array(atoms.pbc))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -142,44 +146,53 @@ def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
     return np.asarray(complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)))
 
 
-def _reach(cutoff: float, atoms: Atoms, cell: NDArray[np.float64]) -> float:
-    """Give the smallest distance in Å, from `cutoff` on, with which vesin can search the box.
+def filter_pairs(
+    candidates: Candidates, positions: Tensor, cell: Tensor, cutoff: float, dtype: torch.dtype
+) -> Pairs:
+    """Give the pairs within a cutoff, in the order that they come in.
 
-    It cuts the box into cells as wide as that, and, where these are more than 10⁵, into fewer in
-    each direction alike: none may be left in the short direction of a flat or long box (vesin 0.6.2
-    then divides by zero).
+    Parameters
+    ----------
+    candidates : Candidates
+    positions : Tensor of float64, shape (N, 3), Å
+    cell : Tensor of float64, shape (3, 3), Å
+    cutoff : float
+        In Å.
+    dtype : torch.dtype
+        Of the vectors.
     """
-    inverse = np.linalg.inv(cell)
-    heights = 1.0 / np.linalg.norm(inverse, axis=0)
-    extents = heights * np.where(atoms.pbc, 1.0, np.ptp(atoms.positions @ inverse, axis=0))
-    reach = cutoff
-    while True:
-        cells = np.maximum(np.floor(extents / reach), 1.0)
-        if cells.min() * np.cbrt(MOST_CELLS / cells.prod()) >= 1.0 or cells.prod() <= MOST_CELLS:
-            return reach
-        reach *= 1.2
+    if positions.device.type != "cpu" or not numba_works():
+        return _by_torch(candidates, positions, cell, cutoff, dtype)
+    i, j, shifts = candidates.i, candidates.j, candidates.shifts
+    centers, neighbors = torch.empty_like(i), torch.empty_like(j)
+    vectors = torch.empty(len(i), 3, dtype=dtype)
+    from ase_equivar.graph.pair_kernel import near  # imports numba, which takes half a second
+
+    n, closest, least = near(
+        positions.numpy(),
+        cell.numpy(),
+        i.numpy(),
+        j.numpy(),
+        shifts.numpy(),
+        cutoff,
+        centers.numpy(),
+        neighbors.numpy(),
+        vectors.numpy(),
+    )
+    nearest = None if n == 0 else (int(centers[closest]), int(neighbors[closest]), least)
+    return Pairs(centers[:n], neighbors[:n], vectors[:n], nearest)
 
 
-def _order(i: Tensor, j: Tensor, shifts: Tensor, n_atoms: int) -> Tensor:
-    """Sort pairs, whatever order they were found in.
-
-    Sums over neighbors then do not depend on what a search remembers: an MD that was stopped goes
-    on with the same bits.
-    """
-    if len(i) == 0:
-        return i
-    columns, sizes = [i, j], [n_atoms, n_atoms]
-    for shift in shifts.T:
-        low = int(shift.min())
-        columns.append(shift.long() - low)
-        sizes.append(int(shift.max()) - low + 1)
-    if math.prod(sizes) < 2**63:
-        key = columns[0].clone()
-        for column, size in zip(columns[1:], sizes[1:], strict=True):
-            key *= size
-            key += column
-        return torch.argsort(key)
-    order = torch.arange(len(i), device=i.device)  # atoms that have left their cell by millions
-    for column in reversed(columns):
-        order = order[torch.argsort(column[order], stable=True)]
-    return order
+def _by_torch(
+    candidates: Candidates, positions: Tensor, cell: Tensor, cutoff: float, dtype: torch.dtype
+) -> Pairs:
+    i, j = candidates.i, candidates.j
+    vectors = candidates.vectors(positions, cell)
+    distances = torch.linalg.vector_norm(vectors, dim=1)
+    near = (distances <= cutoff).nonzero().flatten()
+    i, j, distances = i[near], j[near], distances[near]
+    closest = None
+    if len(near):
+        nearest = distances.argmin()
+        closest = int(i[nearest]), int(j[nearest]), float(distances[nearest])
+    return Pairs(i, j, vectors[near].to(dtype), closest)

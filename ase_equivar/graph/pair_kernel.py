@@ -1,4 +1,4 @@
-"""The compiled loop of `pair_filter`."""
+"""The compiled loop of `neighbors.filter_pairs`."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_equivar.graph import Graph
+from ase_equivar.graph.candidates import Candidates
+from ase_equivar.graph.graph import MIN_DISTANCE
 from ase_equivar.graph.neighbors import NeighborSearch, periodic_cell
-from ase_equivar.graph.pair_filter import Candidates
-from ase_equivar.graph.validation import MIN_DISTANCE
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.readout import RawTensors, dielectric_from_log
 

@@ -36,7 +36,7 @@ from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.readout import RawTensors
 from ase_equivar.structures.conversion import as_atoms
-from ase_equivar.structures.occupancy import check_full_occupancy
+from ase_equivar.structures.validation import check_full_occupancy
 
 logger = logging.getLogger(__name__)
 

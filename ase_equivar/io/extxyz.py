@@ -26,7 +26,7 @@ from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.io.formats import file_format
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.read_errors import reading
-from ase_equivar.structures.occupancy import check_full_occupancy
+from ase_equivar.structures.validation import check_full_occupancy
 
 COLUMN = "born_charges"
 DIELECTRIC_KEY = "electronic_dielectric_tensor"

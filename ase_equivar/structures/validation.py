@@ -1,4 +1,4 @@
-"""Structures that nothing can be made of, refused before any search, symmetry or network.
+"""Structures that nothing can be calculated for, refused before any search, symmetry or network.
 
 Cells of no height or volume are what flattens memory: a neighbor search finds thousands of images
 of each atom in them, and spglib as many translations.
@@ -6,20 +6,24 @@ of each atom in them, and spglib as many translations.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
 from math import gamma, pi
+from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from ase.geometry import complete_cell
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_LENGTH
-from ase_equivar.structures.occupancy import check_full_occupancy
 
 MIN_RELATIVE_VOLUME = 1e-6  # of the box with the same edge lengths and right angles
 MIN_VOLUME = 1.0  # Å³ per atom; hydrogen at 5 million bar has 1.1
 MIN_HEIGHT = 0.3  # Å, of a cell along a periodic direction
 MAX_PAIRS = 20_000  # per atom; 17 Å around an atom at the smallest volume
+FULL = 0.01  # occupancies that add up to 1 within this are those of a full site
+NAMED = 4  # sites in the message
 
 
 def check_structure(atoms: Atoms) -> None:
@@ -49,6 +53,59 @@ def check_structure(atoms: Atoms) -> None:
             "check its unit"
         )
     _check_periodic(atoms, cell[atoms.pbc])
+
+
+def check_elements(atoms: Atoms, known: Collection[int]) -> None:
+    """Refuse elements that a model has never seen.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The structure.
+    known : collection of int
+        Atomic numbers of the elements in the model's training data.
+
+    Raises
+    ------
+    TypeError
+        If it is no Atoms object.
+    ValueError
+        Naming the unknown elements and listing the known ones.
+    """
+    if not isinstance(atoms, Atoms):
+        raise TypeError(f"atoms is a {type(atoms).__name__}; give an ase.Atoms")
+    present = set(atoms.numbers.tolist())
+    unknown = sorted(present - set(known))
+    if unknown:
+        raise ValueError(
+            f"the model has never seen {_symbols(unknown)} (in {_symbols(sorted(present))}); "
+            f"it knows {_symbols(sorted(known))}"
+        )
+
+
+def check_full_occupancy(atoms: Atoms) -> None:
+    """Refuse a structure with partly occupied sites, or sites that several elements share.
+
+    ASE takes such a site as full, with the element that it holds most of, and leaves what the file
+    says in ``atoms.info["occupancy"]`` (CIF, PDB) or an array ``occupancy`` or ``occupancies``
+    (extended XYZ, XTL, Prismatic).
+
+    Raises
+    ------
+    ValueError
+        Naming the sites, and what to give instead.
+    """
+    sites = list(dict.fromkeys(_doubtful_sites(atoms)))
+    if not sites:
+        return
+    more = f" and {len(sites) - NAMED} more" if len(sites) > NAMED else ""
+    raise ValueError(
+        f"partly occupied or mixed sites: {'; '.join(sites[:NAMED])}{more}. ASE takes them as full "
+        f"({atoms.get_chemical_formula()}), which is another crystal: give an ordered approximant, "
+        "a supercell in which every site holds one whole atom. If the structure is such a one "
+        "already, remove what it carries along: atoms.info.pop('occupancy', None), "
+        "del atoms.arrays['occupancy']"
+    )
 
 
 def check_pairs(atoms: Atoms, cutoff: float) -> None:
@@ -125,3 +182,47 @@ def _check_periodic(atoms: Atoms, periodic: NDArray[np.float64]) -> None:
             f"the cell has {volume / len(atoms):.3g} Å³ per atom, less than {MIN_VOLUME:g} Å³: "
             "check its cell vectors and their unit (Å)"
         )
+
+
+def _doubtful_sites(atoms: Atoms) -> Iterator[str]:
+    """Describe the sites that do not hold one whole atom."""
+    given = atoms.info.get("occupancy")
+    kinds = atoms.arrays.get("spacegroup_kinds")
+    if isinstance(given, Mapping):
+        shares = {str(kind): share for kind, share in given.items()}
+        # Kinds tell the sites that are still there; some formats lose them.
+        present = shares if kinds is None else map(str, np.unique(kinds))
+        for kind in present:
+            share = shares.get(kind)
+            if isinstance(share, Mapping) and not _is_full(list(share.values())):
+                content = ", ".join(f"{symbol} {value}" for symbol, value in sorted(share.items()))
+                yield _place(atoms, kind, content)
+    lists = (given, atoms.arrays.get("occupancy"), atoms.arrays.get("occupancies"))
+    for values in lists:
+        if isinstance(values, list | np.ndarray) and np.shape(values) == (len(atoms),):
+            # Programs that know no occupancies fill the column of a PDB file with zeros.
+            if not any(values):
+                continue
+            for index, value in enumerate(values):
+                if not _is_full([value]):
+                    yield f"atom {index} ({atoms.symbols[index]} {value:g})"
+
+
+def _place(atoms: Atoms, kind: str, content: str) -> str:
+    kinds = atoms.arrays.get("spacegroup_kinds")
+    if kinds is None:
+        return f"site {kind} ({content})"
+    first = int(np.flatnonzero(kinds.astype(str) == kind)[0])
+    return f"atom {first} and its equivalents ({content})"
+
+
+def _is_full(values: list[Any]) -> bool:
+    """Tell whether one element fills the site; an occupancy that is not known is 1, as in CIF."""
+    numbers = [float(value) for value in values if isinstance(value, int | float | np.number)]
+    occupied = [value for value in numbers if value > FULL]
+    return (not numbers) or (len(occupied) == 1 and occupied[0] > 1 - FULL)
+
+
+def _symbols(numbers: Collection[int]) -> str:
+    known = dict(enumerate(chemical_symbols))
+    return ", ".join(known.get(number, f"number {number}") for number in numbers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +15,12 @@ from ase.calculators.emt import EMT
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 from helpers import structures
+from numpy.typing import NDArray
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.graph import neighbors as neighbors
-from ase_equivar.graph import pair_filter as filter_pairs
-from ase_equivar.graph.neighbors import NeighborSearch
-from ase_equivar.graph.pair_filter import Pairs
+from ase_equivar.graph.candidates import Candidates
+from ase_equivar.graph.neighbors import NeighborSearch, Pairs
 
 
 def same(one: Pairs, other: Pairs) -> bool:
@@ -78,7 +77,7 @@ def test_one_pass_finds_what_torch_finds(atoms: Atoms) -> None:
     positions, cell = (torch.tensor(x) for x in (search._kept.positions, search._kept.cell))
     candidates = search._kept.candidates
     assert len(candidates.i) > len(expected.centers)
-    found = filter_pairs._by_torch(candidates, positions, cell, 4.0, torch.float64)
+    found = neighbors._by_torch(candidates, positions, cell, 4.0, torch.float64)
     assert torch.equal(found.centers, expected.centers)
     assert torch.equal(found.neighbors, expected.neighbors)
     assert torch.allclose(found.vectors, expected.vectors, rtol=0, atol=1e-12)
@@ -187,15 +186,17 @@ def test_any_other_change_is_noticed(change: str) -> None:
 def test_the_cpu_steps_in_where_a_gpu_cannot_search(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    search, on = NeighborSearch(3.0), NeighborSearch._on
+    search, find = NeighborSearch(3.0), neighbors.find_candidates
 
-    def fails_on_gpu(self: Any, device: torch.device, *rest: Any) -> Pairs:
+    def fails_on_gpu(
+        atoms: Atoms, cell: NDArray[np.float64], cutoff: float, device: torch.device
+    ) -> Candidates:
         if device.type == "cuda":
             raise RuntimeError("no CUDA runtime")
-        return on(self, device, *rest)
+        return find(atoms, cell, cutoff, device)
 
     search._searches_on = torch.device("cuda")
-    monkeypatch.setattr(NeighborSearch, "_on", fails_on_gpu)
+    monkeypatch.setattr(neighbors, "find_candidates", fails_on_gpu)
     atoms = bulk("Cu")
     with caplog.at_level(logging.WARNING):
         found = [search.pairs(atoms) for _ in range(2)]

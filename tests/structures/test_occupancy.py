@@ -17,7 +17,7 @@ from ase_equivar.dielectric import polarization_change, trajectory_current
 from ase_equivar.io.extxyz import read_apart, read_images
 from ase_equivar.phonons import make_phonon, write_born
 from ase_equivar.screening import Recipe, screen
-from ase_equivar.structures.occupancy import check_full_occupancy
+from ase_equivar.structures.validation import check_full_occupancy
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.sections import DataConfig
 

@@ -1,0 +1,117 @@
+"""Pairs of atoms that may be within a cutoff of each other, found by vesin on a CPU or GPU."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+from torch import Tensor
+from vesin import NeighborList
+
+MOST_CELLS = 5e4
+ROUNDING = 1e-6  # Å; far beyond that of distances
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Directed pairs of atoms that may be within a cutoff.
+
+    Attributes
+    ----------
+    i, j : Tensor of int64, shape (P,)
+    shifts : Tensor of int32, shape (P, 3)
+        Cell of the image of j.
+    """
+
+    i: Tensor
+    j: Tensor
+    shifts: Tensor
+
+    def to(self, device: torch.device) -> Candidates:
+        """Give them on another device."""
+        return Candidates(self.i.to(device), self.j.to(device), self.shifts.to(device))
+
+    def vectors(self, positions: Tensor, cell: Tensor) -> Tensor:
+        """Give r_j (of that image) − r_i, (P, 3), as the kernel does."""
+        a, b, c = (self.shifts[:, n, None] * cell[n] for n in range(3))
+        return positions[self.j] - positions[self.i] + (a + b + c)
+
+
+def find_candidates(
+    atoms: Atoms, cell: NDArray[np.float64], cutoff: float, device: torch.device
+) -> Candidates:
+    """Find all pairs within a cutoff, and possibly a few beyond it, every periodic image counted.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    cell : numpy.ndarray, shape (3, 3), Å
+        See `neighbors.periodic_cell`.
+    cutoff : float
+        In Å.
+    device : torch.device
+        Where to search, and where the pairs are then.
+
+    Raises
+    ------
+    RuntimeError
+        If vesin cannot search on this device.
+    """
+    search = NeighborList(cutoff=_reach(cutoff + ROUNDING, atoms, cell), full_list=True)
+    i, j, shifts = search.compute(
+        points=torch.tensor(atoms.positions, dtype=torch.float64, device=device),
+        box=torch.tensor(cell, dtype=torch.float64, device=device),
+        periodic=torch.tensor(atoms.pbc, device=device),
+        quantities="ijS",
+        copy=False,  # they live as long as `search`, which is long enough here
+    )
+    i, j = i.view(torch.int64), j.view(torch.int64)
+    order = _order(i, j, shifts, len(atoms))
+    return Candidates(i[order], j[order], shifts[order])
+
+
+def _reach(cutoff: float, atoms: Atoms, cell: NDArray[np.float64]) -> float:
+    """Give the smallest distance in Å, from `cutoff` on, with which vesin can search the box.
+
+    It cuts the box into cells as wide as that, and, where these are more than 10⁵, into fewer in
+    each direction alike: none may be left in the short direction of a flat or long box (vesin 0.6.2
+    then divides by zero).
+    """
+    inverse = np.linalg.inv(cell)
+    heights = 1.0 / np.linalg.norm(inverse, axis=0)
+    extents = heights * np.where(atoms.pbc, 1.0, np.ptp(atoms.positions @ inverse, axis=0))
+    reach = cutoff
+    while True:
+        cells = np.maximum(np.floor(extents / reach), 1.0)
+        if cells.min() * np.cbrt(MOST_CELLS / cells.prod()) >= 1.0 or cells.prod() <= MOST_CELLS:
+            return reach
+        reach *= 1.2
+
+
+def _order(i: Tensor, j: Tensor, shifts: Tensor, n_atoms: int) -> Tensor:
+    """Sort pairs, whatever order they were found in.
+
+    Sums over neighbors then do not depend on what a search remembers: an MD that was stopped goes
+    on with the same bits.
+    """
+    if len(i) == 0:
+        return i
+    columns, sizes = [i, j], [n_atoms, n_atoms]
+    for shift in shifts.T:
+        low = int(shift.min())
+        columns.append(shift.long() - low)
+        sizes.append(int(shift.max()) - low + 1)
+    if math.prod(sizes) < 2**63:
+        key = columns[0].clone()
+        for column, size in zip(columns[1:], sizes[1:], strict=True):
+            key *= size
+            key += column
+        return torch.argsort(key)
+    order = torch.arange(len(i), device=i.device)  # atoms that have left their cell by millions
+    for column in reversed(columns):
+        order = order[torch.argsort(column[order], stable=True)]
+    return order
