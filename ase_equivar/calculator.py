@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from ase.calculators.calculator import (
     Calculator,
     PropertyNotImplementedError,
     all_changes,
-    all_properties,
 )
 from numpy.typing import ArrayLike, NDArray
 
@@ -22,17 +22,23 @@ from ase_equivar.arguments import finite_number, whole_number
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.fields import check_field, field_forces
 from ase_equivar.graph.geometry import changed_parts
+from ase_equivar.inference.batches import predict_many
 from ase_equivar.inference.prediction import Diagnostics, Prediction
-from ase_equivar.inference.predictor import MAX_EDGES, Predictor, predict_many
-from ase_equivar.inference.warnings import WarnOnce, is_broken, warn_if_broken, warn_if_vacuum
+from ase_equivar.inference.predictor import MAX_EDGES, Predictor
+from ase_equivar.inference.warnings import (
+    VIOLATION_WARNING,
+    WarnOnce,
+    warn_if_broken,
+    warn_if_vacuum,
+)
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.validation import check_full_occupancy
-from ase_equivar.sum_rule import LARGEST_TOTAL
+from ase_equivar.sum_rule import LARGEST_TOTAL, largest_per_atom, neutralize, violation
+from ase_equivar.wrapped_calculator import WrappedCalculator
 
 SETTINGS = ("model", "electric_field", "total_charge")
 BORN_NAMES = ("born_charges", "born_effective_charges")
 DIELECTRIC_NAME = "dielectric_tensor"
-STRESS_NAMES = ("stress", "stresses")
 
 
 class EquivarCalculator(Calculator):
@@ -96,24 +102,18 @@ class EquivarCalculator(Calculator):
         stress_without_field: bool = False,
     ) -> None:
         super().__init__()
-        if calculator is not None and not hasattr(calculator, "get_property"):
-            raise TypeError(
-                f"calculator is {calculator!r}, which is no ASE calculator; the name of a model "
-                "goes to model=…"
-            )
-        self._wrapped = calculator
-        self._stress_without_field = stress_without_field
+        self._wrapped = WrappedCalculator(calculator, BORN_NAMES, stress_without_field)
         self.results: dict[str, Any] = {}
         self._changed_settings: list[str] = []
         self._warn_once = WarnOnce()
         self.electric_field = electric_field
         self.total_charge = total_charge
-        self._predictor = Predictor(model, device, dtype, backend)
+        self._use(Predictor(model, device, dtype, backend))
 
     @property
     def calculator(self) -> BaseCalculator | None:
         """The wrapped calculator."""
-        return self._wrapped
+        return self._wrapped.calculator
 
     @property
     def model(self) -> str:
@@ -123,7 +123,7 @@ class EquivarCalculator(Calculator):
     @model.setter
     def model(self, model: str | Path | torch.nn.Module) -> None:
         old = self._predictor
-        self._predictor = Predictor(model, old.device, old.dtype, old.backend)
+        self._use(Predictor(model, old.device, old.dtype, old.backend))
         self._warn_once = WarnOnce()
         self._drop_results("model")
 
@@ -159,8 +159,15 @@ class EquivarCalculator(Calculator):
     @property
     def implemented_properties(self) -> list[str]:
         """Names of all properties that this instance can give as it stands."""
-        own = [n for n in (*BORN_NAMES, DIELECTRIC_NAME, UNCERTAINTY) if self._is_own(n)]
-        return own + [name for name in self._passed_through() if not self._refusal(name)]
+        wrapped, in_field = self._wrapped, self._active_field is not None
+        return [
+            *wrapped.own,
+            *(
+                name
+                for name in wrapped.properties()
+                if wrapped.refusal(name, self.model, in_field=in_field) is None
+            ),
+        ]
 
     @property
     def diagnostics(self) -> Diagnostics:
@@ -189,16 +196,15 @@ class EquivarCalculator(Calculator):
         settings: dict[str, Any] = {"model": self.model, "total_charge": self.total_charge}
         if self._field is not None:
             settings["electric_field"] = self._field.tolist()
-        if self._wrapped is not None:
-            settings["calculator"] = self._wrapped.name
+        if self.calculator is not None:
+            settings["calculator"] = self.calculator.name
         return settings
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """List what changed, be it little: `atoms`, settings, or something in the wrapped one."""
         changes = [*changed_parts(self.atoms, atoms), *self._changed_settings]
-        if not changes and not all(self._is_own(name) for name in self.results):
-            look = getattr(self._wrapped, "check_state", None)
-            changes += ["calculator"] if look is not None and look(atoms) else []
+        if not changes and not all(name in self._wrapped.own for name in self.results):
+            changes += ["calculator"] if self._wrapped.changed(atoms) else []
         return changes
 
     def get_property(
@@ -251,14 +257,16 @@ class EquivarCalculator(Calculator):
 
     def _fill(self, atoms: Atoms, properties: Sequence[str]) -> None:
         """Put the properties asked for in the results."""
+        own = self._wrapped.own
         field = self._active_field if "forces" in properties else None
-        if field is not None or any(self._is_own(name) for name in properties):
+        if field is not None or any(name in own for name in properties):
             self._predict(atoms)
-        if UNCERTAINTY in properties and self._is_own(UNCERTAINTY):
+        if UNCERTAINTY in properties and UNCERTAINTY in own:
             self.results[UNCERTAINTY] = self._predictor.uncertainty(atoms)
-        others = [name for name in properties if not self._is_own(name)]
-        if others and self._wrapped is not None:
-            self._pass_through(self._wrapped, atoms, others)
+        others = [name for name in properties if name not in own]
+        if others:
+            in_field = self._active_field is not None
+            self._wrapped.fill(self.results, atoms, others, in_field=in_field)
         if field is not None:
             added = field_forces(self.results["born_charges"], field)
             self.results["forces"] = self.results["forces"] + added
@@ -309,71 +317,35 @@ class EquivarCalculator(Calculator):
     def _active_field(self) -> NDArray[np.float64] | None:
         return self._field if self._field is not None and self._field.any() else None
 
+    def _use(self, predictor: Predictor) -> None:
+        """Take another network, and what it predicts from now on."""
+        own = [*BORN_NAMES]
+        own += [DIELECTRIC_NAME] if predictor.has_dielectric else []
+        own += [UNCERTAINTY] if predictor.calibration is not None else []
+        self._predictor, self._wrapped = predictor, replace(self._wrapped, own=tuple(own))
+
     def _drop_results(self, setting: str) -> None:
         self.results = {}
         self._changed_settings.append(setting)
 
-    def _is_own(self, name: str) -> bool:
-        if name == UNCERTAINTY:
-            return self._predictor.calibration is not None
-        return name in BORN_NAMES or (name == DIELECTRIC_NAME and self._predictor.has_dielectric)
-
-    def _passed_through(self) -> list[str]:
-        if self._wrapped is None:
-            return []
-        # a SinglePointCalculator lists nothing
-        names = self._wrapped.implemented_properties or getattr(self._wrapped, "results", ())
-        return [name for name in names if not self._is_own(name)]
-
-    def _refusal(self, name: str) -> str | None:
-        """Say why a property cannot be given, None if it can."""
-        if self._is_own(name):
-            return None
-        if name == UNCERTAINTY and name not in self._passed_through():
-            return (
-                f"{name!r}: the model {self.model} has no calibration; make one by 'ase-equivar "
-                "calibrate MODEL DATA'"
-            )
-        if name not in self._passed_through():
-            source = (
-                "wrap a calculator that gives it: EquivarCalculator(calculator)"
-                if self._wrapped is None
-                else f"the wrapped {self._wrapped.name} does not list it either"
-            )
-            return f"{name!r} is not predicted by the model {self.model}; {source}"
-        in_field = self._active_field is not None
-        if name in STRESS_NAMES and in_field and not self._stress_without_field:
-            return (
-                f"{name!r} in an electric field is not defined by Z* alone; set electric_field to "
-                "None, or construct with stress_without_field=True for the wrapped calculator's"
-            )
-        return None
-
     def _require(self, name: str) -> None:
-        reason = self._refusal(name)
+        """Refuse a property that cannot be given."""
+        if name in self._wrapped.own:
+            return
+        reason = self._wrapped.refusal(name, self.model, in_field=self._active_field is not None)
         if reason is not None:
             raise PropertyNotImplementedError(reason)
 
     def _predict(self, atoms: Atoms) -> None:
         """Put the tensors of `atoms` in the results; the network runs for a new geometry only."""
-        prediction = Prediction.from_raw(self._predictor.evaluate(atoms).raw, self._total_charge)
+        raw = self._predictor.evaluate(atoms).raw
+        charges = neutralize(raw.born_charges, self._total_charge)
         for name in BORN_NAMES:
-            self.results[name] = prediction.born_charges
-        if prediction.dielectric_tensor is not None:
-            self.results[DIELECTRIC_NAME] = prediction.dielectric_tensor
+            self.results[name] = charges
+        if raw.dielectric_tensor is not None:
+            self.results[DIELECTRIC_NAME] = raw.dielectric_tensor.copy()
+        excess = violation(raw.born_charges, self._total_charge)[0]
+        per_atom = largest_per_atom(excess, len(atoms))
         self._warn_once.issue("vacuum", atoms, lambda: warn_if_vacuum([atoms]))
-        if is_broken(prediction):
-            self._warn_once.issue("sum rule", atoms, lambda: warn_if_broken([atoms], [prediction]))
-
-    def _pass_through(self, wrapped: BaseCalculator, atoms: Atoms, names: list[str]) -> None:
-        """Take properties from the wrapped calculator: these, and others that it has ready."""
-        for name in names:
-            self.results[name] = wrapped.get_property(name, atoms)
-        for name in self._passed_through():
-            if name in self.results or name not in all_properties or self._refusal(name):
-                continue
-            if name == "forces" and self._active_field is not None:
-                continue  # they would need Z*, which nobody has asked for
-            value = wrapped.get_property(name, atoms, allow_calculation=False)
-            if value is not None:
-                self.results[name] = value
+        if per_atom > VIOLATION_WARNING:
+            self._warn_once.issue("sum rule", atoms, lambda: warn_if_broken([atoms], [per_atom]))

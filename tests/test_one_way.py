@@ -50,7 +50,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "sum_rule",
     },
     "inference": {*BASIS, "io", "graph", "network"},
-    "calculator": {*TENSORS, "graph", "inference"},
+    "wrapped_calculator": {"ase_properties"},
+    "calculator": {*TENSORS, "graph", "inference", "wrapped_calculator"},
     "training": {*BASIS, "io", "graph", "network", "inference", "__version__"},
     # neutral tensors → physics, whatever calculator they come from
     "fields": {"arguments", "units"},

@@ -1,4 +1,4 @@
-"""Atoms through a network: one structure, or many in batches of similar size."""
+"""Atoms through a network: one structure, or many in batches of bounded size."""
 
 from __future__ import annotations
 
@@ -14,34 +14,26 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_equivar.graph import (
-    Graph,
-    build_graph,
-    check_atoms,
-    check_elements,
-    collate,
-)
+from ase_equivar.graph import Graph, build_graph, check_atoms, check_elements, collate
 from ase_equivar.graph.geometry import Geometry
 from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
+from ase_equivar.inference.device import choose_device, choose_dtype
 from ase_equivar.inference.models import load_model, read_metadata
-from ase_equivar.inference.prediction import Prediction, RawPrediction, TimedPrediction
+from ase_equivar.inference.prediction import RawPrediction, TimedPrediction
 from ase_equivar.inference.uncertainty import (
     Calibration,
     born_charges_uncertainty,
     dielectric_tensors_of_parts,
 )
-from ase_equivar.inference.warnings import warn_if_broken, warn_if_vacuum
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.readout import RawTensors
-from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.validation import check_full_occupancy
 
 logger = logging.getLogger(__name__)
 
 MAX_EDGES = 50_000  # of one call; some hundred megabytes with the networks bundled here
-PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
 SKIN = 0.5  # Å; see `NeighborSearch`
 NETWORK_ATTRIBUTES = ("cutoff", "elements", "has_dielectric")
 
@@ -78,8 +70,8 @@ class Predictor:
         dtype: torch.dtype | str | None = None,
         backend: str | None = None,
     ) -> None:
-        self.device = _choose_device(device)
-        self.dtype = _choose_dtype(dtype)
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(dtype)
         network: Any
         self.calibration: Calibration | None
         if isinstance(model, torch.nn.Module):
@@ -102,9 +94,10 @@ class Predictor:
             if not hasattr(network, "backend"):
                 raise TypeError(f"{type(network).__name__} has no choice of a backend")
             network.backend = backend
-            used_backend(backend, self.device)
         self.backend = backend
         self._network = network
+        chosen = getattr(network, "backend", None)
+        self._used_backend = "torch" if chosen is None else used_backend(chosen, self.device)
         logger.info("%s is computed by %s on %s", self.name, self._used_backend, self.device)
         self.cutoff = float(network.cutoff)
         self._search = NeighborSearch(self.cutoff, device=self.device)
@@ -121,11 +114,6 @@ class Predictor:
         self._uncertain: tuple[TimedPrediction, NDArray[np.float64]] | None = None
         self.elements = tuple(network.elements)
         self.has_dielectric = bool(network.has_dielectric)
-
-    @property
-    def _used_backend(self) -> str:
-        chosen = getattr(self._network, "backend", None)
-        return "torch" if chosen is None else used_backend(chosen, self.device)
 
     def check(self, atoms: Atoms) -> None:
         """Refuse a structure that this network can say nothing about; see `check_atoms`."""
@@ -161,15 +149,17 @@ class Predictor:
 
     def evaluate(self, atoms: Atoms) -> TimedPrediction:
         """Predict one structure, unless it is the one that was evaluated last."""
-        check_full_occupancy(atoms)
-        if self.latest is None or not self.latest.geometry.is_of(atoms):
-            start = time.perf_counter()
-            raw, backend = self._replayed(atoms), f"{self._used_backend} (CUDA graph)"
-            if raw is None:
-                [raw] = self._call([self._graph(atoms, self._following)])
-                backend = self._used_backend
-            seconds = time.perf_counter() - start
-            self.latest = TimedPrediction(Geometry.of(atoms), raw, seconds, backend)
+        geometry = Geometry.of(atoms)
+        if self.latest is not None and self.latest.geometry.is_of(atoms):
+            check_full_occupancy(atoms)  # which is no part of the geometry
+            return self.latest
+        start = time.perf_counter()
+        raw, backend = self._replayed(atoms), f"{self._used_backend} (CUDA graph)"
+        if raw is None:
+            [raw] = self._call([self._graph(atoms, self._following)])
+            backend = self._used_backend
+        seconds = time.perf_counter() - start
+        self.latest = TimedPrediction(geometry, raw, seconds, backend)
         return self.latest
 
     @property
@@ -218,6 +208,7 @@ class Predictor:
         """Predict one structure by a recording, if there may be one."""
         if self._recorded is None:
             return None
+        check_full_occupancy(atoms)
         check_elements(atoms, self.elements)
         step = self._recorded.replay(atoms)
         if step is None:
@@ -243,13 +234,11 @@ class Predictor:
         """Return ε∞ as parts of the network see it, shape (S, 3, 3); None if there are none."""
         if self.calibration is None or not self.has_dielectric:
             return None
-        check_full_occupancy(atoms)
         graph = self._graph(atoms, self._search)
         return dielectric_tensors_of_parts(self._network, graph, self.calibration)
 
     def _graph(self, atoms: Atoms, search: NeighborSearch) -> Graph:
-        check_elements(atoms, self.elements)
-        return build_graph(atoms, search, dtype=self.dtype)
+        return build_graph(atoms, search, dtype=self.dtype, elements=self.elements)
 
     def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
         with torch.inference_mode():
@@ -277,68 +266,3 @@ class Predictor:
             )
         dielectric = tensors.dielectric
         return born.numpy(), None if dielectric is None else dielectric.cpu().double().numpy()
-
-
-def predict_many(
-    predictor: Predictor, images: Iterable[Atoms], total_charge: float, max_edges: int
-) -> list[Prediction]:
-    """Check and predict structures with a progress bar; warn of broken sum rules and of vacuum.
-
-    Parameters and errors as those of `EquivarCalculator.predict`.
-    """
-    if isinstance(images, Atoms):
-        raise TypeError("predict takes a list of Atoms; for one structure give [atoms]")
-    images = [as_atoms(image) for image in images]
-    for index, atoms in enumerate(images):
-        try:
-            predictor.check(atoms)
-        except ValueError as error:
-            raise ValueError(f"structure {index} of {len(images)}: {error}") from error
-    raw = predictor.predict(images, max_edges)
-    if len(images) >= PROGRESS_FROM:
-        raw = _with_progress_bar(raw, len(images))
-    predictions = [Prediction.from_raw(one, total_charge) for one in raw]
-    warn_if_broken(images, predictions)
-    warn_if_vacuum(images)
-    return predictions
-
-
-def _with_progress_bar(raw: Iterator[RawPrediction], total: int) -> Iterator[RawPrediction]:
-    from rich.console import Console  # imported only where there is a bar
-    from rich.progress import track
-
-    yield from track(raw, description="Z*", total=total, console=Console(stderr=True))
-
-
-def _choose_device(device: torch.device | str | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"unknown device {device!r}; use 'cpu' or 'cuda'") from error
-    if chosen.type not in ("cpu", "cuda"):
-        raise ValueError(f"device {str(device)!r} is not supported; use 'cpu' or 'cuda'")
-    if chosen.type == "cpu" and chosen.index:
-        raise ValueError(f"device is {str(device)!r}, but there is one CPU device; use 'cpu'")
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            f"device {str(device)!r} was asked for, but PyTorch {torch.__version__} finds no CUDA "
-            "device; use device='cpu', or leave device out"
-        )
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device {str(device)!r} was asked for, but there are {torch.cuda.device_count()} CUDA "
-            "devices, counted from 0"
-        )
-    return chosen
-
-
-def _choose_dtype(dtype: torch.dtype | str | None) -> torch.dtype:
-    if dtype is None:
-        return torch.float32
-    known = {"float32": torch.float32, "float64": torch.float64}
-    chosen = known.get(dtype) if isinstance(dtype, str) else dtype
-    if chosen is None or chosen not in known.values():
-        raise ValueError(f"dtype is {dtype!r}; use 'float32' or 'float64', as text or as torch's")
-    return chosen

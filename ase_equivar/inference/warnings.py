@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from ase import Atoms
 
-from ase_equivar.inference.prediction import Prediction
 from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.structures.vacuum import describe_vacuum
-from ase_equivar.sum_rule import largest_per_atom
 from ase_equivar.warning_types import SumRuleWarning, VacuumWarning
 
 VIOLATION_WARNING = 0.1
@@ -41,21 +39,18 @@ class WarnOnce:
             warn()
 
 
-def is_broken(prediction: Prediction) -> bool:
-    """Whether raw Z* broke the sum rule by more than 0.1 e per atom."""
-    return _per_atom(prediction) > VIOLATION_WARNING
+def warn_if_broken(images: Sequence[Atoms], violations: Sequence[float]) -> None:
+    """Warn if raw Z* broke the sum rule by more than 0.1 e per atom.
 
-
-def _per_atom(prediction: Prediction) -> float:
-    return largest_per_atom(prediction.sum_rule_violation, len(prediction.born_charges))
-
-
-def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -> bool:
-    """Warn if raw Z* broke the sum rule by more than 0.1 e per atom, and say whether they did."""
-    violations = [_per_atom(one) for one in predictions]
+    Parameters
+    ----------
+    images : sequence of ase.Atoms
+    violations : sequence of float
+        Of each structure, as `sum_rule.largest_per_atom` gives it, |e|.
+    """
     count = sum(value > VIOLATION_WARNING for value in violations)
     if count == 0:
-        return False
+        return
     worst = violations.index(max(violations))
     warnings.warn(
         f"the raw Z* of {count} of {len(violations)} structures break the sum rule by more than "
@@ -64,7 +59,6 @@ def warn_if_broken(images: Sequence[Atoms], predictions: Sequence[Prediction]) -
         SumRuleWarning,
         stacklevel=_users_frame(),
     )
-    return True
 
 
 def warn_if_vacuum(images: Sequence[Atoms]) -> None:

@@ -18,7 +18,7 @@ from ase_equivar.network.execution.edge_index import Chunk
 from ase_equivar.network.execution.parameter_cache import ParameterCache, as_array
 from ase_equivar.network.execution.radial_table import RadialTable, tabulate
 from ase_equivar.network.irreps import Irrep
-from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
+from ase_equivar.network.layers import IrrepwiseLinear, drop_channels
 
 if TYPE_CHECKING:
     from ase_equivar.network.kernels.interaction import InteractionSteps
@@ -42,6 +42,50 @@ class Species:
     def take(self, atoms: slice) -> Species:
         """Give those of some atoms."""
         return Species(self.index[atoms], self.elements)
+
+
+class RadialWeights(nn.Module):
+    """Weights of every path and channel from the bond length and the two elements.
+
+    They are `out` of what this module gives.
+
+    Parameters
+    ----------
+    radial_functions : int
+        Functions of the distance that come in.
+    embedding : int
+        Numbers that describe an element.
+    width : int
+        Of the two hidden layers.
+    n_weights : int
+        Paths times channels.
+    """
+
+    def __init__(self, radial_functions: int, embedding: int, width: int, n_weights: int) -> None:
+        super().__init__()
+        self.distance = nn.Linear(radial_functions, width)
+        self.sender = nn.Linear(embedding, width, bias=False)
+        self.receiver = nn.Linear(embedding, width, bias=False)
+        self.hidden = nn.Linear(width, width)
+        self.out = nn.Linear(width, n_weights, bias=False)
+
+    def forward(
+        self,
+        radial: Tensor,
+        envelope: Tensor,
+        elements: Tensor,
+        senders: Tensor,
+        receivers: Tensor,
+    ) -> Tensor:
+        """(E, R) functions, (E,) envelope, (n, d) elements, (E,) which on both sides to (E, width).
+
+        Elements are few: each is worked on once, not once for every atom.
+        """
+        x = self.distance(radial)
+        x = x + nn.functional.embedding(senders, self.sender(elements))
+        x = x + nn.functional.embedding(receivers, self.receiver(elements))
+        x = nn.functional.silu(self.hidden(nn.functional.silu(x)))
+        return x * envelope[:, None]
 
 
 class GatedInteraction(nn.Module):
@@ -148,7 +192,7 @@ class GatedInteraction(nn.Module):
         return tabulate(hidden, cutoff, pairs.device, self.weights)
 
     def weights(self, hidden: Tensor) -> Tensor:
-        """Weights (..., n_paths, C) from what `layers.RadialWeights` gives, (..., width)."""
+        """Weights (..., n_paths, C) from what `RadialWeights` gives, (..., width)."""
         weights: Tensor = self.radial.out(hidden)
         return weights.unflatten(-1, (len(self.convolution.coupling.paths), -1))
 

@@ -37,50 +37,6 @@ class IrrepwiseLinear(nn.Module):
         ]
 
 
-class RadialWeights(nn.Module):
-    """Weights of every path and channel from the bond length and the two elements.
-
-    They are `out` of what this module gives.
-
-    Parameters
-    ----------
-    radial_functions : int
-        Functions of the distance that come in.
-    embedding : int
-        Numbers that describe an element.
-    width : int
-        Of the two hidden layers.
-    n_weights : int
-        Paths times channels.
-    """
-
-    def __init__(self, radial_functions: int, embedding: int, width: int, n_weights: int) -> None:
-        super().__init__()
-        self.distance = nn.Linear(radial_functions, width)
-        self.sender = nn.Linear(embedding, width, bias=False)
-        self.receiver = nn.Linear(embedding, width, bias=False)
-        self.hidden = nn.Linear(width, width)
-        self.out = nn.Linear(width, n_weights, bias=False)
-
-    def forward(
-        self,
-        radial: Tensor,
-        envelope: Tensor,
-        elements: Tensor,
-        senders: Tensor,
-        receivers: Tensor,
-    ) -> Tensor:
-        """(E, R) functions, (E,) envelope, (n, d) elements, (E,) which on both sides to (E, width).
-
-        Elements are few: each is worked on once, not once for every atom.
-        """
-        x = self.distance(radial)
-        x = x + nn.functional.embedding(senders, self.sender(elements))
-        x = x + nn.functional.embedding(receivers, self.receiver(elements))
-        x = nn.functional.silu(self.hidden(nn.functional.silu(x)))
-        return x * envelope[:, None]
-
-
 def drop_channels(block: Tensor, dropout: float) -> Tensor:
     """Dropout that keeps equivariance: a channel goes with all its components."""
     keep = torch.rand(len(block), 1, block.shape[2], dtype=block.dtype, device=block.device)

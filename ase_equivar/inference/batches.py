@@ -1,0 +1,49 @@
+"""Lists of structures: all checked before the first is predicted, then several in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ase import Atoms
+
+from ase_equivar.inference.prediction import Prediction, RawPrediction
+from ase_equivar.inference.predictor import Predictor
+from ase_equivar.inference.warnings import warn_if_broken, warn_if_vacuum
+from ase_equivar.structures.conversion import as_atoms
+from ase_equivar.sum_rule import largest_per_atom
+
+PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
+
+
+def predict_many(
+    predictor: Predictor, images: Iterable[Atoms], total_charge: float, max_edges: int
+) -> list[Prediction]:
+    """Check and predict structures with a progress bar; warn of broken sum rules and of vacuum.
+
+    Parameters and errors as those of `EquivarCalculator.predict`.
+    """
+    if isinstance(images, Atoms):
+        raise TypeError("predict takes a list of Atoms; for one structure give [atoms]")
+    images = [as_atoms(image) for image in images]
+    for index, atoms in enumerate(images):
+        try:
+            predictor.check(atoms)
+        except ValueError as error:
+            raise ValueError(f"structure {index} of {len(images)}: {error}") from error
+    raw = predictor.predict(images, max_edges)
+    if len(images) >= PROGRESS_FROM:
+        raw = _with_progress_bar(raw, len(images))
+    predictions = [Prediction.from_raw(one, total_charge) for one in raw]
+    warn_if_broken(
+        images,
+        [largest_per_atom(one.sum_rule_violation, len(one.born_charges)) for one in predictions],
+    )
+    warn_if_vacuum(images)
+    return predictions
+
+
+def _with_progress_bar(raw: Iterator[RawPrediction], total: int) -> Iterator[RawPrediction]:
+    from rich.console import Console  # imported only where there is a bar
+    from rich.progress import track
+
+    yield from track(raw, description="Z*", total=total, console=Console(stderr=True))

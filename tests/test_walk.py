@@ -1,0 +1,84 @@
+"""How far a reader has to go who follows a structure from `EquivarCalculator.calculate` to Z*.
+
+The reader opens each function where it is first called. A *stay* begins with each call that leads
+into another file (several calls into one file in a row are one stay), a *climb* is a stay in a file
+that the walk came to earlier than to the file it is called from. Left out is what need not be read
+to follow the flow: how networks run and compiled loops, checks of single numbers, properties.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+from ase import Atoms
+from helpers.structures import triclinic
+
+import ase_equivar
+from ase_equivar import EquivarCalculator
+
+PACKAGE = Path(ase_equivar.__file__).parent
+MACHINERY = ("network/execution/", "network/kernels/", "graph/pair_kernel.py", "arguments.py")
+MOST_STAYS, MOST_CLIMBS = 14, 3
+
+
+def getters() -> Iterator[CodeType]:
+    """Code of the properties of all classes of the package."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("ase_equivar"):
+            for _, kind in inspect.getmembers(module, inspect.isclass):
+                for found in vars(kind).values():
+                    if isinstance(found, property) and found.fget is not None:
+                        yield found.fget.__code__
+
+
+def stays_and_climbs(atoms: Atoms) -> tuple[list[str], list[str]]:
+    """Follow one call, of which the kernels are compiled already."""
+    calculator = EquivarCalculator()
+    calculator.calculate(atoms)
+    atoms.positions[0] += [0.01, -0.02, 0.015]
+    skipped, read = set(getters()), set()
+    stays: list[str] = []
+    climbs: list[str] = []
+    callers = ["calculator.py"]  # the file of each function that is being run
+
+    def follow(frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        if not code.co_filename.startswith(str(PACKAGE)) or event not in ("call", "return"):
+            return
+        if event == "return":
+            callers.pop()
+            return
+        file, caller = Path(code.co_filename).relative_to(PACKAGE).as_posix(), callers[-1]
+        aside = file.startswith(MACHINERY) or code.co_name.startswith("<") or code in skipped
+        callers.append(caller if aside else file)
+        if aside or code in read:
+            return
+        read.add(code)
+        if file != caller and file != stays[-1]:
+            if file in stays and stays.index(file) < stays.index(caller):
+                climbs.append(f"{caller} → {file}: {code.co_name}")
+            stays.append(file)
+
+    stays.append("calculator.py")
+    before = sys.getprofile()
+    sys.setprofile(follow)
+    try:
+        calculator.calculate(atoms)
+    finally:
+        sys.setprofile(before)
+    return stays, climbs
+
+
+@pytest.mark.parametrize("repeats", [1, 3], ids=["bond by bond", "tables"])
+def test_the_walk_is_short_and_goes_one_way(repeats: int) -> None:
+    stays, climbs = stays_and_climbs(triclinic() * (repeats, 1, 1))
+    assert "network/gated.py" in stays
+    assert "sum_rule.py" in stays
+    assert len(stays) <= MOST_STAYS, " → ".join(stays)
+    assert len(climbs) <= MOST_CLIMBS, climbs
