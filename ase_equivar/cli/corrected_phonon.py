@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from ase.cell import Cell
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.phonopy_files import BornFile, is_phonopy_file, read_phonopy
+from ase_equivar.cli.crystal_options import CrystalOptions
+from ase_equivar.cli.phonopy_files import is_phonopy_file, read_phonopy
 from ase_equivar.structures.formula import empirical_formula
-from ase_equivar.structures.symmetry import SYMPREC
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,25 +26,6 @@ if TYPE_CHECKING:
 GIVEN = "as given"  # by an option
 
 logger = logging.getLogger(__name__)
-
-CrystalFile = Annotated[
-    Path,
-    typer.Argument(help="Any structure that ASE reads, or a phonopy.yaml with force constants."),
-]
-Supercell = Annotated[
-    tuple[int, int, int] | None,
-    typer.Option(help="Repetitions of the cell; by default, images are 12 Å apart."),
-]
-Forces = inputs.Forces
-Born = BornFile
-Relax = Annotated[
-    str,
-    typer.Option(
-        "--relax",
-        help="What to relax with these forces first: none; positions, in the cell given, as for a "
-        "measured one; or cell, and positions with it.",
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -71,54 +51,39 @@ class CorrectedPhonon:
 
 
 def corrected_phonon(
-    path: Path,
-    supercell: tuple[int, int, int] | None,
-    calculator: str,
-    relax: str,
-    model: str,
-    device: str | None,
-    method: NacMethod | None = "gonze",
-    born: Path | None = None,
-    symprec: float = SYMPREC,
-    epsilon: NDArray[np.float64] | None = None,
-    index: str | None = None,
-    format: str | None = None,
+    crystal: CrystalOptions, method: NacMethod | None = "gonze"
 ) -> CorrectedPhonon:
     """Calculate force constants, or read them from a phonopy.yaml, and add Z* and ε∞."""
     from ase_equivar import phonons as ph
     from ase_equivar.phonons.relaxation import relax_mode
 
-    mode = relax_mode("--relax", relax)
+    mode, path, epsilon = relax_mode("--relax", crystal.relax), crystal.structure, crystal.epsilon()
     if is_phonopy_file(path):
-        inputs.refuse_selection(path, index, format)
-        return _from_phonopy(
-            path,
-            supercell is not None or mode != "none",
-            model,
-            device,
-            method,
-            born,
-            symprec,
-            epsilon,
-        )
-    if born is not None:
+        inputs.refuse_selection(path, crystal.index, crystal.format)
+        if crystal.supercell is not None or mode != "none":
+            raise ValueError(
+                f"{path.name} brings its own force constants: --supercell and --relax do not apply"
+            )
+        return _from_phonopy(crystal, method, epsilon)
+    if crystal.born is not None:
         raise ValueError(f"--born goes with a phonopy.yaml, not with {path.name}")
-    atoms = inputs.read_structure(path, index, format)
+    atoms = inputs.read_structure(path, crystal.index, crystal.format)
     if method is None:
-        return _uncorrected(atoms, supercell, calculator, mode, device, symprec)
-    calc = inputs.equivar_calculator(model=model, device=device)
+        return _uncorrected(atoms, crystal, mode)
+    model, calculator = crystal.model, crystal.calculator
+    calc = inputs.equivar_calculator(model=model, device=crystal.device)
     if epsilon is None:
         _require_dielectric(calc.implemented_properties, model)
-    forces = inputs.forces_calculator(calculator, device)
+    forces = inputs.forces_calculator(calculator, crystal.device)
     phonon = ph.polar_phonon(
         atoms,
         forces,
         calc,
-        supercell=supercell,
+        supercell=crystal.supercell,
         relax=mode,
         dielectric_tensor=epsilon,
         method=method,
-        symprec=symprec,
+        symprec=crystal.symprec,
     )
     cells = phonon.supercell_matrix.diagonal()
     calculation = {
@@ -137,21 +102,15 @@ def corrected_phonon(
     )
 
 
-def _uncorrected(
-    atoms: Atoms,
-    supercell: tuple[int, int, int] | None,
-    calculator: str,
-    mode: RelaxMode,
-    device: str | None,
-    symprec: float,
-) -> CorrectedPhonon:
+def _uncorrected(atoms: Atoms, crystal: CrystalOptions, mode: RelaxMode) -> CorrectedPhonon:
     """Calculate force constants alone, of a sheet say."""
     from ase_equivar import phonons as ph
 
+    calculator, symprec = crystal.calculator, crystal.symprec
     ph.make_phonon(atoms, symprec=symprec)  # refuses what has no phonons before any force
-    forces = inputs.forces_calculator(calculator, device)
+    forces = inputs.forces_calculator(calculator, crystal.device)
     relaxed = ph.relax(atoms, forces, mode, symprec=symprec)
-    cells = ph.supercell_for_length(relaxed) if supercell is None else supercell
+    cells = crystal.supercell or ph.supercell_for_length(relaxed)
     phonon = ph.force_constants(relaxed, forces, cells, symprec=symprec)
     return CorrectedPhonon(
         phonon,
@@ -185,24 +144,14 @@ def _cell(relaxed: PhonopyAtoms) -> str:
 
 
 def _from_phonopy(
-    path: Path,
-    asks_for_forces: bool,
-    model: str,
-    device: str | None,
-    method: NacMethod | None,
-    born: Path | None,
-    symprec: float,
-    epsilon: NDArray[np.float64] | None,
+    crystal: CrystalOptions, method: NacMethod | None, epsilon: NDArray[np.float64] | None
 ) -> CorrectedPhonon:
-    if asks_for_forces:
-        raise ValueError(
-            f"{path.name} brings its own force constants: --supercell and --relax do not apply"
-        )
-
+    """Read force constants, and Z* and ε∞ if they are there."""
     from ase_equivar import phonons as ph
     from ase_equivar.phonons.cells import to_ase
 
-    read = read_phonopy(path, with_force_constants=True, born=born, symprec=symprec)
+    path, model, device = crystal.structure, crystal.model, crystal.device
+    read = read_phonopy(path, with_force_constants=True, born=crystal.born, symprec=crystal.symprec)
     phonon = read.phonon
     given = phonon.nac_params
     if method is None:

@@ -11,17 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.corrected_phonon import (
-    Born,
-    CrystalFile,
-    Forces,
-    Relax,
-    Supercell,
-    corrected_phonon,
-)
+from ase_equivar.cli.corrected_phonon import corrected_phonon
+from ase_equivar.cli.crystal_options import CrystalOptions, crystal_command
 from ase_equivar.cli.tables import number, open_console, tensor_table
 from ase_equivar.io.output_files import check_folder, check_output, replacing
-from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
 
 if TYPE_CHECKING:
@@ -30,12 +23,9 @@ if TYPE_CHECKING:
 DEFAULT_DAMPING = 10.0 / THZ_TO_CM  # THz
 
 
+@crystal_command()
 def infrared(
-    structure: CrystalFile,
-    supercell: Supercell = None,
-    calculator: Forces = "sevennet-0",
-    relax: Relax = "none",
-    born: Born = None,
+    crystal: CrystalOptions,
     damping: Annotated[
         list[float] | None,
         typer.Option(
@@ -57,13 +47,6 @@ def infrared(
     modes_table: Annotated[
         Path | None, typer.Option("--modes", help="All modes at Γ as .csv.")
     ] = None,
-    model: inputs.Model = "universal",
-    dielectric_tensor: inputs.DielectricTensor = None,
-    refractive_index: inputs.RefractiveIndex = None,
-    symprec: inputs.Symprec = SYMPREC,
-    device: inputs.Device = None,
-    index: inputs.Index = None,
-    format: inputs.Format = None,
 ) -> None:
     """Infrared modes, static dielectric tensor, ε(ω), loss and reflectivity.
 
@@ -79,19 +62,7 @@ def infrared(
         for width in damping or []:
             if not 0 < width < math.inf:
                 raise ValueError(f"--damping must be positive, got {width}")
-        made = corrected_phonon(
-            structure,
-            supercell,
-            calculator,
-            relax,
-            model,
-            device,
-            born=born,
-            symprec=symprec,
-            epsilon=inputs.given_epsilon(dielectric_tensor, refractive_index),
-            index=index,
-            format=format,
-        )
+        made = corrected_phonon(crystal)
 
         from ase_equivar import dielectric as di
         from ase_equivar import io as files

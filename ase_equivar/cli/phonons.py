@@ -11,17 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.corrected_phonon import (
-    Born,
-    CrystalFile,
-    Forces,
-    Relax,
-    Supercell,
-    corrected_phonon,
-)
+from ase_equivar.cli.corrected_phonon import corrected_phonon
+from ase_equivar.cli.crystal_options import CrystalOptions, crystal_command
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import check_output, replacing
-from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.units import THZ_TO_CM
 
 CELLS = (".cif", ".vasp", ".extxyz")
@@ -33,12 +26,9 @@ if TYPE_CHECKING:
     from ase_equivar.phonons import LoToSplitting, NacMethod
 
 
+@crystal_command()
 def phonons(
-    structure: CrystalFile,
-    supercell: Supercell = None,
-    calculator: Forces = "sevennet-0",
-    relax: Relax = "none",
-    born: Born = None,
+    crystal: CrystalOptions,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -70,13 +60,6 @@ def phonons(
             "correction, for sheets and for molecules in a box."
         ),
     ] = "gonze",
-    model: inputs.Model = "universal",
-    dielectric_tensor: inputs.DielectricTensor = None,
-    refractive_index: inputs.RefractiveIndex = None,
-    symprec: inputs.Symprec = SYMPREC,
-    device: inputs.Device = None,
-    index: inputs.Index = None,
-    format: inputs.Format = None,
 ) -> None:
     """Phonons with and without the non-analytical correction: bands, TO and LO at Γ.
 
@@ -94,20 +77,7 @@ def phonons(
                 raise ValueError("--angular shows the correction, which --method none leaves out")
             check_output(angular)
         directions = [_direction(text) for text in direction or ("1 0 0", "0 1 0", "0 0 1")]
-        made = corrected_phonon(
-            structure,
-            supercell,
-            calculator,
-            relax,
-            model,
-            device,
-            _method(method),
-            born,
-            symprec,
-            inputs.given_epsilon(dielectric_tensor, refractive_index),
-            index,
-            format,
-        )
+        made = corrected_phonon(crystal, _method(method))
 
         from ase_equivar import phonons as ph
         from ase_equivar import plotting

@@ -11,17 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.corrected_phonon import (
-    Born,
-    CrystalFile,
-    Forces,
-    Relax,
-    Supercell,
-    corrected_phonon,
-)
+from ase_equivar.cli.corrected_phonon import corrected_phonon
+from ase_equivar.cli.crystal_options import CrystalOptions, crystal_command
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import check_folder, check_output, replacing
-from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
 
 if TYPE_CHECKING:
@@ -41,12 +34,9 @@ class Light(TypedDict):
     temperature: float
 
 
+@crystal_command(epsilon=False)
 def raman(
-    structure: CrystalFile,
-    supercell: Supercell = None,
-    calculator: Forces = "sevennet-0",
-    relax: Relax = "none",
-    born: Born = None,
+    crystal: CrystalOptions,
     geometry: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,11 +68,6 @@ def raman(
     modes_table: Annotated[
         Path | None, typer.Option("--modes", help="All modes and Raman tensors as .csv.")
     ] = None,
-    model: inputs.Model = "universal",
-    symprec: inputs.Symprec = SYMPREC,
-    device: inputs.Device = None,
-    index: inputs.Index = None,
-    format: inputs.Format = None,
 ) -> None:
     """Raman tensors, activities and spectra, of a powder and in polarized geometries.
 
@@ -106,20 +91,10 @@ def raman(
         check_light(wavelength, temperature)
         check_step(step)
         geometries = [di.ScatteringGeometry.porto(text) for text in geometry or []]
-        tensors = inputs.equivar_calculator(model=model, device=device)
+        model = crystal.model
+        tensors = inputs.equivar_calculator(model=model, device=crystal.device)
         require_dielectric(tensors)
-        made = corrected_phonon(
-            structure,
-            supercell,
-            calculator,
-            relax,
-            model,
-            device,
-            born=born,
-            symprec=symprec,
-            index=index,
-            format=format,
-        )
+        made = corrected_phonon(crystal)
         console = open_console()
         console.print(escape(made.origin))
         modes = di.raman_modes(made.phonon, tensors, step=step)

@@ -1,0 +1,102 @@
+"""The options of all commands that begin with force constants, Z* and ε∞ of a crystal."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from ase_equivar.cli import inputs
+from ase_equivar.cli.phonopy_files import BornFile
+from ase_equivar.structures.symmetry import SYMPREC
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FIRST = ("structure", "supercell", "calculator", "relax", "born")  # before a command's own options
+EPSILON = ("dielectric_tensor", "refractive_index")
+
+
+@dataclass(frozen=True)
+class CrystalOptions:
+    """A crystal, its forces, Z* and ε∞, as the user of a command asks for them."""
+
+    structure: Annotated[
+        Path,
+        typer.Argument(
+            help="Any structure that ASE reads, or a phonopy.yaml with force constants."
+        ),
+    ]
+    supercell: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(help="Repetitions of the cell; by default, images are 12 Å apart."),
+    ] = None
+    calculator: inputs.Forces = "sevennet-0"
+    relax: Annotated[
+        str,
+        typer.Option(
+            "--relax",
+            help="What to relax with these forces first: none; positions, in the cell given, as "
+            "for a measured one; or cell, and positions with it.",
+        ),
+    ] = "none"
+    born: BornFile = None
+    model: inputs.Model = "universal"
+    dielectric_tensor: inputs.DielectricTensor = None
+    refractive_index: inputs.RefractiveIndex = None
+    symprec: inputs.Symprec = SYMPREC
+    device: inputs.Device = None
+    index: inputs.Index = None
+    format: inputs.Format = None
+
+    def epsilon(self) -> NDArray[np.float64] | None:
+        """Return the ε∞ that is given, shape (3, 3), or None."""
+        return inputs.given_epsilon(self.dielectric_tensor, self.refractive_index)
+
+
+def crystal_command(
+    *, epsilon: bool = True
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, whose first parameter is `CrystalOptions`, all of these as options.
+
+    Parameters
+    ----------
+    epsilon : bool
+        Whether the user may give ε∞.
+    """
+
+    def expand(command: Callable[..., None]) -> Callable[..., None]:
+        types = get_type_hints(CrystalOptions, include_extras=True)
+        shared = {
+            field.name: inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=getattr(CrystalOptions, field.name, inspect.Parameter.empty),
+                annotation=types[field.name],
+            )
+            for field in fields(CrystalOptions)
+            if epsilon or field.name not in EPSILON
+        }
+        [_, *own] = inspect.signature(command, eval_str=True).parameters.values()
+        parameters = [
+            *(shared[name] for name in FIRST),
+            *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own),
+            *(parameter for name, parameter in shared.items() if name not in FIRST),
+        ]
+
+        @functools.wraps(command)
+        def run(**arguments: Any) -> None:
+            crystal = CrystalOptions(**{name: arguments.pop(name) for name in shared})
+            command(crystal, **arguments)
+
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        return run
+
+    return expand
