@@ -102,11 +102,11 @@ class BornCharges:
         field : numpy.ndarray
             In V/Å, shape=(3,); for the force error in the report.
         """
-        if self._interval == 1:
-            return self._calculate(atoms)
-        if self._kept is None or self._is_due(atoms):
+        if self._kept is not None and self._is_same(atoms):
+            return self._kept
+        if self._kept is None or self._interval == 1 or self._is_due(atoms):
             new = self._calculate(atoms)
-            if self._kept is not None:
+            if self._kept is not None and self._interval > 1:
                 change = new - self._kept
                 self.report = self.report.with_error(change, field_forces(change, field))
             self._kept, self._kept_at, self._age = new, atoms.positions.copy(), 0
@@ -115,7 +115,7 @@ class BornCharges:
 
     def state(self) -> dict[str, Any]:
         """Return the Z* that are kept, and since when, to `restore_state` them."""
-        if self._kept is None or self._geometry is None:
+        if self._kept is None or self._geometry is None or self._interval == 1:
             return {}
         return {
             "kept": self._kept,
@@ -136,12 +136,14 @@ class BornCharges:
         self._geometry = (state["positions"], state["cell"])
         self.report = RefreshReport(**state["report"])
 
-    def _is_due(self, atoms: Atoms) -> bool:
-        if self._geometry is not None and all(
+    def _is_same(self, atoms: Atoms) -> bool:
+        """Whether these atoms were asked for last."""
+        return self._geometry is not None and all(
             np.array_equal(before, now)
             for before, now in zip(self._geometry, (atoms.positions, atoms.cell.array), strict=True)
-        ):
-            return False
+        )
+
+    def _is_due(self, atoms: Atoms) -> bool:
         self._age += 1
         moved = np.linalg.norm(atoms.positions - self._kept_at, axis=1).max()
         too_far = self._max_displacement is not None and moved > self._max_displacement

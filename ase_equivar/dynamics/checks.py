@@ -17,10 +17,10 @@ from ase.optimize.optimize import BaseDynamics, Optimizer
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import positive_number
+from ase_equivar.dynamics.acting_field import ActingField
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.step_clock import is_a, time_step
-from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Field, longest_step
-from ase_equivar.fields.waveforms import ConstantField
+from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD
 from ase_equivar.warning_types import FieldWarning
 
 FRICTION = {
@@ -73,7 +73,7 @@ def check_calculator(calculator: Any) -> None:
         )
 
 
-def check_time_step(dyn: MolecularDynamics, field: Field) -> None:
+def check_time_step(dyn: MolecularDynamics, field: ActingField) -> None:
     """Refuse a time step that is none for atoms, or does not resolve the field.
 
     It may be negative: then time runs backwards.
@@ -81,7 +81,7 @@ def check_time_step(dyn: MolecularDynamics, field: Field) -> None:
     step = positive_number(
         "the time step (timestep)", abs(time_step(dyn)), "fs", largest=LONGEST_TIME_STEP
     )
-    longest = longest_step(field)
+    longest = field.longest_step
     if step > longest * (1 + ROUNDING):
         raise ValueError(
             f"the time step of {step:.4g} fs is too long for this field: at most "
@@ -90,13 +90,15 @@ def check_time_step(dyn: MolecularDynamics, field: Field) -> None:
         )
 
 
-def check_optimizer(dyn: BaseDynamics, field: Field) -> None:
+def check_optimizer(dyn: BaseDynamics, field: ActingField) -> None:
     """Refuse optimizers for which a field makes no sense."""
     name = type(dyn).__name__
     if not isinstance(dyn, Optimizer):
         raise TypeError(f"drive takes molecular dynamics or an optimizer, not {name}")
-    if not isinstance(field, ConstantField):
-        raise ValueError(f"{name} has no time: give three numbers or a ConstantField")
+    if not field.is_static:
+        raise ValueError(
+            f"{name} has no time: give three numbers, a ConstantField or a ConstantDisplacement"
+        )
     if any(kind.__name__ in ENERGY_OPTIMIZERS for kind in type(dyn).__mro__) or any(
         getattr(dyn, option, False) for option in ENERGY_OPTIONS
     ):

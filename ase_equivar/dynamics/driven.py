@@ -12,11 +12,13 @@ from ase.optimize.optimize import BaseDynamics
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import finite_number, finite_real
+from ase_equivar.dynamics.acting_field import ActingField, HeldDisplacement
 from ase_equivar.dynamics.charge_refresh import BornCharges, RefreshReport
 from ase_equivar.dynamics.checks import check_time_step
+from ase_equivar.dynamics.dipole_path import DipolePath
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.step_clock import StepClock, refresh_carried_forces
-from ase_equivar.fields.algebra import Field, Waveform
+from ase_equivar.fields.displacement import field_energy
 from ase_equivar.warning_types import FieldWarning
 
 NEGLIGIBLE = 1e-9  # V/Å, or 0.1 V/cm: a field that is never above does nothing in a simulation
@@ -33,7 +35,8 @@ class Drive:
         calculator: FieldCalculator,
         clock: StepClock,
         charges: BornCharges,
-        field: Field,
+        field: ActingField,
+        path: DipolePath,
     ) -> None:
         self._dyn = dyn
         self._atoms = atoms
@@ -41,10 +44,9 @@ class Drive:
         self._clock = clock
         self._charges = charges
         self._field = field
+        self._path = path
         self._plain_step: Callable[..., Any] = dyn.step
         self._work = 0.0
-        self._dipole_changes = np.zeros((len(atoms), 3))
-        self._displacements = np.zeros((len(atoms), 3))
         self._seen_effect = False
         self._continued = False
         self._first_time = clock.time
@@ -70,7 +72,21 @@ class Drive:
     @property
     def electric_field(self) -> NDArray[np.float64]:
         """The field now, V/Å, shape=(3,); zero once it is taken away."""
-        return self._calculator.field_at(self.time) if self._is_on else np.zeros(3)
+        return self._field_now() if self._is_on else np.zeros(3)
+
+    @property
+    def field_energy(self) -> float:
+        """(Ω/2) E·ε0 ε∞ E at a constant D, eV: conserved together with the energy of the atoms.
+
+        Raises
+        ------
+        ValueError
+            If the field is another: its energy −Ω E·P is not defined in a periodic cell.
+        """
+        if not isinstance(self._field, HeldDisplacement):
+            raise ValueError("field_energy is that of a ConstantDisplacement; here, see work")
+        tensor, volume = self._field.dielectric_tensor, self._atoms.get_volume()
+        return field_energy(self.electric_field, tensor, volume)
 
     @property
     def field_forces(self) -> NDArray[np.float64]:
@@ -100,16 +116,15 @@ class Drive:
         Their sum is the change of Ω P along the path. With Z* that derive from a polarization the
         path is of no importance but for its ends, and ions that hop to the next cell count.
         """
-        return self._dipole_changes.copy()
+        return self._path.dipole_changes.copy()
 
     @dipole_changes.setter
     def dipole_changes(self, changes: ArrayLike) -> None:
         given = finite_real("dipole_changes", changes, None, unit="|e|·Å")
-        if given.shape != self._dipole_changes.shape:
-            raise ValueError(
-                f"dipole_changes have shape {given.shape}, not {self._dipole_changes.shape}"
-            )
-        self._dipole_changes = given
+        expected = self._path.dipole_changes.shape
+        if given.shape != expected:
+            raise ValueError(f"dipole_changes have shape {given.shape}, not {expected}")
+        self._path.dipole_changes = given
 
     @property
     def displacements(self) -> NDArray[np.float64]:
@@ -117,7 +132,7 @@ class Drive:
 
         Under a barostat: within the cell, without what the cell itself takes along.
         """
-        return self._displacements.copy()
+        return self._path.displacements.copy()
 
     @property
     def continued(self) -> bool:
@@ -131,16 +146,16 @@ class Drive:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint needs, as arrays and plain data, to `restore_state` it."""
-        field = field_json(self._field)
         return {
-            "field": field,
-            "field_samples": self._sample_field() if field is None else [],
+            "field": self._field.text,
+            "field_samples": self._sample_field() if self._field.text is None else [],
             "work": self._work,
-            "dipole_changes": self._dipole_changes.copy(),
-            "displacements": self._displacements.copy(),
+            "dipole_changes": self.dipole_changes,
+            "displacements": self.displacements,
             "seen_effect": self._seen_effect,
             "clock": self._clock.state(),
             **self._charges.state(),
+            **self._field.state(),
         }
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
@@ -151,19 +166,19 @@ class Drive:
         ValueError
             If it is of another field or another number of atoms; nothing is changed then.
         """
-        field = field_json(self._field)
-        if state["field"] != field:
-            saved, here = (known or "a function" for known in (state["field"], field))
+        if state["field"] != self._field.text:
+            saved, here = (known or "a function" for known in (state["field"], self._field.text))
             raise ValueError(f"the field of the checkpoint is {saved}, and here it is {here}")
         for time, *before in state.get("field_samples", ()):
-            now = self._calculator.field_at(time)
+            now = self._field.sample(time)
             if not np.allclose(before, now, rtol=1e-9, atol=0):
                 raise ValueError(
                     f"the checkpoint is of another field: at {time:g} fs that was "
-                    f"{before} V/Å, and this one is {now.tolist()}"
+                    f"{before} V/Å, and this one is {now}"
                 )
         self.dipole_changes = state["dipole_changes"]
-        self._displacements = np.array(state["displacements"])
+        self._path.restore(self.dipole_changes, np.array(state["displacements"]))
+        self._field.restore_state(state)
         self._work = state["work"]
         self._seen_effect = state["seen_effect"]
         self._clock.restore_state(state["clock"])
@@ -203,17 +218,19 @@ class Drive:
             )
         if self._clock.follow_time_step(self._dyn):
             check_time_step(self._dyn, self._field)
-        before, cell = self._atoms.get_positions(), self._atoms.cell.array.copy()
+        if self._field.follows_path and not self._path.was_left_at(self._atoms):
+            raise RuntimeError(
+                "the atoms were moved between two steps, so that the polarization which a constant "
+                "D needs is lost; release(), and drive again with that of the new positions"
+            )
         forces_before, charges_before = self._calculator.coupling(self._atoms)
         has_forces = bool(args) or kwargs.get("forces") is not None
+        self._path.begin(self._atoms, charges_before)
         with self._clock.step(self._atoms, has_forces):
             result = self._plain_step(*args, **kwargs)
         forces_after, charges_after = self._calculator.coupling(self._atoms)
-        moved = _moved(self._atoms, before, cell)
+        moved = self._path.end(self._atoms, charges_after)
         self._work += 0.5 * float(((forces_before + forces_after) * moved).sum())
-        charges = 0.5 * (charges_before + charges_after)
-        self._displacements += moved
-        self._dipole_changes += np.einsum("iab,ib->ia", charges, moved)
         if not self._seen_effect:
             self._look_for_effect(forces_before, forces_after)
         return result
@@ -221,7 +238,10 @@ class Drive:
     def _sample_field(self) -> list[list[float]]:
         """Return some times from the first until now, and the field then."""
         times = np.unique(np.linspace(self._first_time, self.time, SAMPLES)).tolist()
-        return [[time, *self._calculator.field_at(time).tolist()] for time in times]
+        return [[time, *self._field.sample(time)] for time in times]
+
+    def _field_now(self) -> NDArray[np.float64]:
+        return self._calculator.field_on(self._atoms, self.time)
 
     def _look_for_effect(self, *forces: NDArray[np.float64]) -> None:
         """Warn once if the field is there and does nothing, or if it has not been there.
@@ -238,7 +258,7 @@ class Drive:
                     FieldWarning,
                     stacklevel=3,
                 )
-        elif self._dyn.nsteps + 1 == self._dyn.max_steps:
+        elif not self._field.follows_path and self._dyn.nsteps + 1 == self._dyn.max_steps:
             self._seen_effect = True
             warnings.warn(
                 f"the field was zero (never above {NEGLIGIBLE} V/Å) all through this run, which "
@@ -247,26 +267,3 @@ class Drive:
                 FieldWarning,
                 stacklevel=3,
             )
-
-
-def _moved(
-    atoms: Atoms, positions: NDArray[np.float64], cell: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return how far atoms have gone from `positions` in `cell`, Å, shape=(N, 3).
-
-    If the cell has changed, its part is taken out: that would be another one for each periodic
-    image of an atom. What is left is Δs·h, fractional coordinates in the mean cell.
-    """
-    now = atoms.cell.array
-    if np.array_equal(now, cell):
-        return np.asarray(atoms.positions - positions)
-    fractional = atoms.positions @ np.linalg.inv(now) - positions @ np.linalg.inv(cell)
-    return np.asarray(fractional @ (now + cell) / 2)
-
-
-def field_json(field: Field) -> str | None:
-    """Return a field as JSON, None for a function that has none."""
-    try:
-        return field.to_json() if isinstance(field, Waveform) else None
-    except TypeError:
-        return None

@@ -22,6 +22,10 @@ drift. That holds for any Z*, also for one that derives from no polarization
 **A run in parts.** ``dyn.run`` may be called again and again. For a new dynamics, say the time with
 `start_time`, and set ``work`` to what was done before.
 
+**Constant D.** With a `ConstantDisplacement` the field is (ε0 ε∞)⁻¹ (D − P), where P is the initial
+polarization and the sum of Z* dr since: D is held instead of E, as in an open circuit. Then the
+total energy and ``driven.field_energy`` are conserved together, and so is E_total − W.
+
 **Energy and stress** are those without field. So optimizers that look at the energy are refused,
 and so is stress, unless ``stress_without_field=True``: a barostat then misses the field's part of
 the stress (converse piezoelectricity). W, the change of polarization and the displacements then
@@ -40,6 +44,7 @@ from numpy.typing import ArrayLike
 
 from ase_equivar.arguments import finite_number, whole_number
 from ase_equivar.charge_source import ChargeSource
+from ase_equivar.dynamics.acting_field import acting_field
 from ase_equivar.dynamics.charge_refresh import BornCharges
 from ase_equivar.dynamics.checks import (
     atoms_of,
@@ -48,14 +53,14 @@ from ase_equivar.dynamics.checks import (
     check_optimizer,
     check_time_step,
 )
+from ase_equivar.dynamics.dipole_path import DipolePath
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.field_log import FieldLog
 from ase_equivar.dynamics.observables import check_cell
 from ase_equivar.dynamics.step_clock import StepClock
 from ase_equivar.fields.algebra import Field, Waveform
-from ase_equivar.fields.forces import check_field
-from ase_equivar.fields.waveforms import ConstantField
+from ase_equivar.fields.displacement import ConstantDisplacement
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import FieldWarning
@@ -63,7 +68,7 @@ from ase_equivar.warning_types import FieldWarning
 
 def drive(
     dyn: BaseDynamics,
-    field: Field | ArrayLike,
+    field: Field | ArrayLike | ConstantDisplacement,
     *,
     update_interval: int = 1,
     max_displacement: float | None = None,
@@ -80,9 +85,10 @@ def drive(
     dyn : ase.md.md.MolecularDynamics or ase.optimize.optimize.Optimizer
         Of Atoms whose calculator gives forces and, unless there are `born_charges`,
         ``born_effective_charges`` (|e|, row = field, column = displacement).
-    field : callable or array_like
-        E(t), time in fs → three numbers in V/Å; see `ase_equivar.fields`. Three numbers
-        stand for a ConstantField, the only one that an optimizer can have.
+    field : callable, array_like or ConstantDisplacement
+        E(t), time in fs → three numbers in V/Å; see `ase_equivar.fields`. Three numbers stand for a
+        ConstantField. With a `ConstantDisplacement`, D is held, and E follows the polarization. An
+        optimizer has no time, and takes the latter two only.
     update_interval : int
         Calculate Z* at every `update_interval`-th geometry only. What that does to the forces is in
         ``refresh_report``.
@@ -127,7 +133,6 @@ def drive(
     """
     if not isinstance(dyn, BaseDynamics):
         raise TypeError(f"drive needs an ASE dynamics, not a {type(dyn).__name__}")
-    waveform = field if callable(field) else ConstantField(check_field(field))
     log_interval = whole_number("log_interval", log_interval, at_least=1)
     if start_time is not None:
         start_time = finite_number("start_time", start_time, unit="fs")
@@ -135,25 +140,31 @@ def drive(
     check_structure(atoms)
     wrapped = atoms.calc
     check_calculator(wrapped)
+    source = wrapped if born_charges is None else born_charges
+    charges = BornCharges(source, update_interval, max_displacement)
+    path = DipolePath(atoms)
+    acting = acting_field(field, atoms, path, (source, wrapped))
+    if acting.follows_path and stress_without_field:
+        raise ValueError(
+            "stress_without_field is for barostats, and a constant D is held at a constant cell "
+            "only: leave it out"
+        )
     if isinstance(dyn, MolecularDynamics):
-        check_time_step(dyn, waveform)
+        check_time_step(dyn, acting)
     else:
-        check_optimizer(dyn, waveform)
+        check_optimizer(dyn, acting)
     clock = StepClock(dyn, start_time)
-    charges = BornCharges(
-        wrapped if born_charges is None else born_charges, update_interval, max_displacement
-    )
     calculator = FieldCalculator(
-        wrapped, charges, waveform, clock, stress_without_field=stress_without_field
+        wrapped, charges, acting, clock, stress_without_field=stress_without_field
     )
-    now = calculator.field_at(clock.time)
-    if isinstance(waveform, Waveform) and waveform.is_zero:
+    now = calculator.field_on(atoms, clock.time)
+    if isinstance(field, Waveform) and field.is_zero:
         warnings.warn("the field is zero at all times", FieldWarning, stacklevel=2)
     check_net_charge(dyn, atoms, charges(atoms, now))
     if log is not None:
         check_cell(atoms)
         check_folder(log)
-    driven = Drive(dyn, atoms, calculator, clock, charges, waveform)
+    driven = Drive(dyn, atoms, calculator, clock, charges, acting, path)
     if log is not None:
         dyn.attach(FieldLog(driven, log), interval=log_interval)
     return driven

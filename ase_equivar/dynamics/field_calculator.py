@@ -1,4 +1,4 @@
-"""An ASE calculator that adds the forces of a time-dependent field to those of another one."""
+"""An ASE calculator that adds the forces of a field to those of another one."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ase.calculators.calculator import (
 )
 from numpy.typing import NDArray
 
+from ase_equivar.dynamics.acting_field import ActingField
 from ase_equivar.dynamics.charge_refresh import BornCharges
-from ase_equivar.fields import check_field, field_forces
-from ase_equivar.fields.algebra import Field
+from ase_equivar.fields import field_forces
 from ase_equivar.graph.geometry import changed_parts
 
 STRESS_NAMES = ("stress", "stresses")
 
 
 class FieldCalculator(Calculator):
-    """Forces with those of a field, Z*ᵀE(t); all else as the wrapped calculator gives it.
+    """Forces with those of a field, Z*ᵀE; all else as the wrapped calculator gives it.
 
     The energy stays that without field, as in EquivarCalculator: the field's part of it is not
     defined in a periodic cell. The work of the field takes its place; see `ase_equivar.dynamics`.
@@ -36,8 +36,8 @@ class FieldCalculator(Calculator):
         Gives forces.
     charges : BornCharges
         Gives Z*.
-    field : callable
-        E(t) in V/Å.
+    field : ActingField
+        In V/Å.
     clock : callable
         Gives the time (fs) for which forces are wanted; called with the Atoms each time
         that they are asked for. Cached forces are dropped if the field at that time is another.
@@ -49,7 +49,7 @@ class FieldCalculator(Calculator):
         self,
         calculator: BaseCalculator,
         charges: BornCharges,
-        field: Field,
+        field: ActingField,
         clock: Callable[[Atoms], float],
         *,
         stress_without_field: bool = False,
@@ -57,7 +57,7 @@ class FieldCalculator(Calculator):
         super().__init__()
         self._wrapped = calculator
         self._charges = charges
-        self._waveform = field
+        self._field = field
         self._clock = clock
         self._stress_without_field = stress_without_field
         self._latest_field = np.zeros(3)
@@ -89,21 +89,15 @@ class FieldCalculator(Calculator):
         self.get_property("forces", atoms)
         return self._added.copy(), self._added_by.copy()
 
-    def field_at(self, time: float) -> NDArray[np.float64]:
-        """Return the field at a time in fs: V/Å, shape=(3,).
+    def field_on(self, atoms: Atoms, time: float) -> NDArray[np.float64]:
+        """Return the field on `atoms` at a time in fs: V/Å, shape=(3,).
 
         Raises
         ------
         ValueError
             If the field is not three finite numbers.
         """
-        value = self._waveform(time)
-        if np.ndim(value) == 0:
-            raise ValueError(
-                "the field is a single number, an envelope; multiply it by a field: "
-                "envelope * ConstantField([Ex, Ey, Ez])"
-            )
-        return check_field(value)
+        return self._field.on(atoms, time, lambda: self._charges(atoms, self._latest_field))
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """List what changed since the last calculation, be it little: `atoms`, and the field."""
@@ -129,7 +123,7 @@ class FieldCalculator(Calculator):
                 "stress_without_field=True"
             )
         if name == "forces" and atoms is not None:
-            self._latest_field = self.field_at(self._clock(atoms))
+            self._latest_field = self.field_on(atoms, self._clock(atoms))
         return super().get_property(name, atoms, allow_calculation)
 
     def calculate(

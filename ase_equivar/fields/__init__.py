@@ -5,6 +5,7 @@ V/Å: ``0.5 * MV_PER_CM`` is a field of 0.5 MV/cm.
 """
 
 from ase_equivar.fields.algebra import Field, Waveform
+from ase_equivar.fields.displacement import ConstantDisplacement
 from ase_equivar.fields.forces import check_field, field_forces
 from ase_equivar.fields.serialization import waveform_from_dict, waveform_from_json
 from ase_equivar.fields.tabulated import TabulatedField
@@ -19,6 +20,7 @@ from ase_equivar.fields.waveforms import (
 
 __all__ = [
     "ChirpedPulse",
+    "ConstantDisplacement",
     "ConstantField",
     "Field",
     "GaussianPulse",

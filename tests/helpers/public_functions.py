@@ -31,6 +31,7 @@ from helpers.argument_rows import (
     wave,
 )
 from helpers.bad_values import (
+    ABSURD_FIELD,
     COUNT,
     NOT_NEGATIVE,
     NUMBER,
@@ -80,6 +81,25 @@ ROWS: dict[str, Row] = {
         {"born_charges": CHARGE_VALUES, "field": FIELDS},
         born_charges=Z_STAR,
         field=FIELD,
+    ),
+    "fields.ConstantDisplacement": row(
+        fields.ConstantDisplacement,
+        {"displacement": [*arrays_like(FIELD, 1.0), ABSURD_FIELD, 1.0],
+         "polarization": [*arrays_like(FIELD, 1.0), ABSURD_FIELD],
+         "dielectric_tensor": tensors_like(ELECTRONIC)},
+        displacement=FIELD,
+    ),
+    "fields.ConstantDisplacement along a normal": row(
+        fields.ConstantDisplacement,
+        {"displacement": [*NUMBER, 1e30, FIELD], "normal": DIRECTIONS},
+        displacement=1.0,
+        normal=FIELD,
+    ),
+    "fields.ConstantDisplacement.electric_field": row(
+        fields.ConstantDisplacement(FIELD).electric_field,
+        {"polarization": arrays_like(FIELD), "dielectric_tensor": tensors_like(ELECTRONIC)},
+        polarization=FIELD,
+        dielectric_tensor=ELECTRONIC,
     ),
     "fields.ConstantField": wave("ConstantField"),
     "fields.SineField": wave("SineField", frequency=POSITIVE, phase=NUMBER),

@@ -26,9 +26,9 @@ from rich.progress import track
 
 from ase_equivar.arguments import LARGEST_TEMPERATURE, positive_number, whole_number
 from ase_equivar.charge_source import ChargeSource
+from ase_equivar.dynamics.acting_field import field_json
 from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
 from ase_equivar.dynamics.checks import LONGEST_TIME_STEP
-from ase_equivar.dynamics.driven import field_json
 from ase_equivar.dynamics.driving import drive
 from ase_equivar.dynamics.experiments.run_folder import (
     describe_start,

@@ -1,0 +1,222 @@
+"""Which field acts on atoms now: one that is given over time, or one that follows the atoms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.arguments import dielectric_array
+from ase_equivar.dynamics.dipole_path import DipolePath
+from ase_equivar.fields.algebra import Field, Waveform, longest_step
+from ase_equivar.fields.displacement import ConstantDisplacement
+from ase_equivar.fields.forces import check_field
+from ase_equivar.fields.waveforms import ConstantField
+from ase_equivar.units import UC_PER_CM2
+
+DIELECTRIC_TENSOR = "dielectric_tensor"
+
+
+class ActingField(Protocol):
+    """A field as a driven run sees it."""
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it knows no time, so that an optimizer may have it."""
+        ...
+
+    @property
+    def follows_path(self) -> bool:
+        """Whether it depends on the way by which the atoms came."""
+        ...
+
+    @property
+    def longest_step(self) -> float:
+        """The longest time step that resolves it, fs."""
+        ...
+
+    @property
+    def text(self) -> str | None:
+        """What it is, to tell it from others; None if only its values say that."""
+        ...
+
+    def on(
+        self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """Return the field on `atoms` at a time in fs: V/Å, shape=(3,).
+
+        `charges` gives their Z*, |e|, shape=(N, 3, 3).
+        """
+        ...
+
+    def sample(self, time: float) -> list[float]:
+        """Return some values at a time in fs, for fields that have no `text`."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint needs beside `text`."""
+        ...
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Be as it was when it returned `state`."""
+        ...
+
+
+class GivenField:
+    """The same for all atoms, whatever they do: E(t)."""
+
+    follows_path = False
+
+    def __init__(self, field: Field) -> None:
+        self._field = field
+        self.is_static = isinstance(field, ConstantField)
+        self.text = field_json(field)
+
+    @property
+    def longest_step(self) -> float:
+        """The longest time step that resolves it, fs."""
+        return longest_step(self._field)
+
+    def on(
+        self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """Return E(t), V/Å, shape=(3,)."""
+        return self._at(time)
+
+    def sample(self, time: float) -> list[float]:
+        """Return E(t)."""
+        return [float(one) for one in self._at(time)]
+
+    def state(self) -> dict[str, Any]:
+        """Return nothing: the field is that of the time."""
+        return {}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def _at(self, time: float) -> NDArray[np.float64]:
+        value = self._field(time)
+        if np.ndim(value) == 0:
+            raise ValueError(
+                "the field is a single number, an envelope; multiply it by a field: "
+                "envelope * ConstantField([Ex, Ey, Ez])"
+            )
+        return check_field(value)
+
+
+class HeldDisplacement:
+    """The field of a constant D, by the dipole that the atoms have gathered on their way.
+
+    Parameters
+    ----------
+    held : ConstantDisplacement
+    path : DipolePath
+        Of the run.
+    atoms : ase.Atoms
+        At its beginning.
+    dielectric_tensor : numpy.ndarray
+        ε∞, shape=(3, 3).
+    """
+
+    is_static = True
+    follows_path = True
+    longest_step = np.inf
+
+    def __init__(
+        self,
+        held: ConstantDisplacement,
+        path: DipolePath,
+        atoms: Atoms,
+        dielectric_tensor: NDArray[np.float64],
+    ) -> None:
+        self._held, self._path = held, path
+        self._cell = atoms.cell.array.copy()
+        self._volume = atoms.get_volume()
+        self.dielectric_tensor = dielectric_tensor
+        self.text = repr(held)
+
+    def on(
+        self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """Return (ε0 ε∞)⁻¹ (D − P) with P at these atoms, V/Å, shape=(3,)."""
+        if not np.array_equal(atoms.cell.array, self._cell):
+            raise ValueError(
+                "the cell has changed, and a constant D is held at a constant cell only: another "
+                "D or P may be meant; release() and drive again"
+            )
+        dipole = self._path.so_far(atoms, charges()).sum(axis=0)
+        polarization = self._held.polarization + dipole / self._volume / UC_PER_CM2
+        return self._held.electric_field(polarization, self.dielectric_tensor)
+
+    def sample(self, time: float) -> list[float]:
+        """Return nothing: `text` tells all."""
+        return []
+
+    def state(self) -> dict[str, Any]:
+        """Return ε∞, which a network may give with other last digits the next time."""
+        return {DIELECTRIC_TENSOR: self.dielectric_tensor}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Take that ε∞."""
+        self.dielectric_tensor = np.array(state[DIELECTRIC_TENSOR])
+
+
+def acting_field(
+    field: Field | ArrayLike | ConstantDisplacement,
+    atoms: Atoms,
+    path: DipolePath,
+    sources: Sequence[Any],
+) -> ActingField:
+    """Read what a caller gives for a field.
+
+    Parameters
+    ----------
+    field : callable, array_like or ConstantDisplacement
+        As `drive` takes it.
+    atoms : ase.Atoms
+        At the beginning of the run.
+    path : DipolePath
+        Of the run.
+    sources : sequence
+        Of Z*, and the calculator of the atoms: the first that can is asked for an ε∞ that is not
+        given.
+
+    Raises
+    ------
+    ValueError
+        If the field makes no sense, or atoms without a cell are to have a constant D.
+    ase.calculators.calculator.PropertyNotImplementedError
+        If nothing gives the ε∞ that is needed.
+    """
+    if not isinstance(field, ConstantDisplacement):
+        return GivenField(field if callable(field) else ConstantField(check_field(field)))
+    if atoms.cell.rank < 3:
+        raise ValueError(
+            f"the atoms have {atoms.cell.rank} cell vectors; a constant D needs three, for the "
+            "polarization is a moment per volume"
+        )
+    tensor = field.dielectric_tensor
+    if tensor is None:
+        able = [s for s in sources if DIELECTRIC_TENSOR in getattr(s, "implemented_properties", ())]
+        if not able:
+            raise PropertyNotImplementedError(
+                f"the calculator {type(sources[-1]).__name__} gives no {DIELECTRIC_TENSOR!r}, which"
+                " a constant D needs: ConstantDisplacement(..., dielectric_tensor=ε∞)"
+            )
+        tensor = able[0].get_property(DIELECTRIC_TENSOR, atoms)
+    checked = dielectric_array(DIELECTRIC_TENSOR, tensor)
+    return HeldDisplacement(field, path, atoms, checked)
+
+
+def field_json(field: Field | ConstantDisplacement) -> str | None:
+    """Return what a field is as text, None for a function that says nothing of itself."""
+    if isinstance(field, ConstantDisplacement):
+        return repr(field)
+    try:
+        return field.to_json() if isinstance(field, Waveform) else None
+    except TypeError:
+        return None

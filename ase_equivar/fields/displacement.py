@@ -1,0 +1,140 @@
+"""The displacement field held instead of the electric field: a crystal in an open circuit.
+
+With ε∞ the electrons' response at fixed ions and P the polarization of the ions' displacements::
+
+    D = ε0 ε∞ E + P,        E(u) = (ε0 ε∞)⁻¹ [D − P(u)],        F = F_KS + Z*ᵀ E(u)
+
+Ω ∂P/∂u = Z*, so these forces derive from the internal energy of Stengel, Spaldin and Vanderbilt,
+Nat. Phys. 5, 304 (2009), doi:10.1038/nphys1185, with ε∞ the same for all positions of the ions::
+
+    U(D, u) = E_KS(u) + (Ω/2) E(u)·ε0 ε∞ E(u),        dU = Ω E·dD
+
+where E_KS is the energy without field. So E_KS + (Ω/2) E·ε0 ε∞ E and the kinetic energy are
+conserved together at constant D, and the work of the field is minus the change of the second term.
+That ε∞ does change with the positions is a force of second order in the field, like the change of
+Z* by the field: neither is in these forces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.arguments import dielectric_array, finite_number, finite_real, positive_number
+from ase_equivar.units import UC_PER_CM2, VACUUM_PERMITTIVITY
+
+LARGEST_POLARIZATION = 1e4  # µC/cm²; a hundred times that of any ferroelectric
+
+
+@dataclass(frozen=True)
+class ConstantDisplacement:
+    """A constant displacement field D; `ase_equivar.dynamics.drive` takes it in place of a field.
+
+    With D = 0 in all directions, each polarization is opposed by the field −(ε0 ε∞)⁻¹ P. With a
+    `normal`, D is held along it only, and the field across it is zero: so it is in a film with open
+    electrodes, and in a longitudinal wave along `normal`. There the ions of a crystal vibrate with
+    the LO frequencies of that direction, and at E = 0 with the TO frequencies.
+
+    Parameters
+    ----------
+    displacement : array_like
+        D in µC/cm², shape=(3,); with `normal`, one number, the component of D along it.
+    polarization : array_like
+        Of the structure that a run begins with, µC/cm², shape=(3,). It has to be counted from the
+        same reference as D, and on the same branch: 0 for a crystal of inversion symmetry, and for
+        others the change since one, such as `ase_equivar.dielectric.polarization_change` gives.
+    dielectric_tensor : array_like, optional
+        ε∞, relative, shape=(3, 3). Default: that of the calculator for the first structure.
+    normal : array_like, optional
+        Direction along which D is held, of any length, shape=(3,).
+
+    Raises
+    ------
+    ValueError
+        If a number is not real and finite or as large as none can be, a shape is wrong, the
+        direction is zero, or ε∞ is none of a material.
+    """
+
+    displacement: ArrayLike
+    polarization: ArrayLike = (0.0, 0.0, 0.0)
+    dielectric_tensor: ArrayLike | None = None
+    normal: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        unit, largest = "µC/cm²", LARGEST_POLARIZATION
+        if self.normal is None:
+            held = finite_real("displacement", self.displacement, (3,), unit=unit, largest=largest)
+            self._settle("displacement", tuple(held.tolist()))
+        else:
+            along = finite_number("displacement", self.displacement, unit=unit, largest=largest)
+            self._settle("displacement", along)
+            normal = finite_real("normal", self.normal, (3,))
+            length = positive_number("the length of normal", np.linalg.norm(normal), "any unit")
+            self._settle("normal", tuple((normal / length).tolist()))
+        start = finite_real("polarization", self.polarization, (3,), unit=unit, largest=largest)
+        self._settle("polarization", tuple(start.tolist()))
+        if self.dielectric_tensor is not None:
+            tensor = dielectric_array("dielectric_tensor", self.dielectric_tensor)
+            self._settle("dielectric_tensor", tuple(map(tuple, tensor.tolist())))
+
+    def electric_field(
+        self, polarization: ArrayLike, dielectric_tensor: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
+        """Return the field at a polarization.
+
+        Parameters
+        ----------
+        polarization : array_like
+            P of the ions' displacements, µC/cm², shape=(3,).
+        dielectric_tensor : array_like, optional
+            ε∞, relative, shape=(3, 3); default: the one of this object.
+
+        Returns
+        -------
+        numpy.ndarray
+            E in V/Å, shape=(3,).
+
+        Raises
+        ------
+        ValueError
+            If there is no ε∞, or an argument makes no sense.
+        """
+        own = self.dielectric_tensor if dielectric_tensor is None else dielectric_tensor
+        if own is None:
+            raise ValueError("dielectric_tensor is None; give ε∞, shape (3, 3)")
+        permittivity = VACUUM_PERMITTIVITY * dielectric_array("dielectric_tensor", own)
+        now = UC_PER_CM2 * finite_real("polarization", polarization, (3,), unit="µC/cm²")
+        held = UC_PER_CM2 * np.asarray(self.displacement)
+        if self.normal is None:
+            return np.linalg.solve(permittivity, held - now)
+        normal = np.asarray(self.normal)
+        strength = (held - normal @ now) / (normal @ permittivity @ normal)
+        return np.asarray(strength * normal)
+
+    def _settle(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+
+def field_energy(electric_field: ArrayLike, dielectric_tensor: ArrayLike, volume: float) -> float:
+    """Return the energy of a field in a crystal with its ions at rest, (Ω/2) E·ε0 ε∞ E, eV.
+
+    Parameters
+    ----------
+    electric_field : array_like
+        E in V/Å, shape=(3,).
+    dielectric_tensor : array_like
+        ε∞, relative, shape=(3, 3).
+    volume : float
+        Ω of the cell, Å³.
+
+    Raises
+    ------
+    ValueError
+        If an argument makes no sense.
+    """
+    field = finite_real("electric_field", electric_field, (3,), unit="V/Å")
+    tensor = dielectric_array("dielectric_tensor", dielectric_tensor)
+    cell = positive_number("volume", volume, "Å³")
+    return float(0.5 * cell * VACUUM_PERMITTIVITY * (field @ tensor @ field))
