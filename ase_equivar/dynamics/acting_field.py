@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,10 +18,13 @@ from ase_equivar.dynamics.dipole_path import DipolePath
 from ase_equivar.fields.algebra import Field, Waveform, longest_step
 from ase_equivar.fields.displacement import ConstantDisplacement
 from ase_equivar.fields.forces import check_field
+from ase_equivar.fields.spatial import SpatialField
 from ase_equivar.fields.waveforms import ConstantField
 from ase_equivar.units import UC_PER_CM2
+from ase_equivar.warning_types import FieldWarning
 
 DIELECTRIC_TENSOR = "dielectric_tensor"
+LARGEST_JUMP = 0.01  # of a field at the faces of the cell, of the strongest on an atom
 
 
 class ActingField(Protocol):
@@ -47,7 +53,7 @@ class ActingField(Protocol):
     def on(
         self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]]
     ) -> NDArray[np.float64]:
-        """Return the field on `atoms` at a time in fs: V/Å, shape=(3,).
+        """Return the field on `atoms` at a time in fs: V/Å, shape=(3,), or (N, 3) if it varies.
 
         `charges` gives their Z*, |e|, shape=(N, 3, 3).
         """
@@ -74,7 +80,7 @@ class GivenField:
     def __init__(self, field: Field) -> None:
         self._field = field
         self.is_static = isinstance(field, ConstantField)
-        self.text = field_json(field)
+        self.text = field_text(field)
 
     @property
     def longest_step(self) -> float:
@@ -108,6 +114,71 @@ class GivenField:
         return check_field(value)
 
 
+class FieldAtPositions:
+    """E(r, t), with r in the cell.
+
+    Parameters
+    ----------
+    field : SpatialField
+    n_atoms : int
+    """
+
+    follows_path = False
+    is_static = False
+
+    def __init__(self, field: SpatialField, n_atoms: int) -> None:
+        self._field, self._n_atoms = field, n_atoms
+        self._faces_are_seen = False
+        self.text = field_text(field)
+
+    @property
+    def longest_step(self) -> float:
+        """The longest time step that resolves it, fs."""
+        return self._field.longest_step
+
+    def on(
+        self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """Return the field at the atoms, V/Å, shape=(N, 3)."""
+        field = self._field(positions_in_cell(atoms), time)
+        if not self._faces_are_seen and field.any():
+            self._faces_are_seen = True
+            self._look_at_faces(atoms, time, float(np.abs(field).max()))
+        return field
+
+    def sample(self, time: float) -> list[float]:
+        """Return a weighted sum of the field over points that are always the same."""
+        count = np.arange(1, self._n_atoms + 1)[:, None]
+        points = 10 * np.modf(count * np.sqrt([2, 3, 5]))[0]
+        return [float(one) for one in (np.cos(count) * self._field(points, time)).sum(axis=0)]
+
+    def state(self) -> dict[str, Any]:
+        """Return nothing: the field is that of place and time."""
+        return {}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def _look_at_faces(self, atoms: Atoms, time: float, strongest: float) -> None:
+        """Warn of a field that jumps where an atom leaves the cell and comes in again."""
+        scaled = positions_in_cell(atoms) @ np.linalg.inv(atoms.cell.complete().array)
+        for axis in np.flatnonzero(atoms.pbc):
+            on_faces = []
+            for face in (0.0, 1.0):
+                scaled_there = scaled.copy()
+                scaled_there[:, axis] = face
+                on_faces.append(self._field(scaled_there @ atoms.cell.complete().array, time))
+            jump = float(np.abs(on_faces[1] - on_faces[0]).max())
+            if jump > LARGEST_JUMP * strongest:
+                warnings.warn(
+                    f"the field jumps by up to {jump:.3g} V/Å between the faces of the cell along "
+                    f"{'abc'[axis]}: take a wavevector that fits the cell, or a beam that has died "
+                    "away there",
+                    FieldWarning,
+                    stacklevel=2,
+                )
+
+
 class HeldDisplacement:
     """The field of a constant D, by the dipole that the atoms have gathered on their way.
 
@@ -137,7 +208,7 @@ class HeldDisplacement:
         self._cell = atoms.cell.array.copy()
         self._volume = atoms.get_volume()
         self.dielectric_tensor = dielectric_tensor
-        self.text = repr(held)
+        self.text = field_text(held)
 
     def on(
         self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]]
@@ -166,7 +237,7 @@ class HeldDisplacement:
 
 
 def acting_field(
-    field: Field | ArrayLike | ConstantDisplacement,
+    field: Field | ArrayLike | SpatialField | ConstantDisplacement,
     atoms: Atoms,
     path: DipolePath,
     sources: Sequence[Any],
@@ -175,7 +246,7 @@ def acting_field(
 
     Parameters
     ----------
-    field : callable, array_like or ConstantDisplacement
+    field : callable, array_like, SpatialField or ConstantDisplacement
         As `drive` takes it.
     atoms : ase.Atoms
         At the beginning of the run.
@@ -187,11 +258,20 @@ def acting_field(
 
     Raises
     ------
+    TypeError
+        If it is a bare function of positions and time.
     ValueError
         If the field makes no sense, or atoms without a cell are to have a constant D.
     ase.calculators.calculator.PropertyNotImplementedError
         If nothing gives the ε∞ that is needed.
     """
+    if isinstance(field, SpatialField):
+        return FieldAtPositions(field, len(atoms))
+    if inspect.isroutine(field) and _required_arguments(field) > 1:
+        raise TypeError(
+            "the field is a function of two arguments; for E(r, t) give it as a "
+            "FieldOfPosition(function)"
+        )
     if not isinstance(field, ConstantDisplacement):
         return GivenField(field if callable(field) else ConstantField(check_field(field)))
     if atoms.cell.rank < 3:
@@ -212,11 +292,33 @@ def acting_field(
     return HeldDisplacement(field, path, atoms, checked)
 
 
-def field_json(field: Field | ConstantDisplacement) -> str | None:
-    """Return what a field is as text, None for a function that says nothing of itself."""
-    if isinstance(field, ConstantDisplacement):
-        return repr(field)
+def _required_arguments(function: Callable[..., Any]) -> int:
     try:
-        return field.to_json() if isinstance(field, Waveform) else None
-    except TypeError:
-        return None
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # of some functions in C
+        return 1
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(one.kind in kinds and one.default is one.empty for one in parameters)
+
+
+def positions_in_cell(atoms: Atoms) -> NDArray[np.float64]:
+    """Return positions within the cell along its periodic directions, Å, shape=(N, 3)."""
+    cell = atoms.cell.complete().array
+    scaled = atoms.positions @ np.linalg.inv(cell)
+    return np.asarray(atoms.positions - np.where(atoms.pbc, np.floor(scaled), 0.0) @ cell)
+
+
+def field_text(field: Field | SpatialField | ConstantDisplacement) -> str | None:
+    """Return what a field is as text, None for a function that says nothing of itself."""
+    if isinstance(field, Waveform):
+        try:
+            return field.to_json()
+        except TypeError:
+            return None
+    if isinstance(field, SpatialField | ConstantDisplacement) and is_dataclass(field):
+        values = {one.name: getattr(field, one.name) for one in fields(field)}
+        texts = [field_text(v) if callable(v) else repr(v) for v in values.values()]
+        if None not in texts:
+            listed = ", ".join(f"{n}={t}" for n, t in zip(values, texts, strict=True))
+            return f"{type(field).__name__}({listed})"
+    return None

@@ -100,7 +100,7 @@ class BornCharges:
         ----------
         atoms : ase.Atoms
         field : numpy.ndarray
-            In V/Å, shape=(3,); for the force error in the report.
+            In V/Å, shape=(3,) or (N, 3); for the force error in the report.
         """
         if self._kept is not None and self._is_same(atoms):
             return self._kept

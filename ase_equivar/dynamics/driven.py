@@ -71,8 +71,17 @@ class Drive:
 
     @property
     def electric_field(self) -> NDArray[np.float64]:
-        """The field now, V/Å, shape=(3,); zero once it is taken away."""
-        return self._field_now() if self._is_on else np.zeros(3)
+        """The field now, V/Å, shape=(3,); zero once it is taken away.
+
+        Of a field that depends on the position, the mean over the atoms.
+        """
+        now = self._field_now()
+        return now.mean(axis=0) if now.ndim == 2 else now
+
+    @property
+    def fields_on_atoms(self) -> NDArray[np.float64]:
+        """The field at each atom now, V/Å, shape=(N, 3)."""
+        return np.array(np.broadcast_to(self._field_now(), (len(self._atoms), 3)))
 
     @property
     def field_energy(self) -> float:
@@ -241,6 +250,9 @@ class Drive:
         return [[time, *self._field.sample(time)] for time in times]
 
     def _field_now(self) -> NDArray[np.float64]:
+        """Return the field, V/Å, shape=(3,), or (N, 3) if it depends on the position."""
+        if not self._is_on:
+            return np.zeros(3)
         return self._calculator.field_on(self._atoms, self.time)
 
     def _look_for_effect(self, *forces: NDArray[np.float64]) -> None:
@@ -253,8 +265,8 @@ class Drive:
             self._seen_effect = True
             if not any(one.any() for one in forces):
                 warnings.warn(
-                    f"the field {field.tolist()} V/Å exerts no force on any atom: check that Z* "
-                    "are not zero",
+                    f"the field, of up to {np.abs(field).max():.4g} V/Å, exerts no force on any "
+                    "atom: check that Z* are not zero",
                     FieldWarning,
                     stacklevel=3,
                 )

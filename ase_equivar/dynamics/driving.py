@@ -61,6 +61,7 @@ from ase_equivar.dynamics.observables import check_cell
 from ase_equivar.dynamics.step_clock import StepClock
 from ase_equivar.fields.algebra import Field, Waveform
 from ase_equivar.fields.displacement import ConstantDisplacement
+from ase_equivar.fields.spatial import SpatialField
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import FieldWarning
@@ -68,7 +69,7 @@ from ase_equivar.warning_types import FieldWarning
 
 def drive(
     dyn: BaseDynamics,
-    field: Field | ArrayLike | ConstantDisplacement,
+    field: Field | ArrayLike | SpatialField | ConstantDisplacement,
     *,
     update_interval: int = 1,
     max_displacement: float | None = None,
@@ -85,10 +86,11 @@ def drive(
     dyn : ase.md.md.MolecularDynamics or ase.optimize.optimize.Optimizer
         Of Atoms whose calculator gives forces and, unless there are `born_charges`,
         ``born_effective_charges`` (|e|, row = field, column = displacement).
-    field : callable, array_like or ConstantDisplacement
+    field : callable, array_like, SpatialField or ConstantDisplacement
         E(t), time in fs → three numbers in V/Å; see `ase_equivar.fields`. Three numbers stand for a
-        ConstantField. With a `ConstantDisplacement`, D is held, and E follows the polarization. An
-        optimizer has no time, and takes the latter two only.
+        ConstantField. A `SpatialField` depends on the position too. With a `ConstantDisplacement`,
+        D is held, and E follows the polarization. An optimizer has no time, and takes a
+        ConstantField or ConstantDisplacement only.
     update_interval : int
         Calculate Z* at every `update_interval`-th geometry only. What that does to the forces is in
         ``refresh_report``.

@@ -73,7 +73,7 @@ class FieldCalculator(Calculator):
 
     @property
     def electric_field(self) -> NDArray[np.float64]:
-        """The field of the latest forces, V/Å, shape=(3,)."""
+        """The field of the latest forces, V/Å, shape=(3,), or (N, 3) if it varies."""
         return self._latest_field.copy()
 
     @property
@@ -90,7 +90,7 @@ class FieldCalculator(Calculator):
         return self._added.copy(), self._added_by.copy()
 
     def field_on(self, atoms: Atoms, time: float) -> NDArray[np.float64]:
-        """Return the field on `atoms` at a time in fs: V/Å, shape=(3,).
+        """Return the field on `atoms` at a time in fs: V/Å, shape=(3,), or (N, 3) if it varies.
 
         Raises
         ------

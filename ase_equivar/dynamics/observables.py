@@ -26,7 +26,7 @@ class Observables:
     time : float
         fs.
     electric_field : ndarray, shape (3,)
-        V/Å.
+        V/Å; of a field that depends on the position, the mean over the atoms.
     potential_energy, kinetic_energy : float
         Without the field's part, eV.
     temperature : float

@@ -1,4 +1,4 @@
-"""The force of a uniform electric field on each atom."""
+"""The force of an electric field on each atom."""
 
 from __future__ import annotations
 
@@ -19,12 +19,28 @@ def check_field(field: ArrayLike) -> NDArray[np.float64]:
     name = "the electric field"
     vector = finite_real(name, field, None, unit="V/Å", largest=LARGEST_FIELD)
     if vector.shape != (3,):
-        raise ValueError(f"{name} has shape {vector.shape}; give three numbers (Ex, Ey, Ez) in V/Å")
+        per_atom = "; for a field that depends on the position, see FieldOfPosition"
+        raise ValueError(
+            f"{name} has shape {vector.shape}; give three numbers (Ex, Ey, Ez) in V/Å"
+            f"{per_atom if vector.ndim == 2 else ''}"
+        )
     return vector
 
 
+def check_fields(fields: ArrayLike, n_atoms: int) -> NDArray[np.float64]:
+    """Return the fields on N atoms as an array of finite numbers, shape=(N, 3), or refuse them.
+
+    Raises
+    ------
+    ValueError
+        If they have another shape, are not real and finite, or beyond 1000 V/Å.
+    """
+    name = "the electric field on the atoms"
+    return finite_real(name, fields, (n_atoms, 3), unit="V/Å", largest=LARGEST_FIELD)
+
+
 def field_forces(born_charges: ArrayLike, field: ArrayLike) -> NDArray[np.float64]:
-    """Work out the force of a uniform electric field on each atom.
+    """Work out the force of an electric field on each atom.
 
     ``F[i, b] = Σ_a field[a] · born_charges[i, a, b]``: the field is contracted with the *first*
     index of Z*, that of polarization, as F = −∂(−Ω E·P)/∂u asks for. Contracting the second is
@@ -35,12 +51,13 @@ def field_forces(born_charges: ArrayLike, field: ArrayLike) -> NDArray[np.float6
     born_charges : array_like
         Z*[i, a, b] = Ω ∂P_a/∂u_ib in |e|, row = field, column = displacement. shape=(N, 3, 3).
     field : array_like
-        The macroscopic electric field in V/Å, Cartesian. shape=(3,).
+        The macroscopic electric field in V/Å, Cartesian. shape=(3,), or that on each atom,
+        shape=(N, 3), if it varies slowly on the scale of the range of Z*.
 
     Returns
     -------
     numpy.ndarray
-        In eV/Å, shape=(N, 3). They sum to (total charge of the cell) · field.
+        In eV/Å, shape=(N, 3). For a uniform field they sum to (total charge of the cell) · field.
 
     Raises
     ------
@@ -53,4 +70,7 @@ def field_forces(born_charges: ArrayLike, field: ArrayLike) -> NDArray[np.float6
     doi:10.1038/s41598-025-01250-5.
     """
     charges = born_charges_array("born_charges", born_charges)
-    return np.einsum("a,iab->ib", check_field(field), charges)
+    given = finite_real("the electric field", field, None, unit="V/Å")
+    if given.ndim == 2:
+        return np.einsum("ia,iab->ib", check_fields(given, len(charges)), charges)
+    return np.einsum("a,iab->ib", check_field(given), charges)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from ase import Atoms
 
@@ -33,6 +34,7 @@ from helpers.argument_rows import (
 from helpers.bad_values import (
     ABSURD_FIELD,
     COUNT,
+    NO_ARRAYS,
     NOT_NEGATIVE,
     NUMBER,
     POSITIVE,
@@ -100,6 +102,43 @@ ROWS: dict[str, Row] = {
         {"polarization": arrays_like(FIELD), "dielectric_tensor": tensors_like(ELECTRONIC)},
         polarization=FIELD,
         dielectric_tensor=ELECTRONIC,
+    ),
+    "fields.FieldOfPosition": row(
+        lambda positions, time: fields.FieldOfPosition(lambda r, t: 0 * r)(positions, time),
+        {"positions": arrays_like([FIELD]), "time": NUMBER},
+        positions=[FIELD],
+        time=0.0,
+    ),
+    "fields.FieldOfPosition of a function": row(
+        fields.FieldOfPosition, {"function": [3.0, None, FIELD]}, function=np.cross
+    ),
+    "fields.SpatialField": row(
+        fields.PlaneWave(FIELD, FIELD).__call__,
+        {"positions": arrays_like([FIELD]), "time": NUMBER},
+        positions=[FIELD],
+        time=0.0,
+    ),
+    "fields.PlaneWave": row(
+        fields.PlaneWave,
+        {"amplitude": FIELDS, "wavevector": [*arrays_like(FIELD, 1.0), [0.0, 7.0, 0.0]],
+         "frequency": NOT_NEGATIVE, "phase": NUMBER},
+        amplitude=FIELD,
+        wavevector=FIELD,
+    ),
+    "fields.GaussianBeam": row(
+        fields.GaussianBeam,
+        {"field": FIELDS, "center": arrays_like(FIELD, 1.0), "direction": DIRECTIONS,
+         "waist": [*POSITIVE, 1e30]},
+        field=FIELD,
+        center=FIELD,
+        direction=FIELD,
+        waist=5.0,
+    ),
+    "fields.FieldOnAtoms": row(
+        fields.FieldOnAtoms,
+        {"field": FIELDS, "indices": [*NO_ARRAYS, [], [1.5], [-1], [0, 0], [True], 1, [np.nan]]},
+        field=FIELD,
+        indices=[0],
     ),
     "fields.ConstantField": wave("ConstantField"),
     "fields.SineField": wave("SineField", frequency=POSITIVE, phase=NUMBER),

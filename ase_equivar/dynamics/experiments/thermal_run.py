@@ -26,7 +26,7 @@ from rich.progress import track
 
 from ase_equivar.arguments import LARGEST_TEMPERATURE, positive_number, whole_number
 from ase_equivar.charge_source import ChargeSource
-from ase_equivar.dynamics.acting_field import field_json
+from ase_equivar.dynamics.acting_field import field_text
 from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
 from ase_equivar.dynamics.checks import LONGEST_TIME_STEP
 from ase_equivar.dynamics.driving import drive
@@ -194,7 +194,7 @@ def _field_run(
         dyn.attach(lambda: rows.append(observe(driven)), interval=interval)
     else:
         settings = {"steps": steps, "interval": interval, "md_settings": asdict(md_settings)}
-        settings["field"] = field_json(waveform)
+        settings["field"] = field_text(waveform)
         checkpoint = open_run_folder(folder, settings | describe_start(driven))
         log = checkpoint.with_suffix(".log")
         if checkpoint.exists():

@@ -1,0 +1,257 @@
+"""Fields that depend on the position: E(r, t), a wave, a beam, a field on some of the atoms.
+
+The force on an atom is Z*ᵀE at its own site. But Z* answers a *uniform* field, and a network sees
+all atoms within its range, 15 Å for `universal`: a field has to vary slowly on that scale. What is
+left out first is the field gradient that acts on dynamical quadrupoles, of relative order
+2π · (length of a bond) / wavelength.
+
+Positions are those within the cell: along periodic directions atoms that have left it are counted
+where they come in again, as long as the field is on. So a field repeats with the cell, and should
+be equal on opposite faces: a wave with a reciprocal vector of the cell, or a beam that has died
+away there.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.arguments import (
+    LARGEST_LENGTH,
+    finite_number,
+    finite_real,
+    positive_number,
+)
+from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Field, longest_step
+from ase_equivar.fields.forces import check_field, check_fields
+from ase_equivar.fields.waveforms import ConstantField
+from ase_equivar.units import CYCLES_PER_FS
+
+LARGEST_WAVEVECTOR = 1.0  # 1/Å: a wave of 6 Å, which no Z* can answer
+
+
+class SpatialField(ABC):
+    """A field that depends on the position, E(r, t)."""
+
+    def __call__(self, positions: ArrayLike, time: float) -> NDArray[np.float64]:
+        """Return the field at positions.
+
+        Parameters
+        ----------
+        positions : array_like
+            Of all atoms, in Å, shape=(N, 3).
+        time : float
+            fs.
+
+        Returns
+        -------
+        numpy.ndarray
+            V/Å, shape=(N, 3).
+
+        Raises
+        ------
+        ValueError
+            If an argument is not finite, or the field is not N times three finite numbers.
+        """
+        places = finite_real("positions", positions, (None, 3), unit="Å")
+        return check_fields(self._value(places, finite_number("time", time)), len(places))
+
+    @property
+    def longest_step(self) -> float:
+        """The longest time step that resolves this, fs."""
+        return self._longest_step()
+
+    @abstractmethod
+    def _value(self, positions: NDArray[np.float64], time: float) -> ArrayLike: ...
+
+    def _longest_step(self) -> float:
+        return np.inf
+
+    def _settle(self, **checked: Any) -> None:
+        """Keep arguments as the plain numbers that they stand for."""
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True)
+class FieldOfPosition(SpatialField):
+    """Any function E(r, t).
+
+    Parameters
+    ----------
+    function : callable
+        Takes positions in Å, shape=(N, 3), and the time in fs; returns V/Å, shape=(N, 3).
+
+    Raises
+    ------
+    TypeError
+        If it is no function.
+    """
+
+    function: Callable[[NDArray[np.float64], float], ArrayLike]
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"function is {self.function!r}; give a function of positions and time")
+
+    def _value(self, positions: NDArray[np.float64], time: float) -> ArrayLike:
+        return self.function(positions, time)
+
+
+@dataclass(frozen=True)
+class PlaneWave(SpatialField):
+    """amplitude · cos(wavevector · r − 2π frequency t + phase).
+
+    Parameters
+    ----------
+    amplitude : array_like
+        V/Å, shape=(3,). Across the wavevector, as light has it, or along it.
+    wavevector : array_like
+        2π/wavelength in the direction of the wave, 1/Å, shape=(3,). Let it be a short reciprocal
+        vector of a large cell, ``2 * np.pi * np.array([1, 0, 0]) @ atoms.cell.reciprocal()``.
+    frequency : float
+        THz; 0 for a standing pattern.
+    phase : float
+        Radians.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite, or the wave is shorter than 6 Å.
+    """
+
+    amplitude: ArrayLike
+    wavevector: ArrayLike
+    frequency: float = 0.0
+    phase: float = 0.0
+
+    def __post_init__(self) -> None:
+        vector = finite_real(
+            "wavevector", self.wavevector, (3,), unit="1/Å", largest=LARGEST_WAVEVECTOR
+        )
+        self._settle(
+            amplitude=tuple(check_field(self.amplitude).tolist()),
+            wavevector=tuple(vector.tolist()),
+            frequency=positive_number("frequency", self.frequency, "THz", zero=True),
+            phase=finite_number("phase", self.phase),
+        )
+
+    def _value(self, positions: NDArray[np.float64], time: float) -> NDArray[np.float64]:
+        cycles = CYCLES_PER_FS * self.frequency * time
+        angle = positions @ np.asarray(self.wavevector) - 2 * np.pi * cycles + self.phase
+        return np.cos(angle)[:, None] * np.asarray(self.amplitude)
+
+    def _longest_step(self) -> float:
+        rate = SAMPLES_PER_PERIOD * CYCLES_PER_FS * self.frequency
+        return 1 / rate if rate else np.inf
+
+
+@dataclass(frozen=True)
+class GaussianBeam(SpatialField):
+    """A field E(t) in a beam: times exp(−ρ²/waist²) at the distance ρ from its axis.
+
+    The beam neither widens nor is retarded along its axis: cells are shorter than that takes.
+
+    Parameters
+    ----------
+    field : callable or array_like
+        On the axis: E(t) in V/Å, time in fs, such as a `GaussianPulse`; or three numbers.
+    center : array_like
+        A point of the axis, Å, shape=(3,).
+    direction : array_like
+        Of the axis, of any length, shape=(3,).
+    waist : float
+        Distance at which the field is 1/e of that on the axis, Å.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite, the direction is zero, or the waist is not positive.
+    """
+
+    field: Field | ArrayLike
+    center: ArrayLike
+    direction: ArrayLike
+    waist: float
+
+    def __post_init__(self) -> None:
+        direction = finite_real("direction", self.direction, (3,))
+        length = positive_number("the length of direction", np.linalg.norm(direction), "any unit")
+        center = finite_real("center", self.center, (3,), unit="Å", largest=LARGEST_LENGTH)
+        self._settle(
+            field=_over_time(self.field),
+            center=tuple(center.tolist()),
+            direction=tuple((direction / length).tolist()),
+            waist=positive_number("waist", self.waist, "Å", largest=LARGEST_LENGTH),
+        )
+
+    def _value(self, positions: NDArray[np.float64], time: float) -> NDArray[np.float64]:
+        from_axis = np.cross(positions - np.asarray(self.center), np.asarray(self.direction))
+        profile = np.exp(-(from_axis**2).sum(axis=1) / self.waist**2)
+        return profile[:, None] * check_field(_call(self.field, time))
+
+    def _longest_step(self) -> float:
+        return longest_step(self.field) if callable(self.field) else np.inf
+
+
+@dataclass(frozen=True)
+class FieldOnAtoms(SpatialField):
+    """A field on some of the atoms, and none on the others.
+
+    Parameters
+    ----------
+    field : callable, array_like or SpatialField
+        E(t), three numbers, or E(r, t), in V/Å; see `ase_equivar.dynamics.drive`.
+    indices : array_like
+        Which atoms, in the order of Atoms, from 0 on, shape=(M,).
+
+    Raises
+    ------
+    ValueError
+        If the field makes no sense, or the indices are not different whole numbers from 0 on.
+    """
+
+    field: Field | ArrayLike | SpatialField
+    indices: ArrayLike
+
+    def __post_init__(self) -> None:
+        given = finite_real("indices", self.indices, (None,))
+        chosen = given.astype(np.int64)
+        if not len(given) or (chosen != given).any() or (given < 0).any():
+            raise ValueError("indices are not whole numbers from 0 on, at least one")
+        if len(np.unique(chosen)) < len(chosen):
+            raise ValueError("indices name an atom twice")
+        own = self.field if isinstance(self.field, SpatialField) else _over_time(self.field)
+        self._settle(field=own, indices=tuple(chosen.tolist()))
+
+    def _value(self, positions: NDArray[np.float64], time: float) -> NDArray[np.float64]:
+        chosen = np.asarray(self.indices)
+        if chosen.max() >= len(positions):
+            raise ValueError(
+                f"indices go up to {chosen.max()}, and there are {len(positions)} atoms"
+            )
+        field = np.zeros_like(positions)
+        if isinstance(self.field, SpatialField):
+            field[chosen] = self.field(positions, time)[chosen]
+        else:
+            field[chosen] = check_field(_call(self.field, time))
+        return field
+
+    def _longest_step(self) -> float:
+        if isinstance(self.field, SpatialField):
+            return self.field.longest_step
+        return longest_step(self.field) if callable(self.field) else np.inf
+
+
+def _over_time(field: Field | ArrayLike) -> Field:
+    return field if callable(field) else ConstantField(check_field(field))
+
+
+def _call(field: Any, time: float) -> ArrayLike:
+    value: ArrayLike = field(time)
+    return value
