@@ -26,10 +26,20 @@ EXTRA = f"training needs Lightning; {install_hint('train')}"
 
 Model = Annotated[str, typer.Argument(help="Bundled model, or folder of a saved one.")]
 Data = Annotated[
-    str, typer.Argument(help="Labelled structures, any file that ASE reads, or part: FILE@::5.")
+    str,
+    typer.Argument(
+        help="Labelled structures: any file that ASE reads, or an output of VASP, ph.x, ABINIT, "
+        "CASTEP or phonopy; a part of it: FILE@::5."
+    ),
 ]
 Charges = Annotated[str, typer.Option(help="Per-atom array with the nine components of Z*.")]
-Order = Annotated[str, typer.Option(help="field-first or displacement-first.")]
+Order = Annotated[
+    str,
+    typer.Option(
+        help="field-first or displacement-first. Outputs of programs have orders of their own, "
+        "which this leaves alone."
+    ),
+]
 Dielectric = Annotated[str, typer.Option(help="Entry of info or of the results with ε∞.")]
 Polarizability = Annotated[
     str | None, typer.Option(help="Entry of info with ∂(ΩP)/∂E in e·Å²/V, where ε∞ is not there.")

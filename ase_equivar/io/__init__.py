@@ -7,6 +7,7 @@ from ase_equivar.io.infrared_files import (
     write_modes_csv,
     write_spectrum_csv,
 )
+from ase_equivar.io.label_files.reading import read_labels
 from ase_equivar.io.phonon_files import write_bands_csv, write_density_csv
 from ase_equivar.io.raman_files import (
     write_raman_json,
@@ -16,6 +17,7 @@ from ase_equivar.io.raman_files import (
 
 __all__ = [
     "read_extxyz",
+    "read_labels",
     "write_bands_csv",
     "write_current_csv",
     "write_current_json",

@@ -49,12 +49,15 @@ class Frame:
         Why there is no structure.
     total : int
         Number of frames in the file.
+    program : str
+        That calculated the labels, if the format says what the order of their indices is.
     """
 
     number: int
     atoms: Atoms | None
     trouble: str = ""
     total: int = 0
+    program: str = ""
 
 
 def write_extxyz(

@@ -1,4 +1,4 @@
-"""What goes wrong when ASE reads a file, in words that name the file."""
+"""What goes wrong when ASE or phonopy reads a file, in words that name the file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from ase.io.formats import UnknownFileTypeError
 
 
 @contextmanager
-def reading(path: str | Path) -> Iterator[None]:
-    """Turn whatever ASE raises while it reads a file into a ValueError.
+def reading(path: str | Path, reader: str = "ASE") -> Iterator[None]:
+    """Turn whatever a reader raises while it reads a file into a ValueError.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    reader : str
+        The package that reads.
 
     Raises
     ------
@@ -25,4 +31,4 @@ def reading(path: str | Path) -> Iterator[None]:
             f"ASE does not know the format of {path}: name it by --format, if it is one of ASE's"
         ) from error
     except Exception as error:  # its readers raise anything on a damaged file
-        raise ValueError(f"ASE cannot read {path}: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{reader} cannot read {path}: {type(error).__name__}: {error}") from error

@@ -12,17 +12,16 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_equivar.io.label_files.espresso import Response, read_response
 from ase_equivar.labelling.mesh import Mesh, choose_mesh, compact_cell
 from ase_equivar.labelling.programs import OutOfTimeError, run_program
 from ase_equivar.labelling.pseudopotentials import Pseudopotential
 from ase_equivar.labelling.quantum_espresso import (
     GroundState,
-    Response,
     n_electrons,
     ph_input,
     pw_input,
     read_ground_state,
-    read_response,
 )
 from ase_equivar.labelling.settings import Settings
 from ase_equivar.structures.validation import check_structure

@@ -16,6 +16,7 @@ from ase.data import atomic_masses
 from ase.units import Bohr, Ry
 from numpy.typing import NDArray
 
+from ase_equivar.io.label_files.espresso import complaint
 from ase_equivar.labelling.mesh import Mesh
 from ase_equivar.labelling.pseudopotentials import Pseudopotential
 
@@ -30,14 +31,6 @@ class GroundState:
     forces: NDArray[np.float64]
     gap: float
     n_points: int
-
-
-@dataclass(frozen=True)
-class Response:
-    """What ph.x found: Z* (N, 3, 3), field first, |e|, as calculated; and ε∞ (3, 3)."""
-
-    born_charges: NDArray[np.float64]
-    dielectric: NDArray[np.float64]
 
 
 def n_electrons(atoms: Atoms, pseudopotentials: dict[str, Pseudopotential]) -> int:
@@ -121,47 +114,17 @@ def read_ground_state(text: str, n_atoms: int) -> GroundState:
         If it did not come to its end, saying what pw.x said.
     """
     if "convergence has been achieved" not in text:
-        raise ValueError("pw.x found no ground state" + _complaint(text))
+        raise ValueError("pw.x found no ground state" + complaint(text))
     rows = re.findall(rf"^\s*atom\s+\d+ type\s+\d+\s+force =\s+{_three()}", text, re.MULTILINE)
     energies = re.findall(rf"^!\s+total energy\s+=\s+({NUMBER}) Ry", text, re.MULTILINE)
     points = re.search(r"number of k points=\s*(\d+)", text)
     if len(rows) < n_atoms or not energies or points is None:
-        raise ValueError("the output of pw.x is not complete" + _complaint(text))
+        raise ValueError("the output of pw.x is not complete" + complaint(text))
     levels = re.findall(rf"highest occupied, lowest unoccupied level \(ev\):\s+{_two()}", text)
     gap = _float(levels[-1][1]) - _float(levels[-1][0]) if levels else float("nan")
     # the total forces come first, then their parts
     forces = np.array([[_float(x) for x in row] for row in rows[:n_atoms]]) * Ry / Bohr
     return GroundState(_float(energies[-1]) * Ry, forces, gap, int(points[1]))
-
-
-def read_response(text: str, n_atoms: int) -> Response:
-    """Read the output of ph.x.
-
-    Its rows Ex, Ey, Ez are fields, their columns displacements: the order of this package.
-
-    Raises
-    ------
-    ValueError
-        If it did not come to its end, saying what ph.x said.
-    """
-    tensor = re.search(
-        rf"Dielectric constant in cartesian axis\s+((?:\(\s*{_three()}\s*\)\s*){{3}})", text
-    )
-    # without the acoustic sum rule, which is the test of convergence
-    block = re.search(
-        r"Effective charges \(d Force / dE\) in cartesian axis"
-        r"(?: without acoustic sum rule applied \(asr\))?\s*\n(.*)",
-        text,
-        re.DOTALL,
-    )
-    if tensor is None or block is None or "End of electric fields calculation" not in text:
-        raise ValueError("ph.x found no response to fields" + _complaint(text))
-    rows = re.findall(rf"^\s*E[xyz]\s+\(\s*{_three()}", block[1], re.MULTILINE)[: 3 * n_atoms]
-    if len(rows) != 3 * n_atoms:
-        raise ValueError(f"ph.x gave {len(rows)} rows of Z*, not {3 * n_atoms}")
-    born = np.array([[_float(x) for x in row] for row in rows]).reshape(n_atoms, 3, 3)
-    dielectric = np.array([_float(x) for x in re.findall(NUMBER, tensor[1])]).reshape(3, 3)
-    return Response(born, dielectric)
 
 
 def _three() -> str:
@@ -174,12 +137,3 @@ def _two() -> str:
 
 def _float(text: str) -> float:
     return float(text.replace("D", "e").replace("d", "e"))
-
-
-def _complaint(text: str) -> str:
-    """Return what a program wrote between its lines of percent signs."""
-    parts = re.split(r"%{10,}", text)
-    told = " ".join(parts[1].split()) if len(parts) > 1 else ""
-    if not told and "convergence NOT achieved" in text:
-        told = "no self-consistency"
-    return f": {told[:200]}" if told else ""

@@ -14,7 +14,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
-from ase_equivar.io.extxyz import Frame, read_apart
+from ase_equivar.io.extxyz import Frame
+from ase_equivar.io.label_files.reading import label_frames
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.training.config import split_selection
 from ase_equivar.training.polarizability import dielectric_of
@@ -66,7 +67,7 @@ def read_frames(
     Parameters
     ----------
     files : iterable of path
-        Files that ASE reads, or parts of them, ``file@1::5``.
+        Files that `io.read_labels` or ASE reads, or parts of them, ``file@1::5``.
     config : DataConfig
         Names and order of the labels.
 
@@ -88,7 +89,7 @@ def read_frames(
     for file in files:
         before, rejected_before = len(frames), len(rejected)
         path, selection = split_selection(file)
-        for frame in read_apart(path, selection):
+        for frame in label_frames(path, selection):
             try:
                 frames.append(_labelled(frame, config))
             except ValueError as error:
@@ -137,23 +138,7 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
     if atoms is None:
         raise ValueError(frame.trouble)
     check_structure(atoms)
-    values = _charges(atoms, config.born_charges)
-    if values is None and config.born_charges == USUAL_CHARGES:
-        values = _charges(atoms, ASE_CHARGES)
-    if values is None:
-        results = {} if atoms.calc is None else atoms.calc.results
-        nine = {name for name, value in results.items() if np.size(value) == 9 * len(atoms)}
-        names = ", ".join(sorted({*atoms.arrays, *nine} - {"numbers", "positions"})) or "none"
-        raise ValueError(f"no per-atom array {config.born_charges!r} (there: {names})")
-    if np.size(values) != 9 * len(atoms):
-        raise ValueError(
-            f"{config.born_charges!r} has shape {np.shape(values)}, not ({len(atoms)}, 9)"
-        )
-    charges = finite_real(
-        config.born_charges, values, None, unit="|e|", largest=LARGEST_CHARGE
-    ).reshape(-1, 3, 3)
-    if config.order == "displacement-first":
-        charges = charges.transpose(0, 2, 1)
+    charges = _charges(frame, atoms, config)
     violation = np.abs(charges.sum(axis=0)).max()
     if violation > config.max_sum_rule_violation:
         raise ValueError(
@@ -165,10 +150,44 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
             f"Z* break the crystal's own space group by {asymmetry:.3f} e, more than "
             f"{config.max_asymmetry} e: is the order of atoms or indices another?"
         )
-    return LabelledFrame(atoms, charges, _dielectric(atoms, config))
+    return LabelledFrame(atoms, charges, _dielectric(atoms, config, frame.program))
 
 
-def _charges(atoms: Atoms, name: str) -> Any:
+def _charges(frame: Frame, atoms: Atoms, config: DataConfig) -> NDArray[np.float64]:
+    """Take Z*, field first: as a known program gives them, or by name and in the order stated."""
+    name = ASE_CHARGES if frame.program else config.born_charges
+    values = _array(atoms, name)
+    if values is None and name == USUAL_CHARGES:
+        values = _array(atoms, ASE_CHARGES)
+    if values is None and frame.program:
+        raise ValueError(f"{frame.program} calculated no Z* for it")
+    if values is None:
+        raise ValueError(_what_is_there(atoms, name))
+    if np.size(values) != 9 * len(atoms):
+        raise ValueError(f"{name!r} has shape {np.shape(values)}, not ({len(atoms)}, 9)")
+    charges = finite_real(name, values, None, unit="|e|", largest=LARGEST_CHARGE)
+    charges = charges.reshape(-1, 3, 3)
+    if config.order == "displacement-first" and not frame.program:
+        return charges.transpose(0, 2, 1)
+    return charges
+
+
+def _what_is_there(atoms: Atoms, name: str) -> str:
+    """Say that there is no array of a name, and what else could be meant."""
+    results = {} if atoms.calc is None else atoms.calc.results
+    there = {**results, **atoms.arrays}
+    nine = {key for key, value in there.items() if np.size(value) == 9 * len(atoms)}
+    listed = ", ".join(sorted({*atoms.arrays, *nine} - {"numbers", "positions"})) or "none"
+    told = f"no per-atom array {name!r} (there: {listed})"
+    if nine:
+        told += (
+            f"; --born-charges {min(nine)} takes it, with --order displacement-first if the first "
+            "of its two indices is the displacement"
+        )
+    return told
+
+
+def _array(atoms: Atoms, name: str) -> Any:
     """Return what a frame holds under a name, of each atom or as a result; None if nothing."""
     values = atoms.arrays.get(name)
     if values is None and atoms.calc is not None:
@@ -176,10 +195,10 @@ def _charges(atoms: Atoms, name: str) -> Any:
     return values
 
 
-def _dielectric(atoms: Atoms, config: DataConfig) -> NDArray[np.float64] | None:
+def _dielectric(atoms: Atoms, config: DataConfig, program: str) -> NDArray[np.float64] | None:
     """Take ε∞, or work it out of the polarizability; None if the frame has neither."""
     names = [config.dielectric, config.polarizability]
-    if config.dielectric == USUAL_DIELECTRIC:
+    if config.dielectric == USUAL_DIELECTRIC or (program and config.dielectric is not None):
         names.append(ASE_DIELECTRIC)
     there = _values(atoms)
     name = next((name for name in names if name and there.get(name) is not None), None)

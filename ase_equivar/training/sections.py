@@ -18,15 +18,17 @@ class DataConfig:
     Attributes
     ----------
     train, valid : tuple of str
-        Files that ASE reads (extended XYZ as a rule), relative to the YAML file; a part of one in
-        ASE's way, ``file.extxyz@1::5`` being every fifth frame from the second on.
+        Files that ASE reads (extended XYZ as a rule) or outputs of programs that `io.read_labels`
+        knows, relative to the YAML file; a part of one in ASE's way, ``file.extxyz@1::5`` being
+        every fifth frame from the second on.
     born_charges : str
         Name of the per-atom array with nine columns, or of a result. Where the default is not
-        there, ASE's own ``born_effective_charges`` is taken, as its reader of ``vasprun.xml`` gives
-        it; likewise ``dielectric_tensor``.
+        there, ASE's own ``born_effective_charges`` is taken; likewise ``dielectric_tensor``. In
+        outputs of programs no names are needed.
     order : str
         "field-first" when the nine are Z[a, b] with a = polarization and b = displacement, row by
-        row (the package's own order); "displacement-first" when they are the transpose.
+        row (the package's own order); "displacement-first" when they are the transpose. Outputs of
+        programs have orders of their own, which this leaves alone.
     dielectric : str or None
         Name of the 3×3 entry of ``atoms.info``, or of the results, with ε∞; None when there is
         none to learn. Another name than the default must be in one frame at least.

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from ase.units import Bohr, Ry
 
-from ase_equivar.labelling.quantum_espresso import read_ground_state, read_response
+from ase_equivar.io.label_files.espresso import read_response
+from ase_equivar.labelling.quantum_espresso import read_ground_state
 
 RECORDED = Path(__file__).parent / "recorded"
 PW, PH = ((RECORDED / name).read_text() for name in ("pw.out", "ph.out"))

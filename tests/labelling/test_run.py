@@ -18,9 +18,9 @@ from ase import Atoms
 from helpers.command_line import assert_one_line_error, run
 
 from ase_equivar.io.extxyz import read_extxyz
+from ase_equivar.io.label_files.espresso import read_response
 from ase_equivar.labelling import Settings, label_all
 from ase_equivar.labelling.journal import journal_of
-from ase_equivar.labelling.quantum_espresso import read_response
 from ase_equivar.labelling.run import identity
 
 RECORDED = Path(__file__).parent / "recorded"

@@ -8,7 +8,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from helpers.structures import triclinic
+from helpers.label_files import LABELS, RECORDED, asymmetric_label, outcar, write_vaspout
 
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.sections import DataConfig
@@ -46,13 +46,53 @@ def vasprun(atoms: Atoms, charges: np.ndarray, dielectric: np.ndarray) -> str:
 
 @pytest.fixture
 def label() -> tuple[Atoms, np.ndarray, np.ndarray]:
-    atoms = triclinic()
-    rng = np.random.default_rng(7)
-    charges = rng.normal(size=(len(atoms), 3, 3))
-    charges -= charges.mean(axis=0)
-    assert np.abs(charges - charges.transpose(0, 2, 1)).max() > 0.5
-    half = rng.normal(size=(3, 3)) * 0.2
-    return atoms, charges, 3.0 * np.eye(3) + half + half.T
+    return asymmetric_label()
+
+
+@pytest.mark.parametrize("order", ["field-first", "displacement-first"])
+def test_outputs_of_programs_have_orders_of_their_own(
+    tmp_path: Path, label: tuple[Atoms, np.ndarray, np.ndarray], order: str
+) -> None:
+    """What is said of columns does not turn them round; nor do names of columns matter."""
+    atoms, charges, dielectric = label
+    by_kind = np.argsort(atoms.numbers, kind="stable")
+    (tmp_path / "OUTCAR").write_text(outcar(atoms, charges, dielectric))
+    (tmp_path / "vasprun.xml").write_text(vasprun(atoms, charges, dielectric))
+    write_vaspout(tmp_path / "vaspout.h5", atoms[by_kind], charges[by_kind], dielectric)
+    columns = charges if order == "field-first" else charges.transpose(0, 2, 1)
+    atoms.set_array("zstar", columns.reshape(-1, 9))
+    ase.io.write(tmp_path / "x.extxyz", atoms)
+    files = [tmp_path / name for name in ("OUTCAR", "vasprun.xml", "vaspout.h5", "x.extxyz")]
+    frames, rejected = read_frames(files, DataConfig((), (), born_charges="zstar", order=order))
+    assert not rejected
+    for frame, expected in zip(frames, (charges, charges, charges[by_kind], charges), strict=True):
+        np.testing.assert_allclose(frame.born_charges, expected, atol=1e-5)
+    for frame in frames[:3]:
+        assert frame.dielectric is not None
+        np.testing.assert_allclose(frame.dielectric, dielectric, atol=1e-6)
+
+
+def test_real_outputs() -> None:
+    """Of CASTEP, ABINIT and Quantum ESPRESSO, one after the other."""
+    files = [LABELS / "Na2S2O8.castep", LABELS / "LiH_orthorhombic_DDB.gz", RECORDED / "ph.out"]
+    frames, rejected = read_frames(files, DataConfig((), ()))
+    assert not rejected
+    assert [str(frame.atoms.symbols) for frame in frames] == ["O8Na2S2", "Li2H2", "Li2H2"]
+    assert all(frame.dielectric is not None for frame in frames)
+
+
+def test_labels_that_are_not_what_they_should_be(
+    tmp_path: Path, label: tuple[Atoms, np.ndarray, np.ndarray]
+) -> None:
+    atoms, charges, dielectric = label
+    (tmp_path / "OUTCAR").write_text(outcar(atoms, charges + 0.2 * np.eye(3), dielectric))
+    with pytest.raises(ValueError, match=r"OUTCAR has no usable frame.*Σ Z\* is off by 1.000 e"):
+        read_frames([tmp_path / "OUTCAR"], DataConfig((), ()))
+    text = vasprun(atoms, charges, dielectric)
+    start, end = text.index("<array name='born_charges'>"), text.index("</calculation>")
+    (tmp_path / "vasprun.xml").write_text(text[:start] + text[end:])
+    with pytest.raises(ValueError, match=r"vasprun.xml has no usable.* VASP calculated no Z\*"):
+        read_frames([tmp_path / "vasprun.xml"], DataConfig((), ()))
 
 
 def test_vasprun(tmp_path: Path, label: tuple[Atoms, np.ndarray, np.ndarray]) -> None:
@@ -71,12 +111,16 @@ def test_vasprun(tmp_path: Path, label: tuple[Atoms, np.ndarray, np.ndarray]) ->
 def test_columns_of_other_names(
     tmp_path: Path, label: tuple[Atoms, np.ndarray, np.ndarray], name: str
 ) -> None:
-    """ASE's own is found by itself, the others when they are named."""
+    """ASE's own is found by itself, the others when they are named: their order is not known."""
     atoms, charges, dielectric = label
     atoms.set_array(name, charges.reshape(-1, 9))
     atoms.info["dielectric_tensor"] = dielectric
     ase.io.write(tmp_path / "x.extxyz", atoms)
     usual = name == "born_effective_charges"
+    if not usual:
+        told = rf"there: {name}\); --born-charges {name} takes it, with --order displacement-first"
+        with pytest.raises(ValueError, match=told):
+            read_frames([tmp_path / "x.extxyz"], DataConfig((), ()))
     config = DataConfig((), ()) if usual else DataConfig((), (), born_charges=name)
     (frame,), _ = read_frames([str(tmp_path / "x.extxyz")], config)
     np.testing.assert_allclose(frame.born_charges, charges, atol=1e-7)

@@ -1,0 +1,123 @@
+"""What all readers need: a structure with its labels, texts of files, tables of numbers."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from numpy.typing import ArrayLike, NDArray
+
+from ase_equivar.arguments import LARGEST_CHARGE, finite_real
+from ase_equivar.io.extxyz import GZIPPED
+
+NUMBER = r"[-+]?\d*\.\d+(?:[EeDd][-+]?\d+)?"
+LINE = re.compile(r"^.*$", re.MULTILINE)
+BETWEEN = re.compile(r"[\s=-]*|\s*ion\s+\d+.*")
+GZIP = b"\x1f\x8b"
+
+
+def with_labels(
+    atoms: Atoms, born_charges: ArrayLike, dielectric: ArrayLike | None, where: str
+) -> Atoms:
+    """Return a copy of a structure whose calculator holds its labels and nothing else.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    born_charges : array_like, shape (N, 3, 3)
+        Field first, displacement second, |e|.
+    dielectric : array_like, shape (3, 3), optional
+        ε∞, relative.
+    where : str
+        The file, for messages.
+
+    Raises
+    ------
+    ValueError
+        If there is not one finite tensor for each atom.
+    """
+    charges = finite_real(f"Z* in {where}", born_charges, None, unit="|e|", largest=LARGEST_CHARGE)
+    if charges.shape != (len(atoms), 3, 3):
+        raise ValueError(
+            f"{where} has Z* of shape {charges.shape} for a structure of {len(atoms)} atoms "
+            f"({atoms.get_chemical_formula()})"
+        )
+    results = {"born_effective_charges": charges}
+    if dielectric is not None:
+        results["dielectric_tensor"] = finite_real(f"ε∞ in {where}", dielectric, (3, 3))
+    labelled: Atoms = atoms.copy()
+    labelled.calc = SinglePointCalculator(labelled, **results)
+    return labelled
+
+
+def read_head(path: Path, size: int) -> bytes:
+    """Return the first bytes of a file, unpacked if it is gzipped."""
+    with path.open("rb") as file:
+        data = file.read(size)
+    if not data.startswith(GZIP):
+        return data
+    try:
+        return zlib.decompressobj(GZIPPED).decompress(data, size)
+    except zlib.error:  # damaged: what reads all of it says so
+        return b""
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, unpacked if it is gzipped.
+
+    Raises
+    ------
+    ValueError
+        If it is gzipped and damaged.
+    """
+    data = path.read_bytes()
+    if data.startswith(GZIP):
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, OSError) as error:
+            raise ValueError(f"{path}: the compressed data are damaged ({error})") from error
+    return data.decode("utf-8", errors="replace")
+
+
+def numbers_in(text: str) -> list[float]:
+    """Return the numbers with a decimal point, Fortran's D for E allowed."""
+    return [float(re.sub("[Dd]", "e", number)) for number in re.findall(NUMBER, text)]
+
+
+def table_of(text: str, start: int, rows: int, columns: int, what: str) -> NDArray[np.float64]:
+    """Return a table of numbers, the last ones of each of its lines.
+
+    Parameters
+    ----------
+    text : str
+    start : int
+        Where the table begins. Rules and headings of atoms ("ion 1") in it are passed over; it ends
+        at any other line.
+    rows, columns : int
+        Its size.
+    what : str
+        Name of the table, for messages.
+
+    Raises
+    ------
+    ValueError
+        If it is shorter, as that of a killed run is.
+    """
+    found: list[list[float]] = []
+    for line in LINE.finditer(text, start):
+        if BETWEEN.fullmatch(line[0]):
+            continue
+        numbers = numbers_in(line[0])
+        if len(numbers) < columns:
+            break
+        found.append(numbers[-columns:])
+        if len(found) == rows:
+            return np.array(found)
+    raise ValueError(
+        f"{what} has {len(found)} rows of {columns} numbers, not {rows}: is it cut off?"
+    )

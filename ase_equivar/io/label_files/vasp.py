@@ -1,0 +1,131 @@
+"""VASP: Z* and ε∞ of an ``OUTCAR`` or a ``vaspout.h5``; ASE itself reads ``vasprun.xml``.
+
+VASP writes the field first and the displacement second; vaspout.h5, which py4vasp shows as it is,
+holds the transpose "for historic reasons" (VASP wiki, Born effective charges).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ase_equivar.io.label_files.labels import read_text, table_of, with_labels
+from ase_equivar.io.read_errors import reading
+
+NO_LABELS = "has no Born effective charges: VASP gives them with LEPSILON or LCALCEPS = .TRUE."
+# In all versions; "BORN EFFECTIVE CHARGE FOR ION" are parts of the result, by displacement.
+CHARGES = re.compile(
+    r"^ *BORN EFFECTIVE CHARGES \((?!excluding)[^\n]*cumm?ulative output\)[^\n]*\n", re.MULTILINE
+)
+# Neither "(excluding local field effects)", nor the one of the ions, nor that of the RPA.
+DIELECTRIC = re.compile(
+    r"^ *MACROSCOPIC STATIC DIELECTRIC TENSOR \(including local field effects(?: in DFT)?\).*\n",
+    re.MULTILINE,
+)
+KIND = re.compile(r"VRHFIN\s*=\s*([A-Z][a-z]?)\s*:")
+IONS_PER_TYPE = re.compile(r"ions per type\s*=((?:\s+\d+)+)")
+LATTICE = re.compile(r"^ *direct lattice vectors +reciprocal lattice vectors.*\n", re.MULTILINE)
+POSITIONS = re.compile(r"^ *POSITION +TOTAL-FORCE \(eV/Angst\).*\n", re.MULTILINE)
+SAME_PLACE = 1e-3  # Å
+RESPONSE = "results/linear_response"
+
+
+def read_outcar(path: Path) -> Atoms:
+    """Return the structure of an OUTCAR with its labels.
+
+    Raises
+    ------
+    ValueError
+        If there are no Z*, if the file is cut off, or if atoms move in it: it does not tell which
+        of the structures Z* belong to.
+    """
+    text = read_text(path)
+    charges, dielectrics = list(CHARGES.finditer(text)), list(DIELECTRIC.finditer(text))
+    if not charges:
+        raise ValueError(f"{path} {NO_LABELS}")
+    atoms = _structure_of_outcar(text, path)
+    rows = table_of(text, charges[-1].end(), 3 * len(atoms), 3, f"the table of Z* in {path}")
+    dielectric = None
+    if dielectrics:
+        dielectric = table_of(text, dielectrics[-1].end(), 3, 3, f"ε∞ in {path}")
+    return with_labels(atoms, rows.reshape(len(atoms), 3, 3), dielectric, str(path))
+
+
+def read_vaspout(path: Path) -> Atoms:
+    """Return the structure of a vaspout.h5 with its labels.
+
+    Raises
+    ------
+    ValueError
+        If there are no Z*, or the file is damaged.
+    """
+    import h5py
+
+    with reading(path, "h5py"), h5py.File(path) as file:
+        response: Any = file.get(RESPONSE, {})
+        charges = np.array(response["born_charges"]) if "born_charges" in response else None
+        tensor = response.get("electron_dielectric_tensor")
+        dielectric = None if tensor is None else np.array(tensor)
+        atoms = _structure_of_poscar(file["input/poscar"])
+        steps = np.array(file.get("intermediate/ion_dynamics/position_ions", []))
+    if charges is None:
+        raise ValueError(f"{path} {NO_LABELS}")
+    if charges.ndim != 3:
+        raise ValueError(f"{path} has Z* of shape {charges.shape}, not (N, 3, 3)")
+    if steps.ndim == 3:
+        _refuse_motion(steps @ atoms.cell.array, path)
+    return with_labels(atoms, charges.transpose(0, 2, 1), dielectric, str(path))
+
+
+def _structure_of_outcar(text: str, path: Path) -> Atoms:
+    kinds, numbers = KIND.findall(text), IONS_PER_TYPE.search(text)
+    counts = [] if numbers is None else [int(word) for word in numbers[1].split()]
+    if not counts or len(kinds) != len(counts):
+        raise ValueError(f"{path} does not say which atoms there are: is its beginning cut off?")
+    symbols = [kind for kind, count in zip(kinds, counts, strict=True) for _ in range(count)]
+    # as they were when each ionic step ended
+    tables = [
+        table_of(text, found.end(), len(symbols), 6, f"the positions in {path}")[:, :3]
+        for found in POSITIONS.finditer(text)
+    ]
+    lattices = [
+        table_of(text, found.end(), 3, 6, f"the lattice in {path}")[:, :3]
+        for found in LATTICE.finditer(text)
+    ]
+    if not tables or not lattices:
+        raise ValueError(f"{path} has no positions: is it cut off?")
+    for steps in (tables, lattices):
+        _refuse_motion(np.array(steps), path)
+    return Atoms(symbols, positions=tables[0], cell=lattices[0], pbc=True)
+
+
+def _refuse_motion(steps: NDArray[np.float64], path: Path) -> None:
+    """Refuse steps, shape (steps, n, 3) in Å, that differ: since Z* may belong to any of them."""
+    if np.abs(steps - steps[0]).max() > SAME_PLACE:
+        raise ValueError(
+            f"atoms move in {path}, which does not say what structure its Z* belong to: give the "
+            "vasprun.xml, or a calculation with fixed atoms"
+        )
+
+
+def _structure_of_poscar(poscar: Any) -> Atoms:
+    scale = float(poscar["scale"][()])
+    lattice = np.array(poscar["lattice_vectors"], dtype=float)
+    if scale < 0:  # a volume, as in a POSCAR
+        scale = float(np.cbrt(-scale / abs(np.linalg.det(lattice))))
+    kinds = [name.decode().strip().partition("_")[0] for name in poscar["ion_types"][()]]
+    numbers = np.array(poscar["number_ion_types"])
+    symbols = np.repeat(kinds, numbers)
+    places = np.array(poscar["position_ions"], dtype=float)
+    direct = bool(poscar["direct_coordinates"][()])
+    atoms = Atoms(list(symbols), cell=scale * lattice, pbc=True)
+    if direct:
+        atoms.set_scaled_positions(places)
+    else:
+        atoms.positions[:] = scale * places
+    return atoms
