@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.cli import inputs
+from ase_equivar.cli.born_comparison import comparison_table, labelled_structure, labels_of
 from ase_equivar.cli.phonopy_files import is_phonopy_file, read_phonopy
 from ase_equivar.cli.tables import number, open_console, tensor_table
+from ase_equivar.cli.training import Charges, Order
 from ase_equivar.io.output_files import check_folder, write_text
 from ase_equivar.structures.symmetry import SYMPREC
+from ase_equivar.training.sections import DataConfig
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +39,15 @@ def born(
     dielectric_tensor: inputs.DielectricTensor = None,
     refractive_index: inputs.RefractiveIndex = None,
     symprec: inputs.Symprec = SYMPREC,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            help="File with labels of the same structure: an output of VASP, ph.x, ABINIT, CASTEP "
+            "or phonopy, or extended XYZ. Prints differences and what to think of them."
+        ),
+    ] = None,
+    born_charges: Charges = "born_charges",
+    order: Order = "field-first",
     device: inputs.Device = None,
     index: inputs.Index = None,
     format: inputs.Format = None,
@@ -47,6 +60,7 @@ def born(
     """
     with inputs.user_errors():
         kind = _output_kind(output)
+        config = DataConfig((), (), born_charges, order)
         phonon = None
         if is_phonopy_file(structure):
             inputs.refuse_selection(structure, index, format)
@@ -54,8 +68,11 @@ def born(
 
             phonon = read_phonopy(structure, with_force_constants=False, symprec=symprec).phonon
             atoms = to_ase(phonon.unitcell)
+        elif compare == str(structure) and index is None and format is None:
+            atoms = labelled_structure(compare, config)
         else:
             atoms = inputs.read_structure(structure, index, format)
+        labels = None if compare is None else labels_of(atoms, compare, config)
         from ase_equivar.structures.metals import (
             refuse_metal,
             violation_per_atom,
@@ -76,6 +93,9 @@ def born(
             )
         refuse_metal(atoms)
         charges = calc.get_property("born_charges", atoms)
+        expected = None
+        if labels is not None and UNCERTAINTY in calc.implemented_properties:
+            expected = calc.get_property(UNCERTAINTY, atoms)
         warn_if_like_a_metal(atoms, violation_per_atom(calc, atoms, charges))
         dielectric = given
         if given is None and predicted:
@@ -90,6 +110,13 @@ def born(
             f"largest sum-rule violation before its removal: {abs(excess).max():.3f} e, "
             f"{abs(excess).max() / len(atoms):.4f} e per atom"
         )
+        comparison = None if labels is None else labels.compared(charges, expected)
+        if comparison is not None:
+            console.print(comparison_table(atoms, comparison))
+            if comparison.dielectric is not None and dielectric is not None:
+                differences = dielectric - comparison.dielectric
+                console.print(tensor_table("ε∞: predicted − label", differences))
+            console.print(comparison.verdict())
         if output is None:
             return
         if kind == "BORN":
@@ -103,7 +130,10 @@ def born(
             write_extxyz(output, atoms)
         else:
             source = model if given is None else "as given"
-            _write_json(output, atoms, charges, dielectric, excess, model, total_charge, source)
+            content = _content(atoms, charges, dielectric, excess, model, total_charge, source)
+            if comparison is not None:
+                content["labels"] = {"file": compare, **comparison.as_dict()}
+            write_text(output, json.dumps(content, indent=1) + "\n")
         console.print(f"written: {escape(str(output))}")
 
 
@@ -134,8 +164,7 @@ def _born_table(atoms: Atoms, charges: NDArray[np.float64]) -> Table:
     return table
 
 
-def _write_json(
-    path: Path,
+def _content(
     atoms: Atoms,
     charges: NDArray[np.float64],
     dielectric: NDArray[np.float64] | None,
@@ -143,8 +172,8 @@ def _write_json(
     model: str,
     total_charge: float,
     dielectric_from: str,
-) -> None:
-    content = {
+) -> dict[str, Any]:
+    return {
         "model": model,
         "epsilon_infinity": dielectric_from,
         "total_charge": total_charge,
@@ -156,4 +185,3 @@ def _write_json(
         "dielectric_tensor": None if dielectric is None else dielectric.tolist(),
         "sum_rule_violation": excess.tolist(),
     }
-    write_text(path, json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,171 @@
+"""``ase-equivar born --compare``: predicted Z* and ε∞ beside labels, and what to think of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table
+
+from ase_equivar.cli.tables import number
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from numpy.typing import NDArray
+
+    from ase_equivar.training.data import LabelledFrame
+    from ase_equivar.training.sections import DataConfig
+
+USUAL = 2.0  # times the expected error; 95 % of normally distributed errors
+DOUBTFUL = 3.0  # times its own expected error, for an atom to be named
+CLOSER = 0.5  # of the difference: the transpose of labels in the right order is not that close
+
+
+@dataclass(frozen=True)
+class BornComparison:
+    """Predicted Z* beside labels of the same structure.
+
+    Attributes
+    ----------
+    labels : ndarray, shape (N, 3, 3), |e|
+        As calculated, in the order of the predicted structure.
+    differences : ndarray, shape (N, 3, 3), |e|
+        Predicted minus label.
+    expected : ndarray of shape (N,), |e|, or None
+        Root mean square error of the components that the model expects for each atom.
+    dielectric : ndarray of shape (3, 3) or None
+        ε∞ of the labels.
+    frame : int
+        Number of the structure in the file of the labels.
+    """
+
+    labels: NDArray[np.float64]
+    differences: NDArray[np.float64]
+    expected: NDArray[np.float64] | None
+    dielectric: NDArray[np.float64] | None
+    frame: int
+
+    @property
+    def of_each_atom(self) -> NDArray[np.float64]:
+        """Root mean square difference of the components of each atom, |e|, shape (N,)."""
+        return np.asarray(np.sqrt((self.differences**2).mean(axis=(1, 2))))
+
+    @property
+    def overall(self) -> float:
+        """Root mean square difference of all components, |e|."""
+        return float(np.sqrt((self.differences**2).mean()))
+
+    @property
+    def overall_expected(self) -> float | None:
+        """Root mean square of what the model expects, |e|."""
+        return None if self.expected is None else float(np.sqrt((self.expected**2).mean()))
+
+    def verdict(self) -> str:
+        """Say in words whether the difference is what the model expects."""
+        told = f"rms difference {self.overall:.3f} e"
+        violation = np.abs(self.labels.sum(axis=0)).max() / len(self.labels)
+        if self.overall_expected is None:
+            told += "; the model states no uncertainty to compare it with"
+        else:
+            ratio = self.overall / self.overall_expected if self.overall_expected else np.inf
+            within = "within" if ratio <= USUAL else "NOT within"
+            told += (
+                f", {within} the expected error of the model: {ratio:.1f} times the "
+                f"{self.overall_expected:.3f} e that it expects (up to {USUAL:g} times is usual)"
+            )
+            doubtful = np.flatnonzero(self.of_each_atom > DOUBTFUL * np.asarray(self.expected))
+            if doubtful.size:
+                told += f"; more than {DOUBTFUL:g} times for atoms {', '.join(map(str, doubtful))}"
+        told += f". The labels themselves break the sum rule by {violation:.4f} e per atom."
+        transposed = self.differences + self.labels - self.labels.transpose(0, 2, 1)
+        if np.sqrt((transposed**2).mean()) < CLOSER * self.overall:
+            told += " The transpose of the labels is much closer: is their order another?"
+        return told
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what goes into a JSON file."""
+        return {
+            "frame": self.frame,
+            "born_charges": self.labels.tolist(),
+            "dielectric_tensor": None if self.dielectric is None else self.dielectric.tolist(),
+            "differences": self.differences.tolist(),
+            "rms_difference": self.overall,
+            "rms_difference_of_atoms": self.of_each_atom.tolist(),
+            "expected_rms": self.overall_expected,
+            "expected_rms_of_atoms": None if self.expected is None else self.expected.tolist(),
+            "verdict": self.verdict(),
+        }
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of a structure, in its order of atoms; see `BornComparison`."""
+
+    born_charges: NDArray[np.float64]
+    dielectric: NDArray[np.float64] | None
+    frame: int
+
+    def compared(
+        self, charges: NDArray[np.float64], expected: NDArray[np.float64] | None
+    ) -> BornComparison:
+        """Return the comparison with predicted Z*."""
+        differences = charges - self.born_charges
+        return BornComparison(self.born_charges, differences, expected, self.dielectric, self.frame)
+
+
+def labels_of(atoms: Atoms, file: str, config: DataConfig) -> Labels:
+    """Read the labels of a structure out of a file, which may hold other structures too.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no file, if its labels cannot be used, or if it does not hold the structure.
+    """
+    from ase_equivar.structures.matching import order_of_same_atoms
+
+    frames = _frames(file, config)
+    reason = ""
+    for number_, frame in enumerate(frames):
+        try:
+            order = order_of_same_atoms(atoms, frame.atoms)
+        except ValueError as error:
+            reason = reason or str(error)
+            continue
+        return Labels(frame.born_charges[order], frame.dielectric, number_)
+    which = "the structure" if len(frames) == 1 else f"each of the {len(frames)} structures"
+    raise ValueError(
+        f"{which} with labels in {file} is another than the one to predict: {reason}"
+        + (" for the first" if len(frames) > 1 else "")
+    )
+
+
+def labelled_structure(file: str, config: DataConfig) -> Atoms:
+    """Return the last structure with labels of a file, which ASE alone may not be able to read."""
+    return _frames(file, config)[-1].atoms
+
+
+def _frames(file: str, config: DataConfig) -> list[LabelledFrame]:
+    from ase_equivar.training.config import split_selection
+    from ase_equivar.training.data import read_frames
+
+    path, _ = split_selection(file)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    return read_frames([file], config)[0]
+
+
+def comparison_table(atoms: Atoms, comparison: BornComparison) -> Table:
+    """Return the differences, predicted minus label, of each atom."""
+    table = Table(title="Z*: predicted − label (|e|)", box=None, padding=(0, 1))
+    table.add_column("atom", justify="right")
+    table.add_column("")
+    for name in ("xx", "xy", "xz", "yx", "yy", "yz", "zx", "zy", "zz", "rms", "expected"):
+        table.add_column(name, justify="right")
+    expected = comparison.expected
+    for i, symbol in enumerate(atoms.symbols):
+        cells = [number(value) for value in comparison.differences[i].ravel()]
+        told = "" if expected is None else number(expected[i])
+        table.add_row(str(i), symbol, *cells, number(comparison.of_each_atom[i]), told)
+    return table

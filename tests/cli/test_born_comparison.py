@@ -1,0 +1,134 @@
+"""``born --compare``: predicted Z* beside labels of the same structure, and the verdict."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from helpers.command_line import assert_one_line_error, run, save_random_model, triclinic_salt
+from helpers.label_files import LABELS, outcar
+
+from ase_equivar import EquivarCalculator, SumRuleWarning
+from ase_equivar.cli.born_comparison import BornComparison
+
+DIELECTRIC = np.array([[2.5, 0.1, 0.0], [0.1, 2.6, 0.2], [0.0, 0.2, 2.7]])
+
+
+@pytest.fixture(scope="module")
+def salt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, np.ndarray]:
+    """Return a file with a crystal, a model, and what the model predicts for it."""
+    folder = tmp_path_factory.mktemp("salt")
+    atoms = triclinic_salt()
+    atoms.write(folder / "salt.extxyz")
+    model = save_random_model(folder / "model", anisotropy=(6000.0, 60.0))
+    with warnings.catch_warnings(action="ignore", category=SumRuleWarning):  # random weights
+        charges = EquivarCalculator(model=model).get_property("born_charges", atoms)
+    assert np.abs(charges - charges.transpose(0, 2, 1)).max() > 0.1 * np.abs(charges).max()
+    return folder / "salt.extxyz", model, charges
+
+
+def test_differences_are_those_of_the_same_atoms(
+    tmp_path: Path, salt: tuple[Path, str, np.ndarray]
+) -> None:
+    """Labels of a file with the atoms in another order, some of them in the next cell."""
+    file, model, charges = salt
+    atoms = ase.io.read(file)
+    rng = np.random.default_rng(3)
+    differences = rng.normal(size=charges.shape) * 0.02
+    differences -= differences.mean(axis=0)
+    labels = charges - differences
+    other = atoms.copy()
+    other.set_array("zstar", labels.reshape(-1, 9))
+    other = other[rng.permutation(len(other))]
+    other.positions[0] += other.cell[1] - 2 * other.cell[2]
+    other.info["electronic_dielectric_tensor"] = DIELECTRIC
+    strained = other.copy()
+    strained.set_cell(1.01 * strained.cell.array, scale_atoms=True)
+    ase.io.write(tmp_path / "labels.extxyz", [strained, other])
+    options = ("--compare", tmp_path / "labels.extxyz", "--born-charges", "zstar")
+    path = tmp_path / "x.json"
+    result = run("born", file, "--model", model, *options, "--output", path)
+    assert result.exit_code == 0, result.output
+    content = json.loads(path.read_text())
+    found = content["labels"]
+    assert found["frame"] == 1
+    np.testing.assert_allclose(found["born_charges"], labels, atol=1e-6)
+    np.testing.assert_allclose(found["differences"], differences, atol=1e-6)
+    rms = float(np.sqrt((differences**2).mean()))
+    assert found["rms_difference"] == pytest.approx(rms, rel=1e-4)
+    table = result.output.split("predicted − label (|e|)")[1]
+    row = next(line.split() for line in table.splitlines() if line.split()[:1] == ["2"])
+    np.testing.assert_allclose([float(x) for x in row[2:11]], differences[2].ravel(), atol=6e-4)
+    assert "ε∞: predicted − label" in table
+    assert f"rms difference {rms:.3f} e; the model states no uncertainty" in table
+    assert "transpose" not in table
+
+
+def test_labels_in_the_other_order_are_noticed(
+    tmp_path: Path, salt: tuple[Path, str, np.ndarray]
+) -> None:
+    file, model, charges = salt
+    atoms = ase.io.read(file)
+    atoms.set_array("born_charges", charges.transpose(0, 2, 1).reshape(-1, 9))
+    ase.io.write(tmp_path / "labels.extxyz", atoms)
+    options = ("--model", model, "--compare", tmp_path / "labels.extxyz")
+    output = " ".join(run("born", file, *options).output.split())
+    assert "The transpose of the labels is much closer: is their order another?" in output
+    output = run("born", file, *options, "--order", "displacement-first").output
+    assert "transpose" not in output
+    assert "rms difference 0.000 e" in output
+
+
+def test_other_structures_are_refused(tmp_path: Path, salt: tuple[Path, str, np.ndarray]) -> None:
+    file, model, charges = salt
+    atoms = ase.io.read(file)
+    atoms.positions[1, 2] += 0.05
+    (tmp_path / "OUTCAR").write_text(outcar(atoms, charges, DIELECTRIC))
+    options = ("--model", model, "--compare", tmp_path / "OUTCAR")
+    told = r"with labels in .*OUTCAR is another .*atoms are in other places, by up to 0.050 Å"
+    assert_one_line_error(run("born", file, *options), 2, told)
+    atoms.positions[1, 2] -= 0.05
+    atoms.cell[0, 0] += 0.02
+    (tmp_path / "OUTCAR").write_text(outcar(atoms, charges, DIELECTRIC))
+    told = "cell vectors are other ones, by up to 0.020 Å"
+    assert_one_line_error(run("born", file, *options), 2, told)
+    castep = LABELS / "Na2S2O8.castep"
+    told = "it has other atoms: "
+    assert_one_line_error(run("born", file, "--model", model, "--compare", castep), 2, told)
+    missing = run("born", file, "--model", model, "--compare", tmp_path / "none")
+    assert_one_line_error(missing, 2, "no file .*none")
+
+
+def test_a_file_that_ase_cannot_read_gives_its_own_structure(tmp_path: Path) -> None:
+    """With the real model, whose Z* have the order of CASTEP's, read as what they are."""
+    castep = LABELS / "Na2S2O8.castep"
+    path = tmp_path / "x.json"
+    result = run("born", castep, "--compare", castep, "--output", path)
+    assert result.exit_code == 0, result.output
+    found = json.loads(path.read_text())["labels"]
+    predicted = np.array(json.loads(path.read_text())["born_charges"])
+    labels = np.array(found["born_charges"])
+    transposed = np.sqrt(((predicted - labels.transpose(0, 2, 1)) ** 2).mean())
+    assert found["rms_difference"] < transposed
+    assert found["expected_rms"] > 0
+    assert "expected error of the model" in " ".join(result.output.split())
+
+
+def test_verdict() -> None:
+    labels = np.random.default_rng(1).normal(size=(4, 3, 3))
+    labels -= labels.mean(axis=0)
+    differences = np.full((4, 3, 3), 0.03)
+    found = BornComparison(labels, differences, np.full(4, 0.02), None, 0).verdict()
+    assert "rms difference 0.030 e, within the expected error of the model: 1.5 times" in found
+    differences[2] = 0.09
+    found = BornComparison(labels, differences, np.full(4, 0.02), None, 0).verdict()
+    assert "rms difference 0.052 e, NOT within the expected error of the model: 2.6" in found
+    assert "more than 3 times for atoms 2." in found
+    labels[0, 0, 1] += 0.4
+    found = BornComparison(labels, differences, None, None, 0).verdict()
+    assert "states no uncertainty" in found
+    assert "break the sum rule by 0.1000 e per atom" in found
