@@ -14,9 +14,11 @@ COMPILED = ("numba", "triton")
 
 
 def check_backend(name: str) -> None:
-    """Refuse an unknown backend."""
+    """Refuse an unknown backend, and an e3nn that is too old to be one."""
     if name not in BACKENDS:
         raise ValueError(f"unknown backend {name!r}: known are {', '.join(BACKENDS)}")
+    if name == "e3nn":
+        from ase_equivar.network import e3nn_layers  # noqa: F401  # takes a second
 
 
 def used_backend(choice: str, device: torch.device) -> str:
