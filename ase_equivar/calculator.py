@@ -25,12 +25,7 @@ from ase_equivar.graph.geometry import changed_parts
 from ase_equivar.inference.batches import predict_many
 from ase_equivar.inference.prediction import Diagnostics, Prediction
 from ase_equivar.inference.predictor import MAX_EDGES, Predictor
-from ase_equivar.inference.warnings import (
-    VIOLATION_WARNING,
-    WarnOnce,
-    warn_if_broken,
-    warn_if_vacuum,
-)
+from ase_equivar.inference.warnings import WarnOnce, warn_if_uncertain, warn_of_first_structure
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.validation import check_full_occupancy
 from ase_equivar.sum_rule import LARGEST_TOTAL, largest_per_atom, neutralize, violation
@@ -263,6 +258,7 @@ class EquivarCalculator(Calculator):
             self._predict(atoms)
         if UNCERTAINTY in properties and UNCERTAINTY in own:
             self.results[UNCERTAINTY] = self._predictor.uncertainty(atoms)
+            warn_if_uncertain(self._warn_once, atoms, self.results[UNCERTAINTY])
         others = [name for name in properties if name not in own]
         if others:
             in_field = self._active_field is not None
@@ -345,7 +341,10 @@ class EquivarCalculator(Calculator):
         if raw.dielectric_tensor is not None:
             self.results[DIELECTRIC_NAME] = raw.dielectric_tensor.copy()
         excess = violation(raw.born_charges, self._total_charge)[0]
-        per_atom = largest_per_atom(excess, len(atoms))
-        self._warn_once.issue("vacuum", atoms, lambda: warn_if_vacuum([atoms]))
-        if per_atom > VIOLATION_WARNING:
-            self._warn_once.issue("sum rule", atoms, lambda: warn_if_broken([atoms], [per_atom]))
+        warn_of_first_structure(
+            self._warn_once,
+            atoms,
+            largest_per_atom(excess, len(atoms)),
+            raw.dielectric_tensor,
+            self._total_charge,
+        )

@@ -16,6 +16,7 @@ from helpers.told_warnings import told
 from helpers.toy_network import ToyNetwork
 
 from ase_equivar import EquivarCalculator, SumRuleWarning, field_forces
+from ase_equivar.warning_types import MetalWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")
 
@@ -419,7 +420,7 @@ def test_one_warning_per_formula(atoms):
             atoms.rattle(0.01, seed=1)
             calc.get_property("born_charges", atoms)
         calc.get_property("born_charges", atoms * (2, 1, 1))
-    assert [w.category for w in caught] == [SumRuleWarning] * 2
+    assert [w.category for w in caught] == [SumRuleWarning, MetalWarning] * 2
 
 
 def test_import_is_light():

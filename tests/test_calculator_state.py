@@ -30,6 +30,7 @@ from ase_equivar import (
 )
 from ase_equivar.inference import predictor
 from ase_equivar.inference.models import model_folder
+from ase_equivar.warning_types import MetalWarning
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_each_polymorph_is_warned_of_and_no_step_of_an_md() -> None:
     with told() as caught:
         for a in (2.4, 2.401, 2.402, 2.6):
             calc.get_property("born_charges", bulk("Na", "sc", a=a))
-    assert [w.category for w in caught] == [SumRuleWarning] * 2
+    assert [w.category for w in caught] == [SumRuleWarning, MetalWarning] * 2
     assert {w.filename for w in caught} == {__file__}
 
 

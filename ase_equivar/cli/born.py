@@ -73,11 +73,7 @@ def born(
         else:
             atoms = inputs.read_structure(structure, index, format)
         labels = None if compare is None else labels_of(atoms, compare, config)
-        from ase_equivar.structures.metals import (
-            refuse_metal,
-            violation_per_atom,
-            warn_if_like_a_metal,
-        )
+        from ase_equivar.structures.metals import refuse_metal
 
         calc = inputs.equivar_calculator(model=model, device=device, total_charge=total_charge)
         if kind == "BORN" and total_charge:
@@ -96,7 +92,6 @@ def born(
         expected = None
         if labels is not None and UNCERTAINTY in calc.implemented_properties:
             expected = calc.get_property(UNCERTAINTY, atoms)
-        warn_if_like_a_metal(atoms, violation_per_atom(calc, atoms, charges))
         dielectric = given
         if given is None and predicted:
             dielectric = calc.get_property("dielectric_tensor", atoms)

@@ -63,11 +63,7 @@ def spectrum(
         from ase_equivar.dielectric.current import split
         from ase_equivar.dielectric.fluctuations import QuantumCorrection, Window, count_lags
         from ase_equivar.dielectric.velocities import LOST
-        from ase_equivar.structures.metals import (
-            refuse_metal,
-            violation_per_atom,
-            warn_if_like_a_metal,
-        )
+        from ase_equivar.structures.metals import refuse_metal
 
         outputs = [check_output(path, ".csv", ".json") for path in output or []]
         _one_of(window, get_args(Window), "--window")
@@ -101,8 +97,6 @@ def spectrum(
         first = next(frames)
         refuse_metal(first)
         electronic = calc.get_property("dielectric_tensor", first)
-        charges = calc.get_property("born_charges", first)
-        warn_if_like_a_metal(first, violation_per_atom(calc, first, charges))
         current = di.trajectory_current(chain([first], frames), calc, timestep)
         found = di.current_spectrum(
             current,

@@ -153,7 +153,7 @@ def polarization_change(
         charges = charges_of(atoms)
         violations.append(violation_per_atom(born_charges, atoms, charges))
         rates.append(_reduced_change(neutralize(charges), step, cells[-1]))
-    warn_if_like_a_metal(start, max(violations))
+    warn_if_like_a_metal(born_charges, start, max(violations))
     change = integrate.simpson(np.array(rates), dx=1 / (n_points - 1), axis=0)
     coarse = integrate.simpson(np.array(rates[::2]), dx=2 / (n_points - 1), axis=0)
     result = _to_cartesian(change, _cell_of_polar(start, end), coarse)

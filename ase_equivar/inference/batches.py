@@ -8,9 +8,8 @@ from ase import Atoms
 
 from ase_equivar.inference.prediction import Prediction, RawPrediction
 from ase_equivar.inference.predictor import Predictor
-from ase_equivar.inference.warnings import warn_if_broken, warn_if_vacuum
+from ase_equivar.inference.warnings import warn_of_structures
 from ase_equivar.structures.conversion import as_atoms
-from ase_equivar.sum_rule import largest_per_atom
 
 PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
 
@@ -18,7 +17,7 @@ PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
 def predict_many(
     predictor: Predictor, images: Iterable[Atoms], total_charge: float, max_edges: int
 ) -> list[Prediction]:
-    """Check and predict structures with a progress bar; warn of broken sum rules and of vacuum.
+    """Check and predict structures with a progress bar; warn of what is doubtful.
 
     Parameters and errors as those of `EquivarCalculator.predict`.
     """
@@ -34,11 +33,7 @@ def predict_many(
     if len(images) >= PROGRESS_FROM:
         raw = _with_progress_bar(raw, len(images))
     predictions = [Prediction.from_raw(one, total_charge) for one in raw]
-    warn_if_broken(
-        images,
-        [largest_per_atom(one.sum_rule_violation, len(one.born_charges)) for one in predictions],
-    )
-    warn_if_vacuum(images)
+    warn_of_structures(images, predictions, total_charge)
     return predictions
 
 

@@ -137,15 +137,18 @@ def _calculate(
         )
     refuse_metal(atoms)
     born = read_charges(calc)(atoms)
-    warn_if_like_a_metal(atoms, violation_per_atom(calc, atoms, born))
+    per_atom = violation_per_atom(calc, atoms, born)
     if dielectric_tensor is not None:
+        warn_if_like_a_metal(calc, atoms, per_atom)
         return born, dielectric_array(EPSILON, dielectric_tensor)
     dielectric = _property(calc, "dielectric_tensor", atoms)
     if dielectric is None:
         raise ValueError(
             f"{_name(calc)} does not give dielectric_tensor (ε∞): pass it as dielectric_tensor="
         )
-    return born, dielectric_array(f"{EPSILON} of {_name(calc)}", dielectric)
+    electronic = dielectric_array(f"{EPSILON} of {_name(calc)}", dielectric)
+    warn_if_like_a_metal(calc, atoms, per_atom, electronic)
+    return born, electronic
 
 
 def _property(calc: BaseCalculator, name: str, atoms: Atoms) -> NDArray[np.float64] | None:

@@ -7,13 +7,14 @@ import pickle
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
+from numpy.typing import NDArray
 
 from ase_equivar.arguments import positive_number
 from ase_equivar.ase_properties import UNCERTAINTY
@@ -29,9 +30,19 @@ from ase_equivar.phonons import (
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.relaxation import relax_mode
 from ase_equivar.structures.formula import empirical_formula
-from ase_equivar.structures.metals import violation_per_atom
+from ase_equivar.structures.metals import (
+    describe_metal,
+    signs_of_a_metal_in_response,
+    signs_of_a_metal_in_structure,
+    violation_per_atom,
+)
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
-from ase_equivar.warning_types import InputWarning, SumRuleWarning
+from ase_equivar.warning_types import (
+    InputWarning,
+    MetalWarning,
+    SumRuleWarning,
+    UncertaintyWarning,
+)
 
 Factory: TypeAlias = Callable[[], BaseCalculator]
 """Makes a calculator; must be one that can be pickled."""
@@ -106,6 +117,10 @@ class Row:
     notes: str = ""
 
 
+ONCE_PER_CRYSTAL = (SumRuleWarning, MetalWarning, UncertaintyWarning)
+"""A calculator gives them once for all crystals of one formula and size; rows have columns, and a
+note of their own, instead."""
+
 _ONE_AT_A_TIME = threading.Lock()
 COLUMNS = tuple(field.name for field in fields(Row))
 
@@ -126,10 +141,10 @@ def screen_one(name: str, atoms: Atoms, recipe: Recipe) -> Row:
     messages = [
         _one_line(w.message)
         for w in caught
-        # The violation has a column, and its warning comes once per formula only.
-        if issubclass(w.category, UserWarning) and not issubclass(w.category, SumRuleWarning)
+        if issubclass(w.category, UserWarning) and not issubclass(w.category, ONCE_PER_CRYSTAL)
     ]
-    return Row(**{**vars(row), "notes": "; ".join(dict.fromkeys(messages))})
+    notes = [row.notes] if row.notes else []
+    return replace(row, notes="; ".join(dict.fromkeys([*notes, *messages])))
 
 
 def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
@@ -186,6 +201,7 @@ def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
         sum_rule_violation_e=_violation(charges, structure),
         born_charges_uncertainty_e=_uncertainty(charges, structure),
         band_gap_eV=gap,
+        notes=_describe_metal(charges, structure, electronic),
         **found,
     )
 
@@ -246,6 +262,16 @@ def _widest_gap(splitting: LoToSplitting) -> float | None:
 def _violation(calc: BaseCalculator, atoms: Atoms) -> float:
     born = calc.get_property("born_effective_charges", atoms)
     return violation_per_atom(calc, atoms, born)
+
+
+def _describe_metal(
+    calc: BaseCalculator, atoms: Atoms, dielectric_tensor: NDArray[np.float64]
+) -> str:
+    signs = [
+        *signs_of_a_metal_in_structure(atoms),
+        *signs_of_a_metal_in_response(atoms, _violation(calc, atoms), dielectric_tensor),
+    ]
+    return _one_line(describe_metal(atoms, signs)) if signs else ""
 
 
 def _uncertainty(calc: BaseCalculator, atoms: Atoms) -> float | None:

@@ -1,6 +1,7 @@
-"""Metals have neither Z* nor a finite ε∞: refused by composition, or noticed by the sum rule.
+"""Metals have neither Z* nor a finite ε∞: refused by composition, or warned about by signs.
 
-Neither is a proof. A metallic oxide or carbide whose raw Z* happen to sum to zero passes both.
+The signs are electrons that no anion can take, a large ε∞, and raw Z* that break the sum rule. None
+is a proof: metallic oxides of transition metals, such as SrRuO3, show none of them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.structures.formula import empirical_formula
+from ase_equivar.structures.vacuum import describe_vacuum
+from ase_equivar.structures.valence import (
+    has_odd_electrons,
+    is_interstitial_carbide,
+    surplus_electrons,
+    surplus_neighbors,
+)
 from ase_equivar.sum_rule import largest_per_atom, violation
 from ase_equivar.warning_types import MetalWarning
 
@@ -36,6 +44,13 @@ ANION_FORMERS_WITH = {
 # fmt: on
 
 VIOLATION_OF_METALS = 0.15  # |e| per atom; of the validation crystals, 2 % are beyond
+SURPLUS_OF_METALS = 0.1  # electrons per atom; a vacancy in 20 atoms makes no metal
+SURPLUS_NEIGHBORS_OF_METALS = 1.0
+LARGE_DIELECTRIC = 25.0
+LARGE_DIELECTRIC_OF_SALTS = 10.0
+"""Mean of ε∞: that of oxides, fluorides, chlorides and bromides, and of others above. Of the
+validation crystals, 1 % are beyond (``benchmarks/metal_alarm.py``)."""
+SALT_FORMERS = frozenset({"O", "F", "Cl", "Br"})
 
 
 def refuse_metal(atoms: Atoms) -> None:
@@ -48,24 +63,90 @@ def refuse_metal(atoms: Atoms) -> None:
     ValueError
         Saying so.
     """
-    symbols = frozenset(atoms.symbols)
-    if not (symbols and atoms.pbc.all()):
-        return
-    if len(symbols) == 1:
-        insulates = symbols <= ELEMENTAL_INSULATORS
-    else:
-        insulates = bool(symbols & ANION_FORMERS) or any(
-            symbols & partners
-            for former, partners in ANION_FORMERS_WITH.items()
-            if former in symbols
-        )
-    if not insulates:
+    if _is_made_of_metals(atoms):
         raise ValueError(
             f"{empirical_formula(atoms)} is made of metals only: Z* and "
             "a finite ε∞ do not exist in a metal. If it has a gap all the same, take them from a "
             "first-principles calculation: as (born_charges, dielectric_tensor), or in a "
             "phonopy.yaml"
         )
+
+
+def _is_made_of_metals(atoms: Atoms) -> bool:
+    symbols = frozenset(atoms.symbols)
+    if not (symbols and atoms.pbc.all()):
+        return False
+    if len(symbols) == 1:
+        return not symbols <= ELEMENTAL_INSULATORS
+    return not (
+        symbols & ANION_FORMERS
+        or any(
+            symbols & partners
+            for former, partners in ANION_FORMERS_WITH.items()
+            if former in symbols
+        )
+    )
+
+
+def signs_of_a_metal_in_structure(atoms: Atoms, total_charge: float = 0.0) -> list[str]:
+    """Say what in the structure of a crystal alone speaks for a metal, as ends of a sentence.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Of molecules, and of cells with vacuum, nothing is said.
+    total_charge : float
+        Of the cell, |e|.
+    """
+    if not atoms.pbc.all() or describe_vacuum(atoms) is not None:
+        return []
+    if _is_made_of_metals(atoms):
+        return ["no element in it is an anion"]
+    neighbors = surplus_neighbors(atoms)
+    if neighbors > SURPLUS_NEIGHBORS_OF_METALS:
+        return [f"its atoms have {neighbors:.1f} close neighbors more than they can make bonds"]
+    surplus = surplus_electrons(atoms, total_charge)
+    if surplus > SURPLUS_OF_METALS:
+        return [
+            f"its metals give away {surplus:.2f} electrons per atom more than its anions can take"
+        ]
+    if is_interstitial_carbide(atoms):
+        return ["it is a carbide of a transition metal"]
+    if has_odd_electrons(atoms, total_charge):
+        return ["its primitive cell has an odd number of electrons"]
+    return []
+
+
+def signs_of_a_metal_in_response(
+    atoms: Atoms, per_atom: float, dielectric_tensor: NDArray[np.float64] | None
+) -> list[str]:
+    """Say what in Z* and ε∞ speaks for a metal, as ends of a sentence.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    per_atom : float
+        Violation of the sum rule by raw Z*, |e| per atom; see `sum_rule.largest_per_atom`.
+    dielectric_tensor : ndarray or None, shape (3, 3)
+        ε∞, if it is known.
+    """
+    signs = []
+    if per_atom > VIOLATION_OF_METALS:
+        signs.append(f"its raw Z* break the sum rule by {per_atom:.2f} e per atom")
+    if dielectric_tensor is not None:
+        mean = float(np.trace(dielectric_tensor)) / 3
+        is_salt = not SALT_FORMERS.isdisjoint(atoms.symbols)
+        if mean > (LARGE_DIELECTRIC_OF_SALTS if is_salt else LARGE_DIELECTRIC):
+            signs.append(f"its ε∞ is {mean:.1f}")
+    return signs
+
+
+def describe_metal(atoms: Atoms, signs: list[str]) -> str:
+    """Put signs of a metal into a message."""
+    return (
+        f"{empirical_formula(atoms)} may be a metal, or unlike anything in the training data: "
+        f"{'; '.join(signs)}. A metal has no Z* and no finite ε∞"
+    )
 
 
 def violation_per_atom(calc: object, atoms: Atoms, born_charges: NDArray[np.float64]) -> float:
@@ -89,23 +170,27 @@ def violation_per_atom(calc: object, atoms: Atoms, born_charges: NDArray[np.floa
     return largest_per_atom(excess, len(atoms))
 
 
-def warn_if_like_a_metal(atoms: Atoms, per_atom: float) -> None:
-    """Warn where the raw Z* miss the sum rule by more than 0.15 e per atom.
+def warn_if_like_a_metal(
+    source: object,
+    atoms: Atoms,
+    per_atom: float,
+    dielectric_tensor: NDArray[np.float64] | None = None,
+) -> None:
+    """Warn of signs of a metal, once for each call.
 
-    The bundled model misses it by up to 0.03 e in good salts, and by 0.2 to 0.4 e in NbC, TiC, ZrN,
-    TiO and TiN; but by 0.13 e and less in MgB2 and ReO3, which pass.
+    A source with ``diagnostics``, as `EquivarCalculator`, warns by itself, once for each crystal.
 
     Parameters
     ----------
-    atoms : ase.Atoms
-    per_atom : float
-        From `violation_per_atom`.
+    source : ase calculator, or another source of Z*
+    atoms, per_atom, dielectric_tensor
+        See `signs_of_a_metal_in_response`; `per_atom` is from `violation_per_atom`.
     """
-    if per_atom > VIOLATION_OF_METALS:
-        warnings.warn(
-            f"{empirical_formula(atoms)} may be a metal, or unlike "
-            "anything in the training data: its raw Z* break the sum rule by "
-            f"{per_atom:.2f} e per atom. A metal has no Z* and no finite ε∞",
-            MetalWarning,
-            stacklevel=2,
-        )
+    if hasattr(source, "diagnostics"):
+        return
+    signs = [
+        *signs_of_a_metal_in_structure(atoms),
+        *signs_of_a_metal_in_response(atoms, per_atom, dielectric_tensor),
+    ]
+    if signs:
+        warnings.warn(describe_metal(atoms, signs), MetalWarning, stacklevel=2)

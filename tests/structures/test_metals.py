@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,20 @@ from ase.io import write
 from ase.spacegroup import crystal
 from helpers.command_line import assert_one_line_error, run
 from helpers.paths import CRYSTALS
+from helpers.told_warnings import told
 
-from ase_equivar import EquivarCalculator
+from ase_equivar import EquivarCalculator, available_models
 from ase_equivar.dielectric import polarization_change
 from ase_equivar.io.extxyz import read_images
 from ase_equivar.phonons import make_phonon, nac_params
 from ase_equivar.screening import Recipe, screen_one
-from ase_equivar.structures.metals import refuse_metal, violation_per_atom
+from ase_equivar.structures.formula import empirical_formula
+from ase_equivar.structures.metals import (
+    refuse_metal,
+    signs_of_a_metal_in_structure,
+    violation_per_atom,
+)
+from ase_equivar.warning_types import MetalWarning, UncertaintyWarning
 
 
 def cu3au():
@@ -70,27 +78,29 @@ def test_a_cluster_of_metal_is_no_metal():
     refuse_metal(Atoms("Al2", [[0, 0, 0], [0, 0, 2.7]]))
 
 
-def test_crystals_with_a_gap_are_not_refused():
+def test_crystals_with_a_gap_are_not_refused_and_show_no_sign():
     images = read_images(CRYSTALS)
     assert len(images) == 30
     for atoms in images:
         refuse_metal(atoms)
+        assert signs_of_a_metal_in_structure(atoms) == [], str(atoms.symbols)
 
 
 class Raw(Calculator):
-    """Z* ±1 e, raised on all atoms alike; ε∞ of 5."""
+    """Z* ±1 e, raised on all atoms alike; ε∞ of 5 unless told otherwise."""
 
     implemented_properties = ("born_effective_charges", "dielectric_tensor")
 
-    def __init__(self, raised):
+    def __init__(self, raised, dielectric=None):
         super().__init__()
         self.raised = raised
+        self.dielectric = 5.0 * np.eye(3) if dielectric is None else dielectric
 
     def calculate(self, atoms=None, properties=(), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         signs = np.where(self.atoms.numbers == self.atoms.numbers.max(), 1.0, -1.0)
         charges = (signs + self.raised)[:, None, None] * np.eye(3)
-        self.results = {"born_effective_charges": charges, "dielectric_tensor": 5.0 * np.eye(3)}
+        self.results = {"born_effective_charges": charges, "dielectric_tensor": self.dielectric}
 
 
 class RaisedABit(Raw):
@@ -103,23 +113,41 @@ class RaisedTooFar(Raw):
         super().__init__(0.16)
 
 
-ALARM = "TiN may be a metal, or unlike anything in the training data.* 0.16 e per atom"
+ALARM = "MgO may be a metal, or unlike anything in the training data.* 0.16 e per atom"
+
+
+def mgo():
+    return bulk("MgO", "rocksalt", a=4.21)
 
 
 def test_sum_rule_alarm():
-    phonon = make_phonon(tin())
-    nac_params(phonon, RaisedABit())
-    with pytest.warns(UserWarning, match=ALARM):
+    phonon = make_phonon(mgo())
+    with told() as caught:
+        nac_params(phonon, RaisedABit())
+    assert not any(w.category is MetalWarning for w in caught)
+    with pytest.warns(MetalWarning, match=ALARM):
         nac_params(phonon, RaisedTooFar())
-    end = tin()
+    end = mgo()
     end.positions[0] += 0.01
-    with pytest.warns(UserWarning, match=ALARM):
-        polarization_change(tin(), end, RaisedTooFar())
+    with pytest.warns(MetalWarning, match=ALARM):
+        polarization_change(mgo(), end, RaisedTooFar())
+
+
+def test_structure_and_dielectric_tensor_of_any_calculator():
+    with pytest.warns(MetalWarning, match="TiN may be a metal.*give away 0.50 electrons per atom"):
+        nac_params(make_phonon(tin()), RaisedABit())
+    dielectric = np.diag([9.0, 11.0, 10.3])
+    with pytest.warns(MetalWarning, match=r"MgO may be a metal.*its ε∞ is 10\.1\."):
+        nac_params(make_phonon(mgo()), Raw(0.0, dielectric))
+    with told() as caught:
+        nac_params(make_phonon(bulk("AlAs", "zincblende", a=5.66)), Raw(0.0, dielectric))
+    assert not any(w.category is MetalWarning for w in caught)
 
 
 def test_screening_notes_the_alarm_and_refuses_metals():
-    assert "TiN may be a metal" in screen_one("x", tin(), Recipe(RaisedTooFar, None)).notes
-    assert "may be a metal" not in screen_one("x", tin(), Recipe(RaisedABit, None)).notes
+    assert "MgO may be a metal" in screen_one("x", mgo(), Recipe(RaisedTooFar, None)).notes
+    assert "may be a metal" not in screen_one("x", mgo(), Recipe(RaisedABit, None)).notes
+    assert screen_one("x", tin(), Recipe(RaisedABit, None)).notes.count("TiN may be a metal") == 1
     row = screen_one("x", cu3au(), Recipe(RaisedABit, None))
     assert "AuCu3 is made of metals only" in row.problem
 
@@ -158,6 +186,53 @@ def test_how_often_a_crystal_with_a_gap_is_warned_about(universal):
         if np.linalg.norm(found.sum_rule_violation, ord=2) / len(atoms) > 0.15
     ]
     assert (len(images), warned) == (30, ["Bi2STe2"])
+
+
+def rock_salts(**lattice_constants):
+    return [bulk(name, "rocksalt", a=a) for name, a in lattice_constants.items()]
+
+
+METALS_OF_ALL = rock_salts(TiC=4.33, NbC=4.47, TiN=4.24, ZrN=4.58, TiO=4.18)
+METALS_OF = {"sio2": [bulk("Si", "sc", a=2.55)], "batio3": rock_salts(TiO=4.18)}
+INSULATORS_OF = {"sio2": [bulk("Si")], "batio3": rock_salts(BaO=5.52)}
+
+
+@pytest.mark.parametrize("model", available_models())
+def test_every_bundled_model_warns_of_metals_once_each(model):
+    """Those that know few elements, of others than those that know many."""
+    metals = METALS_OF.get(model, METALS_OF_ALL)
+    insulators = INSULATORS_OF.get(model, rock_salts(MgO=4.21, NaCl=5.64))
+    calc = EquivarCalculator(model=model, device="cpu")
+    with told() as caught:
+        for atoms in (*metals, *insulators):
+            for _ in range(2):
+                moved = atoms.copy()
+                moved.positions[0] += 0.01
+                calc.get_property("born_charges", moved)
+    warned = [w for w in caught if w.category is MetalWarning]
+    names = [str(w.message).split()[0] for w in warned]
+    assert names == [empirical_formula(atoms) for atoms in metals]
+    assert {w.filename for w in warned} == {__file__}
+    with told() as caught:
+        calc.predict([*insulators, *metals, *metals])
+    [warning] = [w for w in caught if w.category is MetalWarning]
+    among = f"first of {len(metals)} such crystals: {names[0]} may be a metal"
+    assert str(warning.message).startswith(among)
+
+
+def test_a_large_uncertainty_is_warned_of_once():
+    calc = EquivarCalculator(model="universal-ensemble", device="cpu")
+    with told() as caught:
+        for atoms in (bulk("NbC", "rocksalt", a=4.47), bulk("NaCl", "rocksalt", a=5.64)):
+            for _ in range(2):
+                atoms.positions[0] += 0.01
+                calc.get_property("born_charges_uncertainty", atoms)
+    [warning] = [w for w in caught if w.category is UncertaintyWarning]
+    assert re.search(
+        r"an error of Z\* of 0\.[45]\d e for atom \d \((Nb|C)\) of NbC.* 2 of its 2 atoms",
+        str(warning.message),
+    )
+    assert warning.filename == __file__
 
 
 @pytest.mark.parametrize(
