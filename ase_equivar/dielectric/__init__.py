@@ -44,6 +44,7 @@ from ase_equivar.dielectric.raman_intensity import (
 from ase_equivar.dielectric.static import (
     LyddaneSachsTeller,
     StaticDielectric,
+    ionic_dielectric_error,
     lyddane_sachs_teller,
     static_dielectric,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "dielectric_function",
     "infrared_modes",
     "ionic_conductivity",
+    "ionic_dielectric_error",
     "lyddane_sachs_teller",
     "polarization_along",
     "polarization_change",

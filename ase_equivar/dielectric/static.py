@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 
-from ase_equivar.arguments import finite_real
+from ase_equivar.arguments import finite_real, positive_number
 from ase_equivar.dielectric.infrared import InfraredModes, translation_split
 from ase_equivar.phonons.nac import gamma_matrices, unit_vector
 from ase_equivar.phonons.requirements import require_force_constants
@@ -84,6 +84,32 @@ def static_dielectric(modes: InfraredModes) -> StaticDielectric:
     _warn_if_soft(modes, ionic)
     _warn_if_static(modes, float(ionic.trace() / 3))
     return StaticDielectric(electronic=modes.electronic, ionic=ionic)
+
+
+def ionic_dielectric_error(modes: InfraredModes, relative_error: float = 0.1) -> float:
+    """Return by how much the ionic part of ε0 is off, if each ω² is off by 10 %, a third of tr ε.
+
+    S_m goes as 1/ω_m², so that the part of each set of degenerate modes is off by as much as its
+    ω², to first order; sets are taken as independent: √Σ_m (0.1 tr S_m / 3)². The error of ε∞ and
+    of Z* is not in it. That of a soft mode is larger than 10 %: see `SoftModeWarning`.
+
+    Parameters
+    ----------
+    modes : InfraredModes
+        From `infrared_modes`.
+    relative_error : float
+        Of ω² of each polar mode. Default: 10 %, of frequencies 5 %, as forces of good universal
+        potentials have it.
+
+    Raises
+    ------
+    ValueError
+        When a polar mode is imaginary: ε0 has no meaning then; or `relative_error` is not positive.
+    """
+    relative = positive_number("relative_error", relative_error, "of ω²")
+    modes.require_stable()
+    parts = [float(mode.strength.trace()) / 3 for mode in modes if mode.frequency > 0]
+    return relative * float(np.linalg.norm(parts))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,11 @@ from numpy.typing import NDArray
 
 from ase_equivar.arguments import positive_number
 from ase_equivar.ase_properties import UNCERTAINTY
-from ase_equivar.dielectric import infrared_modes, static_dielectric
+from ase_equivar.dielectric import (
+    infrared_modes,
+    ionic_dielectric_error,
+    static_dielectric,
+)
 from ase_equivar.phonons import (
     LoToSplitting,
     RelaxMode,
@@ -89,7 +93,9 @@ class Row:
     `atoms` counts those of the primitive cell. Dielectric constants are a third of the trace.
     `lowest_cm` is the lowest optical mode at Γ without field, negative: imaginary; ε0 is left out
     where a polar one is. `softest_polar_cm` is the lowest mode with a dipole, and
-    `softest_polar_share` its part of `epsilon_ionic`, from 0 to 1. The gap is the widest with q → 0
+    `softest_polar_share` its part of `epsilon_ionic`, from 0 to 1. `epsilon_ionic_error` is by how
+    much `epsilon_ionic`, and so `epsilon_static`, is off if ω² of each polar mode is off by 10 %.
+    The gap is the widest with q → 0
     along x, y or z of the standard setting of the space group, and `max_born_charge_e` the largest
     singular value of a Z*: no column depends on how the crystal is turned. `figure_of_merit_eV` is
     the band gap times ε0. `sum_rule_violation_e` is that of Z* before its removal, largest singular
@@ -102,6 +108,7 @@ class Row:
     atoms: int | None = None
     epsilon_infinity: float | None = None
     epsilon_ionic: float | None = None
+    epsilon_ionic_error: float | None = None
     epsilon_static: float | None = None
     refractive_index: float | None = None
     max_lo_to_gap_cm: float | None = None
@@ -189,6 +196,7 @@ def _calculate(name: str, atoms: Atoms, recipe: Recipe) -> Row:
                 found["softest_polar_share"] = float(share)
             found["epsilon_ionic"] = float(tensors.ionic.trace() / 3)
             found["epsilon_static"] = static
+            found["epsilon_ionic_error"] = ionic_dielectric_error(modes)
             found["figure_of_merit_eV"] = None if gap is None else gap * static
     mean = float(electronic.trace() / 3)
     return Row(

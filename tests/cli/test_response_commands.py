@@ -184,6 +184,10 @@ def test_infrared(nacl_file, model, tmp_path, monkeypatch):
     static = np.add(content["epsilon_infinity"], content["epsilon_ionic"])
     np.testing.assert_allclose(content["epsilon_static"], static)
     assert f"{static[0][0]:.3f}" in result.output
+    parts = [np.trace(mode["strength"]) / 30 for mode in content["modes"]]
+    assert f"if each ω² is off by 10 %: {np.linalg.norm(parts):.3f}" in " ".join(
+        result.output.split()
+    )
     for check in content["lyddane_sachs_teller"]:
         assert check["frequency_ratio"] == pytest.approx(check["dielectric_ratio"], rel=1e-6)
     imaginary = np.array(content["spectrum"]["epsilon_imaginary"])[:, 0, 0]

@@ -19,8 +19,11 @@ from scipy.integrate import trapezoid
 from scipy.spatial.transform import Rotation
 
 from ase_equivar.dielectric import (
+    InfraredMode,
+    InfraredModes,
     dielectric_function,
     infrared_modes,
+    ionic_dielectric_error,
     lyddane_sachs_teller,
     static_dielectric,
 )
@@ -57,6 +60,43 @@ def test_low_symmetry_is_low(phonons):
     assert np.abs(ionic[[0, 0, 1], [1, 2, 2]]).min() > 0.02 * ionic.max()
     transposed = static_dielectric(infrared_modes(triclinic(transpose=True))).ionic
     assert np.abs(transposed / linear_response(phonons["triclinic"]) - 1).max() > 0.1
+
+
+def test_error_of_two_modes_in_closed_form():
+    """S = A/ω²: both sets are off by their own 10 % of ω², one of three modes and one of one."""
+
+    def modes(factors):
+        made = [
+            InfraredMode(
+                frequency=sign * omega * np.sqrt(factor),
+                degeneracy=1,
+                charge=1.0,
+                intensity=1.0,
+                oscillator=np.diag(diagonal),
+                strength=sign * np.diag(diagonal) / (omega**2 * factor),
+                is_active=True,
+                label="",
+            )
+            for (sign, omega, diagonal), factor in zip(given, factors, strict=True)
+        ]
+        return InfraredModes(tuple(made), 2.0 * np.eye(3), ("Na", "Cl"), 40.0, np.diag(np.ones(3)))
+
+    given = [(1, 2.0, (12.0, 12.0, 12.0)), (1, 5.0, (0.0, 0.0, 75.0))]
+    exact = modes([1, 1])
+    assert static_dielectric(exact).ionic.trace() / 3 == pytest.approx(3.0 + 1.0)
+    assert ionic_dielectric_error(exact) == pytest.approx(np.hypot(0.3, 0.1))
+    assert ionic_dielectric_error(exact, 0.02) == pytest.approx(0.2 * np.hypot(0.3, 0.1))
+    shifts = []
+    for index in range(2):
+        high, low = (
+            static_dielectric(modes([factor if n == index else 1 for n in range(2)])).ionic
+            for factor in (0.999, 1.001)
+        )
+        shifts.append((high - low).trace() / 6 / 0.001 * 0.1)
+    assert ionic_dielectric_error(exact) == pytest.approx(np.hypot(*shifts), rel=1e-4)
+    given[0] = (-1, *given[0][1:])
+    with pytest.raises(ValueError, match=r"polar mode at 2\.00i THz"):
+        ionic_dielectric_error(modes([1, 1]))
 
 
 def test_lyddane_sachs_teller(phonon):

@@ -114,6 +114,12 @@ ROWS: dict[str, Row] = {
         phonon=salt,
         dielectric=lambda: dielectric.static_dielectric(salt_once()[1]),
     ),
+    "dielectric.ionic_dielectric_error": row(
+        dielectric.ionic_dielectric_error,
+        {"relative_error": POSITIVE},
+        modes=lambda: salt_once()[1],
+        relative_error=0.1,
+    ),
     "dielectric.StaticDielectric": row(
         dielectric.StaticDielectric,
         {"electronic": arrays_like(ELECTRONIC), "ionic": arrays_like(ELECTRONIC)},

@@ -50,6 +50,8 @@ def test_rows_are_what_the_other_functions_say(files, tmp_path):
         assert float(row["refractive_index"]) == pytest.approx(epsilon[0, 0] ** 0.5, rel=1e-4)
         assert float(row["epsilon_ionic"]) == pytest.approx(tensors.ionic[0, 0], rel=1e-3)
         assert float(row["epsilon_static"]) == pytest.approx(tensors.static[0, 0], rel=1e-3)
+        error = 0.1 * tensors.ionic[0, 0]  # of the one mode
+        assert float(row["epsilon_ionic_error"]) == pytest.approx(error, rel=1e-3)
         gap = lo_to_splitting(phonon).largest.splitting_cm
         assert float(row["max_lo_to_gap_cm"]) == pytest.approx(gap, rel=1e-3)
         assert float(row["max_born_charge_e"]) == pytest.approx(1.1)
