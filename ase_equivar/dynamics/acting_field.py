@@ -16,10 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from ase_equivar.arguments import dielectric_array
 from ase_equivar.dynamics.dipole_path import DipolePath
 from ase_equivar.fields.algebra import Field, Waveform, longest_step
+from ase_equivar.fields.applied import AppliedField
 from ase_equivar.fields.displacement import ConstantDisplacement
 from ase_equivar.fields.forces import check_field
 from ase_equivar.fields.spatial import SpatialField
 from ase_equivar.fields.waveforms import ConstantField
+from ase_equivar.structures.vacuum import describe_vacuum
 from ase_equivar.units import UC_PER_CM2
 from ase_equivar.warning_types import FieldWarning
 
@@ -179,6 +181,35 @@ class FieldAtPositions:
                 )
 
 
+class FieldInSlab(GivenField):
+    """The field inside a slab, of one that is applied outside.
+
+    Parameters
+    ----------
+    applied : AppliedField
+    dielectric_tensor : numpy.ndarray
+        ε∞, shape=(3, 3).
+    """
+
+    def __init__(self, applied: AppliedField, dielectric_tensor: NDArray[np.float64]) -> None:
+        assert callable(applied.field)  # it makes one of three numbers
+        super().__init__(applied.field)
+        self._applied = applied
+        self.dielectric_tensor = dielectric_tensor
+        self.text = field_text(applied)
+
+    def state(self) -> dict[str, Any]:
+        """Return ε∞, which a network may give with other last digits the next time."""
+        return {DIELECTRIC_TENSOR: self.dielectric_tensor}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Take that ε∞."""
+        self.dielectric_tensor = np.array(state[DIELECTRIC_TENSOR])
+
+    def _at(self, time: float) -> NDArray[np.float64]:
+        return self._applied.inside(super()._at(time), self.dielectric_tensor)
+
+
 class HeldDisplacement:
     """The field of a constant D, by the dipole that the atoms have gathered on their way.
 
@@ -237,7 +268,7 @@ class HeldDisplacement:
 
 
 def acting_field(
-    field: Field | ArrayLike | SpatialField | ConstantDisplacement,
+    field: Field | ArrayLike | SpatialField | ConstantDisplacement | AppliedField,
     atoms: Atoms,
     path: DipolePath,
     sources: Sequence[Any],
@@ -246,7 +277,7 @@ def acting_field(
 
     Parameters
     ----------
-    field : callable, array_like, SpatialField or ConstantDisplacement
+    field : callable, array_like, SpatialField, ConstantDisplacement or AppliedField
         As `drive` takes it.
     atoms : ase.Atoms
         At the beginning of the run.
@@ -261,7 +292,8 @@ def acting_field(
     TypeError
         If it is a bare function of positions and time.
     ValueError
-        If the field makes no sense, or atoms without a cell are to have a constant D.
+        If the field makes no sense, or atoms without a cell, or with vacuum in it, are to have a
+        constant D.
     ase.calculators.calculator.PropertyNotImplementedError
         If nothing gives the ε∞ that is needed.
     """
@@ -272,24 +304,38 @@ def acting_field(
             "the field is a function of two arguments; for E(r, t) give it as a "
             "FieldOfPosition(function)"
         )
-    if not isinstance(field, ConstantDisplacement):
+    if not isinstance(field, ConstantDisplacement | AppliedField):
         return GivenField(field if callable(field) else ConstantField(check_field(field)))
+    if isinstance(field, AppliedField):
+        return FieldInSlab(field, _dielectric_tensor(field, atoms, sources))
     if atoms.cell.rank < 3:
         raise ValueError(
             f"the atoms have {atoms.cell.rank} cell vectors; a constant D needs three, for the "
             "polarization is a moment per volume"
         )
+    if (vacuum := describe_vacuum(atoms)) is not None:
+        raise ValueError(
+            f"the cell {vacuum}, and a constant D needs the polarization of the material, a moment "
+            "per volume of it: give a cell without vacuum, with the normal of the film; for a "
+            "field that is applied outside of a slab, give an AppliedField"
+        )
+    return HeldDisplacement(field, path, atoms, _dielectric_tensor(field, atoms, sources))
+
+
+def _dielectric_tensor(
+    field: ConstantDisplacement | AppliedField, atoms: Atoms, sources: Sequence[Any]
+) -> NDArray[np.float64]:
     tensor = field.dielectric_tensor
     if tensor is None:
+        name = type(field).__name__
         able = [s for s in sources if DIELECTRIC_TENSOR in getattr(s, "implemented_properties", ())]
         if not able:
             raise PropertyNotImplementedError(
                 f"the calculator {type(sources[-1]).__name__} gives no {DIELECTRIC_TENSOR!r}, which"
-                " a constant D needs: ConstantDisplacement(..., dielectric_tensor=ε∞)"
+                f" is needed here: {name}(..., dielectric_tensor=ε∞)"
             )
         tensor = able[0].get_property(DIELECTRIC_TENSOR, atoms)
-    checked = dielectric_array(DIELECTRIC_TENSOR, tensor)
-    return HeldDisplacement(field, path, atoms, checked)
+    return dielectric_array(DIELECTRIC_TENSOR, tensor)
 
 
 def _required_arguments(function: Callable[..., Any]) -> int:
@@ -308,14 +354,16 @@ def positions_in_cell(atoms: Atoms) -> NDArray[np.float64]:
     return np.asarray(atoms.positions - np.where(atoms.pbc, np.floor(scaled), 0.0) @ cell)
 
 
-def field_text(field: Field | SpatialField | ConstantDisplacement) -> str | None:
+def field_text(field: Field | SpatialField | ConstantDisplacement | AppliedField) -> str | None:
     """Return what a field is as text, None for a function that says nothing of itself."""
     if isinstance(field, Waveform):
         try:
             return field.to_json()
         except TypeError:
             return None
-    if isinstance(field, SpatialField | ConstantDisplacement) and is_dataclass(field):
+    if isinstance(field, SpatialField | ConstantDisplacement | AppliedField) and is_dataclass(
+        field
+    ):
         values = {one.name: getattr(field, one.name) for one in fields(field)}
         texts = [field_text(v) if callable(v) else repr(v) for v in values.values()]
         if None not in texts:

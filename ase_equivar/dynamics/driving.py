@@ -60,6 +60,7 @@ from ase_equivar.dynamics.field_log import FieldLog
 from ase_equivar.dynamics.observables import check_cell
 from ase_equivar.dynamics.step_clock import StepClock
 from ase_equivar.fields.algebra import Field, Waveform
+from ase_equivar.fields.applied import AppliedField
 from ase_equivar.fields.displacement import ConstantDisplacement
 from ase_equivar.fields.spatial import SpatialField
 from ase_equivar.io.output_files import check_folder
@@ -69,7 +70,7 @@ from ase_equivar.warning_types import FieldWarning
 
 def drive(
     dyn: BaseDynamics,
-    field: Field | ArrayLike | SpatialField | ConstantDisplacement,
+    field: Field | ArrayLike | SpatialField | ConstantDisplacement | AppliedField,
     *,
     update_interval: int = 1,
     max_displacement: float | None = None,
@@ -86,11 +87,11 @@ def drive(
     dyn : ase.md.md.MolecularDynamics or ase.optimize.optimize.Optimizer
         Of Atoms whose calculator gives forces and, unless there are `born_charges`,
         ``born_effective_charges`` (|e|, row = field, column = displacement).
-    field : callable, array_like, SpatialField or ConstantDisplacement
+    field : callable, array_like, SpatialField, ConstantDisplacement or AppliedField
         E(t), time in fs → three numbers in V/Å; see `ase_equivar.fields`. Three numbers stand for a
         ConstantField. A `SpatialField` depends on the position too. With a `ConstantDisplacement`,
-        D is held, and E follows the polarization. An optimizer has no time, and takes a
-        ConstantField or ConstantDisplacement only.
+        D is held, and E follows the polarization. An `AppliedField` is one outside of a slab. An
+        optimizer has no time, and takes a field that does not change.
     update_interval : int
         Calculate Z* at every `update_interval`-th geometry only. What that does to the forces is in
         ``refresh_report``.
@@ -125,7 +126,7 @@ def drive(
     TypeError
         If `dyn` is not an ASE dynamics.
     ase.calculators.calculator.PropertyNotImplementedError
-        If the calculator does not give Z*, or forces.
+        If the calculator does not give Z*, forces, or an ε∞ that is needed and not given.
 
     Warns
     -----

@@ -5,6 +5,7 @@ V/Å: ``0.5 * MV_PER_CM`` is a field of 0.5 MV/cm.
 """
 
 from ase_equivar.fields.algebra import Field, Waveform
+from ase_equivar.fields.applied import AppliedField
 from ase_equivar.fields.displacement import ConstantDisplacement
 from ase_equivar.fields.forces import check_field, field_forces
 from ase_equivar.fields.serialization import waveform_from_dict, waveform_from_json
@@ -26,6 +27,7 @@ from ase_equivar.fields.waveforms import (
 )
 
 __all__ = [
+    "AppliedField",
     "ChirpedPulse",
     "ConstantDisplacement",
     "ConstantField",

@@ -103,6 +103,18 @@ ROWS: dict[str, Row] = {
         polarization=FIELD,
         dielectric_tensor=ELECTRONIC,
     ),
+    "fields.AppliedField": row(
+        fields.AppliedField,
+        {"field": FIELDS, "normal": DIRECTIONS, "dielectric_tensor": tensors_like(ELECTRONIC)},
+        field=FIELD,
+        normal=FIELD,
+    ),
+    "fields.AppliedField.inside": row(
+        fields.AppliedField(FIELD, FIELD).inside,
+        {"electric_field": FIELDS, "dielectric_tensor": tensors_like(ELECTRONIC)},
+        electric_field=FIELD,
+        dielectric_tensor=ELECTRONIC,
+    ),
     "fields.FieldOfPosition": row(
         lambda positions, time: fields.FieldOfPosition(lambda r, t: 0 * r)(positions, time),
         {"positions": arrays_like([FIELD]), "time": NUMBER},
