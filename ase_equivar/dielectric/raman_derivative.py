@@ -29,8 +29,8 @@ from rich.progress import Progress
 
 from ase_equivar.arguments import dielectric_array, finite_real, positive_number
 from ase_equivar.phonons.cells import to_ase
-from ase_equivar.phonons.requirements import require_phonopy
 from ase_equivar.structures.metals import refuse_metal
+from ase_equivar.structures.phonopy_objects import require_phonopy
 from ase_equivar.structures.vacuum import describe_vacuum
 
 logger = logging.getLogger(__name__)

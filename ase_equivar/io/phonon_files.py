@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_equivar.arguments import born_charges_array, dielectric_array, finite_real
 from ase_equivar.io.infrared_files import write_csv
 from ase_equivar.io.output_files import replacing, write_text
+from ase_equivar.structures.phonopy_objects import require_finite
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -98,7 +98,7 @@ def write_phonons_json(
     ValueError
         If its force constants, Z* or ε∞ are not real and finite.
     """
-    _check(phonon)
+    require_finite(phonon)
     nac = phonon.nac_params
     primitive, unit = phonon.primitive, phonon.unitcell
     content = {
@@ -162,24 +162,11 @@ def write_phonopy_yaml(path: str | os.PathLike[str], phonon: Phonopy) -> None:
     ValueError
         If its force constants, Z* or ε∞ are not real and finite.
     """
-    _check(phonon)
+    require_finite(phonon)
     with replacing(path) as partial:
         written = Path(phonon.save(partial, settings={"force_constants": True}))
         if written != partial:  # phonopy may add an ending
             written.replace(partial)
-
-
-def _check(phonon: Any) -> None:
-    """Refuse what is no Phonopy object of finite numbers."""
-    from phonopy import Phonopy  # takes most of a second
-
-    if not isinstance(phonon, Phonopy):
-        raise TypeError(f"phonon is a {type(phonon).__name__}; give a phonopy.Phonopy")
-    if phonon.force_constants is not None:
-        finite_real("the array of force constants of phonon", phonon.force_constants, None)
-    if phonon.nac_params is not None:
-        born_charges_array("born in nac_params", phonon.nac_params["born"])
-        dielectric_array("dielectric in nac_params", phonon.nac_params["dielectric"])
 
 
 def _cell(cell: Any) -> dict[str, Any]:

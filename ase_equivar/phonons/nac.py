@@ -30,8 +30,9 @@ from ase_equivar.phonons.born_source import (
     unit_cell_atoms_of_primitive,
 )
 from ase_equivar.phonons.cells import to_ase
-from ase_equivar.phonons.requirements import require_force_constants, require_nac, require_phonopy
+from ase_equivar.phonons.requirements import require_force_constants, require_nac
 from ase_equivar.phonons.static_check import warn_if_static
+from ase_equivar.structures.phonopy_objects import require_phonopy
 from ase_equivar.structures.vacuum import describe_vacuum
 from ase_equivar.sum_rule import neutralize, violation
 from ase_equivar.warning_types import NetChargeWarning, NonpolarWarning

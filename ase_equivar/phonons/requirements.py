@@ -1,24 +1,18 @@
-"""What a Phonopy object must hold before anything is made of it: finite numbers above all.
-
-phonopy itself takes NaN for what it is, and gives frequencies that are no better.
-"""
+"""What a Phonopy object must have for what is made of it: force constants, Z*, equal masses."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrix, DynamicalMatrixNAC
 
-from ase_equivar.arguments import born_charges_array, dielectric_array, positive_number
+from ase_equivar.arguments import positive_number
 from ase_equivar.phonons.cells import SAME_MASS
-
-
-def require_phonopy(phonon: Any) -> None:
-    """Refuse what is no Phonopy object, as a TypeError."""
-    if not isinstance(phonon, Phonopy):
-        raise TypeError(f"phonon is a {type(phonon).__name__}; give a phonopy.Phonopy")
+from ase_equivar.structures.phonopy_objects import (
+    check_nac_params,
+    require_finite,
+    require_phonopy,
+)
 
 
 def require_force_constants(phonon: Phonopy) -> DynamicalMatrix:
@@ -37,8 +31,7 @@ def require_force_constants(phonon: Phonopy) -> DynamicalMatrix:
     require_phonopy(phonon)
     if phonon.force_constants is None:
         raise ValueError("the Phonopy object has no force constants; see force_constants()")
-    if not np.isfinite(phonon.force_constants).all():
-        raise ValueError("the force constants of the Phonopy object are not finite")
+    require_finite(phonon)
     check_masses(phonon)
     matrix = phonon.dynamical_matrix
     assert matrix is not None  # phonopy makes it with the force constants
@@ -105,10 +98,7 @@ def check_masses(phonon: Phonopy, *, translations_only: bool = False) -> None:
 
 def _check_nac(phonon: Phonopy, matrix: DynamicalMatrixNAC) -> None:
     """Look at what is in use, and at what stands in the object, which may have changed since."""
-    given = phonon.nac_params or {}
-    for born in (matrix.born, given.get("born", matrix.born)):
-        born_charges_array("born in nac_params", born)
-    used = matrix.dielectric_constant
-    for dielectric in (used, given.get("dielectric", used)):
-        dielectric_array("dielectric in nac_params", dielectric)
+    in_use = {"born": matrix.born, "dielectric": matrix.dielectric_constant}
+    for params in (in_use, {**in_use, **(phonon.nac_params or {})}):
+        check_nac_params(params["born"], params["dielectric"])
     positive_number("factor in nac_params", matrix.nac_factor, "eV·Å")

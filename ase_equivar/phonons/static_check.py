@@ -12,7 +12,7 @@ from phonopy import Phonopy
 
 from ase_equivar.arguments import dielectric_array
 from ase_equivar.phonons.born_source import Source, read_source
-from ase_equivar.phonons.requirements import require_phonopy
+from ase_equivar.structures.phonopy_objects import require_phonopy
 from ase_equivar.warning_types import StaticDielectricWarning
 
 logger = logging.getLogger(__name__)

@@ -63,7 +63,7 @@ def spoil_force_constants(phonon):
         (spoil_dielectric, "dielectric in nac_params is not finite"),
         (below_vacuum, "lowest eigenvalue of dielectric in nac_params is 0.3"),
         (spoil_factor, "factor in nac_params is nan"),
-        (spoil_force_constants, "force constants of the Phonopy object are not finite"),
+        (spoil_force_constants, "array of force constants of phonon is not finite"),
     ],
 )
 def test_what_became_nan_is_refused(nacl_phonon, use, spoil, named):
