@@ -1,11 +1,10 @@
-"""The shape of the published network, as files of models tell it."""
+"""The configuration of the published network, as files of models hold it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ase_equivar.arguments import positive_number, whole_number
-from ase_equivar.network.gated_config import LARGEST, elements_of
+from ase_equivar.network.config_fields import check_fields
 
 EQUIVAR_SIZES = (
     ("embedding", 1, 4096),
@@ -19,7 +18,7 @@ N_ELEMENTS = 100  # rows of the published embedding
 
 @dataclass(frozen=True)
 class EquivarConfig:
-    """Shape of an `Equivar` network; the defaults are BM2's.
+    """Configuration of an `Equivar` network; the defaults are BM2's.
 
     Attributes
     ----------
@@ -54,12 +53,8 @@ class EquivarConfig:
     smooth: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what is no shape."""
-        object.__setattr__(self, "elements", elements_of(self.elements))
-        cutoff = positive_number("cutoff", self.cutoff, "Å", largest=LARGEST["cutoff"])
-        object.__setattr__(self, "cutoff", cutoff)
-        for name, least, most in EQUIVAR_SIZES:
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
+        """Refuse what describes no network."""
+        check_fields(self, EQUIVAR_SIZES)
 
 
 PRESETS = {"bm1": EquivarConfig(features=64), "bm2": EquivarConfig(features=32)}

@@ -1,14 +1,11 @@
-"""The shape of our own networks, as their files tell it."""
+"""The configuration of our own networks, as files of models hold it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ase_equivar.arguments import positive_number, whole_number
+from ase_equivar.network.config_fields import check_fields
 
-HEAVIEST = 118
-LARGEST = {"cutoff": 30.0, "mean_neighbors": 1e5}  # Å, neighbors
 SIZES = (
     ("channels", 0, 4096),
     ("l_max", 0, 8),
@@ -22,7 +19,7 @@ SIZES = (
 
 @dataclass(frozen=True)
 class GatedConfig:
-    """Shape of a `GatedNetwork`.
+    """Configuration of a `GatedNetwork`.
 
     Attributes
     ----------
@@ -62,14 +59,8 @@ class GatedConfig:
     dielectric: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what is no shape, and what cannot give a full tensor."""
-        object.__setattr__(self, "elements", elements_of(self.elements))
-        for name, least, most in SIZES:
-            size = whole_number(name, getattr(self, name), least, most)
-            object.__setattr__(self, name, size)
-        for name, unit in (("cutoff", "Å"), ("mean_neighbors", "neighbors")):
-            number = positive_number(name, getattr(self, name), unit, largest=LARGEST[name])
-            object.__setattr__(self, name, number)
+        """Refuse what describes no network, or one that cannot give a full tensor."""
+        check_fields(self, SIZES, ("cutoff", "mean_neighbors"))
         if self.interactions < 2:
             raise ValueError(
                 f"interactions is {self.interactions}; at least 2 are needed, "
@@ -82,12 +73,3 @@ class GatedConfig:
                 f"irreps are {self.irreps} with {self.channels} channels; a tensor needs irreps "
                 "besides the scalars, and at least one channel"
             )
-
-
-def elements_of(elements: Iterable[int]) -> tuple[int, ...]:
-    """Return atomic numbers as a tuple, or refuse what are none."""
-    try:
-        numbers = tuple(elements)
-    except TypeError as error:
-        raise ValueError(f"elements is {elements!r}; give atomic numbers") from error
-    return tuple(whole_number("an entry of elements", z, 1, HEAVIEST) for z in numbers)
