@@ -251,7 +251,7 @@ class HeldDisplacement:
                 "D or P may be meant; release() and drive again"
             )
         dipole = self._path.so_far(atoms, charges()).sum(axis=0)
-        polarization = self._held.polarization + dipole / self._volume / UC_PER_CM2
+        polarization = np.asarray(self._held.polarization) + dipole / self._volume / UC_PER_CM2
         return self._held.electric_field(polarization, self.dielectric_tensor)
 
     def sample(self, time: float) -> list[float]:

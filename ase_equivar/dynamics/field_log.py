@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ ENERGIES = ("Etot[eV]", "Epot[eV]", "Ekin[eV]", "T[K]")
 VECTORS = ("E{}[V/A]", "dP{}[uC/cm2]", "J{}[A/cm2]")
 CHARGE = "Q_{}_{}[e]"
 DISPLACEMENT = "D_{}_{}[A]"
+BY_LAMMPS = "# by LAMMPS"  # which writes its state again as each new run begins
 WIDTH = 24  # of a number with all its digits
 ROUNDING = 0.5e-5  # fs
 
@@ -68,10 +70,10 @@ class FieldLog:
         lines = []
         if self._path.exists():
             header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-            if header.split() != _names(now):
+            if header.split() != column_names(now.transported_charge):
                 raise ValueError(f"{self._path} is not the log of an earlier part of this run")
         kept = [line for line in lines if line.endswith("\n") and _time(line) < now.time - ROUNDING]
-        write_text(self._path, "".join([_line(_names(now)), *kept]))
+        write_text(self._path, "".join([_line(column_names(now.transported_charge)), *kept]))
         self._begun = True
 
 
@@ -86,7 +88,8 @@ def read_field_log(path: str | Path) -> FieldRun:
         If it is no such log, has no line yet, or its times do not ascend, as after two processes
         have written it.
     """
-    header, _, rest = Path(path).read_text(encoding="utf-8").partition("\n")
+    first, _, rest = Path(path).read_text(encoding="utf-8").partition("\n")
+    header, mark, comment = first.partition("#")
     names = header.split()
     expected = ["Time[fs]", *ENERGIES]
     if names[: len(expected)] != expected or "W[eV]" not in names:
@@ -97,6 +100,8 @@ def read_field_log(path: str | Path) -> FieldRun:
     if not end:
         raise ValueError(f"{path} has no line yet")
     table = np.loadtxt(complete.splitlines(), ndmin=2)
+    if mark + comment == BY_LAMMPS:
+        table = _without_repeats(table)
     column = dict(zip(names, table.T, strict=True))
     _check_times(column["Time[fs]"], path)
     field, polarization, current = (
@@ -123,6 +128,13 @@ def read_field_log(path: str | Path) -> FieldRun:
     )
 
 
+def _without_repeats(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Leave out lines that repeat the one before."""
+    same_time = np.diff(table[:, 0]) == 0
+    repeats = same_time & np.isclose(table[1:], table[:-1], rtol=1e-6, atol=1e-9).all(axis=1)
+    return table[np.concatenate([[True], ~repeats])]
+
+
 def _check_times(times: NDArray[np.float64], path: str | Path) -> None:
     """Refuse times that do not ascend; those of an optimizer stand still."""
     if not np.any(times != times[0]):
@@ -146,10 +158,12 @@ def check_new(driven: Drive, path: Path) -> None:
         )
 
 
-def _names(now: Observables) -> list[str]:
+def column_names(species: Iterable[str]) -> list[str]:
+    """Return the names of the columns of a log, for chemical symbols in this order."""
+    symbols = list(species)
     vectors = [name.format(axis) for name in VECTORS for axis in "xyz"]
-    charges = [CHARGE.format(symbol, v) for symbol in now.transported_charge for v in "abc"]
-    ways = [DISPLACEMENT.format(symbol, axis) for symbol in now.displacement for axis in "xyz"]
+    charges = [CHARGE.format(symbol, v) for symbol in symbols for v in "abc"]
+    ways = [DISPLACEMENT.format(symbol, axis) for symbol in symbols for axis in "xyz"]
     return ["Time[fs]", *ENERGIES, "W[eV]", "Etot-W[eV]", *vectors, *charges, *ways]
 
 

@@ -35,8 +35,14 @@ from numpy.typing import ArrayLike
 from ase_equivar.arguments import whole_number
 from ase_equivar.calculator import EquivarCalculator
 from ase_equivar.engines.lammps_field import GHOST_MARGIN, FieldFix
+from ase_equivar.engines.lammps_log import earlier_account, write_log
 from ase_equivar.engines.local_charges import charges_of
-from ase_equivar.fields import ConstantField
+from ase_equivar.fields import (
+    ConstantDisplacement,
+    ConstantField,
+    FieldOnAtoms,
+    SpatialField,
+)
 from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.forces import check_field
 
@@ -46,18 +52,22 @@ REFUSED = {
     "rerun": "the field belongs to the dynamics",
     "run_style": "multiple time steps would take the field's forces at the wrong times",
 }
-VECTOR = 10  # work, field, change of polarization, current density
+VECTOR = 10  # work, field, change of polarization, current density; then of each element
+OF_ELEMENT = 6  # charge carried, displacement
 
 
 def field_fix(
     lmp: Any,
-    field: Field | ArrayLike,
+    field: Field | ArrayLike | SpatialField | ConstantDisplacement,
     elements: Sequence[str],
     *,
     calculator: BaseCalculator | None = None,
     identifier: str = "field",
+    group: str = "all",
     update_interval: int = 1,
     stress_without_field: bool = False,
+    log: str | Path | None = None,
+    log_interval: int = 1,
 ) -> FieldFix:
     """Put an electric field into LAMMPS.
 
@@ -65,9 +75,10 @@ def field_fix(
     ----------
     lmp : lammps.lammps
         With its box and its atoms, units ``metal`` or ``real``.
-    field : callable or array_like
+    field : callable, array_like, SpatialField or ConstantDisplacement
         E(t) in V/Å, time in fs, see `ase_equivar.fields`; three numbers stand for a constant one.
-        Time is that of LAMMPS.
+        A `SpatialField` is taken at the place of each atom in the box. A `ConstantDisplacement`
+        has to have its ``dielectric_tensor``. Time is that of LAMMPS.
     elements : sequence of str
         Chemical symbol of each atom type of LAMMPS, in the order of types.
     calculator : ase calculator, optional
@@ -75,10 +86,18 @@ def field_fix(
         network can be divided. Default: ``EquivarCalculator()``.
     identifier : str
         Of the fix in LAMMPS.
+    group : str
+        LAMMPS' group of the atoms on which the field acts.
     update_interval : int
         Calculate Z* every N steps.
     stress_without_field : bool
         Let barostats have LAMMPS' pressure, which lacks the field's part.
+    log : str or pathlib.Path, optional
+        File that LAMMPS writes in the form of `ase_equivar.dynamics.FieldLog`; `read_field_log`
+        reads it. If it exists, the run goes on, as after LAMMPS' ``read_restart``: the account
+        begins with the line of the present time, and later lines are dropped.
+    log_interval : int
+        Write a line into it every `log_interval` steps.
 
     Returns
     -------
@@ -89,12 +108,16 @@ def field_fix(
     ------
     ValueError
         If the units are others, types and elements do not fit, the model does not know an element,
-        or there is such a fix already.
+        there is such a fix already or no such group, or the log has no line of the present time.
     TypeError
-        If the calculator cannot be shared among processes, and there are several.
+        If the calculator cannot be shared among processes, and there are several; if the field is
+        one that LAMMPS cannot have.
+    FileExistsError
+        If the log exists, and the time is 0.
     """
-    waveform = field if callable(field) else ConstantField(check_field(field))
+    acting = _checked_field(field, group)
     interval = whole_number("update_interval", update_interval, at_least=1)
+    log_interval = whole_number("log_interval", log_interval, at_least=1)
     if not identifier.isidentifier():
         raise ValueError(f"identifier is {identifier!r}; give letters, digits and underscores")
     units = lmp.extract_global("units")
@@ -103,6 +126,8 @@ def field_fix(
     _check_elements(lmp, elements)
     if lmp.has_id("fix", identifier):
         raise ValueError(f"LAMMPS has a fix {identifier!r} already; unfix it, or name this another")
+    if group not in lmp.available_ids("group"):
+        raise ValueError(f"LAMMPS has no group {group!r}")
     n_processes = lmp.extract_setting("world_size")
     communicator = lmp.get_mpi_comm() if n_processes > 1 else None
     if n_processes > 1 and communicator is None:
@@ -113,23 +138,46 @@ def field_fix(
         lmp.command(f"comm_modify cutoff {ghosts}")
     fix = FieldFix(
         lmp,
-        waveform,
+        acting,
         charges,
         elements,
         identifier,
         communicator,
+        group=group,
         update_interval=interval,
         stress_without_field=stress_without_field,
     )
+    earlier = None if log is None else earlier_account(lmp, log, fix.dipole_changes, communicator)
     lmp.command(
-        f"fix {identifier}_atoms all property/atom d2_{identifier}_born 9 d2_{identifier}_last 3"
+        f"fix {identifier}_atoms all property/atom d2_{identifier}_born 9 d2_{identifier}_last 6"
     )
-    lmp.command(f"fix {identifier} all external pf/callback 1 1")
+    lmp.command(f"fix {identifier} {group} external pf/callback 1 1")
     lmp.command(f"fix_modify {identifier} energy yes")
-    lmp.fix_external_set_vector_length(identifier, VECTOR)
+    lmp.fix_external_set_vector_length(identifier, VECTOR + OF_ELEMENT * len(fix.dipole_changes))
     lmp.set_fix_external_callback(identifier, fix.callback, None)
+    if log is not None:
+        if earlier is not None:
+            fix.resume(earlier)
+        write_log(lmp, identifier, log, log_interval, list(fix.dipole_changes), earlier is not None)
     _watch_commands(lmp, fix, identifier, ghosts)
     return fix
+
+
+def _checked_field(
+    field: Field | ArrayLike | SpatialField | ConstantDisplacement, group: str
+) -> Field | SpatialField | ConstantDisplacement:
+    """Return the field, or refuse one that LAMMPS cannot have."""
+    if isinstance(field, FieldOnAtoms):
+        raise TypeError("LAMMPS has its own order of atoms: make a group of them, and give group")
+    if isinstance(field, SpatialField):
+        return field
+    if isinstance(field, ConstantDisplacement):
+        if field.dielectric_tensor is None:
+            raise ValueError("a constant D in LAMMPS needs its dielectric_tensor, ε∞")
+        if group != "all":
+            raise ValueError(f"a constant D is one of all atoms, not of the group {group!r}")
+        return field
+    return field if callable(field) else ConstantField(check_field(field))
 
 
 def _check_elements(lmp: Any, elements: Sequence[str]) -> None:

@@ -60,8 +60,24 @@ class LocalAtoms:
         as to shrink around the atoms, does not move them.
         """
         cell = np.asarray(complete_cell(np.where(self.periodic[:, None], self.cell, 0.0)))
-        origin = np.where(self.periodic, self.origin, 0.0)
-        return (self.unwrapped - origin) @ np.linalg.inv(cell), cell
+        return (self.unwrapped - self._corner()) @ np.linalg.inv(cell), cell
+
+    def in_box(self) -> NDArray[np.float64]:
+        """Return positions of own atoms, put back into the box, Å, shape=(n_local, 3)."""
+        scaled, cell = self.fractional()
+        whole = np.where(self.periodic, np.floor(scaled), 0.0)
+        return np.asarray((scaled - whole) @ cell + self._corner())
+
+    def _corner(self) -> NDArray[np.float64]:
+        return np.where(self.periodic, self.origin, 0.0)
+
+
+def box_of(lmp: Any) -> NDArray[np.float64]:
+    """Return the vectors of LAMMPS' box, Å, shape=(3, 3)."""
+    low, high, xy, yz, xz, *_ = lmp.extract_box()
+    cell = np.diag(np.subtract(high, low))
+    cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
+    return cell
 
 
 def read_local_atoms(lmp: Any, numbers: NDArray[np.int64]) -> LocalAtoms:
@@ -74,10 +90,8 @@ def read_local_atoms(lmp: Any, numbers: NDArray[np.int64]) -> LocalAtoms:
     numbers : numpy.ndarray
         Atomic number of each atom type; types count from 1.
     """
-    low, high, xy, yz, xz, periodic, box_changes = lmp.extract_box()
-    lengths = np.subtract(high, low)
-    cell = np.diag(lengths)
-    cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
+    low, *_, periodic, box_changes = lmp.extract_box()
+    cell = box_of(lmp)
     n_local = lmp.extract_setting("nlocal")
     n_all = n_local + lmp.extract_setting("nghost")
     if n_all == 0:

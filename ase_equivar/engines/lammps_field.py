@@ -10,9 +10,10 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from ase_equivar.engines.lammps_atoms import LocalAtoms, read_local_atoms
+from ase_equivar.engines.lammps_atoms import LocalAtoms, box_of, read_local_atoms
+from ase_equivar.engines.lammps_log import EarlierAccount
 from ase_equivar.engines.local_charges import LocalCharges
-from ase_equivar.fields import field_forces
+from ase_equivar.fields import ConstantDisplacement, SpatialField, field_forces
 from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.forces import check_field
 from ase_equivar.units import A_PER_CM2, UC_PER_CM2
@@ -27,22 +28,26 @@ class FieldFix:
 
     All processes have the same numbers. In LAMMPS, ``f_ID[1]`` is `work` (eV), ``f_ID[2]`` to
     ``f_ID[4]`` the field (V/Å), ``f_ID[5]`` to ``f_ID[7]`` `polarization_change` (µC/cm²),
-    ``f_ID[8]`` to ``f_ID[10]`` `current_density` (A/cm²), and ``d2_ID_born[1]`` to
-    ``d2_ID_born[9]`` are Z* of the atoms (|e|, rows = field), for thermo output and dumps.
+    ``f_ID[8]`` to ``f_ID[10]`` `current_density` (A/cm²), and then for each element, in the order
+    of types, the charge carried along the three vectors of the box (|e|) and the mean displacement
+    (Å). ``d2_ID_born[1]`` to ``d2_ID_born[9]`` are Z* of the atoms (|e|, rows = field), for thermo
+    output and dumps.
 
     Attributes
     ----------
     time : float
         Of the field in the last step, fs.
     electric_field : numpy.ndarray
-        In the last step, V/Å, shape=(3,).
+        In the last step, V/Å, shape=(3,); if it depends on the position, the mean over all atoms.
     work : float
         Of the field on the atoms since the fix was made, eV. LAMMPS' ``etotal`` has it subtracted,
         so that it is constant in NVE.
     dipole_changes : dict of numpy.ndarray
         ∫ Σ Z*_i dr_i over the atoms of each element, |e| Å, shape=(3,).
+    displacements : dict of numpy.ndarray
+        Mean over the atoms of each element, Å, shape=(3,).
     polarization_change : numpy.ndarray
-        The sum of those over the volume, µC/cm², shape=(3,).
+        The sum of `dipole_changes` over the volume, µC/cm², shape=(3,).
     current_density : numpy.ndarray
         Mean over the last step, A/cm², shape=(3,).
     """
@@ -50,19 +55,20 @@ class FieldFix:
     def __init__(
         self,
         lmp: Any,
-        field: Field,
+        field: Field | SpatialField | ConstantDisplacement,
         charges: LocalCharges,
         elements: Sequence[str],
         identifier: str,
         communicator: Any,
         *,
+        group: str,
         update_interval: int,
         stress_without_field: bool,
     ) -> None:
         self._lmp, self._field, self._charges = lmp, field, charges
         self._identifier, self._communicator = identifier, communicator
         self._numbers = np.array([0, *(atomic_numbers[symbol] for symbol in elements)])
-        self._elements = tuple(elements)
+        self._group_bit = 1 << lmp.available_ids("group").index(group)
         self._update_interval = update_interval
         self._stress_without_field = stress_without_field
         self._error: BaseException | None = None
@@ -76,8 +82,19 @@ class FieldFix:
         self.electric_field = np.zeros(3)
         self.work = 0.0
         self.dipole_changes = {symbol: np.zeros(3) for symbol in dict.fromkeys(elements)}
+        self.displacements = {symbol: np.zeros(3) for symbol in self.dipole_changes}
         self.polarization_change = np.zeros(3)
         self.current_density = np.zeros(3)
+
+    def resume(self, earlier: EarlierAccount) -> None:
+        """Go on with the account of an earlier part of the run, before the first step of this."""
+        cell = box_of(self._lmp)
+        self.work = earlier.work
+        self.polarization_change = earlier.polarization_change
+        self.displacements = dict(earlier.displacements)
+        self.dipole_changes = {
+            symbol: charges @ cell for symbol, charges in earlier.transported_charge.items()
+        }
 
     def callback(
         self,
@@ -120,6 +137,8 @@ class FieldFix:
         if lmp.extract_global("respa_levels"):
             raise ValueError("run_style respa would take the field's forces at the wrong times")
         here = read_local_atoms(lmp, self._numbers)
+        if here.box_changes and isinstance(self._field, ConstantDisplacement):
+            raise ValueError("a fix changes the box; a constant D is held in a constant box only")
         if here.box_changes and not self._stress_without_field:
             raise ValueError(
                 "a fix changes the box, and LAMMPS' pressure lacks the field's part: give "
@@ -132,9 +151,6 @@ class FieldFix:
             lmp.extract_global("atime") / lmp.extract_global("femtosecond")
             + (step - lmp.extract_global("atimestep")) * timestep
         )
-        field = np.asarray(self._field(self.time), dtype=float)
-        check_field(field)
-
         kept = lmp.numpy.extract_atom(f"d2_{self._identifier}_born")[: here.n_local]
         last = lmp.numpy.extract_atom(f"d2_{self._identifier}_last")[: here.n_local]
         before = kept.reshape(-1, 3, 3).copy()
@@ -145,48 +161,74 @@ class FieldFix:
             self._since_update, self._new_lists = 0, False
         born = kept.reshape(-1, 3, 3)
         place, cell = here.fractional()
+        moved = np.zeros((here.n_local, 3))
         if follows:
             moved = (place - last[:, :3]) @ ((cell + self._cell) / 2)
-            self._account(here, before, born, moved, field, timestep)
-        last[:, :3] = place
-        self._cell, self._step, self.electric_field = cell, step, field
-        self._publish()
+            self._carry(here, 0.5 * (before + born), moved, timestep)
+        field = self._field_on(here)
+        if follows:
+            work = np.einsum("iab,ia,ib->", before, last[:, 3:], moved)
+            work += np.einsum("iab,ia,ib->", born, field, moved)
+            self.work += 0.5 * float(self._sum(np.array([work]))[0])
+        last[:, :3], last[:, 3:] = place, field
+        self._cell, self._step = cell, step
+        self._publish(here)
         return field_forces(born, field) if here.n_local else np.zeros((0, 3))
 
-    def _account(
+    def _field_on(self, here: LocalAtoms) -> NDArray[np.float64]:
+        """Return the field on the atoms of this process, V/Å, shape=(n_local, 3)."""
+        if isinstance(self._field, SpatialField):
+            field = self._field(here.in_box(), self.time)
+        elif isinstance(self._field, ConstantDisplacement):
+            now = np.asarray(self._field.polarization) + self.polarization_change
+            field = self._field.electric_field(now)
+        else:
+            field = check_field(self._field(self.time))
+        on_atoms = np.array(np.broadcast_to(field, (here.n_local, 3)))
+        if here.n_local:
+            mask = self._lmp.numpy.extract_atom("mask")[: here.n_local]
+            on_atoms[(mask & self._group_bit) == 0] = 0.0
+        if field.ndim == 2:
+            self.electric_field = self._sum(on_atoms.sum(axis=0)) / self._n_atoms
+        else:
+            self.electric_field = field
+        return on_atoms
+
+    def _carry(
         self,
         here: LocalAtoms,
-        before: NDArray[np.float64],
-        now: NDArray[np.float64],
+        charges: NDArray[np.float64],
         moved: NDArray[np.float64],
-        field: NDArray[np.float64],
         timestep: float,
     ) -> None:
-        """Add the work and the charge of one step, of all processes."""
+        """Add the charge and the way of one step, of all processes."""
         own = here.numbers[: here.n_local]
-        dipoles = np.einsum("iab,ib->ia", 0.5 * (before + now), moved)
-        work = 0.5 * np.einsum("iab,a,ib->", before, self.electric_field, moved)
-        work += 0.5 * np.einsum("iab,a,ib->", now, field, moved)
-        sums = [dipoles[own == atomic_numbers[s]].sum(axis=0) for s in self.dipole_changes]
-        total = self._sum(np.array([work, *np.ravel(sums)]))
-        self.work += float(total[0])
-        carried = total[1:].reshape(-1, 3)
-        for symbol, charge in zip(self.dipole_changes, carried, strict=True):
-            self.dipole_changes[symbol] = self.dipole_changes[symbol] + charge
-        change = carried.sum(axis=0) / here.volume
+        dipoles = np.einsum("iab,ib->ia", charges, moved)
+        rows = []
+        for symbol in self.dipole_changes:
+            mine = own == atomic_numbers[symbol]
+            rows.append([*dipoles[mine].sum(axis=0), *moved[mine].sum(axis=0), mine.sum()])
+        sums = self._sum(np.array(rows, dtype=float))
+        for symbol, row in zip(self.dipole_changes, sums, strict=True):
+            self.dipole_changes[symbol] = self.dipole_changes[symbol] + row[:3]
+            self.displacements[symbol] = self.displacements[symbol] + row[3:6] / max(row[6], 1.0)
+        change = sums[:, :3].sum(axis=0) / here.volume
         self.current_density = change / timestep / A_PER_CM2
         dipole = np.sum(list(self.dipole_changes.values()), axis=0)
         self.polarization_change = dipole / here.volume / UC_PER_CM2
 
-    def _publish(self) -> None:
+    def _publish(self, here: LocalAtoms) -> None:
         """Tell LAMMPS the account, for its output and its energy."""
         lmp, name = self._lmp, self._identifier
+        to_box = np.linalg.inv(here.cell)
         vector = [
             self.work,
             *self.electric_field,
             *self.polarization_change,
             *self.current_density,
         ]
+        for symbol, dipole in self.dipole_changes.items():
+            vector += [*(dipole @ to_box), *self.displacements[symbol]]
         for index, value in enumerate(vector, start=1):
             lmp.fix_external_set_vector(name, index, float(value))
         lmp.fix_external_set_energy_global(name, -self.work * lmp.extract_global("qe2f"))

