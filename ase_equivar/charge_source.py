@@ -17,13 +17,18 @@ from numpy.typing import ArrayLike, NDArray
 from ase_equivar.arguments import LARGEST_CHARGE, finite_number, finite_real
 
 Z_STAR = "born_effective_charges"
+DISPLACEMENT_FIRST = {Z_STAR: False, "becs": False, "BEC": True}
+"""What calculators call Z*, and whether they put the displacement first (docs/conventions.md)."""
+UNKNOWN_ORDER = ("bec", "born_charge", "born", "apt")  # names of Z* that no known calculator gives
 
 ChargeSource: TypeAlias = (
     BaseCalculator | Callable[[Atoms], ArrayLike] | Mapping[str, float] | ArrayLike
 )
 """What gives Z* in |e|, row = field or polarization, column = displacement. One of
 
-- an ASE calculator that gives ``born_effective_charges``;
+- an ASE calculator that gives ``born_effective_charges`` or, as MACE-Field does, ``becs`` (both row
+  = field), or ``BEC`` of LES models (row = displacement, transposed here), shape=(N, 3, 3) or
+  (N, 9);
 - a function of Atoms that returns Z*, shape=(N, 3, 3);
 - Z* themselves, shape=(N, 3, 3), the same for every structure;
 - nominal charges, which stand for q·1: one for each atom, shape=(N,), or one for each chemical
@@ -81,25 +86,36 @@ def read_charges(source: ChargeSource, name: str = "born_charges") -> BornCharge
 
 def _of_calculator(calculator: BaseCalculator) -> BornChargesOf:
     kind = type(calculator).__name__
+    given_names = (*calculator.implemented_properties, *getattr(calculator, "results", {}))
     missing = (
         f"the calculator {kind} does not give {Z_STAR!r}: wrap it, EquivarCalculator({kind}(...)), "
         "or give Z* as an array, a function of Atoms, or nominal charges"
     )
-    if Z_STAR not in calculator.implemented_properties and Z_STAR not in getattr(
-        calculator, "results", {}
-    ):
+    known = [name for name in DISPLACEMENT_FIRST if name in given_names]
+    if not known:
+        unknown = [name for name in UNKNOWN_ORDER if name in given_names]
+        if unknown:
+            missing += (
+                f". If its {unknown[0]!r} are Z*, give a function of Atoms that returns them, row "
+                "= field: nothing here knows their order"
+            )
         raise PropertyNotImplementedError(missing)
+    property_name = known[0]
 
     def charges(atoms: Atoms) -> NDArray[np.float64]:
         try:
-            given = calculator.get_property(Z_STAR, atoms)
+            given = calculator.get_property(property_name, atoms)
         except PropertyNotImplementedError as error:
             raise PropertyNotImplementedError(f"{missing} ({error})") from error
-        name = f"{Z_STAR} of the calculator {kind}"
+        name = f"{property_name} of the calculator {kind}"
         found = _finite(name, given)
-        if found.shape != (len(atoms), 3, 3):
-            raise ValueError(f"{name} has shape {found.shape}, not ({len(atoms)}, 3, 3)")
-        return found
+        n = len(atoms)
+        if found.shape not in ((n, 3, 3), (n, 9)):
+            raise ValueError(f"{name} has shape {found.shape}, not ({n}, 3, 3) or ({n}, 9)")
+        tensors = found.reshape(n, 3, 3)
+        if DISPLACEMENT_FIRST[property_name]:
+            return np.ascontiguousarray(tensors.transpose(0, 2, 1))
+        return tensors
 
     return charges
 

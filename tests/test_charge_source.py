@@ -39,6 +39,45 @@ def test_each_kind_of_source_by_hand():
         np.testing.assert_array_equal(found, EACH[:, None, None] * np.eye(3))
 
 
+class Named(Calculator):
+    """Gives Z* as another program does: under its name, in its shape and order."""
+
+    def __init__(self, name, form):
+        super().__init__()
+        self.implemented_properties = ["energy", name]
+        self.given, self.form = name, form
+
+    def calculate(self, atoms=None, properties=(), system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        self.results = {"energy": 0.0, self.given: self.form(from_atoms(self.atoms))}
+
+
+FORMS = {
+    "calorine's qNEP": ("born_effective_charges", lambda born: born.reshape(-1, 9)),
+    "MACE-Field": ("becs", lambda born: born.reshape(-1, 9)),
+    "TACE": ("born_effective_charges", lambda born: born),
+    "LES": ("BEC", lambda born: born.transpose(0, 2, 1)),
+    "LES, in nine columns": ("BEC", lambda born: born.transpose(0, 2, 1).reshape(-1, 9)),
+}
+
+
+@pytest.mark.parametrize("program", FORMS)
+def test_other_calculators_are_read_in_their_own_shape_and_order(program):
+    name, form = FORMS[program]
+    atoms = moved()
+    found = read_charges(Named(name, form))(atoms)
+    np.testing.assert_array_equal(found, from_atoms(atoms))
+    assert found.shape == (3, 3, 3)
+    assert np.abs(found - found.transpose(0, 2, 1)).max() > 0.5
+
+
+def test_names_of_no_known_order_and_other_shapes_are_refused():
+    with pytest.raises(NotImplementedError, match=r"If its 'bec' are Z\*, give a function"):
+        read_charges(Named("bec", lambda born: born))
+    with pytest.raises(ValueError, match=r"becs of the calculator Named has shape \(9, 3\), not"):
+        read_charges(Named("becs", lambda born: born.reshape(-1, 3)))(moved())
+
+
 def work(source, **settings):
     atoms = crystal(quadratic=0.4)
     dyn = VelocityVerlet(atoms, 0.1)
