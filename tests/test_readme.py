@@ -23,7 +23,7 @@ NOT_RUN = {
     "CONTRIBUTING": 1,
     "quickstart": 1,
     "tutorials/finetuning": 1,
-    "howto/dynamics": 2,
+    "howto/dynamics": 3,
     "howto/raman": 2,
     "howto/screening": 2,
     "developer/training": 3,

