@@ -22,6 +22,7 @@ from ase_equivar.cli.polarization import polarization
 from ase_equivar.cli.pulse import pulse
 from ase_equivar.cli.raman import raman
 from ase_equivar.cli.screen import screen
+from ase_equivar.cli.select import select
 from ase_equivar.cli.spectrum import spectrum
 from ase_equivar.cli.training import calibrate, combine, evaluate, finetune, plot, train
 
@@ -46,6 +47,7 @@ for command in (
     finite_field,
     ipi,
     lammps,
+    select,
     label,
     train,
     finetune,

@@ -149,11 +149,18 @@ def read_images(filename: str | Path, index: str = ":", format: str | None = Non
     ValueError
         If one of them cannot be read, naming it.
     """
-    images = []
+    return list(read_numbered(filename, index, format).values())
+
+
+def read_numbered(
+    filename: str | Path, index: str = ":", format: str | None = None
+) -> dict[int, Atoms]:
+    """Read structures by their numbers in the whole file, from 0; else as `read_images`."""
+    images = {}
     for frame in read_apart(filename, index, format):
         if frame.atoms is None:
             raise ValueError(f"{filename}, frame {frame.number}: {frame.trouble}")
-        images.append(frame.atoms)
+        images[frame.number] = frame.atoms
     return images
 
 

@@ -1,0 +1,74 @@
+"""The command ``ase-equivar select``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from ase_equivar.cli import inputs
+from ase_equivar.cli.tables import open_console
+
+
+def select(
+    trajectory: Annotated[Path, typer.Argument(help="Structures: any file that ASE reads.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="….extxyz for those chosen, the best first.")
+    ],
+    number: Annotated[int, typer.Option(help="How many to choose.")] = 30,
+    model: inputs.Model = "universal",
+    known: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Structures of this material that the model was trained on, FILE or FILE@::5; "
+            "give it again for each."
+        ),
+    ] = None,
+    index: Annotated[str, typer.Option(help="Frames to choose from, as ASE writes slices.")] = ":",
+    device: inputs.Device = None,
+    format: inputs.Format = None,
+) -> None:
+    """Structures worth labelling: the model is unsure of them, and they differ from each other.
+
+    Each step takes the one with the largest product of uncertainty and distance, in the features of
+    the network, to those known or chosen. `label` takes the output, and `finetune` what it labels.
+    """
+    with inputs.user_errors():
+        if output.suffix not in (".extxyz", ".xyz"):
+            raise ValueError(f"{output} should end in .extxyz")
+        from ase_equivar.io.output_files import check_folder, replacing
+
+        check_folder(output)
+        import ase.io
+
+        from ase_equivar.io.extxyz import read_images, read_numbered
+        from ase_equivar.training.config import split_selection
+        from ase_equivar.training.selection import choose
+
+        for file in (str(trajectory), *(split_selection(one)[0] for one in known or ())):
+            if not Path(file).is_file():
+                raise FileNotFoundError(f"there is no file {file}")
+        images = read_numbered(trajectory, index, format)
+        numbers = list(images)
+        of_known = [atoms for one in known or () for atoms in read_images(*split_selection(one))]
+        choices = choose(
+            model, list(images.values()), number, of_known, device=device, progress=True
+        )
+        console = open_console()
+        frames = []
+        for choice in choices:
+            frame = numbers[choice.index]
+            reason = choice.reason(numbers)
+            console.print(escape(f"frame {frame}: {reason}"), soft_wrap=True)
+            atoms = images[frame].copy()
+            atoms.info.update(frame=frame, reason=reason)
+            frames.append(atoms)
+        with replacing(output) as partial:
+            ase.io.write(partial, frames, format="extxyz")
+        if len(choices) < number:
+            console.print(
+                f"the other {len(images) - len(choices)} structures are copies of these or known"
+            )
+        console.print(f"written: {escape(str(output))}")

@@ -1,0 +1,175 @@
+"""Which of many structures to label: those that the model is unsure of and that differ.
+
+Each step takes the structure with the largest product of uncertainty and distance, in the features
+of the network, to what is known or taken already: the farthest-point heuristic (Gonzalez, Theor.
+Comput. Sci. 38, 293 (1985)) with weights (Dyer & Frieze, Oper. Res. Lett. 3, 285 (1985)), which for
+features of a network is known as a core set (Sener & Savarese, ICLR 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+from rich.console import Console
+from rich.progress import track
+
+from ase_equivar.arguments import finite_real, whole_number
+from ase_equivar.inference.features import structure_features
+from ase_equivar.inference.models import load_model
+from ase_equivar.inference.predictor import Predictor
+
+COPY = 1e-5  # of the length of a vector: what float32 makes of structures that are turned
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A structure that was chosen, and why.
+
+    Attributes
+    ----------
+    index : int
+        Of the structure among those to choose from.
+    uncertainty : float
+        Of its Z*, |e|.
+    distance : float
+        To the nearest of what was known or chosen before, in the units of the features; infinite
+        for the first, if nothing was known.
+    nearest : int or None
+        Index of the nearest if that was chosen; None if it was known before.
+    """
+
+    index: int
+    uncertainty: float
+    distance: float
+    nearest: int | None
+
+    def reason(self, numbers: Sequence[int]) -> str:
+        """Say it in words, with the numbers by which the structures are called."""
+        told = f"uncertainty {self.uncertainty:.3f} e"
+        if not np.isfinite(self.distance):
+            return f"{told}, the largest"
+        near = "what is known" if self.nearest is None else f"frame {numbers[self.nearest]}"
+        return f"{told}, distance {self.distance:.3g} to the nearest, {near}"
+
+
+def select_structures(
+    features: ArrayLike, uncertainties: ArrayLike, number: int, known: ArrayLike | None = None
+) -> list[Choice]:
+    """Choose structures to label; see the module's docstring.
+
+    Parameters
+    ----------
+    features : array_like, shape=(F, D)
+        One vector for each structure to choose from.
+    uncertainties : array_like, shape=(F,)
+        Of Z* of each, |e|, not negative.
+    number : int
+        How many to choose.
+    known : array_like, shape=(K, D), optional
+        Vectors of structures that the model was trained on.
+
+    Returns
+    -------
+    list of Choice
+        In the order in which they were chosen, so that the first few are the best few. Fewer than
+        `number` if all others are copies of what is chosen or known, or without uncertainty.
+
+    Raises
+    ------
+    ValueError
+        If arrays do not fit each other or hold what is not finite, or there are not as many
+        structures.
+    """
+    vectors = finite_real("features", features, (None, None))
+    doubts = finite_real("uncertainties", uncertainties, (len(vectors),), unit="|e|")
+    if doubts.size and doubts.min() < 0:
+        raise ValueError(f"uncertainties has the negative number {doubts.min():g}")
+    number = whole_number("number", number, at_least=1)
+    if number > len(vectors):
+        raise ValueError(f"number is {number}, but there are {len(vectors)} structures")
+    distances = np.full(len(vectors), np.inf)
+    nearest = np.full(len(vectors), -1)
+    if known is not None:
+        for vector in finite_real("known", known, (None, vectors.shape[1])):
+            distances = np.minimum(distances, np.linalg.norm(vectors - vector, axis=1))
+    rounding = COPY * np.linalg.norm(vectors, axis=1)
+    choices: list[Choice] = []
+    for _ in range(number):
+        best = _best(doubts, np.where(distances > rounding, distances, 0.0))
+        if best is None:
+            break
+        source = None if nearest[best] < 0 else int(nearest[best])
+        choices.append(Choice(best, float(doubts[best]), float(distances[best]), source))
+        to_best = np.linalg.norm(vectors - vectors[best], axis=1)
+        nearest[to_best < distances] = best
+        distances = np.minimum(distances, to_best)
+    return choices
+
+
+def _best(doubts: NDArray[np.float64], distances: NDArray[np.float64]) -> int | None:
+    """Return the structure with the largest product; None if all are zero."""
+    nothing_is_known = np.isinf(distances).all()
+    products = doubts if nothing_is_known else doubts * distances
+    best = int(np.argmax(products))
+    return best if products[best] > 0 else None
+
+
+def choose(
+    model: str | Path,
+    images: Sequence[Atoms],
+    number: int,
+    known: Sequence[Atoms] = (),
+    *,
+    device: str | None = None,
+    progress: bool = False,
+) -> list[Choice]:
+    """Choose those of some structures whose labels teach a model the most.
+
+    Parameters
+    ----------
+    model : str or pathlib.Path
+        A bundled model or the folder of a saved one, which must state uncertainties.
+    images : sequence of ase.Atoms
+        To choose from: frames of a trajectory, say.
+    number : int
+        How many.
+    known : sequence of ase.Atoms
+        What the model was trained on, of the same material.
+    device : str, optional
+        "cpu" or "cuda"; by default CUDA if there is one.
+    progress : bool
+        Whether to show a progress bar, on stderr.
+
+    Returns
+    -------
+    list of Choice
+        As `select_structures` gives them; the uncertainty of a structure is the root mean square of
+        that of its atoms.
+
+    Raises
+    ------
+    ValueError
+        If the model states no uncertainty or does not know an element, or as `select_structures`.
+    """
+    predictor = Predictor(model, device)
+    if predictor.calibration is None:
+        raise ValueError(f"the model {model} states no uncertainty: calibrate it first")
+    number = whole_number("number", number, at_least=1)
+    if number > len(images):
+        raise ValueError(f"number is {number}, but there are {len(images)} structures")
+    for atoms in (*images, *known):
+        predictor.check(atoms)
+    network = load_model(model, device=predictor.device)
+    elements = sorted({int(z) for atoms in (*images, *known) for z in atoms.numbers})
+    bar = track(images, "structures", disable=not progress, console=Console(stderr=True))
+    features, doubts = [], []
+    for atoms in bar:
+        features.append(structure_features(network, [atoms], elements)[0])
+        doubts.append(float(np.sqrt((predictor.uncertainty(atoms) ** 2).mean())))
+    of_known = structure_features(network, known, elements) if len(known) else None
+    return select_structures(features, doubts, number, of_known)
