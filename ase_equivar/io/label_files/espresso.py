@@ -30,11 +30,9 @@ PW_OUTPUT = "Program PWSCF"
 N_ATOMS = re.compile(r"number of atoms/cell\s*=\s*(\d+)")
 DIELECTRIC = re.compile(r"Dielectric constant in cartesian axis\s+((?:\([^)]*\)\s*){3})")
 # Without the acoustic sum rule, whose violation says how well Z* are converged.
-BLOCKS = (
-    r"Effective charges \(d Force / dE\) in cartesian axis"
-    r"(?: without acoustic sum rule applied \(asr\))?[ ]*\n",
-    r"Effective charges \(d P / du\) in cartesian axis"
-    r"(?: without acoustic sum rule applied \(asr\))?[ ]*\n",
+BLOCKS = tuple(
+    rf"Effective charges \({derivative}\) in cartesian axis(?!.*\b(?:with|apply) asr).*\n"
+    for derivative in ("d Force / dE", "d P / du")
 )
 ROW = re.compile(r"^\s*[EP][xyz]\s+\((.*?)\)", re.MULTILINE)
 LARGEST_ROUNDING = 5e-3  # Å; ph.x prints the cell with four decimals, in units of its length

@@ -34,6 +34,19 @@ def test_forces_in_a_field_and_polarization_by_displacement_agree() -> None:
     ]
 
 
+def test_charges_with_the_sum_rule_are_not_taken() -> None:
+    """Later versions print both, without it first or last."""
+    heading = "Effective charges (d Force / dE) in cartesian axis"
+    text = PH.read_text()
+    start, end = text.index(heading), text.index("     Representation #", text.index(heading))
+    block = text[start:end]
+    without = block.replace(heading, heading + " without acoustic sum rule applied (asr)", 1)
+    applied = block.replace(heading, heading + " with asr applied: ", 1).replace("1.07359", "9.9")
+    for both in (without + applied, applied + without):
+        found = read_response(text[:start] + both + text[end:], 2)
+        assert found.born_charges[0, 0].tolist() == [1.07359, -0.00776, 0.00005]
+
+
 def test_structure_is_the_exact_one_beside_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
