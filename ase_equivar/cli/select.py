@@ -32,8 +32,9 @@ def select(
 ) -> None:
     """Structures worth labelling: the model is unsure of them, and they differ from each other.
 
-    Each step takes the one with the largest product of uncertainty and distance, in the features of
-    the network, to those known or chosen. `label` takes the output, and `finetune` what it labels.
+    Of the structures that are nearest to the same known or chosen one, in the features of the
+    network, each step takes the farthest of the largest group; distances count times the
+    uncertainty. `label` takes the output, and `finetune` what it labels.
     """
     with inputs.user_errors():
         if output.suffix not in (".extxyz", ".xyz"):

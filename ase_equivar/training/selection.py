@@ -1,9 +1,11 @@
 """Which of many structures to label: those that the model is unsure of and that differ.
 
-Each step takes the structure with the largest product of uncertainty and distance, in the features
-of the network, to what is known or taken already: the farthest-point heuristic (Gonzalez, Theor.
-Comput. Sci. 38, 293 (1985)) with weights (Dyer & Frieze, Oper. Res. Lett. 3, 285 (1985)), which for
-features of a network is known as a core set (Sener & Savarese, ICLR 2018).
+Each step sorts the structures into clusters, each around the nearest of those known or taken
+already, by their distance in the features of the network. From the cluster with the largest sum of
+squares it takes the structure that is farthest from the center: a lone outlier does not come before
+a crowd that is not well represented. This is the method LCMD (largest cluster, maximum distance) of
+Holzmüller, Zaverkin, Kästner & Steinwart, J. Mach. Learn. Res. 24, 164 (2023), with distances
+multiplied by the uncertainty of the structure.
 """
 
 from __future__ import annotations
@@ -92,29 +94,50 @@ def select_structures(
     number = whole_number("number", number, at_least=1)
     if number > len(vectors):
         raise ValueError(f"number is {number}, but there are {len(vectors)} structures")
-    distances = np.full(len(vectors), np.inf)
-    nearest = np.full(len(vectors), -1)
+    centers = np.zeros((0, vectors.shape[1]))
     if known is not None:
-        for vector in finite_real("known", known, (None, vectors.shape[1])):
-            distances = np.minimum(distances, np.linalg.norm(vectors - vector, axis=1))
+        centers = finite_real("known", known, (None, vectors.shape[1]))
+    n_known = len(centers)
+    nearest, distances = _nearest(vectors, centers)
     rounding = COPY * np.linalg.norm(vectors, axis=1)
     choices: list[Choice] = []
     for _ in range(number):
-        best = _best(doubts, np.where(distances > rounding, distances, 0.0))
+        best = _farthest(doubts, np.where(distances > rounding, distances, 0.0), nearest)
         if best is None:
             break
-        source = None if nearest[best] < 0 else int(nearest[best])
+        center = int(nearest[best]) - n_known
+        source = choices[center].index if center >= 0 and choices else None
         choices.append(Choice(best, float(doubts[best]), float(distances[best]), source))
         to_best = np.linalg.norm(vectors - vectors[best], axis=1)
-        nearest[to_best < distances] = best
+        closer = to_best < distances
+        nearest[closer] = n_known + len(choices) - 1
         distances = np.minimum(distances, to_best)
     return choices
 
 
-def _best(doubts: NDArray[np.float64], distances: NDArray[np.float64]) -> int | None:
-    """Return the structure with the largest product; None if all are zero."""
-    nothing_is_known = np.isinf(distances).all()
-    products = doubts if nothing_is_known else doubts * distances
+def _nearest(
+    vectors: NDArray[np.float64], centers: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the nearest center of each vector, 0 if there are none, and the distance to it."""
+    nearest = np.zeros(len(vectors), dtype=np.int64)
+    distances = np.full(len(vectors), np.inf)
+    for number, center in enumerate(centers):
+        found = np.linalg.norm(vectors - center, axis=1)
+        nearest[found < distances] = number
+        distances = np.minimum(distances, found)
+    return nearest, distances
+
+
+def _farthest(
+    doubts: NDArray[np.float64], distances: NDArray[np.float64], nearest: NDArray[np.int64]
+) -> int | None:
+    """Return what is farthest from the center of the largest cluster; None if nothing is left."""
+    if np.isinf(distances).all():  # nothing is known: the most uncertain one
+        products = doubts
+    else:
+        products = doubts * distances
+        sizes = np.bincount(nearest, weights=products**2)
+        products = np.where(nearest == np.argmax(sizes), products, 0.0)
     best = int(np.argmax(products))
     return best if products[best] > 0 else None
 

@@ -15,42 +15,44 @@ from ase_equivar.training.selection import select_structures
 
 
 def test_choices_on_a_line() -> None:
-    """Worked out by hand: places 0 to 10, doubts that grow along the line."""
-    features = [[0.0], [1.0], [4.0], [6.0], [10.0]]
-    doubts = [1.0, 1.0, 1.0, 1.0, 2.0]
+    """Worked out by hand: a crowd near 4 comes before the outlier at 10."""
+    features = [[0.0], [3.5], [4.0], [4.5], [-5.0]]
+    doubts = [2.0, 1.0, 1.0, 1.0, 1.0]
     found = select_structures(features, doubts, 4)
-    assert [(one.index, one.nearest) for one in found] == [(4, None), (0, 4), (2, 0), (3, 2)]
-    assert [one.distance for one in found] == [np.inf, 10.0, 4.0, 2.0]
+    # around 0: 3.5² + 4² + 4.5² + 5² = 73.5, of which the farthest is -5; then the crowd
+    assert [(one.index, one.nearest) for one in found] == [(0, None), (4, 0), (3, 0), (1, 3)]
+    assert [one.distance for one in found] == [np.inf, 5.0, 4.5, 1.0]
     assert found[0].reason(range(5)) == "uncertainty 2.000 e, the largest"
-    assert found[1].reason([5, 6, 7, 8, 9]).endswith("distance 10 to the nearest, frame 9")
+    assert found[1].reason([5, 6, 7, 8, 9]).endswith("distance 5 to the nearest, frame 5")
 
 
-def test_known_structures_and_doubts_count() -> None:
-    features = [[0.0, 0.0], [3.0, 4.0], [6.0, 8.0], [6.0, 8.1]]
-    even = select_structures(features, np.ones(4), 2, known=[[0.0, 0.1]])
-    assert [one.index for one in even] == [3, 1]
-    assert even[0].nearest is None
-    assert even[0].distance == pytest.approx(10.0)
-    sure = select_structures(features, [1.0, 1.0, 0.3, 0.3], 2, known=[[0.0, 0.1]])
-    assert [one.index for one in sure] == [1, 3]
+def test_crowds_come_before_outliers() -> None:
+    """Around one known place a single far structure, around another many that are less far."""
+    known = [[0.0, 0.0], [100.0, 0.0]]
+    features = [[0.0, 5.0], *([100.0 + 0.1 * k, 3.0] for k in range(8))]
+    first = select_structures(features, np.ones(9), 1, known)[0]
+    assert first.index == 8  # 8 · 9 > 25
+    assert first.nearest is None
+    assert first.distance == pytest.approx(np.hypot(0.7, 3.0))
+    sure = select_structures(features, [1.0, *([0.4] * 8)], 1, known)[0]
+    assert sure.index == 0
 
 
-def test_each_step_takes_the_largest_product() -> None:
-    """An independent search over all structures, written out in loops."""
+def test_each_step_takes_the_farthest_of_the_largest_cluster() -> None:
+    """An independent search, written out in loops."""
     rng = np.random.default_rng(5)
     features, known = rng.normal(size=(40, 6)), rng.normal(size=(7, 6))
     doubts = rng.uniform(0.1, 1.0, size=40)
-    taken = [list(vector) for vector in known]
+    centers = [list(vector) for vector in known]
     for choice in select_structures(features, doubts, 12, known):
-        products = [
-            doubt
-            * min(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) for other in taken)
-            ** 0.5
-            for one, doubt in zip(features, doubts, strict=True)
-        ]
-        assert choice.index == int(np.argmax(products))
-        assert choice.distance * choice.uncertainty == pytest.approx(max(products))
-        taken.append(list(features[choice.index]))
+        clusters: dict[int, list[tuple[float, int]]] = {}
+        for index, (one, doubt) in enumerate(zip(features, doubts, strict=True)):
+            lengths = [sum((one - other) ** 2) ** 0.5 for other in centers]
+            nearest = lengths.index(min(lengths))
+            clusters.setdefault(nearest, []).append((doubt * min(lengths), index))
+        largest = max(clusters.values(), key=lambda members: sum(x * x for x, _ in members))
+        assert (choice.uncertainty * choice.distance, choice.index) == pytest.approx(max(largest))
+        centers.append(list(features[choice.index]))
 
 
 def test_copies_are_not_chosen() -> None:
