@@ -17,6 +17,7 @@ from ase_equivar.io.label_files.labels import read_head
 
 HEAD = 65536  # bytes; CP2K and MPI may write pages before the program's name
 YAML = re.compile(r"\.ya?ml(\.(gz|xz|bz2|lzma))?$")
+BORN = re.compile(r"BORN([._-](?!.*xyz).*)?")
 VASPRUN = "vasprun.xml"
 KNOWN = (
     "extended XYZ; vasprun.xml, OUTCAR and vaspout.h5 of VASP; the output of Quantum ESPRESSO's "
@@ -109,7 +110,7 @@ def _recognized(path: Path) -> tuple[str, Callable[[Path], Atoms] | None]:
         raise FileNotFoundError(f"there is no file {path}")
     if YAML.search(path.name):
         return "phonopy", phonopy_born.read_phonopy_born
-    if path.name.startswith("BORN"):
+    if BORN.fullmatch(path.name):
         return "phonopy", _refusing(
             "is a BORN file, without a structure: give the phonopy.yaml beside it"
         )

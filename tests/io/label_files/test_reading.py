@@ -50,6 +50,18 @@ def test_other_files(tmp_path: Path) -> None:
         read_labels(tmp_path / "x.cif")
 
 
+def test_names_that_begin_like_another_format(tmp_path: Path) -> None:
+    atoms, charges, _ = asymmetric_label()
+    atoms.set_array("born_charges", charges.reshape(-1, 9))
+    for name in ("BORN_all.extxyz", "BORN.xyz"):
+        ase.io.write(tmp_path / name, atoms, format="extxyz")
+        assert len(read_labels(tmp_path / name)) == 1
+    for name in ("BORN", "BORN.NaCl", "BORN_pbe"):
+        (tmp_path / name).write_text("14.4\n")
+        with pytest.raises(ValueError, match="a BORN file, without a structure"):
+            read_labels(tmp_path / name)
+
+
 def test_one_structure_and_a_selection(tmp_path: Path) -> None:
     """Names do not matter; a selection is one of ASE's."""
     (tmp_path / "anything.txt").write_text(outcar(*asymmetric_label()))
