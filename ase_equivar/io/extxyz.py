@@ -337,7 +337,7 @@ def _with_columns(atoms: Atoms, index: int) -> Atoms:
             f"structure {index} ({atoms.get_chemical_formula()}) has no calculated Z* to write; "
             "ask for its 'born_charges' first"
         )
-    if np.shape(born_charges) != (len(atoms), 3, 3):
+    if np.shape(born_charges) not in ((len(atoms), 3, 3), (len(atoms), 9)):
         raise ValueError(
             f"structure {index} ({atoms.get_chemical_formula()}) has {len(atoms)} atoms, but its "
             f"Z* have shape {np.shape(born_charges)}, not ({len(atoms)}, 3, 3)"
