@@ -18,6 +18,7 @@ TEST_PYTHON ?= python3.13
 
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := python -m pytest --numprocesses auto --dist worksteal
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS)
 
 .PHONY: demo test test-fast test-lowest test-python lint docs bench
@@ -25,17 +26,20 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(P
 demo: $(VENV)/.ready-demo
 	$(BIN)/python examples/nacl_lo_to.py
 
+# A process for each core, of one thread each.
+test test-fast test-lowest test-python: export OMP_NUM_THREADS ?= 1
+
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest
+	$(BIN)/$(PYTEST)
 
 test-fast: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/$(PYTEST) -m "not slow"
 
 test-lowest: $(VENV)-lowest/.ready
-	$(VENV)-lowest/bin/python -m pytest -m "not slow"
+	$(VENV)-lowest/bin/$(PYTEST) -m "not slow"
 
 test-python: $(VENV)-python/.ready
-	$(VENV)-python/bin/python -m pytest -m "not slow"
+	$(VENV)-python/bin/$(PYTEST) -m "not slow"
 
 lint: $(VENV)/.ready-lint
 	$(BIN)/ruff check .
@@ -77,12 +81,12 @@ $(VENV)-lowest/.ready: pyproject.toml tools/lowest_versions.py
 	$(VENV)-lowest/bin/python -m pip install --quiet --constraint $(VENV)-lowest/lowest.txt \
 		$(PIP_FLAGS) torch
 	$(VENV)-lowest/bin/python -m pip install --quiet --constraint $(VENV)-lowest/lowest.txt \
-		$(PIP_FLAGS) pytest hatchling --editable ".[$(LOWEST_EXTRAS)]"
+		$(PIP_FLAGS) pytest pytest-xdist hatchling --editable ".[$(LOWEST_EXTRAS)]"
 	touch $@
 
 $(VENV)-python/.ready: pyproject.toml constraints.txt
 	$(TEST_PYTHON) -m venv $(VENV)-python
 	$(VENV)-python/bin/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS) torch
 	$(VENV)-python/bin/python -m pip install --quiet --constraint constraints.txt $(PIP_FLAGS) \
-		pytest hatchling --editable ".[$(TEST_EXTRAS)]"
+		pytest pytest-xdist hatchling --editable ".[$(TEST_EXTRAS)]"
 	touch $@
