@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import all_changes
-from numpy.typing import NDArray
 
 
 def changed_parts(before: Atoms | None, now: Atoms) -> list[str]:
@@ -41,28 +38,3 @@ def _same(part: str, before: Atoms, now: Atoms) -> bool:
     if one is None or other is None:
         return one is other
     return np.array_equal(one, other)
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What a network sees of a structure, as it was at some time; shapes as in `ase.Atoms`."""
-
-    numbers: NDArray[np.int64]
-    positions: NDArray[np.float64]
-    cell: NDArray[np.float64]
-    pbc: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, atoms: Atoms) -> Geometry:
-        """Copy it, in a fraction of the time that a copy of `atoms` takes."""
-        arrays = atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc
-        return cls(*(array.copy() for array in arrays))
-
-    def is_of(self, atoms: Atoms) -> bool:
-        """Whether a structure has this geometry, to the last bit."""
-        return (
-            np.array_equal(self.positions, atoms.positions)
-            and np.array_equal(self.numbers, atoms.numbers)
-            and np.array_equal(self.cell, atoms.cell.array)
-            and np.array_equal(self.pbc, atoms.pbc)
-        )

@@ -58,7 +58,7 @@ def structure_features(
             found.clear()
             with torch.inference_mode():
                 network(graph)
-            vectors = graph.in_order_of_structure(np.concatenate(found, axis=1))
+            vectors = np.concatenate(found, axis=1)[graph.places]
             rows.append(_averages(vectors, atoms.numbers, elements))
     return np.array(rows)
 

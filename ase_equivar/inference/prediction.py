@@ -8,7 +8,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from ase_equivar.graph.geometry import Geometry
+from ase_equivar.graph.graph import Geometry
 from ase_equivar.sum_rule import neutralize, violation
 
 

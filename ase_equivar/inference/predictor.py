@@ -15,7 +15,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.graph import Graph, build_graph, check_atoms, check_elements, collate
-from ase_equivar.graph.geometry import Geometry
+from ase_equivar.graph.graph import Geometry
 from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.device import choose_device, choose_dtype
@@ -227,7 +227,7 @@ class Predictor:
         if self._uncertain is None or self._uncertain[0] is not evaluated:
             graph = self._graph(atoms, self._following)
             found = born_charges_uncertainty(self._network, graph, self.calibration)
-            self._uncertain = evaluated, graph.in_order_of_structure(found)
+            self._uncertain = evaluated, found[graph.places]
         return self._uncertain[1]
 
     def dielectric_tensors_of_parts(self, atoms: Atoms) -> NDArray[np.float64] | None:
@@ -246,7 +246,7 @@ class Predictor:
         born, dielectric = self._arrays(tensors)
         cuts = np.cumsum([graph.n_atoms for graph in graphs])[:-1]
         for index, (graph, found) in enumerate(zip(graphs, np.split(born, cuts), strict=True)):
-            charges = graph.in_order_of_structure(found)
+            charges = found[graph.places]
             charges.setflags(write=False)  # a calculator keeps them
             yield RawPrediction(
                 born_charges=charges,

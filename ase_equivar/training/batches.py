@@ -50,14 +50,14 @@ class Batch:
 def make_batch(examples: Sequence[Example], dtype: torch.dtype) -> Batch:
     """Collate examples; the function that a DataLoader calls."""
     graph = collate([graph for graph, _ in examples]).to(dtype=dtype)
-    charges = np.concatenate([f.born_charges for _, f in examples])
+    labels = np.concatenate([f.born_charges for _, f in examples])
+    charges = np.empty_like(labels)
+    charges[graph.places] = labels
     missing = np.full((3, 3), np.nan)
     dielectric = [missing if f.dielectric is None else f.dielectric for _, f in examples]
     return Batch(
         graph=graph,
-        born_charges=torch.from_numpy(charges if graph.order is None else charges[graph.order]).to(
-            dtype
-        ),
+        born_charges=torch.from_numpy(charges).to(dtype),
         dielectric=torch.from_numpy(np.stack(dielectric)).to(dtype),
     )
 

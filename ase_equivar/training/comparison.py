@@ -107,7 +107,7 @@ def raw_tensors_of_each(
     """Yield Z* before the sum rule, shape=(N, 3, 3), and ε∞, structure by structure."""
     raw = network(graph)
     ends = torch.bincount(graph.structure, minlength=graph.n_structures).cumsum(0).tolist()
-    born = graph.in_order_of_structure(raw.born_charges.double().numpy())
+    born = raw.born_charges.double().numpy()[graph.places]
     for index, charges in enumerate(np.split(born, ends[:-1])):
         tensor = None if raw.dielectric is None else raw.dielectric[index].double().numpy()
         yield charges, tensor

@@ -10,7 +10,8 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes, compare_atoms
 from helpers.structures import triclinic
 
-from ase_equivar.graph.geometry import Geometry, changed_parts
+from ase_equivar.graph.geometry import changed_parts
+from ase_equivar.graph.graph import Geometry
 
 
 def move(atoms: Atoms) -> None:
