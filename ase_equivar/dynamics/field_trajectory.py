@@ -16,6 +16,7 @@ from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.field_log import check_new
 from ase_equivar.dynamics.observables import check_cell, observe
 from ase_equivar.io.extxyz import write_extxyz
+from ase_equivar.io.frame_texts import complete_frames
 from ase_equivar.io.output_files import check_folder, replacing, write_text
 
 FORCES = "field_forces"
@@ -97,18 +98,13 @@ def _write_extxyz(path: Path, frame: Atoms) -> None:
 
 def _drop_extxyz(path: Path, time: float) -> None:
     """Keep the text of the frames before `time`, and leave out a torn one."""
-    with path.open(encoding="utf-8") as file:
-        lines = file.readlines()
-    kept, start = 0, 0
-    while start < len(lines):
-        end = start + int(lines[start]) + 2
-        if end > len(lines) or not lines[end - 1].endswith("\n"):
-            break
-        info = ase.io.extxyz.key_val_str_to_dict(lines[start + 1])
+    kept = []
+    for frame in complete_frames(path.read_text(encoding="utf-8"), str(path)):
+        info = ase.io.extxyz.key_val_str_to_dict(frame.split("\n", 2)[1])
         if not _is_before(info["time"], time):
             break
-        kept = start = end
-    write_text(path, "".join(lines[:kept]))
+        kept.append(frame)
+    write_text(path, "".join(kept))
 
 
 def _write_traj(path: Path, frame: Atoms) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import re
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from ase.io.formats import filetype, string2index
 
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.io.formats import file_format
+from ase_equivar.io.frame_texts import frame_texts, text_of
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.read_errors import reading
 from ase_equivar.structures.validation import check_full_occupancy
@@ -32,8 +32,6 @@ COLUMN = "born_charges"
 DIELECTRIC_KEY = "electronic_dielectric_tensor"
 TENSOR_NAMES = ("born_charges", "born_effective_charges", "dielectric_tensor")
 SUFFIXES = (".extxyz", ".xyz")
-GZIPPED = 31  # zlib's word for data with a gzip header
-PIECE = 256  # bytes
 
 
 @dataclass(frozen=True)
@@ -217,7 +215,7 @@ def read_apart(filename: str | Path, index: str = ":", format: str | None = None
     name = str(filename)
     format = file_format(filename, format)
     if format == "extxyz" or (format is None and _is_extxyz(name)):
-        texts, trouble = _frame_texts(*_text(Path(filename)))
+        texts, trouble = frame_texts(*text_of(Path(filename)))
         number = len(texts) + bool(trouble)
         found = (
             _parsed(k, texts[k]) if k < len(texts) else Frame(k, None, trouble)
@@ -256,59 +254,6 @@ def _selected(number: int, index: str, name: str) -> range:
     if not -number <= chosen < number:
         raise ValueError(f"{name} has {number} frames, so none of number {chosen}")
     return range(chosen % number, chosen % number + 1)
-
-
-def _text(path: Path) -> tuple[str, str]:
-    """Read a file, gzipped or not; also what is wrong with the end of it, if anything."""
-    data, trouble = path.read_bytes(), ""
-    if path.suffix == ".gz":
-        data, trouble = _unzipped(data)
-    if trouble:  # the last line of what could be unpacked may be half a line
-        data = data[: data.rfind(b"\n") + 1]
-    return data.decode("utf-8", errors="replace").replace("\r\n", "\n"), trouble
-
-
-def _unzipped(data: bytes) -> tuple[bytes, str]:
-    """Unpack as far as possible, in small pieces: one that is damaged gives nothing."""
-    parts: list[bytes] = []
-    start = 0
-    while any(data[start : start + PIECE]):  # several files may lie one after the other
-        stream = zlib.decompressobj(GZIPPED)
-        while not stream.eof:
-            piece = data[start : start + PIECE]
-            if not piece:
-                return b"".join(parts), "the compressed data end too early"
-            try:
-                parts.append(stream.decompress(piece))
-            except zlib.error as error:
-                return b"".join(parts), f"the compressed data are damaged ({error})"
-            start += len(piece) - len(stream.unused_data)
-    return b"".join(parts), ""
-
-
-def _frame_texts(text: str, trouble: str) -> tuple[list[str], str]:
-    """Split the text of a file into frames; also why there is no frame after the last."""
-    lines = text.rstrip().split("\n") if text.strip() else []
-    frames: list[str] = []
-    start = 0
-    while start < len(lines):
-        if not lines[start].strip().isdecimal():
-            found = lines[start].strip()[:40]
-            return frames, (
-                f"line {start + 1} should hold the number of atoms, but holds {found!r}: the file "
-                "cannot be trusted from here on, or from the frame before"
-            )
-        n_atoms = int(lines[start])
-        end = start + 2 + n_atoms
-        if end > len(lines):
-            n_lines = max(0, len(lines) - start - 2)
-            told = f"{trouble}, " if trouble else ""
-            return frames, f"{told}there are lines for {n_lines} of {n_atoms} atoms only"
-        while end < len(lines) and lines[end].lstrip().startswith("VEC"):
-            end += 1  # cell vectors in an old dialect
-        frames.append("\n".join(lines[start:end]) + "\n")
-        start = end
-    return frames, trouble
 
 
 def _parsed(number: int, text: str) -> Frame:

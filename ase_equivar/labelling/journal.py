@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_equivar.arguments import json_data
+from ase_equivar.io.frame_texts import complete_frames
 from ase_equivar.io.output_files import write_text
 from ase_equivar.io.resumed import differences, digest
 from ase_equivar.labelling.pseudopotentials import Pseudopotential
@@ -90,34 +91,18 @@ def labelled(file: io.BufferedRandom, output: Path) -> set[str]:
     """Return which structures a file holds; a frame cut off at its end is taken away."""
     file.seek(0)
     data = file.read()
-    names: set[str] = set()
-    start = 0
-    while start < len(data):
-        end = _end_of_frame(data, start)
-        if end is None:
-            if data.find(b"\n", start) != -1 and not data[start:].split(b"\n", 1)[0].isdigit():
-                raise ValueError(f"{output} is no extended XYZ file that `label` wrote")
-            logger.warning("%s: the last frame was cut off and is calculated again", output)
-            file.truncate(start)
-            break
-        match = re.search(rb"\b" + IDENTITY.encode() + rb"=\"?(id-[0-9a-f]+)", data[start:end])
+    frames = complete_frames(data.decode("latin-1"), str(output))  # a character for each byte
+    names = set()
+    for frame in frames:
+        match = re.search(rf"\b{IDENTITY}=\"?(id-[0-9a-f]+)", frame)
         if match:
-            names.add(match[1].decode())
-        start = end
+            names.add(match[1])
+    end = sum(map(len, frames))
+    if end < len(data):
+        logger.warning("%s: the last frame was cut off and is calculated again", output)
+        file.truncate(end)
     file.seek(0, os.SEEK_END)
     return names
-
-
-def _end_of_frame(data: bytes, start: int) -> int | None:
-    """Return where a frame ends, None if the data end before."""
-    end = data.find(b"\n", start)
-    if end == -1 or not data[start:end].strip().isdigit():
-        return None
-    for _ in range(int(data[start:end]) + 1):
-        end = data.find(b"\n", end + 1)
-        if end == -1:
-            return None
-    return end + 1
 
 
 def failed(journal: Path) -> set[str]:

@@ -13,7 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
-from ase_equivar.io.extxyz import GZIPPED
+from ase_equivar.io.frame_texts import GZIPPED
 
 NUMBER = r"[-+]?\d*\.\d+(?:[EeDd][-+]?\d+)?"
 LINE = re.compile(r"^.*$", re.MULTILINE)
