@@ -44,7 +44,7 @@ class BandSegment:
     corrected: NDArray[np.float64] | None
 
 
-def bands(phonon: Phonopy, path: str | None = None, *, npoints: int = 61) -> list[BandSegment]:
+def bands(phonon: Phonopy, path: str | None = None, *, n_points: int = 61) -> list[BandSegment]:
     """Return the phonon bands along a path, with and without the correction.
 
     Parameters
@@ -54,13 +54,13 @@ def bands(phonon: Phonopy, path: str | None = None, *, npoints: int = 61) -> lis
     path : str, optional
         Special points in ASE's notation, "GXWKGLUWLK,UX"; by default ASE's path of the primitive
         cell's Bravais lattice.
-    npoints : int
+    n_points : int
         Number of q-points on each segment, ends included.
 
     Raises
     ------
     TypeError, ValueError
-        When `phonon` lacks force constants or holds numbers that are not finite, when `npoints`
+        When `phonon` lacks force constants or holds numbers that are not finite, when `n_points`
         is none, or for a point that this lattice does not have.
 
     Warns
@@ -69,11 +69,11 @@ def bands(phonon: Phonopy, path: str | None = None, *, npoints: int = 61) -> lis
         When modes are imaginary; they are returned as negative frequencies.
     """
     matrix = require_force_constants(phonon)
-    npoints = whole_number("npoints", npoints, at_least=2)
+    n_points = whole_number("n_points", n_points, at_least=2)
     if path is not None and not isinstance(path, str):
         raise TypeError(f"path is {path!r}; give the names of special points, as 'GX'")
     ends = _segments(Cell(phonon.primitive.cell), path)
-    qpoints = [np.linspace(start, end, npoints) for (_, start), (_, end) in ends]
+    qpoints = [np.linspace(start, end, n_points) for (_, start), (_, end) in ends]
 
     plain = DynamicalMatrix(phonon.supercell, phonon.primitive, phonon.force_constants)
     without = _run(phonon, plain, qpoints)

@@ -38,7 +38,7 @@ class DensityOfStates:
 
 
 def density_of_states(
-    phonon: Phonopy, *, mesh_length: float = 100.0, npoints: int = 801
+    phonon: Phonopy, *, mesh_length: float = 100.0, n_points: int = 801
 ) -> DensityOfStates:
     """Return the phonon density of states by the linear tetrahedron method.
 
@@ -52,14 +52,14 @@ def density_of_states(
     mesh_length : float
         Along each reciprocal vector b there are as many points as fit in b·`mesh_length`, Å: for a
         cell of 5 Å, 20 of them.
-    npoints : int
+    n_points : int
         Number of frequencies.
 
     Raises
     ------
     ValueError
         When `phonon` lacks force constants or holds numbers that are not finite, or when
-        `mesh_length` (above 0, up to 1000 Å) or `npoints` makes no sense.
+        `mesh_length` (above 0, up to 1000 Å) or `n_points` makes no sense.
 
     Warns
     -----
@@ -68,7 +68,7 @@ def density_of_states(
     """
     matrix = require_force_constants(phonon)
     mesh_length = positive_number("mesh_length", mesh_length, "Å", largest=LONGEST_MESH)
-    npoints = whole_number("npoints", npoints, at_least=2)
+    n_points = whole_number("n_points", n_points, at_least=2)
     plain = DynamicalMatrix(phonon.supercell, phonon.primitive, phonon.force_constants)
     without = _mesh(phonon, plain, mesh_length)
     with_field = (
@@ -80,11 +80,11 @@ def density_of_states(
     warn_if_imaginary(float(meshes[-1].frequencies.min()), "on the mesh")
     margin = 0.02 * (highest - lowest)
     ends = min(lowest, 0.0) - margin, highest + margin
-    frequencies, uncorrected = _density(without, ends, npoints)
+    frequencies, uncorrected = _density(without, ends, n_points)
     return DensityOfStates(
         frequencies=frequencies,
         uncorrected=uncorrected,
-        corrected=None if with_field is None else _density(with_field, ends, npoints)[1],
+        corrected=None if with_field is None else _density(with_field, ends, n_points)[1],
     )
 
 
@@ -102,9 +102,9 @@ def _mesh(phonon: Phonopy, matrix: DynamicalMatrix, length: float) -> Mesh:
 
 
 def _density(
-    mesh: Mesh, ends: tuple[float, float], npoints: int
+    mesh: Mesh, ends: tuple[float, float], n_points: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     total = TotalDos(mesh, use_tetrahedron_method=True)
-    total.set_draw_area(*ends, (ends[1] - ends[0]) / (npoints - 1))
+    total.set_draw_area(*ends, (ends[1] - ends[0]) / (n_points - 1))
     total.run()
     return np.asarray(total.frequency_points, dtype=float), np.asarray(total.dos, dtype=float)

@@ -29,7 +29,7 @@ RESIDUAL_STRESS_WARNING = 1.0  # GPa: about 1 % of a lattice constant
 
 def force_constants(
     atoms: Atoms,
-    calc: BaseCalculator,
+    calculator: BaseCalculator,
     supercell: ArrayLike,
     *,
     distance: float = 0.01,
@@ -45,8 +45,8 @@ def force_constants(
     Parameters
     ----------
     atoms : ase.Atoms
-        The unit cell, relaxed with `calc`. Its masses are kept, its constraints are not.
-    calc : ase calculator
+        The unit cell, relaxed with `calculator`. Its masses are kept, its constraints are not.
+    calculator : ase calculator
         Gives forces. Without an electric field: the force of a field is not part of the crystal's
         force constants.
     supercell : array_like of int
@@ -72,18 +72,18 @@ def force_constants(
         calculator, and its frequencies are not those of an equilibrium. Where symmetry holds all
         atoms in place, as in rock salt, only the stress tells wrong lattice constants.
     """
-    refuse_field(calc)
+    refuse_field(calculator)
     distance = positive_number("distance", distance, "Å", largest=LONGEST_DISPLACEMENT)
     phonon = make_phonon(atoms, supercell, symprec=symprec)
 
-    _warn_if_not_relaxed(phonon.unitcell, calc)
+    _warn_if_not_relaxed(phonon.unitcell, calculator)
     phonon.generate_displacements(distance=distance)
     displaced = phonon.supercells_with_displacements or []
     task = f"{len(displaced)} displacements in a supercell of {len(phonon.supercell)} atoms"
     logger.info(task)
     console = Console(stderr=True)
     phonon.forces = [
-        _forces(cell, calc)
+        _forces(cell, calculator)
         for cell in track(
             displaced,
             description=task,
@@ -97,8 +97,8 @@ def force_constants(
     return phonon
 
 
-def _warn_if_not_relaxed(cell: PhonopyAtoms, calc: BaseCalculator) -> None:
-    largest = np.linalg.norm(_forces(cell, calc), axis=1).max()
+def _warn_if_not_relaxed(cell: PhonopyAtoms, calculator: BaseCalculator) -> None:
+    largest = np.linalg.norm(_forces(cell, calculator), axis=1).max()
     if largest > RESIDUAL_FORCE_WARNING:
         warnings.warn(
             f"an atom of the input structure feels {largest:.3f} eV/Å: it is not relaxed with this "
@@ -107,7 +107,7 @@ def _warn_if_not_relaxed(cell: PhonopyAtoms, calc: BaseCalculator) -> None:
             stacklevel=3,
         )
     atoms = to_ase(cell)
-    atoms.calc = calc
+    atoms.calc = calculator
     try:
         principal = np.linalg.eigvalsh(atoms.get_stress(voigt=False))
     except (NotImplementedError, np.linalg.LinAlgError):  # no stress, or NaN
@@ -123,18 +123,18 @@ def _warn_if_not_relaxed(cell: PhonopyAtoms, calc: BaseCalculator) -> None:
         )
 
 
-def _forces(cell: PhonopyAtoms, calc: BaseCalculator) -> NDArray[np.float64]:
+def _forces(cell: PhonopyAtoms, calculator: BaseCalculator) -> NDArray[np.float64]:
     atoms = to_ase(cell)
-    atoms.calc = calc
+    atoms.calc = calculator
     forces = np.asarray(atoms.get_forces(), dtype=float)
     if not np.isfinite(forces).all():
         raise ValueError(f"the calculator gave forces of {atoms.symbols} that are not finite")
     return forces
 
 
-def refuse_field(calc: BaseCalculator) -> None:
+def refuse_field(calculator: BaseCalculator) -> None:
     """Refuse a calculator whose forces are those of a crystal in an electric field."""
-    field: Sequence[float] | None = getattr(calc, "electric_field", None)
+    field: Sequence[float] | None = getattr(calculator, "electric_field", None)
     if field is not None and np.any(np.asarray(field) != 0):
         raise ValueError(
             f"the calculator has an electric field on ({field}): its forces Z*·E would corrupt the "

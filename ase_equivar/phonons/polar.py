@@ -18,7 +18,7 @@ from ase_equivar.structures.symmetry import SYMPREC
 
 def polar_phonon(
     atoms: Atoms,
-    forces: BaseCalculator,
+    calculator: BaseCalculator,
     source: Source,
     *,
     supercell: ArrayLike | None = None,
@@ -37,7 +37,7 @@ def polar_phonon(
     ----------
     atoms : ase.Atoms
         The unit cell.
-    forces : ase calculator
+    calculator : ase calculator
         Gives forces, and stress where the cell is relaxed.
     source, dielectric_tensor, refractive_index, method
         Of Z* and ε∞: see `nac_params`. A calculator is run on the relaxed crystal.
@@ -45,7 +45,7 @@ def polar_phonon(
         Three integers or a 3×3 integer matrix, see `make_phonon`; by default, images are 12 Å
         apart.
     relax : {"none", "positions", "cell"}
-        What to relax with `forces` first, the space group kept: see `RelaxMode`.
+        What to relax with `calculator` first, the space group kept: see `RelaxMode`.
     symprec : float
         Symmetry tolerance, Å, of the relaxation and of all that follows.
     progress : bool
@@ -66,7 +66,7 @@ def polar_phonon(
     trial = make_phonon(atoms, symprec=symprec)
     nac_params(trial, source, dielectric_tensor=dielectric_tensor, method=method)
     if relax != "none":
-        atoms = relaxation.relax(atoms, forces, relax, symprec=symprec)
+        atoms = relaxation.relax(atoms, calculator, relax, symprec=symprec)
     cells = supercell_for_length(atoms) if supercell is None else supercell
-    phonon = force_constants(atoms, forces, cells, symprec=symprec, progress=progress)
+    phonon = force_constants(atoms, calculator, cells, symprec=symprec, progress=progress)
     return apply_nac(phonon, source, dielectric_tensor=dielectric_tensor, method=method)

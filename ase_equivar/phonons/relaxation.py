@@ -38,7 +38,7 @@ def relax_mode(name: str, value: str) -> RelaxMode:
 
 def relax(
     atoms: Atoms,
-    calc: BaseCalculator,
+    calculator: BaseCalculator,
     mode: RelaxMode = "cell",
     *,
     fmax: float = 0.002,
@@ -51,7 +51,7 @@ def relax(
     ----------
     atoms : ase.Atoms
         The crystal; it is not changed.
-    calc : ase calculator
+    calculator : ase calculator
         Gives forces, and stress where the cell is relaxed.
     mode : {"cell", "positions", "none"}
         See `RelaxMode`. For a cell from a diffraction experiment, "positions".
@@ -80,13 +80,13 @@ def relax(
     fmax = positive_number("fmax", fmax, "eV/Å")
     steps = whole_number("steps", steps, at_least=1)
     symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
-    refuse_field(calc)
+    refuse_field(calculator)
     relaxed = atoms.copy()
     relaxed.set_constraint()
     if mode == "none":
         return relaxed
     relaxed.set_constraint(FixSymmetry(relaxed, symprec=symprec))
-    relaxed.calc = calc
+    relaxed.calc = calculator
     optimizer = BFGS(FrechetCellFilter(relaxed) if mode == "cell" else relaxed, logfile=None)
     if not optimizer.run(fmax=fmax, steps=steps):
         raise RuntimeError(f"the structure did not relax to {fmax} eV/Å in {steps} steps")

@@ -15,7 +15,7 @@ from ase_equivar.phonons import apply_nac, density_of_states, force_constants, m
 @pytest.mark.parametrize("method", ["gonze", "wang"])
 def test_density_of_states_is_phonopys_own(nacl_phonon, method):
     apply_nac(nacl_phonon, (NACL_BORN, NACL_DIELECTRIC), method=method)
-    density = density_of_states(nacl_phonon, mesh_length=40, npoints=401)
+    density = density_of_states(nacl_phonon, mesh_length=40, n_points=401)
     x = density.frequencies
     nacl_phonon.run_mesh(40.0)
     nacl_phonon.run_total_dos(

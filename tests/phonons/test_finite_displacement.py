@@ -90,7 +90,7 @@ def test_imaginary_modes_are_negative_and_warned_about(nacl_phonon):
         modes = lo_to_splitting(nacl_phonon)[0]
     assert modes.uncorrected.min() < -1
     with pytest.warns(UserWarning, match="imaginary modes along the path"):
-        segments = bands(nacl_phonon, "GX", npoints=3)
+        segments = bands(nacl_phonon, "GX", n_points=3)
     assert min(s.corrected.min() for s in segments) < -1
 
 

@@ -55,7 +55,7 @@ def test_all_that_follows_is_that_of_the_right_handed_cell(make):
         found += [modes.electronic, static_dielectric(modes).static, phonon.nac_params["born"]]
         if make is not triclinic_four:  # the names of whose points depend on the vectors
             path = {quartz: "GA", anatase: "GX"}[make]
-            found += [segment.corrected for segment in bands(phonon, path, npoints=3)]
+            found += [segment.corrected for segment in bands(phonon, path, n_points=3)]
         results.append(found)
     for right, left in zip(*results, strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-3, atol=2e-3)

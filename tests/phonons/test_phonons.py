@@ -112,7 +112,7 @@ def test_modes_that_the_field_does_not_touch_are_not_paired():
 @pytest.mark.filterwarnings("ignore:imaginary")  # so strong charges in so small a supercell
 def test_bands_at_gamma_follow_each_segments_direction(pair_phonon):
     apply_nac(pair_phonon, (random_charges(2), random_dielectric()))
-    segments = bands(pair_phonon, npoints=5)
+    segments = bands(pair_phonon, n_points=5)
     reciprocal = np.linalg.inv(pair_phonon.primitive.cell).T
     at_gamma = 0
     for segment in segments:
@@ -133,7 +133,7 @@ def test_bands_at_gamma_follow_each_segments_direction(pair_phonon):
 def test_bands_converge_to_their_value_at_gamma(nacl_phonon):
     """With the correction, q → 0 is continuous along a segment; without it LO is missing."""
     apply_nac(nacl_phonon, (NACL_BORN, NACL_DIELECTRIC))
-    segment = bands(nacl_phonon, "GX", npoints=401)[0]
+    segment = bands(nacl_phonon, "GX", n_points=401)[0]
     assert (segment.start, segment.end) == ("G", "X")
     np.testing.assert_allclose(segment.corrected[1], segment.corrected[0], atol=0.05)
     assert segment.corrected[0, -1] - segment.uncorrected[0, -1] > 1
@@ -142,7 +142,7 @@ def test_bands_converge_to_their_value_at_gamma(nacl_phonon):
 
 
 def test_bands_without_correction_and_unknown_point(nacl_phonon):
-    segments = bands(nacl_phonon, "GX,GL", npoints=3)
+    segments = bands(nacl_phonon, "GX,GL", n_points=3)
     assert [(s.start, s.end) for s in segments] == [("G", "X"), ("G", "L")]
     assert all(s.corrected is None for s in segments)
     with pytest.raises(ValueError, match=r"'GZ' does not fit this lattice; it has .*X"):

@@ -21,8 +21,8 @@ from ase_equivar.phonons import (
 
 USES = {
     "splitting": lo_to_splitting,
-    "bands": lambda phonon: bands(phonon, "GX", npoints=3),
-    "density": lambda phonon: density_of_states(phonon, mesh_length=10.0, npoints=11),
+    "bands": lambda phonon: bands(phonon, "GX", n_points=3),
+    "density": lambda phonon: density_of_states(phonon, mesh_length=10.0, n_points=11),
     "dispersion": lambda phonon: angular_dispersion(phonon, n_angles=3),
     "infrared": infrared_modes,
 }

@@ -38,7 +38,7 @@ def curves(figure, color):
 
 
 def test_lo_is_drawn_at_gamma_on_every_segment(nacl):
-    figure = plot_bands(bands(nacl, npoints=9))
+    figure = plot_bands(bands(nacl, n_points=9))
     pair = lo_to_splitting(nacl).largest
     gamma = [
         x
@@ -61,7 +61,7 @@ def test_lo_is_drawn_at_gamma_on_every_segment(nacl):
 
 
 def test_axes_and_labels(nacl, tmp_path):
-    figure = plot_bands(bands(nacl, "GXWKGLUWLK,UX", npoints=5), title="NaCl")
+    figure = plot_bands(bands(nacl, "GXWKGLUWLK,UX", n_points=5), title="NaCl")
     ax = figure.axes[0]
     names = [text.get_text() for text in ax.get_xticklabels()]
     assert names == ["Γ", "X", "W", "K", "Γ", "L", "U", "W", "L", "K|U", "X"]
@@ -99,12 +99,12 @@ def test_nothing_to_draw():
 def test_no_window_is_opened(nacl, monkeypatch):
     """Figures are made without pyplot: no display is needed, and none pile up in its registry."""
     monkeypatch.delenv("DISPLAY", raising=False)
-    plot_bands(bands(nacl, "GX", npoints=3))
+    plot_bands(bands(nacl, "GX", n_points=3))
     assert not matplotlib._pylab_helpers.Gcf.get_all_fig_managers()
 
 
 def test_density_of_states_with_and_without(nacl, tmp_path):
-    density = density_of_states(nacl, mesh_length=30, npoints=101)
+    density = density_of_states(nacl, mesh_length=30, n_points=101)
     figure = plot_density_of_states(density, title="NaCl")
     for color, expected in (
         (CORRECTED, density.corrected),
