@@ -113,7 +113,7 @@ def build_graph(
     cutoff: float | NeighborSearch,
     *,
     dtype: torch.dtype = torch.float32,
-    elements: Collection[int] | None = None,
+    known: Collection[int] | None = None,
 ) -> Graph:
     """Connect every atom with all neighbors within a cutoff.
 
@@ -129,7 +129,7 @@ def build_graph(
         Largest distance of two connected atoms, Å; or what shall find them.
     dtype : torch.dtype
         Of `Graph.vectors`. Distances are always worked out in float64.
-    elements : collection of int, optional
+    known : collection of int, optional
         Atomic numbers of the elements that a model knows; others are refused.
 
     Returns
@@ -143,8 +143,8 @@ def build_graph(
         See `check_atoms` and `check_elements`.
     """
     check_structure(atoms)
-    if elements is not None:
-        check_elements(atoms, elements)
+    if known is not None:
+        check_elements(atoms, known)
     search = cutoff if isinstance(cutoff, NeighborSearch) else NeighborSearch(cutoff)
     # a list that is kept for the next step of an MD needs the order of the step before
     order = morton_sort(atoms) if len(atoms) > MOST_KEPT else None

@@ -238,7 +238,7 @@ class Predictor:
         return dielectric_tensors_of_parts(self._network, graph, self.calibration)
 
     def _graph(self, atoms: Atoms, search: NeighborSearch) -> Graph:
-        return build_graph(atoms, search, dtype=self.dtype, elements=self.elements)
+        return build_graph(atoms, search, dtype=self.dtype, known=self.elements)
 
     def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
         with torch.inference_mode():

@@ -184,7 +184,7 @@ ROWS: dict[str, Row] = {
     ),
     "graph.build_graph": row(
         graph.build_graph,
-        {"atoms": structures(), "cutoff": [*POSITIVE, 300.0], "elements": [(1, 2)]},
+        {"atoms": structures(), "cutoff": [*POSITIVE, 300.0]},
         atoms=triclinic,
         cutoff=4.0,
     ),
