@@ -6,7 +6,7 @@ beside the weights themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.radial_table import SHORTEST, SPACING
@@ -33,83 +33,121 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
     scalar : str
         "float32" or "float64", the precision of features and constants.
     """
-
-    def constant(value: float) -> str:
-        return f"F({value!r})"
-
-    lines = write_lines(coupling, constant)
-    n_y, n_p = (coupling.l_max + 1) ** 2, len(coupling.paths)
-    n_x, n_rows, blocks = coupling.input_dim, coupling.output_dim, coupling.blocks
-
-    def run(name: str, array: str, index: str, size: int) -> str:
-        """Take what a flat array has for one atom or edge."""
-        return f"{name} = {array}[{index}*{size * n_channels}:({index} + 1)*{size * n_channels}]"
-
-    def load(name: str, size: int) -> list[str]:
-        return [f"{name}{k} = {name}_[{k * n_channels} + c]" for k in range(size)]
-
-    def store(how: str, values: dict[int, str]) -> list[str]:
-        return [f"o[{k * n_channels} + c] {how} {value}" for k, value in values.items()]
-
-    def of_block(index: int, blocks_of: str) -> str:
-        return run(f"{blocks_of.lower()}{index}_", f"{blocks_of}{index}", "i", len(blocks[index]))
-
-    edge = [f"y{m} = Y[e, {m}]" for m in range(n_y)] + lines.entries
-    x_run, w_run = run("x_", "x", "j", n_x), run("w_", "w", "e", n_p)
-    numbers = range(len(blocks))
-    g_runs = [of_block(n, "G") for n in numbers]
-    load_g = [
-        f"g{row} = g{n}_[{(row - block.start) * n_channels} + c]"
-        for n, block in enumerate(blocks)
-        for row in block
-    ]
-    # the four numbers of a cubic lie one after the other; weights of all paths and channels are
-    # interpolated in one run
-    n_w = n_p * n_channels
-    values, slopes = cubic_factors(constant)
-    table = "x, Y, t, n_points, refinement, which, distances"
-    place = [
-        f"place = (float64(distances[e]) - {SHORTEST})*refinement/{SPACING}",  # doubles: s is exact
-        "k = which[e]*n_points + int(place)",
-        "s = F(place - int(place))",
-        f"p = t[k*{3 * n_w}:k*{3 * n_w} + {4 * n_w}]",
-    ]
-
-    def interpolate(**cubics: list[str]) -> list[str]:
-        """Fill arrays of a run each, given by the factors of the four numbers."""
-        sums = [f"interpolate(p, {', '.join(four)}, {a}_)" for a, four in cubics.items()]
-        return [*place, *sums]
-
-    def by_receiver(*before: str) -> list[str]:
-        return [
-            "for i in range(first, last):",
-            *("    " + line for line in before),
-            "    for e in range(start[i], start[i + 1]):",
-            "        j = send[e]",
+    kernels = _Kernels(coupling, n_channels)
+    return "\n".join(
+        [
+            "import numpy as np\nfrom ase_equivar.machine_code import compiled\n"
+            "from ase_equivar.network.kernels.feature_loops import copy, interpolate\n"
+            "from numpy import float64\n"
+            f"from numpy import {scalar} as F\n",
+            kernels.forward(),
+            kernels.grad_weights(),
+            kernels.grad_features(),
+            kernels.grad_harmonics(),
+            kernels.forward_table(),
+            kernels.grad_features_table(),
+            kernels.grad_bonds_table(),
         ]
+    )
 
-    by_sender = [
-        "for j in range(first, last):",
-        "    " + run("o", "out", "j", n_x),
-        "    o[:] = 0",
-        "    for k in range(start[j], start[j + 1]):",
-        "        e = order[k]",
-        "        i = recv[e]",
-    ]
-    # an atom's rows are added up in one place, and go to their blocks when its edges are done
-    to_rows = [f"o = np.empty({n_rows * n_channels}, x.dtype)", *by_receiver("o[:] = 0")]
-    write_rows = []
-    for n, block in enumerate(blocks):
-        rows = f"o[{block.start * n_channels}:{block.stop * n_channels}]"
-        write_rows += [of_block(n, "O"), f"copy({rows}, o{n}_)"]
 
-    def kernel(
+PLAIN = "x, Y, w"
+TABLE = "x, Y, t, n_points, refinement, which, distances"
+
+
+class _Kernels:
+    """The text of each kernel: `_kernel` of lines before, in and after the loop over edges.
+
+    Names in these lines: i is the receiver, j the sender, e the edge, c the channel. A name with an
+    underscore, x_, is what a flat array has for one atom or edge, its *run*; o is the run that is
+    filled.
+    """
+
+    def __init__(self, coupling: Coupling, n_channels: int) -> None:
+        self._c, self._lines = n_channels, write_lines(coupling, _constant)
+        self._n_y, self._n_p = (coupling.l_max + 1) ** 2, len(coupling.paths)
+        self._n_x, self._n_rows = coupling.input_dim, coupling.output_dim
+        self._blocks = coupling.blocks
+        # weights of all paths and channels are interpolated in one run
+        self._n_w = self._n_p * n_channels
+        self._values, self._slopes = cubic_factors(_constant)
+        self._edge = [f"y{m} = Y[e, {m}]" for m in range(self._n_y)] + self._lines.entries
+        self._x_run = self._run("x_", "x", "j", self._n_x)
+        self._w_run = self._run("w_", "w", "e", self._n_p)
+        self._g_runs = [self._block_run("G", n) for n in range(len(self._blocks))]
+        self._results = [f"O{n}" for n in range(len(self._blocks))]
+        self._gradients = [f"G{n}" for n in range(len(self._blocks))]
+
+    def forward(self) -> str:
+        inner = [self._x_run, self._w_run, *self._add_rows()]
+        return self._kernel(
+            "forward", PLAIN, self._results, self._to_rows(), inner, self._write_rows()
+        )
+
+    def grad_weights(self) -> str:
+        products = self._store("=", self._lines.weights)
+        inner = [
+            self._x_run,
+            self._run("o", "out", "e", self._n_p),
+            *self._edge,
+            *self._over_channels(self._load("x", self._n_x), self._load_gradients(), products),
+        ]
+        return self._gradient("grad_weights", PLAIN, _by_receiver(*self._g_runs), inner)
+
+    def grad_features(self) -> str:
+        inner = [self._w_run, *self._g_runs, *self._add_components()]
+        return self._gradient("grad_features", PLAIN, self._by_sender(), inner)
+
+    def grad_harmonics(self) -> str:
+        inner = [self._x_run, self._w_run, *self._add_harmonics()]
+        return self._gradient("grad_harmonics", PLAIN, _by_receiver(*self._g_runs), inner)
+
+    def forward_table(self) -> str:
+        outer = [f"w_ = np.empty({self._n_w}, t.dtype)", *self._to_rows()]
+        inner = [self._x_run, *self._interpolate(w=self._values), *self._add_rows()]
+        return self._kernel("forward_table", TABLE, self._results, outer, inner, self._write_rows())
+
+    def grad_features_table(self) -> str:
+        outer = [f"w_ = np.empty({self._n_w}, t.dtype)", *self._by_sender()]
+        inner = [
+            *self._interpolate(w=self._values),
+            *self._g_runs,
+            *self._add_components(),
+        ]
+        return self._gradient("grad_features_table", TABLE, outer, inner)
+
+    def grad_bonds_table(self) -> str:
+        outer = [f"w_, d_ = np.empty((2, {self._n_w}), t.dtype)", *_by_receiver(*self._g_runs)]
+        slopes = [f"r += d{path}*({value})" for path, value in self._lines.weights.items()]
+        inner = [
+            self._x_run,
+            *self._interpolate(w=self._values, d=self._slopes),
+            *self._edge,
+            "r = F(0)",
+            *self._add_harmonics(self._load("d", self._n_p), slopes),
+            "slope[e] = r",
+        ]
+        return self._gradient("grad_bonds_table", TABLE, outer, inner, ["out", "slope"])
+
+    def _gradient(
+        self,
         name: str,
         arguments: str,
-        out: list[str],
-        outer: list[str],
-        inner: list[str],
-        after: Sequence[str] = (),
+        outer: Iterable[str],
+        inner: Iterable[str],
+        out: Sequence[str] = ("out",),
+    ) -> str:
+        """Write a kernel that takes the gradient of the result too."""
+        return self._kernel(name, ", ".join([arguments, *self._gradients]), out, outer, inner)
+
+    @staticmethod
+    def _kernel(
+        name: str,
+        arguments: str,
+        out: Sequence[str],
+        outer: Iterable[str],
+        inner: Iterable[str],
+        after: Iterable[str] = (),
     ) -> str:
         flat = [a for a in arguments.split(", ") if a in ("x", "w", "t") or a[0] == "G"]
         return "\n".join(
@@ -125,88 +163,99 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
             ]
         )
 
-    def over_channels(*parts: list[str]) -> list[str]:
-        loop = f"for c in range({n_channels}):"
-        return [loop, *("    " + line for part in parts for line in part)]
+    def _run(self, name: str, array: str, index: str, size: int) -> str:
+        """Take what a flat array has for one atom or edge."""
+        size *= self._c
+        return f"{name} = {array}[{index}*{size}:({index} + 1)*{size}]"
 
-    def add_harmonics(*besides: list[str]) -> list[str]:
-        sums = [f"q{m} += {value}" for m, value in lines.harmonics.items()]
+    def _block_run(self, array: str, n: int) -> str:
+        """Take what a block of the result, or of its gradient, has for the receiver."""
+        return self._run(f"{array.lower()}{n}_", f"{array}{n}", "i", len(self._blocks[n]))
+
+    def _load(self, name: str, size: int) -> list[str]:
+        return [f"{name}{k} = {name}_[{k * self._c} + c]" for k in range(size)]
+
+    def _load_gradients(self) -> list[str]:
         return [
-            *(f"q{m} = F(0)" for m in range(n_y)),
-            *over_channels(load("x", n_x), load("w", n_p), load_g, lines.scaled, sums, *besides),
-            *(f"out[e*{n_y} + {m}] = q{m}" for m in range(n_y)),
+            f"g{row} = g{n}_[{(row - block.start) * self._c} + c]"
+            for n, block in enumerate(self._blocks)
+            for row in block
         ]
 
-    add_rows = edge + over_channels(load("x", n_x), load("w", n_p), store("+=", lines.rows))
-    add_components = edge + over_channels(
-        load("w", n_p), load_g, lines.scaled, store("+=", lines.components)
-    )
-    of_result, gradients = [f"O{n}" for n in numbers], [f"G{n}" for n in numbers]
-    plain = ", ".join(["x, Y, w", *gradients])
-    return "\n".join(
-        [
-            "import numpy as np\nfrom ase_equivar.machine_code import compiled\n"
-            "from ase_equivar.network.kernels.feature_loops import copy, interpolate\n"
-            "from numpy import float64\n"
-            f"from numpy import {scalar} as F\n",
-            kernel("forward", "x, Y, w", of_result, to_rows, [x_run, w_run, *add_rows], write_rows),
-            kernel(
-                "grad_weights",
-                plain,
-                ["out"],
-                by_receiver(*g_runs),
-                [
-                    x_run,
-                    run("o", "out", "e", n_p),
-                    *edge,
-                    *over_channels(load("x", n_x), load_g, store("=", lines.weights)),
-                ],
-            ),
-            kernel(
-                "grad_features",
-                plain,
-                ["out"],
-                by_sender,
-                [w_run, *g_runs, *add_components],
-            ),
-            kernel(
-                "grad_harmonics",
-                plain,
-                ["out"],
-                by_receiver(*g_runs),
-                [x_run, w_run, *add_harmonics()],
-            ),
-            kernel(
-                "forward_table",
-                table,
-                of_result,
-                [f"w_ = np.empty({n_w}, t.dtype)", *to_rows],
-                [x_run, *interpolate(w=values), *add_rows],
-                write_rows,
-            ),
-            kernel(
-                "grad_features_table",
-                ", ".join([table, *gradients]),
-                ["out"],
-                [f"w_ = np.empty({n_w}, t.dtype)", *by_sender],
-                [*interpolate(w=values), *g_runs, *add_components],
-            ),
-            kernel(
-                "grad_bonds_table",
-                ", ".join([table, *gradients]),
-                ["out", "slope"],
-                [f"w_, d_ = np.empty((2, {n_w}), t.dtype)", *by_receiver(*g_runs)],
-                [
-                    x_run,
-                    *interpolate(w=values, d=slopes),
-                    *edge,
-                    "r = F(0)",
-                    *add_harmonics(
-                        load("d", n_p),
-                        [f"r += d{path}*({value})" for path, value in lines.weights.items()],
-                    ),
-                    "slope[e] = r",
-                ],
-            ),
+    def _store(self, how: str, values: dict[int, str]) -> list[str]:
+        return [f"o[{k * self._c} + c] {how} {value}" for k, value in values.items()]
+
+    def _over_channels(self, *parts: Iterable[str]) -> list[str]:
+        return [f"for c in range({self._c}):", *("    " + line for part in parts for line in part)]
+
+    def _by_sender(self) -> list[str]:
+        """Go through senders and their edges; the run of the sender is filled."""
+        return [
+            "for j in range(first, last):",
+            "    " + self._run("o", "out", "j", self._n_x),
+            "    o[:] = 0",
+            "    for k in range(start[j], start[j + 1]):",
+            "        e = order[k]",
+            "        i = recv[e]",
         ]
-    )
+
+    def _to_rows(self) -> list[str]:
+        """Go through receivers, whose rows are added up in one place."""
+        return [f"o = np.empty({self._n_rows * self._c}, x.dtype)", *_by_receiver("o[:] = 0")]
+
+    def _write_rows(self) -> list[str]:
+        """Bring the rows of a receiver to their blocks, when its edges are done."""
+        lines = []
+        for n, block in enumerate(self._blocks):
+            rows = f"o[{block.start * self._c}:{block.stop * self._c}]"
+            lines += [self._block_run("O", n), f"copy({rows}, o{n}_)"]
+        return lines
+
+    def _add_rows(self) -> list[str]:
+        """Add what an edge gives to the result."""
+        loads = self._load("x", self._n_x), self._load("w", self._n_p)
+        return self._edge + self._over_channels(*loads, self._store("+=", self._lines.rows))
+
+    def _add_components(self) -> list[str]:
+        """Add what an edge gives to the gradient by features."""
+        loads = self._load("w", self._n_p), self._load_gradients(), self._lines.scaled
+        sums = self._store("+=", self._lines.components)
+        return self._edge + self._over_channels(*loads, sums)
+
+    def _add_harmonics(self, *besides: list[str]) -> list[str]:
+        """Add up the gradient by the harmonics of an edge, and do other things for each channel."""
+        loads = self._load("x", self._n_x), self._load("w", self._n_p), self._load_gradients()
+        sums = [f"q{m} += {value}" for m, value in self._lines.harmonics.items()]
+        return [
+            *(f"q{m} = F(0)" for m in range(self._n_y)),
+            *self._over_channels(*loads, self._lines.scaled, sums, *besides),
+            *(f"out[e*{self._n_y} + {m}] = q{m}" for m in range(self._n_y)),
+        ]
+
+    def _interpolate(self, **cubics: list[str]) -> list[str]:
+        """Fill arrays of a run each from the table, given by the factors of its four numbers.
+
+        These lie one after the other. Distances are doubles here, so that s is exact.
+        """
+        size = 3 * self._n_w
+        return [
+            f"place = (float64(distances[e]) - {SHORTEST})*refinement/{SPACING}",
+            "k = which[e]*n_points + int(place)",
+            "s = F(place - int(place))",
+            f"p = t[k*{size}:k*{size} + {4 * self._n_w}]",
+            *(f"interpolate(p, {', '.join(four)}, {name}_)" for name, four in cubics.items()),
+        ]
+
+
+def _constant(value: float) -> str:
+    return f"F({value!r})"
+
+
+def _by_receiver(*before: str) -> list[str]:
+    """Go through receivers and their edges; lines before those of each receiver."""
+    return [
+        "for i in range(first, last):",
+        *("    " + line for line in before),
+        "    for e in range(start[i], start[i + 1]):",
+        "        j = send[e]",
+    ]
