@@ -145,7 +145,7 @@ def _forces_from(path: Path, held: PhonopyYaml) -> Path | None:
 
 def _set_born(phonon: Phonopy, path: Path, held: PhonopyYaml, born: Path | None) -> Path | None:
     """Give the Phonopy object Z* and ε∞, and return the file that they are from."""
-    from ase_equivar.phonons.nac import NAC_FACTOR
+    from ase_equivar.phonons.gamma import NAC_FACTOR
 
     if born is not None:
         from phonopy.file_IO import parse_BORN

@@ -33,7 +33,7 @@ from ase_equivar.dielectric.polarization import (
     polarization_along,
     polarization_change,
 )
-from ase_equivar.dielectric.raman import RamanMode, RamanModes, raman_modes
+from ase_equivar.dielectric.raman import raman_modes
 from ase_equivar.dielectric.raman_derivative import DielectricDerivative, dielectric_derivative
 from ase_equivar.dielectric.raman_geometry import ScatteringGeometry
 from ase_equivar.dielectric.raman_intensity import (
@@ -41,6 +41,7 @@ from ase_equivar.dielectric.raman_intensity import (
     raman_intensities,
     raman_spectrum,
 )
+from ase_equivar.dielectric.raman_mode import RamanMode, RamanModes
 from ase_equivar.dielectric.static import (
     LyddaneSachsTeller,
     StaticDielectric,

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import finite_real
 from ase_equivar.dielectric.infrared import InfraredModes
-from ase_equivar.phonons.nac import unit_vector
+from ase_equivar.phonons.gamma import unit_vector
 from ase_equivar.units import THZ_TO_CM
 
 

@@ -23,9 +23,9 @@ from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC
 
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.degeneracy import signed_frequencies
+from ase_equivar.phonons.gamma import NAC_FACTOR, check_units, checked_correction, gamma_matrices
 from ase_equivar.phonons.irreps import named_sets
 from ase_equivar.phonons.lo_to import warn_if_imaginary
-from ase_equivar.phonons.nac import NAC_FACTOR, check_units, checked_correction, gamma_matrices
 from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.phonons.transverse import dipole_matrix, polar_threshold
 from ase_equivar.units import DEBYE, THZ_TO_CM

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.phonons.nac import unit_vector
+from ase_equivar.phonons.gamma import unit_vector
 
 AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 BARS = "\u0304\u0305"  # combining macron and overline

@@ -23,8 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
 from ase_equivar.arguments import LARGEST_TEMPERATURE, finite_real, positive_number
-from ase_equivar.dielectric.raman import RamanMode, RamanModes
 from ase_equivar.dielectric.raman_geometry import ScatteringGeometry
+from ase_equivar.dielectric.raman_mode import RamanMode, RamanModes
 from ase_equivar.units import THZ_TO_CM
 
 Powder = Literal["powder", "parallel", "perpendicular"]

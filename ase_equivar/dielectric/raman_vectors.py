@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from phonopy import Phonopy
 
 from ase_equivar.phonons.degeneracy import degenerate_groups, signed_frequencies
+from ase_equivar.phonons.gamma import checked_correction
 from ase_equivar.phonons.irreps import named_sets
-from ase_equivar.phonons.nac import checked_correction
 from ase_equivar.phonons.transverse import dipole_matrix, polar_threshold
 
 SHARE = 0.01  # of a mode, from which on a representation is named as part of it

@@ -16,7 +16,7 @@ from phonopy import Phonopy
 
 from ase_equivar.arguments import finite_real, positive_number
 from ase_equivar.dielectric.infrared import InfraredModes, translation_split
-from ase_equivar.phonons.nac import gamma_matrices, unit_vector
+from ase_equivar.phonons.gamma import gamma_matrices, unit_vector
 from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.warning_types import SoftModeWarning, StaticDielectricWarning
 

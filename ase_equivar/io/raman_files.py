@@ -15,8 +15,8 @@ from ase_equivar.io.output_files import write_text
 from ase_equivar.units import FrequencyUnit
 
 if TYPE_CHECKING:
-    from ase_equivar.dielectric.raman import RamanMode, RamanModes
     from ase_equivar.dielectric.raman_intensity import RamanSpectrum
+    from ase_equivar.dielectric.raman_mode import RamanMode, RamanModes
 
 SPECTRUM_UNIT = "1e-30 cm2/(sr THz) per primitive cell"
 

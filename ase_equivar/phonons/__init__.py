@@ -17,8 +17,9 @@ from ase_equivar.phonons.born_source import Source
 from ase_equivar.phonons.cells import make_phonon, supercell_for_length
 from ase_equivar.phonons.density import DensityOfStates, density_of_states
 from ase_equivar.phonons.finite_displacement import force_constants
+from ase_equivar.phonons.gamma import NAC_FACTOR
 from ase_equivar.phonons.lo_to import GammaModes, LoToPair, LoToSplitting, lo_to_splitting
-from ase_equivar.phonons.nac import NAC_FACTOR, NacMethod, apply_nac, nac_params
+from ase_equivar.phonons.nac import NacMethod, apply_nac, nac_params
 from ase_equivar.phonons.oblique import (
     AngularDispersion,
     BranchKind,

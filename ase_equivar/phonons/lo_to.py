@@ -18,7 +18,7 @@ from phonopy import Phonopy
 
 from ase_equivar.arguments import finite_real
 from ase_equivar.phonons.degeneracy import signed_frequencies
-from ase_equivar.phonons.nac import checked_correction, gamma_matrices, unit_vector
+from ase_equivar.phonons.gamma import checked_correction, gamma_matrices, unit_vector
 from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.phonons.transverse import (
     TransverseModes,

@@ -18,11 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC, NacParams
-from phonopy.physical_units import get_calculator_physical_units
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
-from ase_equivar.arguments import finite_real
 from ase_equivar.phonons.born_source import (
     Source,
     given_dielectric,
@@ -30,15 +28,16 @@ from ase_equivar.phonons.born_source import (
     unit_cell_atoms_of_primitive,
 )
 from ase_equivar.phonons.cells import to_ase
-from ase_equivar.phonons.requirements import require_force_constants, require_nac
+from ase_equivar.phonons.gamma import (
+    NAC_FACTOR,
+    check_units,
+    checked_correction,
+)
+from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.phonons.static_check import warn_if_static
-from ase_equivar.structures.phonopy_objects import require_phonopy
 from ase_equivar.structures.vacuum import describe_vacuum
 from ase_equivar.sum_rule import neutralize, violation
 from ase_equivar.warning_types import NetChargeWarning, NonpolarWarning
-
-NAC_FACTOR = 14.399652
-"""e²/(4πε0) in eV·Å, for force constants in eV/Å² and lengths in Å."""
 
 SUM_RULE_WARNING = 0.5  # |e|, per primitive cell
 METALLIC = 100.0  # ε∞ that no insulator has
@@ -211,90 +210,6 @@ def apply_nac(
     if dielectric_tensor is not None and not isinstance(source, tuple):
         warn_if_static(phonon, source)
     return phonon
-
-
-def gamma_matrices(
-    phonon: Phonopy, direction: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the dynamical matrix at Γ without the correction, and with it for q → 0 along q̂.
-
-    Parameters
-    ----------
-    phonon : phonopy.Phonopy
-        With force constants and ``nac_params``.
-    direction : array_like
-        Of q, Cartesian, shape (3,); its length does not matter.
-
-    Returns
-    -------
-    without, with_correction : ndarray, shape (3 N, 3 N)
-        N atoms of the primitive cell, eV/(Å² u); both are real at Γ.
-
-    Raises
-    ------
-    ValueError
-        When `phonon` lacks force constants or ``nac_params``, or `direction` is zero.
-    """
-    matrix = require_nac(phonon)
-    # Components along the reciprocal basis, as phonopy wants them: q_i = a_i·q.
-    q_direction = phonon.primitive.cell @ unit_vector(direction)
-    matrix.run(np.zeros(3))
-    without = np.array(matrix.dynamical_matrix).real
-    matrix.run(np.zeros(3), q_direction=q_direction)
-    return without, np.array(matrix.dynamical_matrix).real
-
-
-def checked_correction(phonon: Phonopy, direction: ArrayLike) -> NDArray[np.float64]:
-    """Return ΔD along a direction, after comparing phonopy's with the closed formula.
-
-    Returns
-    -------
-    ndarray, shape (3 N, 3 N), eV/(Å² u)
-
-    Raises
-    ------
-    ValueError
-        As `gamma_matrices`.
-    RuntimeError
-        When the two differ: the correction does not act as Z* and ε∞ demand.
-    """
-    without, corrected = gamma_matrices(phonon, direction)
-    matrix = cast(DynamicalMatrixNAC, phonon.dynamical_matrix)
-    q = unit_vector(direction)
-    cell = phonon.primitive
-    charge = np.einsum("c,ica->ia", q, matrix.born) / np.sqrt(cell.masses)[:, None]
-    scale = 4 * np.pi * NAC_FACTOR / abs(cell.volume) / (q @ matrix.dielectric_constant @ q)
-    expected = scale * np.outer(charge, charge)
-    difference = np.abs(corrected - without - expected).max()
-    if not difference <= 1e-3 * np.abs(expected).max() + 1e-6:  # NaN is neither
-        raise RuntimeError(
-            f"the non-analytical correction along {np.round(q, 3)} does not act as Z* and ε∞ "
-            f"demand: it should change the dynamical matrix at Γ by up to "
-            f"{np.abs(expected).max():.3g} eV/(Å² u) and is off by {difference:.3g}; check "
-            "phonon.nac_params, its factor above all"
-        )
-    return corrected - without
-
-
-def unit_vector(direction: ArrayLike, name: str = "a direction") -> NDArray[np.float64]:
-    """Return a direction scaled to length 1, shape (3,); `name` is what messages call it."""
-    vector = finite_real(name, direction, (3,))
-    largest = np.abs(vector).max()
-    if largest == 0:
-        raise ValueError(f"{name} is zero; give three numbers that are not all zero")
-    scaled = vector / largest  # whose square is finite
-    return np.asarray(scaled / np.linalg.norm(scaled))
-
-
-def check_units(phonon: Phonopy) -> None:
-    """Refuse a Phonopy object that is not in eV and Å."""
-    require_phonopy(phonon)
-    units = get_calculator_physical_units(phonon.calculator)
-    if (units.length_unit, units.force_constants_unit) != ("angstrom", "eV/angstrom^2"):
-        raise ValueError(
-            f"the Phonopy object is in the units of {phonon.calculator} "
-            f"({units.length_unit}, {units.force_constants_unit}); only Å and eV/Å² are supported"
-        )
 
 
 def _refuse_metallic(dielectric: NDArray[np.float64]) -> None:

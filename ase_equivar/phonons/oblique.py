@@ -18,8 +18,8 @@ from phonopy import Phonopy
 
 from ase_equivar.arguments import whole_number
 from ase_equivar.phonons.degeneracy import signed_frequencies
+from ase_equivar.phonons.gamma import checked_correction, gamma_matrices, unit_vector
 from ase_equivar.phonons.lo_to import warn_if_imaginary
-from ase_equivar.phonons.nac import checked_correction, gamma_matrices, unit_vector
 from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.phonons.transverse import dipole_matrix, polar_threshold, transverse_modes
 from ase_equivar.units import THZ_TO_CM

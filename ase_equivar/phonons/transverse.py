@@ -11,8 +11,8 @@ from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC
 
 from ase_equivar.phonons.degeneracy import signed_frequencies
+from ase_equivar.phonons.gamma import gamma_matrices
 from ase_equivar.phonons.irreps import named_sets
-from ase_equivar.phonons.nac import gamma_matrices
 
 ACTIVE = 1e-5  # share of the total intensity, from which on a mode counts as polar
 

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ase_equivar.dielectric.function import DielectricFunction
-from ase_equivar.dielectric.raman import RamanModes
 from ase_equivar.dielectric.raman_intensity import RamanSpectrum
+from ase_equivar.dielectric.raman_mode import RamanModes
 from ase_equivar.plotting.figure import Figure
 from ase_equivar.units import FrequencyUnit
 
