@@ -13,6 +13,7 @@ import typer
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.phonopy_files import BornFile
+from ase_equivar.io.output_files import check_folder, check_output
 from ase_equivar.structures.symmetry import SYMPREC
 
 if TYPE_CHECKING:
@@ -100,3 +101,13 @@ def crystal_command(
         return run
 
     return expand
+
+
+def check_spectrum_outputs(outputs: list[Path] | None, modes_table: Path | None) -> list[Path]:
+    """Refuse names of files for spectra and modes that cannot be written, before any work."""
+    checked = [check_output(path, ".csv", ".json") for path in outputs or []]
+    if modes_table is not None:
+        if modes_table.suffix != ".csv":
+            raise ValueError(f"--modes is a .csv file, not {modes_table.name!r}")
+        check_folder(modes_table)
+    return checked

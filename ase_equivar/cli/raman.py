@@ -12,9 +12,9 @@ from rich.table import Table
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.corrected_phonon import corrected_phonon
-from ase_equivar.cli.crystal_options import CrystalOptions, crystal_command
+from ase_equivar.cli.crystal_options import CrystalOptions, check_spectrum_outputs, crystal_command
 from ase_equivar.cli.tables import open_console
-from ase_equivar.io.output_files import check_folder, check_output, replacing
+from ase_equivar.io.output_files import replacing
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
 
 if TYPE_CHECKING:
@@ -75,11 +75,7 @@ def raman(
     of its ε∞. A phonopy.yaml brings its own force constants, and its own Z* and ε∞ if it has any.
     """
     with inputs.user_errors():
-        outputs = [check_output(path, ".csv", ".json") for path in output or []]
-        if modes_table is not None:
-            if modes_table.suffix != ".csv":
-                raise ValueError(f"--modes is a .csv file, not {modes_table.name!r}")
-            check_folder(modes_table)
+        outputs = check_spectrum_outputs(output, modes_table)
         if damping is not None and not 0 < damping < math.inf:
             raise ValueError(f"--damping must be positive, got {damping}")
 

@@ -18,6 +18,7 @@ import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import finite_real
+from ase_equivar.dielectric.damping import line_widths
 from ase_equivar.dielectric.infrared import InfraredModes
 from ase_equivar.phonons.gamma import unit_vector
 from ase_equivar.units import THZ_TO_CM
@@ -127,13 +128,7 @@ def dielectric_function(
         When a polar mode is imaginary, or damping or frequencies make no sense.
     """
     modes.require_stable()
-    widths = finite_real("damping", damping, None, unit="THz")
-    if widths.shape not in ((), (len(modes),)) or not np.all(widths > 0):
-        raise ValueError(
-            f"the damping must be a positive number of THz, or one for each of the {len(modes)} "
-            f"sets of modes, got {damping!r}"
-        )
-    widths = np.broadcast_to(widths, (len(modes),))
+    widths = line_widths(damping, len(modes))
     if frequencies is None:
         grid = _default_grid(modes, float(widths.min()))
     else:

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
 from ase_equivar.arguments import LARGEST_TEMPERATURE, finite_real, positive_number
+from ase_equivar.dielectric.damping import line_widths
 from ase_equivar.dielectric.raman_geometry import ScatteringGeometry
 from ase_equivar.dielectric.raman_mode import RamanMode, RamanModes
 from ase_equivar.units import THZ_TO_CM
@@ -144,13 +145,7 @@ def raman_spectrum(
     ValueError
         As `raman_intensities`, and when damping or frequencies make no sense.
     """
-    widths = finite_real("damping", damping, None, unit="THz")
-    if widths.shape not in ((), (len(modes),)) or not np.all(widths > 0):
-        raise ValueError(
-            f"the damping must be a positive number of THz, or one for each of the {len(modes)} "
-            f"sets of modes, got {damping!r}"
-        )
-    widths = np.broadcast_to(widths, (len(modes),))
+    widths = line_widths(damping, len(modes))
     intensities = raman_intensities(modes, geometry, wavelength=wavelength, temperature=temperature)
     if frequencies is None:
         grid = shift_grid([modes], float(widths.min()), float(widths.max()))
