@@ -42,12 +42,15 @@ class CorrectedPhonon:
         For a picture.
     calculation : dict
         What came from where, for files.
+    born_charges : ndarray or None, shape (N, 3, 3)
+        Z* of a file that a phonon without correction has not, |e|.
     """
 
     phonon: Phonopy
     origin: str
     title: str
     calculation: dict[str, str]
+    born_charges: NDArray[np.float64] | None = None
 
 
 def corrected_phonon(
@@ -58,6 +61,8 @@ def corrected_phonon(
     from ase_equivar.phonons.relaxation import relax_mode
 
     mode, path, epsilon = relax_mode("--relax", crystal.relax), crystal.structure, crystal.epsilon()
+    if method is None and epsilon is not None:
+        raise ValueError("an ε∞ is given, which --method none has no use for")
     if is_phonopy_file(path):
         inputs.refuse_selection(path, crystal.index, crystal.format)
         if crystal.supercell is not None or mode != "none":
@@ -100,6 +105,38 @@ def corrected_phonon(
         title=f"{empirical_formula(atoms)}, forces: {calculator}",
         calculation=calculation,
     )
+
+
+def nac_method(name: str) -> NacMethod | None:
+    """Return what --method names."""
+    if name == "gonze":
+        return "gonze"
+    if name == "wang":
+        return "wang"
+    if name == "none":
+        return None
+    raise ValueError(f"unknown --method {name!r}; there are gonze and wang, and none")
+
+
+def charges_of(made: CorrectedPhonon, crystal: CrystalOptions) -> NDArray[np.float64]:
+    """Return Z* of the primitive cell for a phonon without correction: a file's, or a model's.
+
+    Returns
+    -------
+    ndarray, shape (N, 3, 3)
+        |e|.
+    """
+    if made.born_charges is not None:
+        return made.born_charges
+    from ase_equivar.phonons.cells import to_ase
+    from ase_equivar.structures.metals import refuse_metal
+
+    atoms = to_ase(made.phonon.primitive)
+    refuse_metal(atoms)
+    calc = inputs.equivar_calculator(model=crystal.model, device=crystal.device)
+    made.calculation["born_charges"] = crystal.model
+    charges: NDArray[np.float64] = calc.get_property("born_effective_charges", atoms)
+    return charges
 
 
 def _uncorrected(atoms: Atoms, crystal: CrystalOptions, mode: RelaxMode) -> CorrectedPhonon:
@@ -147,6 +184,8 @@ def _from_phonopy(
     crystal: CrystalOptions, method: NacMethod | None, epsilon: NDArray[np.float64] | None
 ) -> CorrectedPhonon:
     """Read force constants, and Z* and ε∞ if they are there."""
+    import numpy as np
+
     from ase_equivar import phonons as ph
     from ase_equivar.phonons.cells import to_ase
 
@@ -159,7 +198,10 @@ def _from_phonopy(
         origin = f"no correction; force constants: {_name(read.forces_from, path)}"
         formula = empirical_formula(to_ase(phonon.primitive))
         calculation = {"forces": _name(read.forces_from, path), "relax": "none"}
-        return CorrectedPhonon(phonon, origin, formula, calculation)
+        born = None if given is None else np.array(given["born"])
+        if born is not None:
+            calculation["born_charges"] = _name(read.born_from, path)
+        return CorrectedPhonon(phonon, origin, formula, calculation, born)
     if given is None:
         calc = inputs.equivar_calculator(model=model, device=device)
         if epsilon is None:

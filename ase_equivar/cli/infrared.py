@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.corrected_phonon import corrected_phonon
+from ase_equivar.cli.corrected_phonon import charges_of, corrected_phonon, nac_method
 from ase_equivar.cli.crystal_options import CrystalOptions, check_spectrum_outputs, crystal_command
 from ase_equivar.cli.tables import number, open_console, tensor_table
 from ase_equivar.io.output_files import replacing
@@ -47,6 +47,13 @@ def infrared(
     modes_table: Annotated[
         Path | None, typer.Option("--modes", help="All modes at Γ as .csv.")
     ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="none: modes and intensities without the non-analytical correction and without "
+            "ε(ω), for sheets and for molecules in a box. gonze and wang agree at Γ."
+        ),
+    ] = "gonze",
 ) -> None:
     """Infrared modes, static dielectric tensor, ε(ω), loss and reflectivity.
 
@@ -58,24 +65,37 @@ def infrared(
         for width in damping or []:
             if not 0 < width < math.inf:
                 raise ValueError(f"--damping must be positive, got {width}")
-        made = corrected_phonon(crystal)
+        nac = nac_method(method)
+        if nac is None and (wrong := [path for path in outputs if path.suffix != ".json"]):
+            raise ValueError(
+                f"--method none gives no ε(ω) for {wrong[0].name!r}: give --output a .json, or "
+                "--modes a .csv"
+            )
+        if nac is None and damping:
+            raise ValueError("--damping is of ε(ω), which --method none leaves out")
+        made = corrected_phonon(crystal, nac)
 
         from ase_equivar import dielectric as di
         from ase_equivar import io as files
 
         console = open_console()
         console.print(escape(made.origin))
-        modes = di.infrared_modes(made.phonon)
+        charges = None if nac is not None else charges_of(made, crystal)
+        modes = di.infrared_modes(made.phonon, charges)
         console.print(_modes_table(modes, unit))
         widths = _widths(modes, damping, unit)
         if modes_table is not None:
             files.write_modes_csv(modes_table, modes)
             console.print(f"written: {escape(str(modes_table))}")
-        if not all(mode.frequency > 0 for mode in modes.active):
+        if modes.electronic is None:
+            console.print("no ε∞, ε0 and ε(ω): they would depend on the vacuum of the cell")
+        if modes.electronic is None or not all(mode.frequency > 0 for mode in modes.active):
             for path in outputs:
                 if path.suffix == ".json":
                     files.write_infrared_json(path, modes, calculation=made.calculation)
                     console.print(f"written, modes alone: {escape(str(path))}")
+        if modes.electronic is None:
+            return
         tensors = di.static_dielectric(modes)
         for name, tensor in (
             ("ε∞", tensors.electronic),
@@ -139,7 +159,8 @@ def _modes_table(modes: InfraredModes, unit: FrequencyUnit) -> Table:
         padding=(0, 1),
     )
     table.add_column("")
-    for name in (unit.label, "degeneracy", "charge (e)", "(D/Å)²/u", "S xx", "S yy", "S zz"):
+    strengths = () if modes.electronic is None else ("S xx", "S yy", "S zz")
+    for name in (unit.label, "degeneracy", "charge (e)", "(D/Å)²/u", *strengths):
         table.add_column(name, justify="right")
     for mode in modes.active:
         table.add_row(
@@ -148,6 +169,9 @@ def _modes_table(modes: InfraredModes, unit: FrequencyUnit) -> Table:
             str(mode.degeneracy),
             number(mode.charge),
             number(mode.intensity),
-            *(number(value) if mode.frequency > 0 else "–" for value in mode.strength.diagonal()),
+            *(
+                number(value) if mode.frequency > 0 else "–"
+                for value in mode.strength.diagonal()[: len(strengths)]
+            ),
         )
     return table

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.corrected_phonon import corrected_phonon
+from ase_equivar.cli.corrected_phonon import corrected_phonon, nac_method
 from ase_equivar.cli.crystal_options import CrystalOptions, crystal_command
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import check_output, replacing
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from phonopy import Phonopy
 
-    from ase_equivar.phonons import LoToSplitting, NacMethod
+    from ase_equivar.phonons import LoToSplitting
 
 
 @crystal_command()
@@ -77,7 +77,7 @@ def phonons(
                 raise ValueError("--angular shows the correction, which --method none leaves out")
             check_output(angular)
         directions = [_direction(text) for text in direction or ("1 0 0", "0 1 0", "0 0 1")]
-        made = corrected_phonon(crystal, _method(method))
+        made = corrected_phonon(crystal, nac_method(method))
 
         from ase_equivar import phonons as ph
         from ase_equivar import plotting
@@ -159,16 +159,6 @@ def _direction(text: str) -> tuple[float, float, float]:
     except ValueError:
         raise ValueError(f"--direction takes three numbers, as '1 1 0', not {text!r}") from None
     return x, y, z
-
-
-def _method(name: str) -> NacMethod | None:
-    if name == "gonze":
-        return "gonze"
-    if name == "wang":
-        return "wang"
-    if name == "none":
-        return None
-    raise ValueError(f"unknown --method {name!r}; there are gonze and wang, and none")
 
 
 def _lo_to_table(splitting: LoToSplitting) -> Table:

@@ -125,8 +125,9 @@ def dielectric_function(
     Raises
     ------
     ValueError
-        When a polar mode is imaginary, or damping or frequencies make no sense.
+        When a polar mode is imaginary, there is no ε∞, or damping or frequencies make no sense.
     """
+    electronic = modes.require_dielectric()
     modes.require_stable()
     widths = line_widths(damping, len(modes))
     if frequencies is None:
@@ -135,7 +136,7 @@ def dielectric_function(
         grid = finite_real("frequencies", frequencies, None, unit="THz")
         if grid.ndim != 1 or not np.all(grid >= 0):
             raise ValueError("frequencies must be a list of numbers of THz that are 0 or more")
-    epsilon = np.tile(modes.electronic.astype(complex), (len(grid), 1, 1))
+    epsilon = np.tile(electronic.astype(complex), (len(grid), 1, 1))
     for mode, width in zip(modes, widths, strict=True):
         if mode.frequency > 0:
             square = mode.frequency**2
@@ -151,7 +152,9 @@ def _default_grid(modes: InfraredModes, width: float) -> NDArray[np.float64]:
     with all strength in one mode at the top. Only modes with strength count.
     """
     strong = [mode.frequency for mode in modes.active] or [mode.frequency for mode in modes]
-    largest = scipy.linalg.eigh(modes.oscillator_sum, modes.electronic, eigvals_only=True)[-1]
+    largest = scipy.linalg.eigh(
+        modes.oscillator_sum, modes.require_dielectric(), eigvals_only=True
+    )[-1]
     limit = 1.2 * np.sqrt(max(strong) ** 2 + largest)
     count = int(np.clip(np.ceil(5 * limit / width), 1000, 20_000))
     return np.linspace(0, limit, count + 1)

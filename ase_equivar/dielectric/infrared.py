@@ -17,17 +17,18 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC
 
+from ase_equivar.arguments import LARGEST_CHARGE, finite_real
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.degeneracy import signed_frequencies
 from ase_equivar.phonons.gamma import NAC_FACTOR, check_units, checked_correction, gamma_matrices
 from ase_equivar.phonons.irreps import named_sets
 from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.requirements import require_force_constants
-from ase_equivar.phonons.transverse import dipole_matrix, polar_threshold
+from ase_equivar.phonons.transverse import polar_threshold, weighted_charges
 from ase_equivar.units import DEBYE, THZ_TO_CM
 from ase_equivar.warning_types import AcousticSumRuleWarning
 
@@ -55,7 +56,8 @@ class InfraredMode:
         S ω² as a tensor, summed over the set, (2π THz)²: e²/(ε0 Ω) p_a p_b. Never infinite.
     strength : ndarray, shape (3, 3)
         Oscillator strength S, dimensionless: what the set adds to the static dielectric tensor,
-        e²/(ε0 Ω) p_a p_b/ω². Negative for imaginary modes, where it has no meaning.
+        e²/(ε0 Ω) p_a p_b/ω². Negative for imaginary modes, where it has no meaning. In a cell with
+        vacuum, Ω S is what does not depend on the vacuum.
     is_active : bool
         Whether light excites it.
     label : str
@@ -85,8 +87,8 @@ class InfraredModes:
     ----------
     modes : tuple of InfraredMode
         One per degenerate set. The three translations of the crystal are not among them.
-    electronic : ndarray, shape (3, 3)
-        ε∞, relative.
+    electronic : ndarray or None, shape (3, 3)
+        ε∞, relative; None of modes without it, as those of a sheet.
     symbols : tuple of str
         Of the atoms of the primitive cell.
     volume : float
@@ -97,7 +99,7 @@ class InfraredModes:
     """
 
     modes: tuple[InfraredMode, ...]
-    electronic: NDArray[np.float64]
+    electronic: NDArray[np.float64] | None
     symbols: tuple[str, ...]
     volume: float
     oscillator_sum: NDArray[np.float64]
@@ -123,6 +125,16 @@ class InfraredModes:
         scale = float(np.abs(self.oscillator_sum).max())
         return float(np.abs(found - self.oscillator_sum).max()) / scale if scale else 0.0
 
+    def require_dielectric(self) -> NDArray[np.float64]:
+        """Return ε∞, or raise ValueError: without it there is neither ε0 nor ε(ω)."""
+        if self.electronic is None:
+            raise ValueError(
+                "these modes have no ε∞, having been made without nac_params, as for a cell with "
+                "vacuum: they have frequencies, charges and intensities, but no ε0 and no ε(ω), "
+                "which would depend on how much vacuum there is"
+            )
+        return self.electronic
+
     def require_stable(self) -> None:
         """Raise ValueError when a polar mode is imaginary: no dielectric response exists then."""
         unstable = [mode for mode in self.active if not mode.frequency > 0]
@@ -135,7 +147,7 @@ class InfraredModes:
             )
 
 
-def infrared_modes(phonon: Phonopy) -> InfraredModes:
+def infrared_modes(phonon: Phonopy, born_charges: ArrayLike | None = None) -> InfraredModes:
     """Return the optical modes at Γ and their coupling to light.
 
     Translations of the whole crystal are projected out of the dynamical matrix, so that a soft
@@ -145,12 +157,16 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
     ----------
     phonon : phonopy.Phonopy
         With force constants and ``nac_params`` (see `ase_equivar.phonons.apply_nac`).
+    born_charges : array_like, optional
+        Z* of the primitive cell in |e|, shape (N, 3, 3), in place of ``nac_params``: for sheets and
+        molecules in a box. Frequencies, mode charges and intensities do not depend on the vacuum
+        then; there is no ε∞, and so no ε0 and no ε(ω).
 
     Raises
     ------
     ValueError
         When `phonon` lacks force constants or ``nac_params``, is not in eV and Å, or has but one
-        atom.
+        atom; when it has ``nac_params`` and there are `born_charges`.
     RuntimeError
         When ``nac_params`` do not act as Z* and ε∞ demand: its factor is wrong, most likely.
 
@@ -162,16 +178,26 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
     """
     check_units(phonon)
     require_force_constants(phonon)
-    without, _ = gamma_matrices(phonon, (0, 0, 1))
-    for axis in np.eye(3):
-        checked_correction(phonon, axis)
-    matrix = cast(DynamicalMatrixNAC, phonon.dynamical_matrix)
     cell, factor = phonon.primitive, phonon.unit_conversion_factor
+    electronic: NDArray[np.float64] | None
+    if born_charges is None:
+        without, _ = gamma_matrices(phonon, (0, 0, 1))
+        for axis in np.eye(3):
+            checked_correction(phonon, axis)
+        matrix = cast(DynamicalMatrixNAC, phonon.dynamical_matrix)
+        born, electronic = matrix.born, np.array(matrix.dielectric_constant)
+    else:
+        if phonon.nac_params is not None:
+            raise ValueError("born_charges are given, and phonon.nac_params has Z* already")
+        born = finite_real(
+            "born_charges", born_charges, (len(cell), 3, 3), unit="|e|", largest=LARGEST_CHARGE
+        )
+        without, electronic = np.array(phonon.get_dynamical_matrix_at_q([0, 0, 0])).real, None
     volume = abs(cell.volume)
 
     squares, vectors = optical_modes(phonon, without)
     displacements = vectors.reshape(len(cell), 3, -1) / np.sqrt(cell.masses)[:, None, None]  # 1/√u
-    weighted = dipole_matrix(phonon)
+    weighted = weighted_charges(born, cell.masses)
     dipoles = (weighted @ vectors).T
     frequencies = signed_frequencies(squares, factor)
     warn_if_imaginary(float(frequencies.min()), "at Γ")
@@ -196,11 +222,11 @@ def infrared_modes(phonon: Phonopy) -> InfraredModes:
             )
         )
 
-    excess = matrix.born.sum(axis=0)  # 0 for neutral Z*; a translation would carry it
+    excess = born.sum(axis=0)  # 0 for neutral Z*; a translation would carry it
     sum_rule = weighted @ weighted.T - excess @ excess.T / cell.masses.sum()
     return InfraredModes(
         modes=tuple(modes),
-        electronic=np.array(matrix.dielectric_constant),
+        electronic=electronic,
         symbols=tuple(to_ase(cell).symbols),
         volume=volume,
         oscillator_sum=scale * factor**2 * sum_rule,

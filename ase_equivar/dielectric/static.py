@@ -69,7 +69,7 @@ def static_dielectric(modes: InfraredModes) -> StaticDielectric:
     Raises
     ------
     ValueError
-        When a polar mode is imaginary: ε0 has no meaning then.
+        When a polar mode is imaginary: ε0 has no meaning then; or when `modes` have no ε∞.
 
     Warns
     -----
@@ -79,11 +79,12 @@ def static_dielectric(modes: InfraredModes) -> StaticDielectric:
     SoftModeWarning
         When a polar mode lies below 30 cm⁻¹: a part of ε0 goes as the inverse square of that.
     """
+    electronic = modes.require_dielectric()
     modes.require_stable()
     ionic = sum((mode.strength for mode in modes if mode.frequency > 0), np.zeros((3, 3)))
     _warn_if_soft(modes, ionic)
-    _warn_if_static(modes, float(ionic.trace() / 3))
-    return StaticDielectric(electronic=modes.electronic, ionic=ionic)
+    _warn_if_static(modes, electronic, float(ionic.trace() / 3))
+    return StaticDielectric(electronic=electronic, ionic=ionic)
 
 
 def ionic_dielectric_error(modes: InfraredModes, relative_error: float = 0.1) -> float:
@@ -104,9 +105,11 @@ def ionic_dielectric_error(modes: InfraredModes, relative_error: float = 0.1) ->
     Raises
     ------
     ValueError
-        When a polar mode is imaginary: ε0 has no meaning then; or `relative_error` is not positive.
+        When a polar mode is imaginary or there is no ε∞: ε0 has no meaning then; or
+        `relative_error` is not positive.
     """
     relative = positive_number("relative_error", relative_error, "of ω²")
+    modes.require_dielectric()
     modes.require_stable()
     parts = [float(mode.strength.trace()) / 3 for mode in modes if mode.frequency > 0]
     return relative * float(np.linalg.norm(parts))
@@ -190,7 +193,7 @@ def _warn_if_soft(modes: InfraredModes, ionic: NDArray[np.float64]) -> None:
         )
 
 
-def _warn_if_static(modes: InfraredModes, ionic: float) -> None:
+def _warn_if_static(modes: InfraredModes, electronic: NDArray[np.float64], ionic: float) -> None:
     """Warn when the ε∞ given may hold the ionic part already.
 
     It would then exceed 1 by more than that part, and be large for a compound of its anion. With
@@ -200,7 +203,7 @@ def _warn_if_static(modes: InfraredModes, ionic: float) -> None:
     judged. Where a calculator predicts ε∞, `ase_equivar.phonons.warn_if_static` sees more.
     """
     anion = next((symbol for symbol in ANIONS if symbol in modes.symbols), "")
-    mean = float(modes.electronic.trace() / 3)
+    mean = float(electronic.trace() / 3)
     if anion in LARGE_ELECTRONIC and ionic < mean - 1 and mean > LARGE_ELECTRONIC[anion]:
         warnings.warn(
             f"ε∞ = {mean:.1f} is more than 90 % of the compounds of {anion} have, and exceeds the "

@@ -54,7 +54,8 @@ def write_spectrum_csv(
 def write_modes_csv(path: str | os.PathLike[str], modes: InfraredModes) -> None:
     """Write the infrared modes: one line per degenerate set, both in THz and in cm⁻¹.
 
-    Oscillator strengths of imaginary modes, which have no meaning, are left empty.
+    Oscillator strengths are left empty where they have no meaning: of imaginary modes, and where
+    there is no ε∞, as of a sheet.
 
     Parameters
     ----------
@@ -74,7 +75,11 @@ def write_modes_csv(path: str | os.PathLike[str], modes: InfraredModes) -> None:
             int(mode.is_active),
             mode.charge,
             mode.intensity,
-            *(mode.strength[INDICES].tolist() if mode.frequency > 0 else [""] * 6),
+            *(
+                mode.strength[INDICES].tolist()
+                if mode.frequency > 0 and modes.electronic is not None
+                else [""] * 6
+            ),
         ]
         for mode in modes
     ]
@@ -112,7 +117,7 @@ def write_infrared_json(
         "calculation": dict(calculation or {}),
         "symbols": list(modes.symbols),
         "volume_A3": modes.volume,
-        "epsilon_infinity": modes.electronic.tolist(),
+        "epsilon_infinity": None if modes.electronic is None else modes.electronic.tolist(),
         "epsilon_ionic": None if dielectric is None else dielectric.ionic.tolist(),
         "epsilon_static": None if dielectric is None else dielectric.static.tolist(),
         "modes": [

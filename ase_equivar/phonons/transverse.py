@@ -85,7 +85,11 @@ def transverse_modes(phonon: Phonopy) -> TransverseModes:
 def dipole_matrix(phonon: Phonopy) -> NDArray[np.float64]:
     """Return Z_i[a, b]/√M_i, |e|/√u, shape (3, 3 N): what makes dipoles of eigenvectors."""
     born = cast(DynamicalMatrixNAC, phonon.dynamical_matrix).born
-    masses = phonon.primitive.masses
+    return weighted_charges(born, phonon.primitive.masses)
+
+
+def weighted_charges(born: NDArray[np.float64], masses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Z_i[a, b]/√M_i of given Z*, |e|/√u, shape (3, 3 N)."""
     weighted = born / np.sqrt(masses)[:, None, None]
     flat: NDArray[np.float64] = weighted.transpose(1, 0, 2).reshape(3, -1)
     return flat

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 
 import ase.io
 import numpy as np
@@ -16,9 +17,11 @@ from phonopy import Phonopy
 
 import ase_equivar
 from ase_equivar import EquivarCalculator
+from ase_equivar.cli import inputs
 from ase_equivar.dielectric import dielectric_function, infrared_modes
 from ase_equivar.io.extxyz import read_extxyz
 from ase_equivar.phonons import apply_nac, force_constants
+from ase_equivar.phonons.cells import to_ase
 from ase_equivar.units import THZ_TO_CM
 
 
@@ -139,3 +142,46 @@ def test_born_writes_zipped_extxyz(tmp_path, model):
     np.testing.assert_allclose(read.calc.results["born_charges"], charges, atol=1e-6)
     result = run("born", tmp_path / "salt.cif", "--model", model, "-o", "x.gz")
     assert_one_line_error(result, 2, r"\.extxyz, \.extxyz\.gz or \.json")
+
+
+def test_method_none_serves_a_sheet(tmp_path, monkeypatch, model):
+    """Modes and intensities of Z* of the model; no ε∞, ε0 and ε(ω), and nothing that needs them."""
+    sheet = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    sheet.center(vacuum=6.0, axis=2)
+    file = tmp_path / "sheet.extxyz"
+    ase.io.write(file, sheet)
+    monkeypatch.setattr(inputs, "forces_calculator", lambda *_: Springs(sheet, 4.5))
+    common = "infrared", file, "--model", model, "--supercell", 1, 1, 1
+    assert_one_line_error(run(*common), 2, "vacuum")
+    outputs = "-o", tmp_path / "x.json", "--modes", tmp_path / "x.csv"
+    result = run(*common, "--method", "none", *outputs)
+    assert result.exit_code == 0, result.output
+    content = json.loads((tmp_path / "x.json").read_text())
+    assert content["epsilon_infinity"] is content["epsilon_static"] is None
+    assert content["calculation"]["born_charges"] == str(model)
+    calc = EquivarCalculator(model=model)
+    phonon = force_constants(sheet, Springs(sheet, 4.5), (1, 1, 1), progress=False)
+    born = calc.get_property("born_charges", to_ase(phonon.primitive))
+    modes = infrared_modes(phonon, born)
+    assert [one["intensity_D2_per_A2_u"] for one in content["modes"]] == pytest.approx(
+        [mode.intensity for mode in modes], rel=1e-4
+    )
+    rows = list(csv.DictReader((tmp_path / "x.csv").open()))
+    assert {row["strength_xx"] for row in rows} == {""}
+    for options, message in (
+        (("-o", tmp_path / "x.png"), "--method none gives no ε(ω) for 'x.png'"),
+        (("--damping", 3), "--damping is of ε(ω), which --method none leaves out"),
+        (("--dielectric-tensor", "3"), "an ε∞ is given, which --method none has no use for"),
+    ):
+        assert_one_line_error(run(*common, "--method", "none", *options), 2, re.escape(message))
+
+
+def test_method_none_takes_the_charges_of_a_file(stable, tmp_path):
+    phonon, path = stable
+    result = run("infrared", path, "--method", "none", "-o", tmp_path / "x.json")
+    assert result.exit_code == 0, result.output
+    content = json.loads((tmp_path / "x.json").read_text())
+    assert content["calculation"]["born_charges"] == "phonopy.yaml"
+    expected = [mode.intensity for mode in infrared_modes(phonon)]
+    found = [one["intensity_D2_per_A2_u"] for one in content["modes"]]
+    assert found == pytest.approx(expected, rel=1e-6)

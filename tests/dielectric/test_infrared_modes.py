@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ase.build import bulk
+from ase.build import bulk, graphene
 from ase.spacegroup import crystal
 from helpers.polar_phonons import MAKERS, gallium_arsenide, linear_response, rock_salt
 from helpers.springs import Springs
@@ -16,6 +16,7 @@ from ase_equivar.dielectric import (
     InfraredModes,
     dielectric_function,
     infrared_modes,
+    ionic_dielectric_error,
     static_dielectric,
 )
 from ase_equivar.phonons import apply_nac, force_constants
@@ -53,6 +54,51 @@ def test_labels_of_quartz_and_their_selection_rules():
         along, across = mode.strength[2, 2], mode.strength[0, 0]
         assert (along > 1e-6, across > 1e-6) == (mode.label == "A2", mode.label == "E")
     np.testing.assert_allclose(static_dielectric(modes).ionic, linear_response(phonon), atol=1e-4)
+
+
+def test_modes_without_the_correction_are_those_with_it_but_for_the_dielectric_tensor(phonons):
+    corrected = phonons["triclinic"]
+    plain = corrected.copy()
+    plain.force_constants = corrected.force_constants
+    expected = infrared_modes(corrected)
+    modes = infrared_modes(plain, corrected.nac_params["born"])
+    for name in ("frequency", "charge", "intensity", "strength", "is_active"):
+        for found, mode in zip(modes, expected, strict=True):
+            value = getattr(mode, name)
+            np.testing.assert_allclose(getattr(found, name), value, rtol=1e-8, atol=1e-12)
+    assert [mode.label for mode in modes] == [mode.label for mode in expected]
+    assert modes.oscillator_error < 1e-9
+    assert modes.electronic is None
+    for ask in (static_dielectric, lambda m: dielectric_function(m, 0.1), ionic_dielectric_error):
+        with pytest.raises(ValueError, match="these modes have no ε∞"):
+            ask(modes)
+    with pytest.raises(ValueError, match="has Z\\* already"):
+        infrared_modes(corrected, corrected.nac_params["born"])
+    with pytest.raises(ValueError, match="born_charges has shape"):
+        infrared_modes(plain, np.zeros((3, 3, 3)))
+
+
+@pytest.mark.filterwarnings("ignore:rotations")
+def test_modes_of_a_sheet_do_not_depend_on_the_vacuum():
+    found = []
+    for height in (10.0, 25.0):
+        atoms = graphene("BN", a=2.5, vacuum=height / 2)
+        atoms.pbc = True
+        atoms.positions[0, 2] += 0.2
+        phonon = force_constants(atoms, Springs(atoms, 3.0), (1, 1, 1), progress=False)
+        with pytest.raises(ValueError, match="vacuum"):
+            apply_nac(phonon, (np.zeros((2, 3, 3)), np.eye(3)))
+        charges = np.multiply.outer([1.0, -1.0], np.diag([2.7, 2.7, 0.24]))
+        found.append(infrared_modes(phonon, charges))
+    assert len(found[0].active) >= 2
+    volumes = found[0].volume, found[1].volume
+    for thin, thick in zip(*found, strict=True):  # displaced in other directions: not harmonic
+        assert thin.frequency == pytest.approx(thick.frequency, rel=1e-3)
+        assert thin.charge == pytest.approx(thick.charge, rel=1e-3)
+        assert thin.intensity == pytest.approx(thick.intensity, rel=1e-3)
+        np.testing.assert_allclose(
+            thin.strength * volumes[0], thick.strength * volumes[1], rtol=1e-2, atol=1e-2
+        )
 
 
 def test_cells_that_are_not_primitive_have_no_labels():

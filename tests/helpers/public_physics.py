@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import units
+from phonopy import Phonopy
 
 from ase_equivar import dielectric, dynamics, fields, plotting
 from ase_equivar.dynamics import experiments
@@ -54,9 +55,21 @@ def scattering() -> dielectric.RamanModes:
     return dielectric.raman_modes(salt(), BondPolarizability(), progress=False)
 
 
+def uncorrected_salt() -> Phonopy:
+    phonon = salt()
+    phonon.nac_params = None
+    return phonon
+
+
 ROWS: dict[str, Row] = {
     "dielectric.infrared_modes": row(
         dielectric.infrared_modes, {"phonon": SALT_PHONONS}, phonon=salt
+    ),
+    "dielectric.infrared_modes with Z*": row(
+        dielectric.infrared_modes,
+        {"born_charges": [v for v in arrays_like(np.stack([np.eye(3)] * 2), 1e3) if v is not None]},
+        phonon=uncorrected_salt,
+        born_charges=np.stack([np.eye(3), -np.eye(3)]),
     ),
     "dielectric.dielectric_function": row(
         dielectric.dielectric_function,
