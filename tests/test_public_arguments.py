@@ -45,7 +45,7 @@ STRUCTURES = {"labelling.label", "screening.screen_one", "write_extxyz", "io.wri
 """These take structures as they come: a reason or a row is what is told of a bad one."""
 
 
-COLLECTIONS = {"known", "elements", "order"}  # that a model knows, of atoms; in the hot path
+COLLECTIONS = {"known", "order"}  # that a model knows, of atoms; in the hot path
 
 
 def public() -> dict[str, Any]:
