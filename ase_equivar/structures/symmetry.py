@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import spglib
 from numpy.typing import NDArray
 
 from ase_equivar.warning_types import SymmetryWarning
@@ -36,6 +35,8 @@ def warn_if_nearly_symmetric(
     """
     if symprec >= LOOSE:
         return
+    import spglib  # which a prediction does not need
+
     used, loose = (spglib.get_symmetry_dataset(cell, symprec=s) for s in (symprec, LOOSE))
     if used is None or loose is None or len(loose.rotations) <= len(used.rotations):
         return
