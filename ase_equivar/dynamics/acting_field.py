@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,17 +14,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import dielectric_array
 from ase_equivar.dynamics.dipole_path import DipolePath
-from ase_equivar.fields.algebra import Field, Waveform, longest_step
+from ase_equivar.dynamics.held_displacement import DIELECTRIC_TENSOR, HeldDisplacement
+from ase_equivar.fields.algebra import Field, longest_step
 from ase_equivar.fields.applied import AppliedField
 from ase_equivar.fields.displacement import ConstantDisplacement
 from ase_equivar.fields.forces import check_field
 from ase_equivar.fields.spatial import SpatialField
+from ase_equivar.fields.text import field_text
 from ase_equivar.fields.waveforms import ConstantField
 from ase_equivar.structures.vacuum import describe_vacuum
-from ase_equivar.units import UC_PER_CM2
 from ase_equivar.warning_types import FieldWarning
 
-DIELECTRIC_TENSOR = "dielectric_tensor"
 LARGEST_JUMP = 0.01  # of a field at the faces of the cell, of the strongest on an atom
 
 
@@ -210,63 +209,6 @@ class FieldInSlab(GivenField):
         return self._applied.inside(super()._at(time), self.dielectric_tensor)
 
 
-class HeldDisplacement:
-    """The field of a constant D, by the dipole that the atoms have gathered on their way.
-
-    Parameters
-    ----------
-    held : ConstantDisplacement
-    path : DipolePath
-        Of the run.
-    atoms : ase.Atoms
-        At its beginning.
-    dielectric_tensor : numpy.ndarray
-        ε∞, shape=(3, 3).
-    """
-
-    is_static = True
-    follows_path = True
-    longest_step = np.inf
-
-    def __init__(
-        self,
-        held: ConstantDisplacement,
-        path: DipolePath,
-        atoms: Atoms,
-        dielectric_tensor: NDArray[np.float64],
-    ) -> None:
-        self._held, self._path = held, path
-        self._cell = atoms.cell.array.copy()
-        self._volume = atoms.get_volume()
-        self.dielectric_tensor = dielectric_tensor
-        self.text = field_text(held)
-
-    def on(
-        self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]]
-    ) -> NDArray[np.float64]:
-        """Return (ε0 ε∞)⁻¹ (D − P) with P at these atoms, V/Å, shape=(3,)."""
-        if not np.array_equal(atoms.cell.array, self._cell):
-            raise ValueError(
-                "the cell has changed, and a constant D is held at a constant cell only: another "
-                "D or P may be meant; release() and drive again"
-            )
-        dipole = self._path.so_far(atoms, charges()).sum(axis=0)
-        polarization = np.asarray(self._held.polarization) + dipole / self._volume / UC_PER_CM2
-        return self._held.electric_field(polarization, self.dielectric_tensor)
-
-    def sample(self, time: float) -> list[float]:
-        """Return nothing: `text` tells all."""
-        return []
-
-    def state(self) -> dict[str, Any]:
-        """Return ε∞, which a network may give with other last digits the next time."""
-        return {DIELECTRIC_TENSOR: self.dielectric_tensor}
-
-    def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Take that ε∞."""
-        self.dielectric_tensor = np.array(state[DIELECTRIC_TENSOR])
-
-
 def acting_field(
     field: Field | ArrayLike | SpatialField | ConstantDisplacement | AppliedField,
     atoms: Atoms,
@@ -352,21 +294,3 @@ def positions_in_cell(atoms: Atoms) -> NDArray[np.float64]:
     cell = atoms.cell.complete().array
     scaled = atoms.positions @ np.linalg.inv(cell)
     return np.asarray(atoms.positions - np.where(atoms.pbc, np.floor(scaled), 0.0) @ cell)
-
-
-def field_text(field: Field | SpatialField | ConstantDisplacement | AppliedField) -> str | None:
-    """Return what a field is as text, None for a function that says nothing of itself."""
-    if isinstance(field, Waveform):
-        try:
-            return field.to_json()
-        except TypeError:
-            return None
-    if isinstance(field, SpatialField | ConstantDisplacement | AppliedField) and is_dataclass(
-        field
-    ):
-        values = {one.name: getattr(field, one.name) for one in fields(field)}
-        texts = [field_text(v) if callable(v) else repr(v) for v in values.values()]
-        if None not in texts:
-            listed = ", ".join(f"{n}={t}" for n, t in zip(values, texts, strict=True))
-            return f"{type(field).__name__}({listed})"
-    return None

@@ -12,11 +12,12 @@ from ase.optimize.optimize import BaseDynamics
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import finite_number, finite_real
-from ase_equivar.dynamics.acting_field import ActingField, HeldDisplacement
+from ase_equivar.dynamics.acting_field import ActingField
 from ase_equivar.dynamics.charge_refresh import BornCharges, RefreshReport
 from ase_equivar.dynamics.checks import check_time_step
 from ase_equivar.dynamics.dipole_path import DipolePath
 from ase_equivar.dynamics.field_calculator import FieldCalculator
+from ase_equivar.dynamics.held_displacement import HeldDisplacement
 from ase_equivar.dynamics.step_clock import StepClock, refresh_carried_forces
 from ase_equivar.fields.displacement import field_energy
 from ase_equivar.warning_types import FieldWarning

@@ -38,6 +38,7 @@ from ase_equivar.engines.lammps_field import GHOST_MARGIN, FieldFix
 from ase_equivar.engines.lammps_log import earlier_account, write_log
 from ase_equivar.engines.local_charges import charges_of
 from ase_equivar.fields import (
+    AppliedField,
     ConstantDisplacement,
     ConstantField,
     FieldOnAtoms,
@@ -58,7 +59,7 @@ OF_ELEMENT = 6  # charge carried, displacement
 
 def field_fix(
     lmp: Any,
-    field: Field | ArrayLike | SpatialField | ConstantDisplacement,
+    field: Field | ArrayLike | SpatialField | ConstantDisplacement | AppliedField,
     elements: Sequence[str],
     *,
     calculator: BaseCalculator | None = None,
@@ -75,10 +76,10 @@ def field_fix(
     ----------
     lmp : lammps.lammps
         With its box and its atoms, units ``metal`` or ``real``.
-    field : callable, array_like, SpatialField or ConstantDisplacement
+    field : callable, array_like, SpatialField, ConstantDisplacement or AppliedField
         E(t) in V/Å, time in fs, see `ase_equivar.fields`; three numbers stand for a constant one.
-        A `SpatialField` is taken at the place of each atom in the box. A `ConstantDisplacement`
-        has to have its ``dielectric_tensor``. Time is that of LAMMPS.
+        A `SpatialField` is taken at the place of each atom in the box. The latter two have to have
+        their ``dielectric_tensor``. Time is that of LAMMPS.
     elements : sequence of str
         Chemical symbol of each atom type of LAMMPS, in the order of types.
     calculator : ase calculator, optional
@@ -164,16 +165,20 @@ def field_fix(
 
 
 def _checked_field(
-    field: Field | ArrayLike | SpatialField | ConstantDisplacement, group: str
+    field: Field | ArrayLike | SpatialField | ConstantDisplacement | AppliedField, group: str
 ) -> Field | SpatialField | ConstantDisplacement:
     """Return the field, or refuse one that LAMMPS cannot have."""
     if isinstance(field, FieldOnAtoms):
         raise TypeError("LAMMPS has its own order of atoms: make a group of them, and give group")
     if isinstance(field, SpatialField):
         return field
+    if isinstance(field, ConstantDisplacement | AppliedField) and field.dielectric_tensor is None:
+        raise ValueError(f"{type(field).__name__} in LAMMPS needs its dielectric_tensor, ε∞")
+    if isinstance(field, AppliedField):
+        applied, outside = field, field.field
+        assert callable(outside)  # it makes one of three numbers
+        return lambda time: applied.inside(outside(time))
     if isinstance(field, ConstantDisplacement):
-        if field.dielectric_tensor is None:
-            raise ValueError("a constant D in LAMMPS needs its dielectric_tensor, ε∞")
         if group != "all":
             raise ValueError(f"a constant D is one of all atoms, not of the group {group!r}")
         return field

@@ -127,6 +127,7 @@ class FieldFix:
         if self._error is not None:
             error, self._error = self._error, None
             self._step = None
+            self._lmp.command("timer timeout off")  # else LAMMPS skips all later runs
             raise RuntimeError(
                 f"the field in LAMMPS failed, and the run was stopped: {error}"
             ) from error
@@ -137,8 +138,10 @@ class FieldFix:
         if lmp.extract_global("respa_levels"):
             raise ValueError("run_style respa would take the field's forces at the wrong times")
         here = read_local_atoms(lmp, self._numbers)
-        if here.box_changes and isinstance(self._field, ConstantDisplacement):
-            raise ValueError("a fix changes the box; a constant D is held in a constant box only")
+        if isinstance(self._field, ConstantDisplacement) and (
+            here.box_changes or not here.periodic.all()
+        ):
+            raise ValueError("a constant D is held in a constant box only, periodic on all sides")
         if here.box_changes and not self._stress_without_field:
             raise ValueError(
                 "a fix changes the box, and LAMMPS' pressure lacks the field's part: give "

@@ -162,7 +162,11 @@ def test_what_does_not_fit_is_refused() -> None:
     assert "units lj" in told["lj"]
     assert "LAMMPS has no group 'nobody'" in told["group"]
     assert "make a group of them" in told["atoms"]
-    assert "needs its dielectric_tensor" in told["dielectric"]
+    assert "ConstantDisplacement in LAMMPS needs its dielectric_tensor" in told["dielectric"]
+    assert "AppliedField in LAMMPS needs its dielectric_tensor" in told["applied"]
+    assert told["steps after the error"] == 2
+    assert told["inside"] == "[0.1, 0.0, 0.1]"
+    assert "periodic on all sides" in told["film"]
 
 
 def test_a_model_that_cannot_be_shared_is_refused_on_all_processes() -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import drive, observe
 from ase_equivar.fields import (
+    AppliedField,
     ConstantDisplacement,
     ConstantField,
     FieldOnAtoms,
@@ -262,7 +263,8 @@ def refusals() -> dict[str, Any]:
     """Try what does not go, and return the messages."""
     from ase_equivar.engines.lammps import field_fix
 
-    atoms, told = crystal(), {}
+    atoms = crystal()
+    told: dict[str, Any] = {}
     calculator = EquivarCalculator(device="cpu")
     lmp = lammps_with(atoms)
     field = [0, 0, 0.1]
@@ -282,6 +284,7 @@ def refusals() -> dict[str, Any]:
     attempt("group", lambda: field_fix(lmp, field, SYMBOLS, group="nobody"))
     attempt("atoms", lambda: field_fix(lmp, FieldOnAtoms(field, [0]), SYMBOLS))
     attempt("dielectric", lambda: field_fix(lmp, ConstantDisplacement(field), SYMBOLS))
+    attempt("applied", lambda: field_fix(lmp, AppliedField(field, [0, 0, 1]), SYMBOLS))
     field_fix(lmp, field, SYMBOLS, calculator=calculator)
     attempt("twice", lambda: field_fix(lmp, field, SYMBOLS, calculator=calculator))
     for command in ("minimize 0 1e-3 10 10", "run_style respa 2 2"):
@@ -289,7 +292,16 @@ def refusals() -> dict[str, Any]:
     lmp.command("fix press all deform 1 x scale 1.001")
     attempt("barostat", lambda: lmp.command("run 1"))
     lmp.command("unfix press")
-    lmp.command("run 1")  # the error is over
+    before = lmp.extract_global("ntimestep")
+    lmp.command("run 2")  # the error is over
+    told["steps after the error"] = lmp.extract_global("ntimestep") - before
+    slab = AppliedField([0.1, 0.0, 0.4], [0, 0, 1], 4 * np.eye(3))
+    inside = field_fix(lmp, slab, SYMBOLS, calculator=calculator, identifier="slab")
+    lmp.command("run 0")
+    told["inside"] = str(np.round(inside.electric_field, 9).tolist())
+    film = lammps_with(atoms, boundary="p p f")
+    field_fix(film, field_named("displacement"), SYMBOLS, calculator=calculator)
+    attempt("film", lambda: film.command("run 0"))
     attempt("lj", lambda: field_fix(lammps_of_neon("lj"), field, ["Ne"]))
     return told
 

@@ -26,7 +26,6 @@ from rich.progress import track
 
 from ase_equivar.arguments import LARGEST_TEMPERATURE, positive_number, whole_number
 from ase_equivar.charge_source import ChargeSource
-from ase_equivar.dynamics.acting_field import field_text
 from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
 from ase_equivar.dynamics.checks import LONGEST_TIME_STEP
 from ase_equivar.dynamics.driving import drive
@@ -39,6 +38,7 @@ from ase_equivar.dynamics.field_log import FieldLog, read_field_log
 from ase_equivar.dynamics.observables import FieldRun, observe
 from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.forces import check_field
+from ase_equivar.fields.text import field_text
 from ase_equivar.fields.waveforms import ConstantField
 from ase_equivar.structures.validation import check_structure
 
