@@ -268,7 +268,7 @@ class EquivarCalculator(Calculator):
             self.results["forces"] = self.results["forces"] + added
 
     def dielectric_tensor_parts(self, atoms: Atoms) -> NDArray[np.float64] | None:
-        """Give ε∞ as parts of the model see it, each with some channels left out.
+        """Give the ε∞ that parts of the model predict, each with some channels left out.
 
         Their spread tells how sure the model is of what is made of ε∞, such as Raman tensors.
 

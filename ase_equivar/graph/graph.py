@@ -19,16 +19,16 @@ MIN_DISTANCE = 0.5  # Å; closer atoms are a mistake in the input, not chemistry
 
 @dataclass(frozen=True)
 class Graph:
-    """One structure, or several laid end to end.
+    """One structure, or several concatenated.
 
     Attributes
     ----------
     numbers : torch.Tensor
         Atomic numbers, int64, shape=(N,).
     senders : torch.Tensor
-        Neighbor j of each edge, whose features travel. int64, shape=(E,).
+        Neighbor j of each edge, which sends its features. int64, shape=(E,).
     receivers : torch.Tensor
-        Center i of each edge, which sums what it gets. int64, ascending, shape=(E,).
+        Center i of each edge, which sums what it receives. int64, ascending, shape=(E,).
     vectors : torch.Tensor
         r_j (of that image) − r_i in Å. Floating point, shape=(E, 3).
     structure : torch.Tensor
@@ -36,7 +36,7 @@ class Graph:
     n_structures : int
         Number of structures, S.
     latent : tuple of torch.Tensor, optional
-        What a pretrained potential knows of each atom, if that was worked out in advance; see
+        Features of each atom in a pretrained potential, if calculated in advance; see
         `ase_equivar.network.sevennet.features`. Floating point, shapes (N, 2l+1, channels).
     exchange : callable, optional
         Of a graph whose last atoms are others' (ghosts, into which no edge leads): gives features,
@@ -196,7 +196,7 @@ def check_distances(atoms: Atoms, pairs: Pairs, order: NDArray[np.int64] | None 
 
 
 def collate(graphs: Sequence[Graph]) -> Graph:
-    """Lay several graphs end to end; no edge joins two of them.
+    """Concatenate several graphs; no edge joins two of them.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def _collated_places(graphs: Sequence[Graph]) -> NDArray[np.int64] | slice:
 def _collated(
     blocks: Sequence[tuple[torch.Tensor, ...] | None],
 ) -> tuple[torch.Tensor, ...] | None:
-    """Lay blocks of several graphs end to end, if all have them."""
+    """Concatenate blocks of several graphs, if all have them."""
     there = [block for block in blocks if block is not None]
     if len(there) < len(blocks):
         return None

@@ -39,7 +39,7 @@ NETWORK_ATTRIBUTES = ("cutoff", "elements", "has_dielectric")
 
 
 class Predictor:
-    """A network on its device, and the way of atoms through it.
+    """A network on its device, and what turns atoms into its predictions.
 
     Parameters
     ----------
@@ -187,11 +187,11 @@ class Predictor:
         Raises
         ------
         TypeError
-            If the network is not a `GatedNetwork` itself: others look beyond their neighbors'
-            features.
+            If the network is not a `GatedNetwork` itself: others need more than the features of
+            neighbors.
         ValueError
-            If there are ghosts, and features of them cannot be fetched: their Z* would be those
-            of atoms at a surface.
+            If there are ghosts whose features cannot be fetched: Z* would be those of atoms at a
+            surface.
         FloatingPointError
             If Z* are not finite.
         """
@@ -205,7 +205,7 @@ class Predictor:
             return self._arrays(self._network(graph))[0][:n_local]
 
     def _replayed(self, atoms: Atoms) -> RawPrediction | None:
-        """Predict one structure by a recording, if there may be one."""
+        """Predict one structure by replaying a CUDA graph, if there is one."""
         if self._recorded is None:
             return None
         check_full_occupancy(atoms)
@@ -231,7 +231,7 @@ class Predictor:
         return self._uncertain[1]
 
     def dielectric_tensors_of_parts(self, atoms: Atoms) -> NDArray[np.float64] | None:
-        """Return ε∞ as parts of the network see it, shape (S, 3, 3); None if there are none."""
+        """Return ε∞ of each part of the network, shape (S, 3, 3); None if there are none."""
         if self.calibration is None or not self.has_dielectric:
             return None
         graph = self._graph(atoms, self._search)

@@ -1,4 +1,4 @@
-"""What makes a prediction doubtful, said once for each crystal."""
+"""Warnings of doubtful predictions, issued once for each crystal."""
 
 from __future__ import annotations
 
