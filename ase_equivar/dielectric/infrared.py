@@ -24,7 +24,13 @@ from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.degeneracy import signed_frequencies
-from ase_equivar.phonons.gamma import NAC_FACTOR, check_units, checked_correction, gamma_matrices
+from ase_equivar.phonons.gamma import (
+    NAC_FACTOR,
+    check_units,
+    checked_correction,
+    gamma_matrices,
+    uncorrected_gamma_matrix,
+)
 from ase_equivar.phonons.irreps import named_sets
 from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.requirements import require_force_constants
@@ -192,7 +198,7 @@ def infrared_modes(phonon: Phonopy, born_charges: ArrayLike | None = None) -> In
         born = finite_real(
             "born_charges", born_charges, (len(cell), 3, 3), unit="|e|", largest=LARGEST_CHARGE
         )
-        without, electronic = np.array(phonon.get_dynamical_matrix_at_q([0, 0, 0])).real, None
+        without, electronic = uncorrected_gamma_matrix(phonon), None
     volume = abs(cell.volume)
 
     squares, vectors = optical_modes(phonon, without)

@@ -11,7 +11,7 @@ from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC
 from phonopy.physical_units import get_calculator_physical_units
 
 from ase_equivar.arguments import finite_real
-from ase_equivar.phonons.requirements import require_nac
+from ase_equivar.phonons.requirements import require_force_constants, require_nac
 from ase_equivar.structures.phonopy_objects import require_phonopy
 
 NAC_FACTOR = 14.399652
@@ -43,10 +43,22 @@ def gamma_matrices(
     matrix = require_nac(phonon)
     # Components along the reciprocal basis, as phonopy wants them: q_i = a_i·q.
     q_direction = phonon.primitive.cell @ unit_vector(direction)
-    matrix.run(np.zeros(3))
-    without = np.array(matrix.dynamical_matrix).real
+    without = uncorrected_gamma_matrix(phonon)
     matrix.run(np.zeros(3), q_direction=q_direction)
     return without, np.array(matrix.dynamical_matrix).real
+
+
+def uncorrected_gamma_matrix(phonon: Phonopy) -> NDArray[np.float64]:
+    """Return the dynamical matrix at Γ without the correction, eV/(Å² u), shape (3 N, 3 N).
+
+    Raises
+    ------
+    ValueError
+        When `phonon` lacks force constants.
+    """
+    matrix = require_force_constants(phonon)
+    matrix.run(np.zeros(3))
+    return np.array(matrix.dynamical_matrix).real
 
 
 def checked_correction(phonon: Phonopy, direction: ArrayLike) -> NDArray[np.float64]:
