@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 class EquivarWarning(UserWarning):
-    """Base of all of them."""
+    """Base class of all warnings of the package."""
 
 
 class SumRuleWarning(EquivarWarning):
-    """The raw Z* of a model break the sum rule by so much that they should not be trusted."""
+    """The raw Z* of a model violate the sum rule by so much that they should not be trusted."""
 
 
 class MetalWarning(EquivarWarning):
@@ -16,7 +16,7 @@ class MetalWarning(EquivarWarning):
 
 
 class VacuumWarning(EquivarWarning):
-    """Z* or ε∞ were asked of a cell with vacuum, where they are not what the cell answers with."""
+    """Z* or ε∞ were requested for a cell with vacuum, where they are not those of the whole cell."""
 
 
 class NetChargeWarning(EquivarWarning):
@@ -28,7 +28,7 @@ class NonpolarWarning(EquivarWarning):
 
 
 class StaticDielectricWarning(EquivarWarning):
-    """An ε∞ looks like a static dielectric constant, or a static one cannot be had."""
+    """An ε∞ looks like a static dielectric constant, or a static one does not exist."""
 
 
 class SymmetryWarning(EquivarWarning):
@@ -48,11 +48,11 @@ class ImaginaryModesWarning(EquivarWarning):
 
 
 class SoftModeWarning(EquivarWarning):
-    """A static dielectric tensor hangs on a polar mode of very low frequency."""
+    """A static dielectric tensor depends mainly on a polar mode of very low frequency."""
 
 
 class AcousticSumRuleWarning(EquivarWarning):
-    """Force constants resist a motion of the whole crystal."""
+    """Force constants do not vanish for a translation of the whole crystal."""
 
 
 class ConvergenceWarning(EquivarWarning):
@@ -60,7 +60,7 @@ class ConvergenceWarning(EquivarWarning):
 
 
 class SamplingWarning(EquivarWarning):
-    """The frames of a trajectory are too far apart, or their distance in time is another."""
+    """Frames of a trajectory are too far apart in time, or by another time than the one given."""
 
 
 class PolarizationWarning(EquivarWarning):
@@ -68,12 +68,12 @@ class PolarizationWarning(EquivarWarning):
 
 
 class FieldWarning(EquivarWarning):
-    """A field has no effect, or one that was hardly wanted."""
+    """A field has no effect, or probably an unintended one."""
 
 
 class UncertaintyWarning(EquivarWarning):
-    """A model expects an error of its own that is as large as the result."""
+    """A model expects its own error to be large."""
 
 
 class InputWarning(EquivarWarning):
-    """A part of the input is left out."""
+    """A part of the input is ignored."""

@@ -20,8 +20,8 @@ LOST = WIDTH - 1  # frames at the two ends
 def with_velocities(frames: Iterable[Atoms], timestep: float) -> Iterator[Atoms]:
     """Yield frames with velocities from the displacements between them.
 
-    Central differences of fourth order over five frames: of a vibration at angular frequency ω,
-    (ωΔt)⁴/30 is lost, 0.3 % at 3000 cm⁻¹ and 1 fs. No atom may move by half a cell in one step.
+    Central differences of fourth order over five frames. Velocities of a vibration at angular
+    frequency ω are too small by a fraction (ωΔt)⁴/30, 0.3 % at 3000 cm⁻¹ and 1 fs. No atom may move by half a cell in one step.
 
     Parameters
     ----------
