@@ -53,6 +53,7 @@ REFUSED = {
     "rerun": "the field belongs to the dynamics",
     "run_style": "multiple time steps would take the field's forces at the wrong times",
 }
+MOST_INCLUDES = 16  # files that include each other; LAMMPS itself allows no more
 VECTOR = 10  # work, field, change of polarization, current density; then of each element
 OF_ELEMENT = 6  # charge carried, displacement
 
@@ -210,11 +211,19 @@ def _check_elements(lmp: Any, elements: Sequence[str]) -> None:
             )
 
 
-def _refuse(line: str, ghosts: float) -> None:
+def _refuse(line: str, ghosts: float, depth: int = 0) -> None:
     """Refuse a command of LAMMPS with which a field would be wrong."""
     words = line.split("#")[0].split()
     if not words:
         return
+    if words[0] == "include" and len(words) > 1 and depth < MOST_INCLUDES:
+        included = Path(words[1])
+        text = included.read_text(encoding="utf-8") if included.is_file() else ""
+        for one in text.splitlines():
+            _refuse(one, ghosts, depth + 1)
+    if words[0] == "if":  # its commands are in quotes
+        words = " ".join(words).replace('"', " ").replace("'", " ").split()
+        words = words[next((k for k, word in enumerate(words) if word in REFUSED), 0) :]
     if words[0] in REFUSED and (words[0] != "run_style" or "respa" in words):
         raise ValueError(f"{' '.join(words[:2])} in a field: {REFUSED[words[0]]}")
     if words[:2] == ["comm_modify", "cutoff"] and float(words[2]) < ghosts:

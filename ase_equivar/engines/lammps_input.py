@@ -24,7 +24,8 @@ def split_input(text: str) -> tuple[str, str]:
     Raises
     ------
     ValueError
-        If there is none, or the file has loops, which need the file as a whole.
+        If there is none, or the file has loops, which need the file as a whole, or ``clear`` after
+        it, which would take the field away.
     """
     lines = text.splitlines(keepends=True)
     first, continued = None, False
@@ -35,6 +36,11 @@ def split_input(text: str) -> tuple[str, str]:
                 raise ValueError(
                     f"line {number + 1} of the input has {words[0]!r}: inputs with loops are run "
                     "from Python, by ase_equivar.engines.lammps.field_fix"
+                )
+            if words[0] == "clear" and first is not None:
+                raise ValueError(
+                    f"line {number + 1} of the input has 'clear', which takes the field away: give "
+                    "what follows as an input of its own"
                 )
             if words[0] == "run" and first is None:
                 first = number

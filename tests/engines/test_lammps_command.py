@@ -19,6 +19,7 @@ from helpers.lammps_runs import SPRING, SYMBOLS, crystal
 import ase_equivar
 from ase_equivar import EquivarCalculator, SumRuleWarning
 from ase_equivar.dynamics import drive, read_field_log
+from ase_equivar.engines.lammps import _refuse as refuse
 from ase_equivar.engines.lammps_input import split_input
 from ase_equivar.fields import SineField
 
@@ -113,6 +114,20 @@ def test_the_field_comes_before_the_first_run() -> None:
         split_input("units metal\nminimize 0 0 1 1\n")
     with pytest.raises(ValueError, match="line 2 of the input has 'label'"):
         split_input("units metal\nlabel loop\nrun 5\njump SELF loop\n")
+    with pytest.raises(ValueError, match="line 3 of the input has 'clear', which takes the field"):
+        split_input("clear\nrun 5\nclear\nrun 5\n")
+
+
+def test_what_a_field_cannot_have_is_found_in_files_and_conditions(tmp_path: Path) -> None:
+    inner, outer = tmp_path / "inner", tmp_path / "outer"
+    inner.write_text(f"include {outer}\n minimize 0 0 1 1\n")  # each includes the other
+    outer.write_text(f"thermo 5\ninclude {inner}\n")
+    condition = 'if \'$n > 0\' then "min_style cg" else "run 5"'
+    for line in (f"include {outer}", condition, "minimize 0 0 1 1"):
+        with pytest.raises(ValueError, match="has no energy that LAMMPS could minimize"):
+            refuse(line, 0.0)
+    for line in ("if '$n > 0' then \"run_style verlet\"", f"include {tmp_path / 'none'}", "run 5"):
+        refuse(line, 0.0)
 
 
 WRONG = {
