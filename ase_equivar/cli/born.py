@@ -61,6 +61,8 @@ def born(
     with inputs.user_errors():
         kind = _output_kind(output)
         config = DataConfig((), (), born_charges, order)
+        if compare is None and config != DataConfig((), ()):
+            raise ValueError("--born-charges and --order are of labels: they go with --compare")
         phonon = None
         if is_phonopy_file(structure):
             inputs.refuse_selection(structure, index, format)

@@ -134,6 +134,11 @@ class PlaneWave(SpatialField):
         vector = finite_real(
             "wavevector", self.wavevector, (3,), unit="1/Å", largest=LARGEST_WAVEVECTOR
         )
+        if (length := float(np.linalg.norm(vector))) > LARGEST_WAVEVECTOR:
+            raise ValueError(
+                f"wavevector has a length of {length:.3g} 1/Å, beyond {LARGEST_WAVEVECTOR:g}: a "
+                f"wave of {2 * np.pi / length:.3g} Å is shorter than Z* can answer"
+            )
         self._settle(
             amplitude=tuple(check_field(self.amplitude).tolist()),
             wavevector=tuple(vector.tolist()),

@@ -251,6 +251,8 @@ def _selected(number: int, index: str, name: str) -> range:
     chosen = string2index(index)
     if isinstance(chosen, slice):
         return range(number)[chosen]
+    if number == 0:
+        raise ValueError(f"{name} has no structure that ASE can read")
     if not -number <= chosen < number:
         raise ValueError(f"{name} has {number} frames, so none of number {chosen}")
     return range(chosen % number, chosen % number + 1)

@@ -99,6 +99,8 @@ def test_other_structures_are_refused(tmp_path: Path, salt: tuple[Path, str, np.
     castep = LABELS / "Na2S2O8.castep"
     told = "it has other atoms: "
     assert_one_line_error(run("born", file, "--model", model, "--compare", castep), 2, told)
+    alone = run("born", file, "--model", model, "--order", "displacement-first")
+    assert_one_line_error(alone, 2, "they go with --compare")
     missing = run("born", file, "--model", model, "--compare", tmp_path / "none")
     assert_one_line_error(missing, 2, "no file .*none")
 
@@ -116,6 +118,11 @@ def test_a_file_that_ase_cannot_read_gives_its_own_structure(tmp_path: Path) -> 
     assert found["rms_difference"] < transposed
     assert found["expected_rms"] > 0
     assert "expected error of the model" in " ".join(result.output.split())
+
+
+def test_a_file_without_structures_for_ase_is_told_so() -> None:
+    told = "LiH_ph.out has no structure that ASE can read"
+    assert_one_line_error(run("born", LABELS / "LiH_ph.out"), 2, told)
 
 
 def test_verdict() -> None:

@@ -61,3 +61,5 @@ def test_steps_and_kinds_are_those_of_what_is_inside():
         FieldOfPosition(E)
     with pytest.raises(ValueError, match=r"wavevector reaches 1.2, beyond 1 1/Å"):
         PlaneWave(E, [0, 1.2, 0])
+    with pytest.raises(ValueError, match=r"length of 1.27 1/Å, beyond 1: a wave of 4.94 Å"):
+        PlaneWave(E, [0.9, 0, 0.9])  # no component alone is too large
