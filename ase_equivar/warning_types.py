@@ -16,7 +16,7 @@ class MetalWarning(EquivarWarning):
 
 
 class VacuumWarning(EquivarWarning):
-    """Z* or ε∞ were requested for a cell with vacuum, where they are not those of the whole cell."""
+    """Z* or ε∞ were requested for a cell with vacuum; they are not those of the whole cell."""
 
 
 class NetChargeWarning(EquivarWarning):

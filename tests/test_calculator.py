@@ -423,6 +423,7 @@ def test_one_warning_per_formula(atoms):
     assert [w.category for w in caught] == [SumRuleWarning, MetalWarning] * 2
 
 
+@pytest.mark.slow
 def test_import_is_light():
     """Registration with ASE needs no torch; every public name is there when asked for."""
     code = (

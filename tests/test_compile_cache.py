@@ -168,6 +168,7 @@ def test_old_files_and_versions_go(own_cache: Path, monkeypatch: pytest.MonkeyPa
     assert sorted(file.stem for file in folder.glob("*.bin")) == ["3", "4"]
 
 
+@pytest.mark.slow
 def test_processes_share_an_empty_cache() -> None:
     program = (
         "from ase_equivar.compile_cache import load_source\n"

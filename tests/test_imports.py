@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 FIRST_PREDICTION = """
 import sys
 from ase import Atoms
@@ -23,6 +25,7 @@ print(after_import, [name for name in HEAVY if name in sys.modules])
 """
 
 
+@pytest.mark.slow
 def test_neither_the_import_nor_the_first_prediction_imports_heavy_libraries() -> None:
     for model in ("universal", "universal-polar"):
         code = FIRST_PREDICTION.replace("MODEL", repr(model))

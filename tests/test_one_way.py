@@ -110,6 +110,7 @@ def test_the_rows_have_no_circle_and_the_search_finds_imports() -> None:
     }
 
 
+@pytest.mark.slow
 def test_no_circle_of_modules_within_a_part() -> None:
     """Neither at import time nor hidden in a function."""
     modules = {

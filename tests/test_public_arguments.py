@@ -97,6 +97,7 @@ def test_good_values_are_taken(name):
         TABLE[name]()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "argument"),
     [(name, argument) for name, row in TABLE.items() for argument in row.bad],

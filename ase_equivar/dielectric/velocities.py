@@ -21,7 +21,8 @@ def with_velocities(frames: Iterable[Atoms], timestep: float) -> Iterator[Atoms]
     """Yield frames with velocities from the displacements between them.
 
     Central differences of fourth order over five frames. Velocities of a vibration at angular
-    frequency ω are too small by a fraction (ωΔt)⁴/30, 0.3 % at 3000 cm⁻¹ and 1 fs. No atom may move by half a cell in one step.
+    frequency ω are too small by a fraction (ωΔt)⁴/30, 0.3 % at 3000 cm⁻¹ and 1 fs. No atom may move
+    by half a cell in one step.
 
     Parameters
     ----------

@@ -20,6 +20,7 @@ def gpu_check(monkeypatch, tmp_path):
     return gpu_check
 
 
+@pytest.mark.slow
 def test_a_section_is_done_once_and_a_failure_again(gpu_check, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gpu_check.py", "--rehearse", "environment"])
     assert gpu_check.main() == 0
@@ -42,6 +43,7 @@ def test_what_takes_too_long_is_a_failure(gpu_check, tmp_path):
     assert "## numbers: failed\n- not done in 0.1 s" in gpu_check.summary(tmp_path)
 
 
+@pytest.mark.slow
 def test_without_a_gpu_it_says_so(gpu_check, tmp_path):
     import torch
 

@@ -78,6 +78,7 @@ def test_total_charge(tmp_path, nacl_file, model):
     assert_one_line_error(result, 2, "BORN file needs a neutral cell")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["born", "phonons", "infrared"])
 def test_bad_structures(command, tmp_path, model):
     assert_one_line_error(run(command, tmp_path / "no.cif"), 2, "no file .*no.cif")

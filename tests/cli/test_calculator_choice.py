@@ -61,6 +61,7 @@ def lowest_of_lennard_jones():
     return min(mode.frequency_cm for mode in infrared_modes(phonon))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_screening_with_a_calculator_of_the_current_folder(folder, model, workers):
     if workers > 1:

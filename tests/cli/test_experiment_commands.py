@@ -43,6 +43,7 @@ def polar_crystal(monkeypatch, tmp_path):
     return str(tmp_path / "start.extxyz")
 
 
+@pytest.mark.slow
 def test_hysteresis(double_well, tmp_path):
     result = run(
         "hysteresis", double_well, "--amplitude", 0, 0, 2 * COERCIVE / MV_PER_CM, "--period", 4,
@@ -58,6 +59,7 @@ def test_hysteresis(double_well, tmp_path):
     assert (tmp_path / "run" / "run.log").exists()
 
 
+@pytest.mark.slow
 def test_drift(polar_crystal, tmp_path):
     arguments = (
         "drift", polar_crystal, "--species", "Ti", "--field", 0, 0, 2, "--duration", 0.2,
@@ -101,6 +103,7 @@ def test_drift_beside_a_charged_vacancy(monkeypatch, tmp_path):
     assert found == pytest.approx(mean, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_pulse(polar_crystal, tmp_path):
     result = run(
         "pulse", polar_crystal, "--frequency", 14, "--width", 16, "--duration", 0.5,
@@ -115,6 +118,7 @@ def test_pulse(polar_crystal, tmp_path):
     assert "energy taken up" in result.output
 
 
+@pytest.mark.slow
 def test_finite_field(polar_crystal, tmp_path):
     result = run(
         "finite-field", polar_crystal, "--duration", 0.05, "--equilibration", 0.05,

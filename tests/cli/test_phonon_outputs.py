@@ -30,6 +30,7 @@ def crystal(tmp_path, monkeypatch) -> str:
     return str(tmp_path / "salt.extxyz")
 
 
+@pytest.mark.slow
 def test_files_hold_what_was_calculated(crystal, model, tmp_path):
     names = ["p.yaml", "b.csv", "a.json", "cell.cif", "cell.extxyz", "b.png"]
     outputs = [word for name in names for word in ("--output", tmp_path / name)]
@@ -88,6 +89,7 @@ def of_program(atoms: Atoms, springs: Calculator, program: str | None, folder) -
     return str(folder / f"{program}.yaml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", ["qe", "abinit"])
 def test_files_in_units_of_other_programs_are_converted(program, model, tmp_path):
     atoms = triclinic_salt()
@@ -121,6 +123,7 @@ def test_units_that_no_program_is_named_for(model, tmp_path):
     assert_one_line_error(run("born", file, "--model", model), 2, "conflicts with calculator")
 
 
+@pytest.mark.slow
 def test_sheets_have_bands_without_the_correction(model, tmp_path, monkeypatch):
     sheet = graphene("BN", a=2.5, vacuum=5.0)
     sheet.pbc = True

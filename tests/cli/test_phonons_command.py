@@ -55,6 +55,7 @@ def run(*arguments):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["phonons", "infrared"])
 def test_wrong_lattice_constants_warn_and_relaxed_ones_are_printed(command, nacl_file, tmp_path):
     arguments = [command, nacl_file, "--supercell", 1, 1, 1, "-o", tmp_path / "x.png"]

@@ -35,6 +35,7 @@ def test_phonons_of_a_molecule(tmp_path, model, monkeypatch):
     assert_one_line_error(run("phonons", path, "--model", model), 2, "periodic in three directions")
 
 
+@pytest.mark.slow
 def test_phonons(nacl_file, model, tmp_path, monkeypatch):
     atoms = ase.io.read(nacl_file)
     monkeypatch.setattr(inputs, "forces_calculator", lambda *_: Springs(atoms, 4.5))
@@ -71,6 +72,7 @@ def test_bad_options_of_phonons(nacl_file, model, tmp_path, monkeypatch):
     assert_one_line_error(run(*common, "--path", "GY"), 2, "does not fit this lattice")
 
 
+@pytest.mark.slow
 def test_sevennet_end_to_end(nacl_file, model, tmp_path):
     pytest.importorskip("sevenn", reason="SevenNet is not installed")
     picture = tmp_path / "bands.png"
@@ -82,6 +84,7 @@ def test_sevennet_end_to_end(nacl_file, model, tmp_path):
     assert float(along_x[3]) == pytest.approx(148.5, abs=2)  # TO of SevenNet-0, whatever the Z*
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")
 def test_phonopy_itself_reads_our_born_file(salt_phonon, salt_yaml, tmp_path):
     """Low symmetry, so that phonopy's own LO modes would tell a transposed or reordered Z*."""
@@ -137,6 +140,7 @@ def test_phonopy_files_that_do_not_serve(tmp_path, model, salt_yaml, monkeypatch
     assert_one_line_error(result, 2, "--supercell and --relax do not apply")
 
 
+@pytest.mark.slow
 def test_a_static_tensor_in_the_file_is_noticed_by_phonons(salt_phonon, salt_yaml, tmp_path):
     charges = np.multiply.outer([1, 1, -1, -1], np.diag([0.5, 0.6, 0.7]))
     for epsilon, suspected in ((2.5, False), (18.0, True)):

@@ -35,6 +35,7 @@ def save(folder, stiffness, kind):
     return phonon
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["FORCE_SETS", "FORCE_CONSTANTS"])
 def test_forces_come_from_the_folder_of_the_yaml(tmp_path, monkeypatch, model, kind):
     expected = save(tmp_path / "there", 1.0, kind)
@@ -56,6 +57,7 @@ def test_forces_come_from_the_folder_of_the_yaml(tmp_path, monkeypatch, model, k
 CHARGES = np.multiply.outer([1, 1, -1, -1], np.diag([1.0, 1.1, 1.2]))
 
 
+@pytest.mark.slow
 def test_a_born_file_is_read_when_named_and_told_when_not(tmp_path, model):
     folder = tmp_path / "there"
     phonon = save(folder, 1.0, "FORCE_SETS")

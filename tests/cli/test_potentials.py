@@ -76,6 +76,7 @@ def test_absent_packages_are_told_in_a_line(name, monkeypatch, nacl_file, model)
     assert potential.licence in " ".join(result.stderr.split())
 
 
+@pytest.mark.slow
 def test_a_real_one():
     pytest.importorskip("sevenn", reason="SevenNet is not installed")
     made = inputs.forces_calculator("sevennet-l3i5", "cpu")

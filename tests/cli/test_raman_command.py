@@ -79,6 +79,7 @@ def test_a_crystal_that_does_not_scatter(nacl_file, model, monkeypatch):
     assert "not listed: 3 modes that do not scatter" in result.output
 
 
+@pytest.mark.slow
 def test_raman_of_an_unstable_crystal(salt_phonon, salt_yaml, model, tmp_path):
     """The table and the JSON show what is imaginary, before the spectrum is refused."""
     constants = salt_phonon.force_constants

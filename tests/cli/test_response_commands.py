@@ -36,6 +36,7 @@ def hot_salt(tmp_path):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")  # kicks at every frame
 def test_spectrum(hot_salt, model, tmp_path):
     outputs = tmp_path / "ir.csv", tmp_path / "ir.png"
@@ -127,6 +128,7 @@ def test_polarization(nacl_file, model, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_screen(nacl_file, model, tmp_path, monkeypatch):
     atoms = ase.io.read(nacl_file)
     monkeypatch.setattr(inputs, "forces_calculator", StiffSalt)
@@ -167,6 +169,7 @@ def test_bad_options_of_screen(nacl_file, model, tmp_path):
     assert_one_line_error(result, 2, "screening needs ε∞")
 
 
+@pytest.mark.slow
 def test_infrared(nacl_file, model, tmp_path, monkeypatch):
     atoms = ase.io.read(nacl_file)
     monkeypatch.setattr(inputs, "forces_calculator", lambda *_: Springs(atoms, 4.5))
@@ -199,6 +202,7 @@ def test_infrared(nacl_file, model, tmp_path, monkeypatch):
     assert (tmp_path / "ir.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")
 def test_infrared_of_a_phonopy_file(salt_phonon, salt_yaml, model, tmp_path):
     """Z* of the file are used if there are any, else those of the model."""

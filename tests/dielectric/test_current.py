@@ -36,6 +36,7 @@ def modes():
     return infrared_modes(apply_nac(phonon, (BORN, ELECTRONIC)))
 
 
+@pytest.mark.slow
 def test_peaks_and_strengths_are_those_of_the_phonons(harmonic, modes):
     spectrum = current_spectrum(harmonic, ELECTRONIC, correlation_time=4000, n_blocks=4)
     assert spectrum.temperature == pytest.approx(KELVIN, rel=1e-3)
@@ -155,6 +156,7 @@ def nernst_einstein():
     return (CHARGE**2).sum() * constants.e**2 / (mass * friction * volume)
 
 
+@pytest.mark.slow
 def test_conductivity_of_brownian_particles(brownian):
     found = ionic_conductivity(brownian, correlation_time=600.0, temperature=KELVIN, n_blocks=8)
     for estimate in (found.einstein, found.green_kubo):
@@ -164,6 +166,7 @@ def test_conductivity_of_brownian_particles(brownian):
         assert estimate.tensor.shape == estimate.tensor_error.shape == (3, 3)
 
 
+@pytest.mark.slow
 def test_undecayed_correlations_are_warned_about(harmonic, brownian):
     """A lattice vibrates forever; Brownian particles forget, also in short and noisy runs."""
     with pytest.warns(UserWarning, match=r"still correlated after 500 fs, by \d\d % .* conver"):
@@ -178,6 +181,7 @@ def test_undecayed_correlations_are_warned_about(harmonic, brownian):
         ionic_conductivity(brownian, correlation_time=50.0, temperature=KELVIN)
 
 
+@pytest.mark.slow
 def test_errors_of_blocks_are_the_scatter_of_runs():
     """What the blocks say of one run is what independent runs show."""
     values, errors = [], []

@@ -23,6 +23,7 @@ from ase_equivar.phonons import apply_nac, force_constants
 from ase_equivar.phonons.cells import to_ase, to_phonopy
 
 
+@pytest.mark.slow
 def test_labels_of_wurtzite_and_their_selection_rules(phonons):
     """Γ_opt = A1 + E1 + 2 E2 + 2 B1 (Arguello, Rousseau, Porto, Phys. Rev. 181, 1351 (1969))."""
     modes = infrared_modes(phonons["wurtzite"])
@@ -101,6 +102,7 @@ def test_modes_of_a_sheet_do_not_depend_on_the_vacuum():
         )
 
 
+@pytest.mark.slow
 def test_cells_that_are_not_primitive_have_no_labels():
     atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
     phonon = Phonopy(to_phonopy(atoms), np.eye(3, dtype=int), primitive_matrix="P")

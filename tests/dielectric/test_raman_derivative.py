@@ -43,6 +43,7 @@ def test_agrees_with_the_closed_form_and_takes_few_calculations(name):
     assert found.parts is None
 
 
+@pytest.mark.slow
 def test_no_symmetry_is_needed_beyond_that_of_the_crystal():
     """A rattled crystal has none left: nothing is taken from an image."""
     atoms = quartz()
@@ -131,6 +132,7 @@ def left_handed(atoms):
     return other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [quartz, anatase, triclinic_four])
 def test_left_handed_cells(make):
     atoms = left_handed(make())
@@ -143,6 +145,7 @@ def test_left_handed_cells(make):
     assert found.n_calculations == expected.n_calculations
 
 
+@pytest.mark.slow
 def test_isotopes_change_vibrations_but_not_the_derivative():
     atoms = quartz()
     masses = atoms.get_masses()

@@ -284,6 +284,7 @@ class Doubting(BondPolarizability):
         return np.array([(1 + s * self.spread) * closed_form(atoms) for s in (-1, 1)])
 
 
+@pytest.mark.slow
 def test_doubt_of_a_model_is_handed_on():
     calc = Doubting()
     calc.spread = 0.02

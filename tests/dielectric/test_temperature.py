@@ -46,6 +46,7 @@ def temperature(run):
 HALF = FixAtoms(range(20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "constraints",
     [
@@ -72,6 +73,7 @@ def test_atoms_that_never_move_count_as_held_where_a_file_says_nothing(tmp_path)
     assert found == pytest.approx(KELVIN, abs=8.0)
 
 
+@pytest.mark.slow
 def test_a_common_velocity_is_no_temperature():
     still = temperature(frames([FixCom()]))
     drifting = list(frames([FixCom()], drift=(0.03, -0.02, 0.05)))
@@ -80,6 +82,7 @@ def test_a_common_velocity_is_no_temperature():
     assert temperature(drifting) == pytest.approx(still, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("constraints", [[], [HALF], [FixCom()]], ids=["free", "half", "center"])
 def test_langevin_runs_have_the_temperature_of_their_thermostat(constraints):
     atoms = crystal()

@@ -156,6 +156,7 @@ def test_release_detaches_what_looks_at_the_drive(tmp_path):
     assert calls == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_energy_minus_work_is_conserved_with_sevennet_and_the_bundled_model():
     sevenn = pytest.importorskip("sevenn.calculator", reason="needs the extra sevennet")
     atoms = bulk("MgO", "rocksalt", a=4.212, cubic=True)

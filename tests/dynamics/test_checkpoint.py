@@ -118,6 +118,7 @@ np.save(folder / "end.npy", [atoms.positions, atoms.get_momenta()])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "pause", "possible"),
     [(51, 0.02, range(40, 200)), (5, 0.1, range(1))],

@@ -40,6 +40,7 @@ def error_after(integrator, dt, field, expected, velocities):
     return np.abs(atoms.positions - ions().positions - expected).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INTEGRATORS)
 def test_second_order_against_the_exact_motion_in_a_sine(name):
     expected = exact_displacements(ions(), [DURATION], AMPLITUDE, FREQUENCY, phase=0.6)[0]
@@ -48,6 +49,7 @@ def test_second_order_against_the_exact_motion_in_a_sine(name):
     assert coarse / fine == pytest.approx(4, abs=0.4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FROM_REST)
 def test_second_order_from_rest_when_the_field_jumps_up_later(name):
     # At rest no position tells the beginning of a step from its end.
@@ -71,6 +73,7 @@ def test_optimizers_find_the_displacements_in_a_static_field(optimizer):
     assert driven.time == 0
 
 
+@pytest.mark.slow
 def test_friction_brings_the_crystal_to_the_displacements_in_a_static_field():
     atoms = crystal()
     dyn = Langevin(atoms, 0.1, temperature_K=0, friction=0.3, fixcm=False)
@@ -226,6 +229,7 @@ def balance(dt, quadratic, rotational=0.0):
     return energy - energy[0] - work, expected - expected[0], work
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("quadratic", "rotational"),
     [(0, 0), (0.4, 0), (0.2, 0.3)],

@@ -39,6 +39,7 @@ def field_md():
     del sys.modules["field_md"]
 
 
+@pytest.mark.slow
 def test_motion_and_energy_balance_in_a_field(field_md):
     atoms = bulk("MgO", "rocksalt", a=field_md.LATTICE_CONSTANT, cubic=True)
     springs = HarmonicForceField(atoms.copy(), hessian_x=field_md.SPRING * np.eye(3 * len(atoms)))

@@ -23,7 +23,7 @@ from ase_equivar.warning_types import FieldWarning
 
 CELL = np.array([[8.0, 0, 0], [0.7, 8.6, 0], [-0.4, 0.5, 9.2]])
 AMPLITUDE = np.array([0.4, -0.3, 0.5])
-WAVEVECTOR = 2 * np.pi * np.linalg.inv(CELL) @ [1, 0, -1]
+WAVEVECTOR = 2 * np.pi * np.linalg.inv(CELL) @ [0, 1, 1]
 FREQUENCY = 12.0
 WAVE = PlaneWave(AMPLITUDE, WAVEVECTOR, frequency=FREQUENCY, phase=0.3)
 DURATION = 40.0  # fs

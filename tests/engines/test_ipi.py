@@ -141,6 +141,7 @@ def ipi_run(folder, clients, steps, beads=1, port=None, ensemble="eda-nve"):
     return np.loadtxt(folder / "run.out"), served
 
 
+@pytest.mark.slow
 @needs_ipi
 def test_first_steps_of_ipi_are_those_of_our_driver(tmp_path):
     table, served = ipi_run(tmp_path, clients=1, steps=STEPS)
@@ -166,6 +167,7 @@ def test_first_steps_of_ipi_are_those_of_our_driver(tmp_path):
     assert np.abs(difference).max() > 0.1
 
 
+@pytest.mark.slow
 @needs_ipi
 def test_replicas_of_a_path_integral_are_shared_by_clients_over_the_network(tmp_path):
     with socket.socket() as free:

@@ -81,6 +81,7 @@ def test_shares_agree_and_energy_minus_work_is_constant() -> None:
         assert np.abs(np.subtract(one[name], two[name])).max() < 1e-11 * (1 + STEPS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["wave on oxygen", "displacement"])
 def test_other_fields_and_the_log_are_those_of_drive(field: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
@@ -102,6 +103,7 @@ def test_other_fields_and_the_log_are_those_of_drive(field: str, tmp_path: Path)
             )
 
 
+@pytest.mark.slow
 def test_a_restarted_run_goes_on_with_its_account(tmp_path: Path) -> None:
     found = result(1, "restarted_run", folder=str(tmp_path))
     assert found["moved"] < 1e-10
@@ -117,6 +119,7 @@ def test_a_restarted_run_goes_on_with_its_account(tmp_path: Path) -> None:
     assert "exists, and this run begins" in found["told"]["exists"]
 
 
+@pytest.mark.slow
 def test_a_failing_field_stops_the_run() -> None:
     found = result(1, "failing_run", rank=0, step=5)
     assert "no field today" in found["raised"]
@@ -147,6 +150,7 @@ def test_a_killed_process_ends_all() -> None:
     assert "KILLED" in told.upper()
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused() -> None:
     told = result(1, "refusals")
     assert "atom type 1 has a mass of 137.327, Ti one of 47.87" in told["order"]
@@ -169,5 +173,6 @@ def test_what_does_not_fit_is_refused() -> None:
     assert "periodic on all sides" in told["film"]
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_shared_is_refused_on_all_processes() -> None:
     assert "universal-polar" in result(2, "polar_run")["raised"]

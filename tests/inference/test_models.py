@@ -67,6 +67,7 @@ def global_generators() -> tuple[bytes, str, object]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the raw")  # random weights
 def test_calculator_and_its_answers_draw_no_global_random_numbers(tmp_path):
     """A script's own random numbers do not depend on whether a calculator was made in between."""
@@ -150,6 +151,7 @@ def test_nothing_is_written_when_the_metadata_cannot_be(tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow
 def test_wheel_carries_models_without_checkpoints_and_finds_them(tmp_path):
     source = tmp_path / "source"
     source.mkdir()

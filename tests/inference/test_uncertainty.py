@@ -118,6 +118,7 @@ def test_quality_of_known_errors() -> None:
     assert quality(errors, rng.permutation(width)).rank_correlation < 0.1
 
 
+@pytest.mark.slow
 def test_calculator_and_command(tmp_path: Path) -> None:
     config = run_config(tmp_path)
     folder = fit(config, progress=False)

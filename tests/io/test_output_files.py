@@ -151,6 +151,7 @@ def test_errors_of_the_writer_come_out_and_a_missing_folder_is_named(tmp_path: P
         write_text(tmp_path / "absent/x", "")
 
 
+@pytest.mark.slow
 def test_nothing_else_writes_whole_files() -> None:
     """Appending is another matter: what is torn there is left out by the readers."""
     found = []

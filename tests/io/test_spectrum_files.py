@@ -34,6 +34,7 @@ def spectrum(current):
     return current_spectrum(current, ELECTRONIC, correlation_time=300.0, window="gaussian")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correction", ["harmonic", "standard", "schofield"])
 def test_csv_holds_the_absorption_and_how_it_was_found(spectrum, tmp_path, correction):
     path = tmp_path / "x.csv"
@@ -116,6 +117,7 @@ def model(tmp_path_factory):
     return save_random_model(tmp_path_factory.mktemp("models") / "random")
 
 
+@pytest.mark.slow
 def test_command_warns_of_a_bound_lattice_and_writes_all_kinds(run_file, model, tmp_path):
     outputs = [tmp_path / f"ir.{suffix}" for suffix in ("csv", "json", "png")]
     arguments = ["spectrum", run_file, "--timestep", 1.0, "--correlation-time", 40.0]
@@ -131,6 +133,7 @@ def test_command_warns_of_a_bound_lattice_and_writes_all_kinds(run_file, model, 
     assert outputs[2].stat().st_size > 20_000
 
 
+@pytest.mark.slow
 def test_command_holds_few_frames_in_memory(run_file, model, monkeypatch):
     alive = weakref.WeakSet()
     most = 0

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_nacl(tmp_path):
     crystal = bulk("NaCl", "rocksalt", 5.60)
     settings = Settings(pseudopotentials=Path(FOLDER))

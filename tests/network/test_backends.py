@@ -52,6 +52,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("atoms", SYSTEMS.values(), ids=SYSTEMS.keys())
 @pytest.mark.parametrize("config", NETWORKS.values(), ids=NETWORKS.keys())
 def test_networks_agree_with_e3nn(config: dict[str, Any], atoms: Atoms) -> None:
@@ -80,6 +81,7 @@ def test_networks_agree_with_e3nn(config: dict[str, Any], atoms: Atoms) -> None:
     assert (single - reference).abs().max() < 1e-5 * max(1.0, reference.abs().max())
 
 
+@pytest.mark.slow
 def test_published_network_with_tables() -> None:
     torch.manual_seed(0)
     network = build_network({"architecture": "equivar", "preset": "bm2"}).eval()
@@ -121,6 +123,7 @@ def threads() -> Iterator[Callable[[int], None]]:
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["equivar", "gated"])
 def test_what_makes_it_fast(
     monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None], architecture: str
@@ -203,6 +206,7 @@ def test_pieces_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch, at_once: 
     assert torch.allclose(parts.dielectric, whole.dielectric, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inference", [True, False])
 @pytest.mark.parametrize("config", [GATED, PUBLISHED], ids=["gated", "published"])
 def test_threads_give_the_same_numbers(
@@ -265,6 +269,7 @@ class Watched(torch.nn.Module):
         return RawTensors(torch.zeros(graph.n_atoms, 3, 3), None)
 
 
+@pytest.mark.slow
 def test_torch_keeps_its_threads_where_nothing_is_done_in_pieces(
     threads: Callable[[int], None],
 ) -> None:

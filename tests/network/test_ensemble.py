@@ -62,6 +62,7 @@ def test_uncertainty_counts_all_parts_of_all_members() -> None:
     assert np.allclose(found, 1.7 * np.sqrt(np.mean(squares, axis=0)), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_commands(tmp_path: Path) -> None:
     """combine, calibrate, evaluate; and the calculator with what they wrote."""
     for number, notes in enumerate(NOTES):
@@ -126,6 +127,7 @@ def test_it_is_not_fine_tuned(tmp_path: Path) -> None:
     assert "is an ensemble, which cannot be fine-tuned" in result.output
 
 
+@pytest.mark.slow
 def test_bundled_ensemble() -> None:
     """SrTiO3 as in Zhong et al., Phys. Rev. Lett. 72, 3618 (1994); any cell will do."""
     calculator = EquivarCalculator(model="universal-ensemble")
@@ -148,6 +150,7 @@ def test_bundled_ensemble() -> None:
     assert np.abs(repeated - np.tile(charges, (3, 1, 1))).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_bundled_ensemble_stays_finite_where_nothing_was_trained() -> None:
     """SevenNet's features of such crystals are larger by orders of magnitude."""
     oxide = bulk("MgO", "rocksalt", a=0.6 * 4.21)

@@ -46,6 +46,7 @@ def interpreter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget_kernels()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inputs", [NATURAL, ODD, LONELY], ids=["natural", "odd", "lonely"])
 @pytest.mark.parametrize("summed", [False, True], ids=["each path", "summed"])
 @pytest.mark.parametrize("channels", [5, 130])
@@ -64,6 +65,7 @@ def test_kernel_equals_e3nn(
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [5, 130])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_kernel_with_a_table_equals_e3nn(
@@ -75,6 +77,7 @@ def test_kernel_with_a_table_equals_e3nn(
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SYSTEMS)
 @pytest.mark.parametrize("config", [GATED, MIRRORABLE], ids=["gated", "mirrorable"])
 def test_network_equals_e3nn(interpreter: None, config: dict[str, Any], name: str) -> None:
@@ -88,6 +91,7 @@ def test_network_equals_e3nn(interpreter: None, config: dict[str, Any], name: st
     assert (results[0] - results[1]).abs().max() < 1e-9 * results[1].abs().max()
 
 
+@pytest.mark.slow
 def test_bundled_model_with_tables_equals_e3nn(
     interpreter: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

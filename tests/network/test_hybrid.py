@@ -79,6 +79,7 @@ def sevennets_own(atoms: Atoms, layers: tuple[int, ...]) -> list[torch.Tensor]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("atoms", [triclinic(), make_supercell(triclinic(), SCREW)])
 def test_features_are_sevennets(atoms: Atoms) -> None:
     """By our kernels, which have edges enough."""
@@ -103,6 +104,7 @@ def test_features_are_sevennets(atoms: Atoms) -> None:
         assert (ours - theirs).abs().max() < 1e-5 * theirs.abs().max()
 
 
+@pytest.mark.slow
 def test_kernels_are_used_where_they_pay(monkeypatch: pytest.MonkeyPatch) -> None:
     from ase_equivar.network.sevennet import features as module
 
@@ -128,6 +130,7 @@ def test_kernels_are_used_where_they_pay(monkeypatch: pytest.MonkeyPatch) -> Non
     latent.raw(graph)  # with gradients: SevenNet's modules, no error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("atoms", [triclinic(), chiral_molecule(), bulk("Mg", "fcc", a=4.4)])
 @pytest.mark.parametrize("improper", [1.0, -1.0])
 def test_tensors_turn_with_the_crystal(
@@ -212,6 +215,7 @@ def test_features_have_a_limit(network: HybridNetwork) -> None:
         assert network(squeezed).born_charges.abs().max() < 1e4
 
 
+@pytest.mark.slow
 def test_noise_is_for_training_only(network: HybridNetwork) -> None:
     graph = graph_of(triclinic(), torch.float32)
     with torch.no_grad():
@@ -221,6 +225,7 @@ def test_noise_is_for_training_only(network: HybridNetwork) -> None:
     assert (noisy[0] - noisy[1]).abs().max() > 1e-2
 
 
+@pytest.mark.slow
 def test_features_matter_in_every_layer(network: HybridNetwork) -> None:
     graph = graph_of(triclinic(), torch.float32)
     with torch.no_grad():
@@ -233,6 +238,7 @@ def test_features_matter_in_every_layer(network: HybridNetwork) -> None:
             assert (changed(graph).born_charges - before).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_potential_is_not_saved(network: HybridNetwork, tmp_path: Path) -> None:
     save_model(network, tmp_path / "own")
     names = set(network.state_dict())
@@ -245,6 +251,7 @@ def test_potential_is_not_saved(network: HybridNetwork, tmp_path: Path) -> None:
     assert np.abs(tensors(again, triclinic())[0] - charges).max() < 1e-6 * np.abs(charges).max()
 
 
+@pytest.mark.slow
 def test_calculator(network: HybridNetwork) -> None:
     atoms = triclinic()
     atoms.calc = EquivarCalculator(model=network)
@@ -259,6 +266,7 @@ def test_calculator(network: HybridNetwork) -> None:
         assert np.abs(found - expected).max() < 1e-6 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_no_other_file_is_opened(
     network: HybridNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +294,7 @@ def test_atoms_without_neighbors(network: HybridNetwork, atoms: Atoms) -> None:
     assert np.isfinite(charges).all()
 
 
+@pytest.mark.slow
 def test_other_potential() -> None:
     """Degrees up to 3."""
     larger = build_network(
@@ -310,6 +319,7 @@ def test_without_sevennet(network: HybridNetwork, monkeypatch: pytest.MonkeyPatc
         build_network(HYBRID)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -328,6 +338,7 @@ def test_what_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> 
         build_network({**HYBRID, **changes})
 
 
+@pytest.mark.slow
 def test_training(tmp_path: Path) -> None:
     """A run learns, keeps the size of features, and goes on from where it was stopped."""
     config = run_config(tmp_path, epochs=20)

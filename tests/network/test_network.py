@@ -65,6 +65,7 @@ def transformed(atoms: Atoms, matrix: np.ndarray) -> Atoms:
     return new
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "n_parameters"), PUBLISHED_SIZES)
 def test_published_sizes(shape: tuple[int, ...], n_parameters: int) -> None:
     names = ("embedding", "radial_functions", "features", "l_max", "interactions")
@@ -72,6 +73,7 @@ def test_published_sizes(shape: tuple[int, ...], n_parameters: int) -> None:
     assert sum(p.numel() for p in network.parameters()) == n_parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("preset", "n_parameters"), [("bm1", 510081), ("bm2", 139905)])
 def test_presets(preset: str, n_parameters: int) -> None:
     network = build_network({"architecture": "equivar", "preset": preset})
@@ -98,6 +100,7 @@ def test_rotation(config: dict[str, Any], atoms: Atoms) -> None:
     assert antisymmetric.abs().max() > 1e-4 * scale  # a lost 1e part would pass unseen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [GATED, POLAR, ALL_PARITIES, MIRRORABLE])
 @pytest.mark.parametrize("atoms", [triclinic(), chiral_molecule()], ids=["crystal", "molecule"])
 @pytest.mark.parametrize("matrix", [-np.eye(3), np.diag([1.0, -1.0, 1.0])], ids=["-1", "mirror"])

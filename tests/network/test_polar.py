@@ -62,6 +62,7 @@ def test_charges_are_the_derivative_of_the_polarization() -> None:
         assert np.abs(slope - born[atom, :, axis]).max() < 1e-6 * np.abs(born).max()
 
 
+@pytest.mark.slow
 def test_network_with_tables_equals_e3nn() -> None:
     """Z* as derivatives of interpolated weights, in single precision."""
     network = load_model("batio3")
@@ -140,6 +141,7 @@ def test_one_row_is_that_of_the_tensor() -> None:
     assert (ahead - behind) / (2 * STEP) == pytest.approx(float(slope[3, 5]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_training_compares_rows_evaluation_all() -> None:
     network = polar_network()
     graph = build_graph(triclinic(), network.cutoff, dtype=torch.float64)
@@ -161,6 +163,7 @@ def test_training_compares_rows_evaluation_all() -> None:
     assert np.std(found) > 0.1 * whole**2
 
 
+@pytest.mark.slow
 def test_it_starts_as_a_gated_network_and_is_saved(tmp_path: Path) -> None:
     start = load_model("universal")
     network = adapted(start, (8, 22, 56), "universal", dielectric=True, polar=True)

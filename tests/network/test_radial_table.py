@@ -57,6 +57,7 @@ def test_points_of_a_table_are_exact_in_single_precision() -> None:
     assert jump == round(jump)
 
 
+@pytest.mark.slow
 def test_error_of_the_weights_of_the_bundled_model() -> None:
     """Between the grid points, from the shortest bond to the cutoff, in the precision of use."""
     network = bundled()
@@ -99,6 +100,7 @@ def test_kernels_with_tables_equal_e3nn(summed: bool, dtype: torch.dtype, bound:
             assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
 
+@pytest.mark.slow
 def test_network_with_tables_equals_e3nn_without() -> None:
     network, graph = bundled(), oxide()
     assert all(table is not None for table in used_tables(network, graph))
@@ -111,6 +113,7 @@ def test_network_with_tables_equals_e3nn_without() -> None:
     assert (fast.dielectric - literal.dielectric).abs().max() < 1e-5
 
 
+@pytest.mark.slow
 def test_tables_follow_the_weights() -> None:
     """A table made before a change of the weights, or for other elements, is not used again."""
     network, graph = bundled(), oxide()
@@ -127,6 +130,7 @@ def test_tables_follow_the_weights() -> None:
     assert used_tables(network, graph)[0] is not before[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [

@@ -46,6 +46,7 @@ def test_convolution_equals_e3nn(summed: bool) -> None:
         assert (ours - reference).abs().max() <= 1e-13 * reference.abs().max()
 
 
+@pytest.mark.slow
 def test_same_numbers_and_one_warning_where_numba_is_absent() -> None:
     """The bundled architectures whose weights the package holds, on a triclinic crystal."""
     models = ["universal", "universal-polar"]
@@ -65,6 +66,7 @@ def test_same_numbers_and_one_warning_where_numba_is_absent() -> None:
         )
 
 
+@pytest.mark.slow
 def test_numba_is_refused_where_it_is_absent() -> None:
     code = (
         "import sys; sys.modules['numba'] = None\n"

@@ -25,6 +25,7 @@ def test_density_of_states_is_phonopys_own(nacl_phonon, method):
     assert np.abs(density.corrected - density.uncorrected).max() > 0.1
 
 
+@pytest.mark.slow
 def test_moments_of_the_density_of_states():
     """All modes are there, and Σ ω² is the trace of the dynamical matrix averaged over q:
     the force constants of each atom on itself.

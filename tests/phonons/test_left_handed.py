@@ -88,6 +88,7 @@ def test_charges_stay_in_the_users_order(tmp_path):
     np.testing.assert_allclose(files[1], files[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_relaxed_cells_stay_left_handed():
     atoms = mirrored_vectors(triclinic_four())
     atoms.symbols = "CuCuAgAg"

@@ -35,6 +35,7 @@ from ase_equivar.phonons import (
 from ase_equivar.units import THZ_TO_CM
 
 
+@pytest.mark.slow
 def test_shuffled_supercell_as_unit_cell_gives_the_same():
     """Unit cell twice the primitive cell, atoms shuffled: Z* must find their atoms."""
     primitive = triclinic_four()

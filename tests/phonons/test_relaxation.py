@@ -75,6 +75,7 @@ def test_a_measured_tensor_takes_the_place_of_the_models(given, expected):
     np.testing.assert_allclose(params["born"][0], 1.1 * np.eye(3))
 
 
+@pytest.mark.slow
 def test_gaps_go_as_the_inverse_of_the_tensor():
     """Of one polar mode in a cubic crystal: LO² − TO² = const/ε∞."""
     atoms = bulk("NaCl", "rocksalt", a=5.64)

@@ -54,6 +54,7 @@ def spoil_force_constants(phonon):
     phonon.force_constants = constants
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 @pytest.mark.parametrize(
     ("spoil", "named"),

@@ -78,6 +78,7 @@ def test_doubts_about_the_other_sources_charges_are_not_told(nacl_phonon):
     assert "counted twice" in str(only.message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("epsilon", "is_static"), [(2.43, False), (5.9, True)])
 @pytest.mark.parametrize("command", ["phonons", "infrared"])
 def test_commands_compare_a_files_tensor_with_the_models(

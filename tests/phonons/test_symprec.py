@@ -50,6 +50,7 @@ def test_all_steps_use_the_tolerance():
     assert phonon.primitive_symmetry.dataset.number == 154
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["born", "phonons", "infrared", "screen"])
 def test_commands(command, tmp_path, model):
     atoms = rounded(quartz())

@@ -34,6 +34,7 @@ def legend(figure):
     return [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("unit", "per_thz", "label"),
     [("cm", 33.35641, "cm⁻¹"), ("THz", 1.0, "THz"), ("meV", 4.135668, "meV")],

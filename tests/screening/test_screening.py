@@ -34,6 +34,7 @@ def files(tmp_path):
     return [tmp_path / name for name in ("salts.extxyz", "broken.cif", "molecule.xyz")]
 
 
+@pytest.mark.slow
 def test_rows_are_what_the_other_functions_say(files, tmp_path):
     screen(files[:1], tmp_path / "table.csv", RECIPE)
     rows = read(tmp_path / "table.csv")
@@ -67,6 +68,7 @@ def test_rows_are_what_the_other_functions_say(files, tmp_path):
     assert rows[1]["figure_of_merit_eV"] == ""
 
 
+@pytest.mark.slow
 def test_bad_structures_are_reported_and_skipped(files, tmp_path):
     found = screen(files, tmp_path / "table.csv", RECIPE)
     rows = {Path(row["name"]).name: row for row in read(tmp_path / "table.csv")}
@@ -82,6 +84,7 @@ def test_bad_structures_are_reported_and_skipped(files, tmp_path):
     assert sum(not row.problem for row in found) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 4])
 def test_any_number_of_workers_gives_the_same_table(files, tmp_path, workers):
     pytest.importorskip("distributed", reason="dask is not installed")
@@ -90,6 +93,7 @@ def test_any_number_of_workers_gives_the_same_table(files, tmp_path, workers):
     assert (tmp_path / "many.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_workers_of_a_scheduler_elsewhere(files, tmp_path):
     distributed = pytest.importorskip("distributed", reason="dask is not installed")
     screen(files, tmp_path / "one.csv", RECIPE)
@@ -115,6 +119,7 @@ class Interrupting(Repulsion):
         super().calculate(atoms, properties, system_changes)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_where_it_was(files, tmp_path, monkeypatch):
     screen(files, tmp_path / "whole.csv", RECIPE)
     table, recipe = tmp_path / "table.csv", Recipe(FormalCharges, Interrupting, relax="none")

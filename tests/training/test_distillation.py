@@ -209,6 +209,7 @@ def test_processes_share_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:
         assert batch == {i for part in parts for i in part[3 * number : 3 * number + 3]}
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_with_the_same_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +223,7 @@ def test_a_stopped_run_goes_on_with_the_same_batches(
         assert torch.allclose(value, weights[1][name], atol=1e-6), name
 
 
+@pytest.mark.slow
 def test_a_pupil_learns_what_the_teacher_knows(tmp_path: Path) -> None:
     """The law of `labelled`, of which it has two frames itself and the teacher has had forty."""
     shape = {**NETWORK, "channels": 8, "radial_hidden": 16}

@@ -49,6 +49,7 @@ def test_fine_tuning_starts_where_the_model_stands(tmp_path: Path) -> None:
         fit(replace(tuned, data=data, output=str(tmp_path / "no")), progress=False)
 
 
+@pytest.mark.slow
 def test_adapted_network_says_the_same_and_refuses_what_it_did_not_learn() -> None:
     torch.manual_seed(0)
     for architecture in ("gated", "equivar"):
@@ -112,6 +113,7 @@ def run(*arguments: str) -> str:
     return result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [[], ["--polar"]], ids=["light", "polar"])
 def test_commands_from_data_to_picture(tmp_path: Path, kind: list[str]) -> None:
     """Fine-tune, evaluate on a part of a file, write the card, draw."""
@@ -140,6 +142,7 @@ def test_commands_from_data_to_picture(tmp_path: Path, kind: list[str]) -> None:
         assert "order is 'displacment-first'; it must be 'field-first' or" in refused.output
 
 
+@pytest.mark.slow
 def test_fine_tuning_learns_eps_of_another_name(tmp_path: Path) -> None:
     """Without an option the model would have no ε∞."""
     first = fit(run_config(tmp_path), progress=False)

@@ -56,6 +56,7 @@ def config_file(folder: Path, name: str, batch_size: int, **more: object) -> Pat
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"teacher": TEACHER}], ids=["alone", "with teacher"])
 def test_two_processes_equal_one(tmp_path: Path, more: dict[str, Any]) -> None:
     """Three steps an epoch, each with the same frames in both runs."""

@@ -183,6 +183,7 @@ def test_start_is_the_median_charge(tmp_path: Path) -> None:
     assert network.shift.weight[-1].item() == pytest.approx(np.median(traces), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_training_learns(tmp_path: Path) -> None:
     """A handful of crystals is learned almost by heart."""
     config = run_config(tmp_path, epochs=200, n=4)
@@ -201,6 +202,7 @@ def test_training_learns(tmp_path: Path) -> None:
     assert found.born.mae == pytest.approx(rows[-1]["valid_mae"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_killed_run_resumes(tmp_path: Path) -> None:
     """Kill the command with no warning; the next call goes on and loses at most one epoch."""
     epochs = 60
@@ -318,6 +320,7 @@ def test_schedules_of_any_length(steps: int, warm_up: float) -> None:
     assert max(rates) > 3e-5
 
 
+@pytest.mark.slow
 def test_the_log_of_an_epoch_is_a_mean_over_structures(tmp_path: Path) -> None:
     """Not over batches, of which the second has a tenth of the structures of the first."""
     frames = labelled(35, seed=1)

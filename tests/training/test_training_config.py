@@ -122,6 +122,7 @@ def test_wrong_configuration(tmp_path: Path, change: dict[str, object], message:
         read_config(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", sorted(MODELS.glob("*/*.yaml")), ids=lambda p: p.parent.name)
 def test_recipes_of_the_bundled_models_are_sound(recipe: Path, tmp_path: Path) -> None:
     for name in DATA:

@@ -40,6 +40,7 @@ def comparison(folder: Path) -> Comparison:
     return compare(load_model(folder), frames)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["evaluate", "--card"], ["calibrate"]])
 def test_bundled_models_are_not_written_to(command: list[str], tmp_path: Path) -> None:
     data = write(tmp_path / "more.extxyz", labelled(3, seed=2))
@@ -56,6 +57,7 @@ def test_bundled_models_are_not_written_to(command: list[str], tmp_path: Path) -
     assert CliRunner().invoke(app, [name, str(copied), data, *options]).exit_code == 0
 
 
+@pytest.mark.slow
 def test_evaluation_is_all_that_stdout_gets(folder: Path, tmp_path: Path) -> None:
     """The progress bar is no part of a card that is redirected to a file."""
     data = write(tmp_path / "more.extxyz", labelled(3, seed=2))
@@ -78,6 +80,7 @@ def test_evaluation_is_all_that_stdout_gets(folder: Path, tmp_path: Path) -> Non
     assert "Calibration(" not in result.stdout
 
 
+@pytest.mark.slow
 def test_training_says_only_what_concerns_the_user(tmp_path: Path) -> None:
     config = run_config(tmp_path)
     text = "output: model\ndata: {train: train.extxyz, valid: valid.extxyz}\n"

@@ -28,6 +28,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_stopped_run_equals_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same batches in each epoch, the same dropout, the same weights in the end."""
     config = run_config(tmp_path, epochs=EPOCHS)

@@ -72,6 +72,7 @@ def exact_coercive_field(amplitude, period):
     return np.abs([float(wave(times[i])) for i in crossings]).mean()
 
 
+@pytest.mark.slow
 def test_hysteresis_of_a_double_well():
     loop = hysteresis(ferroelectric(), [0, 0, 2 * COERCIVE], PERIOD, periods=1, md_settings=COLD)
     volume = ferroelectric().get_volume()
@@ -91,6 +92,7 @@ def test_hysteresis_of_a_double_well():
     assert loop.field.max() == pytest.approx(2 * COERCIVE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("period", [2010.0, 3000.0, 3330.0, 214.0])
 def test_tips_of_the_wave_are_observed(period):
     loop = hysteresis(ferroelectric(), [0, 0, 2 * COERCIVE], period, periods=1, md_settings=COLD)
@@ -101,6 +103,7 @@ def test_tips_of_the_wave_are_observed(period):
     assert period != 3000.0 or taken == pytest.approx(period)
 
 
+@pytest.mark.slow
 def test_loop_below_the_coercive_field_does_not_switch():
     loop = hysteresis(ferroelectric(), [0, 0, 0.7 * COERCIVE], 3000.0, md_settings=COLD)
     volume = ferroelectric().get_volume()
@@ -154,6 +157,7 @@ def test_drift_is_that_against_the_rest_of_the_crystal():
     assert abs(found.run.displacement["Li"][-1, 2]) < 0.8 * found.displacement[-1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nominal", [None, {"Li": 1.0, "O": -1.0}])
 def test_drift_of_ions_in_a_viscous_medium(nominal):
     field = np.array([0.0, 0.0, 0.02])
@@ -176,6 +180,7 @@ def test_drift_of_ions_in_a_viscous_medium(nominal):
     assert found.mobility_error < 1e-3 * found.mobility
 
 
+@pytest.mark.slow
 def test_mobility_agrees_within_its_error_at_a_temperature():
     md_settings = MDSettings(temperature=300.0, timestep=2.0, friction=FRICTION, seed=4)
     found = ion_drift(
@@ -212,6 +217,7 @@ def test_unit_of_mobility_by_hand():
 # Pulse
 
 
+@pytest.mark.slow
 def test_weak_pulse_gives_the_dielectric_function_of_the_phonons():
     damping = 1.5  # THz, full width at half maximum
     md_settings = MDSettings(temperature=0.0, timestep=0.5, friction=2 * np.pi * 1e-3 * damping)
@@ -228,6 +234,7 @@ def test_weak_pulse_gives_the_dielectric_function_of_the_phonons():
     assert found.remaining < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error", IGNORED)
 def test_pulse_that_leaves_polarization_behind_is_reported():
     pulse = GaussianPulse([0.0, 0.05, 0.1], center=80.0, width=16.0, frequency=15.0)
@@ -240,6 +247,7 @@ def test_pulse_that_leaves_polarization_behind_is_reported():
     )
 
 
+@pytest.mark.slow
 def test_energy_taken_from_a_pulse_stays_in_the_crystal_without_friction():
     atoms = crystal()
     pulse = GaussianPulse([0.0, 0.05, 0.1], center=80.0, width=16.0, frequency=15.0)
@@ -265,6 +273,7 @@ def test_structure_that_is_not_at_rest_is_reported():
 WARM = MDSettings(temperature=100.0, timestep=2.0, friction=0.03, seed=2)
 
 
+@pytest.mark.slow
 def test_static_dielectric_tensor_is_that_of_the_phonons():
     found = finite_field_dielectric(crystal(), 0.01, 200.0, equilibration=800.0, md_settings=WARM)
     exact = exact_ionic(crystal().get_volume())

@@ -33,6 +33,7 @@ def crystal(calculator=None):
     return atoms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [5, 30, CHECKPOINT_INTERVAL + 7])
 def test_run_that_was_stopped_goes_on(tmp_path, after):
     steps = CHECKPOINT_INTERVAL + 50
