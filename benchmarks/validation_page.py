@@ -13,28 +13,31 @@ from validation_polarization import Polarization
 
 HEAD = """# Validation on polar crystals
 
-Written by `python benchmarks/validation.py`; no number is adjusted. Forces: SevenNet-0, the
-crystals relaxed with it. Z* and ε∞: the bundled model `universal`, or, with the same force
-constants, DFPT (Z* and ε∞ at the DFPT structure). The difference between those two is the model's
-share of the error; what DFPT's Z* and ε∞ leave is that of the forces, of the functional and of
-temperature (most experiments are at room temperature).
+This page is written by `python benchmarks/validation.py`; no number is adjusted. Forces are those
+of SevenNet-0, with which the crystals are relaxed. Z* and ε∞ are those of the bundled model
+`universal` or, with the same force constants, of DFPT (at the DFPT structure). The difference
+between the two is the error due to the model; the error that remains with Z* and ε∞ of DFPT is
+due to the forces, the functional and temperature (most experiments are at room temperature).
 
-Not a test on unseen crystals: of those compared with Petretto et al., all are in the model's
-training data but ZnS and GaN, which are in the validation part. SrTiO₃ (cubic) and quartz are in
-neither (crystals that a teacher labelled aside), though other phases of SrTiO₃ are. What the model
-does on unseen crystals is in its [card](reference/models.md#model-universal).
+This is not a test on unseen crystals: of those compared with Petretto et al., all are in the
+model's training data except ZnS and GaN, which are in the validation data. SrTiO₃ (cubic) and
+quartz are in neither, apart from crystals labelled by the teacher model, though other phases of
+SrTiO₃ are. For the errors on unseen crystals, see the [card](reference/models.md#model-universal)
+of the model.
 """
 READING = """What the errors come from:
 
-- TO modes, which only the forces decide, lie below experiment nearly everywhere: SevenNet-0 is too
-  soft, and its PBE lattice constants are too long. LO modes are low with them, so that the gap
-  between the two is better than either. ε0 − ε∞ goes with 1/TO², hence most of the error of ε0.
+- TO modes, which depend only on the forces, are below experiment nearly everywhere: SevenNet-0 is
+  too soft, and its PBE lattice constants are too long. LO modes are too low along with them, so
+  that the gap between the two is better than either. ε0 − ε∞ scales as 1/TO², hence most of the
+  error of ε0.
 - The soft modes of rutile and of cubic SrTiO₃ come out imaginary, and tetragonal BaTiO₃ relaxes to
   too long a c axis, which makes its modes those of another crystal: DFPT's Z* do not help there.
-- ε∞ of the model is that of its training data, PBE and PBEsol, which exceeds experiment.
-- Wurtzite ZnO and rutile TiO₂ are where the model itself is worst. But DFPT's ε∞ of ZnO, 5.53 and
+- The model reproduces ε∞ of its training data, PBE and PBEsol, which exceeds experiment.
+- The model itself is worst for wurtzite ZnO and rutile TiO₂. But ε∞ of ZnO by DFPT, 5.53 and
   4.85, looks under-converged: the same data set has 6.81 for its zincblende form, and other PBE
-  values of wurtzite are near 5.2 (from memory). The largest differences of ZnO may be the label's.
+  values for wurtzite are near 5.2 (from memory). The largest differences of ZnO may be errors of
+  the label.
 
 What the comparison cannot decide:
 
