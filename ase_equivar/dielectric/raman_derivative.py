@@ -238,7 +238,7 @@ def _solve(
     for atom, pairs in enumerate(images):
         moved = np.array([direction for direction, _ in pairs])
         slopes = np.array([slope for _, slope in pairs]).reshape(-1, 9)
-        values[atom] = np.linalg.lstsq(moved, slopes)[0].reshape(3, 3, 3)
+        values[atom] = np.linalg.lstsq(moved, slopes, rcond=None)[0].reshape(3, 3, 3)
     drift = values.mean(axis=0)
     if np.abs(drift).max() > DRIFT * np.abs(values).max() + NOISE:
         raise ValueError(

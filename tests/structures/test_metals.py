@@ -200,6 +200,8 @@ INSULATORS_OF = {"sio2": [bulk("Si")], "batio3": rock_salts(BaO=5.52)}
 @pytest.mark.parametrize("model", available_models())
 def test_every_bundled_model_warns_of_metals_once_each(model):
     """Those that know few elements, of others than those that know many."""
+    if model == "universal-ensemble":
+        pytest.importorskip("sevenn", reason="SevenNet is not installed")
     metals = METALS_OF.get(model, METALS_OF_ALL)
     insulators = INSULATORS_OF.get(model, rock_salts(MgO=4.21, NaCl=5.64))
     calc = EquivarCalculator(model=model, device="cpu")
@@ -221,6 +223,7 @@ def test_every_bundled_model_warns_of_metals_once_each(model):
 
 
 def test_a_large_uncertainty_is_warned_of_once():
+    pytest.importorskip("sevenn", reason="SevenNet is not installed")
     calc = EquivarCalculator(model="universal-ensemble", device="cpu")
     with told() as caught:
         for atoms in (bulk("NbC", "rocksalt", a=4.47), bulk("NaCl", "rocksalt", a=5.64)):
