@@ -49,8 +49,8 @@ def crystal(repeat: tuple[int, int, int] = REPEAT) -> Atoms:
 
 def field_named(name: str) -> Any:
     """Return a field of `drive`; that on oxygen is one of a group in LAMMPS."""
-    wavevector = 2 * np.pi * np.array([1, 0, -1]) @ crystal().cell.reciprocal()
-    wave = PlaneWave([0.3, -0.2, 0.4], wavevector, frequency=6.0, phase=0.5)
+    wavevector = 2 * np.pi * np.array([1, 0, 0]) @ crystal().cell.reciprocal()
+    wave = PlaneWave([0.3, -0.2, 0.4], wavevector, frequency=25.0, phase=0.5)
     tensor = np.array([[5.0, 0.3, 0.1], [0.3, 6.0, -0.2], [0.1, -0.2, 5.5]])
     return {
         "sine": FIELD,
