@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.arguments import dielectric_array, finite_real, positive_number
 from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.forces import check_field
+from ase_equivar.fields.medium import chosen_dielectric, dielectric_rows, unit_normal
 from ase_equivar.fields.waveforms import ConstantField
 
 
@@ -53,12 +53,10 @@ class AppliedField:
     def __post_init__(self) -> None:
         if not callable(self.field):
             object.__setattr__(self, "field", ConstantField(check_field(self.field)))
-        normal = finite_real("normal", self.normal, (3,))
-        length = positive_number("the length of normal", np.linalg.norm(normal), "any unit")
-        object.__setattr__(self, "normal", tuple((normal / length).tolist()))
+        object.__setattr__(self, "normal", unit_normal(self.normal))
         if self.dielectric_tensor is not None:
-            tensor = dielectric_array("dielectric_tensor", self.dielectric_tensor)
-            object.__setattr__(self, "dielectric_tensor", tuple(map(tuple, tensor.tolist())))
+            rows = dielectric_rows(self.dielectric_tensor)
+            object.__setattr__(self, "dielectric_tensor", rows)
 
     def inside(
         self, electric_field: ArrayLike, dielectric_tensor: ArrayLike | None = None
@@ -82,10 +80,7 @@ class AppliedField:
         ValueError
             If there is no ε∞, or an argument makes no sense.
         """
-        own = self.dielectric_tensor if dielectric_tensor is None else dielectric_tensor
-        if own is None:
-            raise ValueError("dielectric_tensor is None; give ε∞, shape (3, 3)")
-        tensor = dielectric_array("dielectric_tensor", own)
+        tensor = chosen_dielectric(self.dielectric_tensor, dielectric_tensor)
         outside, normal = check_field(electric_field), np.asarray(self.normal)
         excess = normal @ (tensor - np.eye(3)) @ outside
         return np.asarray(outside - normal * excess / (normal @ tensor @ normal))

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import dielectric_array, finite_number, finite_real, positive_number
+from ase_equivar.fields.medium import chosen_dielectric, dielectric_rows, unit_normal
 from ase_equivar.units import UC_PER_CM2, VACUUM_PERMITTIVITY
 
 LARGEST_POLARIZATION = 1e4  # µC/cm²; a hundred times that of any ferroelectric
@@ -70,14 +71,11 @@ class ConstantDisplacement:
         else:
             along = finite_number("displacement", self.displacement, unit=unit, largest=largest)
             self._settle("displacement", along)
-            normal = finite_real("normal", self.normal, (3,))
-            length = positive_number("the length of normal", np.linalg.norm(normal), "any unit")
-            self._settle("normal", tuple((normal / length).tolist()))
+            self._settle("normal", unit_normal(self.normal))
         start = finite_real("polarization", self.polarization, (3,), unit=unit, largest=largest)
         self._settle("polarization", tuple(start.tolist()))
         if self.dielectric_tensor is not None:
-            tensor = dielectric_array("dielectric_tensor", self.dielectric_tensor)
-            self._settle("dielectric_tensor", tuple(map(tuple, tensor.tolist())))
+            self._settle("dielectric_tensor", dielectric_rows(self.dielectric_tensor))
 
     def electric_field(
         self, polarization: ArrayLike, dielectric_tensor: ArrayLike | None = None
@@ -101,10 +99,8 @@ class ConstantDisplacement:
         ValueError
             If there is no ε∞, or an argument makes no sense.
         """
-        own = self.dielectric_tensor if dielectric_tensor is None else dielectric_tensor
-        if own is None:
-            raise ValueError("dielectric_tensor is None; give ε∞, shape (3, 3)")
-        permittivity = VACUUM_PERMITTIVITY * dielectric_array("dielectric_tensor", own)
+        tensor = chosen_dielectric(self.dielectric_tensor, dielectric_tensor)
+        permittivity = VACUUM_PERMITTIVITY * tensor
         now = UC_PER_CM2 * finite_real("polarization", polarization, (3,), unit="µC/cm²")
         held = UC_PER_CM2 * np.asarray(self.displacement)
         if self.normal is None:
