@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.forces import check_field
-from ase_equivar.fields.medium import chosen_dielectric, dielectric_rows, unit_normal
+from ase_equivar.fields.medium import chosen_dielectric, dielectric_rows, unit_direction
 from ase_equivar.fields.waveforms import ConstantField
 
 
@@ -53,7 +53,7 @@ class AppliedField:
     def __post_init__(self) -> None:
         if not callable(self.field):
             object.__setattr__(self, "field", ConstantField(check_field(self.field)))
-        object.__setattr__(self, "normal", unit_normal(self.normal))
+        object.__setattr__(self, "normal", unit_direction("normal", self.normal))
         if self.dielectric_tensor is not None:
             rows = dielectric_rows(self.dielectric_tensor)
             object.__setattr__(self, "dielectric_tensor", rows)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import dielectric_array, finite_number, finite_real, positive_number
-from ase_equivar.fields.medium import chosen_dielectric, dielectric_rows, unit_normal
+from ase_equivar.fields.medium import chosen_dielectric, dielectric_rows, unit_direction
 from ase_equivar.units import UC_PER_CM2, VACUUM_PERMITTIVITY
 
 LARGEST_POLARIZATION = 1e4  # µC/cm²; a hundred times that of any ferroelectric
@@ -71,7 +71,7 @@ class ConstantDisplacement:
         else:
             along = finite_number("displacement", self.displacement, unit=unit, largest=largest)
             self._settle("displacement", along)
-            self._settle("normal", unit_normal(self.normal))
+            self._settle("normal", unit_direction("normal", self.normal))
         start = finite_real("polarization", self.polarization, (3,), unit=unit, largest=largest)
         self._settle("polarization", tuple(start.tolist()))
         if self.dielectric_tensor is not None:

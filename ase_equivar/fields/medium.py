@@ -1,4 +1,4 @@
-"""The material that a field is in: its normal and its ε∞, as arguments of fields give them."""
+"""Directions and the ε∞ of the material that a field is in, as arguments of fields give them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ase_equivar.arguments import dielectric_array, finite_real, positive_number
 Row = tuple[float, ...]
 
 
-def unit_normal(normal: ArrayLike) -> Row:
+def unit_direction(name: str, direction: ArrayLike) -> Row:
     """Return a direction of length 1; see `finite_real` for what is refused, and a length of 0."""
-    given = finite_real("normal", normal, (3,))
-    length = positive_number("the length of normal", np.linalg.norm(given), "any unit")
+    given = finite_real(name, direction, (3,))
+    length = positive_number(f"the length of {name}", np.linalg.norm(given), "any unit")
     return tuple((given / length).tolist())
 
 

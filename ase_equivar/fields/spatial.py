@@ -29,6 +29,7 @@ from ase_equivar.arguments import (
 )
 from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Field, longest_step
 from ase_equivar.fields.forces import check_field, check_fields
+from ase_equivar.fields.medium import unit_direction
 from ase_equivar.fields.waveforms import ConstantField
 from ase_equivar.units import CYCLES_PER_FS
 
@@ -185,13 +186,12 @@ class GaussianBeam(SpatialField):
     waist: float
 
     def __post_init__(self) -> None:
-        direction = finite_real("direction", self.direction, (3,))
-        length = positive_number("the length of direction", np.linalg.norm(direction), "any unit")
+        direction = unit_direction("direction", self.direction)
         center = finite_real("center", self.center, (3,), unit="Å", largest=LARGEST_LENGTH)
         self._settle(
             field=_over_time(self.field),
             center=tuple(center.tolist()),
-            direction=tuple((direction / length).tolist()),
+            direction=direction,
             waist=positive_number("waist", self.waist, "Å", largest=LARGEST_LENGTH),
         )
 
