@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ase_equivar.cli import inputs
+from ase_equivar.cli.option_groups import Command, with_options
 from ase_equivar.cli.phonopy_files import BornFile
 from ase_equivar.io.output_files import check_folder, check_output
 from ase_equivar.structures.symmetry import SYMPREC
@@ -61,9 +60,7 @@ class CrystalOptions:
         return inputs.given_epsilon(self.dielectric_tensor, self.refractive_index)
 
 
-def crystal_command(
-    *, epsilon: bool = True
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def crystal_command(*, epsilon: bool = True) -> Callable[[Command], Command]:
     """Give a command, whose first parameter is `CrystalOptions`, all of these as options.
 
     Parameters
@@ -71,36 +68,7 @@ def crystal_command(
     epsilon : bool
         Whether the user may give ε∞.
     """
-
-    def expand(command: Callable[..., None]) -> Callable[..., None]:
-        types = get_type_hints(CrystalOptions, include_extras=True)
-        shared = {
-            field.name: inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=getattr(CrystalOptions, field.name, inspect.Parameter.empty),
-                annotation=types[field.name],
-            )
-            for field in fields(CrystalOptions)
-            if epsilon or field.name not in EPSILON
-        }
-        [_, *own] = inspect.signature(command, eval_str=True).parameters.values()
-        parameters = [
-            *(shared[name] for name in FIRST),
-            *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own),
-            *(parameter for name, parameter in shared.items() if name not in FIRST),
-        ]
-
-        @functools.wraps(command)
-        def run(**arguments: Any) -> None:
-            crystal = CrystalOptions(**{name: arguments.pop(name) for name in shared})
-            command(crystal, **arguments)
-
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {one.name: one.annotation for one in parameters}
-        return run
-
-    return expand
+    return with_options(CrystalOptions, first=FIRST, left_out=() if epsilon else EPSILON)
 
 
 def check_spectrum_outputs(outputs: list[Path] | None, modes_table: Path | None) -> list[Path]:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ase_equivar.cli import field_options as options
 from ase_equivar.cli import inputs
+from ase_equivar.cli.field_options import FieldRunOptions, Vector, check_not_zero, field_command
 from ase_equivar.cli.tables import open_console
 from ase_equivar.structures.formula import empirical_formula
 
 
+@field_command(temperature=600.0, friction=1.0)
 def drift(
-    structure: options.Structure,
+    options: FieldRunOptions,
     species: Annotated[str, typer.Option(help="Chemical symbol of the ions.")],
-    field: Annotated[tuple[float, float, float], typer.Option(help="x y z in MV/cm.")] = (
-        0.0,
-        0.0,
-        10.0,
-    ),
+    field: Annotated[Vector, typer.Option(help="x y z in MV/cm.")] = (0.0, 0.0, 10.0),
     duration: Annotated[float, typer.Option(help="In ps.")] = 20.0,
     equilibration: Annotated[float, typer.Option(help="Left out before, in ps.")] = 2.0,
     nominal: Annotated[
@@ -30,19 +26,6 @@ def drift(
     total_charge: Annotated[
         float, typer.Option(help="Of all atoms, |e|, to which Z* sum: -1 where one Li+ is missing.")
     ] = 0.0,
-    repeat: options.Repeat = (1, 1, 1),
-    temperature: options.Temperature = 600.0,
-    timestep: options.Timestep = 1.0,
-    friction: options.Friction = 1.0,
-    seed: options.Seed = 0,
-    update_interval: options.UpdateInterval = 1,
-    folder: options.Folder = None,
-    output: options.Output = None,
-    calculator: options.Forces = "sevennet-0",
-    model: inputs.Model = "universal",
-    device: inputs.Device = None,
-    index: inputs.Index = None,
-    format: inputs.Format = None,
 ) -> None:
     """Drift and mobility of ions in a static field, by Born charges or nominal ones.
 
@@ -50,15 +33,13 @@ def drift(
     before taking the ratio for a mobility.
     """
     with inputs.user_errors():
-        options.check_not_zero("--field", field)
-        outputs = options.check_outputs(output)
+        check_not_zero("--field", field)
+        options.check_outputs()
         charges: dict[str, dict[str, float] | None] = {"Born charges": None}
         if nominal is not None:
             charges["nominal charges"] = _charges(nominal)
-        md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
-        atoms = options.charged_atoms(
-            structure, repeat, calculator, model, device, total_charge, index=index, format=format
-        )
+        md_settings = options.md_settings()
+        atoms = options.charged_atoms(total_charge)
 
         import numpy as np
 
@@ -80,7 +61,7 @@ def drift(
                 born_charges=given,
                 equilibration=equilibration * PICOSECOND,
                 md_settings=md_settings,
-                folder=None if folder is None else Path(folder) / name.replace(" ", "-"),
+                folder=options.folder and options.folder / name.replace(" ", "-"),
             )
             drifts[name] = found
             numbers[name] = {
@@ -94,8 +75,8 @@ def drift(
                 f"{found.mobility_text}"
             )
         formula = empirical_formula(atoms)
-        figure = plot_ion_drift(drifts, title=f"{formula}, {temperature:g} K")
-        options.write_outputs(outputs, console, numbers, figure)
+        figure = plot_ion_drift(drifts, title=f"{formula}, {options.temperature:g} K")
+        options.write(console, numbers, figure)
 
 
 def _charges(text: str) -> dict[str, float]:

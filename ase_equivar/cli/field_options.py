@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from ase_equivar.cli import inputs
+from ase_equivar.cli.option_groups import Command, with_options
 from ase_equivar.io.output_files import check_output, replacing, write_text
 
 if TYPE_CHECKING:
@@ -20,22 +22,88 @@ if TYPE_CHECKING:
 
     from ase_equivar.dynamics.experiments.thermal_run import MDSettings
 
+Vector = tuple[float, float, float]
 Structure = Annotated[Path, typer.Argument(help="Any file that ASE reads.")]
 Repeat = Annotated[tuple[int, int, int], typer.Option(help="Repetitions of the cell.")]
-Forces = inputs.Forces
-Temperature = Annotated[float, typer.Option(help="In K.")]
-Timestep = Annotated[float, typer.Option(help="In fs.")]
-Friction = Annotated[float, typer.Option(help="Of the Langevin thermostat, in 1/ps; 0: none.")]
-Seed = Annotated[int, typer.Option(help="Of the random numbers.")]
 UpdateInterval = Annotated[int, typer.Option(help="Calculate Z* every N steps only.")]
-Folder = Annotated[
-    Path | None,
-    typer.Option(help="Write log and checkpoints there; a killed run goes on from them."),
-]
-Output = Annotated[
-    list[Path] | None,
-    typer.Option("--output", "-o", help="May be repeated: .json (numbers) or a picture."),
-]
+
+
+@dataclass(frozen=True)
+class FieldRunOptions:
+    """An MD in a field, as the user of a command asks for it."""
+
+    structure: Structure
+    repeat: Repeat = (1, 1, 1)
+    temperature: Annotated[float, typer.Option(help="In K.")] = 300.0
+    timestep: Annotated[float, typer.Option(help="In fs.")] = 1.0
+    friction: Annotated[
+        float, typer.Option(help="Of the Langevin thermostat, in 1/ps; 0: none.")
+    ] = 10.0
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0
+    update_interval: UpdateInterval = 1
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Write log and checkpoints there; a killed run goes on from them."),
+    ] = None
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("--output", "-o", help="May be repeated: .json (numbers) or a picture."),
+    ] = None
+    calculator: inputs.Forces = "sevennet-0"
+    model: inputs.Model = "universal"
+    device: inputs.Device = None
+    index: inputs.Index = None
+    format: inputs.Format = None
+
+    def check_outputs(self) -> None:
+        """Refuse names of files that cannot be written, before any work."""
+        for path in self.output or []:
+            check_output(path, ".json")
+
+    def md_settings(self) -> MDSettings:
+        """Return the settings of the MD."""
+        from ase_equivar.dynamics.experiments.thermal_run import MDSettings
+        from ase_equivar.units import PICOSECOND
+
+        return MDSettings(
+            temperature=self.temperature,
+            timestep=self.timestep,
+            friction=self.friction / PICOSECOND,
+            seed=self.seed,
+            update_interval=self.update_interval,
+        )
+
+    def unit_cell(self) -> Atoms:
+        """Return the structure as the file has it."""
+        return inputs.read_structure(self.structure, self.index, self.format)
+
+    def charged_atoms(self, total_charge: float = 0.0) -> Atoms:
+        """Return the repeated cell with forces, and Z* that sum to the charge."""
+        return charged_atoms(
+            self.unit_cell(), self.repeat, self.calculator, self.model, self.device, total_charge
+        )
+
+    def write(self, console: Console, numbers: dict[str, Any], figure: Figure) -> None:
+        """Write the numbers as JSON and the picture, as the names of the outputs say."""
+        for path in self.output or []:
+            if path.suffix == ".json":
+                write_text(path, json.dumps(numbers, indent=1) + "\n")
+            else:
+                with replacing(path) as partial:
+                    figure.savefig(partial)
+            console.print(f"written: {escape(str(path))}")
+
+
+def field_command(*, temperature: float, friction: float) -> Callable[[Command], Command]:
+    """Give a command, whose first parameter is `FieldRunOptions`, all of these as options.
+
+    Parameters
+    ----------
+    temperature, friction : float
+        Defaults of this command, in K and 1/ps.
+    """
+    defaults = {"temperature": temperature, "friction": friction}
+    return with_options(FieldRunOptions, first=("structure",), defaults=defaults)
 
 
 def check_not_zero(option: str, strength: Iterable[float]) -> None:
@@ -44,26 +112,18 @@ def check_not_zero(option: str, strength: Iterable[float]) -> None:
         raise ValueError(f"{option} is zero; give the field in MV/cm")
 
 
-def check_outputs(outputs: list[Path] | None) -> list[Path]:
-    """Refuse names of files that cannot be written, before any work."""
-    return [check_output(path, ".json") for path in outputs or []]
-
-
 def charged_atoms(
-    structure: Path,
+    unit_cell: Atoms,
     repeat: tuple[int, int, int],
     calculator: str,
     model: str,
     device: str | None,
     total_charge: float = 0.0,
-    *,
-    index: str | None,
-    format: str | None,
 ) -> Atoms:
-    """Return the structure with a calculator that gives forces, and Z* that sum to the charge."""
+    """Return the repeated cell with a calculator of forces, and Z* that sum to the charge."""
     if min(repeat) < 1:
         raise ValueError(f"--repeat is {' '.join(map(str, repeat))}; give numbers from 1 on")
-    atoms = inputs.read_structure(structure, index, format) * repeat
+    atoms = unit_cell * repeat
     forces = inputs.forces_calculator(calculator, device)
     atoms.calc = inputs.equivar_calculator(
         calculator=forces, model=model, device=device, total_charge=total_charge
@@ -71,32 +131,3 @@ def charged_atoms(
     # Refuses elements that the model does not know.
     atoms.calc.get_property("born_effective_charges", atoms)
     return atoms
-
-
-def md_settings(
-    temperature: float, timestep: float, friction: float, seed: int, update_interval: int
-) -> MDSettings:
-    """Return the settings of the MD that these options ask for."""
-    from ase_equivar.dynamics.experiments.thermal_run import MDSettings
-    from ase_equivar.units import PICOSECOND
-
-    return MDSettings(
-        temperature=temperature,
-        timestep=timestep,
-        friction=friction / PICOSECOND,
-        seed=seed,
-        update_interval=update_interval,
-    )
-
-
-def write_outputs(
-    outputs: list[Path], console: Console, numbers: dict[str, Any], figure: Figure
-) -> None:
-    """Write the numbers as JSON and the picture, as the names say."""
-    for path in outputs:
-        if path.suffix == ".json":
-            write_text(path, json.dumps(numbers, indent=1) + "\n")
-        else:
-            with replacing(path) as partial:
-                figure.savefig(partial)
-        console.print(f"written: {escape(str(path))}")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ase_equivar.cli import field_options as options
 from ase_equivar.cli import inputs
+from ase_equivar.cli.field_options import FieldRunOptions, check_not_zero, field_command
 from ase_equivar.cli.tables import open_console, tensor_table
 from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.warning_types import StaticDielectricWarning
@@ -20,24 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@field_command(temperature=100.0, friction=5.0)
 def finite_field(
-    structure: options.Structure,
+    options: FieldRunOptions,
     strength: Annotated[float, typer.Option(help="Of the field, in MV/cm.")] = 0.5,
     duration: Annotated[float, typer.Option(help="Of the mean, in each of six runs, in ps.")] = 5.0,
     equilibration: Annotated[float, typer.Option(help="Before it, in ps.")] = 2.0,
-    repeat: options.Repeat = (1, 1, 1),
-    temperature: options.Temperature = 100.0,
-    timestep: options.Timestep = 1.0,
-    friction: options.Friction = 5.0,
-    seed: options.Seed = 0,
-    update_interval: options.UpdateInterval = 1,
-    folder: options.Folder = None,
-    output: options.Output = None,
-    calculator: options.Forces = "sevennet-0",
-    model: inputs.Model = "universal",
-    device: inputs.Device = None,
-    index: inputs.Index = None,
-    format: inputs.Format = None,
 ) -> None:
     """Measure the static dielectric tensor at fixed cell by mean polarizations in small fields.
 
@@ -45,25 +33,23 @@ def finite_field(
     they agree when the structure is at its minimum and the crystal harmonic.
     """
     with inputs.user_errors():
-        options.check_not_zero("--strength", [strength])
-        outputs = options.check_outputs(output)
-        md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
-        atoms = options.charged_atoms(
-            structure, repeat, calculator, model, device, index=index, format=format
-        )
+        check_not_zero("--strength", [strength])
+        options.check_outputs()
+        md_settings = options.md_settings()
+        atoms = options.charged_atoms()
 
         from ase_equivar.dynamics.experiments.finite_field import finite_field_dielectric
         from ase_equivar.plotting import plot_finite_field
         from ase_equivar.units import MV_PER_CM, PICOSECOND
 
-        phonons = _from_phonons(inputs.read_structure(structure, index, format), atoms.calc)
+        phonons = _from_phonons(options.unit_cell(), atoms.calc)
         found = finite_field_dielectric(
             atoms,
             strength * MV_PER_CM,
             duration * PICOSECOND,
             equilibration=equilibration * PICOSECOND,
             md_settings=md_settings,
-            folder=folder,
+            folder=options.folder,
         )
         console = open_console()
         tensors = {
@@ -83,8 +69,8 @@ def finite_field(
             "electronic": None if found.electronic is None else found.electronic.tolist(),
         }
         formula = empirical_formula(atoms)
-        figure = plot_finite_field(found, phonons, title=f"{formula}, {temperature:g} K")
-        options.write_outputs(outputs, console, numbers, figure)
+        figure = plot_finite_field(found, phonons, title=f"{formula}, {options.temperature:g} K")
+        options.write(console, numbers, figure)
 
 
 def _from_phonons(atoms: Atoms, calculator: BaseCalculator) -> NDArray[np.float64] | None:

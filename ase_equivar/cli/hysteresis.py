@@ -6,32 +6,22 @@ from typing import Annotated
 
 import typer
 
-from ase_equivar.cli import field_options as options
 from ase_equivar.cli import inputs
+from ase_equivar.cli.field_options import FieldRunOptions, Vector, check_not_zero, field_command
 from ase_equivar.cli.tables import open_console
 from ase_equivar.structures.formula import empirical_formula
 
 
+@field_command(temperature=300.0, friction=10.0)
 def hysteresis(
-    structure: options.Structure,
-    amplitude: Annotated[
-        tuple[float, float, float], typer.Option(help="The largest field, x y z in MV/cm.")
-    ] = (0.0, 0.0, 20.0),
+    options: FieldRunOptions,
+    amplitude: Annotated[Vector, typer.Option(help="The largest field, x y z in MV/cm.")] = (
+        0.0,
+        0.0,
+        20.0,
+    ),
     period: Annotated[float, typer.Option(help="Of the triangular wave, in ps.")] = 20.0,
     periods: Annotated[int, typer.Option(help="How many to record, after a first one.")] = 2,
-    repeat: options.Repeat = (1, 1, 1),
-    temperature: options.Temperature = 300.0,
-    timestep: options.Timestep = 1.0,
-    friction: options.Friction = 10.0,
-    seed: options.Seed = 0,
-    update_interval: options.UpdateInterval = 1,
-    folder: options.Folder = None,
-    output: options.Output = None,
-    calculator: options.Forces = "sevennet-0",
-    model: inputs.Model = "universal",
-    device: inputs.Device = None,
-    index: inputs.Index = None,
-    format: inputs.Format = None,
 ) -> None:
     """Ferroelectric hysteresis loop P(E), remanent polarization and coercive field.
 
@@ -39,12 +29,10 @@ def hysteresis(
     in picoseconds: its coercive field is far above that of domain walls in a sample.
     """
     with inputs.user_errors():
-        options.check_not_zero("--amplitude", amplitude)
-        outputs = options.check_outputs(output)
-        md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
-        atoms = options.charged_atoms(
-            structure, repeat, calculator, model, device, index=index, format=format
-        )
+        check_not_zero("--amplitude", amplitude)
+        options.check_outputs()
+        md_settings = options.md_settings()
+        atoms = options.charged_atoms()
 
         import numpy as np
         from ase import units
@@ -59,7 +47,7 @@ def hysteresis(
             period * PICOSECOND,
             periods=periods,
             md_settings=md_settings,
-            folder=folder,
+            folder=options.folder,
         )
         coercive = loop.coercive_field / MV_PER_CM
         numbers = {
@@ -76,5 +64,5 @@ def hysteresis(
             f"loss per period       {numbers['loss_J_per_cm3']:.4g} J/cm³"
         )
         formula = empirical_formula(atoms)
-        title = f"{formula}, {temperature:g} K, one period in {period:g} ps"
-        options.write_outputs(outputs, console, numbers, plot_hysteresis(loop, title=title))
+        title = f"{formula}, {options.temperature:g} K, one period in {period:g} ps"
+        options.write(console, numbers, plot_hysteresis(loop, title=title))

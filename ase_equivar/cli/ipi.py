@@ -6,21 +6,21 @@ from typing import Annotated
 
 import typer
 
-from ase_equivar.cli import field_options as options
 from ase_equivar.cli import inputs
+from ase_equivar.cli.field_options import Repeat, Structure, charged_atoms
 from ase_equivar.cli.tables import open_console
 
 
 def ipi(
-    structure: options.Structure,
+    structure: Structure,
     unix: Annotated[
         str | None, typer.Option(help="Name of a UNIX socket: <address> of i-PI's input.")
     ] = None,
     host: Annotated[str, typer.Option(help="Where i-PI runs.")] = "localhost",
     port: Annotated[int, typer.Option(help="Where it listens: <port> of i-PI's input.")] = 31415,
     stress: Annotated[bool, typer.Option("--stress", help="Send the virial too.")] = False,
-    repeat: options.Repeat = (1, 1, 1),
-    calculator: options.Forces = "sevennet-0",
+    repeat: Repeat = (1, 1, 1),
+    calculator: inputs.Forces = "sevennet-0",
     model: inputs.Model = "universal",
     device: inputs.Device = None,
     index: inputs.Index = None,
@@ -32,9 +32,8 @@ def ipi(
     replicas. In i-PI's input: <bec mode="driver"/> within <driven_dynamics>.
     """
     with inputs.user_errors():
-        atoms = options.charged_atoms(
-            structure, repeat, calculator, model, device, index=index, format=format
-        )
+        unit_cell = inputs.read_structure(structure, index, format)
+        atoms = charged_atoms(unit_cell, repeat, calculator, model, device)
 
         from ase_equivar.engines.ipi import run_ipi_client
 

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ase_equivar.cli import field_options as options
 from ase_equivar.cli import inputs
+from ase_equivar.cli.field_options import UpdateInterval, Vector, check_not_zero
 from ase_equivar.cli.tables import open_console
 
 if TYPE_CHECKING:
     from ase_equivar.engines.lammps_field import FieldFix
-
-Vector = tuple[float, float, float]
 
 
 def lammps(
@@ -47,7 +45,7 @@ def lammps(
     ] = None,
     log_interval: Annotated[int, typer.Option(help="Write a line every N steps.")] = 1,
     total_charge: Annotated[float, typer.Option(help="Of all atoms, |e|, to which Z* sum.")] = 0.0,
-    update_interval: options.UpdateInterval = 1,
+    update_interval: UpdateInterval = 1,
     stress_without_field: Annotated[
         bool,
         typer.Option(
@@ -131,6 +129,6 @@ def _field(
             raise FileNotFoundError(f"there is no file {waveform}")
         return waveform_from_json(waveform.read_text(encoding="utf-8"))
     assert field is not None
-    options.check_not_zero("--field", field)
+    check_not_zero("--field", field)
     amplitude = np.array(field) * MV_PER_CM
     return SineField(amplitude, frequency=frequency) if frequency else ConstantField(amplitude)

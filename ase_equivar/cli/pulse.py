@@ -6,19 +6,22 @@ from typing import Annotated
 
 import typer
 
-from ase_equivar.cli import field_options as options
 from ase_equivar.cli import inputs
+from ase_equivar.cli.field_options import FieldRunOptions, Vector, check_not_zero, field_command
 from ase_equivar.cli.tables import open_console
 from ase_equivar.structures.formula import empirical_formula
 
 CENTER = 3.5  # standard deviations of the envelope after the start: 0.2 % of the height there
 
 
+@field_command(temperature=0.0, friction=0.0)
 def pulse(
-    structure: options.Structure,
-    amplitude: Annotated[
-        tuple[float, float, float], typer.Option(help="Of the pulse, x y z in MV/cm.")
-    ] = (0.0, 0.0, 1.0),
+    options: FieldRunOptions,
+    amplitude: Annotated[Vector, typer.Option(help="Of the pulse, x y z in MV/cm.")] = (
+        0.0,
+        0.0,
+        1.0,
+    ),
     frequency: Annotated[
         float, typer.Option(help="Of the carrier, in THz; 0: half a cycle.")
     ] = 1.0,
@@ -26,19 +29,6 @@ def pulse(
         float, typer.Option(help="Standard deviation of the envelope of the field, in fs.")
     ] = 200.0,
     duration: Annotated[float, typer.Option(help="Of the run, in ps.")] = 10.0,
-    repeat: options.Repeat = (1, 1, 1),
-    temperature: options.Temperature = 0.0,
-    timestep: options.Timestep = 1.0,
-    friction: options.Friction = 0.0,
-    seed: options.Seed = 0,
-    update_interval: options.UpdateInterval = 1,
-    folder: options.Folder = None,
-    output: options.Output = None,
-    calculator: options.Forces = "sevennet-0",
-    model: inputs.Model = "universal",
-    device: inputs.Device = None,
-    index: inputs.Index = None,
-    format: inputs.Format = None,
 ) -> None:
     """Response to a terahertz pulse: energy taken up, polarization in time, susceptibility.
 
@@ -46,14 +36,12 @@ def pulse(
     pulse gives the susceptibility of the ions over the frequencies that it holds.
     """
     with inputs.user_errors():
-        options.check_not_zero("--amplitude", amplitude)
-        outputs = options.check_outputs(output)
-        md_settings = options.md_settings(temperature, timestep, friction, seed, update_interval)
+        check_not_zero("--amplitude", amplitude)
+        options.check_outputs()
+        md_settings = options.md_settings()
         if not width > 0:
             raise ValueError(f"--width must be positive, got {width}")
-        atoms = options.charged_atoms(
-            structure, repeat, calculator, model, device, index=index, format=format
-        )
+        atoms = options.charged_atoms()
 
         import numpy as np
 
@@ -69,7 +57,7 @@ def pulse(
             frequency=frequency,
         )
         found = pulse_response(
-            atoms, shape, duration * PICOSECOND, md_settings=md_settings, folder=folder
+            atoms, shape, duration * PICOSECOND, md_settings=md_settings, folder=options.folder
         )
         console = open_console()
         console.print(
@@ -85,4 +73,4 @@ def pulse(
         }
         formula = empirical_formula(atoms)
         title = f"{formula}, pulse of {frequency:g} THz"
-        options.write_outputs(outputs, console, numbers, plot_pulse_response(found, title=title))
+        options.write(console, numbers, plot_pulse_response(found, title=title))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ase_equivar import dielectric, labelling, phonons, screening
+from ase_equivar.cli.field_options import FieldRunOptions
 from ase_equivar.cli.main import app
+from ase_equivar.dynamics.experiments import MDSettings
 from ase_equivar.engines.lammps import field_fix
 
 CALLED: dict[str, tuple[Any, ...]] = {
@@ -34,3 +37,7 @@ def test_defaults_are_those_of_the_functions(name):
                 assert given == argument.default, argument.name
                 compared += 1
     assert compared
+
+
+def test_runs_in_fields_start_from_the_defaults_of_md_settings():
+    assert FieldRunOptions(Path("mgo.cif")).md_settings() == MDSettings()
