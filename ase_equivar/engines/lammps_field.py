@@ -128,6 +128,8 @@ class FieldFix:
             error, self._error = self._error, None
             self._step = None
             self._lmp.command("timer timeout off")  # else LAMMPS skips all later runs
+            if isinstance(error, KeyboardInterrupt):
+                raise error
             raise RuntimeError(
                 f"the field in LAMMPS failed, and the run was stopped: {error}"
             ) from error

@@ -120,9 +120,11 @@ def test_a_restarted_run_goes_on_with_its_account(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_failing_field_stops_the_run() -> None:
-    found = result(1, "failing_run", rank=0, step=5)
-    assert "no field today" in found["raised"]
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_failing_field_stops_the_run(interrupted: bool) -> None:
+    found = result(1, "failing_run", rank=0, step=5, interrupted=interrupted)
+    expected = "KeyboardInterrupt()" if interrupted else "no field today"
+    assert expected in found["raised"]
     assert 5 <= found["step"] <= 6
 
 

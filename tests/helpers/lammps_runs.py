@@ -222,7 +222,7 @@ def restarted_run(folder: str) -> dict[str, Any]:
     }
 
 
-def failing_run(rank: int, step: int) -> dict[str, Any]:
+def failing_run(rank: int, step: int, interrupted: bool = False) -> dict[str, Any]:
     """Run in a field that fails on one process at some step; LAMMPS' command must raise."""
     from mpi4py import MPI
 
@@ -233,14 +233,14 @@ def failing_run(rank: int, step: int) -> dict[str, Any]:
 
     def failing(time: float) -> NDArray[np.float64]:
         if MPI.COMM_WORLD.rank == rank and lmp.extract_global("ntimestep") >= step:
-            raise ArithmeticError("no field today")
+            raise KeyboardInterrupt if interrupted else ArithmeticError("no field today")
         return field(time)
 
     field_fix(lmp, failing, SYMBOLS, calculator=EquivarCalculator(device="cpu"))
     try:
         lmp.command("run 50")
-    except RuntimeError as error:
-        return {"raised": str(error), "step": lmp.extract_global("ntimestep")}
+    except (RuntimeError, KeyboardInterrupt) as error:
+        return {"raised": repr(error), "step": lmp.extract_global("ntimestep")}
     return {"raised": None}
 
 
