@@ -57,6 +57,11 @@ def select(
         choices = choose(
             model, list(images.values()), number, of_known, device=device, progress=True
         )
+        if not choices:
+            raise RuntimeError(
+                f"none of the {len(images)} structures is worth a label: they are copies of known "
+                f"ones, or the model is sure of them; {output} is not written"
+            )
         console = open_console()
         frames = []
         for choice in choices:

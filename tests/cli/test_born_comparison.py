@@ -83,6 +83,20 @@ def test_labels_in_the_other_order_are_noticed(
     assert "rms difference 0.000 e" in output
 
 
+def test_labels_that_break_the_sum_rule_are_compared_and_told(
+    tmp_path: Path, salt: tuple[Path, str, np.ndarray]
+) -> None:
+    """As in a large cell, where a small violation of each atom adds up."""
+    file, model, charges = salt
+    labelled = ase.io.read(file)
+    labelled.set_array("born_charges", (charges + 2.0 / len(charges)).reshape(-1, 9))
+    labelled.write(tmp_path / "labels.extxyz")
+    result = run("born", file, "--model", model, "--compare", tmp_path / "labels.extxyz")
+    assert result.exit_code == 0, result.output
+    told = f"The labels themselves break the sum rule by {2.0 / len(charges):.4f} e per atom"
+    assert told in " ".join(result.output.split())
+
+
 def test_other_structures_are_refused(tmp_path: Path, salt: tuple[Path, str, np.ndarray]) -> None:
     file, model, charges = salt
     atoms = ase.io.read(file)

@@ -123,6 +123,10 @@ def test_what_the_command_refuses(tmp_path: Path, doubtful: str, model: str) -> 
     assert_one_line_error(run(*command, "--model", doubtful), 2, told)
     told = "no file .*none"
     assert_one_line_error(run(*command, "--known", tmp_path / "none@:"), 2, told)
+    known = ("--number", 1, "--known", tmp_path / "x.extxyz")
+    result = run(*command, *known, "--model", doubtful)
+    assert result.exit_code == 1
+    assert "none of the 1 structures is worth a label" in result.stderr  # after the progress
     told = r"y\.cif should end in \.extxyz"
     assert_one_line_error(run(*command[:2], "-o", tmp_path / "y.cif"), 2, told)
     assert not (tmp_path / "y.extxyz").exists()
