@@ -1,9 +1,10 @@
-"""Make ``born_charges`` and ``born_charges_uncertainty`` known to ASE.
+"""Make ``born_charges``, ``born_charges_uncertainty`` and another property known to ASE.
 
 ASE has a list of the names that calculators may return; results of other names are dropped by
 its file formats and refused by ``Atoms.get_properties``. ASE's own name for Z* is
-``born_effective_charges``; ``born_charges`` is the short one. Importing `ase_equivar` calls
-`register`, which is all the global state that the package has.
+``born_effective_charges``; ``born_charges`` is the short one. The other property is
+``piezoelectric_tensor_clamped``. Importing `ase_equivar` calls `register`, which is all the global
+state that the package has.
 
 Trajectories (``.traj``) and JSON files and databases keep Z* then. ASE's SQLite databases (``.db``)
 have columns for a few properties only, neither of the two names among them: write
@@ -25,7 +26,12 @@ from ase.outputs import ArrayProperty, all_outputs
 BORN_CHARGES = "born_charges"
 EFFECTIVE_CHARGES = "born_effective_charges"  # the name in ASE
 UNCERTAINTY = "born_charges_uncertainty"
-SHAPES = {BORN_CHARGES: ("natoms", 3, 3), UNCERTAINTY: ("natoms",)}
+CLAMPED_PIEZO = "piezoelectric_tensor_clamped"
+SHAPES: dict[str, tuple[str | int, ...]] = {
+    BORN_CHARGES: ("natoms", 3, 3),
+    UNCERTAINTY: ("natoms",),
+    CLAMPED_PIEZO: (3, 6),
+}
 
 
 def register() -> None:
@@ -34,6 +40,8 @@ def register() -> None:
         all_outputs.setdefault(name, ArrayProperty(name, float, shape))
         if name not in all_properties:
             all_properties.append(name)
+    if CLAMPED_PIEZO not in ase.io.extxyz.per_config_properties:
+        ase.io.extxyz.per_config_properties.append(CLAMPED_PIEZO)
     # Extended XYZ has no columns for tensors. Files with Z* as nine columns per atom are common,
     # and their readers look for them in atoms.arrays, where ASE would no longer put them.
     ase.io.extxyz.all_properties = [name for name in all_properties if name != BORN_CHARGES]

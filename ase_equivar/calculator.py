@@ -20,12 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import finite_number, whole_number
 from ase_equivar.ase_properties import UNCERTAINTY
-from ase_equivar.fields import check_field, field_forces
+from ase_equivar.fields import check_field
 from ase_equivar.graph.geometry import changed_parts
 from ase_equivar.inference.batches import predict_many
-from ase_equivar.inference.prediction import Diagnostics, Prediction
+from ase_equivar.inference.polarization import PROPERTIES as OF_POLARIZATION
+from ase_equivar.inference.prediction import Diagnostics, Prediction, RawPrediction
 from ase_equivar.inference.predictor import MAX_EDGES, Predictor
 from ase_equivar.inference.warnings import WarnOnce, warn_if_uncertain, warn_of_first_structure
+from ase_equivar.static_field import ALL_TERMS, FORCES, add_field
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.validation import check_full_occupancy
 from ase_equivar.sum_rule import LARGEST_TOTAL, largest_per_atom, neutralize, violation
@@ -46,10 +48,17 @@ class EquivarCalculator(Calculator):
     shape=(N,)) if the model is calibrated, at the cost of nine more calls of the network; and
     whatever the wrapped calculator lists, passed through.
 
+    A polar model, whose Z* are the derivative of one polarization P, gives three more.
+    ``polarization`` (C/m², shape=(3,)) of a crystal and ``dipole`` (|e|·Å, shape=(3,)) of a
+    molecule are those of the periodic images that are given: see `docs/howto/polarization.md`.
+    ``piezoelectric_tensor_clamped`` (C/m², shape=(3, 6), row = polarization, columns xx yy zz yz xz
+    xy) is the proper tensor at fixed reduced coordinates.
+
     With a field, ``forces`` are those of the wrapped calculator plus `field_forces`. All other
-    properties stay those *without* field. So does the energy: the field's part of it, −Ω E·P, is
-    defined only up to multiples of the polarization quantum in a periodic cell, hence forces are
-    not the gradient of this energy while a field is on.
+    properties stay those *without* field. So does the energy: its part −Ω E·P is defined only up to
+    multiples of the polarization quantum in a periodic cell, and most models know no P at all.
+    Hence forces are not the gradient of this energy while a field is on, unless
+    `polarization_energy` is set.
 
     An instance keeps what it calculated last: threads need one each.
 
@@ -76,11 +85,16 @@ class EquivarCalculator(Calculator):
     stress_without_field : bool
         With a field on, stress is refused, because Z* alone do not define the field's part of it
         (that needs the piezoelectric response). True: give the wrapped calculator's instead.
+    polarization_energy : bool
+        With a field on, add −Ω E·P to ``energy`` and ``free_energy``, with P of a polar model, so
+        that forces are minus their gradient; and its strain derivative at a constant voltage across
+        the cell, −E·e with the clamped-ion tensor above, to ``stress``.
 
     Raises
     ------
     ValueError, FileNotFoundError, TypeError
-        If an argument is wrong; for those of the model see
+        If an argument is wrong, or `polarization_energy` is set where there is no P: the model is
+        not polar, the cell is charged. For those of the model see
         `ase_equivar.inference.predictor.Predictor`.
     """
 
@@ -95,15 +109,23 @@ class EquivarCalculator(Calculator):
         electric_field: ArrayLike | None = None,
         total_charge: float = 0.0,
         stress_without_field: bool = False,
+        polarization_energy: bool = False,
     ) -> None:
         super().__init__()
-        self._wrapped = WrappedCalculator(calculator, BORN_NAMES, stress_without_field)
+        if stress_without_field and polarization_energy:
+            raise ValueError(
+                "stress_without_field leaves out what polarization_energy adds to the stress: set "
+                "one of them"
+            )
+        self._wrapped = WrappedCalculator(
+            calculator, BORN_NAMES, stress_without_field, polarization_energy
+        )
         self.results: dict[str, Any] = {}
         self._changed_settings: list[str] = []
         self._warn_once = WarnOnce()
         self.electric_field = electric_field
-        self.total_charge = total_charge
-        self._use(Predictor(model, device, dtype, backend))
+        charge = _checked_charge(total_charge)
+        self._use(Predictor(model, device, dtype, backend), charge)
 
     @property
     def calculator(self) -> BaseCalculator | None:
@@ -118,7 +140,7 @@ class EquivarCalculator(Calculator):
     @model.setter
     def model(self, model: str | Path | torch.nn.Module) -> None:
         old = self._predictor
-        self._use(Predictor(model, old.device, old.dtype, old.backend))
+        self._use(Predictor(model, old.device, old.dtype, old.backend), self._total_charge)
         self._warn_once = WarnOnce()
         self._drop_results("model")
 
@@ -146,9 +168,7 @@ class EquivarCalculator(Calculator):
 
     @total_charge.setter
     def total_charge(self, charge: float) -> None:
-        self._total_charge = finite_number(
-            "total_charge", charge, unit="|e|", largest=LARGEST_TOTAL
-        )
+        self._use(self._predictor, _checked_charge(charge))
         self._drop_results("total_charge")
 
     @property
@@ -191,6 +211,8 @@ class EquivarCalculator(Calculator):
         settings: dict[str, Any] = {"model": self.model, "total_charge": self.total_charge}
         if self._field is not None:
             settings["electric_field"] = self._field.tolist()
+        if self._wrapped.polarization_energy:
+            settings["polarization_energy"] = True
         if self.calculator is not None:
             settings["calculator"] = self.calculator.name
         return settings
@@ -252,20 +274,32 @@ class EquivarCalculator(Calculator):
 
     def _fill(self, atoms: Atoms, properties: Sequence[str]) -> None:
         """Put the properties asked for in the results."""
-        own = self._wrapped.own
-        field = self._active_field if "forces" in properties else None
-        if field is not None or any(name in own for name in properties):
-            self._predict(atoms)
+        own, field = self._wrapped.own, self._active_field
+        terms = ALL_TERMS if self._wrapped.polarization_energy else FORCES
+        with_field = [] if field is None else [name for name in properties if name in terms]
+        if "stress" in with_field and not atoms.pbc.all():
+            raise PropertyNotImplementedError(
+                "'stress' in an electric field needs a cell that is periodic in three directions"
+            )
+        raw = None
+        if with_field or any(name in own for name in properties):
+            raw = self._predict(atoms)
         if UNCERTAINTY in properties and UNCERTAINTY in own:
             self.results[UNCERTAINTY] = self._predictor.uncertainty(atoms)
             warn_if_uncertain(self._warn_once, atoms, self.results[UNCERTAINTY])
         others = [name for name in properties if name not in own]
         if others:
-            in_field = self._active_field is not None
-            self._wrapped.fill(self.results, atoms, others, in_field=in_field)
-        if field is not None:
-            added = field_forces(self.results["born_charges"], field)
-            self.results["forces"] = self.results["forces"] + added
+            self._wrapped.fill(self.results, atoms, others, in_field=field is not None)
+        for name in properties:
+            if name not in self.results and name in OF_POLARIZATION:
+                raise PropertyNotImplementedError(
+                    f"{name!r}: 'polarization' is that of cells that are periodic in three "
+                    "directions, 'dipole' that of molecules, periodic in none"
+                )
+        if field is not None and raw is not None and with_field:
+            has_part = self._wrapped.polarization_energy
+            polarization = raw.polarization if has_part else None
+            add_field(self.results, with_field, atoms, field, polarization)
 
     def dielectric_tensor_parts(self, atoms: Atoms) -> NDArray[np.float64] | None:
         """Give the ε∞ that parts of the model predict, each with some channels left out.
@@ -313,12 +347,17 @@ class EquivarCalculator(Calculator):
     def _active_field(self) -> NDArray[np.float64] | None:
         return self._field if self._field is not None and self._field.any() else None
 
-    def _use(self, predictor: Predictor) -> None:
-        """Take another network, and what it predicts from now on."""
+    def _use(self, predictor: Predictor, total_charge: float) -> None:
+        """Take a network, and the charge of the cell, and what they give from now on."""
+        polar = predictor.has_polarization and total_charge == 0
+        if self._wrapped.polarization_energy and not polar:
+            raise ValueError(f"polarization_energy: {_no_polarization(predictor)}")
         own = [*BORN_NAMES]
         own += [DIELECTRIC_NAME] if predictor.has_dielectric else []
         own += [UNCERTAINTY] if predictor.calibration is not None else []
+        own += OF_POLARIZATION if polar else []
         self._predictor, self._wrapped = predictor, replace(self._wrapped, own=tuple(own))
+        self._total_charge = total_charge
 
     def _drop_results(self, setting: str) -> None:
         self.results = {}
@@ -329,10 +368,12 @@ class EquivarCalculator(Calculator):
         if name in self._wrapped.own:
             return
         reason = self._wrapped.refusal(name, self.model, in_field=self._active_field is not None)
+        if reason is not None and name in OF_POLARIZATION:
+            reason = f"{name!r}: {_no_polarization(self._predictor)}"
         if reason is not None:
             raise PropertyNotImplementedError(reason)
 
-    def _predict(self, atoms: Atoms) -> None:
+    def _predict(self, atoms: Atoms) -> RawPrediction:
         """Put the tensors of `atoms` in the results; the network runs for a new geometry only."""
         raw = self._predictor.evaluate(atoms).raw
         charges = neutralize(raw.born_charges, self._total_charge)
@@ -340,6 +381,8 @@ class EquivarCalculator(Calculator):
             self.results[name] = charges
         if raw.dielectric_tensor is not None:
             self.results[DIELECTRIC_NAME] = raw.dielectric_tensor.copy()
+        if raw.polarization is not None and self._total_charge == 0:
+            self.results |= raw.polarization.properties(atoms)
         excess = violation(raw.born_charges, self._total_charge)[0]
         warn_of_first_structure(
             self._warn_once,
@@ -348,3 +391,18 @@ class EquivarCalculator(Calculator):
             raw.dielectric_tensor,
             self._total_charge,
         )
+        return raw
+
+
+def _checked_charge(charge: float) -> float:
+    return finite_number("total_charge", charge, unit="|e|", largest=LARGEST_TOTAL)
+
+
+def _no_polarization(predictor: Predictor) -> str:
+    """Say why there is no P."""
+    if predictor.has_polarization:
+        return "that of a charged cell depends on the origin; total_charge must be 0"
+    return (
+        f"the Z* of the model {predictor.name} are not the derivative of a polarization; take a "
+        "polar model, such as 'universal-polar'"
+    )

@@ -11,6 +11,7 @@ from ase.calculators.calculator import BaseCalculator, all_properties
 
 from ase_equivar.ase_properties import UNCERTAINTY
 
+ENERGY_NAMES = ("energy", "free_energy")
 STRESS_NAMES = ("stress", "stresses")
 
 
@@ -25,6 +26,8 @@ class WrappedCalculator:
         Properties that the model predicts, which are never taken from the calculator.
     stress_without_field : bool
         Whether stress may be given while an electric field is on.
+    polarization_energy : bool
+        Whether the field's part, from a polarization, is added to energy and stress.
 
     Raises
     ------
@@ -35,6 +38,7 @@ class WrappedCalculator:
     calculator: BaseCalculator | None
     own: Collection[str]
     stress_without_field: bool
+    polarization_energy: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what is no calculator."""
@@ -77,10 +81,16 @@ class WrappedCalculator:
                 else f"the wrapped {self.calculator.name} does not list it either"
             )
             return f"{name!r} is not predicted by the model {model}; {remedy}"
-        if name in STRESS_NAMES and in_field and not self.stress_without_field:
+        if not in_field:
+            return None
+        if self.polarization_energy and name in ("energies", "stresses"):
+            return f"{name!r}: the field's part, −Ω E·P, has no share of each atom"
+        if name in STRESS_NAMES and not (self.stress_without_field or self.polarization_energy):
             return (
                 f"{name!r} in an electric field is not defined by Z* alone; set electric_field to "
-                "None, or construct with stress_without_field=True for the wrapped calculator's"
+                "None, construct with polarization_energy=True for that with the part of the field "
+                "(which needs a polar model), or with stress_without_field=True for the wrapped "
+                "calculator's"
             )
         return None
 
@@ -100,6 +110,8 @@ class WrappedCalculator:
         left_out = {"forces"} if in_field else set()  # they would need Z*, which nobody asked for
         if in_field and not self.stress_without_field:
             left_out.update(STRESS_NAMES)
+        if in_field and self.polarization_energy:
+            left_out.update((*ENERGY_NAMES, "energies"))
         for name in self.properties():
             if name in results or name in left_out or name not in all_properties:
                 continue

@@ -51,7 +51,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "inference": {*BASIS, "io", "graph", "network"},
     "wrapped_calculator": {"ase_properties"},
-    "calculator": {*TENSORS, "graph", "inference", "wrapped_calculator"},
+    "static_field": {"fields", "inference", "wrapped_calculator"},
+    "calculator": {*TENSORS, "graph", "inference", "wrapped_calculator", "static_field"},
     "training": {*BASIS, "io", "graph", "network", "inference", "__version__"},
     # neutral tensors → physics, whatever calculator they come from
     "fields": {"arguments", "units"},

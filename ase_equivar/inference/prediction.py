@@ -9,6 +9,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from ase_equivar.graph.graph import Geometry
+from ase_equivar.inference.polarization import Polarization
 from ase_equivar.sum_rule import neutralize, violation
 
 
@@ -24,11 +25,14 @@ class RawPrediction:
         ε∞, relative. float64, shape=(3, 3). None if the model does not predict it.
     n_edges : int
         Directed edges of the structure's graph.
+    polarization : Polarization or None
+        None if the model's Z* are not the derivative of one.
     """
 
     born_charges: NDArray[np.float64]
     dielectric_tensor: NDArray[np.float64] | None
     n_edges: int
+    polarization: Polarization | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.device import choose_device, choose_dtype
 from ase_equivar.inference.models import load_model, read_metadata
+from ase_equivar.inference.polarization import Polarization
 from ase_equivar.inference.prediction import RawPrediction, TimedPrediction
 from ase_equivar.inference.uncertainty import (
     Calibration,
@@ -114,6 +115,7 @@ class Predictor:
         self._uncertain: tuple[TimedPrediction, NDArray[np.float64]] | None = None
         self.elements = tuple(network.elements)
         self.has_dielectric = bool(network.has_dielectric)
+        self.has_polarization = bool(getattr(network, "has_polarization", False))
 
     def check(self, atoms: Atoms) -> None:
         """Refuse a structure that this network can say nothing about; see `check_atoms`."""
@@ -244,14 +246,18 @@ class Predictor:
         with torch.inference_mode():
             tensors = self._network(graphs[0] if len(graphs) == 1 else collate(graphs))
         born, dielectric = self._arrays(tensors)
-        cuts = np.cumsum([graph.n_atoms for graph in graphs])[:-1]
-        for index, (graph, found) in enumerate(zip(graphs, np.split(born, cuts), strict=True)):
-            charges = found[graph.places]
+        ends = np.cumsum([graph.n_atoms for graph in graphs]).tolist()
+        for index, (graph, end) in enumerate(zip(graphs, ends, strict=True)):
+            atoms = slice(end - graph.n_atoms, end)
+            charges = born[atoms][graph.places]
             charges.setflags(write=False)  # a calculator keeps them
             yield RawPrediction(
                 born_charges=charges,
                 dielectric_tensor=None if dielectric is None else dielectric[index],
                 n_edges=graph.n_edges,
+                polarization=None
+                if tensors.polarization is None
+                else Polarization.of(tensors.polarization, index, atoms, graph.places),
             )
 
     def _arrays(

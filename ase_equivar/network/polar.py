@@ -15,6 +15,7 @@ atom, since the features of all layers are held at once.
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from ase_equivar.network.execution.threads import torch_threads_restored
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.irreps import Irrep
 from ase_equivar.network.layers import TensorHead
+from ase_equivar.network.readout import RawPolarization, RawTensors, raw_tensors
 from ase_equivar.sum_rule import excess_and_neutral
 
 VECTOR = Irrep.parse("1o")
@@ -44,6 +46,7 @@ class PolarNetwork(GatedNetwork):
     """
 
     architecture = "polar"
+    has_polarization = True
     last_irreps = (Irrep.parse("0e"), VECTOR, Irrep.parse("2e"))
 
     def _head(self, irreps: tuple[Irrep, ...]) -> TensorHead:
@@ -51,10 +54,17 @@ class PolarNetwork(GatedNetwork):
             raise ValueError(f"l_max is {self.config.l_max}; a polarization needs at least 1")
         return TensorHead(self.config.channels, (VECTOR,))
 
+    def forward(self, graph: Graph) -> RawTensors:
+        """As in `GatedNetwork`, and the polarization itself."""
+        with torch_threads_restored():
+            found = self._response(graph, _unit_fields(graph))
+            parts = self.cartesian.inverse(found.rows)
+            raw = raw_tensors(self.cartesian, parts, found.log_susceptibility)
+        return replace(raw, polarization=found.polarization)
+
     def irreps_components(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """As in `GatedNetwork`."""
-        every = torch.eye(3, dtype=graph.vectors.dtype, device=graph.vectors.device)
-        rows, log_susceptibility = self.rows(graph, every)
+        rows, log_susceptibility = self.rows(graph, _unit_fields(graph))
         return self.cartesian.inverse(rows), log_susceptibility
 
     def rows(self, graph: Graph, fields: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -71,8 +81,13 @@ class PolarNetwork(GatedNetwork):
         rows : Tensor, shape (N, F, 3)
         log_susceptibility : Tensor or None
         """
+        with torch_threads_restored():
+            found = self._response(graph, fields)
+        return found.rows, found.log_susceptibility
+
+    def _response(self, graph: Graph, fields: Tensor) -> _Response:
         differentiable = torch.is_grad_enabled()  # the rows once more, as training wants it
-        with torch_threads_restored(), torch.inference_mode(mode=False), torch.enable_grad():
+        with torch.inference_mode(mode=False), torch.enable_grad():
             own, fields = _normal(graph), fields.clone()
             vectors = own.vectors.requires_grad_()
             species_index = self.element_index[own.numbers]
@@ -80,7 +95,7 @@ class PolarNetwork(GatedNetwork):
             uses = 0 if differentiable else 1 + len(fields)
             blocks = self._features(own, species_index, uses)
             dipoles = self.born_head(blocks[:2])  # p_i
-            rows = []
+            rows, strained = [], []
             for n, field in enumerate(fields):
                 [slope] = torch.autograd.grad(
                     (dipoles @ field).sum(),
@@ -93,13 +108,43 @@ class PolarNetwork(GatedNetwork):
                     sum_by_index(slope, own.senders, own.n_atoms)
                     - sum_by_index(slope, own.receivers, own.n_atoms)
                 )
+                if not differentiable:
+                    strained.append(_strain_derivative(slope, own))
             charges = self.shift(species_index)
             _, charges = excess_and_neutral(charges, own.structure, own.n_structures)
             found = torch.stack(rows, dim=1) + charges[:, :, None] * fields
             log_susceptibility = self._log_susceptibility(blocks, own)
         if differentiable:
-            return found, log_susceptibility
-        return found.detach(), None if log_susceptibility is None else log_susceptibility.detach()
+            return _Response(found, log_susceptibility, None)
+        moments = sum_by_index(dipoles.detach(), own.structure, own.n_structures)
+        return _Response(
+            found.detach(),
+            None if log_susceptibility is None else log_susceptibility.detach(),
+            RawPolarization(charges.detach()[:, 0], moments, torch.stack(strained, dim=1)),
+        )
+
+
+@dataclass(frozen=True)
+class _Response:
+    """What `PolarNetwork` says for some fields; shapes as in `PolarNetwork.rows`."""
+
+    rows: Tensor
+    log_susceptibility: Tensor | None
+    polarization: RawPolarization | None  # None where training wants derivatives of the rest
+
+
+def _unit_fields(graph: Graph) -> Tensor:
+    return torch.eye(3, dtype=graph.vectors.dtype, device=graph.vectors.device)
+
+
+def _strain_derivative(slope: Tensor, graph: Graph) -> Tensor:
+    """Σ over the bonds of each structure of ∂(Σ_i p_i·E)/∂v_b v_c, shape (S, 3, 3).
+
+    A strain takes each bond v to (1 + ε) v.
+    """
+    of_bonds = slope.detach().unsqueeze(2) * graph.vectors.detach().unsqueeze(1)
+    structure = graph.structure[graph.receivers]
+    return sum_by_index(of_bonds.flatten(1), structure, graph.n_structures).unflatten(1, (3, 3))
 
 
 def _normal(graph: Graph) -> Graph:
@@ -109,4 +154,4 @@ def _normal(graph: Graph) -> Graph:
         for field in dataclasses.fields(graph)
         if isinstance(getattr(graph, field.name), Tensor)
     }
-    return dataclasses.replace(graph, **tensors)
+    return replace(graph, **tensors)

@@ -11,6 +11,25 @@ from ase_equivar.network.irreps import wigner_3j
 
 
 @dataclass(frozen=True)
+class RawPolarization:
+    """The polarization of a network whose Z* are its derivative: Ω P = Σ_i p_i + Σ_i q_i r_i.
+
+    Attributes
+    ----------
+    charges : Tensor, shape (N,)
+        q_i in |e|; they add up to zero in each structure.
+    moments : Tensor, shape (S, 3)
+        Σ_i p_i in |e|·Å.
+    strain_derivatives : Tensor, shape (S, 3, 3, 3)
+        ∂(Σ_i p_ia)/∂ε_bc in |e|·Å, where all bonds go from v to (1 + ε) v.
+    """
+
+    charges: Tensor
+    moments: Tensor
+    strain_derivatives: Tensor
+
+
+@dataclass(frozen=True)
 class RawTensors:
     """What a network predicts, before neutrality is imposed.
 
@@ -20,10 +39,13 @@ class RawTensors:
         Z*[i, a, b] = Ω ∂P_a/∂u_ib in |e|: row = polarization or field, column = displacement.
     dielectric : Tensor or None, shape (S, 3, 3)
         Electronic dielectric tensor ε∞ of each structure, relative permittivity.
+    polarization : RawPolarization, optional
+        Of a network that has one.
     """
 
     born_charges: Tensor
     dielectric: Tensor | None
+    polarization: RawPolarization | None = None
 
 
 class CartesianTensor(nn.Module):

@@ -1,0 +1,101 @@
+"""The polarization of a structure as a function of its positions and its cell.
+
+A polar network has Ω P = Σ_i p_i + Σ_i q_i r_i, with vectors p_i out of the surroundings of each
+atom, and charges q_i that add up to zero. A translation of the whole crystal leaves P as it is. The
+p_i do not know which periodic image of an atom is given, but the second sum does: with atom i in
+the next cell, at r_i + a_k, Ω P is larger by q_i a_k. So P belongs to the images given, and only
+its changes along a path without jumps are those of a crystal.
+
+The strain derivative at fixed reduced coordinates (r → (1 + ε) r, Ω → (1 + tr ε) Ω) is ::
+
+    ∂P_a/∂ε_bc = T_abc/Ω + δ_ab Σ_i q_i r_ic / Ω − δ_bc P_a,     T_abc = Σ_bonds ∂p_a/∂v_b v_c
+
+with p = Σ_i p_i. This improper piezoelectric tensor depends on the images by P. The proper one, of
+the charge that flows between electrodes on the strained crystal, does not: D. Vanderbilt, J. Phys.
+Chem. Solids 61, 147 (2000), ::
+
+    e_abc = ∂P_a/∂ε_bc + δ_bc P_a − δ_ab P_c = (T_abc − δ_ab p_c) / Ω
+
+which is symmetric in b and c, because p turns with the crystal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ase_equivar.ase_properties import CLAMPED_PIEZO
+from ase_equivar.network.readout import RawPolarization
+from ase_equivar.units import C_PER_M2
+
+PROPERTIES = ("polarization", CLAMPED_PIEZO, "dipole")
+VOIGT = ((0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1))  # xx yy zz yz xz xy
+
+
+@dataclass(frozen=True)
+class Polarization:
+    """Ω P = moment + Σ_i charges_i r_i of one structure, and how it answers a strain.
+
+    Attributes
+    ----------
+    charges : numpy.ndarray
+        In |e|; they add up to zero. shape=(N,).
+    moment : numpy.ndarray
+        p in |e|·Å, shape=(3,).
+    strain_derivative : numpy.ndarray
+        T_abc = ∂p_a/∂ε_bc in |e|·Å, shape=(3, 3, 3).
+    """
+
+    charges: NDArray[np.float64]
+    moment: NDArray[np.float64]
+    strain_derivative: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        raw: RawPolarization,
+        index: int,
+        atoms: slice,
+        places: NDArray[np.int64] | slice,
+    ) -> Polarization:
+        """Take one structure's out of those of a batch, in the order of its own atoms."""
+        charges = raw.charges[atoms].cpu().double().numpy()[places]
+        return cls(
+            charges=charges - charges.mean(),
+            moment=raw.moments[index].cpu().double().numpy(),
+            strain_derivative=raw.strain_derivatives[index].cpu().double().numpy(),
+        )
+
+    def dipole(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Return Ω P of the images of the atoms that are given, |e|·Å, shape=(3,)."""
+        return np.asarray(self.moment + self.charges @ atoms.positions)
+
+    def polarization(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Return P of the images of the atoms that are given, C/m², shape=(3,)."""
+        return self.dipole(atoms) / (atoms.get_volume() * C_PER_M2)
+
+    def piezoelectric_tensor(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Return the proper tensor at fixed reduced coordinates, C/m², shape=(3, 6).
+
+        Row = polarization; columns xx, yy, zz, yz, xz, xy, with P_a = e_a,yz 2ε_yz + …
+        """
+        translation = np.einsum("ab,c->abc", np.eye(3), self.moment)
+        proper = self.strain_derivative - translation
+        symmetric = (proper + proper.swapaxes(1, 2)) / 2
+        return symmetric[:, VOIGT[0], VOIGT[1]] / (atoms.get_volume() * C_PER_M2)
+
+    def properties(self, atoms: Atoms) -> dict[str, NDArray[np.float64]]:
+        """Return those of `PROPERTIES` that a structure has, by ASE's names."""
+        if atoms.pbc.all():
+            return {
+                "polarization": self.polarization(atoms),
+                CLAMPED_PIEZO: self.piezoelectric_tensor(atoms),
+            }
+        return {} if atoms.pbc.any() else {"dipole": self.dipole(atoms)}
+
+    def stress(self, atoms: Atoms, field: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return −E·e, the field's part of the stress, eV/Å³, in ASE's order, shape=(6,)."""
+        return -field @ self.piezoelectric_tensor(atoms) * C_PER_M2
