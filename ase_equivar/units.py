@@ -23,8 +23,8 @@ CYCLES_PER_FS: float = 1e-3
 """One terahertz, in cycles per fs."""
 UC_PER_CM2 = 1e-6 * units.C / 1e16
 """One microcoulomb per square centimeter, of polarization, in |e|/Å²."""
-C_PER_M2 = units.C / 1e20
-"""One coulomb per square meter, of polarization, in |e|/Å²."""
+C_PER_M2 = 100 * UC_PER_CM2
+"""One coulomb per square meter, of a polarization or a piezoelectric tensor, in |e|/Å²."""
 A_PER_CM2 = units.C / 1e15 / 1e16
 """One ampere per square centimeter, in |e|/(Å² fs)."""
 CM2_PER_VS = 1e16 / 1e15

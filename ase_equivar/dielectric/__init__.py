@@ -12,6 +12,9 @@ The order of a calculation, after `ase_equivar.phonons`::
     scattering = raman_modes(phonon, EquivarCalculator())
     plot_raman(scattering, [raman_spectrum(scattering, damping=0.3)], spectrum)
 
+    tensors = piezoelectric(atoms, forces_calculator, EquivarCalculator(), clamped=e_clamped)
+    tensors.total, tensors.strain_coefficients        # e in C/m², d in pC/N
+
 and, from molecular dynamics instead::
 
     flow = trajectory_current(ase.io.iread("run.traj"), EquivarCalculator(), timestep=1.0)      # fs
@@ -28,6 +31,8 @@ from ase_equivar.dielectric.current import Current, trajectory_current
 from ase_equivar.dielectric.fluctuations import CurrentSpectrum, current_spectrum
 from ase_equivar.dielectric.function import DielectricFunction, dielectric_function
 from ase_equivar.dielectric.infrared import InfraredMode, InfraredModes, infrared_modes
+from ase_equivar.dielectric.piezoelectric_tensors import PiezoelectricTensors
+from ase_equivar.dielectric.piezoelectricity import piezoelectric
 from ase_equivar.dielectric.polarization import (
     PolarizationChange,
     polarization_along,
@@ -63,6 +68,7 @@ __all__ = [
     "InfraredModes",
     "IonicConductivity",
     "LyddaneSachsTeller",
+    "PiezoelectricTensors",
     "PolarizationChange",
     "RamanMode",
     "RamanModes",
@@ -76,6 +82,7 @@ __all__ = [
     "ionic_conductivity",
     "ionic_dielectric_error",
     "lyddane_sachs_teller",
+    "piezoelectric",
     "polarization_along",
     "polarization_change",
     "raman_intensities",

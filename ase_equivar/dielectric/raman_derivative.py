@@ -29,6 +29,7 @@ from rich.progress import Progress
 
 from ase_equivar.arguments import dielectric_array, finite_real, positive_number
 from ase_equivar.phonons.cells import to_ase
+from ase_equivar.phonons.operations import Operation, cartesian_operations
 from ase_equivar.structures.metals import refuse_metal
 from ase_equivar.structures.phonopy_objects import require_phonopy
 from ase_equivar.structures.vacuum import describe_vacuum
@@ -118,9 +119,9 @@ def dielectric_derivative(
             f"ε∞ up to {highest:.0f} is that of a metal or of a vanishing gap, whose Raman tensors "
             "have no meaning at fixed atoms"
         )
-    operations = _operations(phonon)
-    for rotation, _ in operations:
-        turned = rotation @ electronic @ rotation.T
+    operations = cartesian_operations(phonon)
+    for one in operations:
+        turned = one.rotation @ electronic @ one.rotation.T
         if np.abs(turned - electronic).max() > BROKEN_SYMMETRY * highest:
             raise ValueError(
                 "ε∞ of the calculator does not have the symmetry of the crystal (a rotation takes "
@@ -194,21 +195,6 @@ def _dielectric(atoms: Atoms, calculator: BaseCalculator) -> _Tensors:
     return dielectric_array(f"the dielectric tensor of {name}", value)
 
 
-def _operations(phonon: Phonopy) -> list[tuple[_Tensors, NDArray[np.int64]]]:
-    """Return the Cartesian rotation of each operation, and where it takes each atom."""
-    cell, symmetry = phonon.primitive, phonon.primitive_symmetry
-    lattice = cell.cell.T
-    scaled = cell.scaled_positions
-    given = symmetry.symmetry_operations
-    operations = []
-    for rotation, translation in zip(given["rotations"], given["translations"], strict=True):
-        offsets = (scaled @ rotation.T + translation)[:, None] - scaled
-        offsets = (offsets - np.rint(offsets)) @ cell.cell
-        images = np.linalg.norm(offsets, axis=2).argmin(axis=1)
-        operations.append((lattice @ rotation @ np.linalg.inv(lattice), images))
-    return operations
-
-
 def _directions(phonon: Phonopy) -> list[tuple[int, _Tensors]]:
     """Return which atoms to displace along which Cartesian unit vectors; signs are included."""
     found = []
@@ -224,7 +210,7 @@ def _solve(
     directions: list[tuple[int, _Tensors]],
     tensors: _Tensors,
     size: float,
-    operations: list[tuple[_Tensors, NDArray[np.int64]]],
+    operations: list[Operation],
     n_atoms: int,
 ) -> _Tensors:
     """Return the derivatives that all images of the central differences together ask for."""
@@ -232,8 +218,9 @@ def _solve(
     for index, (atom, direction) in enumerate(directions):
         opposite = _opposite(index, directions, tensors, operations)
         slope = (tensors[index] - opposite) / (2 * size)
-        for rotation, where in operations:
-            images[where[atom]].append((rotation @ direction, rotation @ slope @ rotation.T))
+        for one in operations:
+            turned = one.rotation @ slope @ one.rotation.T
+            images[one.images[atom]].append((one.rotation @ direction, turned))
     values = np.empty((n_atoms, 3, 3, 3))
     for atom, pairs in enumerate(images):
         moved = np.array([direction for direction, _ in pairs])
@@ -253,16 +240,17 @@ def _opposite(
     index: int,
     directions: list[tuple[int, _Tensors]],
     tensors: _Tensors,
-    operations: list[tuple[_Tensors, NDArray[np.int64]]],
+    operations: list[Operation],
 ) -> _Tensors:
     """Return ε∞ for the opposite of one displacement: calculated, or its image by symmetry."""
     atom, direction = directions[index]
     for other, (same, there) in enumerate(directions):
         if same == atom and np.allclose(there, -direction, atol=1e-6):
             return np.asarray(tensors[other])
-    for rotation, where in operations:
-        if where[atom] == atom and np.allclose(rotation @ direction, -direction, atol=1e-4):
-            return np.asarray(rotation @ tensors[index] @ rotation.T)
+    for one in operations:
+        turned = one.rotation @ direction
+        if one.images[atom] == atom and np.allclose(turned, -direction, atol=1e-4):
+            return np.asarray(one.rotation @ tensors[index] @ one.rotation.T)
     raise RuntimeError(
         f"phonopy left out a displacement of atom {atom} whose opposite does not follow by symmetry"
     )

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import finite_real
 from ase_equivar.io.output_files import replacing, write_text
+from ase_equivar.structures.voigt import COMPONENTS, INDICES
 from ase_equivar.units import FrequencyUnit
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 AXES = {"x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}
 FACE_NORMALS = {"x": "z", "y": "x", "z": "y"}
 """Which face light polarized along an axis falls on, in tables and pictures: its normal."""
-COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
-INDICES = (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)
 
 
 def write_spectrum_csv(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_equivar.io.infrared_files import COMPONENTS, INDICES, write_csv
+from ase_equivar.io.infrared_files import write_csv
 from ase_equivar.io.output_files import write_text
+from ase_equivar.structures.voigt import COMPONENTS, INDICES
 from ase_equivar.units import FrequencyUnit
 
 if TYPE_CHECKING:

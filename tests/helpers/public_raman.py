@@ -1,19 +1,35 @@
-"""How public functions that take numbers are called: Raman scattering."""
+"""How public functions that take numbers are called: Raman scattering, piezoelectricity."""
 
 from __future__ import annotations
 
 import functools
 
 import numpy as np
+from ase import Atoms
+from ase.build import bulk
 
 from ase_equivar import dielectric
-from helpers.argument_rows import DIRECTIONS, SALT_PHONONS, Row, row, salt
-from helpers.bad_values import NOT_NEGATIVE, POSITIVE, arrays_like
+from helpers.argument_rows import (
+    DIRECTIONS,
+    SALT_BORN,
+    SALT_DIELECTRIC,
+    SALT_PHONONS,
+    SALT_SOURCES,
+    Row,
+    row,
+    salt,
+)
+from helpers.bad_values import NOT_NEGATIVE, POSITIVE, arrays_like, structures, tensors_like
 from helpers.bond_polarizability import BondPolarizability
+from helpers.elastic_springs import ElasticSprings
 
 LIGHT = {"wavelength": [*POSITIVE, 1e30], "temperature": [*NOT_NEGATIVE, 1e30]}
 X, Y, Z = np.eye(3)
 OBLIQUE = [*DIRECTIONS, [1.0, 1.0, 1.0]]
+
+
+def zincblende() -> Atoms:
+    return bulk("NaCl", "zincblende", a=5.8)
 
 
 @functools.cache
@@ -25,6 +41,22 @@ def modes() -> dielectric.RamanModes:
 
 
 ROWS: dict[str, Row] = {
+    "dielectric.piezoelectric": row(
+        dielectric.piezoelectric,
+        {
+            "atoms": structures(),
+            "source": SALT_SOURCES,
+            "clamped": arrays_like(np.zeros((3, 6)), 1.0),
+            "dielectric_tensor": tensors_like(SALT_DIELECTRIC),
+            "refractive_index": arrays_like([1.5, 1.5, 1.5], 1.0),
+            "step": [*POSITIVE, 0.5],
+            "symprec": [*POSITIVE, 1e9],
+        },
+        atoms=lambda: zincblende(),
+        calculator=lambda: ElasticSprings(zincblende(), 4.5),
+        source=(SALT_BORN, SALT_DIELECTRIC),
+        progress=False,
+    ),
     "dielectric.dielectric_derivative": row(
         dielectric.dielectric_derivative,
         {"phonon": [None, 3.0], "step": [*POSITIVE, 1e9]},

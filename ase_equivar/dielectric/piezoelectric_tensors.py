@@ -1,0 +1,139 @@
+"""The piezoelectric tensors of a crystal, as `ase_equivar.dielectric.piezoelectric` finds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from scipy import constants
+
+from ase_equivar.dielectric.static import StaticDielectric
+
+PC_PER_N = 1e3
+"""1 C/m² per GPa, in pC/N."""
+
+_Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PiezoelectricTensors:
+    """Piezoelectric, elastic and dielectric tensors of a crystal, in its own Cartesian axes.
+
+    Columns of piezoelectric tensors, rows and columns of elastic ones: xx, yy, zz, yz, xz, xy.
+    Strain has the components η = ε_xx, ε_yy, ε_zz, 2 ε_yz, 2 ε_xz, 2 ε_xy.
+
+    Attributes
+    ----------
+    ionic : ndarray, shape (3, 6)
+        What the displacements of the atoms by strain add to e, C/m²; row = polarization.
+    clamped : ndarray, shape (3, 6), or None
+        What the electrons do at clamped atoms, C/m², the proper one; None where nothing gives it,
+        and then only the ionic part of anything is known.
+    elastic_clamped, elastic_relaxed : ndarray, shape (6, 6), or None
+        Elastic constants at clamped and at relaxed atoms, GPa, both without macroscopic field
+        (short-circuited). None for a calculator without stress.
+    dielectric : StaticDielectric
+        ε∞ and ε0 at constant strain.
+    internal_displacements : ndarray, shape (N, 3, 6)
+        ∂u_ic/∂η_j, Å: how far atoms move beyond where the strain takes them; their mean is zero.
+    force_response : ndarray, shape (N, 3, 6)
+        ∂F_ic/∂η_j at clamped atoms, eV/Å.
+    atoms : ase.Atoms
+        The primitive cell that all of it belongs to, in the order of the atoms.
+    step : float
+        Strain of the finite differences.
+    ionic_step_error, elastic_step_error : float
+        How much the largest component of `ionic` (C/m²) and of `elastic_relaxed` (GPa) changes when
+        the step is doubled: an upper estimate of the error of the finite difference. NaN without
+        elastic constants.
+    ionic_asymmetry, clamped_asymmetry, elastic_asymmetry : float
+        Largest change of a component by symmetrization with the point group: C/m², C/m², GPa. NaN
+        for what is None.
+    """
+
+    ionic: _Array
+    clamped: _Array | None
+    elastic_clamped: _Array | None
+    elastic_relaxed: _Array | None
+    dielectric: StaticDielectric
+    internal_displacements: _Array
+    force_response: _Array
+    atoms: Atoms
+    step: float
+    ionic_step_error: float
+    elastic_step_error: float
+    ionic_asymmetry: float
+    clamped_asymmetry: float
+    elastic_asymmetry: float
+
+    @property
+    def total(self) -> _Array:
+        """Stress coefficients e = clamped + ionic, C/m², shape (3, 6): P_a = e_aj η_j.
+
+        Raises
+        ------
+        ValueError
+            Without the clamped part.
+        """
+        if self.clamped is None:
+            raise ValueError(
+                "the clamped-ion part is not known, so there is only the ionic part of e: give "
+                "clamped (--clamped), or a model with piezoelectric_tensor_clamped"
+            )
+        return self.clamped + self.ionic
+
+    @property
+    def compliance(self) -> _Array:
+        """Elastic compliance at relaxed atoms without field, 1/GPa, shape (6, 6).
+
+        Raises
+        ------
+        ValueError
+            Without elastic constants, or when the crystal is not stable against strain.
+        """
+        if self.elastic_relaxed is None:
+            raise ValueError("elastic constants are not known: the calculator gave no stress")
+        lowest = float(np.linalg.eigvalsh(self.elastic_relaxed)[0])
+        if not lowest > 0:
+            raise ValueError(
+                f"the lowest eigenvalue of the elastic constants is {lowest:.1f} GPa: the crystal "
+                "would deform by itself, so strain coefficients and ε0 at constant stress have no "
+                "meaning"
+            )
+        return np.asarray(np.linalg.inv(self.elastic_relaxed), dtype=float)
+
+    @property
+    def strain_coefficients(self) -> _Array:
+        """D = e S, pC/N or pm/V, shape (3, 6): η_j = d_aj E_a at constant stress.
+
+        Raises
+        ------
+        ValueError
+            As `total` and `compliance`.
+        """
+        return PC_PER_N * self.total @ self.compliance
+
+    @property
+    def ionic_strain_coefficients(self) -> _Array:
+        """What the ionic part of e alone gives for d, pC/N, shape (3, 6).
+
+        Raises
+        ------
+        ValueError
+            As `compliance`.
+        """
+        return PC_PER_N * self.ionic @ self.compliance
+
+    @property
+    def free_dielectric(self) -> _Array:
+        """ε0 at constant stress, shape (3, 3): that at constant strain, and e S eᵀ beside it.
+
+        Raises
+        ------
+        ValueError
+            As `total` and `compliance`.
+        """
+        by_strain = self.total @ self.compliance @ self.total.T * 1e-9 / constants.epsilon_0
+        return self.dielectric.static + by_strain
