@@ -99,9 +99,9 @@ def corrected_phonon(
     }
     return CorrectedPhonon(
         phonon,
-        origin=f"{_relaxed(mode, phonon.unitcell)}\n"
+        origin=f"{describe_relaxation(mode, phonon.unitcell)}\n"
         f"supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; "
-        f"{_tensors(calculation)}, forces: {calculator}",
+        f"{describe_tensors(calculation)}, forces: {calculator}",
         title=f"{empirical_formula(atoms)}, forces: {calculator}",
         calculation=calculation,
     )
@@ -151,7 +151,7 @@ def _uncorrected(atoms: Atoms, crystal: CrystalOptions, mode: RelaxMode) -> Corr
     phonon = ph.force_constants(relaxed, forces, cells, symprec=symprec)
     return CorrectedPhonon(
         phonon,
-        origin=f"{_relaxed(mode, phonon.unitcell)}\n"
+        origin=f"{describe_relaxation(mode, phonon.unitcell)}\n"
         f"supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; no correction, "
         f"forces: {calculator}",
         title=f"{empirical_formula(atoms)}, forces: {calculator}",
@@ -159,12 +159,14 @@ def _uncorrected(atoms: Atoms, crystal: CrystalOptions, mode: RelaxMode) -> Corr
     )
 
 
-def _tensors(calculation: dict[str, str]) -> str:
+def describe_tensors(calculation: dict[str, str]) -> str:
+    """Say where Z* and ε∞ come from."""
     born, epsilon = calculation["born_charges"], calculation["epsilon_infinity"]
     return f"Z* and ε∞: {born}" if born == epsilon else f"Z*: {born}, ε∞: {epsilon}"
 
 
-def _relaxed(mode: RelaxMode, cell: PhonopyAtoms) -> str:
+def describe_relaxation(mode: RelaxMode, cell: PhonopyAtoms | Atoms) -> str:
+    """Say what was relaxed, and to which cell."""
     if mode == "none":
         return "relaxed: none"
     if mode == "positions":
@@ -172,8 +174,8 @@ def _relaxed(mode: RelaxMode, cell: PhonopyAtoms) -> str:
     return _cell(cell)
 
 
-def _cell(relaxed: PhonopyAtoms) -> str:
-    a, b, c, *angles = Cell(relaxed.cell).cellpar()
+def _cell(relaxed: PhonopyAtoms | Atoms) -> str:
+    a, b, c, *angles = Cell(relaxed.cell[:]).cellpar()
     return (
         f"relaxed cell: a, b, c = {a:.4f}, {b:.4f}, {c:.4f} Å; α, β, γ = "
         f"{', '.join(f'{angle:.2f}' for angle in angles)}°"
@@ -221,7 +223,7 @@ def _from_phonopy(
     }
     return CorrectedPhonon(
         phonon,
-        origin=f"supercell of {len(phonon.supercell)} atoms; {_tensors(calculation)}, "
+        origin=f"supercell of {len(phonon.supercell)} atoms; {describe_tensors(calculation)}, "
         f"force constants: {calculation['forces']}",
         title=f"{formula}, force constants: {path.name}",
         calculation=calculation,

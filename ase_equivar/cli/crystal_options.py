@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FIRST = ("structure", "supercell", "calculator", "relax", "born")  # before a command's own options
 EPSILON = ("dielectric_tensor", "refractive_index")
+
+StructureFile = Annotated[Path, typer.Argument(help="Any structure that ASE reads.")]
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,16 @@ class CrystalOptions:
         return inputs.given_epsilon(self.dielectric_tensor, self.refractive_index)
 
 
-def crystal_command(*, epsilon: bool = True) -> Callable[[Command], Command]:
+def crystal_command(*, without: Collection[str] = ()) -> Callable[[Command], Command]:
     """Give a command, whose first parameter is `CrystalOptions`, all of these as options.
 
     Parameters
     ----------
-    epsilon : bool
-        Whether the user may give ε∞.
+    without : collection of str
+        Options that the command does not have. A command without `born` reads no phonopy.yaml.
     """
-    return with_options(CrystalOptions, first=FIRST, left_out=() if epsilon else EPSILON)
+    annotations = {"structure": StructureFile} if "born" in without else {}
+    return with_options(CrystalOptions, first=FIRST, left_out=without, annotations=annotations)
 
 
 def check_spectrum_outputs(outputs: list[Path] | None, modes_table: Path | None) -> list[Path]:

@@ -69,16 +69,15 @@ def given_epsilon(tensor: str | None, index: str | None) -> NDArray[np.float64] 
         return None
     from ase_equivar.phonons.born_source import given_dielectric
 
-    numbers = [
-        _numbers(name, text)
+    given = [
+        None if text is None else numbers(name, text)
         for name, text in (("--dielectric-tensor", tensor), ("--refractive-index", index))
     ]
-    return given_dielectric(*numbers)
+    return given_dielectric(*given)
 
 
-def _numbers(name: str, text: str | None) -> list[float] | None:
-    if text is None:
-        return None
+def numbers(name: str, text: str) -> list[float]:
+    """Return the numbers of an option's text, separated by blanks or commas."""
     try:
         return [float(word) for word in text.replace(",", " ").split()]
     except ValueError:

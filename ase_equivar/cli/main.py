@@ -18,6 +18,7 @@ from ase_equivar.cli.ipi import ipi
 from ase_equivar.cli.label import label
 from ase_equivar.cli.lammps import lammps
 from ase_equivar.cli.phonons import phonons
+from ase_equivar.cli.piezo import piezo
 from ase_equivar.cli.polarization import polarization
 from ase_equivar.cli.pulse import pulse
 from ase_equivar.cli.raman import raman
@@ -38,6 +39,7 @@ for command in (
     phonons,
     infrared,
     raman,
+    piezo,
     spectrum,
     polarization,
     screen,

@@ -17,6 +17,7 @@ def with_options(
     first: Collection[str] = (),
     left_out: Collection[str] = (),
     defaults: Mapping[str, Any] | None = None,
+    annotations: Mapping[str, Any] | None = None,
 ) -> Callable[[Command], Command]:
     """Give a command the options of a group.
 
@@ -31,8 +32,10 @@ def with_options(
         Fields that this command does not offer; they keep the dataclass's default.
     defaults : mapping, optional
         Defaults of this command, by field, in place of the dataclass's.
+    annotations : mapping, optional
+        Typer's annotations for this command, by field, in place of the dataclass's.
     """
-    types = get_type_hints(group, include_extras=True)
+    types = get_type_hints(group, include_extras=True) | dict(annotations or {})
 
     def default(name: str) -> Any:
         return (defaults or {}).get(name, getattr(group, name, inspect.Parameter.empty))
@@ -51,7 +54,7 @@ def with_options(
     def expand(command: Command) -> Command:
         [_, *own] = inspect.signature(command, eval_str=True).parameters.values()
         parameters = [
-            *(shared[name] for name in first),
+            *(shared[name] for name in first if name in shared),
             *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own),
             *(parameter for name, parameter in shared.items() if name not in first),
         ]

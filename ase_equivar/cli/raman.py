@@ -12,7 +12,12 @@ from rich.table import Table
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.corrected_phonon import corrected_phonon
-from ase_equivar.cli.crystal_options import CrystalOptions, check_spectrum_outputs, crystal_command
+from ase_equivar.cli.crystal_options import (
+    EPSILON,
+    CrystalOptions,
+    check_spectrum_outputs,
+    crystal_command,
+)
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import replacing
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
@@ -34,7 +39,7 @@ class Light(TypedDict):
     temperature: float
 
 
-@crystal_command(epsilon=False)
+@crystal_command(without=EPSILON)
 def raman(
     crystal: CrystalOptions,
     geometry: Annotated[

@@ -127,17 +127,9 @@ def piezoelectric(
     require_forces(calculator)
     refuse_field(calculator)
     given = None if clamped is None else clamped_array("clamped", clamped)
-    atoms = as_atoms(atoms)
-    check_structure(atoms)
-    if (reason := describe_vacuum(atoms)) is not None:
-        raise ValueError(
-            f"the cell {reason}: a piezoelectric tensor in C/m² is that of a crystal in three "
-            "dimensions"
-        )
-    atoms = atoms.copy()
+    trial = piezoelectric_crystal(atoms, symprec=symprec)
+    atoms = as_atoms(atoms).copy()
     atoms.set_masses()  # isotopes do not break this symmetry
-    trial = make_phonon(atoms, symprec=symprec)
-    require_piezoelectric(trial)
     nac_params(trial, source, dielectric_tensor=dielectric_tensor)
     if given is not None:
         _symmetrized_clamped(given, cartesian_operations(trial))
@@ -153,13 +145,24 @@ def clamped_array(name: str, value: object) -> _Array:
     return finite_real(name, value, (3, 6), unit="C/m²", largest=LARGEST_TENSOR)
 
 
-def require_piezoelectric(phonon: Phonopy) -> None:
-    """Refuse a crystal whose point group leaves no piezoelectric tensor, saying which it is.
+def piezoelectric_crystal(atoms: Atoms, *, symprec: float = SYMPREC) -> Phonopy:
+    """Return a Phonopy object of a crystal that can be piezoelectric, or refuse what is none.
 
     Raises
     ------
     ValueError
+        As `make_phonon`; when the cell has vacuum; when the point group leaves no piezoelectric
+        tensor, naming it.
     """
+    atoms = as_atoms(atoms).copy()
+    check_structure(atoms)
+    if (reason := describe_vacuum(atoms)) is not None:
+        raise ValueError(
+            f"the cell {reason}: a piezoelectric tensor in C/m² is that of a crystal in three "
+            "dimensions"
+        )
+    atoms.set_masses()
+    phonon = make_phonon(atoms, symprec=symprec)
     operations = cartesian_operations(phonon)
     independent = sum(
         float(
@@ -170,7 +173,7 @@ def require_piezoelectric(phonon: Phonopy) -> None:
         for one in operations
     ) / len(operations)  # how often V ⊗ [V²] holds the identity
     if independent > 0.5:
-        return
+        return phonon
     symmetry = phonon.primitive_symmetry
     has_center = any(np.allclose(one.rotation, -np.eye(3), atol=1e-6) for one in operations)
     reason = "has a center of inversion" if has_center else "leaves no component of it"

@@ -9,6 +9,10 @@ from ase_equivar.io.infrared_files import (
 )
 from ase_equivar.io.label_files.reading import read_labels
 from ase_equivar.io.phonon_files import write_bands_csv, write_density_csv
+from ase_equivar.io.piezoelectric_files import (
+    write_piezoelectric_csv,
+    write_piezoelectric_json,
+)
 from ase_equivar.io.raman_files import (
     write_raman_json,
     write_raman_modes_csv,
@@ -25,6 +29,8 @@ __all__ = [
     "write_extxyz",
     "write_infrared_json",
     "write_modes_csv",
+    "write_piezoelectric_csv",
+    "write_piezoelectric_json",
     "write_raman_json",
     "write_raman_modes_csv",
     "write_raman_spectrum_csv",

@@ -46,7 +46,7 @@ ROWS: dict[str, Row] = {
         {
             "atoms": structures(),
             "source": SALT_SOURCES,
-            "clamped": arrays_like(np.zeros((3, 6)), 1.0),
+            "clamped": arrays_like(np.full((3, 6), 0.1), 1.0),
             "dielectric_tensor": tensors_like(SALT_DIELECTRIC),
             "refractive_index": arrays_like([1.5, 1.5, 1.5], 1.0),
             "step": [*POSITIVE, 0.5],
