@@ -12,9 +12,13 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.arguments import dielectric_array
+from ase_equivar.arguments import dielectric_array, finite_real
 from ase_equivar.dynamics.dipole_path import DipolePath
-from ase_equivar.dynamics.held_displacement import DIELECTRIC_TENSOR, HeldDisplacement
+from ase_equivar.dynamics.held_displacement import (
+    DIELECTRIC_TENSOR,
+    HeldDisplacement,
+    PolarizationOf,
+)
 from ase_equivar.fields.algebra import Field, longest_step
 from ase_equivar.fields.applied import AppliedField
 from ase_equivar.fields.displacement import ConstantDisplacement
@@ -261,7 +265,25 @@ def acting_field(
             "per volume of it: give a cell without vacuum, with the normal of the film; for a "
             "field that is applied outside of a slab, give an AppliedField"
         )
-    return HeldDisplacement(field, path, atoms, _dielectric_tensor(field, atoms, sources))
+    polarization_of = _polarization_of(sources[0]) if field.source == "polarization" else None
+    tensor = _dielectric_tensor(field, atoms, sources)
+    return HeldDisplacement(field, path, atoms, tensor, polarization_of)
+
+
+def _polarization_of(source: Any) -> PolarizationOf:
+    """Return the P of which the Z* of a source are the derivative."""
+    if "polarization" not in getattr(source, "implemented_properties", ()):
+        raise PropertyNotImplementedError(
+            "ConstantDisplacement(..., source='polarization') needs Z* from a calculator that "
+            f"gives 'polarization' too, such as that of a polar model; {type(source).__name__} "
+            "does not. Leave source out to integrate Z* along the path"
+        )
+
+    def polarization(atoms: Atoms) -> NDArray[np.float64]:
+        found = source.get_property("polarization", atoms)
+        return finite_real("polarization", found, (3,), unit="C/m²")
+
+    return polarization
 
 
 def _dielectric_tensor(

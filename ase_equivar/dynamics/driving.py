@@ -23,8 +23,9 @@ drift. That holds for any Z*, also for one that derives from no polarization
 `start_time`, and set ``work`` to what was done before.
 
 **Constant D.** With a `ConstantDisplacement` the field is (ε0 ε∞)⁻¹ (D − P), where P is the initial
-polarization and the sum of Z* dr since: D is held instead of E, as in an open circuit. Then the
-total energy and ``driven.field_energy`` are conserved together, and so is E_total − W.
+polarization and the sum of Z* dr since, or the change of P itself where a polar model knows it
+(``source="polarization"``): D is held instead of E, as in an open circuit. Then the total energy
+and ``driven.field_energy`` are conserved together, and so is E_total − W.
 
 **Energy and stress** are those without field. So optimizers that look at the energy are refused,
 and so is stress, unless ``stress_without_field=True``: a barostat then misses the field's part of

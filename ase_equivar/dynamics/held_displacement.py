@@ -1,4 +1,4 @@
-"""The field of a constant D, which follows the polarization."""
+"""The field of a constant D, which follows the polarization: as the integral of Z*, or itself."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 from ase_equivar.dynamics.dipole_path import DipolePath
 from ase_equivar.fields.displacement import ConstantDisplacement
 from ase_equivar.fields.text import field_text
-from ase_equivar.units import UC_PER_CM2
+from ase_equivar.units import C_PER_M2, UC_PER_CM2
 
 DIELECTRIC_TENSOR = "dielectric_tensor"
+AT_START = "polarization_at_start"
+
+PolarizationOf = Callable[[Atoms], NDArray[np.float64]]
+"""P of atoms, C/m², shape=(3,), without jumps where they move without."""
 
 
 class HeldDisplacement:
-    """The field of a constant D, by the dipole that the atoms have gathered on their way.
+    """The field of a constant D at the polarization that the atoms have reached.
 
     Parameters
     ----------
@@ -29,6 +33,8 @@ class HeldDisplacement:
         At its beginning.
     dielectric_tensor : numpy.ndarray
         ε∞, shape=(3, 3).
+    polarization_of : callable, optional
+        Gives P, whose change is taken instead of the dipole gathered on the `path`.
     """
 
     is_static = True
@@ -41,12 +47,15 @@ class HeldDisplacement:
         path: DipolePath,
         atoms: Atoms,
         dielectric_tensor: NDArray[np.float64],
+        polarization_of: PolarizationOf | None = None,
     ) -> None:
         self._held, self._path = held, path
         self._cell = atoms.cell.array.copy()
         self._volume = atoms.get_volume()
         self.dielectric_tensor = dielectric_tensor
         self.text = field_text(held)
+        self._polarization_of = polarization_of
+        self._at_start = None if polarization_of is None else polarization_of(atoms)
 
     def on(
         self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]]
@@ -57,8 +66,12 @@ class HeldDisplacement:
                 "the cell has changed, and a constant D is held at a constant cell only: another "
                 "D or P may be meant; release() and drive again"
             )
-        dipole = self._path.so_far(atoms, charges()).sum(axis=0)
-        polarization = np.asarray(self._held.polarization) + dipole / self._volume / UC_PER_CM2
+        if self._polarization_of is None or self._at_start is None:
+            dipole = self._path.so_far(atoms, charges()).sum(axis=0)
+            change = dipole / self._volume / UC_PER_CM2
+        else:
+            change = (self._polarization_of(atoms) - self._at_start) * C_PER_M2 / UC_PER_CM2
+        polarization = np.asarray(self._held.polarization) + change
         return self._held.electric_field(polarization, self.dielectric_tensor)
 
     def sample(self, time: float) -> list[float]:
@@ -66,9 +79,12 @@ class HeldDisplacement:
         return []
 
     def state(self) -> dict[str, Any]:
-        """Return ε∞, which a network may give with other last digits the next time."""
-        return {DIELECTRIC_TENSOR: self.dielectric_tensor}
+        """Return ε∞ and P, which a network may give with other last digits the next time."""
+        known = {DIELECTRIC_TENSOR: self.dielectric_tensor}
+        return known if self._at_start is None else {**known, AT_START: self._at_start}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Take that ε∞."""
+        """Take that ε∞, and that P of the beginning."""
         self.dielectric_tensor = np.array(state[DIELECTRIC_TENSOR])
+        if self._at_start is not None:
+            self._at_start = np.array(state[AT_START])

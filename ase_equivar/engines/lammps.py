@@ -182,6 +182,11 @@ def _checked_field(
     if isinstance(field, ConstantDisplacement):
         if group != "all":
             raise ValueError(f"a constant D is one of all atoms, not of the group {group!r}")
+        if field.source != "born_charges":
+            raise ValueError(
+                f"ConstantDisplacement in LAMMPS cannot have source={field.source!r}: Z* alone "
+                "come from there"
+            )
         return field
     return field if callable(field) else ConstantField(check_field(field))
 

@@ -18,6 +18,7 @@ Z* by the field: neither is in these forces.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +27,7 @@ from ase_equivar.arguments import dielectric_array, finite_number, finite_real, 
 from ase_equivar.fields.medium import chosen_dielectric, dielectric_rows, unit_direction
 from ase_equivar.units import UC_PER_CM2, VACUUM_PERMITTIVITY
 
+Source = Literal["born_charges", "polarization"]
 LARGEST_POLARIZATION = 1e4  # µC/cm²; a hundred times that of any ferroelectric
 
 
@@ -50,20 +52,28 @@ class ConstantDisplacement:
         ε∞, relative, shape=(3, 3). Default: that of the calculator for the first structure.
     normal : array_like, optional
         Direction along which D is held, of any length, shape=(3,).
+    source : str
+        Where the change of P since the beginning of a run comes from. "born_charges" (default): the
+        integral of Z* along the path, which any Z* allow. "polarization": P itself, which only a
+        polar model knows; the conserved energy then has no error of that integral.
 
     Raises
     ------
     ValueError
         If a number is not real and finite or as large as none can be, a shape is wrong, the
-        direction is zero, or ε∞ is none of a material.
+        direction is zero, ε∞ is none of a material, or `source` is unknown.
     """
 
     displacement: ArrayLike
     polarization: ArrayLike = (0.0, 0.0, 0.0)
     dielectric_tensor: ArrayLike | None = None
     normal: ArrayLike | None = None
+    source: Source = "born_charges"
 
     def __post_init__(self) -> None:
+        if self.source not in get_args(Source):
+            known = " or ".join(map(repr, get_args(Source)))
+            raise ValueError(f"source is {self.source!r}; give {known}")
         unit, largest = "µC/cm²", LARGEST_POLARIZATION
         if self.normal is None:
             held = finite_real("displacement", self.displacement, (3,), unit=unit, largest=largest)

@@ -21,6 +21,8 @@ def field_text(field: Field | SpatialField | ConstantDisplacement | AppliedField
         field
     ):
         values = {one.name: getattr(field, one.name) for one in fields(field)}
+        if values.get("source") == "born_charges":  # checkpoints from before there was a choice
+            del values["source"]
         texts = [field_text(v) if callable(v) else repr(v) for v in values.values()]
         if None not in texts:
             listed = ", ".join(f"{n}={t}" for n, t in zip(values, texts, strict=True))

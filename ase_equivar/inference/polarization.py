@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 
 from ase_equivar.ase_properties import CLAMPED_PIEZO
 from ase_equivar.network.readout import RawPolarization
+from ase_equivar.structures.voigt import to_voigt
 from ase_equivar.units import C_PER_M2
 
 PROPERTIES = ("polarization", CLAMPED_PIEZO, "dipole")
-VOIGT = ((0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1))  # xx yy zz yz xz xy
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,8 @@ class Polarization:
         Row = polarization; columns xx, yy, zz, yz, xz, xy, with P_a = e_a,yz 2ε_yz + …
         """
         translation = np.einsum("ab,c->abc", np.eye(3), self.moment)
-        proper = self.strain_derivative - translation
-        symmetric = (proper + proper.swapaxes(1, 2)) / 2
-        return symmetric[:, VOIGT[0], VOIGT[1]] / (atoms.get_volume() * C_PER_M2)
+        proper = to_voigt(self.strain_derivative - translation)
+        return proper / (atoms.get_volume() * C_PER_M2)
 
     def properties(self, atoms: Atoms) -> dict[str, NDArray[np.float64]]:
         """Return those of `PROPERTIES` that a structure has, by ASE's names."""

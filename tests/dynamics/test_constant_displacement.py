@@ -7,9 +7,11 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
 from ase.md.nptberendsen import NPTBerendsen
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS, FIRE
+from helpers import random_networks
 from helpers.driven_crystal import INTEGRATORS, crystal
 from helpers.harmonic_runs import ELECTRONIC
 from helpers.polar_crystal import CHARGES, HESSIAN, MASSES, N, PolarCrystal, ions
@@ -18,6 +20,7 @@ from helpers.springs import Springs, stiffness_matrix
 from scipy import constants
 from scipy.linalg import expm
 
+from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import drive, restore_checkpoint, save_checkpoint
 from ase_equivar.fields import ConstantDisplacement, ConstantField
 
@@ -193,6 +196,82 @@ def test_field_is_that_of_the_polarization_that_the_run_has_reached():
     assert np.abs(dipole / atoms.get_volume() * PER_E).max() > 5
 
 
+class KnowsItsPolarization(PolarCrystal):
+    """In C/m², with another zero than that of the runs."""
+
+    implemented_properties = (*PolarCrystal.implemented_properties, "polarization")
+
+    def get_property(self, name, atoms=None, allow_calculation=True):
+        if name != "polarization":
+            return super().get_property(name, atoms, allow_calculation)
+        u = (atoms.positions - self.sites).ravel()
+        dipole = CHARGES @ u + 0.5 * self.gradient @ u @ u + [3, 4, 5]
+        return dipole / atoms.get_volume() * PER_E / 100
+
+
+def run_with_polarization(field, dt):
+    atoms = ions()
+    atoms.calc = KnowsItsPolarization(quadratic=0.4)
+    dyn = VelocityVerlet(atoms, dt * units.fs)
+    return drive(dyn, replace(field, source="polarization"))
+
+
+@pytest.mark.parametrize("normal", [None, NORMAL], ids=["all", "one direction"])
+def test_polarization_itself_holds_d_exactly_and_conserves_energy(normal):
+    drifts = []
+    for dt in (0.4, 0.2):
+        driven = run_with_polarization(held_field(normal), dt)
+        atoms, rows = driven.atoms, []
+        start = atoms.calc.calculator.get_property("polarization", atoms)
+        for _ in driven.dynamics.irun(round(DURATION / dt)):
+            energy = atoms.get_total_energy()
+            rows.append((energy + driven.field_energy, energy - driven.work))
+            change = atoms.calc.calculator.get_property("polarization", atoms) - start
+            polarization = (START + 100 * change) / PER_E
+            excess = VACUUM * ELECTRONIC @ driven.electric_field * PER_E
+            excess += polarization * PER_E - HELD
+            along = np.eye(3) if normal is None else normal
+            np.testing.assert_allclose(along @ excess, 0, atol=1e-6)
+        drifts.append(np.ptp(rows, axis=0))
+    assert np.abs(change).max() > 0.05
+    assert np.max(drifts[1]) < 0.01
+    np.testing.assert_allclose(np.divide(*drifts), 4, atol=0.6)
+
+
+def test_polarization_itself_goes_on_after_a_restart(tmp_path):
+    whole = run_with_polarization(held_field(), 0.3)
+    whole.dynamics.run(20)
+    save_checkpoint(whole, tmp_path / "run.npz")
+    whole.dynamics.run(20)
+    second = run_with_polarization(held_field(), 0.3)
+    second.dynamics.run(1)  # so that it does not begin where the first did
+    restore_checkpoint(second, tmp_path / "run.npz")
+    second.dynamics.run(20)
+    np.testing.assert_array_equal(second.atoms.positions, whole.atoms.positions)
+    other = drive(VelocityVerlet(crystal(), 0.3), held_field())
+    with pytest.raises(ValueError, match=r"source='polarization'\), and here it is"):
+        restore_checkpoint(other, tmp_path / "run.npz")
+
+
+@pytest.mark.filterwarnings("ignore::ase_equivar.EquivarWarning")
+def test_polar_network_conserves_energy_at_constant_d():
+    """To 1e-6 eV per atom; what the field exchanges with the atoms is a hundred times as much."""
+    atoms = random_networks.triclinic()[:3]
+    atoms.set_masses([2000.0] * 3)
+    springs = HarmonicForceField(atoms.copy(), hessian_x=8.0 * np.eye(9))
+    network = random_networks.make({**random_networks.POLAR, "interactions": 2})
+    atoms.calc = EquivarCalculator(HarmonicCalculator(springs), model=network, dtype="float64")
+    field = ConstantDisplacement((0.6, -0.4, 1.0), (0, 0.2, 0), ELECTRONIC, source="polarization")
+    dyn = VelocityVerlet(atoms, 1.5 * units.fs)
+    driven = drive(dyn, field)
+    rows = [
+        (atoms.get_total_energy(), atoms.get_total_energy() + driven.field_energy)
+        for _ in dyn.irun(40)
+    ]
+    alone, together = np.ptp(rows, axis=0)
+    assert together < 1e-6 * len(atoms) < 0.01 * alone
+
+
 @pytest.mark.parametrize("optimizer", [BFGS, FIRE])
 def test_optimizer_finds_where_the_ions_rest_at_constant_d(optimizer):
     atoms = crystal(velocities=False)
@@ -241,6 +320,12 @@ def test_a_restored_run_goes_on_bit_by_bit(tmp_path):
 
 def test_what_is_refused():
     dyn = VelocityVerlet(crystal(), 0.1)
+    with pytest.raises(PropertyNotImplementedError, match="a polar model; PolarCrystal does not"):
+        drive(dyn, replace(held_field(), source="polarization"))
+    with pytest.raises(
+        ValueError, match="source is 'berry'; give 'born_charges' or 'polarization'"
+    ):
+        replace(held_field(), source="berry")
     with pytest.raises(PropertyNotImplementedError, match=r"PolarCrystal gives no 'dielectric_te"):
         drive(dyn, ConstantDisplacement(HELD))
     barostat = NPTBerendsen(crystal(), 0.1, temperature_K=300, pressure_au=0.0,
