@@ -1,0 +1,155 @@
+"""Piezoelectric tensors: the ionic part from Z* and a potential, against DFPT and experiment.
+
+    python benchmarks/piezoelectricity.py                            # SevenNet-0
+    python benchmarks/piezoelectricity.py --calculator sevennet-l3i5
+    python benchmarks/piezoelectricity.py --most-atoms 12            # default: 8
+
+The crystals are those of crystals/test that have both labels (../shared/data/README.md): a
+clamped-ion tensor (Materials Project, PBE) and a total one (de Jong et al., Sci. Data 2, 150053
+(2015), PBE). Atoms are relaxed with the potential in the cell of the label; Z* are those of the
+model; the clamped tensor is the label's, turned into the axes of the other file. Labels of totals
+may have the sign of the opposite end of a polar axis, so of both signs the nearer one counts.
+
+AlN and GaN are compared with measured d too; their clamped tensors are labels, of which the model
+may have seen Z*. Results are kept in runs/piezoelectricity/ and a stopped run goes on there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from crystal_isometry import isometry, rotated
+from numpy.typing import NDArray
+
+from ase_equivar import EquivarCalculator
+from ase_equivar.cli.potentials import named_potential
+from ase_equivar.dielectric import piezoelectric
+from ase_equivar.io import write_piezoelectric_json
+from ase_equivar.io.extxyz import read_images
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT.parent / "shared" / "data" / "response"
+RUNS = ROOT / "runs" / "piezoelectricity"
+SYMPREC = 1e-2  # Å, of labels
+MEASURED = {"AlN": 5.6, "GaN": 3.7}
+"""d33, pm/V, bulk values of Guy, Muensit and Goldys, Appl. Phys. Lett. 75, 4133 (1999), by
+interferometry: ±0.2 and ±0.1."""
+
+Array = NDArray[np.float64]
+
+
+def labels(most_atoms: int) -> Iterator[tuple[Atoms, Array, Array]]:
+    """Yield crystals with clamped and total tensors, C/m², in the axes of the crystal."""
+    clamped = [
+        one
+        for one in read_images(DATA / "piezo_clamped_mp.extxyz.gz")
+        if one.info["split"] == "test" and np.abs(tensor(one, "clamped_ion_")).max() > 1e-3
+    ]
+    for total in read_images(DATA / "piezo_total_dejong2015.extxyz.gz"):
+        if len(total) > most_atoms:
+            continue
+        formula = total.get_chemical_formula("hill", empirical=True)
+        for one in clamped:
+            if one.get_chemical_formula("hill", empirical=True) != formula:
+                continue
+            rotation = isometry(one, total)
+            if rotation is not None:
+                yield total, rotated(tensor(one, "clamped_ion_"), rotation), tensor(total, "")
+                break
+
+
+def measured() -> Iterator[tuple[Atoms, Array, str]]:
+    """Yield the wurtzites with measured d, and their clamped tensors."""
+    for one in read_images(DATA / "piezo_clamped_mp.extxyz.gz"):
+        formula = one.get_chemical_formula("metal", empirical=True)
+        if formula in MEASURED and len(one) == 4:
+            yield one, tensor(one, "clamped_ion_"), formula
+
+
+def tensor(atoms: Atoms, kind: str) -> Array:
+    """Return a label, C/m²."""
+    return np.asarray(atoms.info[f"{kind}piezoelectric_tensor_C_m2"], dtype=float).reshape(3, 6)
+
+
+def calculated(atoms: Atoms, clamped: Array, name: str, calculator: str) -> dict[str, object]:
+    """Return what `write_piezoelectric_json` writes, or the reason why there is none."""
+    path = RUNS / calculator / f"{name}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plain = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # stress in the cell of a label, soft modes
+            try:
+                found = piezoelectric(
+                    plain,
+                    named_potential(calculator, "cpu"),
+                    EquivarCalculator(device="cpu"),
+                    clamped=clamped,
+                    relax="positions",
+                    symprec=SYMPREC,
+                )
+            except (ValueError, RuntimeError) as error:
+                path.write_text(json.dumps({"error": str(error)}), encoding="utf-8")
+            else:
+                write_piezoelectric_json(path, found)
+    content: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--calculator", default="sevennet-0", help="name of a potential")
+    parser.add_argument("--most-atoms", type=int, default=8)
+    options = parser.parse_args()
+    print(f"forces: {options.calculator}; C/m²\n")
+    print("| crystal | atoms | largest: label | ours | clamped alone | error | of clamped alone |")
+    print("|---|---|---|---|---|---|---|")
+    errors, without = [], []
+    for atoms, clamped, label in labels(options.most_atoms):
+        formula = atoms.get_chemical_formula("metal", empirical=True)
+        name = f"{formula}-{atoms.info['material_id']}"
+        found = calculated(atoms, clamped, name, options.calculator)
+        if "error" in found:
+            print(f"| {formula} | {len(atoms)} | – | {found['error']} | | | |", flush=True)
+            continue
+        ours = np.array(found["e_total_C_m2"], dtype=float)
+        error, alone = largest_error(ours, label), largest_error(clamped, label)
+        errors.append(error)
+        without.append(alone)
+        peaks = " | ".join(f"{np.abs(one).max():.3f}" for one in (label, ours, clamped))
+        print(f"| {formula} | {len(atoms)} | {peaks} | {error:.3f} | {alone:.3f} |", flush=True)
+    if errors:
+        print(
+            f"\nmedian of the largest error of a component: {np.median(errors):.3f} C/m² over "
+            f"{len(errors)} crystals; of the clamped tensor alone {np.median(without):.3f}"
+        )
+    print("\n| crystal | e33 ionic | e33 | e31 | e15 | d33 (pm/V) | measured |")
+    print("|---|---|---|---|---|---|---|")
+    for atoms, clamped, formula in measured():
+        found = calculated(atoms, clamped, formula, options.calculator)
+        e = np.array(found["e_total_C_m2"], dtype=float)
+        ionic = np.array(found["e_ionic_C_m2"], dtype=float)
+        d = np.array(found["d_total_pC_N"], dtype=float)
+        print(
+            f"| {formula} | {ionic[2, 2]:.2f} | {e[2, 2]:.2f} | {e[2, 0]:.2f} | {e[0, 4]:.2f} "
+            f"| {d[2, 2]:.1f} | {MEASURED[formula]} |",
+            flush=True,
+        )
+
+
+def largest_error(ours: Array, label: Array) -> float:
+    """Return the largest difference of a component, for the nearer of both signs of the label."""
+    return min(float(np.abs(ours - sign * label).max()) for sign in (1, -1))
+
+
+if __name__ == "__main__":
+    main()
