@@ -1,22 +1,30 @@
-"""The command ``ase-equivar polarization``."""
+"""The command ``ase-equivar polarization``: of two structures, or along a trajectory."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.tables import number, open_console
+from ase_equivar.io.output_files import check_folder
+
+if TYPE_CHECKING:
+    from ase_equivar.calculator import EquivarCalculator
 
 
 def polarization(
-    start: Annotated[Path, typer.Argument(help="Nonpolar structure; any file that ASE reads.")],
-    end: Annotated[
-        Path, typer.Argument(help="The same atoms, displaced; elements in the same order.")
+    start: Annotated[
+        Path,
+        typer.Argument(help="Nonpolar structure, or a trajectory; any file that ASE reads."),
     ],
+    end: Annotated[
+        Path | None, typer.Argument(help="The same atoms, displaced; elements in the same order.")
+    ] = None,
     points: Annotated[
         int, typer.Option(help="Structures on the way at which Z* are predicted: odd, 5 or more.")
     ] = 9,
@@ -24,14 +32,33 @@ def polarization(
     device: inputs.Device = None,
     index: inputs.Index = None,
     format: inputs.Format = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Of a trajectory: .csv file.")
+    ] = None,
 ) -> None:
     """Polarization of a structure relative to another one, from Z* along the way between them.
 
     The spontaneous polarization of a ferroelectric, say, from its high-symmetry structure. It is
     the change on that way; other branches differ by the quanta that are printed with it. Where the
     cells differ, one of the two must be nonpolar; it may be the second one.
+
+    Without a second structure: the change along a trajectory, frame by frame and without an
+    integral, from a polar model (--model universal-polar), which knows P itself.
     """
     with inputs.user_errors():
+        if end is None:
+            if output is not None and check_folder(output).suffix != ".csv":
+                raise ValueError(f"the name {output.name!r} should end in .csv")
+            calc = inputs.equivar_calculator(model=model, device=device)
+            if "polarization" not in calc.implemented_properties:
+                raise ValueError(
+                    f"the model {model!r} gives Z* and no polarization; take a polar one, --model "
+                    "universal-polar, or give a second structure to integrate Z* to"
+                )
+            _trajectory(start, index or ":", format, calc, output)
+            return
+        if output is not None:
+            raise ValueError("--output is for a trajectory; leave it out with two structures")
         first, last = (inputs.read_structure(path, index, format) for path in (start, end))
         calc = inputs.equivar_calculator(model=model, device=device)
 
@@ -47,3 +74,25 @@ def polarization(
         console = open_console()
         console.print(table)
         console.print(f"uncertainty of the integral: {found.quadrature_error:.2g} µC/cm²")
+
+
+def _trajectory(
+    path: Path, index: str, format: str | None, calc: EquivarCalculator, output: Path | None
+) -> None:
+    """Print or write the change of polarization of each frame."""
+    from ase_equivar.dielectric import trajectory_polarization
+    from ase_equivar.io.infrared_files import write_csv
+
+    changes = trajectory_polarization(inputs.read_frames(path, index, format), calc)
+    console = open_console()
+    if output is not None:
+        header = ["frame", *(f"polarization_change_{axis}_uC_per_cm2" for axis in "xyz")]
+        write_csv(output, header, [[n, *row] for n, row in enumerate(changes.tolist())])
+        console.print(f"written: {escape(str(output))}")
+        return
+    table = Table(title="Change of polarization (µC/cm²)", box=None, padding=(0, 1))
+    for name in ("frame", "x", "y", "z"):
+        table.add_column(name, justify="right")
+    for n, row in enumerate(changes):
+        table.add_row(str(n), *map(number, row))
+    console.print(table)

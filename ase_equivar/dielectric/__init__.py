@@ -38,6 +38,7 @@ from ase_equivar.dielectric.polarization import (
     polarization_along,
     polarization_change,
 )
+from ase_equivar.dielectric.polarization_trajectory import trajectory_polarization
 from ase_equivar.dielectric.raman import raman_modes
 from ase_equivar.dielectric.raman_derivative import DielectricDerivative, dielectric_derivative
 from ase_equivar.dielectric.raman_geometry import ScatteringGeometry
@@ -90,5 +91,6 @@ __all__ = [
     "raman_spectrum",
     "static_dielectric",
     "trajectory_current",
+    "trajectory_polarization",
     "with_velocities",
 ]

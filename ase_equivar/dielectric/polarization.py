@@ -135,13 +135,13 @@ def polarization_change(
             f"the calculator has total_charge={charge}: the polarization of a charged cell depends "
             "on the origin"
         )
-    _check_pair(start, end)
+    check_pair(start, end)
     refuse_metal(start)
     order = shortest_order(start, end)
     if order is not None:
         _warn_of_order(start, order, "; they are matched so, whatever the order in the file")
         end = end[order]
-    step = _reduced_step(start, end)
+    step = reduced_step(start, end)
     cells, rates, violations = [], [], []
     for fraction in np.linspace(0, 1, n_points):
         atoms = start.copy()
@@ -211,11 +211,11 @@ def polarization_along(
         charges.append(neutralize(array))
 
     for before, after in pairwise(images):
-        _check_pair(before, after)
+        check_pair(before, after)
         order = shortest_order(before, after)
         if order is not None:
             _warn_of_order(before, order, ": is their order the same in all structures?")
-    steps = [_reduced_step(a, b) for a, b in pairwise(images)]
+    steps = [reduced_step(a, b) for a, b in pairwise(images)]
     change = np.zeros(3)
     for k, step in enumerate(steps):
         for side in (k, k + 1):
@@ -234,7 +234,8 @@ def _warn_of_order(start: Atoms, order: NDArray[np.int64], told: str) -> None:
     )
 
 
-def _check_pair(start: Atoms, end: Atoms) -> None:
+def check_pair(start: Atoms, end: Atoms) -> None:
+    """Refuse structures that do not list the same atoms, or are not crystals."""
     for atoms in (start, end):
         check_structure(atoms)
     if not np.array_equal(start.numbers, end.numbers):
@@ -246,8 +247,11 @@ def _check_pair(start: Atoms, end: Atoms) -> None:
         raise ValueError("a polarization needs crystals that are periodic in three directions")
 
 
-def _reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
-    """Return how far each atom moves, in units of the lattice vectors; shape=(N, 3)."""
+def reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
+    """Return how far each atom moves, in units of the lattice vectors; shape=(N, 3).
+
+    To its nearest image, less a shift of all. ValueError if one goes too far to tell.
+    """
     step = end.get_scaled_positions(wrap=False) - start.get_scaled_positions(wrap=False)
     step = step - step[0]  # a common shift must not decide which image is the nearest
     step -= np.rint(step)

@@ -27,7 +27,7 @@ from ase_equivar.arguments import dielectric_array, finite_number, finite_real, 
 from ase_equivar.fields.medium import chosen_dielectric, dielectric_rows, unit_direction
 from ase_equivar.units import UC_PER_CM2, VACUUM_PERMITTIVITY
 
-Source = Literal["born_charges", "polarization"]
+PolarizationSource = Literal["born_charges", "polarization"]
 LARGEST_POLARIZATION = 1e4  # µC/cm²; a hundred times that of any ferroelectric
 
 
@@ -68,11 +68,11 @@ class ConstantDisplacement:
     polarization: ArrayLike = (0.0, 0.0, 0.0)
     dielectric_tensor: ArrayLike | None = None
     normal: ArrayLike | None = None
-    source: Source = "born_charges"
+    source: PolarizationSource = "born_charges"
 
     def __post_init__(self) -> None:
-        if self.source not in get_args(Source):
-            known = " or ".join(map(repr, get_args(Source)))
+        if self.source not in get_args(PolarizationSource):
+            known = " or ".join(map(repr, get_args(PolarizationSource)))
             raise ValueError(f"source is {self.source!r}; give {known}")
         unit, largest = "µC/cm²", LARGEST_POLARIZATION
         if self.normal is None:

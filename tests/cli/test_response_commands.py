@@ -238,3 +238,27 @@ def test_bad_options_of_infrared(nacl_file, model):
     assert_one_line_error(run(*common, "-o", "no/x.csv"), 2, "no folder no")
     assert_one_line_error(run(*common, "--damping", "0"), 2, "--damping must be positive")
     assert run(*common, "--unit", "furlong").exit_code == 2
+
+
+@pytest.mark.slow
+def test_polarization_along_a_trajectory(nacl_file, model, tmp_path):
+    atoms = ase.io.read(nacl_file)
+    moved = atoms.copy()
+    moved.positions[atoms.numbers == 17, 2] += 0.1
+    frames, table = tmp_path / "run.extxyz", tmp_path / "p.csv"
+    ase.io.write(frames, [atoms, moved])
+    result = run("polarization", frames, "--model", "universal-polar", "-o", table)
+    assert result.exit_code == 0, result.output
+    header, *rows = table.read_text().split()
+    assert header.startswith("frame,polarization_change_x_uC_per_cm2,")
+    charges = EquivarCalculator(model="universal-polar").get_property("born_charges", moved)
+    expected = 1602.1766 * 0.1 * charges[atoms.numbers == 17, 2, 2].sum() / atoms.get_volume()
+    assert float(rows[1].split(",")[3]) == pytest.approx(expected, rel=0.05)
+    shown = run("polarization", frames, "--model", "universal-polar", "--index", "1:")
+    assert shown.output.split()[-4:] == ["0", *["0.000"] * 3]
+    for arguments, text in (
+        ((frames, "--model", model), "gives Z. and no polarization; take a polar"),
+        ((frames, "-o", tmp_path / "p.json"), "should end in .csv"),
+        ((nacl_file, frames, "-o", table), "--output is for a trajectory"),
+    ):
+        assert_one_line_error(run("polarization", *arguments), 2, text)

@@ -123,6 +123,12 @@ class BadCharges(Calculator):
         return self.charges
 
 
+class BadPolarization(BadCharges):
+    """Gives what it was given for P."""
+
+    implemented_properties = ("polarization",)
+
+
 def _constantly(value: Any) -> Callable[[float], Any]:
     return functools.partial(lambda given, _: given, value)
 

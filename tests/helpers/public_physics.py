@@ -24,6 +24,7 @@ from helpers.argument_rows import (
     TIMES,
     Z_STAR,
     BadCharges,
+    BadPolarization,
     Row,
     _constantly,
     driven,
@@ -185,6 +186,13 @@ ROWS: dict[str, Row] = {
         start=lambda: crystal(False),
         end=lambda: crystal(False),
         born_charges=lambda: crystal().calc,
+    ),
+    "dielectric.trajectory_polarization": row(
+        dielectric.trajectory_polarization,
+        {"images": [[crystal(False), wrong] for wrong in structures()],
+         "calculator": map(BadPolarization, arrays_like(FIELD))},
+        images=lambda: [crystal(False), crystal(False)],
+        calculator=BadPolarization(FIELD),
     ),
     "dielectric.PolarizationChange.nearest_to": row(
         lambda polarization: dielectric.PolarizationChange(
