@@ -24,6 +24,7 @@ NOT_RUN = {
     "quickstart": 1,
     "tutorials/finetuning": 1,
     "howto/dynamics": 3,
+    "howto/piezoelectricity": 2,
     "howto/raman": 2,
     "howto/screening": 2,
     "developer/training": 3,
