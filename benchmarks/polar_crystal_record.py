@@ -62,13 +62,13 @@ class PolarCrystal:
     axes: tuple[Axis, ...]
     experiment: str
 
-    def atoms(self) -> Atoms:
-        """Return the conventional cell, a along x, b in the xy plane."""
+    def atoms(self, cell: tuple[float, float, float, float, float, float] | None = None) -> Atoms:
+        """Return the conventional cell, a along x, b in the xy plane; `cell` replaces its own."""
         return crystal(
             [site.symbol for site in self.sites],
             [site.position for site in self.sites],
             spacegroup=self.spacegroup,
-            cellpar=self.cell,
+            cellpar=self.cell if cell is None else cell,
         )
 
     def charges(

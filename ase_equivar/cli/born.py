@@ -13,6 +13,7 @@ from rich.table import Table
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.cli import inputs
 from ase_equivar.cli.born_comparison import comparison_table, labelled_structure, labels_of
+from ase_equivar.cli.corrected_phonon import Epsilon, epsilon_from
 from ase_equivar.cli.phonopy_files import is_phonopy_file, read_phonopy
 from ase_equivar.cli.tables import number, open_console, tensor_table
 from ase_equivar.cli.training import Charges, Order
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from ase import Atoms
     from numpy.typing import NDArray
+
+    from ase_equivar.calculator import EquivarCalculator
 
 
 def born(
@@ -82,8 +85,10 @@ def born(
             raise ValueError(f"a BORN file needs a neutral cell, not total charge {total_charge}")
         given = inputs.given_epsilon(dielectric_tensor, refractive_index)
         if kind == "extxyz" and given is not None:
-            raise ValueError("an ε∞ as given goes into BORN and .json, not into .extxyz")
+            raise ValueError("only the model's own ε∞ goes into .extxyz; write BORN or .json")
         predicted = "dielectric_tensor" in calc.implemented_properties
+        if isinstance(given, str) and not predicted:
+            raise ValueError(f"the model {model!r} predicts no ε∞ that could be corrected")
         if kind == "BORN" and given is None and not predicted:
             raise ValueError(
                 f"a BORN file needs ε∞, which the model {model!r} does not predict; "
@@ -94,15 +99,14 @@ def born(
         expected = None
         if labels is not None and UNCERTAINTY in calc.implemented_properties:
             expected = calc.get_property(UNCERTAINTY, atoms)
-        dielectric = given
-        if given is None and predicted:
-            dielectric = calc.get_property("dielectric_tensor", atoms)
+        dielectric = _electronic(calc, atoms, given)
+        source = epsilon_from(model, given)
         excess = calc.diagnostics.sum_rule_violation
 
         console = open_console()
         console.print(_born_table(atoms, charges))
         if dielectric is not None:
-            console.print(tensor_table("ε∞" if given is None else "ε∞, as given", dielectric))
+            console.print(tensor_table("ε∞" if given is None else f"ε∞, {source}", dielectric))
         console.print(
             f"largest sum-rule violation before its removal: {abs(excess).max():.3f} e, "
             f"{abs(excess).max() / len(atoms):.4f} e per atom"
@@ -126,12 +130,27 @@ def born(
             atoms.calc = calc
             write_extxyz(output, atoms)
         else:
-            source = model if given is None else "as given"
             content = _content(atoms, charges, dielectric, excess, model, total_charge, source)
             if comparison is not None:
                 content["labels"] = {"file": compare, **comparison.as_dict()}
             write_text(output, json.dumps(content, indent=1) + "\n")
         console.print(f"written: {escape(str(output))}")
+
+
+def _electronic(
+    calc: EquivarCalculator, atoms: Atoms, given: Epsilon
+) -> NDArray[np.float64] | None:
+    """Return ε∞ as the options ask for it; None where the model predicts none."""
+    if given is not None and not isinstance(given, str):
+        return given
+    if "dielectric_tensor" not in calc.implemented_properties:
+        return None
+    predicted: NDArray[np.float64] = calc.get_property("dielectric_tensor", atoms)
+    if given is None:
+        return predicted
+    from ase_equivar.phonons import corrected_dielectric
+
+    return corrected_dielectric(predicted)
 
 
 def _output_kind(path: Path | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ase.cell import Cell
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from phonopy.structure.atoms import PhonopyAtoms
 
     from ase_equivar.phonons import NacMethod, RelaxMode
+
+Epsilon: TypeAlias = "NDArray[np.float64] | Literal['corrected'] | None"
+"""What the options say of ε∞; None: nothing."""
 
 GIVEN = "as given"  # by an option
 
@@ -62,7 +65,7 @@ def corrected_phonon(
 
     mode, path, epsilon = relax_mode("--relax", crystal.relax), crystal.structure, crystal.epsilon()
     if method is None and epsilon is not None:
-        raise ValueError("an ε∞ is given, which --method none has no use for")
+        raise ValueError("an ε∞ is asked for, which --method none has no use for")
     if is_phonopy_file(path):
         inputs.refuse_selection(path, crystal.index, crystal.format)
         if crystal.supercell is not None or mode != "none":
@@ -77,7 +80,7 @@ def corrected_phonon(
         return _uncorrected(atoms, crystal, mode)
     model, calculator = crystal.model, crystal.calculator
     calc = inputs.equivar_calculator(model=model, device=crystal.device)
-    if epsilon is None:
+    if not _is_given(epsilon):
         _require_dielectric(calc.implemented_properties, model)
     forces = inputs.forces_calculator(calculator, crystal.device)
     phonon = ph.polar_phonon(
@@ -95,7 +98,7 @@ def corrected_phonon(
         "forces": calculator,
         "relax": mode,
         "born_charges": model,
-        "epsilon_infinity": model if epsilon is None else GIVEN,
+        "epsilon_infinity": epsilon_from(model, epsilon),
     }
     return CorrectedPhonon(
         phonon,
@@ -183,7 +186,7 @@ def _cell(relaxed: PhonopyAtoms | Atoms) -> str:
 
 
 def _from_phonopy(
-    crystal: CrystalOptions, method: NacMethod | None, epsilon: NDArray[np.float64] | None
+    crystal: CrystalOptions, method: NacMethod | None, epsilon: Epsilon
 ) -> CorrectedPhonon:
     """Read force constants, and Z* and ε∞ if they are there."""
     import numpy as np
@@ -206,12 +209,12 @@ def _from_phonopy(
         return CorrectedPhonon(phonon, origin, formula, calculation, born)
     if given is None:
         calc = inputs.equivar_calculator(model=model, device=device)
-        if epsilon is None:
+        if not _is_given(epsilon):
             _require_dielectric(calc.implemented_properties, model)
         ph.apply_nac(phonon, calc, dielectric_tensor=epsilon, method=method)
     else:
-        used = given["dielectric"] if epsilon is None else epsilon
-        ph.apply_nac(phonon, (given["born"], used), method=method)
+        tensors = (given["born"], given["dielectric"])
+        ph.apply_nac(phonon, tensors, dielectric_tensor=epsilon, method=method)
         _compare_dielectric(phonon, model, device)
     formula = empirical_formula(to_ase(phonon.primitive))
     tensors_from = model if given is None else _name(read.born_from, path)
@@ -219,7 +222,7 @@ def _from_phonopy(
         "forces": _name(read.forces_from, path),
         "relax": "none",
         "born_charges": tensors_from,
-        "epsilon_infinity": tensors_from if epsilon is None else GIVEN,
+        "epsilon_infinity": epsilon_from(tensors_from, epsilon),
     }
     return CorrectedPhonon(
         phonon,
@@ -245,6 +248,21 @@ def _compare_dielectric(phonon: Phonopy, model: str, device: str | None) -> None
         logger.info("ε∞ is not compared with a model's: %s", error)
         return
     warn_if_static(phonon, calc)
+
+
+def epsilon_from(source: str, epsilon: Epsilon) -> str:
+    """Say where ε∞ is from, of a source that gives one; and how far it is expected to be off."""
+    if epsilon is None:
+        return source
+    if not isinstance(epsilon, str):
+        return GIVEN
+    from ase_equivar.phonons.electronic_correction import EXPECTED_ERROR
+
+    return f"{source}, corrected (expected error {100 * EXPECTED_ERROR:.0f} %)"
+
+
+def _is_given(epsilon: Epsilon) -> bool:
+    return epsilon is not None and not isinstance(epsilon, str)
 
 
 def _require_dielectric(properties: list[str], model: str) -> None:

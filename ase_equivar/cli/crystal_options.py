@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -57,8 +57,8 @@ class CrystalOptions:
     index: inputs.Index = None
     format: inputs.Format = None
 
-    def epsilon(self) -> NDArray[np.float64] | None:
-        """Return the ε∞ that is given, shape (3, 3), or None."""
+    def epsilon(self) -> NDArray[np.float64] | Literal["corrected"] | None:
+        """Return the ε∞ that is given, shape (3, 3); "corrected", or None: the model's."""
         return inputs.given_epsilon(self.dielectric_tensor, self.refractive_index)
 
 

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -35,7 +35,8 @@ DielectricTensor = Annotated[
     str | None,
     typer.Option(
         help="ε∞ to use instead of the model's, a measured one say: a number, or three or nine "
-        "numbers in quotes."
+        "numbers in quotes. Or 'corrected': the model's, made smaller by what PBE exceeds "
+        "measured ones (expected error 8 %)."
     ),
 ]
 RefractiveIndex = Annotated[
@@ -63,17 +64,18 @@ Forces = Annotated[
 ]
 
 
-def given_epsilon(tensor: str | None, index: str | None) -> NDArray[np.float64] | None:
-    """Return the ε∞ of the options for it, shape (3, 3), or None."""
+def given_epsilon(
+    tensor: str | None, index: str | None
+) -> NDArray[np.float64] | Literal["corrected"] | None:
+    """Return the ε∞ of the options for it, shape (3, 3); "corrected", or None: the model's."""
     if tensor is None and index is None:
         return None
     from ase_equivar.phonons.born_source import given_dielectric
 
-    given = [
-        None if text is None else numbers(name, text)
-        for name, text in (("--dielectric-tensor", tensor), ("--refractive-index", index))
-    ]
-    return given_dielectric(*given)
+    n = None if index is None else numbers("--refractive-index", index)
+    if tensor is None or tensor == "corrected":
+        return given_dielectric(tensor, n)
+    return given_dielectric(numbers("--dielectric-tensor", tensor), n)
 
 
 def numbers(name: str, text: str) -> list[float]:
@@ -81,7 +83,8 @@ def numbers(name: str, text: str) -> list[float]:
     try:
         return [float(word) for word in text.replace(",", " ").split()]
     except ValueError:
-        raise ValueError(f"{name} takes numbers, not {text!r}") from None
+        word = ", or the word corrected" if name == "--dielectric-tensor" else ""
+        raise ValueError(f"{name} takes numbers{word}, not {text!r}") from None
 
 
 @contextlib.contextmanager

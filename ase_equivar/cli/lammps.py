@@ -119,8 +119,8 @@ def _field(
         raise ValueError("--frequency goes with --field")
     if displacement is not None:
         epsilon = inputs.given_epsilon(dielectric_tensor, None)
-        if epsilon is None:
-            raise ValueError("--displacement needs --dielectric-tensor, ε∞")
+        if epsilon is None or isinstance(epsilon, str):
+            raise ValueError("--displacement needs --dielectric-tensor, ε∞, in numbers")
         return ConstantDisplacement(displacement, polarization, epsilon)
     if dielectric_tensor is not None or any(polarization):
         raise ValueError("--dielectric-tensor and --polarization go with --displacement")

@@ -16,6 +16,7 @@ from ase_equivar.phonons.born_file import write_born
 from ase_equivar.phonons.born_source import Source
 from ase_equivar.phonons.cells import make_phonon, supercell_for_length
 from ase_equivar.phonons.density import DensityOfStates, density_of_states
+from ase_equivar.phonons.electronic_correction import corrected_dielectric
 from ase_equivar.phonons.finite_displacement import force_constants
 from ase_equivar.phonons.gamma import NAC_FACTOR
 from ase_equivar.phonons.lo_to import GammaModes, LoToPair, LoToSplitting, lo_to_splitting
@@ -46,6 +47,7 @@ __all__ = [
     "angular_dispersion",
     "apply_nac",
     "bands",
+    "corrected_dielectric",
     "density_of_states",
     "force_constants",
     "lo_to_splitting",

@@ -10,7 +10,7 @@ from phonopy import Phonopy
 from phonopy.file_IO import get_BORN_lines
 
 from ase_equivar.io.output_files import write_text
-from ase_equivar.phonons.born_source import Source
+from ase_equivar.phonons.born_source import Corrected, Source
 from ase_equivar.phonons.cells import make_phonon
 from ase_equivar.phonons.nac import nac_params
 from ase_equivar.structures.conversion import as_atoms
@@ -22,7 +22,7 @@ def write_born(
     cell: Phonopy | Atoms,
     source: Source,
     *,
-    dielectric_tensor: ArrayLike | None = None,
+    dielectric_tensor: ArrayLike | Corrected | None = None,
     refractive_index: ArrayLike | None = None,
     symprec: float = SYMPREC,
 ) -> None:

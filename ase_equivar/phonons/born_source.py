@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from ase import Atoms
@@ -15,11 +15,15 @@ from phonopy.structure.cells import get_atom_order
 from ase_equivar.arguments import LARGEST_CHARGE, dielectric_array, finite_real
 from ase_equivar.charge_source import read_charges
 from ase_equivar.phonons.cells import to_ase, to_phonopy
+from ase_equivar.phonons.electronic_correction import corrected_dielectric
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 
 Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
 """What gives Z* and ε∞: a calculator, Atoms with one, or (born_charges, dielectric_tensor)."""
 
+
+Corrected: TypeAlias = Literal["corrected"]
+"""In place of ε∞: that of the source, as `corrected_dielectric` corrects it."""
 
 LARGEST_INDEX = 10.0  # beyond, a metal
 EPSILON = "the dielectric tensor"  # what messages call it
@@ -27,12 +31,12 @@ EPSILON = "the dielectric tensor"  # what messages call it
 
 def given_dielectric(
     dielectric_tensor: ArrayLike | None, refractive_index: ArrayLike | None
-) -> NDArray[np.float64] | None:
-    """Return an ε∞ that was given, as a tensor.
+) -> NDArray[np.float64] | Corrected | None:
+    """Return an ε∞ that was given, as a tensor; or "corrected", or None: that of the source.
 
     Parameters
     ----------
-    dielectric_tensor : array_like, optional
+    dielectric_tensor : array_like or "corrected", optional
         ε∞: a number, three (diagonal), nine, or shape (3, 3).
     refractive_index : array_like, optional
         n far above the vibrations and below the gap, where ε∞ = n²: a number, or three along x, y
@@ -46,6 +50,12 @@ def given_dielectric(
     if refractive_index is None:
         if dielectric_tensor is None:
             return None
+        if isinstance(dielectric_tensor, str):
+            if dielectric_tensor != "corrected":
+                raise ValueError(
+                    f'dielectric_tensor is {dielectric_tensor!r}; give numbers, or "corrected"'
+                )
+            return "corrected"
         return dielectric_array("dielectric_tensor", full_tensor(dielectric_tensor))
     if dielectric_tensor is not None:
         raise ValueError("give dielectric_tensor or refractive_index, not both")
@@ -70,14 +80,16 @@ def full_tensor(value: ArrayLike) -> NDArray[np.float64]:
 
 
 def read_source(
-    phonon: Phonopy, source: Source, dielectric_tensor: ArrayLike | None
+    phonon: Phonopy, source: Source, dielectric_tensor: NDArray[np.float64] | Corrected | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
     """Return Z* and ε∞ as given, and which cell's atoms the Z* are of.
 
     Parameters
     ----------
-    phonon, source, dielectric_tensor
+    phonon, source
         See `ase_equivar.phonons.nac_params`.
+    dielectric_tensor : ndarray, "corrected" or None
+        As `given_dielectric` returns it.
 
     Returns
     -------
@@ -110,8 +122,11 @@ def read_source(
             unit="|e|",
             largest=LARGEST_CHARGE,
         )
-        given = source[1] if dielectric_tensor is None else dielectric_tensor
-        return born, dielectric_array(EPSILON, given), _is_of_unit_cell(phonon, born)
+        if isinstance(dielectric_tensor, np.ndarray):
+            dielectric = dielectric_array(EPSILON, dielectric_tensor)
+        else:
+            dielectric = _as_asked(dielectric_array(EPSILON, source[1]), dielectric_tensor)
+        return born, dielectric, _is_of_unit_cell(phonon, born)
     if isinstance(source, Atoms):
         if source.calc is None:
             raise ValueError("the Atoms that should give Z* have no calculator")
@@ -128,7 +143,7 @@ def read_source(
 
 
 def _calculate(
-    atoms: Atoms, calc: BaseCalculator, dielectric_tensor: ArrayLike | None
+    atoms: Atoms, calc: BaseCalculator, dielectric_tensor: NDArray[np.float64] | Corrected | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if charge := getattr(calc, "total_charge", 0):
         raise ValueError(
@@ -138,7 +153,7 @@ def _calculate(
     refuse_metal(atoms)
     born = read_charges(calc)(atoms)
     per_atom = violation_per_atom(calc, atoms, born)
-    if dielectric_tensor is not None:
+    if isinstance(dielectric_tensor, np.ndarray):
         warn_if_like_a_metal(calc, atoms, per_atom)
         return born, dielectric_array(EPSILON, dielectric_tensor)
     dielectric = _property(calc, "dielectric_tensor", atoms)
@@ -148,7 +163,11 @@ def _calculate(
         )
     electronic = dielectric_array(f"{EPSILON} of {_name(calc)}", dielectric)
     warn_if_like_a_metal(calc, atoms, per_atom, electronic)
-    return born, electronic
+    return born, _as_asked(electronic, dielectric_tensor)
+
+
+def _as_asked(electronic: NDArray[np.float64], correction: Corrected | None) -> NDArray[np.float64]:
+    return electronic if correction is None else corrected_dielectric(electronic)
 
 
 def _property(calc: BaseCalculator, name: str, atoms: Atoms) -> NDArray[np.float64] | None:

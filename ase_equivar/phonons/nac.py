@@ -22,6 +22,7 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
 from ase_equivar.phonons.born_source import (
+    Corrected,
     Source,
     given_dielectric,
     read_source,
@@ -52,7 +53,7 @@ def nac_params(
     phonon: Phonopy,
     source: Source,
     *,
-    dielectric_tensor: ArrayLike | None = None,
+    dielectric_tensor: ArrayLike | Corrected | None = None,
     refractive_index: ArrayLike | None = None,
     method: NacMethod = "gonze",
 ) -> NacParams:
@@ -75,9 +76,11 @@ def nac_params(
         - (born_charges, dielectric_tensor): shape (N, 3, 3) in |e|, row = field or polarization,
           column = displacement, for the N atoms of the unit cell or of the primitive cell, in its
           order; and shape (3, 3).
-    dielectric_tensor : array_like, optional
+    dielectric_tensor : array_like or "corrected", optional
         ε∞, relative: shape (3, 3), or a number, three (diagonal) or nine. Needed when the source
         does not give ``dielectric_tensor``; overrides it when it does. A measured one goes here.
+        "corrected": that of the source, which is one of PBE or PBEsol, as `corrected_dielectric`
+        corrects it. By default that of the source, as it is.
     refractive_index : array_like, optional
         Instead of `dielectric_tensor`: a number, or three along x, y and z; ε∞ is its square.
     method : {"gonze", "wang"}
@@ -105,13 +108,13 @@ def nac_params(
         Of phonopy, when they break the crystal's symmetry by more than 0.1 e.
     """
     check_units(phonon)
-    dielectric_tensor = given_dielectric(dielectric_tensor, refractive_index)
+    electronic = given_dielectric(dielectric_tensor, refractive_index)
     if method not in get_args(NacMethod):
         raise ValueError(
             f"unknown method {method!r}; there are {' and '.join(get_args(NacMethod))}"
         )
     _refuse_vacuum(phonon)
-    born, dielectric, of_unit_cell = read_source(phonon, source, dielectric_tensor)
+    born, dielectric, of_unit_cell = read_source(phonon, source, electronic)
     _refuse_metallic(dielectric)
 
     cell: PhonopyAtoms = phonon.unitcell if of_unit_cell else phonon.primitive
@@ -154,7 +157,7 @@ def apply_nac(
     phonon: Phonopy,
     source: Source,
     *,
-    dielectric_tensor: ArrayLike | None = None,
+    dielectric_tensor: ArrayLike | Corrected | None = None,
     refractive_index: ArrayLike | None = None,
     method: NacMethod = "gonze",
 ) -> Phonopy:
@@ -194,8 +197,8 @@ def apply_nac(
         `ase_equivar.phonons.warn_if_static` compares with any calculator.
     """
     require_force_constants(phonon)
-    dielectric_tensor = given_dielectric(dielectric_tensor, refractive_index)
-    params = nac_params(phonon, source, dielectric_tensor=dielectric_tensor, method=method)
+    electronic = given_dielectric(dielectric_tensor, refractive_index)
+    params = nac_params(phonon, source, dielectric_tensor=electronic, method=method)
     phonon.nac_params = params
     in_use = cast(DynamicalMatrixNAC, phonon.dynamical_matrix).born
     if not np.allclose(in_use, params["born"], atol=1e-6):  # phonopy symmetrizes once more
@@ -207,7 +210,7 @@ def apply_nac(
             NonpolarWarning,
             stacklevel=2,
         )
-    if dielectric_tensor is not None and not isinstance(source, tuple):
+    if isinstance(electronic, np.ndarray) and not isinstance(source, tuple):
         warn_if_static(phonon, source)
     return phonon
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from phonopy import Phonopy
 
 from ase_equivar.phonons import relaxation
-from ase_equivar.phonons.born_source import Source, given_dielectric
+from ase_equivar.phonons.born_source import Corrected, Source, given_dielectric
 from ase_equivar.phonons.cells import make_phonon, supercell_for_length
 from ase_equivar.phonons.finite_displacement import force_constants
 from ase_equivar.phonons.nac import NacMethod, apply_nac, nac_params
@@ -23,7 +23,7 @@ def polar_phonon(
     *,
     supercell: ArrayLike | None = None,
     relax: RelaxMode = "none",
-    dielectric_tensor: ArrayLike | None = None,
+    dielectric_tensor: ArrayLike | Corrected | None = None,
     refractive_index: ArrayLike | None = None,
     method: NacMethod = "gonze",
     symprec: float = SYMPREC,
@@ -62,11 +62,11 @@ def polar_phonon(
         As `force_constants` and `apply_nac`: forces in the input structure, or stress, above all.
     """
     relax = relax_mode("relax", relax)
-    dielectric_tensor = given_dielectric(dielectric_tensor, refractive_index)
+    electronic = given_dielectric(dielectric_tensor, refractive_index)
     trial = make_phonon(atoms, symprec=symprec)
-    nac_params(trial, source, dielectric_tensor=dielectric_tensor, method=method)
+    nac_params(trial, source, dielectric_tensor=electronic, method=method)
     if relax != "none":
         atoms = relaxation.relax(atoms, calculator, relax, symprec=symprec)
     cells = supercell_for_length(atoms) if supercell is None else supercell
     phonon = force_constants(atoms, calculator, cells, symprec=symprec, progress=progress)
-    return apply_nac(phonon, source, dielectric_tensor=dielectric_tensor, method=method)
+    return apply_nac(phonon, source, dielectric_tensor=electronic, method=method)

@@ -171,7 +171,7 @@ def test_method_none_serves_a_sheet(tmp_path, monkeypatch, model):
     for options, message in (
         (("-o", tmp_path / "x.png"), "--method none gives no ε(ω) for 'x.png'"),
         (("--damping", 3), "--damping is of ε(ω), which --method none leaves out"),
-        (("--dielectric-tensor", "3"), "an ε∞ is given, which --method none has no use for"),
+        (("--dielectric-tensor", "3"), "an ε∞ is asked for, which --method none has no use for"),
     ):
         assert_one_line_error(run(*common, "--method", "none", *options), 2, re.escape(message))
 

@@ -265,6 +265,11 @@ ROWS: dict[str, Row] = {
         supercell=(1, 1, 1),
         progress=False,
     ),
+    "phonons.corrected_dielectric": row(
+        phonon_functions.corrected_dielectric,
+        {"dielectric_tensor": tensors_like(ELECTRONIC)},
+        dielectric_tensor=ELECTRONIC,
+    ),
     "phonons.lo_to_splitting": row(
         phonon_functions.lo_to_splitting,
         {"phonon": SALT_PHONONS, "directions": [*arrays_like([[1, 0, 0]]), [1, 0, 0], [[0, 0, 0]]]},

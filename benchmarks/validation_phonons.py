@@ -1,0 +1,81 @@
+"""Force constants of the validation's crystals, kept in runs/validation/POTENTIAL/LATTICE/."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import phonopy
+from ase.calculators.calculator import BaseCalculator
+from measured_lattices import LATTICES
+from phonopy import Phonopy
+from polar_crystal_record import PolarCrystal
+
+from ase_equivar.cli.potentials import named_potential
+from ase_equivar.phonons import force_constants, relax
+
+Lattice = Literal["measured", "relaxed"]
+RUNS = Path(__file__).resolve().parent.parent / "runs" / "validation"
+
+
+@dataclass(frozen=True)
+class Calculated:
+    """Force constants, and the CPU time that they and the relaxation took, s."""
+
+    phonon: Phonopy
+    seconds: float
+
+
+class Potential:
+    """A potential by its name, made only where a file is missing."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._made: BaseCalculator | None = None
+
+    @property
+    def forces(self) -> BaseCalculator:
+        """The calculator."""
+        if self._made is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about accelerators that need not be there
+                self._made = named_potential(self.name, "cpu")
+        return self._made
+
+
+def phonons(crystal: PolarCrystal, potential: Potential, lattice: Lattice) -> Calculated:
+    """Return the force constants of a crystal, from a file if there is one.
+
+    Parameters
+    ----------
+    crystal : PolarCrystal
+        Gives the positions that are relaxed and, for "relaxed", the cell to begin with.
+    potential : Potential
+        Gives the forces.
+    lattice : {"measured", "relaxed"}
+        Positions relaxed in the measured cell, or the cell relaxed with them.
+    """
+    folder = RUNS / potential.name / lattice
+    folder.mkdir(parents=True, exist_ok=True)
+    path, times = folder / f"{crystal.name}.yaml", folder / f"{crystal.name}.json"
+    if not path.exists():
+        forces = potential.forces
+        begin = time.process_time()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the measured cell has stress; other cells are wanted
+            if lattice == "measured":
+                atoms = relax(crystal.atoms(LATTICES[crystal.name]), forces, "positions")
+            else:
+                atoms = relax(crystal.atoms(), forces, "cell")
+            made = force_constants(atoms, forces, (1, 1, 1), progress=False)
+        times.write_text(json.dumps({"seconds": time.process_time() - begin}) + "\n")
+        unfinished = path.with_suffix(".part.yaml")
+        made.save(unfinished, settings={"force_constants": True})
+        unfinished.rename(path)
+    return Calculated(
+        phonopy.load(path, is_nac=False, log_level=0), json.loads(times.read_text())["seconds"]
+    )
