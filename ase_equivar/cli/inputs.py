@@ -87,6 +87,18 @@ def numbers(name: str, text: str) -> list[float]:
         raise ValueError(f"{name} takes numbers{word}, not {text!r}") from None
 
 
+def clamped_tensor(name: str, text: str) -> NDArray[np.float64]:
+    """Return the clamped-ion piezoelectric tensor of an option, C/m², shape (3, 6)."""
+    from ase_equivar.dielectric.piezoelectric_tensors import clamped_array
+
+    given = numbers(name, text)
+    if len(given) != 18:
+        raise ValueError(
+            f"{name} takes 18 numbers, three rows of xx, yy, zz, yz, xz, xy, not {len(given)}"
+        )
+    return clamped_array(name, [given[:6], given[6:12], given[12:]])
+
+
 @contextlib.contextmanager
 def log_to_stderr(level: int) -> Iterator[None]:
     """Show what the package logs from this level on, while the context lasts."""

@@ -65,7 +65,7 @@ def piezo(
 
         mode, epsilon = relax_mode("--relax", crystal.relax), crystal.epsilon()
         check_strain_step(step)
-        given = None if clamped is None else _clamped(clamped)
+        given = None if clamped is None else inputs.clamped_tensor("--clamped", clamped)
         atoms = inputs.read_structure(crystal.structure, crystal.index, crystal.format)
         piezoelectric_crystal(atoms, symprec=crystal.symprec)
         tensors = piezoelectric(
@@ -101,17 +101,6 @@ def piezo(
             else:
                 files.write_piezoelectric_json(path, tensors, calculation)
             console.print(f"written: {escape(str(path))}")
-
-
-def _clamped(text: str) -> NDArray[np.float64]:
-    from ase_equivar.dielectric.piezoelectricity import clamped_array
-
-    numbers = inputs.numbers("--clamped", text)
-    if len(numbers) != 18:
-        raise ValueError(
-            f"--clamped takes 18 numbers, three rows of xx, yy, zz, yz, xz, xy, not {len(numbers)}"
-        )
-    return clamped_array("--clamped", [numbers[:6], numbers[6:12], numbers[12:]])
 
 
 def _print(console: Console, tensors: PiezoelectricTensors) -> None:

@@ -28,6 +28,14 @@ def polarization(
     points: Annotated[
         int, typer.Option(help="Structures on the way at which Z* are predicted: odd, 5 or more.")
     ] = 9,
+    clamped: Annotated[
+        str | None,
+        typer.Option(
+            help="Clamped-ion piezoelectric tensor of the first structure, C/m², for cells that "
+            "differ: 18 numbers in quotes, as of the command piezo. Without it, this part is "
+            "left out."
+        ),
+    ] = None,
     model: inputs.Model = "universal",
     device: inputs.Device = None,
     index: inputs.Index = None,
@@ -47,6 +55,8 @@ def polarization(
     """
     with inputs.user_errors():
         if end is None:
+            if clamped is not None:
+                raise ValueError("--clamped is for two structures whose cells differ")
             if output is not None and check_folder(output).suffix != ".csv":
                 raise ValueError(f"the name {output.name!r} should end in .csv")
             calc = inputs.equivar_calculator(model=model, device=device)
@@ -59,12 +69,15 @@ def polarization(
             return
         if output is not None:
             raise ValueError("--output is for a trajectory; leave it out with two structures")
+        tensor = None if clamped is None else inputs.clamped_tensor("--clamped", clamped)
         first, last = (inputs.read_structure(path, index, format) for path in (start, end))
         calc = inputs.equivar_calculator(model=model, device=device)
 
         from ase_equivar.dielectric import polarization_change
 
-        found = polarization_change(first, last, calc, n_points=points)
+        found = polarization_change(
+            first, last, calc, n_points=points, clamped_piezoelectric=tensor
+        )
         table = Table(title="Change of polarization (µC/cm²)", box=None, padding=(0, 1))
         for name in ("", "x", "y", "z"):
             table.add_column(name, justify="right")

@@ -9,10 +9,12 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy import constants
 
+from ase_equivar.arguments import finite_real
 from ase_equivar.dielectric.static import StaticDielectric
 
 PC_PER_N = 1e3
 """1 C/m² per GPa, in pC/N."""
+LARGEST_TENSOR = 1e3  # C/m²
 
 _Array = NDArray[np.float64]
 
@@ -137,3 +139,8 @@ class PiezoelectricTensors:
         """
         by_strain = self.total @ self.compliance @ self.total.T * 1e-9 / constants.epsilon_0
         return self.dielectric.static + by_strain
+
+
+def clamped_array(name: str, value: object) -> _Array:
+    """Return a clamped-ion tensor in C/m², shape (3, 6), or refuse what is none."""
+    return finite_real(name, value, (3, 6), unit="C/m²", largest=LARGEST_TENSOR)

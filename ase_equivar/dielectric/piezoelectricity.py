@@ -24,9 +24,8 @@ from ase.calculators.calculator import BaseCalculator
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 
-from ase_equivar.arguments import finite_real
 from ase_equivar.dielectric.infrared import infrared_modes, optical_modes
-from ase_equivar.dielectric.piezoelectric_tensors import PiezoelectricTensors
+from ase_equivar.dielectric.piezoelectric_tensors import PiezoelectricTensors, clamped_array
 from ase_equivar.dielectric.static import static_dielectric
 from ase_equivar.dielectric.strain_response import (
     STEP,
@@ -54,7 +53,6 @@ from ase_equivar.warning_types import ConvergenceWarning
 logger = logging.getLogger(__name__)
 
 CLAMPED = "piezoelectric_tensor_clamped"  # property of calculators that know it
-LARGEST_TENSOR = 1e3  # C/m²
 BROKEN_SYMMETRY = 0.25  # of a clamped tensor that is given: other axes, or another order
 NOISE = 0.02  # C/m², of DFPT and of finite differences
 COUPLED = 1e-3  # of the strongest coupling, from which on a mode takes part
@@ -138,11 +136,6 @@ def piezoelectric(
     phonon = force_constants(atoms, calculator, (1, 1, 1), symprec=symprec, progress=progress)
     apply_nac(phonon, source, dielectric_tensor=dielectric_tensor)
     return _tensors(phonon, calculator, source, given, step, progress)
-
-
-def clamped_array(name: str, value: object) -> _Array:
-    """Return a clamped-ion tensor in C/m², shape (3, 6), or refuse what is none."""
-    return finite_real(name, value, (3, 6), unit="C/m²", largest=LARGEST_TENSOR)
 
 
 def piezoelectric_crystal(atoms: Atoms, *, symprec: float = SYMPREC) -> Phonopy:

@@ -5,12 +5,14 @@ over the displacements from one structure to the other, on the branch that the p
 other branch differs by whole polarization quanta e a_k/Ω, a_k a lattice vector: R. D. King-Smith
 and D. Vanderbilt, Phys. Rev. B 47, 1651 (1993); R. Resta, Rev. Mod. Phys. 66, 899 (1994).
 
-Where the cell changes too, what is integrated is the reduced polarization π, with
-P = e Σ_k π_k a_k/Ω. A homogeneous strain leaves π as it is but for the piezoelectric response of
-the electrons at clamped reduced coordinates, which Z* do not hold and which is left out. The change
-Δπ is turned into a polarization with the cell of the polar structure, whichever way the path goes:
-of a nonpolar one π = 0 (or a constant that symmetry gives to a whole branch), in any cell. Where
-both are polar, the start's own π would be needed too, and Z* do not tell it.
+Where the cell changes too, what is integrated is the reduced polarization π, with P = e Σ_k π_k
+a_k/Ω. A homogeneous strain leaves π as it is but for the piezoelectric response of the electrons at
+clamped reduced coordinates, which Z* do not hold. It is left out, unless the proper clamped-ion
+tensor is given: what this adds to π is the tensor's product with the strain, as D. Vanderbilt, J.
+Phys. Chem. Solids 61, 147 (2000), defines proper. The change Δπ is turned into a polarization with
+the cell of the polar structure, whichever way the path goes: of a nonpolar one π = 0 (or a constant
+that symmetry gives to a whole branch), in any cell. Where both are polar, the start's own π would
+be needed too, and Z* do not tell it.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import spglib
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate
+from scipy.linalg import polar
 
 from ase_equivar.arguments import (
     LARGEST_CHARGE,
@@ -33,10 +36,12 @@ from ase_equivar.arguments import (
 )
 from ase_equivar.charge_source import ChargeSource, read_charges
 from ase_equivar.dielectric.atom_matching import shortest_order
+from ase_equivar.dielectric.piezoelectric_tensors import clamped_array
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 from ase_equivar.structures.validation import check_structure
+from ase_equivar.structures.voigt import strain_components
 from ase_equivar.sum_rule import neutralize
-from ase_equivar.units import UC_PER_CM2
+from ase_equivar.units import C_PER_M2, UC_PER_CM2
 from ase_equivar.warning_types import ConvergenceWarning, PolarizationWarning
 
 AMBIGUOUS = 0.45  # of a lattice vector: from here on, the image could be the nearer one
@@ -84,7 +89,12 @@ class PolarizationChange:
 
 
 def polarization_change(
-    start: Atoms, end: Atoms, born_charges: ChargeSource, *, n_points: int = 9
+    start: Atoms,
+    end: Atoms,
+    born_charges: ChargeSource,
+    *,
+    n_points: int = 9,
+    clamped_piezoelectric: ArrayLike | None = None,
 ) -> PolarizationChange:
     """Return the change of polarization on the straight way from one structure to another.
 
@@ -103,6 +113,9 @@ def polarization_change(
         `ase_equivar.charge_source.ChargeSource`.
     n_points : int
         Number of structures on the way, both ends included: odd, 5 or more.
+    clamped_piezoelectric : array_like, optional
+        Proper clamped-ion tensor of `start` in its axes, C/m², shape (3, 6), columns xx, yy, zz,
+        yz, xz, xy: what the electrons add where the cell changes, to first order in the strain.
 
     Returns
     -------
@@ -129,6 +142,9 @@ def polarization_change(
     n_points = whole_number("n_points", n_points)
     if n_points < 5 or n_points % 2 == 0:
         raise ValueError(f"n_points must be odd and at least 5, got {n_points}")
+    clamped = None
+    if clamped_piezoelectric is not None:
+        clamped = clamped_array("clamped_piezoelectric", clamped_piezoelectric)
     charges_of = read_charges(born_charges)
     if charge := getattr(born_charges, "total_charge", 0):
         raise ValueError(
@@ -156,6 +172,9 @@ def polarization_change(
     warn_if_like_a_metal(born_charges, start, max(violations))
     change = integrate.simpson(np.array(rates), dx=1 / (n_points - 1), axis=0)
     coarse = integrate.simpson(np.array(rates[::2]), dx=2 / (n_points - 1), axis=0)
+    if clamped is not None:
+        by_strain = _strain_change(clamped, start.cell.array, end.cell.array)
+        change, coarse = change + by_strain, coarse + by_strain
     result = _to_cartesian(change, _cell_of_polar(start, end), coarse)
     size = float(np.abs(result.change).max())
     if result.quadrature_error > max(QUADRATURE_WARNING * size, 1e-3):
@@ -274,6 +293,15 @@ def _reduced_change(
     """Return Σ Z*·u in units of the lattice vectors, |e|; shape=(3,)."""
     dipole = np.einsum("iab,ib->a", charges, step @ cell)
     return np.linalg.solve(cell.T, dipole)
+
+
+def _strain_change(
+    clamped: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what the electrons add to π when the cell changes, |e|, whatever its rotation."""
+    stretch = polar(np.linalg.solve(start, end), side="left")[1]
+    response = clamped @ strain_components(stretch - np.eye(3)) * C_PER_M2
+    return abs(np.linalg.det(start)) * np.linalg.solve(start.T, response)
 
 
 def _cell_of_polar(start: Atoms, end: Atoms) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from scipy import constants
 from scipy.optimize import root
 from scipy.spatial.transform import Rotation
 
-from ase_equivar.dielectric import piezoelectric
+from ase_equivar.dielectric import piezoelectric, polarization_change
 from ase_equivar.structures.voigt import strain_tensor
 from ase_equivar.warning_types import ConvergenceWarning, ImaginaryModesWarning
 
@@ -206,6 +206,28 @@ def test_without_the_clamped_part_nothing_is_called_total():
         with pytest.raises(ValueError, match="only the ionic part"):
             getattr(made, name)
     assert np.isfinite(made.ionic_strain_coefficients).all()
+
+
+def test_polarization_between_cells_holds_the_clamped_part_too():
+    """P of a strained zincblende, which had none, is e η, whatever rotates with the strain."""
+    clamped = np.zeros((3, 6))
+    clamped[(0, 1, 2), (3, 4, 5)] = -0.7
+    charges = axial(ZINCBLENDE, "Ga", 2.1, 2.1)
+    source = (charges, 10.0 * np.eye(3))
+    calc = ElasticSprings(ZINCBLENDE, CUTOFF)
+    made = piezoelectric(ZINCBLENDE, calc, source, clamped=clamped, progress=False)
+    strain = 1e-4 * np.array([1.0, -2.0, 0.5, 3.0, -1.0, 2.0])
+    turn = Rotation.from_rotvec([0.2, -0.1, 0.3]).as_matrix()
+    strained = ZINCBLENDE.copy()
+    strained.set_cell(ZINCBLENDE.cell.array @ (np.eye(3) + strain_tensor(strain)), scale_atoms=True)
+    strained.positions += made.internal_displacements @ strain
+    strained.set_cell(strained.cell.array @ turn.T, scale_atoms=True)
+    found = polarization_change(ZINCBLENDE, strained, charges, clamped_piezoelectric=clamped)
+    expected = turn @ made.total @ strain * 100  # µC/cm²
+    assert np.abs(made.ionic).max() > 0.2
+    np.testing.assert_allclose(found.change, expected, atol=2e-3 * np.abs(expected).max())
+    without = polarization_change(ZINCBLENDE, strained, charges)
+    assert np.abs(without.change - expected).max() > 0.3 * np.abs(expected).max()
 
 
 class WithClamped(ElasticSprings):

@@ -182,7 +182,8 @@ ROWS: dict[str, Row] = {
     "dielectric.polarization_change": row(
         dielectric.polarization_change,
         {"start": structures(), "end": structures(), "n_points": [*COUNT, 4],
-         "born_charges": [BadCharges(wrong) for wrong in CHARGE_VALUES]},
+         "born_charges": [BadCharges(wrong) for wrong in CHARGE_VALUES],
+         "clamped_piezoelectric": arrays_like(np.full((3, 6), 0.1), 1.0)},
         start=lambda: crystal(False),
         end=lambda: crystal(False),
         born_charges=lambda: crystal().calc,
