@@ -26,11 +26,11 @@ from ase_equivar.inference.batches import predict_many
 from ase_equivar.inference.polarization import PROPERTIES as OF_POLARIZATION
 from ase_equivar.inference.prediction import Diagnostics, Prediction, RawPrediction
 from ase_equivar.inference.predictor import MAX_EDGES, Predictor
-from ase_equivar.inference.warnings import WarnOnce, warn_if_uncertain, warn_of_first_structure
+from ase_equivar.inference.warnings import WarnOnce, warn_of_first_structure
 from ase_equivar.static_field import ALL_TERMS, FORCES, add_field
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.validation import check_full_occupancy
-from ase_equivar.sum_rule import LARGEST_TOTAL, largest_per_atom, neutralize, violation
+from ase_equivar.sum_rule import LARGEST_TOTAL
 from ase_equivar.wrapped_calculator import WrappedCalculator
 
 SETTINGS = ("model", "electric_field", "total_charge")
@@ -45,8 +45,8 @@ class EquivarCalculator(Calculator):
     column = displacement, float64, shape=(N, 3, 3), summing to `total_charge`);
     ``dielectric_tensor`` (ε∞, relative, shape=(3, 3)) if the model has it;
     ``born_charges_uncertainty`` (expected root mean square error of the components of each Z*, |e|,
-    shape=(N,)) if the model is calibrated, at the cost of nine more calls of the network; and
-    whatever the wrapped calculator lists, passed through.
+    shape=(N,)) if the model is calibrated, which costs next to nothing; and whatever the wrapped
+    calculator lists, passed through.
 
     A polar model, whose Z* are the derivative of one polarization P, gives three more.
     ``polarization`` (C/m², shape=(3,)) of a crystal and ``dipole`` (|e|·Å, shape=(3,)) of a
@@ -284,9 +284,8 @@ class EquivarCalculator(Calculator):
         raw = None
         if with_field or any(name in own for name in properties):
             raw = self._predict(atoms)
-        if UNCERTAINTY in properties and UNCERTAINTY in own:
-            self.results[UNCERTAINTY] = self._predictor.uncertainty(atoms)
-            warn_if_uncertain(self._warn_once, atoms, self.results[UNCERTAINTY])
+        if UNCERTAINTY in properties and UNCERTAINTY not in self.results and UNCERTAINTY in own:
+            self.results[UNCERTAINTY] = self._predictor.uncertainty(atoms, self._total_charge)
         others = [name for name in properties if name not in own]
         if others:
             self._wrapped.fill(self.results, atoms, others, in_field=field is not None)
@@ -376,19 +375,22 @@ class EquivarCalculator(Calculator):
     def _predict(self, atoms: Atoms) -> RawPrediction:
         """Put the tensors of `atoms` in the results; the network runs for a new geometry only."""
         raw = self._predictor.evaluate(atoms).raw
-        charges = neutralize(raw.born_charges, self._total_charge)
+        found = Prediction.from_raw(raw, self._total_charge, self._predictor.calibration)
         for name in BORN_NAMES:
-            self.results[name] = charges
-        if raw.dielectric_tensor is not None:
-            self.results[DIELECTRIC_NAME] = raw.dielectric_tensor.copy()
+            self.results[name] = found.born_charges
+        if found.dielectric_tensor is not None:
+            self.results[DIELECTRIC_NAME] = found.dielectric_tensor
         if raw.polarization is not None and self._total_charge == 0:
             self.results |= raw.polarization.properties(atoms)
-        excess = violation(raw.born_charges, self._total_charge)[0]
+        if found.born_charges_uncertainty is not None:
+            self.results[UNCERTAINTY] = found.born_charges_uncertainty
         warn_of_first_structure(
             self._warn_once,
             atoms,
-            largest_per_atom(excess, len(atoms)),
-            raw.dielectric_tensor,
+            found,
+            raw.unusual_pairs,
+            self._predictor.cutoff,
+            self._predictor.count,
             self._total_charge,
         )
         return raw

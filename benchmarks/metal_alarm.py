@@ -19,7 +19,7 @@ from ase.build import bulk
 from ase.spacegroup import crystal
 
 from ase_equivar import EquivarCalculator, EquivarWarning
-from ase_equivar.inference.warnings import LARGE_UNCERTAINTY
+from ase_equivar.inference.warnings import is_uncertain
 from ase_equivar.structures.metals import (
     signs_of_a_metal_in_response,
     signs_of_a_metal_in_structure,
@@ -102,29 +102,30 @@ def _by_model(name: str) -> None:
     calc = EquivarCalculator(model=name)
     for split in ("valid", "test", "metals"):
         frames = _metals() if split == "metals" else _known(calc, split)
-        signs, by_response, stated, errors = [], 0, [], []
+        signs, by_response, uncertain, errors = [], 0, [], []
         for atoms in frames:
             charges = calc.get_property("born_charges", atoms)
             per_atom = largest_per_atom(calc.diagnostics.sum_rule_violation, len(atoms))
             dielectric = calc.get_property("dielectric_tensor", atoms)
-            response = signs_of_a_metal_in_response(atoms, per_atom, dielectric)
+            doubts = calc.get_property("born_charges_uncertainty", atoms)
+            response = signs_of_a_metal_in_response(atoms, per_atom, dielectric, doubts.max())
             by_response += bool(response)
             signs.append(bool(response or signs_of_a_metal_in_structure(atoms)))
-            stated.append(calc.get_property("born_charges_uncertainty", atoms).max())
+            uncertain.append(is_uncertain(doubts, charges).any())
             if split != "metals":
                 label = atoms.arrays["born_charges"].reshape(-1, 3, 3)
                 errors.append(np.sqrt(np.square(charges - label).mean()))
         print(
             f"{name}, {split}: {sum(signs)} of {len(frames)} taken for metals, {by_response} of "
-            "them by Z* and ε∞"
+            "them by their uncertainty"
         )
-        uncertain = np.array(stated) > LARGE_UNCERTAINTY
-        line = f"{name}, {split}: {uncertain.sum()} of {len(frames)} above {LARGE_UNCERTAINTY} e"
+        warned = np.array(uncertain)
+        line = f"{name}, {split}: {warned.sum()} of {len(frames)} called uncertain"
         if errors:
             wrong = np.array(errors) > LARGE
             line += (
-                f"; rms error above {LARGE} e in {wrong[uncertain].mean():.0%} of these, "
-                f"{wrong[~uncertain].mean():.0%} of the others"
+                f"; rms error above {LARGE} e in {wrong[warned].mean():.0%} of these, "
+                f"{wrong[~warned].mean():.0%} of the others"
             )
         print(line)
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +117,7 @@ def evaluate(
     """Errors of a model on labelled structures: overall, by source, element, crystal system."""
     with _training():
         from ase_equivar.inference.models import model_folder, read_metadata
+        from ase_equivar.inference.uncertainty import Calibration
         from ase_equivar.io.output_files import check_folder
         from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import model_card
@@ -128,8 +131,8 @@ def evaluate(
         network, comparison = _compare(model, data, labels)
         metadata = read_metadata(model)
         found = run(comparison)
-        doubt = uncertainty_quality(network, comparison, metadata)
         folder = model_folder(model)
+        doubt = uncertainty_quality(network, comparison, Calibration.load(folder))
         options = _options(labels)
         text = model_card(
             folder.name, network, metadata, found, _short(data), doubt, options, model
@@ -154,31 +157,46 @@ def combine(
 
 
 def calibrate(
-    model: Annotated[str, typer.Argument(help="Folder of a model; its config.json is changed.")],
+    model: Annotated[str, typer.Argument(help="Folder of a model, to which a file is added.")],
     data: Data,
+    train: Annotated[
+        list[str] | None,
+        typer.Option(help="What it was trained on, if not where its config.json says; repeatable."),
+    ] = None,
     born_charges: Charges = "born_charges",
     order: Order = "field-first",
 ) -> None:
-    """Give a model uncertainties, by structures that it was not trained on (validation data)."""
+    """Give a model uncertainties, by structures that it was not trained on (validation data).
+
+    They follow from how far an atom is from those that the model was trained on, from the errors
+    that it makes for these, and from the violation of the sum rule.
+    """
     with _training():
-        from ase_equivar.inference.models import model_folder, read_metadata, save_model
+        from ase_equivar.inference.models import load_model, model_folder
         from ase_equivar.training.calibration import calibrate as run
         from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import uncertainty_lines
+        from ase_equivar.training.comparison import compare
+        from ase_equivar.training.data import read_frames
 
-        _refuse_bundled(model, "calibrate changes its config.json")
+        _refuse_bundled(model, "calibrate writes into its folder")
         labels = DataConfig((), (), born_charges, order, dielectric=None)
-        network, comparison = _compare(model, data, labels)
-        found = run(network, comparison)
-        metadata = {**read_metadata(model), "uncertainty": found.as_dict()}
-        save_model(network, model_folder(model), metadata=metadata)
+        files = train or _trained_on(model)
+        _check_file(data)
+        known, _ = read_frames(files, labels)
+        judged, _ = read_frames([data], labels)
+        network = load_model(model)
+        found = run(network, known, judged, progress=True)
+        found.save(model_folder(model))
+        a, b, c = found.exponents
         typer.echo(
-            f"uncertainty: {found.scale:g} times the spread of {found.n_samples} networks with "
-            f"{100 * found.dropout:g} % of the channels dropped; with the {len(comparison.frames)} "
-            "structures that it was fitted to:"
+            f"uncertainty: (violation of the sum rule)^{a:.2f} · (distance)^{b:.2f} · (errors "
+            f"nearby)^{c:.2f} · {math.exp(found.log_scale):.3g} e, from {len(found.known.points)} "
+            f"atoms of {', '.join(map(_short, files))}; with the {len(judged)} structures that it "
+            "was fitted to:"
         )
-        doubt = uncertainty_quality(network, comparison, metadata)
-        assert doubt is not None  # the metadata have just got a calibration
+        doubt = uncertainty_quality(network, compare(network, judged), found)
+        assert doubt is not None  # it has just got a calibration
         typer.echo("\n".join(uncertainty_lines(doubt)))
 
 
@@ -224,15 +242,41 @@ def _compare(model: str, data: str, labels: DataConfig) -> tuple[Network, Compar
     """Read model and labels, and predict."""
     from ase_equivar.inference.models import load_model
     from ase_equivar.training.comparison import compare
-    from ase_equivar.training.config import split_selection
     from ase_equivar.training.data import read_frames
+
+    _check_file(data)
+    network = load_model(model)
+    frames, _ = read_frames([data], labels)
+    return network, compare(network, frames, progress=True)
+
+
+def _check_file(data: str) -> None:
+    from ase_equivar.training.config import split_selection
 
     file, _ = split_selection(data)
     if not Path(file).is_file():
         raise FileNotFoundError(f"there is no file {file}")
-    network = load_model(model)
-    frames, _ = read_frames([data], labels)
-    return network, compare(network, frames, progress=True)
+
+
+def _trained_on(model: str) -> list[str]:
+    """Name the files that a model was trained on, by its metadata."""
+    from ase_equivar.inference.models import model_folder, read_metadata
+    from ase_equivar.training.config import split_selection
+
+    metadata, folder = read_metadata(model), model_folder(model)
+    of_members = [one.get("training", {}) for one in metadata.get("members", [metadata])]
+    named = dict.fromkeys(
+        name for training in of_members for name in training.get("data", {}).get("train", ())
+    )
+    if not named:
+        raise ValueError(f"the model {model} does not say what it was trained on: give --train")
+    missing = [name for name in named if not (folder / split_selection(name)[0]).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{model} was trained on {', '.join(missing)} (from its folder), which is not there: "
+            "give --train"
+        )
+    return [os.path.normpath(folder / name) for name in named]
 
 
 def _options(labels: DataConfig) -> str:

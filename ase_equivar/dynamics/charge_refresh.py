@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_LENGTH, positive_number, whole_number
+from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.charge_source import ChargeSource, is_fixed, read_charges
 from ase_equivar.fields import field_forces
 
@@ -85,6 +87,7 @@ class BornCharges:
                 "update_interval as well, the most steps that they may be kept"
             )
         self._calculate = read_charges(source)
+        self._source = source
         self._interval = 1 if is_fixed(source) else interval
         self._max_displacement = max_displacement
         self._age = 0
@@ -92,6 +95,7 @@ class BornCharges:
         self._kept_at = np.zeros(0)
         self._geometry: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self.report = RefreshReport()
+        self.largest_uncertainty = np.nan  # of the Z* kept, |e|; of sources that state none, NaN
 
     def __call__(self, atoms: Atoms, field: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return Z* for `atoms`, in |e|, shape=(N, 3, 3); asking twice gives the same.
@@ -110,6 +114,7 @@ class BornCharges:
                 change = new - self._kept
                 self.report = self.report.with_error(change, field_forces(change, field))
             self._kept, self._kept_at, self._age = new, atoms.positions.copy(), 0
+            self.largest_uncertainty = _largest_uncertainty(self._source)
         self._geometry = (atoms.positions.copy(), atoms.cell.array.copy())
         return self._kept
 
@@ -121,6 +126,7 @@ class BornCharges:
             "kept": self._kept,
             "kept_at": self._kept_at,
             "kept_for": self._age,
+            "largest_uncertainty": self.largest_uncertainty,
             "positions": self._geometry[0],
             "cell": self._geometry[1],
             "report": asdict(self.report),
@@ -133,6 +139,7 @@ class BornCharges:
         self._kept, self._kept_at, self._age = (
             state[name] for name in ("kept", "kept_at", "kept_for")
         )
+        self.largest_uncertainty = state.get("largest_uncertainty", np.nan)  # absent in older ones
         self._geometry = (state["positions"], state["cell"])
         self.report = RefreshReport(**state["report"])
 
@@ -148,3 +155,10 @@ class BornCharges:
         moved = np.linalg.norm(atoms.positions - self._kept_at, axis=1).max()
         too_far = self._max_displacement is not None and moved > self._max_displacement
         return bool(self._age >= self._interval or too_far)
+
+
+def _largest_uncertainty(source: ChargeSource) -> float:
+    """Return that of the Z* that a source has just given, as far as it has worked it out."""
+    results = getattr(source, "results", {}) if isinstance(source, BaseCalculator) else {}
+    found = results.get(UNCERTAINTY)
+    return np.nan if found is None else float(np.max(found))

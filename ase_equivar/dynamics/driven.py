@@ -120,6 +120,12 @@ class Drive:
         return self._calculator.coupling(self._atoms)[1]
 
     @property
+    def largest_uncertainty(self) -> float:
+        """The largest uncertainty of an atom's Z* now, |e|; NaN where their source states none."""
+        self._calculator.coupling(self._atoms)
+        return self._charges.largest_uncertainty
+
+    @property
     def dipole_changes(self) -> NDArray[np.float64]:
         """∫ Z*_i dr_i of each atom since `drive`, |e|·Å, shape=(N, 3); it may be set, like `work`.
 

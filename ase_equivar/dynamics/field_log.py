@@ -19,6 +19,7 @@ ENERGIES = ("Etot[eV]", "Epot[eV]", "Ekin[eV]", "T[K]")
 VECTORS = ("E{}[V/A]", "dP{}[uC/cm2]", "J{}[A/cm2]")
 CHARGE = "Q_{}_{}[e]"
 DISPLACEMENT = "D_{}_{}[A]"
+UNCERTAINTY = "dZ_max[e]"
 BY_LAMMPS = "# by LAMMPS"  # which writes its state again as each new run begins
 WIDTH = 24  # of a number with all its digits
 ROUNDING = 0.5e-5  # fs
@@ -29,8 +30,9 @@ class FieldLog:
 
     The columns are time (fs), total, potential and kinetic energy (eV), temperature (K), the work W
     of the field and the balance Etot − W (eV), the field (V/Å), the change of polarization
-    (µC/cm²), the current density (A/cm²), and for each species the charge carried along each cell
-    vector (|e|) and the mean displacement (Å); see `Observables`. Numbers have all their digits:
+    (µC/cm²), the current density (A/cm²), for each species the charge carried along each cell
+    vector (|e|) and the mean displacement (Å), and the largest uncertainty of an atom's Z* (|e|,
+    nan where their source states none); see `Observables`. Numbers have all their digits:
     `read_field_log` gives them back as they were.
 
     Parameters
@@ -56,6 +58,7 @@ class FieldLog:
         self.driven = driven
         self._path = check_folder(path)
         self._begun = False
+        self._names: list[str] = []
 
     def __call__(self) -> None:
         """Write the line of the present time."""
@@ -63,24 +66,28 @@ class FieldLog:
         if not self._begun:
             self._begin(now)
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(_line(_values(now)))
+            file.write(_line(_values(now)[: len(self._names)]))
 
     def _begin(self, now: Observables) -> None:
         check_new(self.driven, self._path)
-        lines = []
+        without = column_names(now.transported_charge)
+        self._names, lines = [*without, UNCERTAINTY], []
         if self._path.exists():
             header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
-            if header.split() != column_names(now.transported_charge):
+            if header.split() == without:  # begun by an earlier version, and goes on as it began
+                self._names = without
+            elif header.split() != self._names:
                 raise ValueError(f"{self._path} is not the log of an earlier part of this run")
         kept = [line for line in lines if line.endswith("\n") and _time(line) < now.time - ROUNDING]
-        write_text(self._path, "".join([_line(column_names(now.transported_charge)), *kept]))
+        write_text(self._path, "".join([_line(self._names), *kept]))
         self._begun = True
 
 
 def read_field_log(path: str | Path) -> FieldRun:
     """Read what a `FieldLog` has written.
 
-    A last line that is not complete, of a run that was killed or goes on, is left out.
+    A last line that is not complete, of a run that was killed or goes on, is left out. Logs by
+    LAMMPS, and those of earlier versions, have no uncertainties.
 
     Raises
     ------
@@ -125,6 +132,7 @@ def read_field_log(path: str | Path) -> FieldRun:
             symbol: np.stack([column[DISPLACEMENT.format(symbol, axis)] for axis in "xyz"], axis=1)
             for symbol in species
         },
+        largest_uncertainty=column.get(UNCERTAINTY, np.full(len(table), np.nan)),
     )
 
 
@@ -159,7 +167,7 @@ def check_new(driven: Drive, path: Path) -> None:
 
 
 def column_names(species: Iterable[str]) -> list[str]:
-    """Return the names of the columns of a log, for chemical symbols in this order."""
+    """Return the names of the columns of every log, for chemical symbols in this order."""
     symbols = list(species)
     vectors = [name.format(axis) for name in VECTORS for axis in "xyz"]
     charges = [CHARGE.format(symbol, v) for symbol in symbols for v in "abc"]
@@ -183,7 +191,12 @@ def _values(now: Observables) -> list[str]:
         *now.transported_charge.values(),
         *now.displacement.values(),
     )
-    numbers = (now.time, *energies, *(value for vector in vectors for value in vector))
+    numbers = (
+        now.time,
+        *energies,
+        *(value for vector in vectors for value in vector),
+        now.largest_uncertainty,
+    )
     return [repr(float(number)) for number in numbers]
 
 

@@ -44,6 +44,8 @@ class Observables:
         hopped to its image in the next cell has carried q.
     displacement : dict of ndarray, shape (3,)
         For each chemical symbol, the mean displacement of its atoms since `drive`, Å.
+    largest_uncertainty : float
+        The largest expected error of an atom's Z*, |e|; NaN where their source states none.
     """
 
     time: float
@@ -56,6 +58,7 @@ class Observables:
     current_density: NDArray[np.float64]
     transported_charge: dict[str, NDArray[np.float64]]
     displacement: dict[str, NDArray[np.float64]]
+    largest_uncertainty: float
 
     @property
     def balance(self) -> float:
@@ -98,6 +101,7 @@ def observe(driven: Drive) -> Observables:
         displacement={
             symbol: driven.displacements[mine].mean(axis=0) for symbol, mine in species.items()
         },
+        largest_uncertainty=driven.largest_uncertainty,
     )
 
 
@@ -125,6 +129,8 @@ class FieldRun:
         eV, and K.
     transported_charge, displacement : dict of ndarray, shape (T, 3)
         |e|, and Å.
+    largest_uncertainty : ndarray, shape (T,)
+        |e|; NaN where the log has none.
     """
 
     times: NDArray[np.float64]
@@ -137,6 +143,7 @@ class FieldRun:
     current_density: NDArray[np.float64]
     transported_charge: dict[str, NDArray[np.float64]]
     displacement: dict[str, NDArray[np.float64]]
+    largest_uncertainty: NDArray[np.float64]
 
     @classmethod
     def of(cls, rows: Sequence[Observables]) -> FieldRun:
@@ -166,6 +173,7 @@ class FieldRun:
                 symbol: np.array([row.displacement[symbol] for row in rows])
                 for symbol in rows[0].displacement
             },
+            largest_uncertainty=np.array([row.largest_uncertainty for row in rows]),
         )
 
 

@@ -32,8 +32,11 @@ def predict_many(
     raw = predictor.predict(images, max_edges)
     if len(images) >= PROGRESS_FROM:
         raw = _with_progress_bar(raw, len(images))
-    predictions = [Prediction.from_raw(one, total_charge) for one in raw]
-    warn_of_structures(images, predictions, total_charge)
+    predictions, unusual_pairs = [], []
+    for one in raw:
+        predictions.append(Prediction.from_raw(one, total_charge, predictor.calibration))
+        unusual_pairs.append(one.unusual_pairs)
+    warn_of_structures(images, predictions, unusual_pairs, predictor.cutoff, total_charge)
     return predictions
 
 

@@ -46,10 +46,9 @@ def structure_features(
         raise ValueError(
             f"only networks with gates have features to compare; this is a {type(network).__name__}"
         )
-    members = list(network.members) if isinstance(network, Ensemble) else [network]
-    weight = members[0].start.weight
+    weight = next(network.parameters())
     rows = []
-    with _last_features(members) as found:
+    with last_features(network) as found:
         for atoms in images:
             check_elements(atoms, network.elements)
             if missing := set(atoms.numbers.tolist()) - set(elements):
@@ -58,20 +57,31 @@ def structure_features(
             found.clear()
             with torch.inference_mode():
                 network(graph)
-            vectors = np.concatenate(found, axis=1)[graph.places]
+            vectors = torch.cat(found, dim=1).cpu().double().numpy()[graph.places]
             rows.append(_averages(vectors, atoms.numbers, elements))
     return np.array(rows)
 
 
 @contextmanager
-def _last_features(members: Sequence[GatedNetwork]) -> Iterator[list[NDArray[np.float64]]]:
-    """Collect what comes out of the last interaction of each network, as invariants (N, …)."""
-    found: list[NDArray[np.float64]] = []
+def last_features(network: GatedNetwork | Ensemble) -> Iterator[list[torch.Tensor]]:
+    """Collect what comes out of the last interaction of each network while the context lasts.
+
+    Yields
+    ------
+    list of Tensor, shape (N, …)
+        Invariants of the atoms in the order of the graph, one entry for each member of an ensemble;
+        they accumulate with every call.
+    """
+    found: list[torch.Tensor] = []
 
     def keep(_: torch.nn.Module, __: Any, blocks: list[torch.Tensor]) -> None:
-        parts = [block[:, 0] if block.shape[1] == 1 else block.norm(dim=1) for block in blocks]
-        found.append(torch.cat(parts, dim=1).detach().cpu().double().numpy())
+        parts = [
+            block.detach()[:, 0] if block.shape[1] == 1 else block.detach().norm(dim=1)
+            for block in blocks
+        ]
+        found.append(torch.cat(parts, dim=1))
 
+    members = network.members if isinstance(network, Ensemble) else [network]
     handles = [member.interactions[-1].register_forward_hook(keep) for member in members]
     try:
         yield found

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from ase_equivar.arguments import json_data
+from ase_equivar.inference.uncertainty import CALIBRATION_FILE
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.resumed import digest
 from ase_equivar.network import Network, build_network
@@ -94,7 +95,7 @@ def read_metadata(name_or_path: str | Path) -> dict[str, Any]:
 
 
 def model_digest(name_or_path: str | Path) -> str:
-    """Return 16 digits that change with a model's weights or configuration.
+    """Return 16 digits that change with a model's weights, configuration or calibration.
 
     Raises
     ------
@@ -102,7 +103,9 @@ def model_digest(name_or_path: str | Path) -> str:
         As in `load_model`.
     """
     folder = model_folder(name_or_path)
-    return digest(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
+    calibration = folder / CALIBRATION_FILE
+    more = [calibration] if calibration.is_file() else []
+    return digest(folder / CONFIG_FILE, folder / WEIGHTS_FILE, *more)
 
 
 def save_model(
@@ -115,7 +118,7 @@ def save_model(
     network : torch.nn.Module
         With a `build_config` that `build_network` turns into the same network.
     folder : str or pathlib.Path
-        Made if absent; files of an older model in it are replaced.
+        Made if absent; files of an older model in it are replaced, and its calibration is removed.
     metadata : dict, optional
         Anything worth knowing about the model that JSON can hold (data, seed, errors).
     """
@@ -134,6 +137,7 @@ def save_model(
         config_file.write_text(text, encoding="utf-8")
         with replacing(folder / WEIGHTS_FILE) as weights_file:
             weights_file.write_bytes(save(state))
+            (folder / CALIBRATION_FILE).unlink(missing_ok=True)  # of other weights
 
 
 def model_folder(name_or_path: str | Path) -> Path:

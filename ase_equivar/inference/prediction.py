@@ -9,7 +9,9 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from ase_equivar.graph.graph import Geometry
+from ase_equivar.inference.known_bonds import UnusualPair
 from ase_equivar.inference.polarization import Polarization
+from ase_equivar.inference.uncertainty import Calibration, Familiarity
 from ase_equivar.sum_rule import neutralize, violation
 
 
@@ -27,12 +29,19 @@ class RawPrediction:
         Directed edges of the structure's graph.
     polarization : Polarization or None
         None if the model's Z* are not the derivative of one.
+    familiarity : Familiarity or None
+        How well the model knows the surroundings of the atoms. None if it was never calibrated, or
+        where this was not worked out.
+    unusual_pairs : tuple of UnusualPair
+        Pairs of atoms that the training data do not cover.
     """
 
     born_charges: NDArray[np.float64]
     dielectric_tensor: NDArray[np.float64] | None
     n_edges: int
     polarization: Polarization | None = None
+    familiarity: Familiarity | None = None
+    unusual_pairs: tuple[UnusualPair, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,21 +57,31 @@ class Prediction:
         ε∞, relative. float64, shape=(3, 3). None if the model does not predict it.
     sum_rule_violation : numpy.ndarray
         Σ_i Z_i − Q·1 in |e| before the correction: the model's own alarm. shape=(3, 3).
+    born_charges_uncertainty : numpy.ndarray or None
+        Expected root mean square error of the components of each Z* in |e|. shape=(N,). None if the
+        model has no calibration.
     """
 
     born_charges: NDArray[np.float64]
     dielectric_tensor: NDArray[np.float64] | None
     sum_rule_violation: NDArray[np.float64]
+    born_charges_uncertainty: NDArray[np.float64] | None = None
 
     @classmethod
-    def from_raw(cls, raw: RawPrediction, total_charge: float) -> Prediction:
+    def from_raw(
+        cls, raw: RawPrediction, total_charge: float, calibration: Calibration | None = None
+    ) -> Prediction:
         """Correct a raw prediction by the sum rule."""
+        excess = violation(raw.born_charges, total_charge)[0]
         return cls(
             born_charges=neutralize(raw.born_charges, total_charge),
             dielectric_tensor=None
             if raw.dielectric_tensor is None
             else raw.dielectric_tensor.copy(),
-            sum_rule_violation=violation(raw.born_charges, total_charge)[0],
+            sum_rule_violation=excess,
+            born_charges_uncertainty=calibration.born_charges_uncertainty(raw.familiarity, excess)
+            if calibration is not None and raw.familiarity is not None
+            else None,
         )
 
 

@@ -6,6 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,17 @@ from ase_equivar.graph.graph import Geometry
 from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.device import choose_device, choose_dtype
-from ase_equivar.inference.models import load_model, read_metadata
+from ase_equivar.inference.features import last_features
+from ase_equivar.inference.models import load_model, model_folder
+from ase_equivar.inference.parts import dielectric_tensors_of_parts
 from ase_equivar.inference.polarization import Polarization
 from ase_equivar.inference.prediction import RawPrediction, TimedPrediction
-from ase_equivar.inference.uncertainty import (
-    Calibration,
-    born_charges_uncertainty,
-    dielectric_tensors_of_parts,
-)
+from ase_equivar.inference.uncertainty import Calibration, Familiarity
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.readout import RawTensors
 from ase_equivar.structures.validation import check_full_occupancy
+from ase_equivar.sum_rule import violation
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,9 @@ class Predictor:
             self.calibration = None
         else:
             self.name = str(model)
-            self.calibration = Calibration.of(read_metadata(model))
+            self.calibration = Calibration.load(model_folder(model))
+            if self.calibration is not None:
+                self.calibration = self.calibration.to(self.device, self.dtype)
             network = load_model(model, device=self.device, dtype=self.dtype)
         if backend is not None:
             if not hasattr(network, "backend"):
@@ -112,7 +114,7 @@ class Predictor:
             else None
         )
         self.latest: TimedPrediction | None = None
-        self._uncertain: tuple[TimedPrediction, NDArray[np.float64]] | None = None
+        self.count = 0  # of structures that were evaluated
         self.elements = tuple(network.elements)
         self.has_dielectric = bool(network.has_dielectric)
         self.has_polarization = bool(getattr(network, "has_polarization", False))
@@ -161,6 +163,7 @@ class Predictor:
             [raw] = self._call([self._graph(atoms, self._following)])
             backend = self._used_backend
         seconds = time.perf_counter() - start
+        self.count += 1
         self.latest = TimedPrediction(geometry, raw, seconds, backend)
         return self.latest
 
@@ -219,34 +222,44 @@ class Predictor:
         born.setflags(write=False)
         return RawPrediction(born, None if dielectric is None else dielectric[0], step.n_edges)
 
-    def uncertainty(self, atoms: Atoms) -> NDArray[np.float64]:
+    def uncertainty(self, atoms: Atoms, total_charge: float = 0.0) -> NDArray[np.float64]:
         """Return the expected error of the components of each atom's Z*, e, shape=(N,).
 
         See `ase_equivar.inference.uncertainty`; only for a model with a `calibration`.
         """
         assert self.calibration is not None  # the calculator has refused it else
         evaluated = self.evaluate(atoms)
-        if self._uncertain is None or self._uncertain[0] is not evaluated:
-            graph = self._graph(atoms, self._following)
-            found = born_charges_uncertainty(self._network, graph, self.calibration)
-            self._uncertain = evaluated, found[graph.places]
-        return self._uncertain[1]
+        if evaluated.raw.familiarity is None:  # a CUDA graph has Z* and ε∞ only
+            [raw] = self._call([self._graph(atoms, self._following)])
+            evaluated = self.latest = replace(evaluated, raw=raw)
+        assert evaluated.raw.familiarity is not None
+        return self.calibration.born_charges_uncertainty(
+            evaluated.raw.familiarity, violation(evaluated.raw.born_charges, total_charge)[0]
+        )
 
     def dielectric_tensors_of_parts(self, atoms: Atoms) -> NDArray[np.float64] | None:
         """Return ε∞ of each part of the network, shape (S, 3, 3); None if there are none."""
         if self.calibration is None or not self.has_dielectric:
             return None
         graph = self._graph(atoms, self._search)
-        return dielectric_tensors_of_parts(self._network, graph, self.calibration)
+        return dielectric_tensors_of_parts(self._network, graph)
 
     def _graph(self, atoms: Atoms, search: NeighborSearch) -> Graph:
         return build_graph(atoms, search, dtype=self.dtype, known=self.elements)
 
     def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
-        with torch.inference_mode():
-            tensors = self._network(graphs[0] if len(graphs) == 1 else collate(graphs))
-        born, dielectric = self._arrays(tensors)
+        whole = graphs[0] if len(graphs) == 1 else collate(graphs)
         ends = np.cumsum([graph.n_atoms for graph in graphs]).tolist()
+        known: Familiarity | None = None
+        with torch.inference_mode():
+            if self.calibration is None:
+                tensors = self._network(whole)
+            else:
+                with last_features(self._network) as features:
+                    tensors = self._network(whole)
+                joined = torch.cat(features, dim=1)
+                known = self.calibration.known.familiarity(joined, whole.numbers)
+        born, dielectric = self._arrays(tensors)
         for index, (graph, end) in enumerate(zip(graphs, ends, strict=True)):
             atoms = slice(end - graph.n_atoms, end)
             charges = born[atoms][graph.places]
@@ -258,6 +271,10 @@ class Predictor:
                 polarization=None
                 if tensors.polarization is None
                 else Polarization.of(tensors.polarization, index, atoms, graph.places),
+                familiarity=None if known is None else known.take(atoms).take(graph.places),
+                unusual_pairs=()
+                if self.calibration is None
+                else self.calibration.bonds.unusual(graph),
             )
 
     def _arrays(

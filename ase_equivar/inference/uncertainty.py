@@ -1,132 +1,221 @@
-"""How far Z* may be off: what the model says when parts of it are left out.
+"""How far Z* may be off: how well a model knows the surroundings of an atom.
 
-A network trained with dropout holds many smaller ones. Some channels are left out, for all atoms
-alike, so that each part is as equivariant as the whole; the spread of what the parts say, times a
-factor found on labelled structures, is the expected error. Dropout as an approximate ensemble: Gal
-and Ghahramani, ICML 2016. Parts of an ensemble are those of all its members.
+Three quantities say so, none of which needs another call of the network: the distance of an atom to
+the nearest atom of its element in the training data, in a few principal components of the last
+features of the network; the errors that the model still makes for the nearest of them; and by how
+much raw Z* violate the sum rule. The uncertainty is a product of powers of the three,
+
+    u_i = s · v^a · d_i^b · e_i^c,
+
+whose exponents and scale make the likelihood of the errors of validation structures largest.
+Distances in the features of a network as a measure of its error: Janet, Duan, Yang, Nandy & Kulik,
+Chem. Sci. 10, 7913 (2019).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
 
-from ase_equivar.graph import Graph
-from ase_equivar.network import Ensemble, GatedNetwork
-from ase_equivar.sum_rule import excess_and_neutral
+from ase_equivar.inference.known_bonds import KnownBonds
+from ase_equivar.io.output_files import replacing
 
-SEED = 0  # of the parts: the same for every structure, so that results can be repeated
+CALIBRATION_FILE = "calibration.safetensors"
+NEAREST = 8  # training atoms whose errors count
+SMALL_DISTANCE = 0.05  # in standard deviations of the components: below it, all is equally known
+SMALL_VIOLATION = 0.003  # e per atom
+UNKNOWN_DISTANCE = 10.0  # of an element of which the training data have no atom
+_AT_ONCE = 4_000_000  # distances held in memory
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """How well a model knows the surroundings of each atom of some structures.
+
+    Attributes
+    ----------
+    distance : ndarray, shape (N,)
+        To the nearest atom of the same element in the training data, in standard deviations.
+    nearby_error : ndarray, shape (N,)
+        Root mean square error of Z* of the nearest ones, a geometric mean, e.
+    """
+
+    distance: NDArray[np.float64]
+    nearby_error: NDArray[np.float64]
+
+    def take(self, places: NDArray[np.int64] | slice) -> Familiarity:
+        """Give that of some atoms."""
+        return Familiarity(self.distance[places], self.nearby_error[places])
+
+    def split(self, cuts: NDArray[np.int64]) -> list[Familiarity]:
+        """Give that of each structure."""
+        parts = np.split(self.distance, cuts), np.split(self.nearby_error, cuts)
+        return [Familiarity(*one) for one in zip(*parts, strict=True)]
+
+
+@dataclass(frozen=True)
+class KnownAtoms:
+    """Atoms of the training data as a network sees them.
+
+    Attributes
+    ----------
+    mean : Tensor, shape (D,)
+        Of the last features.
+    axes : Tensor, shape (D, K)
+        Principal components, over their standard deviations.
+    numbers : Tensor of int64, shape (M,)
+        Atomic numbers.
+    points : Tensor, shape (M, K)
+        Components of each atom.
+    log_errors : Tensor, shape (M,)
+        Logarithm of the root mean square error of the components of Z*, in e.
+    """
+
+    mean: Tensor
+    axes: Tensor
+    numbers: Tensor
+    points: Tensor
+    log_errors: Tensor
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> KnownAtoms:
+        """Bring them to where, and into the precision in which, the network is evaluated."""
+        moved = {
+            name: getattr(self, name).to(device=device, dtype=dtype)
+            for name in ("mean", "axes", "points", "log_errors")
+        }
+        return replace(self, numbers=self.numbers.to(device), **moved)
+
+    def familiarity(self, features: Tensor, numbers: Tensor) -> Familiarity:
+        """Compare atoms with these.
+
+        Parameters
+        ----------
+        features : Tensor, shape (N, D)
+            See `ase_equivar.inference.features.last_features`.
+        numbers : Tensor of int64, shape (N,)
+        """
+        places = (features - self.mean) @ self.axes
+        distance = places.new_full((len(places),), UNKNOWN_DISTANCE)
+        log_error = self.log_errors.mean().expand(len(places)).clone()
+        for number in numbers.unique():
+            known = self.numbers == number
+            points, log_errors = self.points[known], self.log_errors[known]
+            if not len(points):
+                continue
+            mine = torch.nonzero(numbers == number)[:, 0]
+            for part in mine.split(max(1, _AT_ONCE // len(points))):
+                found = torch.cdist(
+                    places[part], points, compute_mode="donot_use_mm_for_euclid_dist"
+                )
+                near, index = found.topk(min(NEAREST, len(points)), dim=1, largest=False)
+                weights = (near + SMALL_DISTANCE) ** -2
+                distance[part] = near[:, 0]
+                log_error[part] = (weights * log_errors[index]).sum(dim=1) / weights.sum(dim=1)
+        return Familiarity(distance.cpu().double().numpy(), log_error.exp().cpu().double().numpy())
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a model's parts are made, and what their spread is worth.
+    """What a model's uncertainties are made of.
 
     Attributes
     ----------
-    dropout : float
-        Part of the channels that are left out of each layer.
-    n_samples : int
-        How many smaller networks are asked, of each member of an ensemble.
-    scale : float
-        Expected error over spread.
+    known : KnownAtoms
+    bonds : KnownBonds
+    log_scale : float
+        ln s, of e.
+    exponents : tuple of float
+        a, b and c: of the violation, the distance and the errors nearby.
     """
 
-    dropout: float
-    n_samples: int
-    scale: float
+    known: KnownAtoms
+    bonds: KnownBonds
+    log_scale: float
+    exponents: tuple[float, float, float]
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Calibration:
+        """Bring it to where, and into the precision in which, the network is evaluated."""
+        return replace(self, known=self.known.to(device, dtype))
+
+    def born_charges_uncertainty(
+        self, familiarity: Familiarity, excess: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Estimate the error of Z* of each atom of one structure.
+
+        Parameters
+        ----------
+        familiarity : Familiarity
+            Of its atoms.
+        excess : ndarray, shape (3, 3)
+            Σ_i Z_i − Q·1 of raw Z*, e.
+
+        Returns
+        -------
+        ndarray, shape (N,)
+            Expected root mean square error of the nine components of Z*, e. It does not change when
+            the structure is turned, mirrored or repeated.
+        """
+        terms = log_terms(familiarity, excess)
+        return np.asarray(np.exp(self.log_scale + terms @ np.array(self.exponents)))
+
+    def save(self, folder: Path) -> None:
+        """Write it into the folder of its model."""
+        known = self.known
+        tensors = {
+            "mean": known.mean.float(),
+            "axes": known.axes.float(),
+            "numbers": known.numbers.to(torch.uint8),
+            "points": known.points.half(),
+            "log_errors": known.log_errors.half(),
+            "shortest_distances": torch.from_numpy(self.bonds.shortest).float(),
+            "powers": torch.tensor([self.log_scale, *self.exponents], dtype=torch.float64),
+        }
+        with replacing(folder / CALIBRATION_FILE) as path:
+            path.write_bytes(save({name: one.contiguous() for name, one in tensors.items()}))
 
     @classmethod
-    def of(cls, metadata: Mapping[str, Any]) -> Calibration | None:
-        """Read it from a model's metadata; None if it was never calibrated."""
-        found = metadata.get("uncertainty")
+    def load(cls, folder: Path) -> Calibration | None:
+        """Read it from the folder of its model; None if the model was never calibrated.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged.
+        """
+        path = folder / CALIBRATION_FILE
+        if not path.is_file():
+            return None
         try:
-            return None if found is None else cls(**found)
-        except TypeError as error:
+            found: dict[str, Any] = load_file(path)
+            log_scale, *exponents = found.pop("powers").tolist()
+            a, b, c = exponents
+            bonds = KnownBonds(found.pop("shortest_distances").double().numpy())
+            known = KnownAtoms(**{name: one.float() for name, one in found.items()})
+            known = replace(known, numbers=found["numbers"].long())
+            known.familiarity(known.mean[None], known.numbers[:1])
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ValueError(
-                f"the model's calibration should have dropout, n_samples and scale, not {found!r}"
+                f"{path} is damaged or no calibration ({error}); make it again by 'ase-equivar "
+                "calibrate', or remove it for a model without uncertainties"
             ) from error
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain numbers, for a model's metadata."""
-        return asdict(self)
+        return cls(known, bonds, log_scale, (a, b, c))
 
 
-def born_charges_uncertainty(
-    network: GatedNetwork | Ensemble, graph: Graph, calibration: Calibration
-) -> NDArray[np.float64]:
-    """Estimate the error of Z* of each atom.
-
-    Parameters
-    ----------
-    network : GatedNetwork or Ensemble
-        Trained with dropout.
-    graph : Graph
-    calibration : Calibration
-        Of this network.
-
-    Returns
-    -------
-    ndarray, shape (N,)
-        Expected root mean square error of the nine components of Z*, e. It does not change when
-        the structure is turned, mirrored or repeated.
-    """
-    with torch.inference_mode():
-        prepared = _prepared(network, graph)
-        whole = torch.stack([_neutral(*one) for one in prepared]).mean(dim=0)
-        squares = torch.zeros(graph.n_atoms, dtype=whole.dtype, device=whole.device)
-        for part in _parts(prepared, calibration):
-            squares += (_neutral(*part) - whole).square().mean(dim=(1, 2))
-    spread = (squares / (calibration.n_samples * len(prepared))).sqrt().cpu().double().numpy()
-    return np.asarray(calibration.scale * spread)
-
-
-def dielectric_tensors_of_parts(
-    network: GatedNetwork | Ensemble, graph: Graph, calibration: Calibration
-) -> NDArray[np.float64]:
-    """Return ε∞ of one structure as each part of a network sees it, shape (S, 3, 3).
-
-    Parameters
-    ----------
-    network : GatedNetwork or Ensemble
-        Trained with dropout, and with ε∞.
-    graph : Graph
-    calibration : Calibration
-        Of this network.
-    """
-    with torch.inference_mode():
-        prepared = _prepared(network, graph)
-        found = [_dielectric(*part) for part in _parts(prepared, calibration)]
-    return np.asarray(torch.cat(found).cpu().double().numpy())
-
-
-_Prepared: TypeAlias = tuple[GatedNetwork, Graph]
-
-
-def _prepared(network: GatedNetwork | Ensemble, graph: Graph) -> list[_Prepared]:
-    """Do what takes long once for all parts of a network."""
-    members = network.members if isinstance(network, Ensemble) else [network]
-    return [(member, member.prepared(graph)) for member in members]
-
-
-def _parts(prepared: list[_Prepared], calibration: Calibration) -> Iterator[_Prepared]:
-    """Yield each member with some of its channels left out, as long as the loop is there."""
-    for member, graph in prepared:
-        for part in range(calibration.n_samples):
-            with member.channel_mask(calibration.dropout, SEED + part):
-                yield member, graph
-
-
-def _dielectric(network: GatedNetwork, graph: Graph) -> torch.Tensor:
-    found = network(graph).dielectric
-    assert found is not None  # whoever asks has looked
-    return found
-
-
-def _neutral(network: GatedNetwork, graph: Graph) -> torch.Tensor:
-    return excess_and_neutral(network(graph).born_charges, graph.structure, graph.n_structures)[1]
+def log_terms(familiarity: Familiarity, excess: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithms of violation, distance and errors nearby of the atoms of a structure, (N, 3)."""
+    n = len(familiarity.distance)
+    violation = float(np.sqrt(np.square(excess).mean())) / n
+    columns = (
+        np.full(n, violation + SMALL_VIOLATION),
+        familiarity.distance + SMALL_DISTANCE,
+        familiarity.nearby_error,
+    )
+    return np.log(np.stack(columns, axis=1))

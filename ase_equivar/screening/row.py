@@ -277,7 +277,9 @@ def _describe_metal(
 ) -> str:
     signs = [
         *signs_of_a_metal_in_structure(atoms),
-        *signs_of_a_metal_in_response(atoms, _violation(calc, atoms), dielectric_tensor),
+        *signs_of_a_metal_in_response(
+            atoms, _violation(calc, atoms), dielectric_tensor, _uncertainty(calc, atoms)
+        ),
     ]
     return _one_line(describe_metal(atoms, signs)) if signs else ""
 

@@ -1,24 +1,37 @@
-"""What the spread between parts of a model is worth, learned from labelled structures."""
+"""Uncertainties of a model, learned from what it was trained on and from validation structures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 from scipy.integrate import trapezoid
+from scipy.optimize import minimize
 from scipy.special import erf
 from scipy.stats import spearmanr
 
-from ase_equivar.inference.uncertainty import Calibration, born_charges_uncertainty
+from ase_equivar.graph import Graph
+from ase_equivar.inference.features import last_features
+from ase_equivar.inference.known_bonds import KnownBonds
+from ase_equivar.inference.uncertainty import Calibration, KnownAtoms, log_terms
 from ase_equivar.network import Ensemble, GatedNetwork, Network
+from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.batches import make_loader
-from ase_equivar.training.comparison import Comparison
+from ase_equivar.training.comparison import Comparison, raw_tensors_of_each
 from ase_equivar.training.data import LabelledFrame
 
-DROPOUT, N_SAMPLES = 0.15, 8  # the bundled model's own dropout; more parts changed nothing
+N_COMPONENTS = 12  # of the features; by cross-validation on crystals/valid
+MAX_ATOMS = 12_000  # of the training data, chosen at random where there are more
+ALIKE = 0.01  # standard deviations: atoms of one element that differ by less are one
+SMALLEST_VARIANCE = 1e-4  # of a component, relative to the largest
+SMALLEST_ERROR = 0.003  # e, of a training atom
+TYPICAL_EXPONENTS = np.array([0.3, 0.5, 0.5])
+"""Where the exponents go if there is little to find them by; those of the bundled models."""
 LEVELS = np.linspace(0.0, 4.0, 401)  # errors in units of the uncertainty
 
 
@@ -28,6 +41,8 @@ class UncertaintyQuality:
 
     Attributes
     ----------
+    rms_ratio : float
+        Root mean square of all errors over that of all uncertainties: 1 is perfect.
     rank_correlation : float
         Spearman's, between uncertainty and error (both per atom, root mean square of components).
     miscalibration_area : float
@@ -35,69 +50,135 @@ class UncertaintyQuality:
         normal distribution, over the latter: 0 is perfect, 0.5 the worst.
     within_one, within_two : float
         Part of the components off by less than one and two uncertainties; 0.68 and 0.95 for
-        normally distributed errors.
+        normally distributed errors of one width, more if they have long tails.
     """
 
+    rms_ratio: float
     rank_correlation: float
     miscalibration_area: float
     within_one: float
     within_two: float
 
 
-def calibrate(network: Network, comparison: Comparison) -> Calibration:
-    """Find the factor between spread and error.
+@dataclass(frozen=True)
+class Described:
+    """Structures as a network sees them: features, raw Z* and errors, structure by structure."""
+
+    features: list[torch.Tensor]
+    raw_charges: list[NDArray[np.float64]]
+    errors: list[NDArray[np.float64]]
+    graphs: list[Graph]
+    numbers: list[torch.Tensor]
+
+
+def calibrate(
+    network: Network,
+    train: Sequence[LabelledFrame],
+    valid: Sequence[LabelledFrame],
+    *,
+    progress: bool = False,
+) -> Calibration:
+    """Make a network state the errors of its Z*.
 
     Parameters
     ----------
     network : GatedNetwork or Ensemble
-        Trained with dropout.
-    comparison : Comparison
-        Of this network with structures that it was not trained on.
+        In evaluation mode.
+    train : sequence of LabelledFrame
+        What the network was trained on: its uncertainty grows with the distance from that.
+    valid : sequence of LabelledFrame
+        Structures that it was not trained on, by which scale and exponents are found.
+    progress : bool
+        Whether to show progress bars, on stderr.
 
     Returns
     -------
     Calibration
-        The factor that makes the miscalibration area smallest.
 
     Raises
     ------
     ValueError
-        If the network is none whose channels can be left out, or if that changes nothing.
+        If the network is none whose features can be compared, or knows the elements of no
+        structure.
     """
-    if not isinstance(network, GatedNetwork | Ensemble):
-        raise ValueError(
-            f"only networks with gates have an uncertainty; this is a {type(network).__name__}"
+    known = describe(_comparable(network), train, progress=progress)
+    judged = describe(_comparable(network), valid, progress=progress)
+    atoms = _known_atoms(known)
+    terms = [
+        log_terms(atoms.familiarity(features, numbers), raw.sum(axis=0))
+        for features, numbers, raw in zip(
+            judged.features, judged.numbers, judged.raw_charges, strict=True
         )
-    spread = uncertainties(network, comparison.frames, Calibration(DROPOUT, N_SAMPLES, 1.0))
-    errors = np.concatenate(comparison.differences)
-    typical = float(np.median(spread))
-    if typical == 0.0:
-        raise ValueError("all parts of the network say the same: it cannot be calibrated")
-    scales = float(np.median(np.abs(errors))) / typical * np.geomspace(0.1, 10.0, 400)
-    areas = [quality(errors, scale * spread).miscalibration_area for scale in scales]
-    return Calibration(DROPOUT, N_SAMPLES, float(f"{scales[int(np.argmin(areas))]:.4g}"))
+    ]
+    squares = [np.square(errors).mean(axis=(1, 2)) for errors in judged.errors]
+    log_scale, exponents = fit_powers(terms, squares)
+    return Calibration(atoms, KnownBonds.of(known.graphs), log_scale, exponents)
+
+
+def fit_powers(
+    terms: Sequence[NDArray[np.float64]], squares: Sequence[NDArray[np.float64]]
+) -> tuple[float, tuple[float, float, float]]:
+    """Find scale and exponents by the likelihood of normally distributed errors.
+
+    Parameters
+    ----------
+    terms : sequence of ndarray, shape (N, 3)
+        Of the atoms of each structure, as `log_terms` gives them.
+    squares : sequence of ndarray, shape (N,)
+        Mean squares of the errors of Z* of these atoms, e².
+
+    Returns
+    -------
+    log_scale : float
+    exponents : tuple of float
+        None is negative. Where there are few structures they stay close to typical ones.
+    """
+    x, y = np.concatenate(terms), np.concatenate(squares) + SMALLEST_ERROR**2
+    weights = np.concatenate([np.full(len(one), 1 / len(one) / len(terms)) for one in terms])
+    center = weights @ x
+    prior = 0.5 / len(terms)
+
+    def loss(powers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        log_variance = 2 * (powers[0] + (x - center) @ powers[1:])
+        ratios = y * np.exp(-log_variance)
+        away = powers[1:] - TYPICAL_EXPONENTS
+        value = weights @ (log_variance + ratios) + prior * (away @ away)
+        slope = 2 * weights * (1 - ratios)
+        return float(value), np.r_[slope.sum(), slope @ (x - center) + 2 * prior * away]
+
+    start = np.r_[0.5 * np.log(weights @ y), TYPICAL_EXPONENTS]
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), *[(0.0, 2.0)] * 3]
+    ).x
+    a, b, c = (float(power) for power in found[1:])
+    return float(found[0] - center @ found[1:]), (a, b, c)
 
 
 def uncertainty_quality(
-    network: Network, comparison: Comparison, metadata: Mapping[str, Any]
+    network: Network, comparison: Comparison, calibration: Calibration | None
 ) -> UncertaintyQuality | None:
-    """Judge the uncertainties of a model; None if its metadata have no calibration."""
-    found = Calibration.of(metadata)
-    if found is None or not isinstance(network, GatedNetwork | Ensemble):
+    """Judge the uncertainties of a model; None if it has no calibration."""
+    if calibration is None or not isinstance(network, GatedNetwork | Ensemble):
         return None
     return quality(
-        np.concatenate(comparison.differences), uncertainties(network, comparison.frames, found)
+        np.concatenate(comparison.differences),
+        np.concatenate(uncertainties(network, comparison.frames, calibration)),
     )
 
 
 def uncertainties(
     network: GatedNetwork | Ensemble, frames: Sequence[LabelledFrame], calibration: Calibration
-) -> NDArray[np.float64]:
-    """Return the uncertainty of all atoms of the frames, e, one after the other."""
-    loader = make_loader(frames, network, 16)
-    return np.concatenate(
-        [born_charges_uncertainty(network, batch.graph, calibration) for batch in loader]
-    )
+) -> list[NDArray[np.float64]]:
+    """Return the uncertainties of the atoms of each frame, e."""
+    seen = describe(network, frames)
+    return [
+        calibration.born_charges_uncertainty(
+            calibration.known.familiarity(features, numbers), raw.sum(axis=0)
+        )
+        for features, numbers, raw in zip(
+            seen.features, seen.numbers, seen.raw_charges, strict=True
+        )
+    ]
 
 
 def quality(errors: NDArray[np.float64], uncertainty: NDArray[np.float64]) -> UncertaintyQuality:
@@ -107,10 +188,69 @@ def quality(errors: NDArray[np.float64], uncertainty: NDArray[np.float64]) -> Un
     observed = np.searchsorted(ratios, LEVELS, side="right") / len(ratios)
     expected = erf(LEVELS / np.sqrt(2.0))
     return UncertaintyQuality(
+        rms_ratio=float(np.sqrt(np.square(errors).mean() / np.square(floor).mean())),
         rank_correlation=float(
             spearmanr(np.sqrt((errors**2).mean(axis=(1, 2))), uncertainty).statistic
         ),
         miscalibration_area=float(trapezoid(np.abs(observed - expected), expected)),
         within_one=float((ratios <= 1.0).mean()),
         within_two=float((ratios <= 2.0).mean()),
+    )
+
+
+def _comparable(network: Network) -> GatedNetwork | Ensemble:
+    if not isinstance(network, GatedNetwork | Ensemble):
+        raise ValueError(
+            f"only networks with gates have an uncertainty; this is a {type(network).__name__}"
+        )
+    return network
+
+
+def describe(
+    network: GatedNetwork | Ensemble, frames: Sequence[LabelledFrame], *, progress: bool = False
+) -> Described:
+    """Predict the frames of which the network knows all elements."""
+    left = [f for f in frames if set(f.atoms.numbers.tolist()) <= set(network.elements)]
+    if not left:
+        raise ValueError("the model knows the elements of none of these structures")
+    loader = make_loader(left, network, 16)
+    bar = track(loader, "predicting", disable=not progress, console=Console(stderr=True))
+    seen = Described([], [], [], [], [])
+    labels = iter(left)
+    with torch.no_grad(), last_features(network) as found:
+        for batch in bar:
+            found.clear()
+            graph = batch.graph
+            sizes = torch.bincount(graph.structure, minlength=graph.n_structures).tolist()
+            for raw, _ in raw_tensors_of_each(network, graph):
+                seen.raw_charges.append(raw)
+                seen.errors.append(neutralize(raw) - next(labels).born_charges)
+            joined = torch.cat(found, dim=1)[graph.places]
+            seen.features.extend(joined.split(sizes))
+            seen.numbers.extend(graph.numbers[graph.places].split(sizes))
+            seen.graphs.append(graph)
+    return seen
+
+
+def _known_atoms(known: Described) -> KnownAtoms:
+    features, numbers = torch.cat(known.features).double(), torch.cat(known.numbers)
+    mean = features.mean(dim=0)
+    variances, directions = torch.linalg.eigh(torch.cov(features.T))
+    kept = variances > SMALLEST_VARIANCE * variances[-1]
+    kept[:-N_COMPONENTS] = False
+    axes = directions[:, kept] / variances[kept].sqrt()
+    points = (features - mean) @ axes
+    squares = np.concatenate([np.square(errors).mean(axis=(1, 2)) for errors in known.errors])
+    log_errors = 0.5 * torch.from_numpy(np.log(squares + SMALLEST_ERROR**2))
+    rounded = torch.cat([numbers[:, None].double(), (points / ALIKE).round()], dim=1).numpy()
+    chosen = np.unique(rounded, axis=0, return_index=True)[1]
+    if len(chosen) > MAX_ATOMS:
+        chosen = np.sort(np.random.default_rng(0).choice(chosen, MAX_ATOMS, replace=False))
+    dtype = known.features[0].dtype
+    return KnownAtoms(
+        mean.to(dtype),
+        axes.to(dtype),
+        numbers[chosen],
+        points[chosen].half().to(dtype),  # as they are saved
+        log_errors[chosen].half().to(dtype),
     )

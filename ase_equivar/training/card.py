@@ -138,6 +138,7 @@ def _training_lines(network: Network, metadata: dict[str, Any]) -> list[str]:
 def uncertainty_lines(doubt: UncertaintyQuality) -> list[str]:
     """Say in words what uncertainties are worth."""
     return [
+        f"- root mean square of all errors over that of all uncertainties: {doubt.rms_ratio:.2f}",
         f"- rank correlation with the error of an atom: {doubt.rank_correlation:.2f}",
         f"- components off by less than one uncertainty: {100 * doubt.within_one:.0f} %, less "
         f"than two: {100 * doubt.within_two:.0f} % (normally distributed errors: 68 %, 95 %)",

@@ -43,8 +43,6 @@ def combine(models: Sequence[str | Path], output: str | Path) -> Path:
     described: list[dict[str, Any]] = [
         {"name": model_folder(model).name, **read_metadata(model)} for model in models
     ]
-    for one in described:
-        one.pop("uncertainty", None)  # that of the member alone
     about = _joined([one.get("training", {}).get("about", {}) for one in described])
     metadata = {"training": {"about": about}, "members": described}
     save_model(ensemble, folder, metadata=metadata)

@@ -10,7 +10,15 @@ from ase.md.verlet import VelocityVerlet
 from ase.optimize import FIRE
 from helpers.polar_crystal import PolarCrystal, ions
 
-from ase_equivar.dynamics import FieldLog, FieldTrajectory, drive, observe, read_field_log
+from ase_equivar.dynamics import (
+    FieldLog,
+    FieldTrajectory,
+    drive,
+    observe,
+    read_field_log,
+    restore_checkpoint,
+    save_checkpoint,
+)
 
 FIELD = np.array([0.11, -0.07, 0.16])
 
@@ -83,3 +91,63 @@ def test_log_of_an_optimizer_stands_still_in_time(tmp_path):
     drive(optimizer, FIELD, log=path)
     optimizer.run(steps=3)
     assert len(read_field_log(path).times) == 4
+
+
+class Doubtful(PolarCrystal):
+    """States an uncertainty that grows with the distance of the first two ions."""
+
+    def calculate(self, atoms, *args, **kwargs):
+        super().calculate(atoms, *args, **kwargs)
+        self.results["born_charges_uncertainty"] = np.array([0.01, doubt(atoms), 0.02])
+
+
+def doubt(atoms):
+    return np.linalg.norm(atoms.positions[1] - atoms.positions[0])
+
+
+def test_log_has_the_largest_uncertainty(tmp_path):
+    """That of the Z* in use, which may be of an earlier step; after a restart too."""
+    atoms, path = ions(), tmp_path / "run.log"
+    atoms.calc = Doubtful()
+    dyn = VelocityVerlet(atoms, 0.1)
+    driven = drive(dyn, FIELD, log=path, update_interval=3)
+    expected = []
+    dyn.attach(lambda: expected.append(doubt(atoms)))
+    dyn.run(4)
+    save_checkpoint(driven, tmp_path / "run.npz")
+    moved = atoms.copy()
+    moved.calc = Doubtful()
+    other = VelocityVerlet(moved, 0.1)
+    driven = drive(other, FIELD, log=path, update_interval=3)
+    restore_checkpoint(driven, tmp_path / "run.npz")
+    other.attach(lambda: expected.append(doubt(moved)))
+    other.run(3)
+    found = read_field_log(path).largest_uncertainty
+    used = [expected[k] for k in (0, 0, 0, 3, 3, 3, 6, 6)]
+    np.testing.assert_allclose(found, used, rtol=1e-12)
+    assert np.ptp(used) > 1e-3
+
+
+def test_log_of_an_earlier_version_goes_on(tmp_path):
+    """Without the column that it lacks."""
+    atoms, path = ions(), tmp_path / "run.log"
+    atoms.calc = Doubtful()
+    dyn = VelocityVerlet(atoms, 0.1)
+    driven = drive(dyn, FIELD, log=path)
+    dyn.run(4)
+    save_checkpoint(driven, tmp_path / "run.npz")
+    whole = read_field_log(path)
+    lines = [line[:-25] + "\n" for line in path.read_text().splitlines()]
+    path.write_text("".join(lines))
+    older = read_field_log(path)
+    np.testing.assert_array_equal(older.work, whole.work)
+    assert np.isnan(older.largest_uncertainty).all()
+    moved = atoms.copy()
+    moved.calc = Doubtful()
+    driven = drive(VelocityVerlet(moved, 0.1), FIELD, log=path)
+    restore_checkpoint(driven, tmp_path / "run.npz")
+    driven.dynamics.run(2)
+    longer = read_field_log(path)
+    assert len(longer.times) == 7
+    assert np.isnan(longer.largest_uncertainty).all()
+    assert (whole.largest_uncertainty > 0).all()

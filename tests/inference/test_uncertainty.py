@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
+from helpers.calibrations import LOG_SCALE, POWERS, features_of, save_calibration
 from helpers.random_networks import GATED, POLAR, PUBLISHED, make, triclinic
 from helpers.training_runs import labelled, run_config, write
 from scipy.spatial.transform import Rotation
@@ -18,75 +19,173 @@ from typer.testing import CliRunner
 
 from ase_equivar import EquivarCalculator, load_model, save_model
 from ase_equivar.cli.main import app
-from ase_equivar.graph import build_graph, collate
-from ase_equivar.inference.uncertainty import Calibration, born_charges_uncertainty
-from ase_equivar.training.calibration import calibrate, quality
-from ase_equivar.training.comparison import compare
+from ase_equivar.graph import build_graph
+from ase_equivar.inference.models import model_digest
+from ase_equivar.inference.uncertainty import CALIBRATION_FILE, Calibration
+from ase_equivar.inference.warnings import is_uncertain
+from ase_equivar.training.calibration import calibrate, fit_powers, quality
 from ase_equivar.training.data import read_frames
-from ase_equivar.training.fit import fit
-
-CALIBRATION = Calibration(dropout=0.3, n_samples=4, scale=2.0)
+from ase_equivar.warning_types import UncertaintyWarning
 
 
-both_kinds = pytest.mark.parametrize("config", [GATED, POLAR], ids=["gated", "polar"])
+@pytest.fixture(scope="module", params=[GATED, POLAR], ids=["gated", "polar"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a model that states uncertainties."""
+    folder = tmp_path_factory.mktemp(request.param["architecture"])
+    save_model(make(request.param), folder)
+    save_calibration(folder, triclinic())
+    return folder
 
 
-def uncertainty(config: dict[str, Any], *structures: Atoms) -> np.ndarray:
-    network = make(config)
-    graphs = [build_graph(one, network.cutoff, dtype=torch.float64) for one in structures]
-    return born_charges_uncertainty(network, collate(graphs), CALIBRATION)
+def uncertainty(folder: Path, atoms: Atoms, **settings: Any) -> np.ndarray:
+    calc = EquivarCalculator(model=folder, dtype="float64", **settings)
+    return calc.get_property("born_charges_uncertainty", atoms)
 
 
-@both_kinds
-def test_it_is_an_invariant_of_each_atom(config: dict[str, Any]) -> None:
+def test_it_is_an_invariant_of_each_atom(folder: Path) -> None:
     """Of turned, mirrored, repeated, reordered structures, alone or with others."""
     atoms = triclinic()
-    expected = uncertainty(config, atoms)
+    expected = uncertainty(folder, atoms)
     assert expected.shape == (len(atoms),)
     assert expected.min() > 0
     turn = -Rotation.random(rng=1).as_matrix()
     turned = atoms.copy()
     turned.set_cell(atoms.cell.array @ turn.T, scale_atoms=True)
     order = np.random.default_rng(0).permutation(len(atoms))
-    assert uncertainty(config, turned) == pytest.approx(expected, rel=1e-9)
-    assert uncertainty(config, atoms[order]) == pytest.approx(expected[order], rel=1e-9)
-    assert uncertainty(config, atoms * (2, 1, 1)) == pytest.approx(np.tile(expected, 2), rel=1e-9)
-    both = uncertainty(config, atoms[:4], atoms)
-    assert both[4:] == pytest.approx(expected, rel=1e-9)
+    assert uncertainty(folder, turned) == pytest.approx(expected, rel=1e-7)
+    assert uncertainty(folder, atoms[order]) == pytest.approx(expected[order], rel=1e-7)
+    assert uncertainty(folder, atoms * (2, 1, 1)) == pytest.approx(np.tile(expected, 2), rel=1e-7)
+    calc = EquivarCalculator(model=folder, dtype="float64")
+    _, found = calc.predict([atoms[:4], atoms])
+    assert found.born_charges_uncertainty == pytest.approx(expected, rel=1e-7)
 
 
-@both_kinds
-def test_by_hand(config: dict[str, Any]) -> None:
-    """The spread of the neutral charges under channel dropout, and no mask that stays."""
-    network, atoms = make(config), triclinic()
+def test_by_hand(folder: Path) -> None:
+    """Nearest atoms of the same element by brute force, and the violation for this total charge."""
+    atoms, network = triclinic(), load_model(folder, dtype=torch.float64)
+    known = Calibration.load(folder).known
+    places = ((features_of(network, atoms) - known.mean) @ known.axes.double()).numpy()
     graph = build_graph(atoms, network.cutoff, dtype=torch.float64)
+    with torch.no_grad():
+        raw = network(graph).born_charges.numpy()[graph.places]
+    violation = np.sqrt(np.mean(((raw.sum(axis=0) - 1.5 * np.eye(3)) / len(atoms)) ** 2))
+    expected = []
+    for number, place in zip(atoms.numbers, places, strict=True):
+        mine = known.numbers.numpy() == number
+        distances = np.linalg.norm(known.points.numpy()[mine] - place, axis=1)
+        nearest = np.argsort(distances)[:8]
+        weights = 1 / (distances[nearest] + 0.05) ** 2
+        error = np.exp(np.average(known.log_errors.numpy()[mine][nearest], weights=weights))
+        factors = (violation + 0.003, distances.min() + 0.05, error)
+        expected.append(np.exp(LOG_SCALE) * np.prod(np.power(factors, POWERS)))
+    assert uncertainty(folder, atoms, total_charge=1.5) == pytest.approx(expected, rel=1e-5)
 
-    def neutral() -> np.ndarray:
-        with torch.no_grad():
-            charges = network(graph).born_charges.numpy()
-        return charges - charges.mean(axis=0)
 
-    whole, parts = neutral(), []
-    for seed in range(4):
-        with network.channel_mask(0.3, seed):
-            parts.append(neutral())
-    assert np.abs(neutral() - whole).max() == 0.0
-    assert np.abs(parts[0] - parts[1]).max() > 1e-3
-    expected = 2.0 * np.sqrt(np.mean((np.array(parts) - whole) ** 2, axis=(0, 2, 3)))
-    assert uncertainty(config, atoms) == pytest.approx(expected, rel=1e-9)
+def test_an_element_that_was_not_seen_is_far_away(folder: Path) -> None:
+    atoms = triclinic()
+    strange = atoms.copy()
+    strange.numbers[0] = 22
+    with pytest.warns(UncertaintyWarning, match="training data have no"):
+        found = uncertainty(folder, strange)
+    assert found[0] > 3 * uncertainty(folder, atoms)[0]
 
 
-@both_kinds
+def test_files(folder: Path, tmp_path: Path) -> None:
+    """What is damaged is refused; other weights take the calibration away."""
+    network, atoms = load_model(folder, dtype=torch.float64), triclinic()
+    save_model(network, tmp_path)
+    calc = EquivarCalculator(model=tmp_path)
+    with pytest.raises(PropertyNotImplementedError, match=r"has no calibration; .*calibrate"):
+        calc.get_property("born_charges_uncertainty", atoms)
+    assert calc.predict([atoms])[0].born_charges_uncertainty is None
+    content, digest = (folder / CALIBRATION_FILE).read_bytes(), model_digest(tmp_path)
+    (tmp_path / CALIBRATION_FILE).write_bytes(content)
+    assert model_digest(tmp_path) != digest
+    assert np.array_equal(uncertainty(tmp_path, atoms), uncertainty(folder, atoms))
+    (tmp_path / CALIBRATION_FILE).write_bytes(content[:-50])
+    with pytest.raises(ValueError, match=r"calibration\.safetensors is damaged"):
+        EquivarCalculator(model=tmp_path)
+    save_model(network, tmp_path)
+    assert not (tmp_path / CALIBRATION_FILE).exists()
+
+
+def test_pairs_that_the_training_data_lack(folder: Path) -> None:
+    """Named with the indices of the user's atoms, once; those that are known are not."""
+    atoms = triclinic()
+    calc = EquivarCalculator(model=folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UncertaintyWarning)
+        calc.predict([atoms])
+    i, j = 1, 4
+    close = atoms.copy()
+    way = close.get_distance(i, j, mic=True, vector=True)
+    close.positions[j] = close.positions[i] + 0.7 * way / np.linalg.norm(way)
+    pair = sorted((i, j), key=lambda k: close.numbers[k])
+    names = "–".join(close.symbols[k] for k in pair)
+    told = rf"{names} \(atoms {pair[0]} and {pair[1]}\) closer than \d\.\d\d Å, .* 0\.70 Å"
+    calc.get_property("born_charges", atoms)
+    with pytest.warns(UncertaintyWarning, match=told) as caught:
+        calc.get_property("born_charges", close)
+    assert "as the 2nd structure" in str(caught[-1].message)
+    assert caught[-1].filename == __file__
+    close.positions[0] += 0.01
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UncertaintyWarning)
+        calc.get_property("born_charges", close)
+
+
+def test_large_is_meant_against_the_charge_too() -> None:
+    charges = np.array([0.1, 0.4, 7.0, 7.0])[:, None, None] * np.eye(3)
+    doubts = np.array([0.09, 0.11, 1.39, 1.41])
+    assert is_uncertain(doubts, charges).tolist() == [False, True, False, True]
+
+
+def test_powers_are_found() -> None:
+    """Those that errors were drawn with; twice the errors, twice the scale."""
+    rng = np.random.default_rng(0)
+    terms = [rng.normal(size=(10, 3)) for _ in range(500)]
+    widths = [np.exp(-2.0 + one @ np.array([0.2, 0.9, 0.5])) for one in terms]
+    squares = [np.mean((w[:, None] * rng.normal(size=(10, 9))) ** 2, axis=1) for w in widths]
+    scale, powers = fit_powers(terms, squares)
+    assert scale == pytest.approx(-2.0, abs=0.02)
+    assert powers == pytest.approx((0.2, 0.9, 0.5), abs=0.02)
+    doubled, same = fit_powers(terms, [4 * one for one in squares])
+    assert doubled == pytest.approx(scale + np.log(2), abs=1e-2)
+    assert same == pytest.approx(powers, abs=1e-2)
+    inverse, never = fit_powers(terms, [np.exp(-2 * one[:, 0]) for one in terms])
+    assert np.isfinite(inverse)
+    assert never[0] == 0.0
+
+
+def test_calibrated_root_mean_square(tmp_path: Path) -> None:
+    """Of many structures: the errors are as large as the uncertainties that are stated."""
+    network = make({**GATED, "elements": (8, 11, 12, 17)}).float()
+    data = write(tmp_path / "x.extxyz", labelled(40))
+    frames, _ = read_frames([data], run_config(tmp_path).data)
+    found = calibrate(network, frames[:20], frames[20:])
+    save_model(network, tmp_path / "model")
+    found.save(tmp_path / "model")
+    calc = EquivarCalculator(model=tmp_path / "model")
+    predictions = calc.predict([frame.atoms for frame in frames[20:]])
+    squares = [
+        np.square(one.born_charges - frame.born_charges).mean(axis=(1, 2))
+        / one.born_charges_uncertainty**2
+        for one, frame in zip(predictions, frames[20:], strict=True)
+    ]
+    assert np.mean(squares) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("config", [GATED, POLAR], ids=["gated", "polar"])
 def test_dielectric_tensors_of_parts(config: dict[str, Any], tmp_path: Path) -> None:
     """One for each mask, by the calculator; they turn with the structure, and no mask stays."""
     network, atoms = make({**config, "dielectric": True}), triclinic()
     graph = build_graph(atoms, network.cutoff, dtype=torch.float64)
     expected = []
-    for seed in range(4):
-        with torch.no_grad(), network.channel_mask(0.3, seed):
+    for seed in range(8):
+        with torch.no_grad(), network.channel_mask(0.15, seed):
             expected.append(network(graph).dielectric[0].numpy())
-    metadata = {"uncertainty": CALIBRATION.as_dict()}
-    save_model(network, tmp_path / "model", metadata=metadata)
+    save_model(network, tmp_path / "model")
+    save_calibration(tmp_path / "model", atoms)
     calc = EquivarCalculator(model=tmp_path / "model", dtype="float64")
     parts = calc.dielectric_tensor_parts(atoms)
     with torch.no_grad():
@@ -113,55 +212,44 @@ def test_quality_of_known_errors() -> None:
     assert right.within_one == pytest.approx(0.683, abs=0.01)
     assert right.within_two == pytest.approx(0.954, abs=0.01)
     assert right.rank_correlation > 0.8
+    assert (right.rms_ratio, wrong.rms_ratio) == pytest.approx((1.0, 2.0), abs=0.02)
     # half of the width: P(|x| < z/2) instead of P(|x| < z), over the latter
     assert wrong.miscalibration_area == pytest.approx(0.2048, abs=0.01)
     assert quality(errors, rng.permutation(width)).rank_correlation < 0.1
 
 
-@pytest.mark.slow
-def test_calculator_and_command(tmp_path: Path) -> None:
-    config = run_config(tmp_path)
-    folder = fit(config, progress=False)
-    atoms = labelled(1, seed=7)[0]
-    with pytest.raises(PropertyNotImplementedError, match=r"has no calibration; .*calibrate"):
-        EquivarCalculator(model=folder).get_property("born_charges_uncertainty", atoms)
-    data = write(tmp_path / "calibrate.extxyz", labelled(4, seed=5))
-    before = load_model(folder).state_dict()
-    result = CliRunner().invoke(app, ["calibrate", str(folder), data])
+def test_command(tmp_path: Path) -> None:
+    """The file is made from what the model was trained on, which it names."""
+    network = make({**GATED, "elements": (8, 11, 12, 17)}).float()
+    folder = tmp_path / "model"
+    write(tmp_path / "train.extxyz", labelled(6))
+    trained = {"training": {"data": {"train": ["../train.extxyz"]}}}
+    save_model(network, folder, metadata=trained)
+    data, run = write(tmp_path / "valid.extxyz", labelled(4, seed=5)), CliRunner().invoke
+    before = (folder / "config.json").read_bytes()
+    result = run(app, ["calibrate", str(folder), data])
     assert result.exit_code == 0, result.output
     assert "rank correlation" in result.output
-    assert all(torch.equal(load_model(folder).state_dict()[k], v) for k, v in before.items())
-    calc = EquivarCalculator(model=folder)
-    assert "born_charges_uncertainty" in calc.implemented_properties
-    atoms.calc = calc
-    found = atoms.get_properties(["born_charges", "born_charges_uncertainty"])
-    assert found["born_charges_uncertainty"].shape == (len(atoms),)
-    assert (found["born_charges_uncertainty"] > 0).all()
-    card = CliRunner().invoke(app, ["evaluate", str(folder), data])
-    assert "rank correlation with the error of an atom" in card.output
-
-
-def test_calibration_finds_the_factor(tmp_path: Path) -> None:
-    """Twice the errors, twice the factor."""
-    config = run_config(tmp_path)
-    network = load_model(fit(config, progress=False))
-    found = compare(network, read_frames(config.data.valid, config.data)[0])
-    doubled = replace(
-        found,
-        born_charges=[
-            frame.born_charges + 2 * difference
-            for frame, difference in zip(found.frames, found.differences, strict=True)
-        ],
-    )
-    scales = [calibrate(network, one).scale for one in (found, doubled)]
-    assert scales[1] == pytest.approx(2 * scales[0], rel=0.05)
+    assert (folder / "config.json").read_bytes() == before
+    card = run(app, ["evaluate", str(folder), data])
+    assert "root mean square of all errors over that of all uncertainties" in card.output
+    content = (folder / CALIBRATION_FILE).read_bytes()
+    (tmp_path / "train.extxyz").rename(tmp_path / "moved.extxyz")
+    result = run(app, ["calibrate", str(folder), data])
+    assert result.exit_code != 0
+    assert "give --train" in result.output
+    result = run(app, ["calibrate", str(folder), data, "--train", str(tmp_path / "moved.extxyz")])
+    assert result.exit_code == 0, result.output
+    assert (folder / CALIBRATION_FILE).read_bytes() == content
+    save_model(network, folder)
+    result = run(app, ["calibrate", str(folder), data])
+    assert "does not say what it was trained on: give --train" in result.output
 
 
 def test_published_network_has_none(tmp_path: Path) -> None:
     network = make(PUBLISHED).float()
     save_model(network, tmp_path / "model")
-    result = CliRunner().invoke(
-        app, ["calibrate", str(tmp_path / "model"), write(tmp_path / "x.extxyz", labelled(2))]
-    )
+    data = write(tmp_path / "x.extxyz", labelled(2))
+    result = CliRunner().invoke(app, ["calibrate", str(tmp_path / "model"), data, "--train", data])
     assert result.exit_code != 0
     assert "only networks with gates have an uncertainty" in result.output

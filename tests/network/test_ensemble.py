@@ -11,6 +11,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk, make_supercell
+from helpers.calibrations import features_of, save_calibration
 from helpers.random_networks import GATED, PUBLISHED, make, predict, triclinic
 from helpers.training_runs import labelled, write
 from typer.testing import CliRunner
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 from ase_equivar import EquivarCalculator, load_model, save_model
 from ase_equivar.cli.main import app
 from ase_equivar.graph import build_graph
-from ase_equivar.inference.uncertainty import Calibration, born_charges_uncertainty
+from ase_equivar.inference.parts import dielectric_tensors_of_parts
 from ase_equivar.network import Ensemble, build_network
 from ase_equivar.network.readout import dielectric_from_log
 
@@ -43,23 +44,29 @@ def test_mean_of_the_members() -> None:
     assert (together.dielectric - dielectric_from_log(logs)).abs().max() < 1e-12
 
 
-def test_uncertainty_counts_all_parts_of_all_members() -> None:
-    members = [make(GATED, seed) for seed in (0, 1)]
+def test_dielectric_parts_are_those_of_all_members() -> None:
+    members = [make({**GATED, "dielectric": True}, seed) for seed in (0, 1)]
     graph = build_graph(triclinic(), 4.0, dtype=torch.float64)
-
-    def neutral(network: torch.nn.Module) -> np.ndarray:
-        with torch.no_grad():
-            raw = network(graph).born_charges.numpy()
-        return raw - raw.mean(axis=0)
-
-    mean = 0.5 * (neutral(members[0]) + neutral(members[1]))
-    squares = []
+    expected = []
     for member in members:
         for seed in range(3):
-            with member.channel_mask(0.2, seed):
-                squares.append(((neutral(member) - mean) ** 2).mean(axis=(1, 2)))
-    found = born_charges_uncertainty(Ensemble(members), graph, Calibration(0.2, 3, 1.7))
-    assert np.allclose(found, 1.7 * np.sqrt(np.mean(squares, axis=0)), rtol=1e-9)
+            with torch.no_grad(), member.channel_mask(0.2, seed):
+                expected.append(member(graph).dielectric[0].numpy())
+    found = dielectric_tensors_of_parts(Ensemble(members), graph, 0.2, 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_features_are_those_of_all_members(tmp_path: Path) -> None:
+    """Known atoms are compared by all of them, and uncertainties follow."""
+    members = [make(GATED, seed) for seed in (0, 1)]
+    atoms = triclinic()
+    joined = features_of(Ensemble(members), atoms)
+    apart = [features_of(member, atoms) for member in members]
+    np.testing.assert_array_equal(joined, torch.cat(apart, dim=1))
+    save_model(Ensemble(members), tmp_path)
+    save_calibration(tmp_path, atoms)
+    calculator = EquivarCalculator(model=tmp_path, dtype="float64")
+    assert calculator.get_property("born_charges_uncertainty", atoms).min() > 0
 
 
 @pytest.mark.slow
@@ -78,7 +85,7 @@ def test_commands(tmp_path: Path) -> None:
     assert again.exit_code != 0
     assert "holds a model already" in again.output
     data = write(tmp_path / "data.extxyz", labelled(4))
-    assert run(app, ["calibrate", both, data]).exit_code == 0
+    assert run(app, ["calibrate", both, data, "--train", data]).exit_code == 0
     result = run(app, ["evaluate", both, data, "--card"])
     assert result.exit_code == 0, result.output
     card = (tmp_path / "both" / "CARD.md").read_text(encoding="utf-8")

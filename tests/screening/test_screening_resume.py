@@ -73,9 +73,8 @@ def test_other_weights_under_the_same_name_are_refused(stopped, tmp_path):
 
 
 def test_another_config_of_the_same_model_is_refused(stopped, tmp_path):
-    """The calibration of the uncertainty lies in it."""
     digest = model_digest(tmp_path / "model")
-    save_model(load_model(tmp_path / "model"), tmp_path / "model", metadata={"note": "calibrated"})
+    save_model(load_model(tmp_path / "model"), tmp_path / "model", metadata={"note": "changed"})
     assert model_digest(tmp_path / "model") != digest
     assert_one_line_error(run(*stopped), 2, "model was")
 

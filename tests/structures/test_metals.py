@@ -222,17 +222,32 @@ def test_every_bundled_model_warns_of_metals_once_each(model):
     assert str(warning.message).startswith(among)
 
 
+def test_insulators_that_large_dielectric_constants_made_metals_of():
+    """ε∞ of 30 and 12, and raw Z* that break the sum rule by 0.2 and 0.1 e per atom."""
+    cuprite = crystal(
+        ["Cu", "O"], [(0.25, 0.25, 0.25), (0, 0, 0)], spacegroup=224, cellpar=[4.27] * 3 + [90] * 3
+    )
+    calc = EquivarCalculator(device="cpu")
+    with told() as caught:
+        calc.predict([bulk("PbTe", "rocksalt", a=6.46), cuprite])
+    assert not any(w.category is MetalWarning for w in caught)
+    sites = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0)]
+    vanadate = crystal(["Sr", "V", "O"], sites, spacegroup=221, cellpar=[3.84] * 3 + [90] * 3)
+    told_of_it = r"SrVO3 may be a metal.* the expected error of its Z\* is up to \d\.\d\d e"
+    with pytest.warns(MetalWarning, match=told_of_it):
+        calc.get_property("born_charges", vanadate)
+
+
 def test_a_large_uncertainty_is_warned_of_once():
-    pytest.importorskip("sevenn", reason="SevenNet is not installed")
-    calc = EquivarCalculator(model="universal-ensemble", device="cpu")
+    calc = EquivarCalculator(device="cpu")
     with told() as caught:
         for atoms in (bulk("NbC", "rocksalt", a=4.47), bulk("NaCl", "rocksalt", a=5.64)):
             for _ in range(2):
                 atoms.positions[0] += 0.01
-                calc.get_property("born_charges_uncertainty", atoms)
+                calc.get_property("born_charges", atoms)
     [warning] = [w for w in caught if w.category is UncertaintyWarning]
     assert re.search(
-        r"an error of Z\* of 0\.[45]\d e for atom \d \((Nb|C)\) of NbC.* 2 of its 2 atoms",
+        r"an error of Z\* of [01]\.\d\d e for atom \d \((Nb|C)\), and a large one for 1 more, of 2",
         str(warning.message),
     )
     assert warning.filename == __file__

@@ -7,10 +7,9 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+from helpers.calibrations import save_calibration
 from helpers.command_line import assert_one_line_error, run, save_random_model, triclinic_salt
 
-from ase_equivar.inference.models import load_model, save_model
-from ase_equivar.inference.uncertainty import Calibration
 from ase_equivar.training.selection import select_structures
 
 
@@ -81,8 +80,7 @@ def doubtful(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a small model with random weights that states uncertainties."""
     folder = tmp_path_factory.mktemp("model") / "doubtful"
     save_random_model(folder)
-    calibration = Calibration(dropout=0.1, n_samples=4, scale=2.0)
-    save_model(load_model(folder), folder, metadata={"uncertainty": calibration.as_dict()})
+    save_calibration(folder, triclinic_salt())
     return str(folder)
 
 

@@ -1,0 +1,107 @@
+"""Pairs of atoms that are closer than any in the training data, or of elements that never meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase.data import chemical_symbols, covalent_radii
+from numpy.typing import NDArray
+
+from ase_equivar.graph import Graph
+
+SHORT = 0.8
+"""Of the shortest distance in the training data: closer is called very short. Thermal motion in
+water, and in crystals at 600 K, does not get there."""
+NEAR = 1.3
+"""Of the sum of covalent radii: pairs that are farther apart are not looked at. That two elements
+never come within the cutoff is nothing unusual, that they are neighbors is."""
+N_NUMBERS = 119
+
+
+@dataclass(frozen=True)
+class UnusualPair:
+    """Two atoms whose distance the training data do not cover.
+
+    Attributes
+    ----------
+    atoms : tuple of int
+        Indices in the structure.
+    symbols : tuple of str
+    distance : float
+        Å.
+    shortest : float or None
+        Å, of these elements in the training data; None if they never come within the cutoff there.
+    """
+
+    atoms: tuple[int, int]
+    symbols: tuple[str, str]
+    distance: float
+    shortest: float | None
+
+    def describe(self, cutoff: float) -> str:
+        """Say it in words."""
+        pair = f"{'–'.join(self.symbols)} (atoms {self.atoms[0]} and {self.atoms[1]})"
+        if self.shortest is None:
+            return f"no {pair} within {cutoff:g} Å"
+        return f"no {pair} closer than {self.shortest:.2f} Å, and here it is {self.distance:.2f} Å"
+
+
+@dataclass(frozen=True)
+class KnownBonds:
+    """The shortest distance of each pair of elements in the training data.
+
+    Attributes
+    ----------
+    shortest : ndarray, shape (119, 119)
+        Å, by atomic numbers, symmetric; infinite where no pair comes within the cutoff.
+    """
+
+    shortest: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, graphs: list[Graph]) -> KnownBonds:
+        """Find them in graphs of structures."""
+        shortest = np.full((N_NUMBERS, N_NUMBERS), np.inf)
+        for graph in graphs:
+            numbers = graph.numbers.numpy()
+            pair = numbers[graph.senders.numpy()], numbers[graph.receivers.numpy()]
+            np.minimum.at(shortest, pair, graph.vectors.norm(dim=1).double().numpy())
+        return cls(np.minimum(shortest, shortest.T))
+
+    def unusual(self, graph: Graph) -> tuple[UnusualPair, ...]:
+        """Return, for each pair of elements, the two atoms farthest from what is known.
+
+        Parameters
+        ----------
+        graph : Graph
+            Of one structure.
+        """
+        numbers = graph.numbers.cpu().numpy()
+        senders, receivers = graph.senders.cpu().numpy(), graph.receivers.cpu().numpy()
+        distances = graph.vectors.norm(dim=1).cpu().double().numpy()
+        ends = numbers[senders], numbers[receivers]
+        low, high = np.minimum(*ends), np.maximum(*ends)
+        ratios = distances / self.shortest[low, high]  # 0 where the pair was never seen
+        near = distances < NEAR * (covalent_radii[low] + covalent_radii[high])
+        wrong = np.flatnonzero(near & (ratios < SHORT))
+        if not wrong.size:
+            return ()
+        # the order of the structure, which large graphs do not keep
+        places = np.empty(graph.n_atoms, dtype=np.int64)
+        places[np.arange(graph.n_atoms)[graph.places]] = np.arange(graph.n_atoms)
+        found: dict[tuple[int, int], UnusualPair] = {}
+        for edge in wrong[np.lexsort((distances[wrong], ratios[wrong]))]:
+            pair = int(low[edge]), int(high[edge])
+            if pair in found:
+                continue
+            both = sorted((int(senders[edge]), int(receivers[edge])), key=lambda k: numbers[k])
+            first, second = (int(places[atom]) for atom in both)
+            shortest = self.shortest[pair]
+            found[pair] = UnusualPair(
+                (first, second),
+                (chemical_symbols[pair[0]], chemical_symbols[pair[1]]),
+                float(distances[edge]),
+                float(shortest) if np.isfinite(shortest) else None,
+            )
+        return tuple(found.values())
