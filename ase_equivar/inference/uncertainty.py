@@ -15,6 +15,7 @@ Chem. Sci. 10, 7913 (2019).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,6 @@ NEAREST = 8  # training atoms whose errors count
 SMALL_DISTANCE = 0.05  # in standard deviations of the components: below it, all is equally known
 SMALL_VIOLATION = 0.003  # e per atom
 UNKNOWN_DISTANCE = 10.0  # of an element of which the training data have no atom
-_AT_ONCE = 4_000_000  # distances held in memory
 
 
 @dataclass(frozen=True)
@@ -102,24 +102,37 @@ class KnownAtoms:
             See `ase_equivar.inference.features.last_features`.
         numbers : Tensor of int64, shape (N,)
         """
-        places = (features - self.mean) @ self.axes
-        distance = places.new_full((len(places),), UNKNOWN_DISTANCE)
-        log_error = self.log_errors.mean().expand(len(places)).clone()
-        for number in numbers.unique():
-            known = self.numbers == number
-            points, log_errors = self.points[known], self.log_errors[known]
-            if not len(points):
+        places = ((features - self.mean) @ self.axes).cpu().double().numpy()
+        elements = numbers.cpu().numpy()
+        distance = np.full(len(places), UNKNOWN_DISTANCE)
+        log_error = np.full(len(places), self._mean_log_error)
+        for number in np.unique(elements):
+            if number not in self._searches:
                 continue
-            mine = torch.nonzero(numbers == number)[:, 0]
-            for part in mine.split(max(1, _AT_ONCE // len(points))):
-                found = torch.cdist(
-                    places[part], points, compute_mode="donot_use_mm_for_euclid_dist"
-                )
-                near, index = found.topk(min(NEAREST, len(points)), dim=1, largest=False)
-                weights = (near + SMALL_DISTANCE) ** -2
-                distance[part] = near[:, 0]
-                log_error[part] = (weights * log_errors[index]).sum(dim=1) / weights.sum(dim=1)
-        return Familiarity(distance.cpu().double().numpy(), log_error.exp().cpu().double().numpy())
+            tree, log_errors = self._searches[number]
+            mine = elements == number
+            nearest = np.arange(1, min(NEAREST, len(log_errors)) + 1)
+            found, index = tree.query(places[mine], k=nearest)
+            weights = (found + SMALL_DISTANCE) ** -2
+            distance[mine] = found[:, 0]
+            log_error[mine] = (weights * log_errors[index]).sum(axis=1) / weights.sum(axis=1)
+        return Familiarity(distance, np.exp(log_error))
+
+    @cached_property
+    def _searches(self) -> dict[int, tuple[Any, NDArray[np.float64]]]:
+        """For each element, a search for its nearest atoms and their errors."""
+        from scipy.spatial import cKDTree  # takes a while, and not every model needs it
+
+        numbers, points = self.numbers.cpu().numpy(), self.points.cpu().double().numpy()
+        log_errors = self.log_errors.cpu().double().numpy()
+        return {
+            int(number): (cKDTree(points[numbers == number]), log_errors[numbers == number])
+            for number in np.unique(numbers)
+        }
+
+    @cached_property
+    def _mean_log_error(self) -> float:
+        return float(self.log_errors.double().mean())
 
 
 @dataclass(frozen=True)
