@@ -23,6 +23,7 @@ NOT_RUN = {
     "CONTRIBUTING": 1,
     "quickstart": 1,
     "tutorials/finetuning": 1,
+    "howto/dielectric": 1,
     "howto/dynamics": 3,
     "howto/piezoelectricity": 2,
     "howto/raman": 2,

@@ -11,7 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.corrected_phonon import GIVEN, describe_relaxation, describe_tensors
+from ase_equivar.cli.corrected_phonon import (
+    GIVEN,
+    describe_relaxation,
+    describe_tensors,
+    epsilon_from,
+)
 from ase_equivar.cli.crystal_options import CrystalOptions, crystal_command
 from ase_equivar.cli.tables import number, open_console, tensor_table
 from ase_equivar.io.output_files import check_folder
@@ -82,7 +87,7 @@ def piezo(
             "forces": crystal.calculator,
             "relax": mode,
             "born_charges": crystal.model,
-            "epsilon_infinity": crystal.model if epsilon is None else GIVEN,
+            "epsilon_infinity": epsilon_from(crystal.model, epsilon),
         }
         if tensors.clamped is not None:
             calculation["clamped"] = crystal.model if given is None else GIVEN

@@ -35,7 +35,7 @@ from ase_equivar.dielectric.strain_response import (
     strain_responses,
 )
 from ase_equivar.phonons import relaxation
-from ase_equivar.phonons.born_source import Source, given_dielectric
+from ase_equivar.phonons.born_source import Corrected, Source, given_dielectric
 from ase_equivar.phonons.cells import make_phonon, to_ase
 from ase_equivar.phonons.finite_displacement import force_constants, refuse_field
 from ase_equivar.phonons.gamma import uncorrected_gamma_matrix
@@ -68,7 +68,7 @@ def piezoelectric(
     *,
     clamped: ArrayLike | None = None,
     relax: RelaxMode = "none",
-    dielectric_tensor: ArrayLike | None = None,
+    dielectric_tensor: ArrayLike | Corrected | None = None,
     refractive_index: ArrayLike | None = None,
     step: float = STEP,
     symprec: float = SYMPREC,
@@ -120,7 +120,7 @@ def piezoelectric(
         When e changes by more than 3 % as the step is doubled.
     """
     relax = relax_mode("relax", relax)
-    dielectric_tensor = given_dielectric(dielectric_tensor, refractive_index)
+    electronic = given_dielectric(dielectric_tensor, refractive_index)
     step = check_strain_step(step)
     require_forces(calculator)
     refuse_field(calculator)
@@ -128,13 +128,13 @@ def piezoelectric(
     trial = piezoelectric_crystal(atoms, symprec=symprec)
     atoms = as_atoms(atoms).copy()
     atoms.set_masses()  # isotopes do not break this symmetry
-    nac_params(trial, source, dielectric_tensor=dielectric_tensor)
+    nac_params(trial, source, dielectric_tensor=electronic)
     if given is not None:
         _symmetrized_clamped(given, cartesian_operations(trial))
     if relax != "none":
         atoms = relaxation.relax(atoms, calculator, relax, symprec=symprec)
     phonon = force_constants(atoms, calculator, (1, 1, 1), symprec=symprec, progress=progress)
-    apply_nac(phonon, source, dielectric_tensor=dielectric_tensor)
+    apply_nac(phonon, source, dielectric_tensor=electronic)
     return _tensors(phonon, calculator, source, given, step, progress)
 
 
