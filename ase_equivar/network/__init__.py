@@ -1,4 +1,4 @@
-"""Networks: a graph of atoms to raw Z* and ε∞ tensors."""
+"""Networks that map a graph of atoms to raw Z* and ε∞ tensors."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the published network, whose layers are e3nn's, when it is first asked for."""
+    """Import the published network, which needs e3nn, on first access."""
     if name != "Equivar":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from ase_equivar.network.equivar import Equivar

@@ -1,7 +1,7 @@
-"""Functions of the length of one bond, and its cutoff.
+"""Radial basis functions and cutoff function of bonds.
 
-Every network in this package sees a bond r = r_j - r_i through a few functions of its length
-and through real spherical harmonics of its direction, see `irreps`.
+Every network in this package describes a bond r = r_j - r_i by a few functions of its length and
+real spherical harmonics of its direction, see `irreps`.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class BesselBasis(nn.Module):
 def smooth_cutoff(distances: Tensor, cutoff: float) -> Tensor:
     """Polynomial that falls from 1 to 0 with two continuous derivatives at both ends.
 
-    1 - 10 x³ + 15 x⁴ - 6 x⁵ with x = r / `cutoff`, and 0 beyond: an atom that crosses the
-    cutoff changes nothing abruptly.
+    1 - 10 x³ + 15 x⁴ - 6 x⁵ with x = r / `cutoff`, and 0 beyond, so that an atom crossing the
+    cutoff causes no discontinuity.
     """
     x = (distances / cutoff).clamp(max=1.0)
     return 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2)

@@ -1,4 +1,4 @@
-"""From a configuration to an untrained network."""
+"""Untrained networks from their configurations."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ _ARCHITECTURES: dict[str, tuple[Callable[[Any], Network], type]] = {
 
 
 def build_network(config: dict[str, Any]) -> Network:
-    """Make an untrained network from its configuration, in float64.
+    """Return an untrained network from its configuration, in float64.
 
-    Cast it as needed with ``.float()``: the constants of a network made in float64 are exact to
-    float64, those of one cast up from float32 would not be.
+    Cast it as needed with ``.float()``: the constants of a network built in float64 are exact in
+    float64, unlike those of one cast up from float32.
 
     Parameters
     ----------
     config : dict
-        ``{"architecture": "gated", ...}`` or ``"polar"`` with fields of `GatedConfig`,
-        ``"hybrid"`` with those of `HybridConfig`, or ``"equivar"`` with those of `EquivarConfig`
-        and, if wished, ``"preset": "bm1"`` or ``"bm2"`` to start from; ``"ensemble"`` with
-        ``"members"``, a list of such configurations.
+        ``{"architecture": "gated", ...}`` or ``"polar"`` with fields of `GatedConfig`, ``"hybrid"``
+        with those of `HybridConfig`, or ``"equivar"`` with those of `EquivarConfig` and optionally
+        ``"preset": "bm1"`` or ``"bm2"`` to start from; ``"ensemble"`` with ``"members"``, a list of
+        such configurations.
 
     Raises
     ------
     ValueError
-        When the architecture, the preset or a field is unknown.
+        If the architecture, the preset or a field is unknown.
     ImportError
-        When a hybrid network's potential is not installed.
+        If the potential of a hybrid network is not installed.
     """
     fields: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in config.items()

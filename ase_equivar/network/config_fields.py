@@ -1,4 +1,4 @@
-"""Fields that the configurations of several networks have, checked in one way."""
+"""Checks of fields shared by the configurations of several networks."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ LARGEST = {"cutoff": (30.0, "Å"), "mean_neighbors": (1e5, "neighbors")}
 def check_fields(
     config: Any, sizes: Sequence[tuple[str, int, int]], positive: Sequence[str] = ("cutoff",)
 ) -> None:
-    """Refuse what describes no network; what is left has the right types.
+    """Refuse invalid fields; afterwards all fields have the right types.
 
     Parameters
     ----------
     config : frozen dataclass
         With a field `elements`.
     sizes : sequence of (str, int, int)
-        Fields that are whole numbers, the smallest and the largest that make sense.
+        Integer fields, with their smallest and largest allowed values.
     positive : sequence of str
-        Fields that are positive numbers, of those in `LARGEST`.
+        Fields of `LARGEST` that are positive numbers.
 
     Raises
     ------
     ValueError
-        Naming the field.
+        If a field is invalid; the message names it.
     """
     object.__setattr__(config, "elements", _atomic_numbers(config.elements))
     for name, least, most in sizes:

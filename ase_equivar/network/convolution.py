@@ -3,13 +3,13 @@
     out_i[m3, path, c] = Σ_j w_ij[path, c] Σ_{m1 m2} C[m1 m2 m3] x_j[m1, c] Y_ij[m2]
 
 A path joins one irrep of the features, one degree of the bond's spherical harmonics and one irrep
-of the result. Features lie as (atoms, components, channels): all channels of one component side
-by side, which is what a processor likes. The result has one block for each irrep, the paths that
-lead to it side by side: the next step is a product with a matrix.
+of the result. Features are stored as (atoms, components, channels), with all channels of a
+component contiguous in memory for efficiency. The result has one block per irrep, with the paths
+that lead to it side by side, ready for the subsequent product with a matrix.
 
-Three ways compute the same numbers: `kernels`, which gather, multiply and add without storing
-messages; torch's own operations, where no compiler works; and e3nn's TensorProduct run literally,
-which is the oracle of the tests.
+Three implementations give the same numbers: `kernels`, which gather, multiply and add without
+storing messages; torch's own operations, if no compiler works; and e3nn's TensorProduct, the
+reference in the tests.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ase_equivar.network.layout import unpacked
 
 
 class Convolution(nn.Module):
-    """Weightless convolution over neighbors; the weights come with each bond.
+    """Convolution over neighbors without weights of its own; they are given per bond.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ class Convolution(nn.Module):
         harmonics : Tensor, shape (E, (l_max + 1)²)
         weights : Tensor, shape (E, n_paths, C)
         edges : EdgeIndex
-            Who sends to whom.
+            Senders and receivers.
 
         Returns
         -------
         list of Tensor, shapes (N_receivers, 2l+1, paths · C)
-            One for each irrep of the result; `Coupling.slots` says which path is where.
+            One for each irrep of the result; `Coupling.slots` gives the places of the paths.
         """
         backend = used_backend(self.backend, features.device)
         if backend == "e3nn":
@@ -93,7 +93,7 @@ class Convolution(nn.Module):
     def _by_torch(
         self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: EdgeIndex
     ) -> list[Tensor]:
-        """Message by message, one path after the other; differentiable to any order."""
+        """Compute all messages, one path after the other; differentiable to any order."""
         sent = features[edges.senders].split([ir.dim for ir in self.coupling.inputs], dim=1)
         directions = harmonics.split([2 * d + 1 for d in range(self.coupling.l_max + 1)], dim=1)
         # an irrep that no path leads to has columns only where paths are added up: zeros
@@ -117,7 +117,7 @@ class Convolution(nn.Module):
     def _literal(
         self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: EdgeIndex
     ) -> list[Tensor]:
-        """e3nn's own tensor product on every edge, then a sum over the senders."""
+        """Apply e3nn's own tensor product on every edge, then sum over the senders."""
         product = _e3nn_product(self.coupling, self.channels, features.dtype, features.device)
         dims_in = [ir.dim for ir in self.coupling.inputs]
         # e3nn keeps the components of one channel together: (channel, component)
@@ -140,7 +140,7 @@ class Convolution(nn.Module):
 def _e3nn_product(
     coupling: Coupling, channels: int, dtype: torch.dtype, device: torch.device
 ) -> Any:
-    """Return the literal tensor product of `coupling`, weights coming with each edge."""
+    """Return e3nn's tensor product for `coupling`, with weights per edge."""
     from ase_equivar.network.e3nn_layers import o3
 
     # one irrep for each of the paths that lie side by side

@@ -1,4 +1,4 @@
-"""Which irreps a convolution joins, and with what coefficients."""
+"""The irreps that a convolution couples, and the coefficients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ase_equivar.network.irreps import Irrep, can_couple, wigner_3j
 class Path:
     """One coupling: irrep `input` of the features × degree `degree` → irrep `output`.
 
-    `input` and `output` are places in the lists of irreps.
+    `input` and `output` are indices into the lists of irreps.
     """
 
     input: int
@@ -25,18 +25,18 @@ class Path:
 
 @dataclass(frozen=True)
 class Coupling:
-    """Everything about a convolution but its weights: irreps, paths and coefficients.
+    """Definition of a convolution except its weights: irreps, paths and coefficients.
 
     Attributes
     ----------
     inputs, outputs : tuple of Irrep
-        Irreps of the features (each once; channels are counted elsewhere).
+        Irreps of the features (each once; channels are not counted here).
     l_max : int
         Largest degree of the bond harmonics.
     parity : bool
-        Whether the harmonics have their true parity (-1)^l. If not, all count as even.
+        Whether the harmonics have their true parity (-1)^l. Otherwise all count as even.
     summed : bool
-        Whether all paths that lead to one irrep are added up. If not, each has its own rows.
+        Whether all paths to the same irrep are summed. Otherwise each has its own rows.
     """
 
     inputs: tuple[Irrep, ...]
@@ -46,12 +46,12 @@ class Coupling:
     summed: bool = False
 
     def harmonic(self, degree: int) -> Irrep:
-        """Irrep that the bond harmonics of a degree count as."""
+        """Irrep assigned to the bond harmonics of a degree."""
         return Irrep(degree, (-1) ** degree if self.parity else 1)
 
     @cached_property
     def paths(self) -> tuple[Path, ...]:
-        """All couplings that rotation and inversion allow, ordered by output."""
+        """All couplings allowed by rotation and inversion, ordered by output."""
         return tuple(
             Path(i, degree, k)
             for k, target in enumerate(self.outputs)
@@ -62,14 +62,14 @@ class Coupling:
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
-        """How many paths lie side by side in each output: all that lead to it, or their sum."""
+        """Number of paths side by side in each output: all that lead to it, or 1 for their sum."""
         if self.summed:
             return (1,) * len(self.outputs)
         return tuple(sum(path.output == k for path in self.paths) for k in range(len(self.outputs)))
 
     @cached_property
     def slots(self) -> tuple[int, ...]:
-        """Place of each path among those that lie side by side in its output."""
+        """Index of each path among those side by side in its output."""
         if self.summed:
             return (0,) * len(self.paths)
         outputs = [path.output for path in self.paths]
@@ -77,9 +77,9 @@ class Coupling:
 
     @cached_property
     def blocks(self) -> tuple[range, ...]:
-        """Rows of the result that belong to each output, if all are numbered in one run.
+        """Rows of the result that belong to each output, numbered consecutively.
 
-        The rows of an output are (components, paths · channels) as they lie.
+        The rows of an output are stored as (components, paths · channels).
         """
         sizes = [width * ir.dim for width, ir in zip(self.widths, self.outputs, strict=True)]
         stops = list(accumulate(sizes))
@@ -87,7 +87,7 @@ class Coupling:
 
     @cached_property
     def rows(self) -> tuple[range, ...]:
-        """Rows of the result that each path fills, one for each component."""
+        """Rows of the result filled by each path, one for each component."""
         return tuple(
             self.blocks[path.output][slot :: self.widths[path.output]]
             for path, slot in zip(self.paths, self.slots, strict=True)

@@ -1,6 +1,6 @@
-"""e3nn's own layers, for the published network's parameters and for the backend "e3nn".
+"""e3nn's own layers, for the parameters of the published network and the backend "e3nn".
 
-Nothing that predicts with a bundled model imports this module: e3nn takes a second of CPU time.
+Predictions with bundled models do not import this module, because importing e3nn takes a second.
 """
 
 from contextlib import nullcontext
@@ -20,7 +20,7 @@ with _allowed([slice]) if _allowed else nullcontext():
 
 
 class OldE3nnError(ImportError):
-    """The e3nn that is installed has 3j symbols of other signs than the weights of networks."""
+    """The installed e3nn has 3j symbols of other signs than the trained weights."""
 
 
 with _allowed([slice]) if _allowed else nullcontext():

@@ -1,4 +1,4 @@
-"""Several networks as one: their mean is closer to the truth, their spread says how close."""
+"""Several networks as one: their mean is more accurate, and their spread indicates how accurate."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Ensemble(nn.Module):
     Parameters
     ----------
     members : sequence of torch.nn.Module
-        At least two `GatedNetwork` or `HybridNetwork`, with one cutoff and the same elements; if
-        one gives ε∞, all do.
+        At least two `GatedNetwork` or `HybridNetwork`, with the same cutoff and elements; either
+        all or none predict ε∞.
 
     Raises
     ------
     ValueError
-        If they do not fit together.
+        If they are incompatible.
     """
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
@@ -51,7 +51,7 @@ class Ensemble(nn.Module):
 
     @property
     def build_config(self) -> dict[str, Any]:
-        """Everything that `build_network` needs to make this ensemble again."""
+        """The configuration from which `build_network` rebuilds this ensemble."""
         return {
             "architecture": "ensemble",
             "members": [member.build_config for member in self.members],
@@ -64,7 +64,7 @@ class Ensemble(nn.Module):
 
     @property
     def elements(self) -> tuple[int, ...]:
-        """Atomic numbers that the members know."""
+        """Atomic numbers that the members support."""
         return self.members[0].elements
 
     @property
@@ -83,7 +83,7 @@ class Ensemble(nn.Module):
             member.backend = name
 
     def prepared(self, graph: Graph) -> Graph:
-        """Return the graph as it is: each member prepares it for itself."""
+        """Return the graph unchanged: each member prepares it itself."""
         return graph
 
     def forward(self, graph: Graph) -> RawTensors:

@@ -1,9 +1,9 @@
-"""Equivar as published, its parameters those of e3nn's own layers.
+"""Equivar as published, with the parameters of e3nn's own layers.
 
-Kutana, Shimizu, Watanabe, Asahi, Sci. Rep. (2025), doi 10.1038/s41598-025-01250-5.
-The paper labels every degree-1 feature ``1e``; such a network is equivariant under rotations
-(``parity=False``), but a mirror image gets wrong charges. ``parity=True`` gives the harmonics
-their true parity and carries every feature in both, which makes it equivariant under O(3).
+Kutana, Shimizu, Watanabe, Asahi, Sci. Rep. (2025), doi 10.1038/s41598-025-01250-5. The paper labels
+every degree-1 feature ``1e``; such a network is equivariant under rotations (``parity=False``), but
+a mirror image gets wrong charges. ``parity=True`` gives the harmonics their true parity and every
+feature both parities, which makes it equivariant under O(3).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Equivar(nn.Module):
 
     @property
     def build_config(self) -> dict[str, Any]:
-        """Everything that `build_network` needs to make this network again."""
+        """The configuration from which `build_network` rebuilds this network."""
         return {"architecture": "equivar", **asdict(self.config)}
 
     @property
@@ -102,7 +102,7 @@ class Equivar(nn.Module):
         return False
 
     def prepared(self, graph: Graph) -> Graph:
-        """Work out what is worth keeping for several calls with one graph: here, nothing."""
+        """Return the graph with data to be reused in several calls: here, none."""
         return graph
 
     def forward(self, graph: Graph) -> RawTensors:
@@ -131,7 +131,7 @@ class Equivar(nn.Module):
         return [layer for layer in self.interactions if isinstance(layer, EquivarInteraction)]
 
     def _bonds(self, graph: Graph) -> tuple[Bonds, Sequence[RadialTable | None]]:
-        """Functions of all bonds, and tables of the weights where they pay."""
+        """Functions of all bonds, and tables of the weights where these are faster."""
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         distances, harmonics = distances_and_harmonics(
             edges, graph.vectors, self.config.l_max, self.backend
@@ -170,7 +170,7 @@ class Equivar(nn.Module):
         return interaction.weights(radial, envelope).unsqueeze(0)
 
     def _edge_basis(self, bonds: Bonds) -> Tensor:
-        """Every radial function times every harmonic, laid out as e3nn's R x l for each degree."""
+        """Every radial function times every harmonic, in e3nn's layout R x l for each degree."""
         blocks = bonds.harmonics.split([2 * d + 1 for d in range(self.config.l_max + 1)], dim=1)
         return torch.cat(
             [(bonds.radial[:, :, None] * block[:, None]).flatten(1) for block in blocks], dim=1

@@ -1,4 +1,4 @@
-"""The configuration of the published network, as files of models hold it."""
+"""The configuration of the published network, as stored in model files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EquivarConfig:
     cutoff : float
         Largest bond length in Å.
     embedding : int
-        Numbers d that describe an element.
+        Size d of the embedding of an element.
     radial_functions : int
         Gaussians R of the distance.
     features : int
@@ -53,7 +53,7 @@ class EquivarConfig:
     smooth: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what describes no network."""
+        """Refuse invalid fields."""
         check_fields(self, EQUIVAR_SIZES)
 
 

@@ -1,9 +1,9 @@
-"""The interaction block of the published Equivar, in e3nn's words and in an equal, faster form.
+"""The interaction block of the published Equivar, in e3nn's form and in an equivalent, faster one.
 
-A path of the block's tensor product, with node channels u, edge channels v and weights W, is
-Σ_v W[u, v] x[u] ⊗ e[v]. The edge features are functions of the distance times the bond's
-harmonics, e[v] = f_v(r) Y, so that the sum is x[u] ⊗ Y · w_u(r) with w_u(r) = Σ_v W[u, v] f_v(r):
-a product channel by channel, with weights that depend on the distance alone.
+A path of the block's tensor product, with node channels u, edge channels v and weights W, is Σ_v
+W[u, v] x[u] ⊗ e[v]. The edge features are functions of the distance times the bond's harmonics,
+e[v] = f_v(r) Y, so that the sum is x[u] ⊗ Y · w_u(r) with w_u(r) = Σ_v W[u, v] f_v(r): a product
+channel by channel, with weights that depend only on the distance.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class EquivarInteraction(nn.Module):
     Parameters
     ----------
     nodes : e3nn.o3.Irreps
-        Of the atoms' features, each irrep once with the same number of channels.
+        Irreps of the atoms' features, each once and with the same number of channels.
     edge_basis : e3nn.o3.Irreps
-        Of the functions of a bond: as many of each degree as there are radial functions.
+        Irreps of the functions of a bond: as many of each degree as there are radial functions.
     """
 
     def __init__(self, nodes: o3.Irreps, edge_basis: o3.Irreps) -> None:
@@ -70,7 +70,7 @@ class EquivarInteraction(nn.Module):
         return total
 
     def forward(self, nodes: Tensor, bonds: Bonds, table: RadialTable | None) -> Tensor:
-        """Do the same on features that lie as (N, components, channels), channel by channel."""
+        """As `literal`, for features stored as (N, components, channels), channel by channel."""
         if torch.is_grad_enabled():  # the backward pass wants everything anyway
             return nodes + self._mixed(self._messages(nodes, bonds, table))
 
@@ -92,7 +92,7 @@ class EquivarInteraction(nn.Module):
 
     @property
     def weight_sources(self) -> tuple[nn.Module, ...]:
-        """What `weights` are made of."""
+        """Modules whose parameters enter `weights`."""
         return self.edge_linear, self.edge_scalars, self.product
 
     def weights(self, radial: Tensor, envelope: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
-"""The network of our own models: O(3)-equivariant convolutions with gates, for Z* and ε∞.
+"""The gated network of the bundled models: O(3)-equivariant convolutions for Z* and ε∞.
 
-It keeps Equivar's flow (element embedding → convolutions over bonds, added ResNet-style →
-equivariant linear readout to 0e + 1e + 2e) and differs where that pays: radial weights depend on
-both elements, features pass through gates, even and odd parity are told apart, and everything
-goes smoothly to zero at the cutoff. Gates as in Weiler et al., NeurIPS 2018; depthwise products
-with radial weights as in NequIP, Batzner et al., Nat. Commun. 13, 2453 (2022).
+It keeps the structure of Equivar (element embedding → residual convolutions over bonds →
+equivariant linear readout to 0e + 1e + 2e) with improvements: radial weights depend on both
+elements, features pass through gates, even and odd parity are distinguished, and everything goes
+smoothly to zero at the cutoff. Gates as in Weiler et al., NeurIPS 2018; depthwise products with
+radial weights as in NequIP, Batzner et al., Nat. Commun. 13, 2453 (2022).
 
-Features lie as (atoms, components, channels), see `convolution`.
+Features are stored as (atoms, components, channels), see `convolution`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class GatedNetwork(nn.Module):
     ----------
     config : GatedConfig
     inputs : tuple of Irrep
-        Irreps that the first interaction gets: elements are scalars.
+        Irreps of the input of the first interaction; elements are scalars.
     """
 
     architecture = "gated"
@@ -99,15 +99,15 @@ class GatedNetwork(nn.Module):
         self._tables: ParameterCache[list[RadialTable]] = ParameterCache()
 
     def set_dropout(self, dropout: float) -> None:
-        """Set the chance that a channel of an atom is dropped in training."""
+        """Set the probability that a channel of an atom is dropped in training."""
         for interaction in self._layers:
             interaction.dropout = dropout
 
     @contextmanager
     def channel_mask(self, dropout: float, seed: int) -> Iterator[None]:
-        """Leave out channels, all atoms' alike, while the context lasts.
+        """Drop the same channels of all atoms within the context.
 
-        Dropout of whole channels in training makes such parts of the network useful; see
+        After training with dropout, the remaining parts of the network are models of their own; see
         `ase_equivar.inference.uncertainty`.
         """
         draw, like = np.random.default_rng(seed), self.start.weight
@@ -123,7 +123,7 @@ class GatedNetwork(nn.Module):
 
     @property
     def backend(self) -> str:
-        """What computes the convolutions, see `backends`; "e3nn" is the oracle."""
+        """What computes the convolutions, see `backends`; "e3nn" is the reference of the tests."""
         return self._layers[0].convolution.backend
 
     @backend.setter
@@ -138,7 +138,7 @@ class GatedNetwork(nn.Module):
 
     @property
     def build_config(self) -> dict[str, Any]:
-        """Everything that `build_network` needs to make this network again."""
+        """The configuration from which `build_network` rebuilds this network."""
         return {"architecture": self.architecture, **asdict(self.config)}
 
     @property
@@ -148,12 +148,12 @@ class GatedNetwork(nn.Module):
 
     @property
     def receptive_field(self) -> float:
-        """Largest distance in Å from which an atom can change the Z* of another."""
+        """Largest distance, Å, at which an atom can affect the Z* of another."""
         return self.config.interactions * self.config.cutoff
 
     @property
     def elements(self) -> tuple[int, ...]:
-        """Atomic numbers that the network knows."""
+        """Atomic numbers that the network supports."""
         return self.config.elements
 
     @property
@@ -167,12 +167,12 @@ class GatedNetwork(nn.Module):
             return raw_tensors(self.cartesian, *self.irreps_components(graph))
 
     def irreps_components(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
-        """Irreducible parts (N, 9) of Z*, and ln(ε∞ - 1) as (S, 3, 3): what training compares."""
+        """Irreducible parts (N, 9) of Z*, and ln(ε∞ - 1) as (S, 3, 3), used in training."""
         with torch_threads_restored():
             return self._parts(graph)
 
     def _head(self, irreps: tuple[Irrep, ...]) -> TensorHead:
-        """Make what reads Z* out of the last features, which are of these irreps."""
+        """Return the readout of Z* from the last features, which have these irreps."""
         return TensorHead(self.config.channels, irreps)
 
     def _parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
@@ -183,7 +183,7 @@ class GatedNetwork(nn.Module):
     def _read(
         self, blocks: list[Tensor], species_index: Tensor, graph: Graph
     ) -> tuple[Tensor, Tensor | None]:
-        """Give what `irreps_components` does, out of the last features."""
+        """Return the result of `irreps_components` from the last features."""
         born = self.born_head(blocks)
         # the trace part of the orthonormal basis is √3 times the mean of the diagonal
         born = torch.cat([born[:, :1] + 3**0.5 * self.shift(species_index), born[:, 1:]], dim=1)
@@ -192,7 +192,7 @@ class GatedNetwork(nn.Module):
     def _features(self, graph: Graph, species_index: Tensor, table_uses: int) -> list[Tensor]:
         """Features (N, 2l+1, C) of all atoms after the last interaction, one block per irrep.
 
-        Tables have first derivatives by positions and no others: 0 uses where that will not do.
+        Tables have only first derivatives with respect to positions; with 0 uses, none are made.
         """
         bonds, tables = self._bonds(graph, species_index, table_uses)
         return self._through_layers(graph, species_index, bonds, tables)
@@ -214,7 +214,7 @@ class GatedNetwork(nn.Module):
         return blocks
 
     def _log_susceptibility(self, blocks: list[Tensor], graph: Graph) -> Tensor | None:
-        """ln(ε∞ - 1) of all structures, (S, 3, 3), out of the last features."""
+        """ln(ε∞ - 1) of all structures, (S, 3, 3), from the last features."""
         if self.dielectric_head is None:
             return None
         atomic = self.dielectric_head([blocks[0], blocks[-1]])
@@ -223,9 +223,9 @@ class GatedNetwork(nn.Module):
         return self.cartesian(torch.cat([mean[:, :1], zeros, mean[:, 1:]], dim=1))
 
     def step(self, graph: Graph) -> Callable[[Tensor], tuple[Tensor, Tensor | None]]:
-        """Prepare for many graphs that differ in their vectors alone, as steps of an MD do.
+        """Return a function for many graphs that differ only in their vectors, as in MD.
 
-        For this class itself: what networks derived from it make of a graph takes more.
+        For this class only: derived networks need more than the vectors.
 
         Parameters
         ----------
@@ -235,9 +235,9 @@ class GatedNetwork(nn.Module):
         Returns
         -------
         callable
-            From vectors (E, 3) in Å, of which those beyond the cutoff do not count, to what
-            `irreps_components` gives. It does the same operations on arrays of the same sizes
-            each time, none of which a GPU has to be waited for: they can be recorded.
+            Maps vectors (E, 3), Å, of which those beyond the cutoff do not count, to the result of
+            `irreps_components`. It always performs the same operations on arrays of the same sizes,
+            without synchronization with the GPU, so that they can be recorded.
         """
         species_index = self.element_index[graph.numbers]
         first, tables = self._bonds(graph, species_index, 1)
@@ -254,7 +254,7 @@ class GatedNetwork(nn.Module):
         return irreps_components
 
     def prepared(self, graph: Graph) -> Graph:
-        """Work out what is worth keeping for several calls with one graph: here, nothing."""
+        """Return the graph with data to be reused in several calls: here, none."""
         return graph
 
     def _enter(self, number: int, blocks: list[Tensor], graph: Graph) -> list[Tensor]:
@@ -264,7 +264,7 @@ class GatedNetwork(nn.Module):
     def _bonds(
         self, graph: Graph, species_index: Tensor, table_uses: int
     ) -> tuple[Bonds, Sequence[RadialTable | None]]:
-        """Functions of all bonds, and tables of the weights where they may be used and pay."""
+        """Functions of all bonds, and tables of the weights where these are allowed and faster."""
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
         pairs, which = pairs_of_elements(edges, species_index, len(self.elements), self.backend)
         distances, harmonics = self._directions(edges, graph.vectors)

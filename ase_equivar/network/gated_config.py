@@ -1,4 +1,4 @@
-"""The configuration of our own networks, as files of models hold it."""
+"""The configuration of gated networks, as stored in model files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class GatedConfig:
     Attributes
     ----------
     elements : tuple of int
-        Atomic numbers that the network knows.
+        Atomic numbers that the network supports.
     cutoff : float
         Largest bond length in Å.
     channels : int
@@ -36,10 +36,10 @@ class GatedConfig:
     interactions : int
         Number of convolutions.
     radial_functions, radial_hidden : int
-        Bessel functions of the distance, and width of the network that turns them and the two
-        elements into weights.
+        Number of Bessel functions of the distance, and width of the network that maps them and the
+        two elements to weights.
     embedding : int
-        Numbers that describe an element.
+        Size of the embedding of an element.
     mean_neighbors : float
         Neighbors of a typical atom; messages are divided by its square root.
     dielectric : bool
@@ -59,7 +59,7 @@ class GatedConfig:
     dielectric: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what describes no network, or one that cannot give a full tensor."""
+        """Refuse invalid fields, and networks that cannot give a full tensor."""
         check_fields(self, SIZES, ("cutoff", "mean_neighbors"))
         if self.interactions < 2:
             raise ValueError(

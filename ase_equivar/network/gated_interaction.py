@@ -1,4 +1,4 @@
-"""One interaction of the gated network: bonds in, new features of the atoms out."""
+"""One interaction of the gated network, which maps features and bonds to new features."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ class Species:
     index : Tensor of int64, shape (N,)
         Row of `elements` for each atom.
     elements : Tensor, shape (n_elements, d)
-        Numbers that describe each element that a network knows.
+        Embeddings of the elements that a network supports.
     """
 
     index: Tensor
     elements: Tensor
 
     def take(self, atoms: slice) -> Species:
-        """Give those of some atoms."""
+        """Return those of some atoms."""
         return Species(self.index[atoms], self.elements)
 
 
 class RadialWeights(nn.Module):
     """Weights of every path and channel from the bond length and the two elements.
 
-    They are `out` of what this module gives.
+    They are obtained by applying `out` to the result of this module.
 
     Parameters
     ----------
     radial_functions : int
-        Functions of the distance that come in.
+        Number of functions of the distance.
     embedding : int
-        Numbers that describe an element.
+        Size of the embedding of an element.
     width : int
-        Of the two hidden layers.
+        Width of the two hidden layers.
     n_weights : int
         Paths times channels.
     """
@@ -79,7 +79,7 @@ class RadialWeights(nn.Module):
     ) -> Tensor:
         """(E, R) functions, (E,) envelope, (n, d) elements, (E,) which on both sides to (E, width).
 
-        Elements are few: each is worked on once, not once for every atom.
+        There are few elements: each is processed once, not once per atom.
         """
         x = self.distance(radial)
         x = x + nn.functional.embedding(senders, self.sender(elements))
@@ -89,7 +89,7 @@ class RadialWeights(nn.Module):
 
 
 class GatedInteraction(nn.Module):
-    """Convolution over neighbors, gate, and a residual that knows the element.
+    """Convolution over neighbors, gate, and an element-dependent residual connection.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class GatedInteraction(nn.Module):
         self.shared = [(inputs.index(ir), k) for k, ir in enumerate(outputs) if ir in inputs]
         self.skip = IrrepwiseLinear([n] * len(self.shared), [n] * len(self.shared))
         self.element_scale = nn.Linear(embedding, n * len(self.shared))
-        self.dropout = 0.0  # chance that a channel is dropped in training
+        self.dropout = 0.0  # probability that a channel is dropped in training
         self._cached_steps: ParameterCache[InteractionSteps] = ParameterCache()
         self.masks: list[Tensor] | None = None  # which channels count, if not all
 
@@ -170,11 +170,11 @@ class GatedInteraction(nn.Module):
         Parameters
         ----------
         elements : Tensor, shape (n_elements, d)
-            Numbers that describe each element.
+            Embeddings of the elements.
         functions : callable
-            From distances to what `Bonds` has as `radial` and `envelope`.
+            Maps distances to `radial` and `envelope` of `Bonds`.
         cutoff : float
-            In Å.
+            Å.
         pairs : Tensor of int64, shape (P,)
             As from `bonds.pairs_of_elements`.
         """
@@ -192,7 +192,7 @@ class GatedInteraction(nn.Module):
         return tabulate(hidden, cutoff, pairs.device, self.weights)
 
     def weights(self, hidden: Tensor) -> Tensor:
-        """Weights (..., n_paths, C) from what `RadialWeights` gives, (..., width)."""
+        """Weights (..., n_paths, C) from the result of `RadialWeights`, (..., width)."""
         weights: Tensor = self.radial.out(hidden)
         return weights.unflatten(-1, (len(self.convolution.coupling.paths), -1))
 
@@ -201,7 +201,7 @@ class GatedInteraction(nn.Module):
         return self.training and self.dropout > 0
 
     def _bond_weights(self, bonds: Bonds, senders: Species, receivers: Species) -> Tensor:
-        """Weights (E, n_paths, C) of bonds, of whose functions none is tabulated."""
+        """Weights (E, n_paths, C) of bonds without tables."""
         sender = senders.index[bonds.edges.senders]
         receiver = receivers.index[bonds.edges.receivers]
         hidden = self.radial(bonds.radial, bonds.envelope, senders.elements, sender, receiver)
@@ -210,7 +210,7 @@ class GatedInteraction(nn.Module):
     def _compiled(
         self, blocks: list[Tensor], bonds: Bonds, species: Species, table: RadialTable | None
     ) -> list[Tensor]:
-        """Do what `_update` does, by `kernels.interaction`."""
+        """As `_update`, with `kernels.interaction`."""
         steps, n, like = self._steps(species.elements), self.convolution.channels, blocks[0]
         blocks = [block.contiguous() for block in blocks]
         sent = like.new_empty(len(like), self.convolution.coupling.input_dim, n)
@@ -230,7 +230,7 @@ class GatedInteraction(nn.Module):
         return new
 
     def _steps(self, elements: Tensor) -> InteractionSteps:
-        """Give what `_compiled` needs besides bonds and atoms."""
+        """Return the arguments of `_compiled` other than bonds and atoms."""
         state = elements.data_ptr(), elements._version
         if self.masks is None:
             sources = [self.before, self.after, self.skip, self.element_bias, self.element_scale]
@@ -238,7 +238,7 @@ class GatedInteraction(nn.Module):
         return self._new_steps(elements)
 
     def _new_steps(self, elements: Tensor) -> InteractionSteps:
-        """Bring the layer's numbers into the form that kernels want."""
+        """Return the parameters of the layer in the form required by kernels."""
         from ase_equivar.network.kernels.interaction import InteractionSteps  # compiles
 
         n = self.convolution.channels
@@ -264,7 +264,7 @@ class GatedInteraction(nn.Module):
         receivers: Species,
         table: RadialTable | None,
     ) -> list[Tensor]:
-        """Work out new features from the old ones, `blocks`, and what all atoms have `sent`."""
+        """Return new features from the old ones, `blocks`, and the features `sent` by all atoms."""
         n = sent.shape[2]
         if table is None:
             weights = self._bond_weights(bonds, senders, receivers)

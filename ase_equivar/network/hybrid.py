@@ -1,4 +1,4 @@
-"""The gated network, told what a pretrained potential knows of each atom."""
+"""The gated network with features of a pretrained potential as additional input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOISE = 0.5
 
 @dataclass(frozen=True)
 class HybridConfig(GatedConfig):
-    """Shape of a `HybridNetwork`: that of a `GatedNetwork`, and whose features it gets.
+    """Configuration of a `HybridNetwork`: that of a `GatedNetwork`, and the source of its features.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class HybridConfig(GatedConfig):
     layers: tuple[int, ...] = (1, 2, 3, 4)
 
     def __post_init__(self) -> None:
-        """Refuse what is no shape."""
+        """Refuse invalid fields."""
         super().__post_init__()
         try:
             layers = tuple(self.layers)
@@ -49,7 +49,7 @@ class HybridConfig(GatedConfig):
 
 
 class HybridNetwork(GatedNetwork):
-    """Z* and ε∞ from atoms and from a frozen potential's features of them.
+    """Z* and ε∞ from atoms and their features in a frozen potential.
 
     Before each interaction a linear map of the potential's features is added to the network's own.
 
@@ -60,7 +60,7 @@ class HybridNetwork(GatedNetwork):
     Raises
     ------
     ImportError, ValueError
-        If there is no such potential, or it does not fit.
+        If there is no such potential, or it is incompatible.
     """
 
     architecture = "hybrid"
@@ -83,13 +83,13 @@ class HybridNetwork(GatedNetwork):
         )
 
     def prepared(self, graph: Graph) -> Graph:
-        """Work out the potential's features, unless the graph has them: most of the time."""
+        """Add the potential's features to the graph, which takes most of the time."""
         if graph.latent is not None:
             return graph
         return replace(graph, latent=self.latent.raw(graph, self.backend))
 
     def start_from_graphs(self, graphs: Sequence[Graph]) -> None:
-        """Learn how large features are."""
+        """Determine the scale of the features."""
         blocks = zip(*(self.prepared(graph).latent or () for graph in graphs), strict=True)
         self.latent.standardize([torch.cat(block) for block in blocks])
 

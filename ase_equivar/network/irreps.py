@@ -1,8 +1,8 @@
-"""Irreducible representations of O(3), what couples them, and real spherical harmonics.
+"""Irreducible representations of O(3), their coupling, and real spherical harmonics.
 
-The conventions are e3nn's: components of degree 1 are x, y, z; those of degree l are ordered from
-m = -l to l about the y axis. `e3nn` is the oracle of the tests and is not needed here: importing
-it takes as long as everything else that a first prediction does.
+The conventions are e3nn's: components of degree 1 are x, y, z; those of degree l are ordered from m
+= -l to l about the y axis. `e3nn` is the reference of the tests and is not needed here: importing
+it takes as long as the whole rest of a first prediction.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Irrep:
         Raises
         ------
         ValueError
-            If it is none.
+            If it is not an irrep.
         """
         if not isinstance(text, str) or re.fullmatch(r"[0-9]{1,4}[eo]", text) is None:
-            raise ValueError(f"{text!r} is no irrep; give its degree and parity, such as '1o'")
+            raise ValueError(f"{text!r} is not an irrep; give its degree and parity, such as '1o'")
         return cls(int(text[:-1]), 1 if text[-1] == "e" else -1)
 
     @property
@@ -74,7 +74,7 @@ def wigner_3j(l1: int, l2: int, l3: int) -> Tensor:
     Returns
     -------
     Tensor of float64, shape (2 l1 + 1, 2 l2 + 1, 2 l3 + 1)
-        Of norm 1.
+        With norm 1.
     """
     return torch.from_numpy(_wigner_3j(l1, l2, l3).copy())
 
@@ -118,9 +118,9 @@ def _clebsch_gordan(l1: int, m1: int, l2: int, m2: int, l3: int) -> float:
 
 
 def _complex_from_real(degree: int) -> NDArray[np.complex128]:
-    """Give (-i)^l times the complex harmonics (rows, m ascending) in terms of real ones.
+    """Return (-i)^l times the complex harmonics (rows, m ascending) in terms of real ones.
 
-    That factor makes couplings real.
+    This factor makes couplings real.
     """
     matrix = np.zeros((2 * degree + 1, 2 * degree + 1), dtype=np.complex128)
     matrix[degree, degree] = 1.0
@@ -138,7 +138,7 @@ def spherical_harmonics(vectors: Tensor, l_max: int) -> Tensor:
     Parameters
     ----------
     vectors : Tensor, shape (E, 3)
-        Of any length but zero.
+        Of any nonzero length.
     l_max : int
         Largest degree.
 
@@ -167,7 +167,7 @@ def spherical_harmonics(vectors: Tensor, l_max: int) -> Tensor:
 
 @cache
 def harmonic_scales(l_max: int) -> NDArray[np.float64]:
-    """Normalize associated Legendre functions: factors by degree and order, 0 beyond the degree."""
+    """Return normalization factors of Legendre functions by degree and order, 0 beyond."""
     scales = np.zeros((l_max + 1, l_max + 1))
     for degree in range(l_max + 1):
         for order in range(degree + 1):

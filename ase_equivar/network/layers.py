@@ -1,7 +1,7 @@
-"""Equivariant layers on features laid out as (atoms, components, channels).
+"""Equivariant layers on features stored as (atoms, components, channels).
 
-Only channels are mixed, never components, and all components of a channel are scaled alike: what
-rotation and inversion leave free.
+Only channels are mixed, never components, and all components of a channel are scaled equally, as
+equivariance under rotation and inversion requires.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ase_equivar.network.irreps import Irrep
 
 
 class IrrepwiseLinear(nn.Module):
-    """A linear map between channels, one matrix per irrep: Schur's lemma leaves nothing else.
+    """A linear map between channels with one matrix per irrep, the most general by Schur's lemma.
 
     Parameters
     ----------
@@ -38,19 +38,19 @@ class IrrepwiseLinear(nn.Module):
 
 
 def drop_channels(block: Tensor, dropout: float) -> Tensor:
-    """Dropout that keeps equivariance: a channel goes with all its components."""
+    """Equivariant dropout: a channel is dropped with all its components."""
     keep = torch.rand(len(block), 1, block.shape[2], dtype=block.dtype, device=block.device)
     return block * (keep >= dropout) / (1.0 - dropout)
 
 
 class TensorHead(nn.Module):
-    """Features of each atom to the parts of one tensor; scalars also steer the other parts.
+    """Map features of each atom to the parts of one tensor; scalars also gate the other parts.
 
     Parameters
     ----------
     channels : int
     irreps : tuple of Irrep
-        Parts of the tensor. A scalar one, if there is any, comes first.
+        Parts of the tensor. A scalar, if there is one, comes first.
     """
 
     def __init__(self, channels: int, irreps: tuple[Irrep, ...]) -> None:
@@ -63,7 +63,7 @@ class TensorHead(nn.Module):
         self.mix = IrrepwiseLinear([channels] * n_rest, [1] * n_rest)
 
     def forward(self, blocks: list[Tensor]) -> Tensor:
-        """Scalars and the blocks (N, 2l+1, C) of all parts that are none, to (N, Σ 2l+1)."""
+        """Scalars and the blocks (N, 2l+1, C) of all other parts to (N, Σ 2l+1)."""
         n = blocks[0].shape[2]
         hidden = nn.functional.silu(self.hidden(blocks[0].squeeze(1)))
         gates = self.gates(hidden).unsqueeze(1).split(n, dim=2)

@@ -1,4 +1,4 @@
-"""From e3nn's layout of features to ours."""
+"""Conversion from e3nn's layout of features."""
 
 from __future__ import annotations
 

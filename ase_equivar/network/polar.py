@@ -1,15 +1,15 @@
-"""The gated network, with Z* as the derivative of one polarization.
+"""The gated network with Z* as the derivative of a polarization.
 
     Ω P = Σ_i (p_i + q_i r_i)        Z*_iab = Ω ∂P_a/∂u_ib
 
-with a vector p_i for each atom out of its surroundings, and charges q_i of the elements that add up
-to nothing. No other network here promises that such a P exists. So charges obey the sum rule as
-they are, the work of a field along a closed path is zero, and the mixed derivatives of P agree,
-which is what makes a few labelled frames say more. Derivatives of a polarization that is learnt:
-Falletta et al., Nat. Commun. 16 (2025), doi 10.1038/s41467-025-59304-1.
+with a vector p_i for each atom that depends on its environment, and charges q_i of the elements
+that sum to zero. No other network here guarantees that such a P exists. Therefore Z* obey the sum
+rule without correction, the work of a field along a closed path is zero, and the mixed derivatives
+of P are equal, so that few labelled frames contain more information. Derivatives of a learned
+polarization: Falletta et al., Nat. Commun. 16 (2025), doi 10.1038/s41467-025-59304-1.
 
-Its prediction costs a backward pass for each direction of the field, and some 70 kB of memory per
-atom, since the features of all layers are held at once.
+A prediction costs a backward pass for each direction of the field, and some 70 kB of memory per
+atom, because the features of all layers are stored.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PolarNetwork(GatedNetwork):
     Raises
     ------
     ValueError
-        If no vector can come about.
+        If the network cannot produce vectors.
     """
 
     architecture = "polar"
@@ -68,13 +68,13 @@ class PolarNetwork(GatedNetwork):
         return self.cartesian.inverse(rows), log_susceptibility
 
     def rows(self, graph: Graph, fields: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Σ_a E_a Z*_iab of some fields E, and ln(ε∞ - 1) as (S, 3, 3).
+        """Σ_a E_a Z*_iab for some fields E, and ln(ε∞ - 1) as (S, 3, 3).
 
         Parameters
         ----------
         graph : Graph
         fields : Tensor, shape (F, 3)
-            Each costs a backward pass.
+            Each field costs a backward pass.
 
         Returns
         -------
@@ -148,7 +148,7 @@ def _strain_derivative(slope: Tensor, graph: Graph) -> Tensor:
 
 
 def _normal(graph: Graph) -> Graph:
-    """Copy a graph that may have been made in inference mode, where nothing has a derivative."""
+    """Copy a graph that may have been created in inference mode, without derivatives."""
     tensors = {
         field.name: getattr(graph, field.name).clone()
         for field in dataclasses.fields(graph)

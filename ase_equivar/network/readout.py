@@ -1,4 +1,4 @@
-"""From irreducible parts to the tensors of physics: Z* (3×3) and ε∞ (symmetric, above 1)."""
+"""Conversion of irreducible parts to Z* (3×3) and ε∞ (symmetric, above 1)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RawPolarization:
 
 @dataclass(frozen=True)
 class RawTensors:
-    """What a network predicts, before neutrality is imposed.
+    """Predictions of a network, before neutrality is imposed.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class CartesianTensor(nn.Module):
 def raw_tensors(
     cartesian: CartesianTensor, parts: Tensor, log_susceptibility: Tensor | None
 ) -> RawTensors:
-    """Assemble what networks predict, (N, 9) parts of Z* and ln(ε∞ - 1), if there is one."""
+    """Assemble the output of networks, (N, 9) parts of Z* and ln(ε∞ - 1), if there is one."""
     return RawTensors(
         born_charges=cartesian(parts),
         dielectric=None if log_susceptibility is None else dielectric_from_log(log_susceptibility),
@@ -83,7 +83,7 @@ def raw_tensors(
 
 
 def dielectric_from_log(log_susceptibility: Tensor) -> Tensor:
-    """ε∞ = 1 + exp(S): positive definite, and above vacuum, whatever the symmetric S.
+    """ε∞ = 1 + exp(S): positive definite and above 1 for any symmetric S.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def dielectric_from_log(log_susceptibility: Tensor) -> Tensor:
 def log_susceptibility(dielectric: Tensor) -> Tensor:
     """Inverse of `dielectric_from_log`: S = ln(ε∞ - 1), by eigenvalues, of (S, 3, 3) tensors.
 
-    Eigenvalues of ε∞ - 1 are held above 1e-3, so that a label of a near-vacuum cell stays finite.
+    Eigenvalues of ε∞ - 1 are kept above 1e-3, so that labels of almost empty cells stay finite.
     """
     identity = torch.eye(3, dtype=dielectric.dtype, device=dielectric.device)
     symmetric = 0.5 * (dielectric + dielectric.transpose(1, 2)) - identity

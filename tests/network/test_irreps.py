@@ -63,5 +63,7 @@ def test_irreps_are_named_and_coupled_as_in_e3nn() -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "e", "1x", "-1e", "1e ", "2x1e", "٢e", None, 1])
 def test_what_is_no_irrep_is_refused(text: object) -> None:
-    with pytest.raises(ValueError, match=r"is no irrep; give its degree and parity, such as '1o'"):
+    with pytest.raises(
+        ValueError, match=r"is not an irrep; give its degree and parity, such as '1o'"
+    ):
         Irrep.parse(text)  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""How networks run: backends, chunks, threads, tables; no physics is decided here."""
+"""Execution of networks: backends, chunks, threads, tables."""

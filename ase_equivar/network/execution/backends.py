@@ -1,4 +1,4 @@
-"""What may compute the convolutions, and what does by default."""
+"""Backends of the convolutions, and the choice among them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMPILED = ("numba", "triton")
 
 
 def check_backend(name: str) -> None:
-    """Refuse an unknown backend, and an e3nn that is too old to be one."""
+    """Refuse an unknown backend, or "e3nn" with an e3nn that is too old."""
     if name not in BACKENDS:
         raise ValueError(f"unknown backend {name!r}: known are {', '.join(BACKENDS)}")
     if name == "e3nn":
@@ -22,19 +22,19 @@ def check_backend(name: str) -> None:
 
 
 def used_backend(choice: str, device: torch.device) -> str:
-    """Say which of "numba", "triton", "torch" and "e3nn" computes on a device.
+    """Return which of "numba", "triton", "torch" and "e3nn" is used on a device.
 
     Parameters
     ----------
     choice : str
-        One of these, or "auto": "numba" on the CPU and "triton" on a GPU, where they work, else
-        "torch". "e3nn" is the oracle of the tests.
+        One of these, or "auto": "numba" on the CPU and "triton" on a GPU, where they work,
+        otherwise "torch". "e3nn" is the reference of the tests.
     device : torch.device
 
     Raises
     ------
     ValueError
-        If the device is not one that the choice is for, or numba is asked for and absent.
+        If the choice does not support the device, or numba is chosen but not installed.
     """
     on_cpu = device.type == "cpu"
     if choice == "auto":
@@ -56,5 +56,5 @@ def used_backend(choice: str, device: torch.device) -> str:
 
 
 def is_compiled(choice: str, device: torch.device) -> bool:
-    """Whether compiled kernels compute on a device: they alone take weights from tables."""
+    """Whether compiled kernels are used on a device: only they take weights from tables."""
     return used_backend(choice, device) in COMPILED

@@ -1,7 +1,7 @@
-"""Work on a graph in chunks, so that memory stays small and every thread has its own.
+"""Processing of a graph in chunks, one per thread, to save memory.
 
-torch's threads share out one small operation after the other and wait for each other in between.
-Here a thread takes a chunk through all operations of a layer, and shares nothing.
+torch's threads share every small operation and wait for each other in between. Here a thread takes
+a chunk through all operations of a layer independently.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _Result = TypeVar("_Result")
 
 
 def map_chunks(edges: EdgeIndex, work: Callable[[Chunk], _Result]) -> list[_Result]:
-    """Do something for all receivers of a graph, some of them at a time; without gradients.
+    """Apply a function to all receivers of a graph in chunks; without gradients.
 
     Parameters
     ----------
     edges : EdgeIndex
         The graph.
     work : callable
-        From a chunk of it to what is wanted for its receivers.
+        Maps a chunk of the graph to a result for its receivers.
 
     Returns
     -------
@@ -75,24 +75,24 @@ def map_chunks(edges: EdgeIndex, work: Callable[[Chunk], _Result]) -> list[_Resu
 def concatenate_chunks(
     edges: EdgeIndex, work: Callable[[Chunk], list[Tensor]], *, by_edge: bool = False
 ) -> list[Tensor]:
-    """As `map_chunks`, but put the results of all chunks together.
+    """As `map_chunks`, with the results of all chunks concatenated.
 
-    Each is stored as soon as it is there, while the processor still has it at hand, and memory
-    never holds them twice.
+    Each result is stored at once, while it is in the processor's cache, and memory never holds the
+    results twice.
 
     Parameters
     ----------
     edges : EdgeIndex
         The graph.
     work : callable
-        From a chunk of it to some tensors.
+        Maps a chunk of the graph to tensors.
     by_edge : bool
-        Whether these have a row for each edge of the chunk, or for each of its receivers.
+        Whether these have a row for each edge of the chunk, rather than for each of its receivers.
 
     Returns
     -------
     list of Tensor
-        With rows for all edges, or for all receivers.
+        With rows for all edges or all receivers.
     """
     n_rows = len(edges.senders) if by_edge else edges.n_receivers
     whole: list[Tensor] = []
@@ -114,5 +114,5 @@ def concatenate_chunks(
 
 
 def is_chunked(n_edges: int) -> bool:
-    """Whether a graph on a CPU is worked on in several chunks at a time; not with gradients."""
+    """Whether a graph on a CPU is processed in several parallel chunks; never with gradients."""
     return n_edges >= 2 * MIN_EDGES_PER_THREAD and not torch.is_grad_enabled()

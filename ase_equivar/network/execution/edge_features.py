@@ -1,4 +1,4 @@
-"""Functions of all bonds of a graph, and when tables of weights take their place."""
+"""Functions of all bonds of a graph, and the decision to use tables of weights instead."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Bonds:
     distances : Tensor, shape (E,), Å
     harmonics : Tensor, shape (E, (l_max + 1)²)
     kinds : Tensor of int64, shape (E,)
-        Which of the functions of a table is for this bond.
+        Index of the function in a table for each bond.
     radial, envelope : Tensor, shapes (E, R) and (E,)
-        Functions of the distance; empty where tables stand in for all that is made of them.
+        Functions of the distance; empty if tables replace everything derived from them.
     """
 
     edges: EdgeIndex
@@ -50,12 +50,12 @@ class Bonds:
         kinds: Tensor,
         functions: Callable[[Tensor], tuple[Tensor, Tensor]] | None,
     ) -> Bonds:
-        """Work out `radial` and `envelope` by functions of the distance; None: there are tables."""
+        """Return bonds with `radial` and `envelope` from functions; None if there are tables."""
         radial, envelope = functions(distances) if functions else (distances[:0], distances[:0])
         return cls(edges, distances, harmonics, kinds, radial, envelope)
 
     def take(self, chunk: Chunk) -> Bonds:
-        """Give those of some receivers."""
+        """Return the bonds of some receivers."""
         return Bonds(
             chunk.index,
             self.distances[chunk.edges],
@@ -69,7 +69,7 @@ class Bonds:
 def distances_and_harmonics(
     edges: EdgeIndex, vectors: Tensor, l_max: int, backend: str, factor: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Work out lengths (E,) of all bonds, and `irreps.spherical_harmonics` times a factor."""
+    """Return lengths (E,) of all bonds, and `irreps.spherical_harmonics` times a factor."""
     if torch.is_grad_enabled():
         return _lengths(vectors), spherical_harmonics(vectors, l_max) * factor
     if used_backend(backend, vectors.device) == "numba":
@@ -92,14 +92,14 @@ def _lengths(vectors: Tensor) -> Tensor:
 def pairs_of_elements(
     edges: EdgeIndex, species_index: Tensor, n_elements: int, backend: str
 ) -> tuple[Tensor, Tensor]:
-    """Find out which pairs of elements have bonds.
+    """Return the pairs of elements that have bonds.
 
     Returns
     -------
     pairs : Tensor of int64, shape (P,)
         Element of the sender times `n_elements`, plus that of the receiver; ascending.
     which : Tensor of int64, shape (E,)
-        Which of the pairs each bond is of.
+        Index of the pair of each bond.
     """
     if used_backend(backend, species_index.device) == "numba":
         from ase_equivar.network.kernels import bonds  # compiles
@@ -115,24 +115,24 @@ def pairs_of_elements(
 def use_radial_table(
     distances: Tensor, n_kinds: int, cutoff: float, backend: str, uses: int = 1
 ) -> bool:
-    """Whether tables are exact enough, and soon cheaper than weights worked out bond by bond.
+    """Whether tables are accurate enough, and cheaper than weights for individual bonds.
 
-    As a rule they are made from fewer distances than the graph has edges. Those of two or three
-    elements may take several times as many: the next steps of an MD use them again, and a loop over
-    crystals loses little. The graph alone decides, not what was seen before: a run that is
-    restarted must get the same bits.
+    Usually tables are calculated from fewer distances than the graph has edges. Those of two or
+    three elements may need several times as many: the next MD steps reuse them, and a loop over
+    crystals loses little. The decision depends on the graph only, not on earlier ones, so that a
+    restarted run is identical bit for bit.
 
     Parameters
     ----------
     distances : Tensor, shape (E,), Å
     n_kinds : int
-        Functions that a table must have.
+        Number of functions in a table.
     cutoff : float
         Largest distance in Å.
     backend : str
         As in `backends.used_backend`.
     uses : int
-        Passes over the bonds that want their weights, forward and backward.
+        Number of passes over the bonds that need their weights, forward and backward.
     """
     size = 2 * max(n_kinds, 1) * RadialTable.n_points(cutoff)  # with the middles
     uses *= next((steps for largest, steps in SMALL_TABLES if size <= largest), 1)

@@ -1,4 +1,4 @@
-"""Who sends to whom, and the orders in which kernels walk through the edges."""
+"""Senders and receivers of edges, and the orders in which kernels traverse them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 
 class EdgeIndex:
-    """Senders and receivers, with the orders in which kernels walk through them.
+    """Senders and receivers, with the orders in which kernels traverse the edges.
 
     Parameters
     ----------
     senders, receivers : Tensor of int64, shape (E,)
-        Receivers ascend.
+        Receivers must ascend.
     n_senders, n_receivers : int
-        Atoms that may send, and atoms that receive; the same in a whole graph.
+        Numbers of atoms that may send and that receive; equal for a whole graph.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class EdgeIndex:
         return self._by_sender
 
     def chunks(self, max_edges: int) -> list[Chunk]:
-        """Cut into runs of receivers with about `max_edges` edges each (one atom's at least)."""
+        """Divide into ranges of receivers with about `max_edges` edges each (at least one atom)."""
         n_edges = len(self.senders)
         if n_edges <= max_edges:
             return [Chunk(slice(0, self.n_receivers), slice(0, n_edges), self)]
@@ -76,9 +76,9 @@ class Chunk:
     Attributes
     ----------
     atoms, edges : slice
-        Which atoms and edges of the graph.
+        Atoms and edges of the graph in this chunk.
     index : EdgeIndex
-        Receivers counted from the first of these atoms, senders as in the graph.
+        Receivers are counted from the first of these atoms, senders as in the graph.
     """
 
     atoms: slice

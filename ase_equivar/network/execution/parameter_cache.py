@@ -1,4 +1,4 @@
-"""What is made of a network's weights, kept for the next step of an MD."""
+"""Cache of data derived from a network's weights, for the next MD step."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ Made = TypeVar("Made")
 
 
 class ParameterCache(Generic[Made]):
-    """Something made of the parameters of some modules, until one of them changes.
+    """Caches data derived from parameters of modules until one of these changes.
 
-    A change that is made behind PyTorch's back, through ``parameter.data``, is not seen.
+    Changes through ``parameter.data``, which PyTorch does not track, are not detected.
     """
 
     def __init__(self) -> None:
         self._made: tuple[Any, Made] | None = None
 
     def get(self, sources: Sequence[nn.Module], what: object, make: Callable[[], Made]) -> Made:
-        """Make it, unless that is done already.
+        """Return the cached data, creating them if necessary.
 
         Parameters
         ----------
         sources : sequence of torch.nn.Module
-            What it is made of. A change of any of their parameters makes a new one.
+            Modules on whose parameters the data depend. Any change of a parameter renews them.
         what : object
-            What else it depends on, to be compared.
+            Other dependencies, which are compared.
         make : callable
-            That makes it, outside of any inference mode.
+            Creates the data, outside of any inference mode.
         """
         state = [
             (parameter.data_ptr(), parameter._version)
@@ -47,10 +47,10 @@ class ParameterCache(Generic[Made]):
         return self._made[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave it out of copies, which have parameters of their own."""
+        """Leave the data out of copies, which have their own parameters."""
         return {"_made": None}
 
 
 def as_array(numbers: Tensor) -> NDArray[Any]:
-    """Give numbers on the CPU as kernels want them, one after the other in memory."""
+    """Return a contiguous array on the CPU, for kernels."""
     return numbers.detach().contiguous().numpy()

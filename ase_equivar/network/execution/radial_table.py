@@ -1,12 +1,12 @@
 """Weights of bonds on a grid of distances.
 
-Everything radial in a network depends on the distance alone, and on the two elements. Cubics on a
-fine grid replace it where many edges share few pairs of elements: about ten multiplications for
-each weight instead of a product with a matrix.
+Radial functions in a network depend only on the distance and on the two elements. Cubics on a fine
+grid replace them where many edges share few pairs of elements: about ten multiplications per weight
+instead of a product with a matrix.
 
-From a point of the grid to the next the slope is the parabola through its values at both and in
-the middle, and the weight its integral. Slopes have no jumps, and are not differences of rounded
-weights, so that derivatives by positions are as exact as the weights.
+Between grid points, the slope is the parabola through its values at both ends and in the middle,
+and the weight is its integral. Slopes are continuous and not differences of rounded weights, so
+that derivatives with respect to positions are as accurate as the weights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SPACING = 3 / 256  # the tests hold the error of the weights below 1e-6 of the l
 
 @dataclass(frozen=True)
 class RadialTable:
-    """Functions of the distance, by what their cubics are made of.
+    """Functions of the distance, represented by cubics.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ def tabulate(
     then: Callable[[Tensor], Tensor] | None = None,
     refinement: int = 1,
 ) -> RadialTable:
-    """Evaluate weights and their slopes on the grid; the table is in single precision.
+    """Tabulate weights and their slopes on the grid, in single precision.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def tabulate(
     cutoff : float
         Largest distance in Å.
     device : torch.device
-        Where the weights of the function lie.
+        Device of the function's weights.
     then : callable, optional
         Linear map to weights, which slopes pass as values do: for the product with a large matrix.
     refinement : int
@@ -86,8 +86,8 @@ def tabulate(
 def _with_slopes(function: Callable[[Tensor], Tensor], distances: Tensor) -> tuple[Tensor, Tensor]:
     """Evaluate a function (T, G, ...) of G distances, and its derivative.
 
-    A gradient is linear in what it is weighted by, and its gradient with respect to that is the
-    derivative: for small functions this takes half the time of torch's forward differentiation.
+    A gradient is linear in its weights, and its gradient with respect to them is the derivative:
+    for small functions this takes half the time of torch's forward differentiation.
     """
     with torch.inference_mode(mode=False), torch.enable_grad():
         distances = distances.clone().requires_grad_()

@@ -1,4 +1,4 @@
-"""Sum messages over the neighbors of each atom: the one place where it is done in plain torch."""
+"""Sums over the neighbors of each atom in plain torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sum_by_index(values: Tensor, index: Tensor, size: int) -> Tensor:
     values : Tensor, shape (E, ...)
         Rows to add, for example messages.
     index : Tensor of int64, shape (E,)
-        Where each row goes, for example the receiving atom.
+        Row of the result to which each row is added, for example the receiving atom.
     size : int
         Number of rows of the result.
 

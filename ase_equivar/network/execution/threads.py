@@ -1,4 +1,4 @@
-"""Threads: torch's own, and those among which kernels and chunks share out their work."""
+"""Threads: those of torch, and those among which kernels and chunks divide their work."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _taken = _Taken()
 
 
 def available_threads() -> int:
-    """Threads among which work may be shared out: torch's own, whether or not it has them now."""
+    """Return the number of threads: that of torch, even while torch is limited to one."""
     return _taken.number or torch.get_num_threads()
 
 
 def torch_threads_are_limited() -> bool:
-    """Whether torch goes without threads now, in this thread of the user."""
+    """Whether torch is limited to one thread now, in this thread of the user."""
     return _taken.number > 0
 
 
 @contextmanager
 def torch_threads_restored() -> Iterator[None]:
-    """Give torch back, in the end, the threads that `limit_torch_threads` takes meanwhile."""
+    """On exit, return the threads that `limit_torch_threads` takes from torch meanwhile."""
     if _taken.inside:
         yield
         return
@@ -44,11 +44,11 @@ def torch_threads_restored() -> Iterator[None]:
 
 
 def limit_torch_threads() -> None:
-    """Leave torch one thread, and the others to chunks and kernels.
+    """Limit torch to one thread, and leave the others to chunks and kernels.
 
-    After each operation, be it as small as a product of two matrices 64 × 64, torch's threads wait
-    for the next so busily, and for milliseconds, that others get little done. Where torch has the
-    most to do, as in training, it shall keep its threads.
+    After each operation, even a small one, torch's threads spin for milliseconds waiting for the
+    next, which slows down other threads. Where torch does most of the work, as in training, it
+    should keep its threads.
     """
     if _taken.inside and not _taken.number:
         _taken.number = torch.get_num_threads()
@@ -56,7 +56,7 @@ def limit_torch_threads() -> None:
 
 
 def restore_torch_threads() -> None:
-    """Give torch back what `limit_torch_threads` took."""
+    """Return the threads that `limit_torch_threads` took from torch."""
     if _taken.number:
         torch.set_num_threads(_taken.number)
         _taken.number = 0
@@ -64,5 +64,5 @@ def restore_torch_threads() -> None:
 
 @cache
 def thread_pool(n_threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads of this process: after a fork there are none of the parent's."""
+    """Thread pool of this process; after a fork, those of the parent do not exist."""
     return ThreadPoolExecutor(n_threads, thread_name_prefix="ase_equivar")

@@ -1,7 +1,7 @@
 """Compiled kernels of the convolution, with their gradients: numba's on the CPU, Triton's on GPUs.
 
-Both are written from one list of terms (`terms`) and take the same arguments; e3nn's own product
-is their oracle.
+Both are generated from one list of terms (`terms`) and take the same arguments; e3nn's own product
+is their reference in the tests.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ase_equivar.network.execution.radial_table import SPACING, RadialTable
 
 @cache
 def _launcher(backend: str) -> Callable[..., None]:
-    """Import what runs the kernels of a backend, "numba" or "triton"."""
+    """Import the launcher of the kernels of a backend, "numba" or "triton"."""
     if backend == "numba":
         from ase_equivar.network.kernels import launch_numba
 
@@ -38,7 +38,7 @@ BY_ARRAY = ("grad_features", "grad_harmonics", "grad_weights")
 
 @dataclass(frozen=True)
 class _Call:
-    """What one convolution and all its derivatives have in common."""
+    """Data shared by a convolution and all its derivatives."""
 
     coupling: Coupling
     edges: EdgeIndex
@@ -48,7 +48,7 @@ class _Call:
     def launch(
         self, kernel: str, arrays: tuple[Tensor | int, ...], out: tuple[Tensor, ...]
     ) -> None:
-        """Let a kernel fill `out`."""
+        """Launch a kernel that fills `out`."""
         by_sender = kernel.startswith("grad_features")
         index = _by_sender(self.edges) if by_sender else _by_receiver(self.edges)
         _launcher(self.backend)(kernel, self.coupling, self.n_channels, arrays, index, out)
@@ -56,7 +56,7 @@ class _Call:
     def run(self, kernel: str, arrays: tuple[Tensor | None, ...]) -> Any:
         """Run a kernel on features, harmonics, weights and the blocks of a gradient.
 
-        What the kernel differentiates by is None, and is not looked at.
+        The variable of differentiation is None and is not read.
         """
         edges, coupling = self.edges, self.coupling
         like = next(a for a in arrays if a is not None)
@@ -79,10 +79,10 @@ class _Call:
 
 
 class _Convolve(torch.autograd.Function):
-    """g · convolve(x, y, w), differentiated by one of g, features x, harmonics y and weights w.
+    """g · convolve(x, y, w), differentiated by g, features x, harmonics y or weights w.
 
-    It is linear in each of the four: by g it gives the convolution itself, and derivatives of the
-    others are again of this kind, up to any order.
+    It is linear in each of the four: differentiated with respect to g it is the convolution itself,
+    and derivatives of the others are again of this kind, to any order.
     """
 
     @staticmethod
@@ -94,7 +94,7 @@ class _Convolve(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        """Put the gradient where what was differentiated by was missing."""
+        """Insert the gradient in place of the missing variable of differentiation."""
         needed = ctx.needs_input_grad[2:]
         arrays = list(ctx.saved_tensors)
         if ctx.kernel == "forward":
@@ -112,7 +112,7 @@ class _Convolve(torch.autograd.Function):
 
 
 def _empty_blocks(coupling: Coupling, edges: EdgeIndex, like: Tensor) -> tuple[Tensor, ...]:
-    """Make room for the result, one block (N, 2l+1, paths · C) for each output."""
+    """Allocate the result, one block (N, 2l+1, paths · C) for each output."""
     n_channels = like.shape[2]
     return tuple(
         like.new_empty(edges.n_receivers, ir.dim, width * n_channels)
@@ -143,7 +143,7 @@ def convolve(
 
 
 class _ConvolveTabulated(torch.autograd.Function):
-    """Convolution with interpolated weights, differentiated once: by all that positions change."""
+    """Convolution with interpolated weights, with first derivatives with respect to its inputs."""
 
     @staticmethod
     def forward(
@@ -184,7 +184,7 @@ class _ConvolveTabulated(torch.autograd.Function):
 def _with_table(
     table: RadialTable, features: Tensor, harmonics: Tensor, which: Tensor, distances: Tensor
 ) -> tuple[Tensor | int, ...]:
-    """List what kernels with a table begin with."""
+    """Return the first arguments of kernels with a table."""
     n_points = table.values.shape[1]
     return features, harmonics, table.values, n_points, table.refinement, which, distances
 
@@ -201,7 +201,7 @@ def convolve_tabulated(
 ) -> list[Tensor]:
     """Convolve with weights that are interpolated edge by edge.
 
-    It has first derivatives by features, harmonics and distances, none by the weights.
+    It has first derivatives with respect to features, harmonics and distances, not weights.
 
     Parameters
     ----------

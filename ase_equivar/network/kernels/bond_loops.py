@@ -1,4 +1,4 @@
-"""Loops over the bonds of some atoms, compiled by numba; `bonds` says what they are for."""
+"""Loops over the bonds of some atoms, compiled by numba; see `bonds`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def directions(
 def pairs(
     senders: Any, start: Any, species: Any, present: Any, codes: Any, first: int, last: int
 ) -> None:
-    """Give each bond the number of its pair of elements; mark those in `present` (n_elements²,)."""
+    """Assign each bond the number of its pair of elements; mark it in `present` (n_elements²,)."""
     n_elements = int(len(present) ** 0.5 + 0.5)
     for i in range(first, last):
         for e in range(start[i], start[i + 1]):

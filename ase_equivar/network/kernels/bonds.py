@@ -1,4 +1,4 @@
-"""Functions of bonds on a CPU, without gradients: one pass each, shared out over threads."""
+"""Functions of bonds on a CPU, without gradients: one pass each, divided among threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ase_equivar.network.kernels.launch_numba import MIN_EDGES_PER_THREAD_FAST, 
 def distances_and_harmonics(
     edges: EdgeIndex, vectors: Tensor, l_max: int, factor: float
 ) -> tuple[Tensor, Tensor]:
-    """Work out lengths (E,) of vectors (E, 3), and `irreps.spherical_harmonics` times a factor."""
+    """Return lengths (E,) of vectors (E, 3), and `irreps.spherical_harmonics` times a factor."""
     distances = vectors.new_empty(len(vectors))
     harmonics = vectors.new_empty(len(vectors), (l_max + 1) ** 2)
     start, scales = edges.receiver_starts, factor * harmonic_scales(l_max)
@@ -27,7 +27,7 @@ def distances_and_harmonics(
 def pairs_of_elements(
     edges: EdgeIndex, species_index: Tensor, n_elements: int
 ) -> tuple[Tensor, Tensor]:
-    """Give what `network.bonds.pairs_of_elements` does."""
+    """As `execution.edge_features.pairs_of_elements`."""
     codes = torch.empty_like(edges.senders)
     present = torch.zeros(n_elements**2, dtype=torch.bool)
     start = edges.receiver_starts

@@ -1,4 +1,4 @@
-"""Tell the user what takes long: kernels that are compiled, and not read from the cache."""
+"""Notice to the user when kernels are compiled rather than read from the cache."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def compilation_announced() -> Iterator[None]:
-    """Log, once in a process, that numba compiles something inside."""
+    """Log, once per process, that numba compiles something within the context."""
     with event.install_listener("numba:compile", _Compilation()):
         yield
 
 
 class _Compilation(event.Listener):
     def on_start(self, event: event.Event) -> None:
-        """Say so; numba asks for it when its cache has no such kernel."""
+        """Log the notice; called by numba if its cache has no such kernel."""
         _announce()
 
     def on_end(self, event: event.Event) -> None:
-        """Nothing to say."""
+        """Do nothing."""
 
 
 @cache
 def _announce() -> None:
     # as a warning, which is on stderr whether or not a script has set up logging
     logger.warning(
-        "Kernels are being compiled, which takes some ten seconds, and some again when the first "
-        "larger structure comes. They are kept for the next time."
+        "Kernels are being compiled, which takes some ten seconds, and again some seconds for the "
+        "first larger structure. They are cached for later runs."
     )

@@ -26,21 +26,21 @@ from ase_equivar.network.kernels.launch_numba import (
 
 @dataclass(frozen=True)
 class InteractionSteps:
-    """Everything about an interaction but its bonds and atoms.
+    """Definition of an interaction without its bonds and atoms.
 
     Attributes
     ----------
     coupling : Coupling
     taken : tuple of (int, int)
-        Blocks of old features that are added to new ones: places among the inputs and the outputs.
+        Blocks of old features that are added to new ones: indices among inputs and outputs.
     before, after, skip : sequence of ndarray, shapes (channels in, channels out)
-        Matrices before the convolution, after it, and for what is taken.
+        Matrices before the convolution, after it, and for the blocks taken.
     bias : ndarray, shape (n_elements, n_blocks · C)
-        Added to what the gates get.
+        Added to the input of the gates.
     scale : ndarray, shape (n_elements, len(taken) · C)
-        Of what is taken.
+        Factors of the blocks taken.
     mask : ndarray, shape (n_blocks, C)
-        Factors of the new features, 1 as a rule.
+        Factors of the new features, usually 1.
     """
 
     coupling: Coupling
@@ -53,9 +53,9 @@ class InteractionSteps:
     mask: NDArray[Any]
 
     def send(self, blocks: Sequence[Tensor], out: Tensor, starts: Tensor) -> None:
-        """Fill `out` (N, input_dim, C) with what atoms with these features send.
+        """Fill `out` (N, input_dim, C) with the features that atoms send.
 
-        They are shared out among threads by their edges, of which `starts` tells the first ones.
+        Atoms are divided among threads by their edges, of which `starts` gives the first ones.
         """
         arguments: list[Tensor | NDArray[Any]] = [*blocks, *self.before, out]
         share_out(self._kernels.send, arguments, starts, MIN_EDGES_PER_THREAD_FAST)
@@ -106,7 +106,7 @@ class InteractionSteps:
 def interaction_kernels(
     coupling: Coupling, taken: tuple[tuple[int, int], ...], n_channels: int, scalar: str
 ) -> ModuleType:
-    """Give the module with what `interaction_source` writes."""
+    """Return the module compiled from `interaction_source`."""
     convolutions = convolution_kernels(coupling, n_channels, scalar)
     source = feature_source(n_channels, len(coupling.outputs), scalar)
     features = load_source("features", VERSION, source)

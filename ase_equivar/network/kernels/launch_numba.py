@@ -1,6 +1,6 @@
-"""CPU kernels of the convolution, compiled by numba and shared out over threads.
+"""CPU kernels of the convolution, compiled by numba and divided among threads.
 
-Compiling takes some ten seconds per network; the result is kept, see `cache`.
+Compilation takes some ten seconds per network; the result is cached.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ HEAD_START = 150  # edges that the calling thread works off while the others wak
 
 @cache
 def convolution_kernels(coupling: Coupling, n_channels: int, scalar: str) -> ModuleType:
-    """Give the module with what `numba_source` writes."""
+    """Return the module compiled from `numba_source`."""
     source = numba_source(coupling, n_channels, scalar)
     return load_source("convolution", VERSION, source)
 
@@ -54,7 +54,7 @@ def launch(
     Parameters
     ----------
     name : str
-        One of those that `numba_source` writes.
+        One of the kernels of `numba_source`.
     coupling : Coupling
     n_channels : int
     arrays : tuple
@@ -62,7 +62,7 @@ def launch(
     index : tuple of Tensor
         Senders, receivers, the order of the edges, and where in it each atom's edges start.
     out : tuple of Tensor
-        What the kernel fills, whatever was there.
+        Arrays that the kernel overwrites.
     """
     kernel = getattr(convolution_kernels(coupling, n_channels, scalar_name(out[0].dtype)), name)
     share_out(kernel, (*arrays, *index, *out), index[3])
@@ -74,18 +74,18 @@ def share_out(
     start: Tensor,
     min_edges: int = MIN_EDGES_PER_THREAD,
 ) -> None:
-    """Run a kernel on all threads; each owns a run of atoms with about as many edges.
+    """Run a kernel on all threads, each with a range of atoms with about equally many edges.
 
     Parameters
     ----------
     kernel : function compiled by numba
-        Its last two arguments are the first atom of a run, and the first one after it.
+        Its last two arguments are the first atom of a range, and the first one after it.
     arguments : sequence of Tensor, ndarray or int
         All others.
     start : Tensor of int64, shape (N + 1,)
         Where the edges of each atom start.
     min_edges : int
-        For which another thread pays.
+        Smallest number of edges that justifies another thread.
     """
     if not kernel.overloads:
         with compilation_announced():

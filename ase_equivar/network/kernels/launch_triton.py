@@ -55,9 +55,9 @@ def launch(
 
 @cache
 def works(device: torch.device) -> bool:
-    """Whether a kernel compiles here and gives the right number; if not, the log says why.
+    """Whether a kernel compiles here and gives the right number; if not, the reason is logged.
 
-    Triton wants a C compiler for the code that starts its kernels, and a GPU that it knows.
+    Triton needs a C compiler for its launcher code, and a GPU that it supports.
     """
     scalars = (Irrep.parse("0e"),)
     ones = torch.ones(1, 1, 1, device=device)
@@ -69,10 +69,10 @@ def works(device: torch.device) -> bool:
         coupling, index = Coupling(scalars, scalars, 0), (atom, atom, atom, start)
         launch("forward", coupling, 1, arrays, index, (out,))
         found = float(out)
-    except Exception as error:  # whatever a compiler may say: there is a way without it
-        logger.warning("Triton does not work on %s, torch takes its place: %s", device, error)
+    except Exception as error:  # any error of a compiler: torch can be used without it
+        logger.warning("Triton does not work on %s, using torch instead: %s", device, error)
         return False
     if abs(found - 6.0) > 1e-6:
-        logger.warning("Triton gave %g instead of 6 on %s, torch takes its place", found, device)
+        logger.warning("Triton gave %g instead of 6 on %s, using torch instead", found, device)
         return False
     return True

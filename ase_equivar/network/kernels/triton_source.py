@@ -1,7 +1,7 @@
 """Source code of the GPU kernels: one program per atom, one thread per channel.
 
-A program walks through the edges of its atom with the sums in registers and writes each row once:
-no message is stored, nothing is added atomically, and results do not depend on the order in which
+A program traverses the edges of its atom with the sums in registers and writes each row once: no
+message is stored, there are no atomic additions, and results do not depend on the order in which
 programs run.
 """
 

@@ -1,7 +1,7 @@
-"""SevenNet's convolution by our kernels: the same numbers, ten times as fast, without gradients.
+"""SevenNet's convolution with the kernels of this package: ten times as fast, without gradients.
 
-It is the convolution of `convolution`, but that irreps differ in their channels, that all count as
-even, and that weights depend on the distance alone: a table of them serves all elements.
+It is the convolution of `convolution`, except that irreps differ in their channels, all count as
+even, and weights depend only on the distance, so one table serves all elements.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from ase_equivar.network.layout import unpacked
 
 @dataclass
 class _Part:
-    """What one irrep of the input sends: its convolution, and how it fits in SevenNet's.
+    """The convolution of one irrep of the input, and its place in SevenNet's convolution.
 
     Attributes
     ----------
     convolution : Convolution
     columns : list of slice
-        Of SevenNet's radial weights, one for each path.
+        Columns of SevenNet's radial weights, one slice for each path.
     factors : list of float
-        That SevenNet's path has and ours has not.
+        Factors of SevenNet's paths relative to those here.
     slots : list of int
         Places of the paths in SevenNet's output.
     """
@@ -54,7 +54,7 @@ class TabulatedConvolution:
     embedding : torch.nn.Module
         The `sevenn.nn.edge_embedding.EdgeEmbedding` of the same potential.
     cutoff : float
-        Of the potential, Å.
+        Cutoff of the potential, Å.
     """
 
     def __init__(self, literal: Any, embedding: nn.Module, cutoff: float) -> None:
@@ -76,7 +76,7 @@ class TabulatedConvolution:
         ]
 
     def __call__(self, flat: Tensor, bonds: Bonds, backend: str) -> Tensor:
-        """Convolve features that lie as e3nn has them, (N, Σ channels · components)."""
+        """Convolve features in e3nn's layout, (N, Σ channels · components)."""
         blocks = unpacked(flat, self._inputs)
         for part in self._parts:
             part.convolution.backend = backend
@@ -88,7 +88,7 @@ class TabulatedConvolution:
         return received
 
     def _received(self, blocks: Sequence[Tensor], bonds: Bonds) -> Tensor:
-        """Collect what some atoms get, in SevenNet's order of paths."""
+        """Collect the results of some atoms, in SevenNet's order of paths."""
         found: list[Tensor] = [blocks[0]] * len(self._outputs)
         for part, block, table in zip(self._parts, blocks, self._tables, strict=True):
             messages = part.convolution.tabulated(
@@ -102,12 +102,12 @@ class TabulatedConvolution:
 
 
 def _part(product: Any, number: int, l_max: int) -> _Part:
-    """Find the paths of one input among those of e3nn's product.
+    """Match the paths of one input with those of e3nn's product.
 
     Raises
     ------
     ValueError
-        If they are not all that rotations allow.
+        If paths allowed by rotations are missing.
     """
     sent = product.irreps_in1[number]
     sizes = [one.path_shape[0] * one.path_shape[1] for one in product.instructions]
@@ -132,7 +132,7 @@ def _part(product: Any, number: int, l_max: int) -> _Part:
 
 
 def _ours(irrep: Any) -> Irrep:
-    """Turn an irrep of e3nn into one of ours."""
+    """Convert an irrep of e3nn."""
     return Irrep(irrep.l, irrep.p)
 
 

@@ -1,8 +1,9 @@
-"""What a potential trained on other data has learned about each atom: features of SevenNet.
+"""Features of each atom from SevenNet, a potential trained on other data.
 
-Energies and forces of some 10^5 crystals shaped these features, tensors of 2·10^3 crystals what is
-made of them: DTNN, Mao et al., Nat. Commun. 15 (2024), did so for dielectric tensors. SevenNet:
-Park et al., J. Chem. Theory Comput. 20, 4857 (2024). Its weights come from its own package.
+The features were learned from energies and forces of some 10^5 crystals, and their use from tensors
+of 2·10^3 crystals, as done for dielectric tensors by DTNN, Mao et al., Nat. Commun. 15 (2024).
+SevenNet: Park et al., J. Chem. Theory Comput. 20, 4857 (2024). Its weights come from its own
+package.
 """
 
 from __future__ import annotations
@@ -37,21 +38,22 @@ MISSING = f"this model needs SevenNet; {install_hint('sevennet')}"
 class LatentFeatures(nn.Module):
     """Features of a frozen SevenNet potential, with parity, of about unit size.
 
-    The potential is part of neither the parameters nor the state: it is neither learned nor saved.
+    The potential belongs neither to the parameters nor to the state: it is neither trained nor
+    saved.
 
-    SevenNet takes all its features as even, so that what it makes of a crystal and of its mirror
-    image are two things. Half the sum of both for even degrees, and half the difference for odd
-    ones, change sign under inversion as tensors do, at the price of two calls. It works in single
-    precision whatever the network does.
+    SevenNet treats all its features as even, so that the features of a crystal and of its inverted
+    image are unrelated. Half their sum for even degrees, and half their difference for odd ones,
+    transform under inversion as tensors do, at the cost of two calls. SevenNet always runs in
+    single precision.
 
     Parameters
     ----------
     potential : str
         One of `POTENTIALS`.
     layers : sequence of int
-        Layers after whose gates features are taken, ascending.
+        Layers after whose gates features are taken, in ascending order.
     irreps : sequence of Irrep
-        What is wanted of them; each must change sign under inversion as its degree says.
+        Irreps to extract; their parity under inversion must be that of their degree.
 
     Raises
     ------
@@ -96,23 +98,23 @@ class LatentFeatures(nn.Module):
 
     @property
     def elements(self) -> frozenset[int]:
-        """Atomic numbers that the potential knows."""
+        """Atomic numbers that the potential supports."""
         return frozenset(self._potential.type_map)
 
     @property
     def cutoff(self) -> float:
-        """Largest bond length in Å: graphs must have this one and no other."""
+        """Largest bond length, Å: graphs must have exactly this cutoff."""
         return float(self._potential.cutoff)
 
     def raw(self, graph: Graph, backend: str = "auto") -> tuple[Tensor, ...]:
-        """Work out the features, as large as the potential has them.
+        """Return the features in the scale of the potential.
 
         Parameters
         ----------
         graph : Graph
         backend : str
-            What computes the convolutions where no gradients are wanted, see `backends`; with
-            gradients, and for "e3nn", SevenNet's own modules do.
+            What computes the convolutions if no gradients are needed, see `backends`; with
+            gradients, and for "e3nn", SevenNet's own modules are used.
 
         Returns
         -------
@@ -141,7 +143,7 @@ class LatentFeatures(nn.Module):
         return tuple(blocks)
 
     def standardize(self, blocks: Sequence[Tensor]) -> None:
-        """Let features like these, from `raw`, have unit size; scalars a mean of zero besides."""
+        """Scale features like these, from `raw`, to unit size, and scalars to zero mean."""
         self.center.copy_(blocks[0].mean(dim=(0, 1)))
         for number, block in enumerate(blocks):
             centered = block - self.center if number == 0 else block
@@ -149,7 +151,7 @@ class LatentFeatures(nn.Module):
             self.get_buffer(f"size{number}").copy_(size + 1e-3)
 
     def forward(self, blocks: Sequence[Tensor]) -> list[Tensor]:
-        """Features from `raw` in units of their size, shortened to less than `LIMIT`."""
+        """Features from `raw` in units of their scale, limited in length to `LIMIT`."""
         shifted = [blocks[0] - self.center, *blocks[1:]]
         return [
             _limited(block / self.get_buffer(f"size{number}"))
@@ -185,7 +187,7 @@ class LatentFeatures(nn.Module):
         return found
 
     def _bonds(self, graph: Graph, vectors: Tensor, backend: str) -> Bonds | None:
-        """Describe the bonds to our kernels; None where SevenNet's own modules shall work."""
+        """Return bonds for the kernels; None if SevenNet's own modules are to be used."""
         if torch.is_grad_enabled():
             return None
         edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
@@ -197,7 +199,7 @@ class LatentFeatures(nn.Module):
         return Bonds.described(edges, distances, harmonics, kinds, None)
 
     def _fast(self, name: str, device: torch.device) -> TabulatedConvolution:
-        """Give the kernels of a convolution, made on first use; the potential never changes."""
+        """Return the kernels of a convolution, created on first use and kept."""
         if (name, device) not in self._tabulated:
             modules = dict(self._potential.named_children())
             self._tabulated[name, device] = TabulatedConvolution(
@@ -207,9 +209,10 @@ class LatentFeatures(nn.Module):
 
 
 def _limited(block: Tensor) -> Tensor:
-    """Shorten all, and what is longer than `LIMIT` to that: x / √(1 + x²/L²).
+    """Limit the length of features to L = `LIMIT`: x / √(1 + x²/L²).
 
-    Features have long tails, and any size where atoms are closer than any in SevenNet's training.
+    Features have long tails, and become arbitrarily large if atoms are closer than in SevenNet's
+    training.
     """
     scale = block.abs().amax(dim=1, keepdim=True).clamp(min=LIMIT)  # else squares may overflow
     length = torch.linalg.vector_norm(block / scale, dim=1, keepdim=True)
@@ -217,7 +220,7 @@ def _limited(block: Tensor) -> Tensor:
 
 
 def _load(name: str) -> Any:
-    """Load a potential in single precision, whatever the default is: it was saved so."""
+    """Load a potential in single precision, in which it was saved."""
     if name not in POTENTIALS:
         raise ValueError(f"unknown potential {name!r}; known are {', '.join(POTENTIALS)}")
     try:
