@@ -45,8 +45,9 @@ class EquivarCalculator(Calculator):
     column = displacement, float64, shape=(N, 3, 3), summing to `total_charge`);
     ``dielectric_tensor`` (ε∞, relative, shape=(3, 3)) if the model has it;
     ``born_charges_uncertainty`` (expected root mean square error of the components of each Z*, |e|,
-    shape=(N,)) if the model is calibrated, which costs next to nothing; and whatever the wrapped
-    calculator lists, passed through.
+    shape=(N,)) if the model is calibrated, which costs little (on a GPU, where steps of an MD are
+    replayed, one more call of the network if it is requested); and whatever the wrapped calculator
+    lists, passed through.
 
     A polar model, whose Z* are the derivative of one polarization P, gives three more.
     ``polarization`` (C/m², shape=(3,)) of a crystal and ``dipole`` (|e|·Å, shape=(3,)) of a

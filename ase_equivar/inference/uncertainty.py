@@ -55,11 +55,6 @@ class Familiarity:
         """Give that of some atoms."""
         return Familiarity(self.distance[places], self.nearby_error[places])
 
-    def split(self, cuts: NDArray[np.int64]) -> list[Familiarity]:
-        """Give that of each structure."""
-        parts = np.split(self.distance, cuts), np.split(self.nearby_error, cuts)
-        return [Familiarity(*one) for one in zip(*parts, strict=True)]
-
 
 @dataclass(frozen=True)
 class KnownAtoms:
