@@ -1,14 +1,14 @@
 """Molecular dynamics in electric fields.
 
-The order of a calculation::
+A typical calculation::
 
     dyn = VelocityVerlet(atoms, 1.0 * units.fs)
     driven = drive(dyn, SineField([0, 0, 0.02], frequency=3))   # ase_equivar.fields
     dyn.run(1000)
     balance = atoms.get_total_energy() - driven.work
 
-Ready experiments are in `hysteresis`, `ion_drift`, `pulse_response` and `finite_field`, and the
-client of i-PI in `ipi_client`; see docs/howto/dynamics.md.
+Ready-made experiments are `hysteresis`, `ion_drift`, `pulse_response` and `finite_field`, and
+`ipi_client` is the client for i-PI; see docs/howto/dynamics.md.
 """
 
 from ase_equivar.dynamics.charge_refresh import RefreshReport

@@ -1,4 +1,4 @@
-"""Which field acts on atoms now: one that is given over time, or one that follows the atoms."""
+"""The field that acts on the atoms: given as a function of time, or following the atoms."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ase_equivar.fields.waveforms import ConstantField
 from ase_equivar.structures.vacuum import describe_vacuum
 from ase_equivar.warning_types import FieldWarning
 
-LARGEST_JUMP = 0.01  # of a field at the faces of the cell, of the strongest on an atom
+LARGEST_JUMP = 0.01  # jump at the faces of the cell, relative to the strongest field on an atom
 
 
 class ActingField(Protocol):
@@ -37,48 +37,48 @@ class ActingField(Protocol):
 
     @property
     def is_static(self) -> bool:
-        """Whether it knows no time, so that an optimizer may have it."""
+        """Whether the field is constant in time, as an optimizer requires."""
         ...
 
     @property
     def follows_path(self) -> bool:
-        """Whether it depends on the way by which the atoms came."""
+        """Whether the field depends on the path of the atoms."""
         ...
 
     @property
     def longest_step(self) -> float:
-        """The longest time step that resolves it, fs."""
+        """The longest time step that resolves the field, fs."""
         ...
 
     @property
     def text(self) -> str | None:
-        """What it is, to tell it from others; None if only its values say that."""
+        """A description that identifies the field; None if only its values can."""
         ...
 
     def on(
         self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]]
     ) -> NDArray[np.float64]:
-        """Return the field on `atoms` at a time in fs: V/Å, shape=(3,), or (N, 3) if it varies.
+        """Return the field on `atoms` at `time` (fs): V/Å, shape=(3,), or (N, 3) if it varies.
 
-        `charges` gives their Z*, |e|, shape=(N, 3, 3).
+        `charges` returns their Z*, |e|, shape=(N, 3, 3).
         """
         ...
 
     def sample(self, time: float) -> list[float]:
-        """Return some values at a time in fs, for fields that have no `text`."""
+        """Return sample values at `time` (fs), to identify fields that have no `text`."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint needs beside `text`."""
+        """Return what a checkpoint needs in addition to `text`."""
         ...
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Be as it was when it returned `state`."""
+        """Restore a state returned by `state`."""
         ...
 
 
 class GivenField:
-    """The same for all atoms, whatever they do: E(t)."""
+    """A uniform field E(t), independent of the atoms."""
 
     follows_path = False
 
@@ -89,7 +89,7 @@ class GivenField:
 
     @property
     def longest_step(self) -> float:
-        """The longest time step that resolves it, fs."""
+        """The longest time step that resolves the field, fs."""
         return longest_step(self._field)
 
     def on(
@@ -103,7 +103,7 @@ class GivenField:
         return [float(one) for one in self._at(time)]
 
     def state(self) -> dict[str, Any]:
-        """Return nothing: the field is that of the time."""
+        """Return an empty state: the field depends on time only."""
         return {}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
@@ -113,8 +113,8 @@ class GivenField:
         value = self._field(time)
         if np.ndim(value) == 0:
             raise ValueError(
-                "the field is a single number, an envelope; multiply it by a field: "
-                "envelope * ConstantField([Ex, Ey, Ez])"
+                "the field is a scalar envelope; multiply it by a field: envelope * "
+                "ConstantField([Ex, Ey, Ez])"
             )
         return check_field(value)
 
@@ -138,7 +138,7 @@ class FieldAtPositions:
 
     @property
     def longest_step(self) -> float:
-        """The longest time step that resolves it, fs."""
+        """The longest time step that resolves the field, fs."""
         return self._field.longest_step
 
     def on(
@@ -152,20 +152,20 @@ class FieldAtPositions:
         return field
 
     def sample(self, time: float) -> list[float]:
-        """Return a weighted sum of the field over points that are always the same."""
+        """Return a weighted sum of the field over a fixed set of points."""
         count = np.arange(1, self._n_atoms + 1)[:, None]
         points = 10 * np.modf(count * np.sqrt([2, 3, 5]))[0]
         return [float(one) for one in (np.cos(count) * self._field(points, time)).sum(axis=0)]
 
     def state(self) -> dict[str, Any]:
-        """Return nothing: the field is that of place and time."""
+        """Return an empty state: the field depends on position and time only."""
         return {}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
         """Do nothing."""
 
     def _look_at_faces(self, atoms: Atoms, time: float, strongest: float) -> None:
-        """Warn of a field that jumps where an atom leaves the cell and comes in again."""
+        """Warn if the field is discontinuous across the periodic boundaries of the cell."""
         scaled = positions_in_cell(atoms) @ np.linalg.inv(atoms.cell.complete().array)
         for axis in np.flatnonzero(atoms.pbc):
             on_faces = []
@@ -177,15 +177,15 @@ class FieldAtPositions:
             if jump > LARGEST_JUMP * strongest:
                 warnings.warn(
                     f"the field jumps by up to {jump:.3g} V/Å between the faces of the cell along "
-                    f"{'abc'[axis]}: take a wavevector that fits the cell, or a beam that has died "
-                    "away there",
+                    f"{'abc'[axis]}: choose a wavevector commensurate with the cell, or a beam "
+                    "that vanishes there",
                     FieldWarning,
                     stacklevel=2,
                 )
 
 
 class FieldInSlab(GivenField):
-    """The field inside a slab, of one that is applied outside.
+    """The field inside a slab, from the field applied outside.
 
     Parameters
     ----------
@@ -195,18 +195,18 @@ class FieldInSlab(GivenField):
     """
 
     def __init__(self, applied: AppliedField, dielectric_tensor: NDArray[np.float64]) -> None:
-        assert callable(applied.field)  # it makes one of three numbers
+        assert callable(applied.field)  # AppliedField converts three numbers to a ConstantField
         super().__init__(applied.field)
         self._applied = applied
         self.dielectric_tensor = dielectric_tensor
         self.text = field_text(applied)
 
     def state(self) -> dict[str, Any]:
-        """Return ε∞, which a network may give with other last digits the next time."""
+        """Return ε∞: a network may not reproduce its last digits in a later process."""
         return {DIELECTRIC_TENSOR: self.dielectric_tensor}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Take that ε∞."""
+        """Restore ε∞."""
         self.dielectric_tensor = np.array(state[DIELECTRIC_TENSOR])
 
     def _at(self, time: float) -> NDArray[np.float64]:
@@ -219,29 +219,29 @@ def acting_field(
     path: DipolePath,
     sources: Sequence[Any],
 ) -> ActingField:
-    """Read what a caller gives for a field.
+    """Return the acting field for the `field` argument of `drive`.
 
     Parameters
     ----------
     field : callable, array_like, SpatialField, ConstantDisplacement or AppliedField
-        As `drive` takes it.
+        As in `drive`.
     atoms : ase.Atoms
         At the beginning of the run.
     path : DipolePath
-        Of the run.
+        The path of the atoms in this run.
     sources : sequence
-        Of Z*, and the calculator of the atoms: the first that can is asked for an ε∞ that is not
-        given.
+        The source of Z* and the calculator of the atoms. An ε∞ that is not given is taken from the
+        first of them that provides one.
 
     Raises
     ------
     TypeError
-        If it is a bare function of positions and time.
+        If the field is a bare function of positions and time.
     ValueError
-        If the field makes no sense, or atoms without a cell, or with vacuum in it, are to have a
-        constant D.
+        If the field is not one of the forms above or not finite, or if a constant D is asked for
+        atoms without a cell or with vacuum in it.
     ase.calculators.calculator.PropertyNotImplementedError
-        If nothing gives the ε∞ that is needed.
+        If ε∞ is needed and no source provides it.
     """
     if isinstance(field, SpatialField):
         return FieldAtPositions(field, len(atoms))
@@ -256,14 +256,14 @@ def acting_field(
         return FieldInSlab(field, _dielectric_tensor(field, atoms, sources))
     if atoms.cell.rank < 3:
         raise ValueError(
-            f"the atoms have {atoms.cell.rank} cell vectors; a constant D needs three, for the "
+            f"the atoms have {atoms.cell.rank} cell vectors; a constant D needs three, because the "
             "polarization is a moment per volume"
         )
     if (vacuum := describe_vacuum(atoms)) is not None:
         raise ValueError(
             f"the cell {vacuum}, and a constant D needs the polarization of the material, a moment "
-            "per volume of it: give a cell without vacuum, with the normal of the film; for a "
-            "field that is applied outside of a slab, give an AppliedField"
+            "per volume of the material: give a cell without vacuum, with the normal of the film; "
+            "for a field that is applied outside a slab, give an AppliedField"
         )
     polarization_of = _polarization_of(sources[0]) if field.source == "polarization" else None
     tensor = _dielectric_tensor(field, atoms, sources)
@@ -295,8 +295,9 @@ def _dielectric_tensor(
         able = [s for s in sources if DIELECTRIC_TENSOR in getattr(s, "implemented_properties", ())]
         if not able:
             raise PropertyNotImplementedError(
-                f"the calculator {type(sources[-1]).__name__} gives no {DIELECTRIC_TENSOR!r}, which"
-                f" is needed here: {name}(..., dielectric_tensor=ε∞)"
+                f"the calculator {type(sources[-1]).__name__} does not provide "
+                f"{DIELECTRIC_TENSOR!r}, which is needed here: give {name}(..., "
+                "dielectric_tensor=ε∞)"
             )
         tensor = able[0].get_property(DIELECTRIC_TENSOR, atoms)
     return dielectric_array(DIELECTRIC_TENSOR, tensor)
@@ -305,14 +306,14 @@ def _dielectric_tensor(
 def _required_arguments(function: Callable[..., Any]) -> int:
     try:
         parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # of some functions in C
+    except ValueError:  # some functions written in C have no signature
         return 1
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return sum(one.kind in kinds and one.default is one.empty for one in parameters)
 
 
 def positions_in_cell(atoms: Atoms) -> NDArray[np.float64]:
-    """Return positions within the cell along its periodic directions, Å, shape=(N, 3)."""
+    """Return positions wrapped into the cell along its periodic directions, Å, shape=(N, 3)."""
     cell = atoms.cell.complete().array
     scaled = atoms.positions @ np.linalg.inv(cell)
     return np.asarray(atoms.positions - np.where(atoms.pbc, np.floor(scaled), 0.0) @ cell)

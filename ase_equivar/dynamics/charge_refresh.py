@@ -1,4 +1,4 @@
-"""The Z* of a moving structure: new for each geometry, or kept for some steps."""
+"""The Z* of a moving structure: recalculated for each geometry, or kept for several steps."""
 
 from __future__ import annotations
 
@@ -19,14 +19,21 @@ from ase_equivar.fields import field_forces
 
 @dataclass(frozen=True)
 class RefreshReport:
-    """What keeping Z* for some steps has cost in accuracy.
+    """Errors made by keeping Z* for several steps.
 
-    At each refresh the forces of the field with the Z* kept so far are compared with those of the
-    new ones: the error that the next step would have had, the largest since the refresh before.
+    At each refresh, the field's forces with the old Z* are compared with those with the new Z*.
+    This is the error that the next step would have had, the largest since the previous refresh.
 
-    refreshes: how many times Z* were calculated anew; max_charge_error: largest element of the
-    change of Z*, |e|; max_force_error: largest change of the force on one atom, eV/Å;
-    rms_force_error: root mean square over atoms and refreshes of that change, eV/Å.
+    Attributes
+    ----------
+    refreshes : int
+        Number of times that Z* were recalculated.
+    max_charge_error : float
+        Largest change of an element of Z*, |e|.
+    max_force_error : float
+        Largest change of the force on one atom, eV/Å.
+    rms_force_error : float
+        Root mean square of that change over atoms and refreshes, eV/Å.
     """
 
     refreshes: int = 0
@@ -37,7 +44,7 @@ class RefreshReport:
     def with_error(
         self, charges: NDArray[np.float64], forces: NDArray[np.float64]
     ) -> RefreshReport:
-        """Return the report after one more refresh, with these changes of Z* and of forces."""
+        """Return the report updated by a refresh with these changes of Z* and of forces."""
         squared = (forces**2).sum(axis=1)
         sum_before = self.rms_force_error**2 * self.refreshes
         return RefreshReport(
@@ -51,21 +58,23 @@ class RefreshReport:
 
 
 class BornCharges:
-    """Z* of whatever structure it is asked for.
+    """Z* of a structure, calculated when needed.
 
     Parameters
     ----------
     source : calculator, callable, array_like or mapping
         See `ase_equivar.charge_source.ChargeSource`.
     update_interval : int
-        Calculate Z* at every `update_interval`-th new geometry; keep them for those between.
+        Calculate Z* at every `update_interval`-th new geometry, and keep them in between.
     max_displacement : float, optional
-        Calculate Z* earlier, when an atom has moved further than this since, Å.
+        Calculate Z* earlier if an atom has moved further than this since they were last calculated,
+        Å.
 
     Raises
     ------
     ValueError
-        If the source is not finite, or an interval makes no sense.
+        If the source is not finite, `update_interval` is below 1, or `max_displacement` is not
+        positive or has no effect.
     ase.calculators.calculator.PropertyNotImplementedError
         If a calculator does not give Z*.
     """
@@ -83,8 +92,8 @@ class BornCharges:
             )
         if max_displacement is not None and interval == 1:
             raise ValueError(
-                "max_displacement has no effect while Z* are calculated for every geometry; give "
-                "update_interval as well, the most steps that they may be kept"
+                "max_displacement has no effect while Z* are calculated for every geometry; also "
+                "give update_interval, the largest number of steps for which they may be kept"
             )
         self._calculate = read_charges(source)
         self._source = source
@@ -98,13 +107,13 @@ class BornCharges:
         self.largest_uncertainty = np.nan  # of the Z* kept, |e|; of sources that state none, NaN
 
     def __call__(self, atoms: Atoms, field: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return Z* for `atoms`, in |e|, shape=(N, 3, 3); asking twice gives the same.
+        """Return Z* for `atoms`, |e|, shape=(N, 3, 3); a second call returns the same Z*.
 
         Parameters
         ----------
         atoms : ase.Atoms
         field : numpy.ndarray
-            In V/Å, shape=(3,) or (N, 3); for the force error in the report.
+            V/Å, shape=(3,) or (N, 3); used for the force error in the report.
         """
         if self._kept is not None and self._is_same(atoms):
             return self._kept
@@ -119,7 +128,7 @@ class BornCharges:
         return self._kept
 
     def state(self) -> dict[str, Any]:
-        """Return the Z* that are kept, and since when, to `restore_state` them."""
+        """Return the Z* in use and their age, for `restore_state`."""
         if self._kept is None or self._geometry is None or self._interval == 1:
             return {}
         return {
@@ -133,7 +142,7 @@ class BornCharges:
         }
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Keep the Z* that are in `state`; an empty one has none to keep."""
+        """Restore the Z* in `state`, if there are any."""
         if "kept" not in state:
             return
         self._kept, self._kept_at, self._age = (
@@ -144,7 +153,7 @@ class BornCharges:
         self.report = RefreshReport(**state["report"])
 
     def _is_same(self, atoms: Atoms) -> bool:
-        """Whether these atoms were asked for last."""
+        """Whether these are the atoms of the last call."""
         return self._geometry is not None and all(
             np.array_equal(before, now)
             for before, now in zip(self._geometry, (atoms.positions, atoms.cell.array), strict=True)

@@ -1,6 +1,6 @@
-"""Checkpoints of driven runs, from which a killed run continues as if nothing had happened.
+"""Checkpoints of driven runs, from which an interrupted run continues.
 
-A script that is started again and again until it is done::
+A script that can be started repeatedly until the run is complete::
 
     driven = drive(dyn, field, log="run.log")
     if Path("run.npz").exists():
@@ -8,11 +8,11 @@ A script that is started again and again until it is done::
     dyn.attach(save_checkpoint, 100, driven, "run.npz")
     dyn.run(100_000 - dyn.nsteps)
 
-A checkpoint holds the atoms, the state of the dynamics (thermostats, barostats and what an
-integrator remembers of the last step), its random numbers, the time and the work of the field, and
-the Z* that were kept. Forces are calculated anew: the run continues bit for bit if the calculator
-gives the same forces for the same positions, as on one CPU, and remembers nothing itself (ASE's
-LennardJones keeps a list of neighbors, with a skin, in an order that depends on the past).
+A checkpoint holds the atoms, the state of the dynamics (thermostats, barostats and what the
+integrator keeps from the last step), the state of its random number generator, the time and the
+work of the field, and the Z* in use. Forces are recalculated: the run continues bit for bit if the
+calculator gives the same forces for the same positions, as on one CPU, and has no memory of its own
+(ASE's LennardJones, for example, keeps a neighbor list whose order depends on earlier steps).
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ from numpy.typing import NDArray
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.io.output_files import replacing
 
-VERSION = 2  # 1 had fields with other units of time and frequency
+VERSION = 2  # version 1 had other units of time and frequency in fields
 NOT_STATE = ("max_steps", "masses", "_masses")
 
 
 def save_checkpoint(driven: Drive, path: str | Path) -> None:
-    """Write the state of a driven run between two steps, in place of an earlier one.
+    """Write the state of a driven run between two steps, replacing an earlier checkpoint.
 
-    The file is replaced as a whole: a run that is killed while it writes leaves the earlier one.
+    The file is replaced as a whole: if the run is killed while writing, the earlier one remains.
 
     Parameters
     ----------
     driven : Drive
-        From `ase_equivar.dynamics.drive`.
+        As returned by `ase_equivar.dynamics.drive`.
     path : str or pathlib.Path
-        Of the file, a ``.npz`` of NumPy.
+        The file, in NumPy's ``.npz`` format.
 
     Raises
     ------
     TypeError
-        If the run is that of an optimizer.
+        If the run is an optimization.
     """
     path = Path(path)
     atoms, dyn = driven.atoms, driven.dynamics
     if not isinstance(dyn, MolecularDynamics):
         raise TypeError(
-            f"checkpoints are of molecular dynamics; {type(dyn).__name__} has a restart of its own"
+            f"checkpoints are for molecular dynamics; {type(dyn).__name__} has its own restart"
         )
     arrays = {f"atoms/{name}": value for name, value in atoms.arrays.items()}
     arrays["atoms/cell"] = atoms.cell.array
@@ -69,23 +69,24 @@ def save_checkpoint(driven: Drive, path: str | Path) -> None:
 
 
 def restore_checkpoint(driven: Drive, path: str | Path) -> None:
-    """Bring a driven run to the state of a checkpoint.
+    """Restore a driven run to the state of a checkpoint.
 
-    The run has to be set up as the one that wrote it: the same kind of dynamics, the same atoms
-    in the same order, the same field. Numbers that the dynamics holds (temperature, time step and
-    so on) become those of the checkpoint; whoever wants to change one does it afterwards.
+    The run must be set up like the one that wrote it: the same kind of dynamics, the same atoms in
+    the same order, the same field. Parameters of the dynamics (temperature, time step and so on)
+    take their values from the checkpoint; change them afterwards if need be.
 
     Parameters
     ----------
     driven : Drive
-        From `ase_equivar.dynamics.drive`.
+        As returned by `ase_equivar.dynamics.drive`.
     path : str or pathlib.Path
-        That `save_checkpoint` has written.
+        Written by `save_checkpoint`.
 
     Raises
     ------
     ValueError
-        If the file is no checkpoint, or one of another kind of run, saying in what they differ.
+        If the file is not a checkpoint, or belongs to a different run; the message says in what
+        they differ.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -94,15 +95,15 @@ def restore_checkpoint(driven: Drive, path: str | Path) -> None:
         version = plain.pop("version")
     except FileNotFoundError:
         raise
-    except Exception as error:  # NumPy raises anything on a damaged file
-        raise ValueError(f"{path} is no checkpoint of a run in a field: {error}") from error
+    except Exception as error:  # NumPy raises many kinds of errors on a damaged file
+        raise ValueError(f"{path} is not a checkpoint of a run in a field: {error}") from error
     atoms, dyn = driven.atoms, driven.dynamics
     if version != VERSION:
         raise ValueError(f"{path} has version {version}; this program reads {VERSION}")
     if plain.pop("dynamics") != type(dyn).__name__:
-        raise ValueError(f"{path} is of another dynamics than {type(dyn).__name__}")
+        raise ValueError(f"{path} belongs to another dynamics than {type(dyn).__name__}")
     if not np.array_equal(content["atoms/numbers"], atoms.numbers):
-        raise ValueError(f"{path} is of other atoms than {atoms.get_chemical_formula()}")
+        raise ValueError(f"{path} belongs to other atoms than {atoms.get_chemical_formula()}")
     values = content | plain
     driven.restore_state(_part(values, "drive/"))
     atoms.cell[:] = content.pop("atoms/cell")
@@ -121,9 +122,9 @@ def _part(values: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _dynamics_state(dyn: Any) -> dict[str, NDArray[Any] | Any]:
-    """Return numbers, arrays and random states of a dynamics and of the parts that ASE gives it.
+    """Return the numbers, arrays and random states of a dynamics and its parts.
 
-    Names of attributes, those of parts as ``_thermostat/_eta``.
+    Keys are attribute names; those of parts of the dynamics read like ``_thermostat/_eta``.
     """
     return dict(_walk(dyn, ""))
 
@@ -155,7 +156,7 @@ def _set(owner: Any, path: str, value: Any) -> None:
 
 
 def _is_random(value: Any) -> bool:
-    """Whether it is a generator of NumPy, or its module, which stands for the global one."""
+    """Whether `value` is a NumPy generator or numpy.random, the global generator."""
     return isinstance(value, np.random.Generator | np.random.RandomState) or (
         isinstance(value, ModuleType) and value is np.random
     )

@@ -1,4 +1,4 @@
-"""What `ase_equivar.dynamics.drive` refuses, before anything is run."""
+"""Checks of the arguments of `ase_equivar.dynamics.drive` before a run."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from ase_equivar.warning_types import FieldWarning
 
 FRICTION = {
     "Langevin": ("fr",),
-    "LangevinBAOAB": ("gamma",),  # 0 without temperature
+    "LangevinBAOAB": ("gamma",),  # 0 without a thermostat
     "Andersen": ("andersen_prob", "fix_com"),
 }
 """Dynamics that bring the cell as a whole to rest, if one of these attributes is not zero."""
-LONGEST_TIME_STEP = 100.0  # fs; ten times what the heaviest atoms bear
-ROUNDING = 1e-9  # relative, of time steps and of times in tables
-NET_CHARGE_LIMIT = 0.01  # |e|, of the largest element of Σ Z*
+LONGEST_TIME_STEP = 100.0  # fs; ten times the limit of the heaviest atoms
+ROUNDING = 1e-9  # relative, for time steps and tabulated times
+NET_CHARGE_LIMIT = 0.01  # |e|, largest element of Σ Z*
 ENERGY_OPTIMIZERS = (
     "BFGSLineSearch",
     "LBFGSLineSearch",
@@ -44,7 +44,7 @@ ENERGY_OPTIONS = ("use_line_search", "downhill_check", "use_armijo")
 
 
 def atoms_of(dyn: BaseDynamics) -> Atoms:
-    """Return the Atoms behind a dynamics, also behind a filter."""
+    """Return the Atoms of a dynamics, unwrapped from a filter if there is one."""
     atoms = dyn.atoms
     while isinstance(atoms, Filter):
         atoms = atoms.atoms
@@ -54,29 +54,30 @@ def atoms_of(dyn: BaseDynamics) -> Atoms:
 
 
 def check_calculator(calculator: Any) -> None:
-    """Refuse a calculator without forces, or one that has a field itself."""
+    """Refuse a calculator without forces, or one that already applies a field."""
     name = type(calculator).__name__
     if "forces" not in calculator.implemented_properties:
         raise PropertyNotImplementedError(
             f"the calculator {name} does not give forces, to which those of the field are added; "
-            "wrap one that does: EquivarCalculator(calculator)"
+            "wrap one that does in an EquivarCalculator: EquivarCalculator(calculator)"
         )
     if isinstance(calculator, FieldCalculator):
         raise ValueError(
-            "these atoms are in a field already; add the fields, or release() the first drive"
+            "these atoms are already driven by a field; add the two fields, or release() the "
+            "first drive"
         )
     own = getattr(calculator, "electric_field", None)
     if own is not None and np.any(own):
         raise ValueError(
-            f"the calculator has electric_field={np.asarray(own).tolist()} V/Å itself, which would "
-            "add to this one without doing work in the account; set it to None"
+            f"the calculator has electric_field={np.asarray(own).tolist()} V/Å of its own, whose "
+            "work would not be counted in addition to this field; set it to None"
         )
 
 
 def check_time_step(dyn: MolecularDynamics, field: ActingField) -> None:
-    """Refuse a time step that is none for atoms, or does not resolve the field.
+    """Refuse a time step that is zero, too long for atoms, or too long to resolve the field.
 
-    It may be negative: then time runs backwards.
+    A negative time step is allowed and runs backwards in time.
     """
     step = positive_number(
         "the time step (timestep)", abs(time_step(dyn)), "fs", largest=LONGEST_TIME_STEP
@@ -91,7 +92,7 @@ def check_time_step(dyn: MolecularDynamics, field: ActingField) -> None:
 
 
 def check_optimizer(dyn: BaseDynamics, field: ActingField) -> None:
-    """Refuse optimizers for which a field makes no sense."""
+    """Refuse optimizers that need an energy, and fields that change with time in any optimizer."""
     name = type(dyn).__name__
     if not isinstance(dyn, Optimizer):
         raise TypeError(f"drive takes molecular dynamics or an optimizer, not {name}")
@@ -103,13 +104,13 @@ def check_optimizer(dyn: BaseDynamics, field: ActingField) -> None:
         getattr(dyn, option, False) for option in ENERGY_OPTIONS
     ):
         raise ValueError(
-            f"{name}, as set up, needs an energy of which the forces are the gradient, and there "
-            "is none in a field; take one that uses forces alone: BFGS, LBFGS, FIRE, MDMin"
+            f"{name}, as set up, needs an energy whose gradient gives the forces, and in a field "
+            "there is none; use an optimizer that relies on forces alone: BFGS, LBFGS, FIRE, MDMin"
         )
 
 
 def check_net_charge(dyn: BaseDynamics, atoms: Atoms, born_charges: NDArray[np.float64]) -> None:
-    """Refuse, or warn, if the field would accelerate the whole cell without end."""
+    """Refuse, or warn, if the field would accelerate the cell as a whole indefinitely."""
     net = np.abs(born_charges.sum(axis=0)).max()
     if net <= NET_CHARGE_LIMIT or any(
         isinstance(constraint, (FixAtoms, FixCom)) for constraint in atoms.constraints
@@ -126,11 +127,11 @@ def check_net_charge(dyn: BaseDynamics, atoms: Atoms, born_charges: NDArray[np.f
     if switches or (isinstance(dyn, (VelocityVerlet, Optimizer)) and not isinstance(dyn, Bussi)):
         raise ValueError(
             f"the Z* sum to {net:.3g} e, so a uniform field accelerates the cell as a whole, and "
-            f"{name}, as set up, never ends that; {cure}"
+            f"{name}, as set up, does not stop it; {cure}"
         )
     warnings.warn(
-        f"the Z* sum to {net:.3g} e: {name} may keep the kinetic energy, but does not stop the "
-        f"cell as a whole, which takes up ever more of it; {cure}",
+        f"the Z* sum to {net:.3g} e: {name} may control the kinetic energy, but does not stop the "
+        f"cell as a whole from accelerating and taking up ever more of it; {cure}",
         FieldWarning,
         stacklevel=3,
     )

@@ -1,10 +1,10 @@
-"""Whether Z* derive from a polarization: their integral around closed loops of configurations.
+"""Test whether Z* derive from a polarization: their integral around closed loops of configurations.
 
 If Z*[i, a, b] = Ω ∂P_a/∂u_ib for one polarization P, then Σ ∫ Z* dr around a closed loop that
 encloses no metallic state is zero, and a static field does no work in it. Charges that a network
-predicts directly obey the sum rule and the symmetry, but nothing makes them an exact derivative:
-what is left around a loop says how far they are from one. A field E does the work E · change per
-round, which is how much energy a run could gain or lose by going round there.
+predicts directly obey the sum rule and the symmetry, but are not exact derivatives by construction;
+the loop integral measures the deviation. A field E does the work E · change per cycle, the energy
+that a run could gain or lose by following the loop.
 """
 
 from __future__ import annotations
@@ -27,9 +27,15 @@ LARGEST_AMPLITUDE = 10.0  # Å
 class LoopWork:
     """The integral of Z* around one closed loop.
 
-    change: ∮ Σ_i Z*_i dr_i, by component of the polarization, |e|·Å, shape=(3,); zero for Z* that
-    derive from a polarization. length: ∮ |Σ_i Z*_i dr_i|, the way that Ω P went, |e|·Å.
-    uncertainty: the largest difference of `change` from that with every second point, |e|·Å.
+    Attributes
+    ----------
+    change : numpy.ndarray
+        ∮ Σ_i Z*_i dr_i by component of the polarization, |e|·Å, shape=(3,); zero for Z* that
+        derive from a polarization.
+    length : float
+        ∮ |Σ_i Z*_i dr_i|, the path length of Ω P, |e|·Å.
+    uncertainty : float
+        Largest difference between `change` and its value from every second point, |e|·Å.
     """
 
     change: NDArray[np.float64]
@@ -42,7 +48,7 @@ class LoopWork:
         return float(np.linalg.norm(self.change) / self.length) if self.length else 0.0
 
     def work(self, field: ArrayLike) -> float:
-        """Return the work of a static field in one round, eV, from the field in V/Å."""
+        """Return the work of a static field (V/Å) per cycle, eV."""
         return float(check_field(field) @ self.change)
 
 
@@ -52,12 +58,12 @@ def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, n_points: in
     Parameters
     ----------
     atoms : ase.Atoms
-        With a calculator that gives ``born_effective_charges``; left as they are.
+        With a calculator that provides ``born_effective_charges``; not modified.
     first, second : array_like
         Displacements of all atoms, Å, shape=(N, 3).
     n_points : int
-        Where Z* are calculated, even, at least 4. The error falls exponentially with their
-        number (trapezium rule on a periodic function).
+        Number of points at which Z* are calculated, even, at least 4. The error decreases
+        exponentially with it (trapezoidal rule for a periodic function).
 
     Returns
     -------
@@ -66,7 +72,8 @@ def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, n_points: in
     Raises
     ------
     ValueError
-        If an argument makes no sense.
+        If a displacement is not finite, has another shape or exceeds 10 Å, or if `n_points` is odd
+        or below 4.
     ase.calculators.calculator.PropertyNotImplementedError
         If the calculator does not give Z*.
     """
@@ -75,7 +82,7 @@ def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, n_points: in
         raise ValueError("the atoms have no calculator to give Z*; set atoms.calc first")
     n_points = whole_number("n_points", n_points, at_least=4)
     if n_points % 2:
-        raise ValueError(f"n_points is {n_points}; give an even number from 4 on")
+        raise ValueError(f"n_points is {n_points}; give an even number of at least 4")
     one, two = (
         finite_real(name, given, (len(atoms), 3), unit="Å", largest=LARGEST_LENGTH)
         for name, given in (("first", first), ("second", second))
@@ -97,22 +104,22 @@ def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, n_points: in
 def loop_residual(
     atoms: Atoms, *, amplitude: float = 0.05, loops: int = 4, n_points: int = 16, seed: int = 0
 ) -> float:
-    """Return one number for how far Z* near a structure are from deriving from a polarization.
+    """Return how far Z* near a structure are from deriving from a polarization, as one number.
 
-    The loops go round structures displaced at random as well: around one all of whose atoms are
-    centers of inversion, such as rock salt, the integral is zero by symmetry for any model.
+    The loops also start from randomly displaced structures: if all atoms are centers of inversion,
+    as in rock salt, the integral around the structure itself is zero by symmetry for any model.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        With a calculator that gives ``born_effective_charges``; left as they are.
+        With a calculator that provides ``born_effective_charges``; not modified.
     amplitude : float
-        Root mean square of each coordinate's displacement, Å. The number grows in proportion to
-        it: state it with the number.
+        Root mean square of each coordinate's displacement, Å. The result is proportional to it, so
+        quote both together.
     loops, n_points : int
-        How many random loops, and points on each.
+        Number of random loops, and of points on each.
     seed : int
-        Of the random displacements.
+        Seed of the random displacements.
 
     Returns
     -------

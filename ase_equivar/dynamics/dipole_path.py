@@ -1,4 +1,4 @@
-"""The way of the atoms through the cells, and the dipole that goes with it, step by step."""
+"""The path of the atoms through periodic cells and the change of their dipoles, step by step."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 
 class DipolePath:
-    """∫ Z* dr of each atom, by the mean of Z* at both ends of a step.
+    """∫ Z* dr of each atom, with the mean of Z* at both ends of each step.
 
     Attributes
     ----------
     dipole_changes : numpy.ndarray
-        Until the end of the last step, |e|·Å, shape=(N, 3).
+        Changes up to the end of the last step, |e|·Å, shape=(N, 3).
     displacements : numpy.ndarray
-        Of the atoms within the cell until then, Å, shape=(N, 3).
+        Displacements of the atoms relative to the cell up to then, Å, shape=(N, 3).
     """
 
     def __init__(self, atoms: Atoms) -> None:
@@ -27,7 +27,7 @@ class DipolePath:
     def restore(
         self, dipole_changes: NDArray[np.float64], displacements: NDArray[np.float64]
     ) -> None:
-        """Go on from the end of a step, at which the atoms still have to be put."""
+        """Continue from the end of a step; the caller moves the atoms there."""
         self.dipole_changes, self.displacements = dipole_changes, displacements
         self._left = None
 
@@ -40,10 +40,10 @@ class DipolePath:
         self._start = (atoms.get_positions(), atoms.cell.array.copy(), charges)
 
     def moved(self, atoms: Atoms) -> NDArray[np.float64]:
-        """Return how far atoms have gone in the present step, Å, shape=(N, 3).
+        """Return the displacements of the atoms in the present step, Å, shape=(N, 3).
 
-        If the cell has changed, its part is taken out: that would be another one for each periodic
-        image of an atom. What is left is Δs·h, fractional coordinates in the mean cell.
+        A change of the cell does not count, because it displaces each periodic image of an atom
+        differently. What remains is Δs·h, with fractional coordinates s and the mean cell h.
         """
         if self._start is None:
             return np.zeros((len(atoms), 3))
@@ -55,14 +55,14 @@ class DipolePath:
         return np.asarray(fractional @ (now + cell) / 2)
 
     def so_far(self, atoms: Atoms, charges: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the changes of dipoles until these atoms, with their Z*, |e|·Å, shape=(N, 3)."""
+        """Return the changes of dipoles up to these atoms, with their Z*, |e|·Å, shape=(N, 3)."""
         if self._start is None:
             return self.dipole_changes.copy()
         mean = 0.5 * (self._start[2] + charges)
         return self.dipole_changes + np.einsum("iab,ib->ia", mean, self.moved(atoms))
 
     def end(self, atoms: Atoms, charges: NDArray[np.float64]) -> NDArray[np.float64]:
-        """End the step at these atoms; return how far they have gone in it, Å, shape=(N, 3)."""
+        """End the step at these atoms; return their displacements in it, Å, shape=(N, 3)."""
         moved = self.moved(atoms)
         self.displacements = self.displacements + moved
         self.dipole_changes = self.so_far(atoms, charges)

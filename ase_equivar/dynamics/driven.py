@@ -1,4 +1,4 @@
-"""A dynamics in a field: its steps, and the account of what the field does in them."""
+"""A dynamics in a field: its steps, and the work and polarization that accumulate in them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ase_equivar.dynamics.step_clock import StepClock, refresh_carried_forces
 from ase_equivar.fields.displacement import field_energy
 from ase_equivar.warning_types import FieldWarning
 
-NEGLIGIBLE = 1e-9  # V/Å, or 0.1 V/cm: a field that is never above does nothing in a simulation
-SAMPLES = 5  # of a function, by which checkpoints tell it from others
+NEGLIGIBLE = 1e-9  # V/Å (0.1 V/cm): a weaker field has no effect in a simulation
+SAMPLES = 5  # samples of a function, by which checkpoints recognize it
 
 
 class Drive:
-    """A dynamics in a field. `drive` makes it; keep it for its numbers, and run the dynamics."""
+    """A dynamics in a field, as returned by `drive`; run the dynamics, then read its attributes."""
 
     def __init__(
         self,
@@ -72,16 +72,16 @@ class Drive:
 
     @property
     def electric_field(self) -> NDArray[np.float64]:
-        """The field now, V/Å, shape=(3,); zero once it is taken away.
+        """The present field, V/Å, shape=(3,); zero after `release`.
 
-        Of a field that depends on the position, the mean over the atoms.
+        If the field depends on position, its mean over the atoms.
         """
         now = self._field_now()
         return now.mean(axis=0) if now.ndim == 2 else now
 
     @property
     def fields_on_atoms(self) -> NDArray[np.float64]:
-        """The field at each atom now, V/Å, shape=(N, 3)."""
+        """The present field at each atom, V/Å, shape=(N, 3)."""
         return np.array(np.broadcast_to(self._field_now(), (len(self._atoms), 3)))
 
     @property
@@ -91,23 +91,25 @@ class Drive:
         Raises
         ------
         ValueError
-            If the field is another: its energy −Ω E·P is not defined in a periodic cell.
+            If D is not held constant: the energy −Ω E·P is not defined in a periodic cell.
         """
         if not isinstance(self._field, HeldDisplacement):
-            raise ValueError("field_energy is that of a ConstantDisplacement; here, see work")
+            raise ValueError(
+                "field_energy is defined for a ConstantDisplacement only; for this field, see work"
+            )
         tensor, volume = self._field.dielectric_tensor, self._atoms.get_volume()
         return field_energy(self.electric_field, tensor, volume)
 
     @property
     def field_forces(self) -> NDArray[np.float64]:
-        """The field's part of the forces now, eV/Å, shape=(N, 3); zero once it is taken away."""
+        """The field's part of the present forces, eV/Å, shape=(N, 3); zero after `release`."""
         if not self._is_on:
             return np.zeros((len(self._atoms), 3))
         return self._calculator.coupling(self._atoms)[0]
 
     @property
     def work(self) -> float:
-        """Work of the field on the atoms since `drive`, eV. It may be set, for a continued run."""
+        """Work of the field on the atoms since `drive`, eV; may be set, for a continued run."""
         return self._work
 
     @work.setter
@@ -116,7 +118,7 @@ class Drive:
 
     @property
     def born_charges(self) -> NDArray[np.float64]:
-        """The Z* of the field's forces now, |e|, shape=(N, 3, 3)."""
+        """The Z* behind the present forces of the field, |e|, shape=(N, 3, 3)."""
         return self._calculator.coupling(self._atoms)[1]
 
     @property
@@ -127,10 +129,10 @@ class Drive:
 
     @property
     def dipole_changes(self) -> NDArray[np.float64]:
-        """∫ Z*_i dr_i of each atom since `drive`, |e|·Å, shape=(N, 3); it may be set, like `work`.
+        """∫ Z*_i dr_i of each atom since `drive`, |e|·Å, shape=(N, 3); may be set, like `work`.
 
-        Their sum is the change of Ω P along the path. With Z* that derive from a polarization the
-        path is of no importance but for its ends, and ions that hop to the next cell count.
+        Their sum is the change of Ω P along the path. If Z* derive from a polarization, it depends
+        only on the end points of the path; hops of ions into neighboring cells are counted.
         """
         return self._path.dipole_changes.copy()
 
@@ -144,24 +146,24 @@ class Drive:
 
     @property
     def displacements(self) -> NDArray[np.float64]:
-        """How far each atom has moved since `drive`, over all cells, Å, shape=(N, 3).
+        """Displacement of each atom since `drive`, not wrapped into the cell, Å, shape=(N, 3).
 
-        Under a barostat: within the cell, without what the cell itself takes along.
+        Under a barostat: relative to the cell, without its deformation.
         """
         return self._path.displacements.copy()
 
     @property
     def continued(self) -> bool:
-        """Whether this goes on from a checkpoint, be it one of the very beginning."""
+        """Whether this run continues from a checkpoint, even one at its first step."""
         return self._continued
 
     @property
     def refresh_report(self) -> RefreshReport:
-        """What the forces lost by Z* that were not calculated for every step."""
+        """Errors of the forces due to Z* that were not calculated at every step."""
         return self._charges.report
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint needs, as arrays and plain data, to `restore_state` it."""
+        """Return the state for a checkpoint as arrays and plain data, for `restore_state`."""
         return {
             "field": self._field.text,
             "field_samples": self._sample_field() if self._field.text is None else [],
@@ -175,22 +177,22 @@ class Drive:
         }
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` has returned, of a drive with the same field.
+        """Restore a state returned by `state` of a drive with the same field.
 
         Raises
         ------
         ValueError
-            If it is of another field or another number of atoms; nothing is changed then.
+            If it belongs to another field or another number of atoms; nothing is changed then.
         """
         if state["field"] != self._field.text:
             saved, here = (known or "a function" for known in (state["field"], self._field.text))
-            raise ValueError(f"the field of the checkpoint is {saved}, and here it is {here}")
+            raise ValueError(f"the field of the checkpoint is {saved}, but this run has {here}")
         for time, *before in state.get("field_samples", ()):
             now = self._field.sample(time)
             if not np.allclose(before, now, rtol=1e-9, atol=0):
                 raise ValueError(
-                    f"the checkpoint is of another field: at {time:g} fs that was "
-                    f"{before} V/Å, and this one is {now}"
+                    f"the checkpoint belongs to another field: at {time:g} fs it was {before} V/Å, "
+                    f"and this one is {now}"
                 )
         self.dipole_changes = state["dipole_changes"]
         self._path.restore(self.dipole_changes, np.array(state["displacements"]))
@@ -202,7 +204,7 @@ class Drive:
         self._continued = True
 
     def release(self) -> None:
-        """Take the field away again: the dynamics and the calculator are as they were before.
+        """Remove the field and restore the original calculator and dynamics.
 
         Logs, trajectories and checkpoints of this drive are detached from the dynamics.
         """
@@ -220,7 +222,7 @@ class Drive:
         return self._atoms.calc is self._calculator
 
     def _observed_by(self, entry: tuple[Any, ...]) -> bool:
-        """Whether an entry of ASE's list of observers looks at this drive."""
+        """Whether an entry of ASE's list of observers belongs to this drive."""
         function, _, args, kwargs = entry
         return getattr(function, "driven", None) is self or any(
             given is self for given in (*args, *kwargs.values())
@@ -236,8 +238,9 @@ class Drive:
             check_time_step(self._dyn, self._field)
         if self._field.follows_path and not self._path.was_left_at(self._atoms):
             raise RuntimeError(
-                "the atoms were moved between two steps, so that the polarization which a constant "
-                "D needs is lost; release(), and drive again with that of the new positions"
+                "the atoms were moved between two steps, so the polarization that a constant D "
+                "needs is unknown; release(), and drive again with the polarization of the new "
+                "positions"
             )
         forces_before, charges_before = self._calculator.coupling(self._atoms)
         has_forces = bool(args) or kwargs.get("forces") is not None
@@ -252,20 +255,20 @@ class Drive:
         return result
 
     def _sample_field(self) -> list[list[float]]:
-        """Return some times from the first until now, and the field then."""
+        """Return sample times from the start until now, and the field at these times."""
         times = np.unique(np.linspace(self._first_time, self.time, SAMPLES)).tolist()
         return [[time, *self._field.sample(time)] for time in times]
 
     def _field_now(self) -> NDArray[np.float64]:
-        """Return the field, V/Å, shape=(3,), or (N, 3) if it depends on the position."""
+        """Return the present field, V/Å, shape=(3,), or (N, 3) if it depends on position."""
         if not self._is_on:
             return np.zeros(3)
         return self._calculator.field_on(self._atoms, self.time)
 
     def _look_for_effect(self, *forces: NDArray[np.float64]) -> None:
-        """Warn once if the field is there and does nothing, or if it has not been there.
+        """Warn once if the field exerts no force, or if it was zero throughout the run.
 
-        The latter at the last step of a run only: until then, a pulse may still come.
+        The latter is tested only at the last step of a run, because a pulse may come late.
         """
         field = self._calculator.electric_field
         if np.abs(field).max() > NEGLIGIBLE:
@@ -280,9 +283,9 @@ class Drive:
         elif not self._field.follows_path and self._dyn.nsteps + 1 == self._dyn.max_steps:
             self._seen_effect = True
             warnings.warn(
-                f"the field was zero (never above {NEGLIGIBLE} V/Å) all through this run, which "
-                f"ends at {self.time:.4g} fs: unless it comes in a later run, check "
-                "when it is on, and that its times are in fs and its frequency in THz",
+                f"the field was zero (never above {NEGLIGIBLE} V/Å) throughout this run, which "
+                f"ends at {self.time:.4g} fs: unless it sets in during a later run, check its "
+                "times (fs) and its frequency (THz)",
                 FieldWarning,
                 stacklevel=3,
             )

@@ -1,37 +1,37 @@
-"""Any ASE dynamics in an electric field: forces at the right time, and the work of the field.
+"""ASE dynamics in an electric field: forces at the right time, and the work of the field.
 
-``drive`` puts the forces Z*ᵀE(t) into a dynamics that exists already::
+``drive`` adds the forces Z*ᵀE(t) to an existing dynamics::
 
     dyn = VelocityVerlet(atoms, 1.0 * units.fs)
     driven = drive(dyn, SineField([0, 0, 0.02], frequency=3))
     dyn.run(1000)
     balance = atoms.get_total_energy() - driven.work  # constant but for O(dt²)
 
-**Time within a step.** From t to t + dt, ASE's integrators ask for forces before the atoms move,
-at t, and after, at t + dt; some (LangevinBAOAB, Melchionna's NPT) remember those at t. The field
-is taken at the time that belongs to each request, hence second order in dt is kept. An
-integrator of your own is served if its first request in a step is before the atoms move, or if
-it has none before; forces are then those at t and t + dt, or at t + dt only.
+**Time within a step.** From t to t + dt, ASE's integrators request forces at t, before the atoms
+move, and at t + dt, afterwards; some (LangevinBAOAB, Melchionna's NPT) reuse those at t from the
+previous step. The field is evaluated at the time of each request, so the integrators remain of
+second order in dt. Other integrators work too if they either request forces before the atoms move
+(then those at t and t + dt), or only afterwards (then those at t + dt).
 
-**Work.** W = ∫ Σ F_field·dr, in each step the mean of the field's forces at both ends times the
-displacement. For velocity Verlet and harmonic forces, E_total − W then differs from its start by
-exactly dt²/8 · Σ [F(t)² − F(0)²]/m: it oscillates with the square of the time step, without
-drift. That holds for any Z*, also for one that derives from no polarization
-(`ase_equivar.dynamics.closed_loops`): such Z* only make W depend on the path.
+**Work.** W = ∫ Σ F_field·dr. Each step contributes the mean of the field's forces at its two ends
+times the displacement. For velocity Verlet and harmonic forces, E_total − W then differs from its
+initial value by exactly dt²/8 · Σ [F(t)² − F(0)²]/m: it oscillates with the square of the time
+step, without drift. This holds for any Z*, including Z* that do not derive from a polarization
+(`ase_equivar.dynamics.closed_loops`), for which W depends on the path.
 
-**A run in parts.** ``dyn.run`` may be called again and again. For a new dynamics, say the time with
-`start_time`, and set ``work`` to what was done before.
+**A run in parts.** ``dyn.run`` may be called repeatedly. For a new dynamics, pass the time as
+`start_time` and set ``work`` to the work done before.
 
 **Constant D.** With a `ConstantDisplacement` the field is (ε0 ε∞)⁻¹ (D − P), where P is the initial
-polarization and the sum of Z* dr since, or the change of P itself where a polar model knows it
+polarization plus the sum of Z* dr since, or the change of P itself from a polar model
 (``source="polarization"``): D is held instead of E, as in an open circuit. Then the total energy
 and ``driven.field_energy`` are conserved together, and so is E_total − W.
 
-**Energy and stress** are those without field. So optimizers that look at the energy are refused,
-and so is stress, unless ``stress_without_field=True``: a barostat then misses the field's part of
-the stress (converse piezoelectricity). W, the change of polarization and the displacements then
-count the motion within the cell only, Δs·h with fractional coordinates s in the cell h: what the
-cell takes along with it would differ for each periodic image of an atom.
+**Energy and stress** are those without field. Therefore optimizers that use the energy are refused,
+and so is the stress, unless ``stress_without_field=True``: a barostat then lacks the field's
+contribution to the stress (converse piezoelectricity). W, the change of polarization and the
+displacements then count motion relative to the cell only, Δs·h with fractional coordinates s and
+cell h, because a deformation of the cell displaces each periodic image of an atom differently.
 """
 
 from __future__ import annotations
@@ -81,59 +81,60 @@ def drive(
     log: str | Path | None = None,
     log_interval: int = 1,
 ) -> Drive:
-    """Put the forces of an electric field into a dynamics, which is then run as ever.
+    """Add the forces of an electric field to a dynamics, which is then run as usual.
 
     Parameters
     ----------
     dyn : ase.md.md.MolecularDynamics or ase.optimize.optimize.Optimizer
-        Of Atoms whose calculator gives forces and, unless there are `born_charges`,
+        Dynamics of Atoms whose calculator provides forces and, unless `born_charges` are given,
         ``born_effective_charges`` (|e|, row = field, column = displacement).
     field : callable, array_like, SpatialField, ConstantDisplacement or AppliedField
-        E(t), time in fs → three numbers in V/Å; see `ase_equivar.fields`. Three numbers stand for a
-        ConstantField. A `SpatialField` depends on the position too. With a `ConstantDisplacement`,
-        D is held, and E follows the polarization. An `AppliedField` is one outside of a slab. An
-        optimizer has no time, and takes a field that does not change.
+        E(t), time in fs → three numbers in V/Å; see `ase_equivar.fields`. Three numbers are short
+        for a ConstantField. A `SpatialField` depends on position as well. With a
+        `ConstantDisplacement`, D is held, and E follows the polarization. An `AppliedField` is the
+        field outside a slab. An optimizer has no time and requires a static field.
     update_interval : int
-        Calculate Z* at every `update_interval`-th geometry only. What that does to the forces is in
-        ``refresh_report``.
+        Calculate Z* at every `update_interval`-th geometry only; ``refresh_report`` gives the
+        resulting errors of the forces.
     max_displacement : float, optional
-        With `update_interval` above 1: calculate Z* as soon as an atom has moved further than this
-        since the last time, Å.
+        With `update_interval` above 1: recalculate Z* as soon as an atom has moved further than
+        this since they were last calculated, Å.
     born_charges : calculator, callable, array_like or mapping, optional
-        Where Z* come from, if not from the calculator of the atoms: see
+        Source of Z*, if not the calculator of the atoms: see
         `ase_equivar.charge_source.ChargeSource`.
     start_time : float, optional
         Time of the field at the present state, fs. Default: that of `dyn`.
     stress_without_field : bool
-        Let barostats have the calculator's stress, which lacks the field's part.
+        Allow barostats to use the calculator's stress, which lacks the field's contribution.
     log : str or pathlib.Path, optional
         File for a `FieldLog`.
     log_interval : int
-        Write a line into it every `log_interval` steps.
+        Number of steps between lines of the log.
 
     Returns
     -------
     Drive
-        Gives the work of the field; ``release()`` takes the field away.
+        Gives the work of the field; ``release()`` removes the field.
 
     Raises
     ------
     ValueError
-        If the field or a number makes no sense, the time step is 0, above 100 fs or too long for
-        the field, the cell is charged and nothing would stop its acceleration, the calculator has a
-        field already, or a log is wanted of atoms without a periodic cell.
+        If the field is not one of the forms above, an argument is out of range, the time step is 0,
+        above 100 fs or too long for the field, the cell is charged and nothing would stop its
+        acceleration, the calculator already has a field, or a log is requested for atoms without a
+        periodic cell.
     FileNotFoundError
         If the folder of the log does not exist.
     TypeError
         If `dyn` is not an ASE dynamics.
     ase.calculators.calculator.PropertyNotImplementedError
-        If the calculator does not give Z*, forces, or an ε∞ that is needed and not given.
+        If the calculator does not provide Z*, forces, or an ε∞ that is needed and not given.
 
     Warns
     -----
     FieldWarning
-        When the field exerts no force, or was not on when a run ends; when a thermostat cannot stop
-        a charged cell.
+        If the field exerts no force or was zero throughout a run, or if a thermostat cannot stop a
+        charged cell.
     """
     if not isinstance(dyn, BaseDynamics):
         raise TypeError(f"drive needs an ASE dynamics, not a {type(dyn).__name__}")
@@ -150,8 +151,8 @@ def drive(
     acting = acting_field(field, atoms, path, (source, wrapped))
     if acting.follows_path and stress_without_field:
         raise ValueError(
-            "stress_without_field is for barostats, and a constant D is held at a constant cell "
-            "only: leave it out"
+            "stress_without_field is for barostats, but a constant D requires a constant cell: "
+            "leave it out"
         )
     if isinstance(dyn, MolecularDynamics):
         check_time_step(dyn, acting)

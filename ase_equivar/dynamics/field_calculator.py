@@ -1,4 +1,4 @@
-"""An ASE calculator that adds the forces of a field to those of another one."""
+"""An ASE calculator that adds the forces of a field to those of another calculator."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ STRESS_NAMES = ("stress", "stresses")
 
 
 class FieldCalculator(Calculator):
-    """Forces with those of a field, Z*ᵀE; all else as the wrapped calculator gives it.
+    """Adds the forces Z*ᵀE of a field; all other properties are those of the wrapped calculator.
 
-    The energy stays that without field, as in EquivarCalculator: the field's part of it is not
+    The energy is that without field, as in EquivarCalculator, because the energy in a field is not
     defined in a periodic cell. The work of the field takes its place; see `ase_equivar.dynamics`.
 
     Parameters
     ----------
     calculator : ase calculator
-        Gives forces.
+        Provides forces.
     charges : BornCharges
-        Gives Z*.
+        Provides Z*.
     field : ActingField
         In V/Å.
     clock : callable
-        Gives the time (fs) for which forces are wanted; called with the Atoms each time
-        that they are asked for. Cached forces are dropped if the field at that time is another.
+        Returns the time (fs) of the requested forces; called with the Atoms at each request. Cached
+        forces are discarded if the field at that time differs.
     stress_without_field : bool
-        True: give the wrapped calculator's stress instead of refusing it.
+        Return the wrapped calculator's stress instead of refusing it.
     """
 
     def __init__(
@@ -73,24 +73,24 @@ class FieldCalculator(Calculator):
 
     @property
     def electric_field(self) -> NDArray[np.float64]:
-        """The field of the latest forces, V/Å, shape=(3,), or (N, 3) if it varies."""
+        """The field of the latest forces, V/Å, shape=(3,), or (N, 3) if it varies in space."""
         return self._latest_field.copy()
 
     @property
     def implemented_properties(self) -> list[str]:
-        """Names of all properties that this gives."""
+        """Names of all available properties."""
         return [name for name in self._wrapped.implemented_properties if not self._refuses(name)]
 
     def coupling(self, atoms: Atoms) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the field's part of the forces on `atoms` now, and the Z* that it came by.
+        """Return the field's forces on `atoms` now, and the Z* they were calculated with.
 
-        In eV/Å, shape=(N, 3), and |e|, shape=(N, 3, 3).
+        Units and shapes: eV/Å, (N, 3), and |e|, (N, 3, 3).
         """
         self.get_property("forces", atoms)
         return self._added.copy(), self._added_by.copy()
 
     def field_on(self, atoms: Atoms, time: float) -> NDArray[np.float64]:
-        """Return the field on `atoms` at a time in fs: V/Å, shape=(3,), or (N, 3) if it varies.
+        """Return the field on `atoms` at `time` (fs): V/Å, shape=(3,), or (N, 3) if it varies.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class FieldCalculator(Calculator):
         return self._field.on(atoms, time, lambda: self._charges(atoms, self._latest_field))
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """List what changed since the last calculation, be it little: `atoms`, and the field."""
+        """List changes since the last calculation, however small, of `atoms` and of the field."""
         changes = changed_parts(self.atoms, atoms)
         if not np.array_equal(self._latest_field, self._added_field):
             changes.append("electric_field")
@@ -109,18 +109,18 @@ class FieldCalculator(Calculator):
     def get_property(
         self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
     ) -> Any:
-        """Give one property; see `ase.calculators.calculator.Calculator.get_property`.
+        """Return one property; see `ase.calculators.calculator.Calculator.get_property`.
 
         Raises
         ------
         ase.calculators.calculator.PropertyNotImplementedError
-            If the wrapped calculator does not give it, or for stress, which is not defined by Z*.
+            If the wrapped calculator does not provide it, or for stress, which Z* do not define.
         """
         if self._refuses(name):
             raise PropertyNotImplementedError(
                 f"{name!r} in an electric field is not defined by Z* alone (that needs the "
-                "piezoelectric response); for the stress without field, as an approximation, use "
-                "stress_without_field=True"
+                "piezoelectric response); to use the stress without field as an approximation, "
+                "set stress_without_field=True"
             )
         if name == "forces" and atoms is not None:
             self._latest_field = self.field_on(atoms, self._clock(atoms))
@@ -132,7 +132,7 @@ class FieldCalculator(Calculator):
         properties: Sequence[str] = ("forces",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Calculate the properties asked for, and keep others that come without cost."""
+        """Calculate the requested properties, and store others that come at no extra cost."""
         super().calculate(atoms, properties, system_changes)
         now = self.atoms
         for name in properties:

@@ -1,4 +1,4 @@
-"""The log of a driven run: one line of plain text at a time, as of ASE's MDLogger, and more."""
+"""The log of a driven run as plain text, one line per time."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ VECTORS = ("E{}[V/A]", "dP{}[uC/cm2]", "J{}[A/cm2]")
 CHARGE = "Q_{}_{}[e]"
 DISPLACEMENT = "D_{}_{}[A]"
 UNCERTAINTY = "dZ_max[e]"
-BY_LAMMPS = "# by LAMMPS"  # which writes its state again as each new run begins
-WIDTH = 24  # of a number with all its digits
+BY_LAMMPS = "# by LAMMPS"  # which rewrite the initial state at the start of each run
+WIDTH = 24  # width of a number with all its digits
 ROUNDING = 0.5e-5  # fs
 
 
 class FieldLog:
-    """Writes a line each time that it is called; attach it: ``dyn.attach(log, interval=10)``.
+    """Writes a line each time it is called; attach it with ``dyn.attach(log, interval=10)``.
 
     The columns are time (fs), total, potential and kinetic energy (eV), temperature (K), the work W
     of the field and the balance Etot − W (eV), the field (V/Å), the change of polarization
@@ -38,10 +38,10 @@ class FieldLog:
     Parameters
     ----------
     driven : Drive
-        Of molecular dynamics, or of an optimizer, whose time stands still.
+        A driven molecular dynamics, or an optimization, in which time stands still.
     path : str or pathlib.Path
-        Of the file. A run that begins does not write into an existing one; one that goes on after
-        `restore_checkpoint` drops the lines from its present time on.
+        File to write. A new run refuses an existing file; a run continued with `restore_checkpoint`
+        discards the lines from its present time on.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class FieldLog:
     FileNotFoundError
         If the folder does not exist.
     FileExistsError
-        If the file exists as a run begins; raised before its first step.
+        If the file exists when a new run begins; raised before its first step.
     """
 
     def __init__(self, driven: Drive, path: str | Path) -> None:
@@ -61,7 +61,7 @@ class FieldLog:
         self._names: list[str] = []
 
     def __call__(self) -> None:
-        """Write the line of the present time."""
+        """Write a line for the present time."""
         now = observe(self.driven)
         if not self._begun:
             self._begin(now)
@@ -84,26 +84,26 @@ class FieldLog:
 
 
 def read_field_log(path: str | Path) -> FieldRun:
-    """Read what a `FieldLog` has written.
+    """Read a file written by `FieldLog`.
 
-    A last line that is not complete, of a run that was killed or goes on, is left out. Logs by
+    An incomplete last line, of a run that was killed or is still going on, is left out. Logs by
     LAMMPS, and those of earlier versions, have no uncertainties.
 
     Raises
     ------
     ValueError
-        If it is no such log, has no line yet, or its times do not ascend, as after two processes
-        have written it.
+        If the file is not such a log, has no line yet, or its times do not ascend, as when two
+        processes have written it.
     """
     first, _, rest = Path(path).read_text(encoding="utf-8").partition("\n")
     header, mark, comment = first.partition("#")
     names = header.split()
     expected = ["Time[fs]", *ENERGIES]
     if names[: len(expected)] != expected or "W[eV]" not in names:
-        raise ValueError(f"{path} is no log of a run in a field")
+        raise ValueError(f"{path} is not a log of a run in a field")
     complete, end, torn = rest.rpartition("\n")
     if torn:
-        logger.warning("%s: the last line is not complete and is left out", path)
+        logger.warning("%s: the last line is incomplete and is left out", path)
     if not end:
         raise ValueError(f"{path} has no line yet")
     table = np.loadtxt(complete.splitlines(), ndmin=2)
@@ -137,32 +137,32 @@ def read_field_log(path: str | Path) -> FieldRun:
 
 
 def _without_repeats(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Leave out lines that repeat the one before."""
+    """Leave out repeated lines."""
     same_time = np.diff(table[:, 0]) == 0
     repeats = same_time & np.isclose(table[1:], table[:-1], rtol=1e-6, atol=1e-9).all(axis=1)
     return table[np.concatenate([[True], ~repeats])]
 
 
 def _check_times(times: NDArray[np.float64], path: str | Path) -> None:
-    """Refuse times that do not ascend; those of an optimizer stand still."""
+    """Refuse times that do not ascend; in an optimization they stand still."""
     if not np.any(times != times[0]):
         return
     wrong = np.flatnonzero(~(np.diff(times) > 0))
     if wrong.size:
         before, after = times[wrong[0] : wrong[0] + 2]
         raise ValueError(
-            f"{path}: line {wrong[0] + 3} is of {after:g} fs, the one before of {before:g} fs; "
-            "times must ascend. Two processes may have written it: remove the log with its "
+            f"{path}: line {wrong[0] + 3} is at {after:g} fs, the line before it at {before:g} fs; "
+            "times must ascend. Two processes may have written it: remove the log and its "
             "checkpoint, and run again"
         )
 
 
 def check_new(driven: Drive, path: Path) -> None:
-    """Refuse to write the beginning of a run into a file that exists."""
+    """Refuse to write a new run into an existing file."""
     if path.exists() and not driven.continued:
         raise FileExistsError(
-            f"{path} exists, and this run begins: remove the file or name another; to go on with "
-            "an earlier run, restore its checkpoint first"
+            f"{path} exists, but this is a new run: remove the file or choose another name; to "
+            "continue an earlier run, restore its checkpoint first"
         )
 
 

@@ -24,28 +24,28 @@ ENDINGS = (".extxyz", ".traj", ".h5")
 
 
 class FieldTrajectory:
-    """Writes a structure each time that it is called: ``dyn.attach(trajectory, interval=10)``.
+    """Writes a structure each time it is called: ``dyn.attach(trajectory, interval=10)``.
 
-    Beside positions, momenta, energy and forces (those of the field in them), each structure holds
-    ``born_effective_charges``, ``field_forces`` (eV/Å, shape=(N, 3)), and time (fs),
+    Besides positions, momenta, energy and forces (including those of the field), each structure
+    holds ``born_effective_charges``, ``field_forces`` (eV/Å, shape=(N, 3)), and time (fs),
     electric_field (V/Å), work (eV), polarization_change (µC/cm²) and current_density (A/cm²). In an
-    extended XYZ file they are the columns and the line of each frame, which
-    `ase_equivar.read_extxyz` reads; in ``.traj`` they are results, and in ``atoms.info``; in HDF5
-    each is a dataset whose first index is time (needs h5py).
+    extended XYZ file they are the columns and the comment line of each frame, which
+    `ase_equivar.read_extxyz` reads; in ``.traj`` files they are results and entries of
+    ``atoms.info``; in HDF5 each is a dataset whose first index is time (needs h5py).
 
     Parameters
     ----------
     driven : Drive
-        From `ase_equivar.dynamics.drive`.
+        As returned by `ase_equivar.dynamics.drive`.
     path : str or pathlib.Path
-        Of the file, which ends in ``.extxyz``, ``.traj`` or ``.h5``. A run that begins does not
-        write into an existing one; one that goes on from a checkpoint drops the structures from
-        its present time on. Kill a run only if it writes no HDF5: such a file may be damaged.
+        File to write; its name ends in ``.extxyz``, ``.traj`` or ``.h5``. A new run refuses an
+        existing file; a run continued from a checkpoint discards the structures from its present
+        time on. Killing a run may damage an HDF5 file.
 
     Raises
     ------
     ValueError
-        If the name ends in something else, or the atoms have no periodic cell.
+        If the name has another ending, or the atoms have no periodic cell.
     FileNotFoundError, FileExistsError
         As for `ase_equivar.dynamics.FieldLog`.
     """
@@ -57,7 +57,8 @@ class FieldTrajectory:
         self._begun = False
         if self._path.suffix not in ENDINGS:
             raise ValueError(
-                f"the name {self._path.name!r} tells no format: end it in {', '.join(ENDINGS)}"
+                f"the name {self._path.name!r} does not determine the format: end it in "
+                f"{', '.join(ENDINGS)}"
             )
 
     def __call__(self) -> None:
@@ -71,7 +72,7 @@ class FieldTrajectory:
 
 
 def _frame(driven: Drive) -> Atoms:
-    """Return a copy of the atoms that carries all that is to be written."""
+    """Return a copy of the atoms with everything to be written."""
     now = observe(driven)
     frame: Atoms = driven.atoms.copy()
     frame.set_constraint()
@@ -97,7 +98,7 @@ def _write_extxyz(path: Path, frame: Atoms) -> None:
 
 
 def _drop_extxyz(path: Path, time: float) -> None:
-    """Keep the text of the frames before `time`, and leave out a torn one."""
+    """Keep the frames before `time`, without an incomplete last frame."""
     kept = []
     for frame in complete_frames(path.read_text(encoding="utf-8"), str(path)):
         info = ase.io.extxyz.key_val_str_to_dict(frame.split("\n", 2)[1])

@@ -1,4 +1,5 @@
-"""The field of a constant D, which follows the polarization: as the integral of Z*, or itself."""
+"""The field at constant D, which follows the polarization, from the integral of Z* or from P
+itself."""
 
 from __future__ import annotations
 
@@ -18,23 +19,23 @@ DIELECTRIC_TENSOR = "dielectric_tensor"
 AT_START = "polarization_at_start"
 
 PolarizationOf = Callable[[Atoms], NDArray[np.float64]]
-"""P of atoms, C/m², shape=(3,), without jumps where they move without."""
+"""Returns P of atoms, C/m², shape=(3,), continuous along continuous motion."""
 
 
 class HeldDisplacement:
-    """The field of a constant D at the polarization that the atoms have reached.
+    """The field at constant D for the present polarization.
 
     Parameters
     ----------
     held : ConstantDisplacement
     path : DipolePath
-        Of the run.
+        The path of the atoms in this run.
     atoms : ase.Atoms
-        At its beginning.
+        Atoms at the start of the run.
     dielectric_tensor : numpy.ndarray
         ε∞, shape=(3, 3).
     polarization_of : callable, optional
-        Gives P, whose change is taken instead of the dipole gathered on the `path`.
+        Returns P, whose change is used instead of the dipole accumulated along the `path`.
     """
 
     is_static = True
@@ -60,11 +61,11 @@ class HeldDisplacement:
     def on(
         self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]]
     ) -> NDArray[np.float64]:
-        """Return (ε0 ε∞)⁻¹ (D − P) with P at these atoms, V/Å, shape=(3,)."""
+        """Return (ε0 ε∞)⁻¹ (D − P) with P of these atoms, V/Å, shape=(3,)."""
         if not np.array_equal(atoms.cell.array, self._cell):
             raise ValueError(
-                "the cell has changed, and a constant D is held at a constant cell only: another "
-                "D or P may be meant; release() and drive again"
+                "the cell has changed, but a constant D requires a constant cell; release(), and "
+                "drive again with the D and P of the new cell"
             )
         if self._polarization_of is None or self._at_start is None:
             dipole = self._path.so_far(atoms, charges()).sum(axis=0)
@@ -75,16 +76,16 @@ class HeldDisplacement:
         return self._held.electric_field(polarization, self.dielectric_tensor)
 
     def sample(self, time: float) -> list[float]:
-        """Return nothing: `text` tells all."""
+        """Return no samples: `text` identifies the field."""
         return []
 
     def state(self) -> dict[str, Any]:
-        """Return ε∞ and P, which a network may give with other last digits the next time."""
+        """Return ε∞ and P: a network may not reproduce their last digits in a later process."""
         known = {DIELECTRIC_TENSOR: self.dielectric_tensor}
         return known if self._at_start is None else {**known, AT_START: self._at_start}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Take that ε∞, and that P of the beginning."""
+        """Restore ε∞ and the initial P."""
         self.dielectric_tensor = np.array(state[DIELECTRIC_TENSOR])
         if self._at_start is not None:
             self._at_start = np.array(state[AT_START])

@@ -1,7 +1,7 @@
-"""What a driven run shows at one time, and over time.
+"""Observables of a driven run, at one time and over time.
 
-Polarization, current and charge follow from Z* alone: dP = Σ Z*_i dr_i / Ω. `Drive` takes the path
-integral in every step, so nothing is lost when it is looked at now and then only.
+Polarization, current and charge follow from Z* alone: dP = Σ Z*_i dr_i / Ω. `Drive` updates the
+path integral in every step, so observing only some steps loses nothing.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from ase_equivar.units import A_PER_CM2, UC_PER_CM2
 
 @dataclass(frozen=True)
 class Observables:
-    """A driven run at one time.
+    """Observables of a driven run at one time.
 
     Attributes
     ----------
     time : float
         fs.
     electric_field : ndarray, shape (3,)
-        V/Å; of a field that depends on the position, the mean over the atoms.
+        V/Å; if the field depends on position, its mean over the atoms.
     potential_energy, kinetic_energy : float
-        Without the field's part, eV.
+        Without the contribution of the field, eV.
     temperature : float
         K.
     work : float
-        Of the field since `drive`, eV.
+        Work of the field since `drive`, eV.
     polarization_change : ndarray, shape (3,)
         Σ_i ∫ Z*_i dr_i / Ω since `drive`, µC/cm².
     current_density : ndarray, shape (3,)
         Σ_i Z*_i v_i / Ω now, A/cm².
     transported_charge : dict of ndarray, shape (3,)
-        For each chemical symbol, the charge that its atoms have carried since `drive` through a
-        face of the cell in the direction of the first, second and third cell vector, |e|: its
-        share of Σ_i ∫ Z*_i dr_i in multiples of the cell vectors. An atom of Z* = q·1 that has
-        hopped to its image in the next cell has carried q.
+        For each chemical symbol, the charge that its atoms have transported since `drive` along the
+        first, second and third cell vector, |e|: its contribution to Σ_i ∫ Z*_i dr_i in multiples
+        of the cell vectors. An atom with Z* = q·1 that has moved by one cell vector has transported
+        q.
     displacement : dict of ndarray, shape (3,)
         For each chemical symbol, the mean displacement of its atoms since `drive`, Å.
     largest_uncertainty : float
@@ -62,12 +62,12 @@ class Observables:
 
     @property
     def balance(self) -> float:
-        """Total energy minus work, eV: constant in NVE, but for O(dt²)."""
+        """Total energy minus work, eV: constant in NVE up to O(dt²)."""
         return self.potential_energy + self.kinetic_energy - self.work
 
 
 def observe(driven: Drive) -> Observables:
-    """Return what a driven run shows now; that costs no evaluation of forces or Z*.
+    """Return the present observables of a driven run, without evaluating forces or Z*.
 
     Parameters
     ----------
@@ -109,15 +109,15 @@ def check_cell(atoms: Atoms) -> None:
     """Refuse atoms without a volume, such as a molecule: polarization is a moment per volume."""
     if atoms.cell.rank < 3:
         raise ValueError(
-            f"the atoms have {atoms.cell.rank} cell vectors, and polarization, current and charge "
-            "carried need all three: set atoms.cell, or run without log and observables, and take "
-            "driven.work and driven.dipole_changes"
+            f"the atoms have {atoms.cell.rank} cell vectors, but polarization, current and "
+            "transported charge need three: set atoms.cell, or run without log and observables "
+            "and use driven.work and driven.dipole_changes"
         )
 
 
 @dataclass(frozen=True)
 class FieldRun:
-    """A driven run over time: every quantity of `Observables`, with time as the first index.
+    """Observables of a driven run over time; the first index of each array is time.
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ class FieldRun:
 
     @classmethod
     def of(cls, rows: Sequence[Observables]) -> FieldRun:
-        """Put observables of successive times together.
+        """Combine observables of successive times.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class FieldRun:
             If there are none.
         """
         if not rows:
-            raise ValueError("there are no observables to put together")
+            raise ValueError("there are no observables to combine")
         return cls(
             times=np.array([row.time for row in rows]),
             electric_field=np.array([row.electric_field for row in rows]),
@@ -178,6 +178,6 @@ class FieldRun:
 
 
 def _species(atoms: Atoms) -> dict[str, NDArray[np.bool_]]:
-    """Return which atoms are of each chemical symbol, in the order of their first atoms."""
+    """Return the indices of the atoms of each chemical symbol, in order of first appearance."""
     symbols = np.array(atoms.get_chemical_symbols())
     return {str(symbol): symbols == symbol for symbol in dict.fromkeys(symbols.tolist())}

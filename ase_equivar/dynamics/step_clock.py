@@ -1,4 +1,4 @@
-"""Which time a request for forces belongs to, within a step of an ASE integrator."""
+"""The time of a request for forces within a step of an ASE integrator."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 from ase.optimize.optimize import BaseDynamics
 
-# Integrators that remember the forces of the last step, so that all their requests within a step
-# are for its end. Positions tell that too, unless the atoms are at rest; hence the list.
+# Integrators that reuse the forces of the last step, so that all their requests within a step are
+# for its end. Positions show that too, unless the atoms are at rest; hence this list.
 CARRY_FORCES = ("LangevinBAOAB", "MelchionnaNPT", "NPT")
 
 
 class StepClock:
-    """The time of the field: that of the dynamics between steps, t or t + dt within one.
+    """The time of the field: that of the dynamics between steps, t or t + dt within a step.
 
-    All times are in fs; those of ASE are converted here and nowhere else.
+    All times are in fs; ASE's times are converted only here.
 
     Parameters
     ----------
     dyn : ase dynamics
-        For an optimizer, time stands still.
+        In an optimization, time stands still.
     start_time : float, optional
-        Time now, fs; that of `dyn` by default.
+        Present time, fs; by default that of `dyn`.
     """
 
     def __init__(self, dyn: BaseDynamics, start_time: float | None = None) -> None:
@@ -44,16 +44,16 @@ class StepClock:
         return self._offset + self._steps * self._dt
 
     def state(self) -> tuple[float, int, float]:
-        """Return what `restore_state` needs between two steps."""
+        """Return the state between two steps, for `restore_state`."""
         return (self._offset, self._steps, self._dt)
 
     def restore_state(self, state: Sequence[float]) -> None:
-        """Set the clock as it was when it returned `state`."""
+        """Restore a state returned by `state`."""
         self._offset, steps, self._dt = state
         self._steps = int(steps)
 
     def __call__(self, atoms: Atoms) -> float:
-        """Return the time for which forces on `atoms` are wanted now, fs."""
+        """Return the time of a request for forces on `atoms`, fs."""
         if not self._stepping:
             return self.time
         if not self._advanced:
@@ -63,14 +63,14 @@ class StepClock:
 
     @contextmanager
     def step(self, atoms: Atoms, has_forces: bool = False) -> Iterator[None]:
-        """Embrace one step of the integrator.
+        """Context of one step of the integrator.
 
         Parameters
         ----------
         atoms : ase.Atoms
-            As they are before the step.
+            The atoms before the step.
         has_forces : bool
-            Whether the step was given the forces at its beginning and need not ask for them.
+            Whether the step is given the initial forces and does not request them.
         """
         self._stepping = True
         self._advanced = self._carries_forces or has_forces
@@ -83,7 +83,7 @@ class StepClock:
         self._steps += 1
 
     def follow_time_step(self, dyn: BaseDynamics) -> bool:
-        """Take over the time step of `dyn`; say whether it has changed."""
+        """Adopt the time step of `dyn`; return whether it has changed."""
         if not isinstance(dyn, MolecularDynamics) or time_step(dyn) == self._dt:
             return False
         now = self.time
@@ -92,9 +92,9 @@ class StepClock:
         return True
 
     def _has_drifted(self, atoms: Atoms) -> bool:
-        """Whether atoms moved before any request: then the forces at t were remembered.
+        """Whether the atoms moved before any request: then the forces at t were reused.
 
-        A barostat may scale the cell with the atoms before it asks; that is no drift.
+        A barostat may scale the cell and the atoms before it requests forces; that does not count.
         """
         positions, cell = self._start
         return np.array_equal(cell, atoms.cell.array) and not np.array_equal(
@@ -108,7 +108,7 @@ def time_step(dyn: MolecularDynamics) -> float:
 
 
 def refresh_carried_forces(dyn: BaseDynamics) -> None:
-    """Make an integrator that remembers forces from the last step calculate them anew."""
+    """Make an integrator that reuses forces from the last step recalculate them."""
     if is_a(dyn, "LangevinBAOAB"):
         dyn._update_accel()
     elif is_a(dyn, "MelchionnaNPT", "NPT"):
@@ -116,5 +116,5 @@ def refresh_carried_forces(dyn: BaseDynamics) -> None:
 
 
 def is_a(dyn: BaseDynamics, *names: str) -> bool:
-    """By name: not every ASE has all of them, and some have moved between modules."""
+    """Compare by name: not every ASE version has all classes, and some have moved."""
     return any(kind.__name__ in names for kind in type(dyn).__mro__)

@@ -1,4 +1,4 @@
-"""Electric fields: their forces on ions, their units, how they change in time and with position.
+"""Electric fields: forces on ions, units, and dependence on time and position.
 
 Fields are in V/Å, times in fs and frequencies in THz. `ase_equivar.units.MV_PER_CM` is one MV/cm in
 V/Å: ``0.5 * MV_PER_CM`` is a field of 0.5 MV/cm.

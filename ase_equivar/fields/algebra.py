@@ -1,4 +1,4 @@
-"""What all waveforms share: sums, products, plain data. The shapes are in `waveforms`."""
+"""Sums, products and serialization of waveforms; the shapes in time are in `waveforms`."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ CANNOT_MULTIPLY = "two fields cannot be multiplied; give one of them a number as
 
 
 class Waveform(ABC):
-    """A function of time in fs: a field in V/Å (vector-valued), or an envelope (a number).
+    """A function of time (fs): a field in V/Å (a vector) or an envelope (a scalar).
 
     Subclasses are frozen dataclasses.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
-    __array_ufunc__ = None  # NumPy numbers leave + and * to the methods below
+    __array_ufunc__ = None  # makes NumPy numbers defer + and * to the methods below
 
     def __call__(self, time: float) -> NDArray[np.float64]:
-        """Return the field at a time in fs: V/Å, shape=(3,); of an envelope, a number, shape=()."""
+        """Return the field at `time` (fs), V/Å, shape=(3,); for an envelope, shape=()."""
         return self._value(finite_number("time", time))
 
     @property
     def is_vector(self) -> bool | None:
-        """Whether this is a field, not an envelope; None if only functions in it could tell."""
+        """Whether this is a field, not an envelope; None if functions leave it undetermined."""
         return self._is_vector()
 
     @property
@@ -78,9 +78,9 @@ class Waveform(ABC):
         return Sum((self, other))
 
     def __radd__(self, other: Field | float) -> Waveform:
-        if isinstance(other, Real) and other == 0:  # where sum() begins
+        if isinstance(other, Real) and other == 0:  # the start value of sum()
             return self
-        return Sum((other, self))  # type: ignore[arg-type]  # refused there
+        return Sum((other, self))  # type: ignore[arg-type]  # the constructor refuses other types
 
     def __mul__(self, factor: float | Field) -> Product:
         if callable(factor):
@@ -105,14 +105,14 @@ class Waveform(ABC):
         return Sum((other, -self))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, from which `waveform_from_dict` makes an equal waveform.
+        """Return plain data from which `waveform_from_dict` makes an equal waveform.
 
-        Numbers are in the units of the constructors, which the entry ``units`` names.
+        Numbers are in the units of the constructors, as stated in the entry ``units``.
 
         Raises
         ------
         TypeError
-            If a part is a function that this package does not know.
+            If a part is a function rather than a waveform of this package.
         """
         return {"units": UNITS} | self._data()
 
@@ -130,7 +130,8 @@ class Waveform(ABC):
 class Sum(Waveform):
     """The sum of fields, or of envelopes; written ``first + second``.
 
-    Sums among the parts are taken apart: a train of a thousand pulses is no deeper than one pulse.
+    Nested sums are flattened: a train of a thousand pulses is no more deeply nested than two
+    pulses.
     """
 
     parts: Sequence[Field]
@@ -165,8 +166,8 @@ class Sum(Waveform):
 class Product(Waveform):
     """The product of a number, envelopes and at most one field; ``2 * field * envelope``.
 
-    Functions may be among them; what they are shows when they are called. Products among the parts
-    are taken apart.
+    Functions may be among the factors; whether they are fields or envelopes is known only when they
+    are called. Nested products are flattened.
     """
 
     parts: Sequence[Field]
@@ -175,8 +176,8 @@ class Product(Waveform):
     def __post_init__(self) -> None:
         if finite_real("the factor of a field", self.scale, None).ndim:
             raise ValueError(
-                f"the factor of a field is {self.scale!r}; for a field of that direction, make it "
-                "a ConstantField: ConstantField([Ex, Ey, Ez]) * envelope"
+                f"the factor of a field is {self.scale!r}, not a number; for a field in that "
+                "direction use a ConstantField: ConstantField([Ex, Ey, Ez]) * envelope"
             )
         scale = finite_number("the factor of a field", self.scale)
         if [_is_vector(part) for part in self.parts].count(True) > 1:
@@ -235,6 +236,6 @@ def _plain(value: Any) -> Any:
         return [_plain(one) for one in value]
     if not isinstance(value, Real):
         raise TypeError(
-            f"{value!r} cannot be stored, only waveforms can; tabulate it with TabulatedField"
+            f"{value!r} is not a waveform and cannot be stored; tabulate it with TabulatedField"
         )
     return float(value)

@@ -1,15 +1,15 @@
-"""The field inside a slab, from the one that is applied outside.
+"""The field inside a slab, from the field applied outside.
 
 With n the normal of the slab, the component of E in the plane and that of D along n are the same
-inside and outside (Landau and Lifshitz, Electrodynamics of Continuous Media, §6). Outside D is
-ε0 E, inside and with ions at rest it is ε0 ε∞ E_in::
+inside and outside (Landau and Lifshitz, Electrodynamics of Continuous Media, §6). Outside, D is ε0
+E; inside, with the ions at rest, it is ε0 ε∞ E_in::
 
     E_in = E − n [n·(ε∞ − 1)·E] / (n·ε∞·n)
 
-This is the depolarization by the electrons: for a field along n, and n a principal axis of ε∞,
-E_in = E/ε∞. That by the ions' displacements is part of the forces without field, if these are of a
-slab with its surface charges, as a DFT code has them; a potential of short range lacks it, and
-`ConstantDisplacement` has it.
+This is the depolarization by the electrons: for a field along n, with n a principal axis of ε∞,
+E_in = E/ε∞. The depolarization by displacements of the ions is part of the forces without field if
+these include the surface charges of the slab, as in a DFT code. A short-range potential does not
+include it; `ConstantDisplacement` adds it.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from ase_equivar.fields.waveforms import ConstantField
 
 @dataclass(frozen=True)
 class AppliedField:
-    """A field applied outside of a slab; `ase_equivar.dynamics.drive` takes it for the one inside.
+    """A field applied outside a slab; `ase_equivar.dynamics.drive` applies the field inside it.
 
     Parameters
     ----------
     field : callable or array_like
-        E(t) outside, time in fs → three numbers in V/Å, or three numbers that do not change.
+        E(t) outside, time in fs → three numbers in V/Å, or three numbers for a constant field.
     normal : array_like
-        Of the slab, of any length, shape=(3,).
+        Normal of the slab, of any length, shape=(3,).
     dielectric_tensor : array_like, optional
-        ε∞ of the material, relative, shape=(3, 3). Default: that of the calculator for the first
-        structure.
+        ε∞ of the material, relative, shape=(3, 3). By default that of the calculator for the
+        initial structure.
 
     Raises
     ------
     ValueError
-        If a number is not real and finite, a shape is wrong, the normal is zero, or ε∞ is none of
-        a material.
+        If a number is not real and finite, a shape is wrong, the normal is zero, or ε∞ is
+        unphysical.
     """
 
     field: Field | ArrayLike
@@ -66,9 +66,9 @@ class AppliedField:
         Parameters
         ----------
         electric_field : array_like
-            Outside, V/Å, shape=(3,).
+            The field outside, V/Å, shape=(3,).
         dielectric_tensor : array_like, optional
-            ε∞, relative, shape=(3, 3); default: the one of this object.
+            ε∞, relative, shape=(3, 3); by default that of this object.
 
         Returns
         -------
@@ -78,7 +78,7 @@ class AppliedField:
         Raises
         ------
         ValueError
-            If there is no ε∞, or an argument makes no sense.
+            If there is no ε∞, it is unphysical, or the field is not three finite numbers.
         """
         tensor = chosen_dielectric(self.dielectric_tensor, dielectric_tensor)
         outside, normal = check_field(electric_field), np.asarray(self.normal)

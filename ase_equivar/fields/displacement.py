@@ -1,18 +1,19 @@
-"""The displacement field held instead of the electric field: a crystal in an open circuit.
+"""Constant displacement field instead of constant electric field: a crystal in an open circuit.
 
-With ε∞ the electrons' response at fixed ions and P the polarization of the ions' displacements::
+With ε∞ the response of the electrons at fixed ions and P the polarization due to displacements of
+the ions::
 
     D = ε0 ε∞ E + P,        E(u) = (ε0 ε∞)⁻¹ [D − P(u)],        F = F_KS + Z*ᵀ E(u)
 
 Ω ∂P/∂u = Z*, so these forces derive from the internal energy of Stengel, Spaldin and Vanderbilt,
-Nat. Phys. 5, 304 (2009), doi:10.1038/nphys1185, with ε∞ the same for all positions of the ions::
+Nat. Phys. 5, 304 (2009), doi:10.1038/nphys1185, with ε∞ independent of the positions of the ions::
 
     U(D, u) = E_KS(u) + (Ω/2) E(u)·ε0 ε∞ E(u),        dU = Ω E·dD
 
-where E_KS is the energy without field. So E_KS + (Ω/2) E·ε0 ε∞ E and the kinetic energy are
-conserved together at constant D, and the work of the field is minus the change of the second term.
-That ε∞ does change with the positions is a force of second order in the field, like the change of
-Z* by the field: neither is in these forces.
+where E_KS is the energy without field. At constant D, the sum of E_KS, (Ω/2) E·ε0 ε∞ E and the
+kinetic energy is conserved, and the work of the field is minus the change of the second term. The
+dependence of ε∞ on the positions gives a force of second order in the field, as does the change of
+Z* by the field; both are neglected.
 """
 
 from __future__ import annotations
@@ -35,33 +36,33 @@ LARGEST_POLARIZATION = 1e4  # µC/cm²; a hundred times that of any ferroelectri
 class ConstantDisplacement:
     """A constant displacement field D; `ase_equivar.dynamics.drive` takes it in place of a field.
 
-    With D = 0 in all directions, each polarization is opposed by the field −(ε0 ε∞)⁻¹ P. With a
-    `normal`, D is held along it only, and the field across it is zero: so it is in a film with open
-    electrodes, and in a longitudinal wave along `normal`. There the ions of a crystal vibrate with
-    the LO frequencies of that direction, and at E = 0 with the TO frequencies.
+    With D = 0 in all directions, any polarization is opposed by the field −(ε0 ε∞)⁻¹ P. With a
+    `normal`, D is held along it only, and the field perpendicular to it is zero, as in a film with
+    open electrodes or in a longitudinal wave along `normal`. The ions of a crystal then vibrate
+    with the LO frequencies of that direction; at E = 0 with the TO frequencies.
 
     Parameters
     ----------
     displacement : array_like
         D in µC/cm², shape=(3,); with `normal`, one number, the component of D along it.
     polarization : array_like
-        Of the structure that a run begins with, µC/cm², shape=(3,). It has to be counted from the
-        same reference as D, and on the same branch: 0 for a crystal of inversion symmetry, and for
-        others the change since one, such as `ase_equivar.dielectric.polarization_change` gives.
+        Polarization of the initial structure, µC/cm², shape=(3,). It must have the same reference
+        and branch as D: 0 for a crystal with inversion symmetry; otherwise the change relative to
+        such a crystal, e.g. from `ase_equivar.dielectric.polarization_change`.
     dielectric_tensor : array_like, optional
-        ε∞, relative, shape=(3, 3). Default: that of the calculator for the first structure.
+        ε∞, relative, shape=(3, 3). By default that of the calculator for the initial structure.
     normal : array_like, optional
         Direction along which D is held, of any length, shape=(3,).
     source : str
-        Where the change of P since the beginning of a run comes from. "born_charges" (default): the
-        integral of Z* along the path, which any Z* allow. "polarization": P itself, which only a
-        polar model knows; the conserved energy then has no error of that integral.
+        Source of the change of P since the start of a run. "born_charges" (default): the integral
+        of Z* along the path, which any source of Z* allows. "polarization": P itself, which only a
+        polar model provides; the conserved energy then has no error of that integral.
 
     Raises
     ------
     ValueError
-        If a number is not real and finite or as large as none can be, a shape is wrong, the
-        direction is zero, ε∞ is none of a material, or `source` is unknown.
+        If a number is not real and finite or unphysically large, a shape is wrong, the direction is
+        zero, ε∞ is unphysical, or `source` is unknown.
     """
 
     displacement: ArrayLike
@@ -90,14 +91,14 @@ class ConstantDisplacement:
     def electric_field(
         self, polarization: ArrayLike, dielectric_tensor: ArrayLike | None = None
     ) -> NDArray[np.float64]:
-        """Return the field at a polarization.
+        """Return the field at a given polarization.
 
         Parameters
         ----------
         polarization : array_like
-            P of the ions' displacements, µC/cm², shape=(3,).
+            P due to displacements of the ions, µC/cm², shape=(3,).
         dielectric_tensor : array_like, optional
-            ε∞, relative, shape=(3, 3); default: the one of this object.
+            ε∞, relative, shape=(3, 3); by default that of this object.
 
         Returns
         -------
@@ -107,7 +108,7 @@ class ConstantDisplacement:
         Raises
         ------
         ValueError
-            If there is no ε∞, or an argument makes no sense.
+            If there is no ε∞, it is unphysical, or the polarization is not three finite numbers.
         """
         tensor = chosen_dielectric(self.dielectric_tensor, dielectric_tensor)
         permittivity = VACUUM_PERMITTIVITY * tensor
@@ -124,7 +125,7 @@ class ConstantDisplacement:
 
 
 def field_energy(electric_field: ArrayLike, dielectric_tensor: ArrayLike, volume: float) -> float:
-    """Return the energy of a field in a crystal with its ions at rest, (Ω/2) E·ε0 ε∞ E, eV.
+    """Return the energy of a field in a crystal with fixed ions, (Ω/2) E·ε0 ε∞ E, eV.
 
     Parameters
     ----------
@@ -138,7 +139,7 @@ def field_energy(electric_field: ArrayLike, dielectric_tensor: ArrayLike, volume
     Raises
     ------
     ValueError
-        If an argument makes no sense.
+        If the field or volume is not finite or out of range, or ε∞ is unphysical.
     """
     field = finite_real("electric_field", electric_field, (3,), unit="V/Å")
     tensor = dielectric_array("dielectric_tensor", dielectric_tensor)

@@ -14,7 +14,7 @@ def check_field(field: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If it has another shape, is not real and finite, or is beyond 1000 V/Å.
+        If it has another shape, is not real and finite, or exceeds 1000 V/Å.
     """
     name = "the electric field"
     vector = finite_real(name, field, None, unit="V/Å", largest=LARGEST_FIELD)
@@ -28,41 +28,41 @@ def check_field(field: ArrayLike) -> NDArray[np.float64]:
 
 
 def check_fields(fields: ArrayLike, n_atoms: int) -> NDArray[np.float64]:
-    """Return the fields on N atoms as an array of finite numbers, shape=(N, 3), or refuse them.
+    """Return the fields on N atoms as a finite array, shape=(N, 3), or refuse them.
 
     Raises
     ------
     ValueError
-        If they have another shape, are not real and finite, or beyond 1000 V/Å.
+        If they have another shape, are not real and finite, or exceed 1000 V/Å.
     """
     name = "the electric field on the atoms"
     return finite_real(name, fields, (n_atoms, 3), unit="V/Å", largest=LARGEST_FIELD)
 
 
 def field_forces(born_charges: ArrayLike, field: ArrayLike) -> NDArray[np.float64]:
-    """Work out the force of an electric field on each atom.
+    """Return the force of an electric field on each atom.
 
     ``F[i, b] = Σ_a field[a] · born_charges[i, a, b]``: the field is contracted with the *first*
-    index of Z*, that of polarization, as F = −∂(−Ω E·P)/∂u asks for. Contracting the second is
-    wrong for every atom whose Z* is not symmetric.
+    index of Z*, that of the polarization, because F = −∂(−Ω E·P)/∂u. Contracting the second index
+    is wrong for every atom whose Z* is not symmetric.
 
     Parameters
     ----------
     born_charges : array_like
         Z*[i, a, b] = Ω ∂P_a/∂u_ib in |e|, row = field, column = displacement. shape=(N, 3, 3).
     field : array_like
-        The macroscopic electric field in V/Å, Cartesian. shape=(3,), or that on each atom,
-        shape=(N, 3), if it varies slowly on the scale of the range of Z*.
+        The macroscopic electric field in V/Å, Cartesian. shape=(3,), or the field on each atom,
+        shape=(N, 3), if it varies slowly over the range of Z*.
 
     Returns
     -------
     numpy.ndarray
-        In eV/Å, shape=(N, 3). For a uniform field they sum to (total charge of the cell) · field.
+        Forces, eV/Å, shape=(N, 3). In a uniform field they sum to (charge of the cell) · field.
 
     Raises
     ------
     ValueError
-        If a shape is wrong, or a number is not real and finite or as large as none can be.
+        If a shape is wrong, or a number is not real and finite or unphysically large.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Directions and the ε∞ of the material that a field is in, as arguments of fields give them."""
+"""Directions and the ε∞ of the medium, as arguments of fields."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ Row = tuple[float, ...]
 
 
 def unit_direction(name: str, direction: ArrayLike) -> Row:
-    """Return a direction of length 1; see `finite_real` for what is refused, and a length of 0."""
+    """Return a unit vector; refuse a zero vector and what `finite_real` refuses."""
     given = finite_real(name, direction, (3,))
     length = positive_number(f"the length of {name}", np.linalg.norm(given), "any unit")
     return tuple((given / length).tolist())
 
 
 def dielectric_rows(tensor: ArrayLike) -> tuple[Row, ...]:
-    """Return ε∞ in a form that does not change; see `dielectric_array` for what is refused."""
+    """Return ε∞ as an immutable tuple; see `dielectric_array` for what is refused."""
     return tuple(map(tuple, dielectric_array("dielectric_tensor", tensor).tolist()))
 
 
 def chosen_dielectric(own: ArrayLike | None, given: ArrayLike | None) -> NDArray[np.float64]:
-    """Return the ε∞ that is given for a call, or else a field's own.
+    """Return the ε∞ given in a call, or else that of the field.
 
     Raises
     ------
     ValueError
-        If there is neither, or it is none of a material.
+        If there is neither, or it is unphysical.
     """
     tensor = own if given is None else given
     if tensor is None:

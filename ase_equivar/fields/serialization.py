@@ -1,4 +1,4 @@
-"""Waveforms from plain data and JSON; `Waveform.to_dict` and `to_json` are the way there."""
+"""Waveforms from plain data and JSON, the inverse of `Waveform.to_dict` and `to_json`."""
 
 from __future__ import annotations
 
@@ -31,26 +31,28 @@ KINDS: tuple[type[Waveform], ...] = (
 
 
 def waveform_from_dict(data: Mapping[str, Any]) -> Waveform:
-    """Make the waveform of which `data` is the `to_dict`.
+    """Return the waveform from its plain data, as returned by `to_dict`.
 
     Raises
     ------
     ValueError
-        If it is not a waveform's data, or its entry ``units`` is missing or another: numbers of
-        another unit would pass for a field of another frequency.
+        If `data` does not describe a waveform, or its entry ``units`` is missing or differs:
+        numbers in other units would give a field of another frequency.
     """
     if not isinstance(data, Mapping):
         raise ValueError(f"a waveform's data are names and values, with 'type', not {data!r}")
     if (units := data.get("units")) != UNITS:
-        raise ValueError(f"the numbers of a waveform are in {UNITS}; its units here: {units!r}")
+        raise ValueError(
+            f"the numbers of a waveform must be in {UNITS}; its units are given as {units!r}"
+        )
     return _waveform({name: value for name, value in data.items() if name != "units"}, depth=0)
 
 
 def _waveform(data: Mapping[str, Any], depth: int) -> Waveform:
-    """Make the waveform; `depth` is the number of sums and products that it is a part of."""
+    """Return the waveform; `depth` is the number of sums and products around it."""
     if depth > DEEPEST // 2:
         raise ValueError(
-            f"a waveform's sums and products lie in each other more than {DEEPEST // 2} times"
+            f"a waveform's sums and products are nested more than {DEEPEST // 2} levels deep"
         )
     if not isinstance(data, Mapping):
         raise ValueError(f"a waveform's data are names and values, with 'type', not {data!r}")
@@ -72,5 +74,5 @@ def _waveform(data: Mapping[str, Any], depth: int) -> Waveform:
 
 
 def waveform_from_json(text: str) -> Waveform:
-    """Make the waveform of which `text` is the `to_json`; see `waveform_from_dict`."""
+    """Return the waveform from its JSON, as returned by `to_json`; see `waveform_from_dict`."""
     return waveform_from_dict(json_data("the text of a waveform", text))

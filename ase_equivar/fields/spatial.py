@@ -1,14 +1,13 @@
-"""Fields that depend on the position: E(r, t), a wave, a beam, a field on some of the atoms.
+"""Fields that depend on position: E(r, t), a wave, a beam, a field on some of the atoms.
 
-The force on an atom is Z*ᵀE at its own site. But Z* answers a *uniform* field, and a network sees
-all atoms within its range, 15 Å for `universal`: a field has to vary slowly on that scale. What is
-left out first is the field gradient that acts on dynamical quadrupoles, of relative order
-2π · (length of a bond) / wavelength.
+The force on an atom is Z*ᵀE at its own site. Z* is the response to a *uniform* field, however, and
+a network depends on all atoms within its range, 15 Å for `universal`: a field must vary slowly on
+that scale. The leading neglected term is the field gradient acting on dynamical quadrupoles, of
+relative order 2π · (bond length) / wavelength.
 
-Positions are those within the cell: along periodic directions atoms that have left it are counted
-where they come in again, as long as the field is on. So a field repeats with the cell, and should
-be equal on opposite faces: a wave with a reciprocal vector of the cell, or a beam that has died
-away there.
+Positions are wrapped into the cell along periodic directions while the field is on. A field thus
+repeats with the cell, and should be equal on opposite faces: a wave whose wavevector is a
+reciprocal lattice vector of the cell, or a beam that vanishes at the faces.
 """
 
 from __future__ import annotations
@@ -33,19 +32,19 @@ from ase_equivar.fields.medium import unit_direction
 from ase_equivar.fields.waveforms import ConstantField
 from ase_equivar.units import CYCLES_PER_FS
 
-LARGEST_WAVEVECTOR = 1.0  # 1/Å: a wave of 6 Å, which no Z* can answer
+LARGEST_WAVEVECTOR = 1.0  # 1/Å: a wave of 6 Å, for which Z* do not describe the response
 
 
 class SpatialField(ABC):
-    """A field that depends on the position, E(r, t)."""
+    """A field that depends on position, E(r, t)."""
 
     def __call__(self, positions: ArrayLike, time: float) -> NDArray[np.float64]:
-        """Return the field at positions.
+        """Return the field at given positions.
 
         Parameters
         ----------
         positions : array_like
-            Of all atoms, in Å, shape=(N, 3).
+            Positions of all atoms, Å, shape=(N, 3).
         time : float
             fs.
 
@@ -64,7 +63,7 @@ class SpatialField(ABC):
 
     @property
     def longest_step(self) -> float:
-        """The longest time step that resolves this, fs."""
+        """The longest time step that resolves the field, fs."""
         return self._longest_step()
 
     @abstractmethod
@@ -74,7 +73,7 @@ class SpatialField(ABC):
         return np.inf
 
     def _settle(self, **checked: Any) -> None:
-        """Keep arguments as the plain numbers that they stand for."""
+        """Store arguments as plain numbers."""
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -91,7 +90,7 @@ class FieldOfPosition(SpatialField):
     Raises
     ------
     TypeError
-        If it is no function.
+        If it is not callable.
     """
 
     function: Callable[[NDArray[np.float64], float], ArrayLike]
@@ -111,10 +110,11 @@ class PlaneWave(SpatialField):
     Parameters
     ----------
     amplitude : array_like
-        V/Å, shape=(3,). Across the wavevector, as light has it, or along it.
+        V/Å, shape=(3,); perpendicular to the wavevector, as for light, or along it.
     wavevector : array_like
-        2π/wavelength in the direction of the wave, 1/Å, shape=(3,). Let it be a short reciprocal
-        vector of a large cell, ``2 * np.pi * np.array([1, 0, 0]) @ atoms.cell.reciprocal()``.
+        2π/wavelength in the direction of the wave, 1/Å, shape=(3,). Choose a short reciprocal
+        lattice vector of a large cell, such as ``2 * np.pi * np.array([1, 0, 0]) @
+        atoms.cell.reciprocal()``.
     frequency : float
         THz; 0 for a standing pattern.
     phase : float
@@ -138,7 +138,8 @@ class PlaneWave(SpatialField):
         if (length := float(np.linalg.norm(vector))) > LARGEST_WAVEVECTOR:
             raise ValueError(
                 f"wavevector has a length of {length:.3g} 1/Å, beyond {LARGEST_WAVEVECTOR:g}: a "
-                f"wave of {2 * np.pi / length:.3g} Å is shorter than Z* can answer"
+                f"wave of {2 * np.pi / length:.3g} Å is too short for Z*, the response to a "
+                "uniform field"
             )
         self._settle(
             amplitude=tuple(check_field(self.amplitude).tolist()),
@@ -161,16 +162,16 @@ class PlaneWave(SpatialField):
 class GaussianBeam(SpatialField):
     """A field E(t) in a beam: times exp(−ρ²/waist²) at the distance ρ from its axis.
 
-    The beam neither widens nor is retarded along its axis: cells are shorter than that takes.
+    Divergence and retardation along the axis are neglected: cells are too short for them.
 
     Parameters
     ----------
     field : callable or array_like
-        On the axis: E(t) in V/Å, time in fs, such as a `GaussianPulse`; or three numbers.
+        Field on the axis: E(t) in V/Å, time in fs, such as a `GaussianPulse`; or three numbers.
     center : array_like
-        A point of the axis, Å, shape=(3,).
+        A point on the axis, Å, shape=(3,).
     direction : array_like
-        Of the axis, of any length, shape=(3,).
+        Direction of the axis, of any length, shape=(3,).
     waist : float
         Distance at which the field is 1/e of that on the axis, Å.
 
@@ -213,12 +214,13 @@ class FieldOnAtoms(SpatialField):
     field : callable, array_like or SpatialField
         E(t), three numbers, or E(r, t), in V/Å; see `ase_equivar.dynamics.drive`.
     indices : array_like
-        Which atoms, in the order of Atoms, from 0 on, shape=(M,).
+        Indices of the atoms, counted from 0, shape=(M,).
 
     Raises
     ------
     ValueError
-        If the field makes no sense, or the indices are not different whole numbers from 0 on.
+        If the field is not one of the forms above or not finite, or the indices are not distinct
+        non-negative integers.
     """
 
     field: Field | ArrayLike | SpatialField
@@ -228,9 +230,9 @@ class FieldOnAtoms(SpatialField):
         given = finite_real("indices", self.indices, (None,))
         chosen = given.astype(np.int64)
         if not len(given) or (chosen != given).any() or (given < 0).any():
-            raise ValueError("indices are not whole numbers from 0 on, at least one")
+            raise ValueError("indices must be non-negative integers, at least one")
         if len(np.unique(chosen)) < len(chosen):
-            raise ValueError("indices name an atom twice")
+            raise ValueError("indices contain an atom twice")
         own = self.field if isinstance(self.field, SpatialField) else _over_time(self.field)
         self._settle(field=own, indices=tuple(chosen.tolist()))
 
@@ -238,7 +240,7 @@ class FieldOnAtoms(SpatialField):
         chosen = np.asarray(self.indices)
         if chosen.max() >= len(positions):
             raise ValueError(
-                f"indices go up to {chosen.max()}, and there are {len(positions)} atoms"
+                f"indices go up to {chosen.max()}, but there are {len(positions)} atoms"
             )
         field = np.zeros_like(positions)
         if isinstance(self.field, SpatialField):

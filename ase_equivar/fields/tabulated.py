@@ -1,4 +1,4 @@
-"""A field given at some times, as from a measured pulse."""
+"""A field tabulated at given times, such as a measured pulse."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ase_equivar.fields.algebra import Waveform
 
 @dataclass(frozen=True)
 class TabulatedField(Waveform):
-    """Straight lines between given points; before and after them, the first and last value.
+    """Linear interpolation between given points; constant before the first and after the last.
 
     Parameters
     ----------
     times : array_like
         Ascending, fs, shape=(T,).
     values : array_like
-        In V/Å, shape=(T, 3); or shape=(T,), for an envelope.
+        V/Å, shape=(T, 3); or shape=(T,) for an envelope.
     """
 
     times: ArrayLike

@@ -1,4 +1,4 @@
-"""What a field is, as text that tells it from another one."""
+"""Text that identifies a field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ase_equivar.fields.spatial import SpatialField
 
 
 def field_text(field: Field | SpatialField | ConstantDisplacement | AppliedField) -> str | None:
-    """Return what a field is as text, None for a function that says nothing of itself."""
+    """Return a description of a field; None for a bare function."""
     if isinstance(field, Waveform):
         try:
             return field.to_json()

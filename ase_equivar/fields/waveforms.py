@@ -1,8 +1,8 @@
 """Electric fields that change in time: E(t) in V/Å, with t in fs and frequencies in THz.
 
-Molecular dynamics takes any callable of that kind (`ase_equivar.dynamics.drive`). Those here can
-also be added and multiplied, know the longest time step that resolves them, and go to JSON and
-back::
+Molecular dynamics accepts any such callable (`ase_equivar.dynamics.drive`). The waveforms here can
+also be added and multiplied, know the longest time step that resolves them, and can be stored as
+JSON::
 
     from ase_equivar.fields import ConstantField, GaussianPulse, waveform_from_json
     from ase_equivar.units import MV_PER_CM
@@ -11,8 +11,8 @@ back::
     pulse = GaussianPulse([MV_PER_CM, 0, 0], center=1000, width=200, frequency=1.2)
     field = waveform_from_json((bias + pulse).to_json())
 
-Every amplitude is in V/Å, Cartesian, shape=(3,). A number instead makes an *envelope*, of use as a
-factor: ``SineField([0, 0, 0.01], frequency=1) * GaussianPulse(1.0, center=500, width=100)``.
+Every amplitude is in V/Å, Cartesian, shape=(3,). A number instead makes an *envelope*, to be used
+as a factor: ``SineField([0, 0, 0.01], frequency=1) * GaussianPulse(1.0, center=500, width=100)``.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Waveform
 from ase_equivar.fields.forces import check_field
 from ase_equivar.units import CYCLES_PER_FS
 
-CUTOFF = 3.0  # standard deviations: beyond, a Gaussian has 1 % of its height
+CUTOFF = 3.0  # standard deviations at which a Gaussian falls to 1 % of its maximum
 
 
 @dataclass(frozen=True)
 class _WithAmplitude(Waveform):
-    """One shape in time, times an amplitude."""
+    """A function of time multiplied by an amplitude."""
 
     amplitude: ArrayLike
 
@@ -46,7 +46,7 @@ class _WithAmplitude(Waveform):
         self._settle(amplitude=_check_amplitude(self.amplitude))
 
     def _settle(self, **checked: float | tuple[float, ...]) -> None:
-        """Keep arguments as the plain numbers that they stand for."""
+        """Store arguments as plain numbers."""
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -65,7 +65,7 @@ class _WithAmplitude(Waveform):
 
 @dataclass(frozen=True)
 class ConstantField(_WithAmplitude):
-    """The same field at all times.
+    """A constant field.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class SineField(_WithAmplitude):
     frequency : float
         THz: cycles, not radians, per ps.
     phase : float
-        In radians; π/2 makes it a cosine.
+        Radians; π/2 gives a cosine.
     """
 
     frequency: float
@@ -138,7 +138,7 @@ class TriangleField(_WithAmplitude):
 
 @dataclass(frozen=True)
 class StepField(_WithAmplitude):
-    """Zero until `start`, then amplitude; with a smooth rise (sin²) if wanted.
+    """Zero until `start`, then `amplitude`, with an optional smooth rise (sin²).
 
     A rectangular pulse is a sum: ``StepField(E, start=t1) - StepField(E, start=t2)``.
 
@@ -147,11 +147,11 @@ class StepField(_WithAmplitude):
     amplitude : array_like
         V/Å, shape=(3,); a number makes an envelope.
     start : float
-        fs. Without a rise, the field at `start` itself is half the amplitude: so the jump takes
-        place at `start` to second order if that is a multiple of the time step. For a field that
-        is on from the first step of a run, take ConstantField.
+        fs. Without a rise, the field at `start` itself is half the amplitude, so that the step is
+        accurate to second order if `start` is a multiple of the time step. For a field that is on
+        from the first step of a run, use ConstantField.
     rise : float
-        Time from zero to amplitude, fs.
+        Rise time from zero to the amplitude, fs.
     """
 
     start: float
@@ -190,9 +190,9 @@ class GaussianPulse(_WithAmplitude):
         Standard deviation of the envelope of the field, fs. The full width at half maximum is 2.355
         times that for the field, 1.665 times that for the intensity.
     frequency : float
-        Of the carrier, THz. 0 for a half-cycle pulse.
+        Frequency of the carrier, THz; 0 for a half-cycle pulse.
     phase : float
-        Of the carrier at the center, radians.
+        Phase of the carrier at the center, radians.
     """
 
     center: float
@@ -219,7 +219,7 @@ class GaussianPulse(_WithAmplitude):
         return 0.0
 
     def _longest_step(self) -> float:
-        """From the frequency above which the spectrum has less than 1 % of its height."""
+        """From the frequency above which the spectrum is below 1 % of its maximum."""
         bandwidth = CUTOFF / (2 * np.pi * self.width)
         cycles = CYCLES_PER_FS * self._highest_carrier() + bandwidth
         return float(1 / (SAMPLES_PER_PERIOD * cycles))
@@ -254,7 +254,7 @@ class ChirpedPulse(GaussianPulse):
 
 
 def _check_amplitude(amplitude: ArrayLike) -> float | tuple[float, ...]:
-    """Return a number or three, as plain data, so that waveforms can be compared."""
+    """Return one or three numbers as plain data, so that waveforms can be compared."""
     if finite_real("the amplitude", amplitude, None).ndim == 0:
         return finite_number("the amplitude", amplitude, largest=LARGEST_FIELD)
     return tuple(check_field(amplitude).tolist())

@@ -104,7 +104,8 @@ class WithTensor(Springs):
 def test_dielectric_tensor_comes_from_the_calculator_or_the_run_is_refused():
     atoms = slab()
     born = charges_of(atoms)
-    with pytest.raises(PropertyNotImplementedError, match=r"Springs gives no 'dielectric_tensor'.*"
+    with pytest.raises(PropertyNotImplementedError,
+                       match=r"Springs does not provide 'dielectric_tensor'.*"
                        r"AppliedField\(\.\.\., dielectric_tensor=ε∞\)"):  # fmt: skip
         drive(VelocityVerlet(atoms, 1.0), AppliedField(OUTSIDE, NORMAL), born_charges=born)
     atoms.calc = WithTensor(atoms, 4.1)

@@ -196,10 +196,12 @@ def test_functions_are_told_from_each_other_by_what_they_were(tmp_path):
     save_checkpoint(again, path)
     restore_checkpoint(driven(lambda time: SINE(time)), path)
     with pytest.raises(
-        ValueError, match=r"is of another field: at .* fs that was .* V/Å, and this"
+        ValueError, match=r"belongs to another field: at .* fs it was .* V/Å, and this"
     ):
         restore_checkpoint(driven(lambda time: 1.01 * SINE(time)), path)
-    with pytest.raises(ValueError, match=r"of the checkpoint is a function, .* here it is .*SineF"):
+    with pytest.raises(
+        ValueError, match=r"of the checkpoint is a function, but this run has .*SineF"
+    ):
         restore_checkpoint(driven(SINE), path)
 
 
@@ -207,25 +209,25 @@ def test_checkpoints_of_other_runs_are_refused(tmp_path):
     path = tmp_path / "run.npz"
     driven = driven_run("VelocityVerlet")
     save_checkpoint(driven, path)
-    with pytest.raises(ValueError, match="of another dynamics than Bussi"):
+    with pytest.raises(ValueError, match="belongs to another dynamics than Bussi"):
         restore_checkpoint(driven_run("Bussi"), path)
     other = ions()
     other.symbols[0] = "Zr"
     other.calc = PolarCrystal()
-    with pytest.raises(ValueError, match="of other atoms than BOZr"):
+    with pytest.raises(ValueError, match="belongs to other atoms than BOZr"):
         restore_checkpoint(drive(VelocityVerlet(other, 0.1), SINE), path)
     same = ions()
     same.calc = PolarCrystal()
     with pytest.raises(
-        ValueError, match=r"of the checkpoint is .*SineField.*, .* here it is .*Constant"
+        ValueError, match=r"of the checkpoint is .*SineField.*, but this run has .*Constant"
     ):
         restore_checkpoint(drive(VelocityVerlet(same, 0.1), [0, 0, 0.1]), path)
     path.write_text("nothing")
-    with pytest.raises(ValueError, match="no checkpoint of a run in a field"):
+    with pytest.raises(ValueError, match="not a checkpoint of a run in a field"):
         restore_checkpoint(driven, path)
     with pytest.raises(FileNotFoundError):
         restore_checkpoint(driven, tmp_path / "none.npz")
     atoms = ions()
     atoms.calc = PolarCrystal()
-    with pytest.raises(TypeError, match="FIRE has a restart of its own"):
+    with pytest.raises(TypeError, match="FIRE has its own restart"):
         save_checkpoint(drive(FIRE(atoms), [0, 0, 0.1]), path)

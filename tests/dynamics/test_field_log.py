@@ -39,7 +39,7 @@ def test_incomplete_last_line_is_left_out(tmp_path, caplog):
             torn = read_field_log(path)
             assert len(torn.times) == len(whole.times) - 1
             np.testing.assert_array_equal(torn.work, whole.work[:-1])
-    assert "run.log: the last line is not complete and is left out" in caplog.text
+    assert "run.log: the last line is incomplete and is left out" in caplog.text
     path.write_text(text[: len(text.splitlines()[0]) + 40])
     with pytest.raises(ValueError, match="has no line yet"):
         read_field_log(path)
@@ -50,7 +50,7 @@ def test_molecule_has_work_and_no_polarization(tmp_path):
     atoms.calc = EMT()
     dyn = VelocityVerlet(atoms, 0.1)
     charges = np.array([np.eye(3), -np.eye(3)])
-    message = "the atoms have 0 cell vectors, and polarization, current and charge carried need"
+    message = "the atoms have 0 cell vectors, but polarization, current and transported charge need"
     with pytest.raises(ValueError, match=message):
         drive(dyn, FIELD, born_charges=charges, log=tmp_path / "run.log")
     driven = drive(dyn, FIELD, born_charges=charges)
@@ -79,7 +79,7 @@ def test_log_that_two_processes_wrote_is_refused(tmp_path):
         with pytest.raises(ValueError, match=r"times must ascend\. Two processes may have written"):
             read_field_log(path)
     path.write_text(header + "".join([*lines[:3], *lines]))
-    with pytest.raises(ValueError, match="line 5 is of 0 fs, the one before of"):
+    with pytest.raises(ValueError, match="line 5 is at 0 fs, the line before it at"):
         read_field_log(path)
 
 

@@ -202,17 +202,19 @@ def test_bad_files_are_named(tmp_path):
     path.write_text("hello\n")
     dyn = VelocityVerlet(crystal(), DT)
     drive(dyn, SINE, log=path)
-    with pytest.raises(FileExistsError, match=r"run\.log exists, and this run begins: remove"):
+    with pytest.raises(FileExistsError, match=r"run\.log exists, but this is a new run: remove"):
         dyn.run(1)
     assert path.read_text() == "hello\n"
-    with pytest.raises(ValueError, match="no log of a run in a field"):
+    with pytest.raises(ValueError, match="not a log of a run in a field"):
         read_field_log(path)
     driven = drive(VelocityVerlet(crystal(), DT), SINE)
     with pytest.raises(FileNotFoundError, match="no folder"):
         FieldLog(driven, tmp_path / "no" / "run.log")
     with pytest.raises(FileNotFoundError, match="no folder"):
         drive(VelocityVerlet(crystal(), DT), SINE, log=tmp_path / "no" / "run.log")
-    with pytest.raises(ValueError, match=r"tells no format: end it in \.extxyz, \.traj"):
+    with pytest.raises(
+        ValueError, match=r"does not determine the format: end it in \.extxyz, \.traj"
+    ):
         FieldTrajectory(driven, tmp_path / "run.xyz")
     with pytest.raises(ValueError, match="no observables"):
         FieldRun.of([])

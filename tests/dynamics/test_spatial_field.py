@@ -150,7 +150,7 @@ def test_what_is_refused():
         attempt(wave)
     with pytest.raises(ValueError, match=r"shape .*; for a field that depends on the position"):
         attempt(lambda time: np.zeros((N, 3)))
-    with pytest.raises(ValueError, match="indices go up to 3, and there are 3 atoms"):
+    with pytest.raises(ValueError, match="indices go up to 3, but there are 3 atoms"):
         attempt(FieldOnAtoms(AMPLITUDE, [3]))
     with pytest.raises(ValueError, match="too long for this field"):
         attempt(WAVE, step=9 * units.fs)
@@ -182,5 +182,5 @@ def test_a_checkpoint_knows_its_field(name, tmp_path):
     second.dynamics.run(5)
     np.testing.assert_array_equal(second.atoms.positions, whole.atoms.positions)
     assert second.work == whole.work
-    with pytest.raises(ValueError, match="checkpoint is"):
+    with pytest.raises(ValueError, match=r"checkpoint (is|belongs)"):
         restore_checkpoint(driven_run(other), tmp_path / "run.npz")

@@ -55,7 +55,7 @@ def test_steps_and_kinds_are_those_of_what_is_inside():
     assert FieldOnAtoms(inner, [1]).longest_step == pytest.approx(25.0)
     assert FieldOnAtoms(PlaneWave(E, [0.1, 0, 0], frequency=4.0), [1]).longest_step == 25.0
     assert FieldOnAtoms(E, [0]) == FieldOnAtoms(list(E), np.array([0]))
-    with pytest.raises(ValueError, match="indices name an atom twice"):
+    with pytest.raises(ValueError, match="indices contain an atom twice"):
         FieldOnAtoms(E, [1, 1])
     with pytest.raises(TypeError, match="give a function of positions and time"):
         FieldOfPosition(E)

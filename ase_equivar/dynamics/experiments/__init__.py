@@ -1,4 +1,4 @@
-"""Ready experiments in electric fields, one function each."""
+"""Ready-made experiments in electric fields, one function each."""
 
 from ase_equivar.dynamics.experiments.drift import IonDrift, ion_drift
 from ase_equivar.dynamics.experiments.finite_field import (

@@ -1,4 +1,4 @@
-"""Drift of ions under a bias: mobility with Born charges, and with nominal charges to compare."""
+"""Drift of ions in a static field: mobility with Born or, for comparison, nominal charges."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class IonDrift:
     electric_field : ndarray, shape (3,)
         V/Å.
     run : FieldRun
-        The whole run, in which the center of mass of all atoms is held.
+        The whole run, with the center of mass of all atoms fixed.
     displacement : ndarray, shape (T, 3)
-        Of the species against all other atoms: its mean displacement less that of their center of
-        mass, at the times of the run, Å.
+        Displacement of the species relative to all other atoms, at the times of the run, Å: its
+        mean displacement minus that of their center of mass.
     velocity : ndarray, shape (3,)
-        Mean rate of that after the time left out, Å/fs.
+        Mean drift velocity after equilibration, Å/fs.
     velocity_error : ndarray, shape (3,)
-        Standard error of it, from five parts of the run, Å/fs.
+        Standard error of the velocity, from five blocks of the run, Å/fs.
     mean_charge : float
-        Ê·⟨Z*⟩·Ê of the species at the start, |e|: what a field of that direction pulls at.
+        Ê·⟨Z*⟩·Ê of the species at the start, |e|: the charge on which a field along Ê acts.
     """
 
     species: str
@@ -55,7 +55,7 @@ class IonDrift:
 
     @property
     def mobility(self) -> float:
-        """Drift velocity along the field over its strength, cm²/(V s)."""
+        """Drift velocity along the field divided by the field strength, cm²/(V s)."""
         squared = self.electric_field @ self.electric_field
         return float(self.velocity @ self.electric_field / squared / CM2_PER_VS)
 
@@ -68,7 +68,7 @@ class IonDrift:
 
     @property
     def mobility_text(self) -> str:
-        """The mobility with its standard error in cm²/(V s), to the digits that this leaves."""
+        """The mobility with its standard error in cm²/(V s), rounded to the significant digits."""
         return f"{_rounded(self.mobility, self.mobility_error)} cm²/(V s)"
 
 
@@ -85,30 +85,30 @@ def ion_drift(
 ) -> IonDrift:
     """Let ions drift in a static field.
 
-    Fields that move ions in picoseconds (tens of MV/cm) are far from the linear regime: look at
-    two strengths before calling the ratio a mobility. The drift is that against the rest of the
-    crystal: what its center of mass moves is taken off, as it recoils from the ions.
+    Fields that move ions in picoseconds (tens of MV/cm) are far from the linear regime: compare two
+    field strengths before calling the ratio a mobility. The drift is relative to the other atoms:
+    the displacement of their center of mass, which recoils from the ions, is subtracted.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        With a calculator that gives forces and, unless there are `born_charges`,
-        ``born_effective_charges``; left as they are.
+        With a calculator that provides forces and, unless `born_charges` are given,
+        ``born_effective_charges``; not modified.
     field : array_like
         V/Å, shape=(3,).
     species : str
         Chemical symbol of the ions.
     duration : float
-        Of the run that counts, fs.
+        Length of the production run, fs.
     born_charges : calculator, callable, array_like or mapping, optional
-        Where Z* come from instead: see `ase_equivar.charge_source.ChargeSource`. Nominal charges,
-        as ``{"Li": 1, "O": -2}``, give the forces q_i E.
+        Source of Z*, if not the calculator: see `ase_equivar.charge_source.ChargeSource`. Nominal
+        charges, as ``{"Li": 1, "O": -2}``, give the forces q_i E.
     equilibration : float
-        Time in the field that is left out before, fs.
+        Time in the field before the production run, left out of the results, fs.
     md_settings : MDSettings, optional
         Temperature, time step, friction.
     folder : str or pathlib.Path, optional
-        For log and checkpoints; see `field_run`.
+        Folder for the log and checkpoints; see `field_run`.
 
     Returns
     -------
@@ -117,7 +117,8 @@ def ion_drift(
     Raises
     ------
     ValueError
-        If an argument makes no sense or a charge is missing, and all that `drive` refuses.
+        If a time or the field is out of range, no atom or every atom is of the species, or a charge
+        is missing; and as for `drive`.
     """
     md_settings = md_settings or MDSettings()
     vector = check_field(field)
@@ -128,7 +129,9 @@ def ion_drift(
     if not mine.any():
         raise ValueError(f"there is no {species!r} in {atoms.get_chemical_formula()}")
     if mine.all():
-        raise ValueError(f"all atoms are {species}; drift is measured against the other ones")
+        raise ValueError(
+            f"all atoms are {species}; drift is measured relative to the other species"
+        )
     if born_charges is not None:
         read_charges(born_charges)(atoms)
     steps = steps_in("duration", duration, md_settings)
@@ -172,7 +175,7 @@ def _of_host(run: FieldRun, atoms: Atoms, species: str) -> NDArray[np.float64]:
 
 
 def _rounded(value: float, error: float) -> str:
-    """Return value ± error in one notation: one digit of the error, two if the first is a 1."""
+    """Return value ± error as text, with one digit of the error, two if the first is a 1."""
     if not (np.isfinite(error) and error > 0):
         return f"{value:.3g}"
     power = int(np.floor(np.log10(max(abs(value), error))))
@@ -188,7 +191,7 @@ def _rounded(value: float, error: float) -> str:
 def _rate(
     times: NDArray[np.float64], way: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean velocity, and its standard error from that of parts of the run."""
+    """Return the mean velocity, and its standard error from blocks of the run."""
     if len(times) <= BLOCKS:
         raise ValueError(f"the run has {len(times)} observations; {BLOCKS + 1} are needed")
     edges = np.linspace(0, len(times) - 1, BLOCKS + 1).round().astype(int)

@@ -25,11 +25,11 @@ class FiniteFieldDielectric:
     Attributes
     ----------
     ionic : ndarray, shape (3, 3)
-        What the displacements of the atoms add: row = polarization, column = field.
+        Contribution of the atomic displacements; row = polarization, column = field.
     ionic_error : ndarray, shape (3, 3)
-        Standard error of it, from five parts of the runs.
+        Standard error of the ionic part, from five blocks of the runs.
     electronic : ndarray, shape (3, 3), or None
-        ε∞ of the calculator at the start, if it gives any.
+        ε∞ of the calculator at the start, if it provides one.
     """
 
     ionic: NDArray[np.float64]
@@ -46,7 +46,9 @@ class FiniteFieldDielectric:
             If there is no ε∞.
         """
         if self.electronic is None:
-            raise ValueError("the calculator gives no 'dielectric_tensor', ε∞, to add")
+            raise ValueError(
+                "the calculator does not provide 'dielectric_tensor', the ε∞ to be added"
+            )
         return self.electronic + self.ionic
 
 
@@ -59,26 +61,27 @@ def finite_field_dielectric(
     md_settings: MDSettings | None = None,
     folder: str | Path | None = None,
 ) -> FiniteFieldDielectric:
-    """Measure ε0 by ⟨P⟩ in fields +E and −E along x, y and z.
+    """Determine ε0 from ⟨P⟩ in fields +E and −E along x, y and z.
 
-    The six runs begin alike and have the same random numbers, so most of the thermal noise cancels
-    in the differences; for harmonic forces all of it does. In contrast to the sum over phonons
-    (`ase_equivar.dielectric.static_dielectric`) this holds anharmonicity at the temperature given.
+    The six runs start from the same state and use the same random numbers, so most of the thermal
+    noise cancels in the differences (all of it for harmonic forces). In contrast to the sum over
+    phonons (`ase_equivar.dielectric.static_dielectric`), the result includes anharmonicity at the
+    given temperature.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        With a calculator that gives forces and ``born_effective_charges``; left as they are.
+        With a calculator that provides forces and ``born_effective_charges``; not modified.
     strength : float
-        Of the field, V/Å. Small enough for the response to be linear: try two.
+        Field strength, V/Å. It must be small enough for a linear response: compare two values.
     duration : float
-        Over which the polarization is averaged, in each of the runs, fs.
+        Time over which the polarization is averaged in each run, fs.
     equilibration : float
-        Time in the field before that, fs: several times the inverse friction.
+        Time in the field before averaging, fs; should be several times the inverse friction.
     md_settings : MDSettings, optional
         Temperature, time step, friction, which must not be 0.
     folder : str or pathlib.Path, optional
-        For logs and checkpoints; see `field_run`.
+        Folder for logs and checkpoints; see `field_run`.
 
     Returns
     -------
@@ -87,14 +90,15 @@ def finite_field_dielectric(
     Raises
     ------
     ValueError
-        If an argument makes no sense, and all that `drive` refuses.
+        If the friction is 0, or a strength or time is out of range; and as for `drive`.
     """
     md_settings = md_settings or MDSettings()
     strength = positive_number("strength", strength, "V/Å", largest=LARGEST_FIELD)
     check_structure(atoms)
     if not md_settings.friction:
         raise ValueError(
-            "without friction nothing comes to equilibrium; give a md_settings with some"
+            "without friction the run does not equilibrate; give md_settings with a friction "
+            "above 0"
         )
     skipped = steps_in("equilibration", equilibration, md_settings)
     steps = steps_in("duration", duration, md_settings)

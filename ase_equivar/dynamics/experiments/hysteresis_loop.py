@@ -1,4 +1,4 @@
-"""Ferroelectric hysteresis: polarization over a field that goes up and down."""
+"""Ferroelectric hysteresis: polarization as a function of a cyclic field."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ POINTS = 400  # observations per period
 
 @dataclass(frozen=True)
 class HysteresisLoop:
-    """One loop P(E), the mean of the recorded periods, along the direction of the field.
+    """The loop P(E) along the direction of the field, averaged over the recorded periods.
 
-    The polarization of the loop is counted from its mean over a period, because Z* tell changes
-    only: so the loop is centered, and a built-in bias of polarization does not show. A bias of the
-    field does.
+    The polarization is measured from its mean over a period, because Z* give only its changes. The
+    loop is therefore centered in P and does not show an imprint in polarization; it does show one
+    in the field.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class HysteresisLoop:
     loss : float
         ∮ E dP, the work of the field in one period per volume, eV/Å³.
     run : FieldRun
-        From the very beginning, with all components.
+        The whole run, with all components.
     """
 
     field: NDArray[np.float64]
@@ -48,7 +48,7 @@ class HysteresisLoop:
 
     @property
     def remanent_polarization(self) -> float:
-        """Half the distance of the two branches at zero field, µC/cm²."""
+        """Half the distance between the two branches at zero field, µC/cm²."""
         quarter, three = len(self.field) // 4, 3 * len(self.field) // 4
         falling = _crossing(self.polarization[quarter:three], self.field[quarter:three])
         rising = 0.5 * (self.polarization[0] + self.polarization[-1])
@@ -56,7 +56,7 @@ class HysteresisLoop:
 
     @property
     def coercive_field(self) -> float:
-        """Half the distance of the two zeros of P, V/Å; NaN if P does not change its sign."""
+        """Half the distance between the two zeros of P, V/Å; NaN if P does not change sign."""
         top, bottom = int(self.field.argmax()), int(self.field.argmin())
         falling = slice(top, bottom + 1)
         order = np.r_[bottom : len(self.field), 0 : top + 1]
@@ -78,26 +78,26 @@ def hysteresis(
     md_settings: MDSettings | None = None,
     folder: str | Path | None = None,
 ) -> HysteresisLoop:
-    """Drive a crystal round its hysteresis loop with a triangular wave, at fixed cell.
+    """Drive a crystal around its hysteresis loop with a triangular wave, at fixed cell.
 
-    Coercive fields of so small a piece of crystal, in picoseconds, are those at which the whole
-    cell switches at once: far above those measured, for which domain walls move in microseconds.
+    In a small cell and within picoseconds the whole cell switches at once. The coercive field is
+    therefore far above measured ones, at which domain walls move within microseconds.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        With a calculator that gives forces and ``born_effective_charges``; left as they are.
+        With a calculator that provides forces and ``born_effective_charges``; not modified.
     amplitude : array_like
         The largest field, V/Å, shape=(3,); its direction is that of the loop.
     period : float
-        Of the wave, fs. Prolonged to a multiple of four time steps, or, if they are many, by at
-        most 1 %, so that the tips of the wave are observed.
+        Period of the wave, fs. It is lengthened to a multiple of four time steps (by at most 1 % if
+        it spans many steps), so that the extrema of the field are observed.
     periods : int
-        How many to record, after one more that is left out.
+        Number of periods to record, after a first one that is left out.
     md_settings : MDSettings, optional
         Temperature, time step, friction.
     folder : str or pathlib.Path, optional
-        For log and checkpoints; see `field_run`.
+        Folder for the log and checkpoints; see `field_run`.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def hysteresis(
     Raises
     ------
     ValueError
-        If an argument makes no sense, and all that `drive` refuses.
+        If the amplitude is zero or a number is out of range; and as for `drive`.
     """
     md_settings = md_settings or MDSettings()
     largest = check_field(amplitude)
@@ -129,7 +129,7 @@ def hysteresis(
     field = run.electric_field[points:] @ direction
     polarization = run.polarization_change[points:] @ direction
     loss = float(UC_PER_CM2 * trapezoid(field, polarization) / periods)
-    # A drift between periods (by ions that hop for good) would tear the mean loop open.
+    # A drift between periods (from ions that hop irreversibly) would leave the mean loop open.
     mean = np.array([polarization[i * points : (i + 1) * points + 1] for i in range(periods)])
     mean = mean.mean(axis=0)
     return HysteresisLoop(
@@ -141,9 +141,9 @@ def hysteresis(
 
 
 def _observations(steps: int) -> tuple[int, int]:
-    """Return how many steps lie between two observations, and how many of these make a period.
+    """Return the number of steps between observations and of observations per period.
 
-    Their number is a multiple of four, so that the tips of the wave are among them.
+    The latter is a multiple of four, so that the extrema of the field are observed.
     """
     longest = max(steps // POINTS, 1)
     exact = [i for i in range(longest, longest // 2, -1) if steps % (4 * i) == 0]
@@ -152,7 +152,7 @@ def _observations(steps: int) -> tuple[int, int]:
 
 
 def _crossing(values: NDArray[np.float64], along: NDArray[np.float64]) -> float:
-    """Return `values` at the last zero of `along`, by interpolation; NaN if there is none."""
+    """Return `values` interpolated at the last zero of `along`; NaN if there is none."""
     changes = np.flatnonzero(np.diff(np.signbit(along)))
     if not len(changes):
         return float("nan")

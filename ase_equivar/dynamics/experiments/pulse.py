@@ -1,4 +1,4 @@
-"""Response to a short pulse: energy taken up, polarization in time, and ε(ω) of a weak one."""
+"""Response to a short pulse: absorbed energy, polarization over time, and χ(ω) for a weak pulse."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from ase_equivar.structures.validation import check_structure
 from ase_equivar.units import CYCLES_PER_FS, UC_PER_CM2, VACUUM_PERMITTIVITY
 from ase_equivar.warning_types import ConvergenceWarning, NotRelaxedWarning
 
-SPECTRUM_FROM = 0.05  # of the pulse's largest Fourier component; below, a ratio to it is noise
+SPECTRUM_FROM = 0.05  # of the pulse's largest Fourier component; below, the ratio is noise
 POINTS = 4000
 DIED_AWAY = 0.05  # of the largest polarization
-AT_REST = 0.05  # eV/Å; with larger forces the structure swings by itself
+AT_REST = 0.05  # eV/Å; with larger forces the structure oscillates without field
 
 
 @dataclass(frozen=True)
 class PulseResponse:
-    """What a pulse has done.
+    """Response of a crystal to a pulse.
 
     Attributes
     ----------
     run : FieldRun
-        In time.
+        Observables over time.
     absorbed : float
         Work of the pulse, eV.
     frequencies : ndarray, shape (F,)
-        Those that the pulse holds, THz.
+        Frequencies contained in the pulse, THz.
     susceptibility : ndarray, shape (F, 3), complex
         P(ω) / (ε0 E(ω)) of the ions, for E along the direction of the pulse and each component of
-        P, with the sign of exp(−iωt): absorption is a positive imaginary part. It is that of linear
-        response if the pulse is weak, and complete if the polarization has died away at the end.
+        P, with the convention exp(−iωt): absorption is a positive imaginary part. It is the linear
+        response if the pulse is weak, and converged if the polarization has decayed at the end.
     remaining : float
-        Largest |P| in the last tenth of the run over the largest of all: near 0 if it has died
-        away.
+        Largest |P| in the last tenth of the run divided by the largest overall; near 0 if P has
+        decayed.
     """
 
     run: FieldRun
@@ -60,23 +60,23 @@ def pulse_response(
     md_settings: MDSettings | None = None,
     folder: str | Path | None = None,
 ) -> PulseResponse:
-    """Send a pulse through a crystal at fixed cell.
+    """Apply a pulse to a crystal at fixed cell.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        With a calculator that gives forces and ``born_effective_charges``; left as they are. From
-        rest at the minimum and with temperature 0, a single run gives the susceptibility; at a
-        temperature, thermal motion adds noise to it.
+        With a calculator that provides forces and ``born_effective_charges``; not modified.
+        Starting at rest at the minimum, with temperature 0, a single run gives the susceptibility;
+        at finite temperature, thermal motion adds noise.
     pulse : Waveform
-        In one direction, such as a GaussianPulse.
+        Along one direction, such as a GaussianPulse.
     duration : float
-        Of the run, fs.
+        Length of the run, fs.
     md_settings : MDSettings, optional
         By default without thermostat, at 0 K. A friction γ is the damping of each mode, whose full
         width at half maximum is γ/(2π): 1000 γ/(2π) in THz for γ in 1/fs.
     folder : str or pathlib.Path, optional
-        For log and checkpoints; see `field_run`.
+        Folder for the log and checkpoints; see `field_run`.
 
     Returns
     -------
@@ -85,14 +85,14 @@ def pulse_response(
     Raises
     ------
     ValueError
-        If an argument makes no sense, the pulse changes its direction, or it is not over at the
-        end; and all that `drive` refuses.
+        If a number is out of range, the pulse is zero or changes its direction, or it is not over
+        at the end; and as for `drive`.
 
     Warns
     -----
     NotRelaxedWarning, ConvergenceWarning
-        At 0 K, if the structure is not at its minimum; if much of the polarization is left at the
-        end, so that the susceptibility is not complete.
+        If the structure is not at its minimum at 0 K; if much of the polarization remains at the
+        end, so that the susceptibility is not converged.
     """
     md_settings = md_settings or MDSettings(temperature=0.0, friction=0.0)
     steps = steps_in("duration", duration, md_settings)
@@ -103,21 +103,21 @@ def pulse_response(
     values = finite_real("the pulse", [pulse(float(time)) for time in times], None)
     strengths = np.linalg.norm(values, axis=-1) if values.ndim == 2 else np.abs(values)
     if values.shape != (steps + 1, 3) or not strengths.any():
-        raise ValueError("the pulse is not a field that differs from zero during the run")
+        raise ValueError("the pulse is zero throughout the run")
     if max(strengths[0], strengths[-1]) > 0.01 * strengths.max():
         raise ValueError(
-            "the pulse is not over within the run: at its beginning or end it has more than 1 % of "
-            "its height; move its center or prolong the run"
+            "the pulse is not over within the run: at the start or the end it is above 1 % of its "
+            "maximum; move its center or lengthen the run"
         )
     direction = values[strengths.argmax()] / strengths.max()
     if np.abs(values - np.outer(values @ direction, direction)).max() > 1e-6 * strengths.max():
-        raise ValueError("the pulse changes its direction; give one along one direction")
+        raise ValueError("the pulse changes its direction; give a pulse along a fixed direction")
     if not md_settings.temperature and atoms.calc is not None:
         largest = float(np.abs(atoms.get_forces()).max())
         if largest > AT_REST:
             warnings.warn(
-                f"forces are up to {largest:.2g} eV/Å without field: the atoms will move by "
-                "themselves, which counts as response here; relax the structure first",
+                f"forces are up to {largest:.2g} eV/Å without field: the resulting motion would "
+                "be taken for a response to the pulse; relax the structure first",
                 NotRelaxedWarning,
                 stacklevel=2,
             )
@@ -130,9 +130,9 @@ def pulse_response(
     remaining = float(norms[-len(norms) // 10 :].max() / norms.max()) if norms.any() else 0.0
     if remaining > DIED_AWAY:
         warnings.warn(
-            f"at the end {remaining:.0%} of the largest polarization is left, so the "
-            "susceptibility is not converged: prolong the run, or use more friction; the "
-            "energy taken up is not affected",
+            f"at the end {remaining:.0%} of the largest polarization remains, so the "
+            "susceptibility is not converged: lengthen the run, or use more friction; the "
+            "absorbed energy is not affected",
             ConvergenceWarning,
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""The folder of one run, which knows what run it is: a result is never taken for another one's."""
+"""The folder of a run, with a description of the run so that runs are never confused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ase_equivar.dynamics.driven import Drive
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import write_text
 
-# How far numbers may differ and be the same run: that of the last digits of a file, and of single
+# Tolerances within which two runs are the same: they cover the last digits of a file and single
 # precision on another machine. In the units of `describe_start`; energies per atom.
 TOLERANCES = {
     "cell": 1e-6,
@@ -29,10 +29,10 @@ TOLERANCES = {
 
 
 def describe_start(driven: Drive) -> dict[str, Any]:
-    """Return the atoms at the beginning of a run and what acts on them, as plain data.
+    """Return the initial atoms of a run and what acts on them, as plain data.
 
-    Energy (eV per atom), forces (eV/Å) and Z* (|e|) tell calculators, models, fixed charges and
-    fields that are functions from each other, whatever they are called.
+    Energy (eV per atom), forces (eV/Å) and Z* (|e|) identify calculators, models, fixed charges and
+    fields given as functions, independent of their names.
     """
     atoms = driven.atoms
     return {
@@ -51,12 +51,12 @@ def describe_start(driven: Drive) -> dict[str, Any]:
 
 @contextmanager
 def locked_run_folder(folder: Path | None) -> Iterator[None]:
-    """Make a folder for a run and keep other processes out of it; without a folder do nothing.
+    """Create a folder for a run and lock it against other processes; does nothing without a folder.
 
     Raises
     ------
     BlockingIOError
-        If another process runs in it.
+        If another process is using it.
     """
     if folder is None:
         yield
@@ -67,12 +67,12 @@ def locked_run_folder(folder: Path | None) -> Iterator[None]:
 
 
 def open_run_folder(folder: Path, description: Mapping[str, Any]) -> Path:
-    """Describe a run in its folder, or find it described there; return its checkpoint's path.
+    """Write the description of a run to its folder, or compare it; return the checkpoint's path.
 
     Raises
     ------
     ValueError
-        If it holds another run, saying in what they differ.
+        If the folder holds another run; the message says in what they differ.
     """
     about = folder / "run.json"
     if about.exists():

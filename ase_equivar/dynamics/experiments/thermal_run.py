@@ -1,4 +1,4 @@
-"""Runs of given length at a given temperature in a field: what the experiments are made of."""
+"""Runs of given length at a given temperature in a field, on which the experiments are built."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from ase_equivar.fields.text import field_text
 from ase_equivar.fields.waveforms import ConstantField
 from ase_equivar.structures.validation import check_structure
 
-MOST_STEPS = 10**9  # years, of whatever force field
+MOST_STEPS = 10**9  # years of computing with any force field
 PROGRESS_FROM = 500  # steps; shorter runs need no progress bar
 CHECKPOINT_INTERVAL = 200  # steps
 HELD = (FixAtoms, FixCartesian, FixScaled, FixedLine, FixedMode, FixedPlane)
@@ -51,19 +51,19 @@ HELD = (FixAtoms, FixCartesian, FixScaled, FixedLine, FixedMode, FixedPlane)
 
 @dataclass(frozen=True)
 class MDSettings:
-    """How atoms move beside the field: time step, temperature, friction.
+    """Settings of molecular dynamics in a field: temperature, time step, friction.
 
     Parameters
     ----------
     temperature : float
-        K. Atoms without momenta get some of this temperature.
+        K. Atoms without momenta are given velocities of this temperature.
     timestep : float
         fs.
     friction : float
-        Of the Langevin thermostat, 1/fs; the center of mass is held, unless constraints hold some
-        atoms. 0: no thermostat, velocity Verlet.
+        Friction of the Langevin thermostat, 1/fs; the center of mass is fixed, unless constraints
+        fix some atoms. 0 means velocity Verlet without a thermostat.
     seed : int
-        Of the random numbers.
+        Seed of the random numbers.
     update_interval : int
         Calculate Z* at every `update_interval`-th step only; see `drive`.
     """
@@ -88,14 +88,14 @@ class MDSettings:
             object.__setattr__(self, name, value)
 
     def dynamics(self, atoms: Atoms) -> MolecularDynamics:
-        """Return dynamics of `atoms`, which get velocities, and FixCom if there is friction.
+        """Return the dynamics of `atoms`, which get velocities, and FixCom if there is friction.
 
-        Atoms that constraints hold stay where they are: then there is no FixCom.
+        FixCom is not added if constraints fix some atoms.
         """
         rng = np.random.default_rng(self.seed)
         is_held = any(isinstance(constraint, HELD) for constraint in atoms.constraints)
         if self.temperature and not atoms.get_momenta().any():
-            # ASE 3.29 renames its function for this, and earlier ones do not have the new name
+            # renamed in ASE 3.29; the new name does not exist in earlier versions
             widths = np.sqrt(atoms.get_masses() * units.kB * self.temperature)
             atoms.set_momenta(rng.standard_normal((len(atoms), 3)) * widths[:, None])
             if not is_held:
@@ -109,7 +109,7 @@ class MDSettings:
             self.timestep * units.fs,
             temperature_K=self.temperature,
             friction=self.friction / units.fs,
-            fixcm=False,  # FixCom does it, and samples the right ensemble
+            fixcm=False,  # FixCom does this and samples the right ensemble
             rng=rng,
         )
 
@@ -130,23 +130,23 @@ def field_run(
     Parameters
     ----------
     atoms : ase.Atoms
-        With a calculator that gives forces and ``born_effective_charges``; left as they are.
+        With a calculator that provides forces and ``born_effective_charges``; not modified.
     field : callable or array_like
         E(t) in V/Å, time in fs, or three numbers; see `drive`.
     steps : int
-        How many.
+        Number of time steps.
     md_settings : MDSettings
         Temperature and time step.
     interval : int
-        Observe at the beginning, and after each `interval` steps.
+        Observe at the start and after every `interval` steps.
     born_charges : calculator, callable, array_like or mapping, optional
-        Where Z* come from instead: see `ase_equivar.charge_source.ChargeSource`.
+        Source of Z*, if not the calculator: see `ase_equivar.charge_source.ChargeSource`.
     folder : str or pathlib.Path, optional
-        Write a log and checkpoints there. A run that was killed goes on if it is called again with
-        the same arguments; with other ones (atoms, constraints, calculator, charges, settings) it
-        is refused.
+        Folder for a log and checkpoints. An interrupted run continues when called again with the
+        same arguments; other arguments (atoms, constraints, calculator, charges, settings) are
+        refused.
     description : str
-        Beside the progress bar of a long run.
+        Label of the progress bar of a long run.
 
     Returns
     -------
@@ -155,9 +155,9 @@ def field_run(
     Raises
     ------
     ValueError
-        If a number makes no sense, or the folder holds another run; and all that `drive` refuses.
+        If a number is out of range, or the folder holds another run; and as for `drive`.
     BlockingIOError
-        If another process runs in the folder.
+        If another process is using the folder.
     """
     steps = whole_number("steps", steps, at_least=1)
     interval = whole_number("interval", interval, at_least=1)
@@ -181,7 +181,7 @@ def _field_run(
     folder: Path | None,
     description: str,
 ) -> FieldRun:
-    """See `field_run`; nobody else uses the folder."""
+    """See `field_run`; the folder is locked."""
     waveform = field if callable(field) else ConstantField(check_field(field))
     moving = atoms.copy()
     moving.calc = atoms.calc
@@ -219,7 +219,7 @@ def _field_run(
 
 
 def steps_in(name: str, duration: float, md_settings: MDSettings) -> int:
-    """Return how many time steps make a duration in fs, or refuse it."""
+    """Return the number of time steps in a duration (fs), or refuse it."""
     timestep = md_settings.timestep
     time = positive_number(name, duration, "fs")
     if not timestep <= time <= MOST_STEPS * timestep:
