@@ -1,1 +1,1 @@
-"""Other MD engines that ask this package for forces of fields."""
+"""Interfaces to other MD engines, which obtain the forces of fields from this package."""

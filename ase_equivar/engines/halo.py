@@ -1,9 +1,9 @@
-"""Atoms shared among processes: who owns the copies of others' atoms, and what they know of them.
+"""Atoms distributed among processes: the owners of ghost atoms, and exchange of their features.
 
-In a domain decomposition each process has atoms of its own and copies (*ghosts*) of all atoms of
-others, and of periodic images of its own, within a cutoff. A network that passes messages n times
-would need ghosts out to n cutoffs; instead, the features of ghosts are fetched from their owners
-before each message but the first.
+In a domain decomposition each process has its own atoms and copies (*ghosts*) of atoms of other
+processes and of periodic images of its own, within a cutoff. A network with n message-passing
+layers would need ghosts out to n cutoffs; instead, the features of ghosts are fetched from their
+owners before each layer but the first.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from torch import Tensor
 
 
 class Halo:
-    """The owners of ghosts, and the way of features from them.
+    """The owners of ghosts, and the transfer of features from them.
 
     Parameters
     ----------
     tags : numpy.ndarray
-        Number that an atom has in all processes: first of the atoms of this process, then of its
-        ghosts. int64, shape=(N,).
+        Global numbers of the atoms: those of this process first, then its ghosts. int64,
+        shape=(N,).
     n_local : int
         Number of atoms of this process.
     communicator : mpi4py.MPI.Comm, optional
-        Of all processes. Default: there is only this one.
+        Communicator of all processes. By default there is only this one.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class Halo:
         self._sent = torch.from_numpy(asked)
 
     def fetch(self, blocks: Sequence[Tensor]) -> list[Tensor]:
-        """Return features of which those of the ghosts are their owners'.
+        """Return features in which those of ghosts come from their owners.
 
         Parameters
         ----------
@@ -69,9 +69,9 @@ class Halo:
     def _find(
         self, own: NDArray[np.int64], ghosts: NDArray[np.int64], n_processes: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return which process owns each ghost, and the index that it has there.
+        """Return which process owns each ghost, and its index there.
 
-        Nobody knows all atoms: process tag mod P keeps the register of a tag.
+        No process knows all atoms: the register entry of a tag is kept by process (tag mod P).
         """
         registrar = own % n_processes
         order = np.argsort(registrar, kind="stable")
@@ -102,7 +102,7 @@ class Halo:
     def _swap(
         self, rows: NDArray[np.int64], counts: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Send rows, so many to each process in turn; return how many came from each, and them."""
+        """Send some rows to each process; return the numbers of rows received, and the rows."""
         if self._communicator is None:
             return counts, rows
         arriving = np.empty_like(counts)
@@ -112,7 +112,7 @@ class Halo:
     def _move(
         self, rows: NDArray[Any], leaving: NDArray[np.int64], arriving: NDArray[np.int64]
     ) -> NDArray[Any]:
-        """Send rows of an array, so many to each process in turn; return those that came."""
+        """Send the given numbers of rows of an array to each process; return the rows received."""
         if self._communicator is None:
             return rows
         width = int(np.prod(rows.shape[1:]))

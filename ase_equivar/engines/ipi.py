@@ -1,10 +1,10 @@
-"""A client of i-PI that gives Z* beside forces: i-PI's own dynamics, driven by its own field.
+"""A client for i-PI that provides Z* besides forces: i-PI's own dynamics, driven by its own field.
 
-i-PI (https://ipi-code.org) moves the atoms, keeps replicas, thermostats and the field E(t); clients
-on any machine, as many as there are, calculate energies and forces, which go over its sockets. Its
-driven dynamics (``driven_dynamics``, modes ``eda-nve`` and ``eda-nvt``) take Z* from the field
-``BEC`` of the JSON text that a client may send with the forces, in another order than ours:
-displacement first. i-PI adds Z* E(t) itself, so the calculator has to be without field.
+i-PI (https://ipi-code.org) integrates the motion and handles replicas, thermostats and the field
+E(t); any number of clients on any machines calculate energies and forces and send them through
+sockets. Its driven dynamics (``driven_dynamics``, modes ``eda-nve`` and ``eda-nvt``) reads Z* from
+the entry ``BEC`` of the JSON text that a client may send with the forces, with the displacement as
+the first index, unlike here. i-PI adds Z* E(t) itself, so the calculator must not have a field.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUM_RULE = 1e-8
 
 
 def ipi_born_charges(born_charges: ArrayLike) -> NDArray[np.float64]:
-    """Return Z* in the order of i-PI.
+    """Return Z* in the index order of i-PI.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def ipi_born_charges(born_charges: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If the shape is another, or Z* do not sum to zero as closely as i-PI wants.
+        If the shape differs, or Z* do not sum to zero as closely as i-PI requires.
     """
     charges = np.asarray(born_charges, dtype=np.float64)
     if charges.ndim != 3 or charges.shape[1:] != (3, 3):
@@ -51,8 +51,8 @@ def ipi_born_charges(born_charges: ArrayLike) -> NDArray[np.float64]:
     limit = SUM_RULE * len(charges) ** 2
     if excess > limit:
         raise ValueError(
-            f"the Z* sum to {excess:.1e} e, and i-PI stops above {limit:.1e} e for {len(charges)} "
-            "atoms: neutralize them, as EquivarCalculator does, in a cell of total charge 0"
+            f"the Z* sum to {excess:.1e} e, but i-PI stops above {limit:.1e} e for {len(charges)} "
+            "atoms: neutralize them, as EquivarCalculator does, for a cell of total charge 0"
         )
     return charges.transpose(0, 2, 1).reshape(-1, 3)
 
@@ -67,37 +67,37 @@ def run_ipi_client(
 ) -> int:
     """Serve forces and Z* to i-PI until it closes the socket.
 
-    Start as many clients as there should be replicas calculated at a time.
+    Start as many clients as replicas are to be calculated at the same time.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        The same atoms in the same order as i-PI has, with a calculator that gives energy, forces
-        and ``born_effective_charges``; positions and cell are those of i-PI from then on.
+        The same atoms in the same order as in i-PI, with a calculator that provides energy, forces
+        and ``born_effective_charges``; their positions and cell are overwritten by those of i-PI.
     unixsocket : str, optional
-        Name of a socket of this machine, i-PI's ``<address>`` where the mode of ``ffsocket`` is
-        ``unix``. Then `host` and `port` are not used.
+        Name of a Unix socket, i-PI's ``<address>`` if the mode of ``ffsocket`` is ``unix``. `host`
+        and `port` are then not used.
     host : str
-        Where i-PI runs.
+        Machine on which i-PI runs.
     port : int
-        Where it listens.
+        Port on which i-PI listens.
     with_stress : bool
-        Send the virial too, for a barostat. It is that without field.
+        Also send the virial, for a barostat. It is the virial without field.
 
     Returns
     -------
     int
-        How many structures have been served.
+        Number of structures calculated.
 
     Raises
     ------
     ValueError
-        If i-PI has another number of atoms, the calculator has a field itself, or Z* break the
-        sum rule.
+        If i-PI has another number of atoms, the calculator has its own field, or Z* violate the sum
+        rule.
     ase.calculators.calculator.PropertyNotImplementedError
-        If the calculator does not give Z*, forces or energy.
+        If the calculator does not provide Z*, forces or energy.
     OSError
-        If i-PI does not listen there.
+        If i-PI is not listening there.
     """
     if atoms.calc is None:
         raise ValueError("the atoms have no calculator; set atoms.calc first")
@@ -106,19 +106,20 @@ def run_ipi_client(
     for name in needed:
         if name not in atoms.calc.implemented_properties:
             raise PropertyNotImplementedError(
-                f"the calculator {type(atoms.calc).__name__} does not give {name!r}, for i-PI"
+                f"the calculator {type(atoms.calc).__name__} does not give {name!r}, which i-PI "
+                "needs"
             )
     ipi_born_charges(read_charges(atoms.calc)(atoms))
     try:
         client = _Client(unixsocket=unixsocket, host=host, port=port)
     except OSError as error:
         where = f"the UNIX socket /tmp/ipi_{unixsocket}" if unixsocket else f"{host}:{port}"
-        raise OSError(f"no i-PI listens at {where}: {error}") from error
+        raise OSError(f"i-PI is not listening at {where}: {error}") from error
     return sum(1 for _ in client.irun(atoms, use_stress=with_stress))
 
 
 class _Protocol(IPIProtocol):
-    """Sends a JSON text with each set of forces."""
+    """ASE's protocol, with a JSON text sent with each set of forces."""
 
     extras: bytes = b"{}"
     n_atoms: int = 0
@@ -126,7 +127,7 @@ class _Protocol(IPIProtocol):
     def recvposdata(self) -> Any:
         cell, inverse, positions = super().recvposdata()
         if len(positions) != self.n_atoms:
-            raise ValueError(f"i-PI has {len(positions)} atoms, this client {self.n_atoms}")
+            raise ValueError(f"i-PI has {len(positions)} atoms, but this client has {self.n_atoms}")
         return cell, inverse, positions
 
     def sendforce(self, energy: float, forces: Any, virial: Any, morebytes: Any = None) -> None:

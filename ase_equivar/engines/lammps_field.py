@@ -1,4 +1,4 @@
-"""A field in LAMMPS: its forces in each step, and the account of what it does."""
+"""A field in LAMMPS: its forces in each step, and the work and polarization that accumulate."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from ase_equivar.units import A_PER_CM2, UC_PER_CM2
 
 logger = logging.getLogger(__name__)
 
-GHOST_MARGIN = 2.0  # Å beyond the cutoff: atoms may move by half of it until lists are made anew
+GHOST_MARGIN = 2.0  # Å beyond the cutoff: atoms may move by half of it until lists are rebuilt
 
 
 class FieldFix:
-    """A field in LAMMPS, and the account of what it does; made by `field_fix`.
+    """A field in LAMMPS, its work and the polarization; returned by `field_fix`.
 
-    All processes have the same numbers. In LAMMPS, ``f_ID[1]`` is `work` (eV), ``f_ID[2]`` to
+    All processes have the same values. In LAMMPS, ``f_ID[1]`` is `work` (eV), ``f_ID[2]`` to
     ``f_ID[4]`` the field (V/Å), ``f_ID[5]`` to ``f_ID[7]`` `polarization_change` (µC/cm²),
     ``f_ID[8]`` to ``f_ID[10]`` `current_density` (A/cm²), and then for each element, in the order
-    of types, the charge carried along the three vectors of the box (|e|) and the mean displacement
-    (Å). ``d2_ID_born[1]`` to ``d2_ID_born[9]`` are Z* of the atoms (|e|, rows = field), for thermo
-    output and dumps.
+    of types, the charge transported along the three box vectors (|e|) and the mean displacement
+    (Å). ``d2_ID_born[1]`` to ``d2_ID_born[9]`` are the Z* of the atoms (|e|, rows = field), for
+    thermo output and dumps.
 
     Attributes
     ----------
     time : float
-        Of the field in the last step, fs.
+        Time of the field in the last step, fs.
     electric_field : numpy.ndarray
-        In the last step, V/Å, shape=(3,); if it depends on the position, the mean over all atoms.
+        Field in the last step, V/Å, shape=(3,); if it depends on position, its mean over all atoms.
     work : float
-        Of the field on the atoms since the fix was made, eV. LAMMPS' ``etotal`` has it subtracted,
-        so that it is constant in NVE.
+        Work of the field on the atoms since the fix was defined, eV. It is subtracted from LAMMPS'
+        ``etotal``, which is therefore constant in NVE.
     dipole_changes : dict of numpy.ndarray
         ∫ Σ Z*_i dr_i over the atoms of each element, |e| Å, shape=(3,).
     displacements : dict of numpy.ndarray
-        Mean over the atoms of each element, Å, shape=(3,).
+        Mean displacement of the atoms of each element, Å, shape=(3,).
     polarization_change : numpy.ndarray
-        The sum of `dipole_changes` over the volume, µC/cm², shape=(3,).
+        The sum of `dipole_changes` divided by the volume, µC/cm², shape=(3,).
     current_density : numpy.ndarray
         Mean over the last step, A/cm², shape=(3,).
     """
@@ -87,7 +87,7 @@ class FieldFix:
         self.current_density = np.zeros(3)
 
     def resume(self, earlier: EarlierAccount) -> None:
-        """Go on with the account of an earlier part of the run, before the first step of this."""
+        """Continue from the totals of an earlier part of the run; call before the first step."""
         cell = box_of(self._lmp)
         self.work = earlier.work
         self.polarization_change = earlier.polarization_change
@@ -105,12 +105,12 @@ class FieldFix:
         x: NDArray[np.float64],
         forces: NDArray[np.float64],
     ) -> None:
-        """Set the field's forces on the atoms of this process; LAMMPS calls it in each step."""
+        """Set the field's forces on the atoms of this process; called by LAMMPS in each step."""
         try:
             forces[:] = 0.0
             if self._error is None:
                 forces[:] = self._forces(step) * self._lmp.extract_global("qe2f")
-        except BaseException as error:  # LAMMPS would go on as if nothing had happened
+        except BaseException as error:  # LAMMPS would ignore the exception
             if self._communicator is not None and self._communicator.size > 1:
                 logger.critical(
                     "rank %d: the field in LAMMPS failed, all processes are ended: %s",
@@ -123,11 +123,11 @@ class FieldFix:
             self._lmp.force_timeout()
 
     def raise_error(self) -> None:
-        """Raise what the callback could not."""
+        """Raise the error that the callback could not raise."""
         if self._error is not None:
             error, self._error = self._error, None
             self._step = None
-            self._lmp.command("timer timeout off")  # else LAMMPS skips all later runs
+            self._lmp.command("timer timeout off")  # otherwise LAMMPS skips all later runs
             if isinstance(error, KeyboardInterrupt):
                 raise error
             raise RuntimeError(
@@ -135,7 +135,7 @@ class FieldFix:
             ) from error
 
     def _forces(self, step: int) -> NDArray[np.float64]:
-        """Return forces in eV/Å, shape=(n_local, 3), and bring the account up to date."""
+        """Return forces in eV/Å, shape=(n_local, 3), and update work and polarization."""
         lmp = self._lmp
         if lmp.extract_global("respa_levels"):
             raise ValueError("run_style respa would take the field's forces at the wrong times")
@@ -143,11 +143,13 @@ class FieldFix:
         if isinstance(self._field, ConstantDisplacement) and (
             here.box_changes or not here.periodic.all()
         ):
-            raise ValueError("a constant D is held in a constant box only, periodic on all sides")
+            raise ValueError(
+                "a constant D requires a constant box that is periodic in all directions"
+            )
         if here.box_changes and not self._stress_without_field:
             raise ValueError(
-                "a fix changes the box, and LAMMPS' pressure lacks the field's part: give "
-                "stress_without_field=True if that is what you want"
+                "a fix changes the box, but LAMMPS' pressure lacks the field's contribution: give "
+                "stress_without_field=True to accept that"
             )
         follows = self._step is not None and step == self._step + 1
         self._check(here, follows)
@@ -206,7 +208,7 @@ class FieldFix:
         moved: NDArray[np.float64],
         timestep: float,
     ) -> None:
-        """Add the charge and the way of one step, of all processes."""
+        """Add the dipole changes and displacements of one step, summed over all processes."""
         own = here.numbers[: here.n_local]
         dipoles = np.einsum("iab,ib->ia", charges, moved)
         rows = []
@@ -223,7 +225,7 @@ class FieldFix:
         self.polarization_change = dipole / here.volume / UC_PER_CM2
 
     def _publish(self, here: LocalAtoms) -> None:
-        """Tell LAMMPS the account, for its output and its energy."""
+        """Pass work, field and polarization to LAMMPS, for its output and its energy."""
         lmp, name = self._lmp, self._identifier
         to_box = np.linalg.inv(here.cell)
         vector = [
@@ -239,7 +241,7 @@ class FieldFix:
         lmp.fix_external_set_energy_global(name, -self.work * lmp.extract_global("qe2f"))
 
     def _check(self, here: LocalAtoms, follows: bool) -> None:
-        """See that no atom was lost, and that ghosts still are all that there should be."""
+        """Check that no atom was lost, and that the ghosts are still complete."""
         if lists_are_new := (here.steps_since_lists == 0 or not follows or self._held_at is None):
             self._held_at = here.positions[: here.n_local].copy()
         assert self._held_at is not None
@@ -247,9 +249,9 @@ class FieldFix:
         furthest = self._largest(float(moved.max()) if len(moved) else 0.0)
         if not lists_are_new and 2 * furthest > GHOST_MARGIN:
             raise ValueError(
-                f"an atom has moved by {furthest:.2f} Å since LAMMPS last made its lists, more "
-                f"than half the {GHOST_MARGIN} Å that ghosts are fetched beyond the cutoff: use "
-                "'neigh_modify delay 0 every 1 check yes', or a shorter time step"
+                f"an atom has moved by {furthest:.2f} Å since LAMMPS last built its neighbor "
+                f"lists, more than half the {GHOST_MARGIN} Å by which ghosts extend beyond the "
+                "cutoff: use 'neigh_modify delay 0 every 1 check yes', or a shorter time step"
             )
         n_atoms = int(self._sum(np.array([float(here.n_local)]))[0])
         if follows and n_atoms != self._n_atoms:

@@ -1,4 +1,4 @@
-"""An ordinary input file of LAMMPS, run with a field added before its first run."""
+"""Ordinary LAMMPS input files, run with a field added before their first run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SECONDS_FOR_THE_FIRST = 2.0
 
 
 def split_input(text: str) -> tuple[str, str]:
-    """Split the text of an input file before its first ``run``.
+    """Split the text of an input file at its first ``run``.
 
     Raises
     ------
     ValueError
-        If there is none, or the file has loops, which need the file as a whole, or ``clear`` after
-        it, which would take the field away.
+        If there is no ``run``, if the file has loops, which need the file as a whole, or if
+        ``clear`` follows, which would remove the field.
     """
     lines = text.splitlines(keepends=True)
     first, continued = None, False
@@ -39,8 +39,8 @@ def split_input(text: str) -> tuple[str, str]:
                 )
             if words[0] == "clear" and first is not None:
                 raise ValueError(
-                    f"line {number + 1} of the input has 'clear', which takes the field away: give "
-                    "what follows as an input of its own"
+                    f"line {number + 1} of the input has 'clear', which removes the field: put "
+                    "what follows into an input file of its own"
                 )
             if words[0] == "run" and first is None:
                 first = number
@@ -51,28 +51,28 @@ def split_input(text: str) -> tuple[str, str]:
 
 
 def run_input(path: str | Path, add_field: Callable[[Any], FieldFix]) -> FieldFix:
-    """Run an input file of LAMMPS, in which a field is on from its first ``run`` on.
+    """Run a LAMMPS input file with a field, starting with its first ``run``.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        Of the input.
+        The input file.
     add_field : callable
-        Puts a field into LAMMPS: calls `ase_equivar.engines.lammps.field_fix`.
+        Adds a field to LAMMPS by calling `ase_equivar.engines.lammps.field_fix`.
 
     Returns
     -------
     FieldFix
-        With the account at the end.
+        With the work and the polarization at the end.
 
     Raises
     ------
     ImportError
         If LAMMPS or mpi4py are not installed.
     FileNotFoundError, ValueError
-        If there is no such file, or see `split_input`.
+        If there is no such file; and as for `split_input`.
     RuntimeError
-        What LAMMPS says of the commands, and what stopped a run.
+        Errors of LAMMPS in the commands, or an error that stopped a run.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path}")
@@ -96,9 +96,9 @@ def run_input(path: str | Path, add_field: Callable[[Any], FieldFix]) -> FieldFi
 
 @contextlib.contextmanager
 def all_processes_end_together() -> Iterator[None]:
-    """Let what one process raises end all of them, with one message where all raise the same.
+    """Let an error in one process end all of them, with one message if all raise the same.
 
-    A process that is alone raises it. The others would wait for it without end.
+    Otherwise the others would wait for it forever. A single process just raises the error.
     """
     try:
         yield
@@ -106,14 +106,14 @@ def all_processes_end_together() -> Iterator[None]:
         communicator = _communicator()
         if communicator is None or communicator.size == 1:
             raise
-        if communicator.rank > 0:  # the first one may be about to say the same
+        if communicator.rank > 0:  # the first process may be about to print the same
             time.sleep(SECONDS_FOR_THE_FIRST)
         logger.critical("rank %d: %s; all processes are ended", communicator.rank, error)
         communicator.Abort(1)
 
 
 def is_first_process() -> bool:
-    """Whether this is the one process that prints and writes."""
+    """Whether this is the process that prints and writes."""
     communicator = _communicator()
     return communicator is None or communicator.rank == 0
 
@@ -131,7 +131,7 @@ def _run(command: Callable[[str], Any], text: str) -> None:
         command(text)
     except RuntimeError:
         raise
-    except Exception as error:  # LAMMPS' module has classes of its own
+    except Exception as error:  # LAMMPS' module has its own exception classes
         if isinstance(error, ValueError):
             raise
         raise RuntimeError(f"LAMMPS: {error}") from error

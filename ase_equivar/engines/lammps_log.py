@@ -1,7 +1,7 @@
-"""The log of a run of LAMMPS in a field, in the form of `ase_equivar.dynamics.FieldLog`.
+"""The log of a LAMMPS run in a field, in the format of `ase_equivar.dynamics.FieldLog`.
 
-LAMMPS writes it itself, on its first process, at the end of a step (``fix print``): only then are
-the energies of the step known.
+It is written by LAMMPS' ``fix print`` on the first process at the end of a step, when the energies
+of the step are known.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NUMBER = "%24.17g"
 
 @dataclass(frozen=True)
 class EarlierAccount:
-    """What an earlier part of a run has done: see `FieldFix` for the names."""
+    """Totals of an earlier part of a run; see `FieldFix` for the names."""
 
     work: float
     polarization_change: NDArray[np.float64]
@@ -35,21 +35,21 @@ class EarlierAccount:
 def earlier_account(
     lmp: Any, path: str | Path, species: Iterable[str], communicator: Any
 ) -> EarlierAccount | None:
-    """Read the account from the log of an earlier part of a run, and drop its later lines.
+    """Read the totals from the log of an earlier part of a run, and discard its later lines.
 
-    All processes have to call it; the first one reads and writes.
+    All processes must call it; the first one reads and writes.
 
     Returns
     -------
     EarlierAccount or None
-        None if there is no such file: then the run begins.
+        None if there is no such file: then this is a new run.
 
     Raises
     ------
     ValueError
-        If the file is the log of other atoms, or has no line of LAMMPS' present time.
+        If the log belongs to other atoms, or has no line at LAMMPS' present time.
     FileExistsError
-        If the file exists, and LAMMPS' time is 0.
+        If the file exists and LAMMPS' time is 0.
     FileNotFoundError
         If its folder does not exist.
     """
@@ -70,13 +70,13 @@ def earlier_account(
 def write_log(
     lmp: Any, identifier: str, path: str | Path, interval: int, species: list[str], goes_on: bool
 ) -> None:
-    """Let LAMMPS write the log of the field of this identifier."""
+    """Make LAMMPS write the log of the field with this identifier."""
     name = identifier
     lmp.command(f"compute {name}_pe all pe")
     lmp.command(f"compute {name}_ke all ke")
-    ev = lmp.extract_global("qe2f")  # an eV in LAMMPS' energies
+    ev = lmp.extract_global("qe2f")  # 1 eV in LAMMPS' energy unit
     kinetic, work = f"c_{name}_ke/{ev!r}", f"f_{name}[1]"
-    potential = f"(c_{name}_pe/{ev!r}+{work})"  # LAMMPS has the work subtracted
+    potential = f"(c_{name}_pe/{ev!r}+{work})"  # the work is subtracted from LAMMPS' energy
     numbers = [
         f"time/{lmp.extract_global('femtosecond')!r}",
         f"{potential}+{kinetic}",
@@ -87,7 +87,7 @@ def write_log(
         f"{potential}+{kinetic}-{work}",
     ]
     numbers += [f"f_{name}[{index}]" for index in range(2, 11)]
-    first = 11  # of the first element: three charges carried, three displacements
+    first = 11  # of the first element: three transported charges, three displacements
     for part in (0, 3):
         numbers += [
             f"f_{name}[{first + 6 * one + part + axis}]"
@@ -115,8 +115,8 @@ def _read(lmp: Any, path: Path, species: list[str]) -> EarlierAccount | None:
     time /= lmp.extract_global("femtosecond")
     if abs(time) < SAME_TIME:
         raise FileExistsError(
-            f"{path} exists, and this run begins: remove the file or name another; to go on with "
-            "an earlier run, read_restart first"
+            f"{path} exists, but this is a new run: remove the file or choose another name; to "
+            "continue an earlier run, use read_restart first"
         )
     header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     if header.partition("#")[0].split() != column_names(species):
@@ -125,8 +125,8 @@ def _read(lmp: Any, path: Path, species: list[str]) -> EarlierAccount | None:
     here = np.flatnonzero(np.abs(run.times - time) < SAME_TIME)
     if not here.size:
         raise ValueError(
-            f"{path} has no line of {time:g} fs, which is LAMMPS' time: write restart files at "
-            "steps that are logged"
+            f"{path} has no line at {time:g} fs, the present time of LAMMPS: write restart files "
+            "at steps that are logged"
         )
     numbers = [line for line in lines if not line.startswith("#")]
     kept = [line for line in numbers if float(line.split(maxsplit=1)[0]) < time - SAME_TIME]

@@ -1,4 +1,4 @@
-"""Neutral Z* of the atoms that a process has: all of a structure, or a share of it."""
+"""Neutral Z* of the atoms of a process: all atoms of a structure, or part of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ase_equivar.inference.predictor import Predictor
 
 
 class LocalCharges(Protocol):
-    """Gives Z* of the atoms of a process."""
+    """Source of Z* for the atoms of a process."""
 
     def __call__(self, here: LocalAtoms, *, same_ghosts: bool) -> NDArray[np.float64]:
         """Return Z* of the process' own atoms, |e|, shape=(n_local, 3, 3)."""
@@ -29,16 +29,16 @@ class LocalCharges(Protocol):
 
 
 class SharedCharges:
-    """Z* of a structure of which each process has a part.
+    """Z* of a structure that is distributed among processes.
 
     Parameters
     ----------
     predictor : Predictor
-        Of a network that `Predictor.is_divisible`.
+        Of a network for which `Predictor.is_divisible`.
     total_charge : float
-        Of the whole cell, |e|.
+        Charge of the whole cell, |e|.
     communicator : mpi4py.MPI.Comm, optional
-        Of all processes. Default: there is only this one.
+        Communicator of all processes. By default there is only this one.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class SharedCharges:
     ) -> NDArray[np.float64]:
         """Return neutral Z* of the atoms of this process, |e|, shape=(n_local, 3, 3).
 
-        All processes have to call it at a time.
+        All processes must call it together.
 
         Parameters
         ----------
         here : LocalAtoms
-            With ghosts out to the cutoff at least.
+            With ghosts at least out to the cutoff.
         same_ghosts : bool
-            Whether atoms and ghosts are those of the call before, in the same order.
+            Whether atoms and ghosts are those of the last call, in the same order.
         """
         if self._halo is None or not same_ghosts:
             self._halo = Halo(here.tags, here.n_local, self._communicator)
@@ -77,11 +77,11 @@ class SharedCharges:
         return raw - excess / sums[9]
 
     def _graph(self, here: LocalAtoms) -> Graph:
-        """Connect own atoms with all that are near."""
+        """Connect own atoms with all their neighbors."""
         assert self._halo is not None
         atoms = Atoms(numbers=here.numbers, positions=here.positions)
         pairs = self._search.pairs(atoms, self._predictor.dtype)
-        own = int(torch.searchsorted(pairs.centers, here.n_local))  # centers ascend
+        own = int(torch.searchsorted(pairs.centers, here.n_local))  # centers must ascend
         check_distances(atoms, pairs)
         return Graph(
             numbers=torch.tensor(here.numbers, dtype=torch.int64, device=self._search.device),
@@ -95,14 +95,14 @@ class SharedCharges:
 
 
 class WholeCharges:
-    """Z* of a structure that one process has as a whole, by any ASE calculator that gives them."""
+    """Z* of a structure on a single process, from any ASE calculator that provides them."""
 
     def __init__(self, calculator: BaseCalculator) -> None:
         self._born_charges = read_charges(calculator)
 
     def __call__(self, here: LocalAtoms, *, same_ghosts: bool) -> NDArray[np.float64]:
         """Return Z* of all atoms, |e|, shape=(N, 3, 3)."""
-        order = np.argsort(here.tags[: here.n_local])  # calculators know atoms by their order
+        order = np.argsort(here.tags[: here.n_local])  # calculators identify atoms by their order
         atoms = Atoms(
             here.numbers[: here.n_local][order],
             positions=here.positions[: here.n_local][order],
@@ -117,30 +117,30 @@ class WholeCharges:
 def charges_of(
     calculator: BaseCalculator, elements: Sequence[str], communicator: Any
 ) -> tuple[LocalCharges, float]:
-    """Choose how Z* of the atoms of a process are calculated.
+    """Choose how the Z* of the atoms of a process are calculated.
 
     Parameters
     ----------
     calculator : ase calculator
     elements : sequence of str
-        That there are.
+        Elements of the structure.
     communicator : mpi4py.MPI.Comm or None
-        Of several processes; None: there is one.
+        Communicator of several processes; None for a single process.
 
     Returns
     -------
     tuple
-        What gives Z*, and out to which distance it needs ghosts, Å; 0: none.
+        The source of Z*, and the distance out to which it needs ghosts, Å; 0 for none.
 
     Raises
     ------
     ValueError
-        If the calculator does not know an element, or has a field itself.
+        If the calculator does not support an element, or has its own field.
     TypeError
-        If it cannot be shared among several processes.
+        If there are several processes and the calculator does not support them.
     """
     if getattr(calculator, "electric_field", None) is not None:
-        raise ValueError("the calculator has an electric_field itself; set it to None")
+        raise ValueError("the calculator has its own electric_field; set it to None")
     if isinstance(calculator, EquivarCalculator):
         check_elements(Atoms(sorted(set(elements))), calculator.predictor.elements)
     if communicator is None:

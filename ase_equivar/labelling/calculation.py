@@ -1,4 +1,4 @@
-"""The label of one structure: meshes from coarse to dense until the sum rule is obeyed."""
+"""The label of one structure: k-point meshes from coarse to dense until the sum rule is obeyed."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ from ase_equivar.labelling.quantum_espresso import (
 from ase_equivar.labelling.settings import Settings
 from ase_equivar.structures.validation import check_structure
 
-MIXINGS = (0.7, 0.3)  # the second where the first does not converge
+MIXINGS = (0.7, 0.3)  # the second value is used if the first does not converge
 WRONG_CLASSES = "Error in routine divide_class"
-HOPELESS = 4.0  # times the largest violation allowed: the next mesh is skipped
+HOPELESS = 4.0  # times the allowed violation: the next mesh is skipped
 
 
 class RefusedError(ValueError):
-    """Why a structure gets no label."""
+    """The reason why a structure gets no label."""
 
 
 @dataclass(frozen=True)
 class Label:
-    """What is known of a structure from first principles.
+    """First-principles results for a structure.
 
     Attributes
     ----------
     born_charges : ndarray, shape (N, 3, 3), |e|
-        Field first, displacement second; the violation of the sum rule is taken off all atoms
-        alike.
+        Row = field, column = displacement; the violation of the sum rule is subtracted equally from
+        all atoms.
     dielectric : ndarray, shape (3, 3)
         ε∞, symmetric.
     forces : ndarray, shape (N, 3), eV/Å
     energy : float
         eV.
     gap : float
-        On the mesh, eV.
+        Band gap on the mesh, eV.
     violation : ndarray, shape (3, 3), |e|
-        Σ Z* as calculated.
+        Σ Z* before the correction.
     mesh : Mesh
     n_points : int
-        Number of k-points after symmetry.
+        Number of symmetry-inequivalent k-points.
     cpu_seconds : float
-        All meshes tried.
+        CPU time of all meshes tried, s.
     """
 
     born_charges: NDArray[np.float64]
@@ -72,7 +72,7 @@ class Label:
 
 
 def refuse_unfit(atoms: Atoms, pseudopotentials: dict[str, Pseudopotential]) -> None:
-    """Refuse what cannot be labelled, before anything is calculated.
+    """Refuse structures that cannot be labelled, before any calculation.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def refuse_unfit(atoms: Atoms, pseudopotentials: dict[str, Pseudopotential]) -> 
     except ValueError as error:
         raise RefusedError(str(error)) from error
     if not atoms.pbc.all():
-        raise RefusedError("not periodic in three directions; put it in a box with some vacuum")
+        raise RefusedError("not periodic in three directions; put it into a box with some vacuum")
     missing = sorted(set(atoms.get_chemical_symbols()) - set(pseudopotentials))
     if missing:
         raise RefusedError("no pseudopotential for " + ", ".join(missing))
@@ -108,14 +108,14 @@ def label(
     pseudopotentials : dict
         From `read_pseudopotentials`.
     scratch : pathlib.Path
-        Folder for temporary files.
+        Folder of temporary files.
     stop : threading.Event, optional
-        Ends it early, with `programs.StoppedError`.
+        Aborts the calculation with `programs.StoppedError` when set.
 
     Raises
     ------
     RefusedError
-        If it is no insulator without spin, does not converge, or takes too long.
+        If the structure is not a nonmagnetic insulator, does not converge, or takes too long.
     """
     refuse_unfit(atoms, pseudopotentials)
     compact = compact_cell(atoms)
@@ -136,7 +136,7 @@ def label(
             expected = last * np.prod(mesh.numbers) / np.prod(tried.numbers)
             if spent + 0.7 * expected > settings.cpu_limit:
                 raise RefusedError(
-                    f"{told}; the mesh {mesh} would take {expected:.0f} s of CPU more"
+                    f"{told}; the mesh {mesh} would take {expected:.0f} s more CPU time"
                 )
         folder = Path(tempfile.mkdtemp(prefix="label-", dir=scratch))
         try:
@@ -144,7 +144,7 @@ def label(
             ground, response = one.results()
         except OutOfTimeError:
             raise RefusedError(
-                f"more than {settings.cpu_limit:.0f} s of CPU with the mesh {mesh}"
+                f"more than {settings.cpu_limit:.0f} s of CPU time with the mesh {mesh}"
             ) from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -160,7 +160,7 @@ def label(
 def _finished(ground: GroundState, response: Response, mesh: Mesh, spent: float) -> Label:
     dielectric = 0.5 * (response.dielectric + response.dielectric.T)
     if np.linalg.eigvalsh(dielectric).min() < 1:
-        raise RefusedError(f"ε∞ is below that of vacuum: {dielectric.tolist()}")
+        raise RefusedError(f"ε∞ is below 1: {dielectric.tolist()}")
     total = response.born_charges.sum(axis=0)
     return Label(
         born_charges=response.born_charges - total / len(response.born_charges),
@@ -176,7 +176,7 @@ def _finished(ground: GroundState, response: Response, mesh: Mesh, spent: float)
 
 
 class _Calculation:
-    """The two programs on one mesh; `spent` counts their CPU seconds."""
+    """Runs of pw.x and ph.x on one mesh; `spent` is their CPU time in s."""
 
     def __init__(
         self,
@@ -198,9 +198,9 @@ class _Calculation:
             (folder / entry.path.name).symlink_to(entry.path)
 
     def results(self) -> tuple[GroundState, Response]:
-        """Run both; without symmetry where ph.x cannot sort the rotations that pw.x found.
+        """Run both programs; without symmetry if ph.x cannot classify the rotations of pw.x.
 
-        It happens to molecules whose rotations the cell bends a little: SF6, for one.
+        This happens for molecules whose symmetry is slightly broken by the cell, such as SF6.
         """
         try:
             return self.ground_state(), self.response()
@@ -212,7 +212,7 @@ class _Calculation:
         return self.ground_state(), self.response()
 
     def ground_state(self) -> GroundState:
-        """Run pw.x, more carefully if it does not converge."""
+        """Run pw.x, with more conservative settings if it does not converge."""
         for mixing in MIXINGS:
             text = self._run(
                 self.settings.pw,
@@ -238,7 +238,7 @@ class _Calculation:
         return ground
 
     def response(self) -> Response:
-        """Run ph.x, more carefully if it does not converge."""
+        """Run ph.x, with more conservative settings if it does not converge."""
         for mixing in MIXINGS:
             text = self._run(
                 self.settings.ph, ph_input(threshold=self.settings.threshold, mixing=mixing)

@@ -1,4 +1,4 @@
-"""The files of a labelling: labels that grow, failures, and the settings of both."""
+"""The files of a labelling run: labels, failures, and the settings of both."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMPARED = ("cutoff", "periods", "max_violation", "min_gap", "threshold")
 
 
 def journal_of(output: str | Path) -> Path:
-    """Return the path of the journal of failures beside an output file."""
+    """Return the path of the journal of failures that belongs to an output file."""
     return Path(f"{output}{SUFFIX}")
 
 
@@ -38,24 +38,24 @@ def check_settings(
     *,
     old: bool,
 ) -> None:
-    """Refuse to mix labels of different settings in one file, and keep what the settings are.
+    """Refuse to mix labels of different settings in one file, and store the settings.
 
-    Later structures may bring more elements, whose pseudopotentials are added.
+    Later structures may contain more elements, whose pseudopotentials are added.
 
     Parameters
     ----------
     output : pathlib.Path
-        The settings lie beside it, in the same name with ``.settings.json`` added.
+        The settings are stored under the same name with ``.settings.json`` appended.
     settings : Settings
     pseudopotentials : mapping of str to Pseudopotential
-        Compared by the content of their files.
+        Compared by the contents of their files.
     old : bool
-        Whether the output holds labels already.
+        Whether the output already holds labels.
 
     Raises
     ------
     ValueError
-        Naming what differs; or if the file of the settings is damaged.
+        If settings differ, naming them; or if the file of the settings is damaged.
     """
     path = Path(f"{output}{SETTINGS_SUFFIX}")
     now: dict[str, Any] = {name: getattr(settings, name) for name in COMPARED}
@@ -70,7 +70,7 @@ def check_settings(
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"{path}, the settings of the labels in {output}, is damaged ({error}); remove it "
-                "if you are sure that they are the same"
+                "if you are sure that the settings are the same"
             ) from error
         added = {name for name in {*then, *now} if name.startswith("pseudo")} - (then.keys() & now)
         differing = differences(
@@ -79,19 +79,19 @@ def check_settings(
         )
         if differing:
             raise ValueError(
-                f"{output} was begun with other settings: {'; '.join(differing)}. Give another "
-                "output"
+                f"{output} was started with other settings: {'; '.join(differing)}. Give another "
+                "output file"
             )
     elif old:
-        logger.warning("%s does not say with which settings its labels were made", output)
+        logger.warning("%s does not record the settings of its labels", output)
     write_text(path, json.dumps({**then, **now}, indent=2) + "\n")
 
 
 def labelled(file: io.BufferedRandom, output: Path) -> set[str]:
-    """Return which structures a file holds; a frame cut off at its end is taken away."""
+    """Return the structures in a file by identity; remove an incomplete last frame."""
     file.seek(0)
     data = file.read()
-    frames = complete_frames(data.decode("latin-1"), str(output))  # a character for each byte
+    frames = complete_frames(data.decode("latin-1"), str(output))  # one character per byte
     names = set()
     for frame in frames:
         match = re.search(rf"\b{IDENTITY}=\"?(id-[0-9a-f]+)", frame)
@@ -99,26 +99,26 @@ def labelled(file: io.BufferedRandom, output: Path) -> set[str]:
             names.add(match[1])
     end = sum(map(len, frames))
     if end < len(data):
-        logger.warning("%s: the last frame was cut off and is calculated again", output)
+        logger.warning("%s: the last frame was incomplete and is calculated again", output)
         file.truncate(end)
     file.seek(0, os.SEEK_END)
     return names
 
 
 def failed(journal: Path) -> set[str]:
-    """Return which structures failed before; a line cut off at the end says nothing."""
+    """Return the structures that failed before, by identity; ignore an incomplete last line."""
     names = set()
     if journal.exists():
         for line in journal.read_text(errors="replace").splitlines():
             try:
                 names.add(json.loads(line)[IDENTITY])
             except (ValueError, KeyError, TypeError):
-                logger.warning("%s: a line that cannot be read is left out", journal)
+                logger.warning("%s: an unreadable line is ignored", journal)
     return names
 
 
 def add_line(path: Path, text: str) -> None:
-    """Add a line to a file, after one that was cut off if need be."""
+    """Append a line to a file, even if its last line is incomplete."""
     with path.open("a+b") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
@@ -127,7 +127,7 @@ def add_line(path: Path, text: str) -> None:
 
 
 def append(file: Any, data: bytes) -> None:
-    """Write at the end of a file, down to the disk."""
+    """Append to a file and flush it to disk."""
     file.write(data)
     file.flush()
     os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Meshes of k-points from a period: the shortest vector of the supercell that they stand for."""
+"""k-point meshes chosen by their period: the shortest vector of the equivalent supercell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 SAME = 1e-3  # Å
 SAME_ANGLE = 0.1  # degrees
-LARGEST_EXCESS = 3  # steps beyond the shortest number that are tried along an axis
+LARGEST_EXCESS = 3  # numbers of points beyond the smallest to be tried along an axis
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Mesh:
     Attributes
     ----------
     numbers : tuple of int
-        Of k-points along the three reciprocal vectors.
+        Numbers of k-points along the three reciprocal vectors.
     shifts : tuple of int
-        1 where the mesh is shifted by half a step off Γ, else 0.
+        1 where the mesh is shifted from Γ by half a step, else 0.
     """
 
     numbers: tuple[int, int, int]
@@ -36,13 +36,13 @@ class Mesh:
 
 
 def compact_cell(atoms: Atoms) -> Atoms:
-    """Return the same crystal with its shortest lattice vectors, atoms where they were.
+    """Return the same crystal with the shortest lattice vectors and unchanged positions.
 
     Long, skew cells need more k-points for the same period. Nothing Cartesian changes: forces,
     Z* and ε∞ are those of the cell given.
     """
     new = atoms.copy()
-    # reduced already: kept as it is
+    # already reduced: kept as it is
     reduced, _ = minkowski_reduce(atoms.cell)
     if np.linalg.norm(reduced, axis=1).sum() < atoms.cell.lengths().sum() - 1e-6:
         if np.linalg.det(reduced) < 0:
@@ -54,12 +54,12 @@ def compact_cell(atoms: Atoms) -> Atoms:
 
 
 def choose_mesh(atoms: Atoms, period: float) -> Mesh:
-    """Choose the smallest mesh whose period is at least that long.
+    """Return the smallest mesh whose period is at least `period`.
 
-    A mesh of n₁×n₂×n₃ k-points stands for a supercell of as many cells; its shortest lattice
-    vector is the period, over which the density matrix must have died away. Shifts by half a
-    step converge faster in insulators; across three- and six-fold axes the mesh stays centred,
-    because a shifted one lacks the symmetry there. Axes of equal length get equal numbers.
+    A mesh of n₁×n₂×n₃ k-points is equivalent to a supercell of as many cells. Its shortest lattice
+    vector is the period, over which the density matrix must have decayed. Meshes shifted by half a
+    step converge faster in insulators; perpendicular to three- and six-fold axes the mesh remains
+    centered, because a shifted one breaks the symmetry. Axes of equal length get equal numbers.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def shortest_vector(cell: NDArray[np.float64]) -> float:
 
 
 def _shifts(atoms: Atoms) -> tuple[int, int, int]:
-    """Return which axes are shifted: all but those across a hexagonal axis."""
+    """Return which axes are shifted: all but those perpendicular to a hexagonal axis."""
     lengths, angles = atoms.cell.lengths(), atoms.cell.angles()
     shifts = [1, 1, 1]
     for axis in range(3):

@@ -1,4 +1,4 @@
-"""Running pw.x and ph.x: within a limit of CPU time, and never left behind."""
+"""Running pw.x and ph.x within a limit of CPU time, without leaving processes behind."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import threading
 import time
 from pathlib import Path
 
-# one thread each: several structures at a time make better use of the cores
+# one thread each: it is more efficient to run several structures at a time
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-STEP = 0.2  # s, between looks at a running program
-WALL_PER_CPU = 10  # a program that waits for ever is ended, too
+STEP = 0.2  # s, polling interval of a running program
+WALL_PER_CPU = 10  # a program that hangs without using CPU time is ended as well
 INSTALL = "install Quantum ESPRESSO, on Debian and Ubuntu: apt-get install quantum-espresso"
 
 
 class StoppedError(Exception):
-    """The whole run is to end now."""
+    """The run was asked to stop."""
 
 
 class OutOfTimeError(Exception):
-    """A program used up the CPU time that it was given."""
+    """A program exceeded its limit of CPU time."""
 
 
 def find_program(name: str) -> str:
-    """Return the path of a program, or say how to get it.
+    """Return the path of a program, or raise an error that says how to install it.
 
     Raises
     ------
     FileNotFoundError
-        If there is none of that name.
+        If there is no program of that name.
     """
     path = shutil.which(name)
     if path is None:
@@ -48,19 +48,19 @@ def run_program(
     ----------
     program : str
     text : str
-        Its input.
+        The input of the program.
     folder : pathlib.Path
-        Where it runs; input and output stay there, too.
+        Working directory, in which input and output are kept.
     limit : float
-        Seconds of CPU.
+        Limit of CPU time, s.
     stop : threading.Event
-        Ends it early.
+        Ends the program early when set.
 
     Returns
     -------
     output : str
     seconds : float
-        Of CPU.
+        CPU time, s.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def run_program(
     name = Path(program).stem
     (folder / f"{name}.in").write_text(text)
     command = [program, "-in", f"{name}.in"]
-    if setpriv := shutil.which("setpriv"):  # so that it ends with us, even if we are killed
+    if setpriv := shutil.which("setpriv"):  # so that it never outlives this process
         command = [setpriv, "--pdeathsig", "KILL", *command]
     start = time.monotonic()
     before = 0.0
@@ -97,7 +97,7 @@ def run_program(
 
 
 def _cpu_seconds(process: int) -> float:
-    """Return the CPU time of a process so far, 0 where the system does not tell."""
+    """Return the CPU time of a process so far in s; 0 if the system does not report it."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:

@@ -12,16 +12,16 @@ from ase.data import chemical_symbols
 
 @dataclass(frozen=True)
 class Pseudopotential:
-    """A UPF file and what its header says.
+    """A UPF file and the data of its header.
 
     Attributes
     ----------
     path : pathlib.Path
-        Absolute: the programs run in folders of their own.
+        Absolute, because the programs run in their own folders.
     valence : int
-        Number of electrons that it does not replace.
+        Number of valence electrons.
     functional : str
-        As the header names it, in capitals.
+        Functional as named in the header, in capitals.
     """
 
     path: Path
@@ -34,15 +34,15 @@ def read_pseudopotentials(
 ) -> dict[str, Pseudopotential]:
     """Read the headers of the files for these elements; those without a file are left out.
 
-    A file is for the element that its name starts with: ``Na.upf``, ``Na_ONCV_PBE-1.0.upf``.
+    A file belongs to the element with which its name starts: ``Na.upf``, ``Na_ONCV_PBE-1.0.upf``.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder, or it has no UPF file for any element.
+        If there is no such folder, or it has no UPF file for any of the elements.
     ValueError
-        If an element has two files, a header lacks something or is of no norm-conserving
-        pseudopotential, or the functionals differ.
+        If an element has two files, a header is incomplete, a pseudopotential is not
+        norm-conserving, or the functionals differ.
     """
     folder = Path(folder).expanduser().resolve()
     if not folder.is_dir():
@@ -53,7 +53,7 @@ def read_pseudopotentials(
         if path.suffix.lower() == ".upf" and name and name[1] in chemical_symbols:
             files.setdefault(name[1], []).append(path)
     if not files:
-        raise FileNotFoundError(f"{folder} has no pseudopotential, a file such as Na.upf")
+        raise FileNotFoundError(f"{folder} has no pseudopotentials, files such as Na.upf")
     found = {}
     for element in sorted(set(elements) & set(files)):
         if len(files[element]) > 1:
@@ -68,12 +68,12 @@ def read_pseudopotentials(
 
 
 def _read_header(path: Path) -> Pseudopotential:
-    """Read what the header of a UPF file says in attributes."""
+    """Read the attributes of the header of a UPF file."""
     header = re.search(r"<PP_HEADER(.*?)>", path.read_text(errors="replace"), re.DOTALL)
     entries = dict(re.findall(r'(\w+)\s*=\s*"\s*([^"]*?)\s*"', header[1])) if header else {}
     for name in ("z_valence", "functional", "pseudo_type"):
         if name not in entries:
-            raise ValueError(f"{path} is no UPF file of version 2: its header has no {name}")
+            raise ValueError(f"{path} is not a UPF file of version 2: its header has no {name}")
     if entries["pseudo_type"] not in ("NC", "SL"):
         raise ValueError(
             f"{path} is of type {entries['pseudo_type']}; the cutoffs here are for norm-conserving "

@@ -1,8 +1,8 @@
-"""Inputs of Quantum ESPRESSO's pw.x and ph.x, and their results.
+"""Inputs and outputs of Quantum ESPRESSO's pw.x and ph.x.
 
-The linear response to three fields (``epsil``) gives ε∞ and, from the forces that the fields
-exert on the atoms (``zeu``), Z*: Baroni et al., Rev. Mod. Phys. 73, 515 (2001). No displacement
-needs to be perturbed, so the cost does not grow with the number of atoms' 3N responses.
+The linear response to three fields (``epsil``) gives ε∞ and, through the forces that the fields
+exert on the atoms (``zeu``), Z*: Baroni et al., Rev. Mod. Phys. 73, 515 (2001). The 3N responses to
+atomic displacements are not needed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NUMBER = r"[-+]?\d+\.\d+(?:[EeDd][-+]?\d+)?"
 
 @dataclass(frozen=True)
 class GroundState:
-    """What pw.x found: energy in eV, forces in eV/Å (N, 3), gap in eV, number of k-points."""
+    """Results of pw.x: energy in eV, forces in eV/Å (N, 3), gap in eV, number of k-points."""
 
     energy: float
     forces: NDArray[np.float64]
@@ -34,7 +34,7 @@ class GroundState:
 
 
 def n_electrons(atoms: Atoms, pseudopotentials: dict[str, Pseudopotential]) -> int:
-    """Return the number of electrons that are not in pseudopotentials."""
+    """Return the number of valence electrons."""
     return sum(pseudopotentials[symbol].valence for symbol in atoms.get_chemical_symbols())
 
 
@@ -53,14 +53,14 @@ def pw_input(
     ----------
     atoms : ase.Atoms
     pseudopotentials : dict
-        By element.
+        Pseudopotentials by element.
     mesh : Mesh
     cutoff : float
         Ry.
     mixing : float
-        Share of the new density in each step to self-consistency.
+        Fraction of the new density in each self-consistency step.
     symmetry : bool
-        False: rotations are not looked for, only k and −k taken as one.
+        False: use no rotations, only the equivalence of k and −k.
     """
     symbols = atoms.get_chemical_symbols()
     kinds = sorted(set(symbols))
@@ -95,7 +95,7 @@ def pw_input(
 
 
 def ph_input(*, threshold: float, mixing: float) -> str:
-    """Return the input of ph.x for the response to fields, without phonons."""
+    """Return the input of ph.x for the response to electric fields, without phonons."""
     return f"""response to electric fields
 &inputph
   prefix = 'x', outdir = './o', epsil = .true., zeu = .true., zue = .false., trans = .false.
@@ -111,7 +111,7 @@ def read_ground_state(text: str, n_atoms: int) -> GroundState:
     Raises
     ------
     ValueError
-        If it did not come to its end, saying what pw.x said.
+        If pw.x did not finish, with its error message.
     """
     if "convergence has been achieved" not in text:
         raise ValueError("pw.x found no ground state" + complaint(text))
@@ -122,7 +122,7 @@ def read_ground_state(text: str, n_atoms: int) -> GroundState:
         raise ValueError("the output of pw.x is not complete" + complaint(text))
     levels = re.findall(rf"highest occupied, lowest unoccupied level \(ev\):\s+{_two()}", text)
     gap = _float(levels[-1][1]) - _float(levels[-1][0]) if levels else float("nan")
-    # the total forces come first, then their parts
+    # the total forces come first, then their contributions
     forces = np.array([[_float(x) for x in row] for row in rows[:n_atoms]]) * Ry / Bohr
     return GroundState(_float(energies[-1]) * Ry, forces, gap, int(points[1]))
 

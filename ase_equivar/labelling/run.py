@@ -1,4 +1,4 @@
-"""Labels of many structures: processes in parallel, a journal of failures, resumed at any time."""
+"""Labels of many structures: in parallel, with a journal of failures, resumable at any time."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come, after each structure.
+    """Progress of a run after each structure.
 
     Attributes
     ----------
     frame : int
-        Number of the structure just done, in the order given.
+        Index of the structure just finished, in the order given.
     formula : str
     label : Label or None
     reason : str
-        Why it got no label; empty if it did.
+        Reason why it got no label; empty if it did.
     n_labelled, n_failed, n_all : int
-        With what earlier runs did.
+        Including earlier runs.
     seconds_left : float
-        Estimated, for the whole rest.
+        Estimated time for all remaining structures.
     """
 
     frame: int
@@ -73,7 +73,7 @@ class Progress:
 
 
 def identity(atoms: Atoms) -> str:
-    """Return a name for a structure as it is: the same for the same atoms, places and cell."""
+    """Return an identifier of a structure: the same for the same atoms, positions and cell."""
     numbers = np.concatenate([atoms.cell[:].ravel(), atoms.positions.ravel()])
     text = f"{atoms.numbers.tolist()}{atoms.pbc.tolist()}{(np.round(numbers, 6) + 0.0).tolist()}"
     return "id-" + hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -87,22 +87,22 @@ def label_all(
     processes: int = 1,
     retry: bool = False,
 ) -> Iterator[Progress]:
-    """Label structures and write each label as soon as it is there.
+    """Label structures and write each label as soon as it is available.
 
-    Structures that the output file holds are not calculated again; nor are those in its journal
-    of failures. Both files may be cut off in the middle of a line, as a killed run leaves them.
+    Structures in the output file are not calculated again, nor are those in its journal of
+    failures. Both files may end in an incomplete line, as a killed run leaves them.
 
     Parameters
     ----------
     structures : sequence of ase.Atoms
     output : str or pathlib.Path
-        An extended XYZ file, which grows. Failures go to the same name with
-        ``.failures.jsonl`` added.
+        An extended XYZ file, which is extended frame by frame. Failures are written under the same
+        name with ``.failures.jsonl`` appended.
     settings : Settings
     processes : int
-        Structures at a time, one core each.
+        Number of structures calculated at a time, on one core each.
     retry : bool
-        Try again what failed before.
+        Retry structures that failed before.
 
     Yields
     ------
@@ -114,13 +114,15 @@ def label_all(
     FileNotFoundError
         If a program, the pseudopotentials or the folder of the output is missing.
     ValueError
-        If no structure can be labelled, or the output was begun with other settings.
+        If no structure can be labelled, or the output was started with other settings.
     BlockingIOError
-        If another run writes to the same file.
+        If another run is writing to the same file.
     """
     output = check_folder(output)
     if output.suffix not in (".extxyz", ".xyz"):
-        raise ValueError(f"{output} should end in .extxyz, a file that grows frame by frame")
+        raise ValueError(
+            f"{output} must end in .extxyz, a format that can be extended frame by frame"
+        )
     processes = whole_number("processes", processes, at_least=1)
     settings = replace(settings, pw=find_program(settings.pw), ph=find_program(settings.ph))
     elements = {symbol for atoms in structures for symbol in atoms.get_chemical_symbols()}
@@ -140,7 +142,7 @@ def label_all(
 
 
 class _Run:
-    """A run of `label_all`: what is done, what is to do, and the two files."""
+    """A run of `label_all`: finished and pending structures, and the two files."""
 
     def __init__(
         self,
@@ -207,13 +209,13 @@ class _Run:
     def _record(
         self, task: Future[Label], frame: int, name: str, seconds: float
     ) -> tuple[Label | None, str]:
-        """Write the label, or the reason why there is none."""
+        """Write the label, or the reason for the failure."""
         atoms = self.structures[frame]
         try:
             found = task.result()
         except StoppedError:
             raise
-        except Exception as error:  # one structure must not end the run
+        except Exception as error:  # the failure of one structure must not end the run
             if not isinstance(error, RefusedError):
                 logger.exception("structure %d", frame)
             reason = str(error) if isinstance(error, RefusedError) else repr(error)
@@ -234,7 +236,7 @@ class _Run:
         return found, ""
 
     def _cost(self, atoms: Atoms) -> float:
-        """Return a number that grows with the time that a structure takes."""
+        """Return a number that increases with the time that a structure takes."""
         try:
             refuse_unfit(atoms, self.pseudopotentials)
         except RefusedError:
@@ -246,7 +248,7 @@ class _Run:
 
 
 def _frame_text(atoms: Atoms, found: Label, settings: Settings, name: str, functional: str) -> str:
-    """Return a frame of extended XYZ in the layout of `io.extxyz`, with what it came from."""
+    """Return a frame of extended XYZ in the layout of `io.extxyz`, with its provenance."""
     frame = atoms.copy()
     for column in ("forces", COLUMN):
         frame.arrays.pop(column, None)
@@ -271,7 +273,7 @@ def _frame_text(atoms: Atoms, found: Label, settings: Settings, name: str, funct
 
 @contextmanager
 def _scratch(output: Path) -> Iterator[Path]:
-    """Make a folder for temporary files, in place of one that a killed run left."""
+    """Create a folder for temporary files, replacing one left by a killed run."""
     folder = output.with_name(f".{output.name}.scratch")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""What a label is calculated with."""
+"""Settings of the calculation of labels."""
 
 from __future__ import annotations
 
@@ -25,19 +25,21 @@ class Settings:
     pseudopotentials : pathlib.Path
         Folder of norm-conserving UPF files, one for each element.
     cutoff : float
-        Of the plane waves, Ry.
+        Plane-wave cutoff, Ry.
     periods : tuple of float
         Periods of the k-point meshes to try, from coarse to dense, Å; see `mesh.choose_mesh`.
     max_violation : float
-        Of the acoustic sum rule, largest component, e per atom: the first mesh below it is kept.
+        Largest allowed component of the violation of the acoustic sum rule, e per atom: the first
+        mesh below it is used.
     min_gap : float
-        Between the highest occupied and the lowest empty state on the mesh, eV.
+        Smallest allowed gap between the highest occupied and the lowest empty state on the mesh,
+        eV.
     cpu_limit : float
-        Seconds of CPU for one structure, all its meshes together.
+        Limit of CPU time for one structure with all its meshes, s.
     threshold : float
-        Of the self-consistency of the linear response, tr2_ph of ph.x.
+        Self-consistency threshold of the linear response, tr2_ph of ph.x.
     pw, ph : str
-        The two programs.
+        Names or paths of the two programs.
     """
 
     pseudopotentials: Path
@@ -57,4 +59,4 @@ class Settings:
         periods = tuple(finite_real("periods", self.periods, (None,), unit="Å").tolist())
         object.__setattr__(self, "periods", periods)
         if not self.periods or list(self.periods) != sorted(self.periods) or self.periods[0] <= 0:
-            raise ValueError(f"periods should be positive and increase, not {self.periods}")
+            raise ValueError(f"periods must be positive and increasing, not {self.periods}")

@@ -188,7 +188,7 @@ def test_command_tells_that_there_is_no_ipi(tmp_path, monkeypatch):
     ions().write(tmp_path / "start.extxyz")
     result = CliRunner().invoke(cli.app, ["ipi", str(tmp_path / "start.extxyz"), "--port", "1"])
     assert result.exit_code == 2
-    assert "no i-PI listens at localhost:1" in result.stderr
+    assert "i-PI is not listening at localhost:1" in result.stderr
 
 
 def test_order_is_displacement_first():
@@ -208,7 +208,7 @@ def test_order_is_displacement_first():
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"shape \(2, 9\)"):
         ipi_born_charges(np.zeros((2, 9)))
-    with pytest.raises(ValueError, match=r"sum to 3\.0e\+00 e, and i-PI stops above 9\.0e-08 e"):
+    with pytest.raises(ValueError, match=r"sum to 3\.0e\+00 e, but i-PI stops above 9\.0e-08 e"):
         ipi_born_charges(np.ones((3, 3, 3)))
     atoms = ions()
     with pytest.raises(ValueError, match="no calculator"):
@@ -219,14 +219,16 @@ def test_bad_input_is_named():
     atoms.calc = PolarCrystal(with_charges=False)
     with pytest.raises(NotImplementedError, match="does not give 'born_effective_charges'"):
         run_ipi_client(atoms)
-    with pytest.raises(NotImplementedError, match="does not give 'stress', for i-PI"):
+    with pytest.raises(NotImplementedError, match="does not give 'stress', which i-PI needs"):
         run_ipi_client(atoms, with_stress=True)
     atoms.calc = PolarCrystal()
     atoms.calc.electric_field = FIELD
     with pytest.raises(ValueError, match="set it to None"):
         run_ipi_client(atoms)
     atoms.calc = PolarCrystal()
-    with pytest.raises(OSError, match="no i-PI listens at the UNIX socket /tmp/ipi_nobody_there"):
+    with pytest.raises(
+        OSError, match="i-PI is not listening at the UNIX socket /tmp/ipi_nobody_there"
+    ):
         run_ipi_client(atoms, unixsocket="nobody_there")
-    with pytest.raises(OSError, match="no i-PI listens at localhost:1: "):
+    with pytest.raises(OSError, match="i-PI is not listening at localhost:1: "):
         run_ipi_client(atoms, port=1)

@@ -115,8 +115,8 @@ def test_a_restarted_run_goes_on_with_its_account(tmp_path: Path) -> None:
     for name in ("times", "work", "potential_energy", "polarization_change", "electric_field"):
         np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), atol=1e-9)
     np.testing.assert_allclose(parts.displacement["Ti"], whole.displacement["Ti"], atol=1e-9)
-    assert "gap.log has no line of 6 fs, which is LAMMPS' time" in found["told"]["gap"]
-    assert "exists, and this run begins" in found["told"]["exists"]
+    assert "gap.log has no line at 6 fs, the present time of LAMMPS" in found["told"]["gap"]
+    assert "exists, but this is a new run" in found["told"]["exists"]
 
 
 @pytest.mark.slow
@@ -155,11 +155,11 @@ def test_a_killed_process_ends_all() -> None:
 @pytest.mark.slow
 def test_what_does_not_fit_is_refused() -> None:
     told = result(1, "refusals")
-    assert "atom type 1 has a mass of 137.327, Ti one of 47.87" in told["order"]
+    assert "atom type 1 has the mass 137.327, but Ti has 47.87" in told["order"]
     assert "elements names 2 atom types; LAMMPS has 3" in told["count"]
     assert "give the chemical symbol of each atom type" in told["text"]
     assert "never seen Ne" in told["unknown"]
-    assert "electric_field itself" in told["own field"]
+    assert "its own electric_field" in told["own field"]
     assert "letters, digits and underscores" in told["identifier"]
     assert "has a fix 'field' already" in told["twice"]
     assert "minimize" in told["minimize"]
@@ -167,12 +167,12 @@ def test_what_does_not_fit_is_refused() -> None:
     assert "stress_without_field" in told["barostat"]
     assert "units lj" in told["lj"]
     assert "LAMMPS has no group 'nobody'" in told["group"]
-    assert "make a group of them" in told["atoms"]
+    assert "define a LAMMPS group of them" in told["atoms"]
     assert "ConstantDisplacement in LAMMPS needs its dielectric_tensor" in told["dielectric"]
     assert "AppliedField in LAMMPS needs its dielectric_tensor" in told["applied"]
     assert told["steps after the error"] == 2
     assert told["inside"] == "[0.1, 0.0, 0.1]"
-    assert "periodic on all sides" in told["film"]
+    assert "periodic in all directions" in told["film"]
 
 
 @pytest.mark.slow

@@ -115,7 +115,9 @@ def test_the_field_comes_before_the_first_run() -> None:
         split_input("units metal\nminimize 0 0 1 1\n")
     with pytest.raises(ValueError, match="line 2 of the input has 'label'"):
         split_input("units metal\nlabel loop\nrun 5\njump SELF loop\n")
-    with pytest.raises(ValueError, match="line 3 of the input has 'clear', which takes the field"):
+    with pytest.raises(
+        ValueError, match="line 3 of the input has 'clear', which removes the field"
+    ):
         split_input("clear\nrun 5\nclear\nrun 5\n")
 
 
