@@ -1,4 +1,4 @@
-"""Atoms to graph: validation, neighbors with all periodic images, the order of atoms in memory."""
+"""Atoms to graph: validation, neighbors with all periodic images, and memory order of atoms."""
 
 from ase_equivar.graph.graph import Graph, build_graph, check_atoms, check_distances, collate
 from ase_equivar.graph.neighbors import NeighborSearch

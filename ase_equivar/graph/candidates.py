@@ -13,7 +13,7 @@ from torch import Tensor
 from vesin import NeighborList
 
 MOST_CELLS = 5e4
-ROUNDING = 1e-6  # Å; far beyond that of distances
+ROUNDING = 1e-6  # Å; far above the rounding of distances
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Candidates:
     shifts: Tensor
 
     def to(self, device: torch.device) -> Candidates:
-        """Give them on another device."""
+        """Return the candidates on another device."""
         return Candidates(self.i.to(device), self.j.to(device), self.shifts.to(device))
 
     def vectors(self, positions: Tensor, cell: Tensor) -> Tensor:
-        """Give r_j (of that image) − r_i, (P, 3), as the kernel does."""
+        """Return r_j (of that image) − r_i, (P, 3), as the kernel calculates it."""
         a, b, c = (self.shifts[:, n, None] * cell[n] for n in range(3))
         return positions[self.j] - positions[self.i] + (a + b + c)
 
@@ -44,7 +44,7 @@ class Candidates:
 def find_candidates(
     atoms: Atoms, cell: NDArray[np.float64], cutoff: float, device: torch.device
 ) -> Candidates:
-    """Find all pairs within a cutoff, and possibly a few beyond it, every periodic image counted.
+    """Find all pairs within a cutoff, and possibly a few beyond it, with all periodic images.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def find_candidates(
     cutoff : float
         In Å.
     device : torch.device
-        Where to search, and where the pairs are then.
+        Device of the search and of the returned pairs.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def find_candidates(
         box=torch.tensor(cell, dtype=torch.float64, device=device),
         periodic=torch.tensor(atoms.pbc, device=device),
         quantities="ijS",
-        copy=False,  # they live as long as `search`, which is long enough here
+        copy=False,  # they live as long as `search`, which is sufficient here
     )
     i, j = i.view(torch.int64), j.view(torch.int64)
     order = _order(i, j, shifts, len(atoms))
@@ -75,11 +75,11 @@ def find_candidates(
 
 
 def _reach(cutoff: float, atoms: Atoms, cell: NDArray[np.float64]) -> float:
-    """Give the smallest distance in Å, from `cutoff` on, with which vesin can search the box.
+    """Return the smallest distance (Å), at least `cutoff`, with which vesin can search the box.
 
-    It cuts the box into cells as wide as that, and, where these are more than 10⁵, into fewer in
-    each direction alike: none may be left in the short direction of a flat or long box (vesin 0.6.2
-    then divides by zero).
+    vesin divides the box into cells of that width. If there are more than 10⁵, it reduces their
+    number in all directions alike, so that none may remain in the short direction of a flat or long
+    box (vesin 0.6.2 then divides by zero).
     """
     inverse = np.linalg.inv(cell)
     heights = 1.0 / np.linalg.norm(inverse, axis=0)
@@ -93,10 +93,10 @@ def _reach(cutoff: float, atoms: Atoms, cell: NDArray[np.float64]) -> float:
 
 
 def _order(i: Tensor, j: Tensor, shifts: Tensor, n_atoms: int) -> Tensor:
-    """Sort pairs, whatever order they were found in.
+    """Sort pairs into a unique order.
 
-    Sums over neighbors then do not depend on what a search remembers: an MD that was stopped goes
-    on with the same bits.
+    Sums over neighbors then do not depend on the history of a search, and an interrupted MD run
+    continues bit for bit.
     """
     if len(i) == 0:
         return i
@@ -111,7 +111,7 @@ def _order(i: Tensor, j: Tensor, shifts: Tensor, n_atoms: int) -> Tensor:
             key *= size
             key += column
         return torch.argsort(key)
-    order = torch.arange(len(i), device=i.device)  # atoms that have left their cell by millions
+    order = torch.arange(len(i), device=i.device)  # atoms that are millions of cells away
     for column in reversed(columns):
         order = order[torch.argsort(column[order], stable=True)]
     return order

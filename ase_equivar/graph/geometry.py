@@ -1,4 +1,4 @@
-"""What is new in a structure since the last calculation."""
+"""Changes of a structure since the last calculation."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from ase.calculators.calculator import all_changes
 
 
 def changed_parts(before: Atoms | None, now: Atoms) -> list[str]:
-    """List what differs, as ASE's ``compare_atoms`` does with a tolerance of zero.
+    """List what differs, like ASE's ``compare_atoms`` with a tolerance of zero.
 
-    A step of an MD compares some ten times, and ASE's way, which allows for a tolerance, then is a
-    good part of what Z* of a small cell cost.
+    An MD step makes about ten comparisons; with ASE's function, which supports tolerances, they
+    would take a good part of the time of Z* of a small cell.
 
     Parameters
     ----------
     before : ase.Atoms or None
-        None: there was no calculation.
+        None if there was no calculation.
     now : ase.Atoms
 
     Returns
     -------
     list of str
-        Some of ``ase.calculators.calculator.all_changes``.
+        A subset of ``ase.calculators.calculator.all_changes``.
     """
     if before is None:
         return list(all_changes)

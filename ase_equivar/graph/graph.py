@@ -14,7 +14,7 @@ from ase_equivar.graph.morton_order import morton_sort
 from ase_equivar.graph.neighbors import MOST_KEPT, NeighborSearch, Pairs
 from ase_equivar.structures.validation import check_elements, check_structure
 
-MIN_DISTANCE = 0.5  # Å; closer atoms are a mistake in the input, not chemistry
+MIN_DISTANCE = 0.5  # Å; closer atoms are an error in the input
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Graph:
     numbers : torch.Tensor
         Atomic numbers, int64, shape=(N,).
     senders : torch.Tensor
-        Neighbor j of each edge, which sends its features. int64, shape=(E,).
+        Neighbor j of each edge, whose features are sent. int64, shape=(E,).
     receivers : torch.Tensor
-        Center i of each edge, which sums what it receives. int64, ascending, shape=(E,).
+        Center i of each edge, which sums the messages. int64, ascending, shape=(E,).
     vectors : torch.Tensor
         r_j (of that image) − r_i in Å. Floating point, shape=(E, 3).
     structure : torch.Tensor
@@ -39,11 +39,12 @@ class Graph:
         Features of each atom in a pretrained potential, if calculated in advance; see
         `ase_equivar.network.sevennet.features`. Floating point, shapes (N, 2l+1, channels).
     exchange : callable, optional
-        Of a graph whose last atoms are others' (ghosts, into which no edge leads): gives features,
-        blocks (N, 2l+1, channels), those of the ghosts' owners. See `ase_equivar.engines.halo`.
+        For a graph whose last atoms are ghosts, which belong to other processes and receive no
+        edges: replaces features of ghosts, blocks (N, 2l+1, channels), by those of their owners.
+        See `ase_equivar.engines.halo`.
     places : numpy.ndarray or slice
         Index in the graph of each atom of the structure, shape=(N,): values of the graph's atoms
-        are brought into the order of the structure by ``values[graph.places]``.
+        are reordered to the order of the structure by ``values[graph.places]``.
     """
 
     numbers: torch.Tensor
@@ -69,7 +70,7 @@ class Graph:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Graph:
-        """Return the graph on another device; `dtype` is that of all but numbers."""
+        """Return the graph on another device; `dtype` applies to all floating-point tensors."""
         return replace(
             self,
             numbers=self.numbers.to(device=device),
@@ -85,7 +86,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Geometry:
-    """What a network sees of a structure, as it was at some time; shapes as in `ase.Atoms`."""
+    """Snapshot of the inputs of a network from a structure; shapes as in `ase.Atoms`."""
 
     numbers: NDArray[np.int64]
     positions: NDArray[np.float64]
@@ -94,12 +95,12 @@ class Geometry:
 
     @classmethod
     def of(cls, atoms: Atoms) -> Geometry:
-        """Copy it, in a fraction of the time that a copy of `atoms` takes."""
+        """Return the geometry of `atoms`; much faster than copying `atoms`."""
         arrays = atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc
         return cls(*(array.copy() for array in arrays))
 
     def is_of(self, atoms: Atoms) -> bool:
-        """Whether a structure has this geometry, to the last bit."""
+        """Whether a structure has exactly this geometry."""
         return (
             np.array_equal(self.positions, atoms.positions)
             and np.array_equal(self.numbers, atoms.numbers)
@@ -117,25 +118,25 @@ def build_graph(
 ) -> Graph:
     """Connect every atom with all neighbors within a cutoff.
 
-    All periodic images count, an atom's own among them, so that cells smaller than the cutoff
-    are treated like any supercell of them. Positions need not lie inside the cell. The atoms of a
-    large structure are sorted, so that neighbors lie together in memory; see `Graph.places`.
+    All periodic images count, including those of the atom itself, so that cells smaller than the
+    cutoff give the same results as their supercells. Positions need not lie inside the cell. The
+    atoms of a large structure are sorted so that neighbors are close in memory; see `Graph.places`.
 
     Parameters
     ----------
     atoms : ase.Atoms
         Periodic in 0 to 3 directions. Cell vectors along the others are ignored.
     cutoff : float or NeighborSearch
-        Largest distance of two connected atoms, Å; or what shall find them.
+        Largest distance between connected atoms, Å; or a neighbor search to use.
     dtype : torch.dtype
-        Of `Graph.vectors`. Distances are always worked out in float64.
+        Type of `Graph.vectors`. Distances are always calculated in float64.
     known : collection of int, optional
-        Atomic numbers of the elements that a model knows; others are refused.
+        Atomic numbers of the elements that a model supports; others are refused.
 
     Returns
     -------
     Graph
-        With one structure, on the device of the search, which is the CPU for a mere number.
+        With one structure, on the device of the search; on the CPU if `cutoff` is a number.
 
     Raises
     ------
@@ -146,7 +147,7 @@ def build_graph(
     if known is not None:
         check_elements(atoms, known)
     search = cutoff if isinstance(cutoff, NeighborSearch) else NeighborSearch(cutoff)
-    # a list that is kept for the next step of an MD needs the order of the step before
+    # a list kept for the next MD step needs the order of the previous step
     order = morton_sort(atoms) if len(atoms) > MOST_KEPT else None
     pairs = search.pairs(atoms if order is None else atoms[order], dtype)
     check_distances(atoms, pairs, order)
@@ -163,7 +164,7 @@ def build_graph(
 
 
 def check_atoms(atoms: Atoms) -> None:
-    """Refuse a structure that no model could make sense of.
+    """Refuse a structure that is invalid for any model.
 
     Raises
     ------
@@ -180,7 +181,7 @@ def check_distances(atoms: Atoms, pairs: Pairs, order: NDArray[np.int64] | None 
     if pairs.closest is None:
         return
     i, j, distance = pairs.closest
-    if order is not None:  # that of the atoms in which the pairs were found
+    if order is not None:  # the order of the atoms in which the pairs were found
         i, j = int(order[i]), int(order[j])
     if distance >= MIN_DISTANCE:
         return
@@ -201,18 +202,18 @@ def collate(graphs: Sequence[Graph]) -> Graph:
     Parameters
     ----------
     graphs : sequence of Graph
-        On one device, with `vectors` of one dtype. At least one.
+        At least one; all on one device, with `vectors` of the same dtype.
 
     Returns
     -------
     Graph
-        With the structures counted through in the order given.
+        With the structures numbered in the order given.
     """
     if not graphs:
         raise ValueError("collate needs at least one graph")
     first_atom = np.cumsum([0, *(graph.n_atoms for graph in graphs)]).tolist()
     first_structure = np.cumsum([0, *(graph.n_structures for graph in graphs)]).tolist()
-    # The last entry of both lists is the total, left over when zipped with the graphs.
+    # The last entry of both lists is the total, which zip with the graphs leaves out.
     shifted = list(zip(graphs, first_atom, first_structure, strict=False))
     return Graph(
         numbers=torch.cat([graph.numbers for graph in graphs]),
@@ -227,7 +228,7 @@ def collate(graphs: Sequence[Graph]) -> Graph:
 
 
 def _collated_places(graphs: Sequence[Graph]) -> NDArray[np.int64] | slice:
-    """Concatenate places, counted through all graphs, if the atoms of any are sorted."""
+    """Concatenate places, numbered through all graphs, if the atoms of any are sorted."""
     if all(isinstance(graph.places, slice) for graph in graphs):
         return slice(None)
     first_atom = np.cumsum([0, *(graph.n_atoms for graph in graphs[:-1])])

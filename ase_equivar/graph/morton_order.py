@@ -1,7 +1,7 @@
-"""An order of atoms in which those that are near each other in space are so in memory too.
+"""An order of atoms in which neighbors in space are also close in memory.
 
-In a large structure whose atoms come in any order, every neighbor's features would be fetched from
-another corner of the memory.
+In a large structure with atoms in arbitrary order, the features of each neighbor would be fetched
+from a different region of memory.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from ase_equivar.graph.neighbors import periodic_cell
 
-WIDTH = 5.0  # Å; of the boxes in which the order does not matter
-BITS = 20  # of the number of boxes along each direction
+WIDTH = 5.0  # Å; width of the boxes, within which the order does not matter
+BITS = 20  # limit of the number of boxes along each direction
 
 
 def morton_sort(atoms: Atoms) -> NDArray[np.int64]:
-    """Sort atoms along Morton's curve through boxes of about `WIDTH`.
+    """Sort atoms along a Morton curve through boxes of about `WIDTH`.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def morton_sort(atoms: Atoms) -> NDArray[np.int64]:
     Returns
     -------
     ndarray, shape (N,)
-        ``atoms[order]`` are in that order; those in one box stay as they were.
+        ``atoms[order]`` are sorted; atoms within a box keep their order.
     """
     inverse = np.linalg.inv(periodic_cell(atoms))
     scaled = atoms.positions @ inverse

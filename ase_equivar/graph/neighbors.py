@@ -1,4 +1,4 @@
-"""Who is within the cutoff of whom, every periodic image counted."""
+"""Neighbors within a cutoff, with all periodic images."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ase_equivar.structures.validation import check_pairs
 
 logger = logging.getLogger(__name__)
 
-MOST_KEPT = 2000  # atoms; beyond, the memory of a kept list is worth more than its few percent
+MOST_KEPT = 2000  # atoms; above, a kept list saves a few percent of time but costs too much memory
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Directed pairs of atoms, each pair of neighbors twice.
+    """Directed pairs of atoms; each pair of neighbors occurs twice.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Pairs:
     vectors : Tensor, shape (E, 3)
         r_j (of that image) − r_i in Å.
     closest : tuple of two int and a float, or None
-        The two atoms that are closest to each other, and their distance in Å.
+        The two closest atoms, and their distance in Å.
     """
 
     centers: Tensor
@@ -45,7 +45,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class _Found:
-    """Pairs that may be within the cutoff, in their order, and the structure they were found in."""
+    """Sorted pairs that may be within the cutoff, and the structure in which they were found."""
 
     candidates: Candidates
     positions: NDArray[np.float64]
@@ -53,7 +53,7 @@ class _Found:
     pbc: NDArray[np.bool_]
 
     def holds_for(self, atoms: Atoms, cell: NDArray[np.float64], skin: float) -> bool:
-        """Whether nothing changed but positions, and no atom has moved by half the skin."""
+        """Whether only positions changed, and no atom has moved by half the skin."""
         if len(atoms) != len(self.positions):
             return False
         if not (np.array_equal(cell, self.cell) and np.array_equal(atoms.pbc, self.pbc)):
@@ -70,10 +70,10 @@ class NeighborSearch:
     cutoff : float
         In Å.
     skin : float
-        Pairs up to `cutoff` + `skin` are remembered, and only sifted as long as no atom has moved
-        by more than half the skin in Å: for the steps of an MD. 0: nothing is remembered.
+        Pairs up to `cutoff` + `skin` (Å) are kept and only filtered as long as no atom has moved by
+        more than half the skin, as in MD. 0 means that no pairs are kept.
     device : torch.device
-        Where to search, and where the pairs go.
+        Device of the search and of the pairs.
     """
 
     def __init__(
@@ -86,15 +86,15 @@ class NeighborSearch:
         self._searches_on = self.device
 
     def pairs(self, atoms: Atoms, dtype: torch.dtype = torch.float64) -> Pairs:
-        """Search a structure, periodic in 0 to 3 directions.
+        """Search a structure that is periodic in 0 to 3 directions.
 
-        Cell vectors along the others are ignored; positions need not lie inside the cell.
-        Distances are worked out in float64 always; `dtype` is that of the vectors.
+        Cell vectors along the other directions are ignored; positions need not lie inside the cell.
+        Distances are always calculated in float64; `dtype` is that of the vectors.
         """
         cell = periodic_cell(atoms)
         candidates = self.kept(atoms, cell)
         if candidates is None:
-            self._kept = None  # its memory goes first
+            self._kept = None  # release its memory first
             found = self._search(atoms, cell)
             self._kept = found if self._keeps(atoms) else None
             candidates = found.candidates
@@ -111,7 +111,7 @@ class NeighborSearch:
         )
 
     def kept(self, atoms: Atoms, cell: NDArray[np.float64]) -> Candidates | None:
-        """Give what is remembered, if no other pair of a structure with this cell can be near."""
+        """Return the kept pairs, if they include all neighbors in a structure with this cell."""
         if self._kept is None or not self._kept.holds_for(atoms, cell, self._skin):
             return None
         return self._kept.candidates
@@ -127,21 +127,21 @@ class NeighborSearch:
         except RuntimeError as error:
             if self._searches_on.type == "cpu":
                 raise
-            logger.warning("no neighbor search on %s, the CPU does it: %s", self.device, error)
+            logger.warning("no neighbor search on %s, using the CPU: %s", self.device, error)
             self._searches_on = torch.device("cpu")
             candidates = find_candidates(atoms, cell, wanted, self._searches_on)
         return _Found(candidates, atoms.positions.copy(), cell, np.array(atoms.pbc))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is remembered, which a copy had better find by itself."""
+        """Leave out the kept pairs, which a copy should find itself."""
         return {**self.__dict__, "_kept": None}
 
 
 def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
-    """Give the cell, (3, 3) in Å, of which only the vectors along periodic directions count.
+    """Return the cell, shape (3, 3), Å, with vectors along nonperiodic directions replaced.
 
-    Those along the others say nothing about neighbors, yet may be zero or parallel to the rest:
-    unit vectors take their place, orthogonal to the periodic ones.
+    These do not affect neighbors, but may be zero or parallel to the others. They are replaced by
+    unit vectors orthogonal to the periodic ones.
     """
     return np.asarray(complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)))
 
@@ -149,7 +149,7 @@ def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
 def filter_pairs(
     candidates: Candidates, positions: Tensor, cell: Tensor, cutoff: float, dtype: torch.dtype
 ) -> Pairs:
-    """Give the pairs within a cutoff, in the order that they come in.
+    """Return the pairs within a cutoff, in the order of the candidates.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def filter_pairs(
     cutoff : float
         In Å.
     dtype : torch.dtype
-        Of the vectors.
+        Type of the vectors.
     """
     if positions.device.type != "cpu" or not numba_works():
         return _by_torch(candidates, positions, cell, cutoff, dtype)

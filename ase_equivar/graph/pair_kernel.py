@@ -7,7 +7,7 @@ from typing import Any
 from ase_equivar.machine_code import compiled
 
 
-# Products and sums in the order of the text, so that a pair has the same vector in whatever list.
+# Products and sums in the order of the source, so that a pair has the same vector in every list.
 @compiled(nogil=True)
 def near(
     positions: Any,
@@ -20,7 +20,7 @@ def near(
     neighbors: Any,
     vectors: Any,
 ) -> tuple[int, int, float]:
-    """Fill in the pairs within the cutoff; how many, the closest one, and its distance."""
+    """Fill in the pairs within the cutoff; return their number, the closest and its distance."""
     n, closest, least = 0, -1, cutoff * cutoff
     for e in range(len(i)):
         a, b = i[e], j[e]

@@ -1,4 +1,4 @@
-"""Files: reading with errors that name the file, and writing of structures and spectra."""
+"""Files: reading, with errors that name the file, and writing of structures and spectra."""
 
 from ase_equivar.io.current_files import write_current_csv, write_current_json
 from ase_equivar.io.extxyz import read_extxyz, write_extxyz

@@ -31,21 +31,21 @@ def write_current_csv(
 ) -> None:
     """Write ε(ω) and the absorption of a powder, one line per frequency.
 
-    Columns: those of `write_spectrum_csv`; the standard errors of the six components of Im ε;
-    n α of a powder in cm⁻¹ and its standard error, with the name of the quantum correction in the
-    name of the column; and, the same in all lines, temperature, correlation time and window.
+    Columns: those of `write_spectrum_csv`; the standard errors of the six components of Im ε; n α
+    of a powder in cm⁻¹ and its standard error, with the quantum correction named in the column
+    name; and, constant in all lines, temperature, correlation time and window.
 
     Parameters
     ----------
     path : path-like
         File to write.
     spectrum : CurrentSpectrum
-        From `ase_equivar.dielectric.current_spectrum`.
+        As returned by `ase_equivar.dielectric.current_spectrum`.
     unit : FrequencyUnit
-        Of the first column.
+        Unit of the first column.
     correction : {"harmonic", "standard", "schofield"}
-        Of n α; see `ase_equivar.dielectric.fluctuations.QuantumCorrection`. ε(ω) is the classical
-        one always.
+        Quantum correction of n α; see `ase_equivar.dielectric.fluctuations.QuantumCorrection`. ε(ω)
+        is always classical.
     """
     columns = dict(spectrum_columns(spectrum.dielectric, unit))
     for name, a, b in zip(COMPONENTS, *INDICES, strict=True):
@@ -68,7 +68,7 @@ def write_current_json(
     *,
     correction: QuantumCorrection = "harmonic",
 ) -> None:
-    """Write ε(ω), absorption, conductivity and how they were found as JSON; names say units.
+    """Write ε(ω), absorption, conductivity and the settings as JSON, with units in the names.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def write_current_json(
     spectrum, correction
         See `write_current_csv`.
     conductivity : IonicConductivity, optional
-        From `ase_equivar.dielectric.ionic_conductivity`.
+        As returned by `ase_equivar.dielectric.ionic_conductivity`.
     """
     content: dict[str, Any] = {
         "temperature_K": spectrum.temperature,

@@ -1,8 +1,8 @@
 """Extended XYZ files with Z*: nine columns per atom, ε∞ in the comment line.
 
-The layout is that of the usual training data: column ``born_charges`` holds Z*[i, a, b] of atom i
-by rows (a: field, b: displacement), ``electronic_dielectric_tensor`` ε∞. ASE alone cannot write
-per-atom tensors to this format.
+The layout is that of common training data: the column ``born_charges`` holds Z*[i, a, b] of atom i
+row by row (a: field, b: displacement), ``electronic_dielectric_tensor`` holds ε∞. ASE itself cannot
+write per-atom tensors to this format.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ SUFFIXES = (".extxyz", ".xyz")
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame of a file, read or not.
+    """A frame of a file, readable or not.
 
     Attributes
     ----------
     number : int
-        Of the frame in its file, from 0.
+        Number of the frame in its file, counted from 0.
     atoms : ase.Atoms or None
     trouble : str
-        Why there is no structure.
+        Reason why there is no structure.
     total : int
         Number of frames in the file.
     program : str
-        That calculated the labels, if the format says what the order of their indices is.
+        Program that calculated the labels, if the format determines the order of their indices.
     """
 
     number: int
@@ -61,24 +61,24 @@ class Frame:
 def write_extxyz(
     filename: str | Path, images: Atoms | Iterable[Atoms], *, append: bool = False
 ) -> None:
-    """Write structures with the results that their calculators hold; nothing is calculated.
+    """Write structures with the results stored in their calculators; nothing is calculated.
 
-    Numbers get eight decimals, so Z* read back sum to the total charge within N · 5e-9 e.
+    Numbers have eight decimals, so Z* read back sum to the total charge within N · 5e-9 e.
 
     Parameters
     ----------
     filename : str or pathlib.Path
-        Of the file to write.
+        File to write.
     images : ase.Atoms or iterable of ase.Atoms
-        Whose calculators hold ``born_effective_charges``, and ``dielectric_tensor`` perhaps.
+        Their calculators hold ``born_effective_charges`` and optionally ``dielectric_tensor``.
     append : bool
-        Keep what is in the file.
+        Append to the file.
 
     Raises
     ------
     ValueError
-        If a calculator holds no Z*, or not one for each atom, saying of which structure; nothing
-        is written then.
+        If a calculator holds no Z*, or not one tensor per atom; the message names the structure,
+        and nothing is written.
     """
     images = [images] if isinstance(images, Atoms) else list(images)
     frames = [_with_columns(atoms, index) for index, atoms in enumerate(images)]
@@ -95,21 +95,21 @@ def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
     Parameters
     ----------
     filename : str or pathlib.Path
-        Of a file in the layout that `write_extxyz` writes; gzipped if it ends in .gz.
+        File in the layout of `write_extxyz`; gzipped if it ends in .gz.
     index : str
-        Which frames, as ASE writes slices; default all.
+        Frames to read, in ASE's slice notation; default all.
 
     Returns
     -------
     list of ase.Atoms
-        Their calculator holds ``born_charges`` and ``born_effective_charges`` (one array,
-        shape=(N, 3, 3)), ``dielectric_tensor`` where the file has it, and energy, forces and so
-        on if they are there.
+        Their calculator holds ``born_charges`` and ``born_effective_charges`` (one array, shape=(N,
+        3, 3)), ``dielectric_tensor`` where the file has it, and energy, forces and so on if
+        present.
 
     Raises
     ------
     ValueError
-        If a frame cannot be read, has no column ``born_charges``, or one that is not nine wide.
+        If a frame cannot be read, or has no column ``born_charges`` with nine components.
     """
     frames = read_images(filename, index)
     for number, atoms in enumerate(frames):
@@ -136,16 +136,16 @@ def read_images(filename: str | Path, index: str = ":", format: str | None = Non
     Parameters
     ----------
     filename : str or pathlib.Path
-        Of any format that ASE reads.
+        File of any format that ASE reads.
     index : str
-        Which frames, as ASE writes slices; default all.
+        Frames to read, in ASE's slice notation; default all.
     format : str, optional
-        ASE's name of the format, where the file does not tell it.
+        ASE's name of the format, if it cannot be recognized from the file.
 
     Raises
     ------
     ValueError
-        If one of them cannot be read, naming it.
+        If one of them cannot be read; the message names it.
     """
     return list(read_numbered(filename, index, format).values())
 
@@ -153,7 +153,7 @@ def read_images(filename: str | Path, index: str = ":", format: str | None = Non
 def read_numbered(
     filename: str | Path, index: str = ":", format: str | None = None
 ) -> dict[int, Atoms]:
-    """Read structures by their numbers in the whole file, from 0; else as `read_images`."""
+    """Read structures with their numbers in the whole file, from 0; otherwise as `read_images`."""
     images = {}
     for frame in read_apart(filename, index, format):
         if frame.atoms is None:
@@ -163,24 +163,24 @@ def read_numbered(
 
 
 def read_image(filename: str | Path, index: str = "-1", format: str | None = None) -> Frame:
-    """Read one structure of a file, which may hold several.
+    """Read one structure from a file, which may hold several.
 
     Parameters
     ----------
     filename : str or pathlib.Path
-        Of any format that ASE reads.
+        File of any format that ASE reads.
     index : str
-        Number of the structure, from 0, or from the end as -1.
+        Number of the structure, counted from 0, or from the end if negative.
     format : str, optional
         ASE's name of the format.
 
     Raises
     ------
     ValueError
-        If it cannot be read, or the index is not one number.
+        If it cannot be read, or the index is not a single number.
     """
     if re.fullmatch(r"\s*[+-]?\d+\s*", index) is None:
-        raise ValueError(f"the index {index!r} is not one whole number, such as 0 or -1")
+        raise ValueError(f"the index {index!r} is not a single whole number, such as 0 or -1")
     (frame,) = read_apart(filename, index, format)
     if frame.atoms is None:
         raise ValueError(f"{filename}, structure {frame.number}: {frame.trouble}")
@@ -188,28 +188,27 @@ def read_image(filename: str | Path, index: str = "-1", format: str | None = Non
 
 
 def read_apart(filename: str | Path, index: str = ":", format: str | None = None) -> list[Frame]:
-    """Read structures, each on its own: a damaged frame of extended XYZ spoils no other.
+    """Read structures independently: a damaged frame of extended XYZ does not affect others.
 
-    Its frames are told apart by their numbers of atoms. Where such a number is missing, or the file
-    (if gzipped, its compressed data) ends too early, what follows is one frame that is not read;
-    so is what follows a damaged frame of another format. A structure with partly occupied or mixed
-    sites is not read either: it is none.
-    Gzipped files are read in one go: ASE goes back to their start for each frame, which takes
-    minutes for thousands of them.
+    Its frames are delimited by their numbers of atoms. If such a number is missing, or the file (if
+    gzipped, its compressed data) is truncated, the rest counts as one unreadable frame; so does
+    everything after a damaged frame of another format. A structure with partly occupied or mixed
+    sites counts as unreadable. Gzipped files are read at once, because ASE restarts from the
+    beginning for each frame, which takes minutes for thousands of frames.
 
     Parameters
     ----------
     filename : str or pathlib.Path
-        Of any format that ASE reads.
+        File of any format that ASE reads.
     index : str
-        Which frames, as ASE writes slices; default all.
+        Frames to read, in ASE's slice notation; default all.
     format : str, optional
-        ASE's name of the format, where the file does not tell it.
+        ASE's name of the format, if it cannot be recognized from the file.
 
     Raises
     ------
     ValueError
-        If the file has no frame of that number, or is of another format and nothing in it can be
+        If the file has no frame of that number, or has another format and nothing in it can be
         read; see also `formats.file_format`.
     """
     name = str(filename)
@@ -227,7 +226,9 @@ def read_apart(filename: str | Path, index: str = ":", format: str | None = None
         with reading(name):
             for atoms in ase.io.iread(filename, ":", format=format):
                 if not len(atoms):
-                    raise ValueError("there are no atoms in it; is its format another? (--format)")
+                    raise ValueError(
+                        "there are no atoms in it; does it have another format? (--format)"
+                    )
                 frames.append(_with_full_sites(len(frames), atoms))
     except ValueError as error:
         if not frames:
@@ -237,37 +238,37 @@ def read_apart(filename: str | Path, index: str = ":", format: str | None = None
 
 
 def _is_extxyz(name: str) -> bool:
-    """Tell by the name, or, if that says nothing, by what is in the file."""
+    """Recognize extended XYZ by the name or else by the content of the file."""
     if name.removesuffix(".gz").endswith(SUFFIXES):
         return True
     try:
         return bool(filetype(name) == "extxyz")
-    except Exception:  # damaged or unknown: what reads it says so
+    except Exception:  # damaged or unknown: the reader reports it
         return False
 
 
 def _selected(number: int, index: str, name: str) -> range:
-    """Return numbers of the frames that ASE's `index` means, out of so many."""
+    """Return the numbers of the frames that ASE's `index` selects among `total`."""
     chosen = string2index(index)
     if isinstance(chosen, slice):
         return range(number)[chosen]
     if number == 0:
         raise ValueError(f"{name} has no structure that ASE can read")
     if not -number <= chosen < number:
-        raise ValueError(f"{name} has {number} frames, so none of number {chosen}")
+        raise ValueError(f"{name} has {number} frames, so there is no frame {chosen}")
     return range(chosen % number, chosen % number + 1)
 
 
 def _parsed(number: int, text: str) -> Frame:
     try:
         atoms = ase.io.read(io.StringIO(text), 0, format="extxyz")
-    except Exception as error:  # ASE's reader raises anything on a damaged frame
+    except Exception as error:  # ASE's readers raise many kinds of errors on a damaged frame
         return Frame(number, None, f"cannot be read: {type(error).__name__}: {error}")
     return _with_full_sites(number, atoms)
 
 
 def _with_full_sites(number: int, atoms: Atoms) -> Frame:
-    """Keep out a structure that ASE has read as another one."""
+    """Reject a structure that ASE has read as another one."""
     try:
         check_full_occupancy(atoms)
     except ValueError as error:
@@ -276,13 +277,13 @@ def _with_full_sites(number: int, atoms: Atoms) -> Frame:
 
 
 def _with_columns(atoms: Atoms, index: int) -> Atoms:
-    """Return a copy of `atoms` with tensors where the format can hold them."""
+    """Return a copy of `atoms` with the tensors where the format can store them."""
     results = _results(atoms)
     born_charges = results.get("born_effective_charges", results.get("born_charges"))
     if born_charges is None:
         raise ValueError(
             f"structure {index} ({atoms.get_chemical_formula()}) has no calculated Z* to write; "
-            "ask for its 'born_charges' first"
+            "calculate its 'born_charges' first"
         )
     if np.shape(born_charges) not in ((len(atoms), 3, 3), (len(atoms), 9)):
         raise ValueError(
@@ -291,12 +292,12 @@ def _with_columns(atoms: Atoms, index: int) -> Atoms:
         )
     frame = atoms.copy()
     frame.arrays[COLUMN] = np.reshape(born_charges, (len(atoms), 9))
-    frame.info.pop(DIELECTRIC_KEY, None)  # of the file that the structure came from
+    frame.info.pop(DIELECTRIC_KEY, None)  # name of the file that the structure came from
     if "dielectric_tensor" in results:
         frame.info[DIELECTRIC_KEY] = results["dielectric_tensor"]
     others = {name: value for name, value in results.items() if name not in TENSOR_NAMES}
     frame.arrays.pop(UNCERTAINTY, None)
-    if UNCERTAINTY in others:  # ASE would leave it out
+    if UNCERTAINTY in others:  # ASE would omit it
         frame.arrays[UNCERTAINTY] = np.asarray(others.pop(UNCERTAINTY))
     frame.calc = SinglePointCalculator(frame, **others)
     return frame

@@ -1,4 +1,4 @@
-"""Which of ASE's formats a file has, where ASE alone would read something else or nonsense."""
+"""The format of a file, where ASE alone would choose a wrong one or misread the file."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ LAMMPS_COLUMNS = re.compile(r"^ITEM: ATOMS(.*)$", re.MULTILINE)
 
 
 def file_format(path: str | Path, given: str | None = None) -> str | None:
-    """Return ASE's name of a file's format; None where ASE finds it by itself.
+    """Return ASE's name of a file's format; None if ASE recognizes it itself.
 
-    Quantum ESPRESSO's input is known by its namelists also where blanks precede them, for which
-    ASE reads no atoms.
+    Input of Quantum ESPRESSO is recognized by its namelists even after blanks, where ASE reads no
+    atoms.
 
     Parameters
     ----------
     path : str or pathlib.Path
     given : str, optional
-        The format as the user named it; taken as it is.
+        The format given by the user; returned unchanged.
 
     Raises
     ------
     ValueError
-        If ASE has no format of the given name; or if the file is a LAMMPS dump that names no
-        elements: ASE would take its types 1, 2 for hydrogen and helium.
+        If ASE has no format of the given name, or if the file is a LAMMPS dump without elements,
+        whose types 1, 2 ASE would take for hydrogen and helium.
     """
     if given is not None and given not in ioformats:
         raise ValueError(

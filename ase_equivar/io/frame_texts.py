@@ -1,29 +1,29 @@
-"""The text of extended XYZ files, told apart into frames by their numbers of atoms."""
+"""The text of extended XYZ files, split into frames by their numbers of atoms."""
 
 from __future__ import annotations
 
 import zlib
 from pathlib import Path
 
-GZIPPED = 31  # zlib's word for data with a gzip header
+GZIPPED = 31  # zlib's setting for data with a gzip header
 PIECE = 256  # bytes
 
 
 def text_of(path: Path) -> tuple[str, str]:
-    """Read a file, gzipped or not; also what is wrong with the end of it, if anything."""
+    """Read a file, gzipped or not; also return what is wrong with its end, if anything."""
     data, trouble = path.read_bytes(), ""
     if path.suffix == ".gz":
         data, trouble = _unzipped(data)
-    if trouble:  # the last line of what could be unpacked may be half a line
+    if trouble:  # the last line of the unpacked data may be incomplete
         data = data[: data.rfind(b"\n") + 1]
     return data.decode("utf-8", errors="replace").replace("\r\n", "\n"), trouble
 
 
 def _unzipped(data: bytes) -> tuple[bytes, str]:
-    """Unpack as far as possible, in small pieces: one that is damaged gives nothing."""
+    """Unpack as far as possible, in small pieces, because a damaged piece yields nothing."""
     parts: list[bytes] = []
     start = 0
-    while any(data[start : start + PIECE]):  # several files may lie one after the other
+    while any(data[start : start + PIECE]):  # a gzip file may have several members
         stream = zlib.decompressobj(GZIPPED)
         while not stream.eof:
             piece = data[start : start + PIECE]
@@ -43,16 +43,16 @@ def frame_texts(text: str, trouble: str = "") -> tuple[list[str], str]:
     Parameters
     ----------
     text : str
-        Its lines end in line feeds alone.
+        With line feeds as line ends.
     trouble : str
-        What is wrong with its end, if that is known.
+        What is wrong with its end, if known.
 
     Returns
     -------
     frames : list of str
-        Each with the end of its last line.
+        Each including its last line feed.
     trouble : str
-        Why there is no frame after the last; empty if the text ends there.
+        Reason why the rest is not a frame; empty if there is no rest.
     """
     lines = text.split("\n")
     while lines and not lines[-1].strip():
@@ -80,24 +80,24 @@ def frame_texts(text: str, trouble: str = "") -> tuple[list[str], str]:
 
 
 def complete_frames(text: str, name: str) -> list[str]:
-    """Split the text of a file that grows frame by frame; one torn off at its end is left out.
+    """Split the text of a file that is written frame by frame; omit an incomplete last frame.
 
     Parameters
     ----------
     text : str
     name : str
-        Of the file, for the message.
+        Name of the file, for messages.
 
     Raises
     ------
     ValueError
-        If anything but the beginning of a frame follows the last complete one.
+        If the last complete frame is followed by anything but the start of a frame.
     """
     frames, _ = frame_texts(text[: text.rfind("\n") + 1])
     first, newline, _ = text[sum(map(len, frames)) :].partition("\n")
     if newline and first.strip() and not first.strip().isdecimal():
         raise ValueError(
-            f"{name} is damaged, or no extended XYZ file: where frame {len(frames)} should begin "
-            f"with its number of atoms, there is {first[:40]!r}"
+            f"{name} is damaged or not an extended XYZ file: where frame {len(frames)} should "
+            f"begin with its number of atoms, there is {first[:40]!r}"
         )
     return frames

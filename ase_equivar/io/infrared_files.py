@@ -44,7 +44,7 @@ def write_spectrum_csv(
     spectrum : DielectricFunction
         From `ase_equivar.dielectric.dielectric_function`.
     unit : FrequencyUnit
-        Of the first column.
+        Unit of the first column.
     """
     columns = dict(spectrum_columns(spectrum, unit))
     write_csv(path, list(columns), np.column_stack(list(columns.values())).tolist())
@@ -53,8 +53,8 @@ def write_spectrum_csv(
 def write_modes_csv(path: str | os.PathLike[str], modes: InfraredModes) -> None:
     """Write the infrared modes: one line per degenerate set, both in THz and in cm⁻¹.
 
-    Oscillator strengths are left empty where they have no meaning: of imaginary modes, and where
-    there is no ε∞, as of a sheet.
+    Oscillator strengths are left empty where they are undefined: for imaginary modes, and without
+    ε∞, as for a sheet.
 
     Parameters
     ----------
@@ -97,19 +97,19 @@ def write_infrared_json(
 ) -> None:
     """Write modes, static tensors, checks, ε(ω), loss and reflectivity as JSON.
 
-    Frequencies are in THz, names say units.
+    Frequencies are in THz; names contain the units.
 
     Parameters
     ----------
     path : path-like
         File to write.
     modes, dielectric, spectrum, checks
-        From the functions of `ase_equivar.dielectric`. Of an unstable crystal there are only the
-        modes; the others are null then.
+        From the functions of `ase_equivar.dielectric`. An unstable crystal has only modes; the
+        others are null.
     damping : array_like, optional
-        What was given to `dielectric_function` for `spectrum`, THz.
+        The damping given to `dielectric_function` for `spectrum`, THz.
     calculation : mapping, optional
-        What came from where, plain text.
+        Sources of the data, as plain text.
     """
     widths = _widths(damping, len(modes))
     content = {
@@ -152,7 +152,7 @@ def _mode(mode: InfraredMode) -> dict[str, Any]:
 
 
 def spectrum_content(spectrum: DielectricFunction) -> dict[str, Any]:
-    """Return ε(ω) as tensors, and what `write_spectrum_csv` writes of loss and reflectivity."""
+    """Return ε(ω) as tensors, with loss and reflectivity as in `write_spectrum_csv`."""
     loss = {axis: spectrum.loss(direction) for axis, direction in AXES.items()}
     reflectivity = {
         axis: spectrum.reflectivity(AXES[axis], AXES[normal])
@@ -190,7 +190,7 @@ def spectrum_columns(
 
 
 def write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[Any]]) -> None:
-    """Write a table with eight digits of its numbers."""
+    """Write a table with eight significant digits."""
     with (
         replacing(path) as partial,
         open(partial, "w", newline="", encoding="utf-8") as file,
@@ -203,12 +203,13 @@ def write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[A
 
 
 def _widths(damping: ArrayLike | None, n_modes: int) -> list[float | None]:
-    """Return the damping of each mode, THz; None where there is none."""
+    """Return the damping of each mode, THz; None without damping."""
     if damping is None:
         return [None] * n_modes
     widths = finite_real("damping", damping, None, unit="THz")
     if widths.shape not in ((), (n_modes,)):
         raise ValueError(
-            f"damping has shape {widths.shape}; give one number, or one for each of {n_modes} modes"
+            f"damping has shape {widths.shape}; give a single number, or one for each of the "
+            f"{n_modes} modes"
         )
     return [float(width) for width in np.broadcast_to(widths, (n_modes,))]

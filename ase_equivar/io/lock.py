@@ -1,4 +1,4 @@
-"""One process at a time: a lock that the system itself opens again when its holder dies."""
+"""A lock that admits one process at a time and that the system releases when its holder dies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Windows has none
+except ImportError:  # does not exist on Windows
     fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
@@ -23,35 +23,35 @@ WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 @contextmanager
 def locked(path: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Hold a lock, or refuse at once while another process (or another thread) holds it.
+    """Hold a lock, or refuse at once if another process or thread holds it.
 
-    The file holds host and number of its process while it works, and is removed at the end. The
-    lock itself is the system's: it is gone with the process, however that ended. A file that a dead
-    process has left locks nothing, and is told in the log.
+    The file contains the host and process ID of the holder, and is removed at the end. The lock is
+    one of the operating system and ends with the process in any case. A file left by a dead process
+    locks nothing, and is reported in the log.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        Of the lock's file; its folder exists.
+        The lock file; its folder must exist.
     what : str
-        What is locked, for messages.
+        Description of what is locked, for messages.
 
     Raises
     ------
     BlockingIOError
-        If another process holds it, saying which.
+        If another process holds it; the message says which.
     """
     path = Path(path)
     handle = _acquire(path, what) if fcntl else None
     if handle is None:
-        logger.warning("%s cannot be locked here: see that only one process uses it", what)
+        logger.warning("%s cannot be locked here: make sure that only one process uses it", what)
         yield
         return
     try:
         before = _holder(handle)
         if before:
             logger.warning(
-                "%s was left locked by %s, which no longer holds it: going on with what is there",
+                "%s was left locked by %s, which no longer holds it: continuing with what is there",
                 what,
                 before,
             )
@@ -60,13 +60,13 @@ def locked(path: str | os.PathLike[str], what: str) -> Iterator[None]:
         os.pwrite(handle, content.encode(), 0)
         yield
     finally:
-        with suppress(FileNotFoundError):  # somebody removed the whole folder
-            path.unlink()  # while it is locked: nobody else can have taken it yet
+        with suppress(FileNotFoundError):  # the whole folder was removed
+            path.unlink()  # while it is locked, so that no other process has it yet
         os.close(handle)
 
 
 def _acquire(path: Path, what: str) -> int | None:
-    """Return the open, locked file; None where the file system knows no locks."""
+    """Return the open, locked file; None if the file system does not support locks."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -84,7 +84,7 @@ def _acquire(path: Path, what: str) -> int | None:
             if error.errno in WITHOUT_LOCKS:
                 return None
             raise
-        # Its holder removed the file between our opening and locking it.
+        # The holder removed the file after it was opened here and before it was locked.
         os.close(handle)
 
 
@@ -99,5 +99,5 @@ def _holder(handle: int) -> str:
     try:
         content = json.loads(os.pread(handle, 4096, 0))
         return f"process {content['pid']} on {content['host']}"
-    except (ValueError, KeyError, TypeError):  # empty, or torn by a power cut
+    except (ValueError, KeyError, TypeError):  # empty, or incomplete after a power failure
         return ""

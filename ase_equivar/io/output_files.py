@@ -1,4 +1,4 @@
-"""Files to be written: refused before any work is done, and never left half written."""
+"""Output files: checked before any work is done, and never left half written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def check_folder(path: str | Path) -> Path:
-    """Return the path of a file to write, or refuse it for want of its folder."""
+    """Return the path of an output file, or refuse it if its folder does not exist."""
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
@@ -18,20 +18,20 @@ def check_folder(path: str | Path) -> Path:
 
 
 def check_output(path: str | Path, *data: str) -> Path:
-    """Return the path of a file to write whose ending tells its format, or refuse it.
+    """Return the path of an output file, or refuse it if its ending is not a known format.
 
     Parameters
     ----------
     path : str or pathlib.Path
     *data : str
-        Endings that are no pictures and may be written too, such as ".csv".
+        Endings allowed in addition to those of pictures, such as ".csv".
 
     Raises
     ------
     FileNotFoundError
         If there is no such folder.
     ValueError
-        If the ending is none of these, and no picture that matplotlib writes.
+        If the ending is neither one of these nor a picture format of matplotlib.
     """
     path = check_folder(path)
     if path.suffix not in data:
@@ -48,21 +48,21 @@ def check_output(path: str | Path, *data: str) -> Path:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a path to write to, whose file takes the place of `path` when all of it is on the disk.
+    """Yield a temporary path, whose file replaces `path` once it is completely on disk.
 
-    Whoever is killed or finds the disk full meanwhile leaves the earlier file as it was. What the
-    new file is called has the ending of `path`, as some writers choose their format by it.
+    If the process is killed or the disk is full, the earlier file remains unchanged. The temporary
+    file has the ending of `path`, because some writers choose their format by it.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        Of the file. Where it is a symbolic link, the file that it points to is replaced. A device
-        or a pipe, such as /dev/stdout, is written to as it is.
+        The output file. If it is a symbolic link, the file to which it points is replaced. A device
+        or a pipe, such as /dev/stdout, is written to directly.
 
     Yields
     ------
     pathlib.Path
-        Where to write.
+        Path to write to.
 
     Raises
     ------
@@ -80,13 +80,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.copymode(target, partial)
         _to_disk(partial)
         partial.replace(target)
-        _to_disk(target.parent)  # the new name
+        _to_disk(target.parent)  # make the new name durable
     finally:
         partial.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text as a whole or not at all; see `replacing`."""
+    """Write a text completely or not at all; see `replacing`."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
@@ -95,7 +95,7 @@ def _to_disk(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
-    except OSError:  # some network file systems cannot do so for folders
+    except OSError:  # some network file systems cannot do this for folders
         if not path.is_dir():
             raise
     finally:

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 def write_bands_csv(path: str | os.PathLike[str], segments: Sequence[BandSegment]) -> None:
-    """Write phonon bands: one line per q-point, in THz; negative: imaginary.
+    """Write phonon bands: one line per q-point, in THz; imaginary ones as negative.
 
-    Columns: the segment's number and ends, the distance along the path (1/Å, without 2π), q in
-    units of the primitive cell's reciprocal vectors, the bands without the correction and, if there
-    is one, those with it.
+    Columns: number and end points of the segment, the distance along the path (1/Å, without 2π), q
+    in units of the reciprocal vectors of the primitive cell, the bands without the correction and,
+    if there is one, with it.
 
     Parameters
     ----------
     path : path-like
         File to write.
     segments : sequence of BandSegment
-        From `ase_equivar.phonons.bands`.
+        As returned by `ase_equivar.phonons.bands`.
     """
     first = segments[0]
     numbers = range(1, first.uncorrected.shape[1] + 1)
@@ -52,14 +52,14 @@ def write_bands_csv(path: str | os.PathLike[str], segments: Sequence[BandSegment
 
 
 def write_density_csv(path: str | os.PathLike[str], density: DensityOfStates) -> None:
-    """Write a density of states: frequency in THz, states per THz and primitive cell.
+    """Write a density of states: frequency in THz, density in states per THz and primitive cell.
 
     Parameters
     ----------
     path : path-like
         File to write.
     density : DensityOfStates
-        From `ase_equivar.phonons.density_of_states`.
+        As returned by `ase_equivar.phonons.density_of_states`.
     """
     columns = {"frequency_THz": density.frequencies, "uncorrected_1_per_THz": density.uncorrected}
     if density.corrected is not None:
@@ -78,23 +78,23 @@ def write_phonons_json(
 ) -> None:
     """Write cell, Z*, ε∞, modes at Γ, bands and density of states as JSON.
 
-    Frequencies are in THz, lengths in Å, Z* in |e|; names say units.
+    Frequencies are in THz, lengths in Å, Z* in |e|; names contain the units.
 
     Parameters
     ----------
     path : path-like
         File to write.
     phonon : phonopy.Phonopy
-        Gives the cells, and Z* and ε∞ if it has them.
+        With the cells, and Z* and ε∞ if present.
     calculation : mapping, optional
-        What was calculated with what, plain data.
+        Methods and settings, as plain data.
     splitting, segments, density
-        From the functions of `ase_equivar.phonons`; what is not given is null or empty.
+        From the functions of `ase_equivar.phonons`; null or empty if not given.
 
     Raises
     ------
     TypeError
-        If `phonon` is no Phonopy object.
+        If `phonon` is not a Phonopy object.
     ValueError
         If its force constants, Z* or ε∞ are not real and finite.
     """
@@ -146,7 +146,7 @@ def write_phonons_json(
 
 
 def write_phonopy_yaml(path: str | os.PathLike[str], phonon: Phonopy) -> None:
-    """Write phonopy_params.yaml: cells, force constants, Z* and ε∞, all that phonopy needs.
+    """Write phonopy_params.yaml with cells, force constants, Z* and ε∞: all that phonopy needs.
 
     Parameters
     ----------
@@ -158,14 +158,14 @@ def write_phonopy_yaml(path: str | os.PathLike[str], phonon: Phonopy) -> None:
     Raises
     ------
     TypeError
-        If `phonon` is no Phonopy object.
+        If `phonon` is not a Phonopy object.
     ValueError
         If its force constants, Z* or ε∞ are not real and finite.
     """
     require_finite(phonon)
     with replacing(path) as partial:
         written = Path(phonon.save(partial, settings={"force_constants": True}))
-        if written != partial:  # phonopy may add an ending
+        if written != partial:  # phonopy may append an ending
             written.replace(partial)
 
 

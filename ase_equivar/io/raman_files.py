@@ -27,21 +27,21 @@ def write_raman_spectrum_csv(
 ) -> None:
     """Write Raman spectra: one line per Raman shift, one column for each of `spectra`.
 
-    Intensities are in 10⁻³⁰ cm²/(sr THz) per primitive cell, whatever `unit` is.
+    Intensities are in 10⁻³⁰ cm²/(sr THz) per primitive cell for any `unit`.
 
     Parameters
     ----------
     path : path-like
         File to write.
     spectra : sequence of RamanSpectrum
-        From `ase_equivar.dielectric.raman_spectrum`.
+        As returned by `ase_equivar.dielectric.raman_spectrum`.
     unit : FrequencyUnit
-        Of the first column, the Raman shift.
+        Unit of the first column, the Raman shift.
 
     Raises
     ------
     ValueError
-        When there is no spectrum, or they are not over the same frequencies.
+        If there is no spectrum, or the frequencies of the spectra differ.
     """
     if not spectra:
         raise ValueError("spectra is empty: there is nothing to write")
@@ -54,16 +54,16 @@ def write_raman_spectrum_csv(
 
 
 def write_raman_modes_csv(path: str | os.PathLike[str], modes: RamanModes) -> None:
-    """Write the Raman modes: one line per mode, those of a degenerate set one after the other.
+    """Write the Raman modes: one line per mode, degenerate modes next to each other.
 
-    Activity and depolarization ratio are those of the whole set.
+    Activity and depolarization ratio are those of the whole degenerate set.
 
     Parameters
     ----------
     path : path-like
         File to write.
     modes : RamanModes
-        From `ase_equivar.dielectric.raman_modes`.
+        As returned by `ase_equivar.dielectric.raman_modes`.
     """
     header = ["label", "frequency_THz", "frequency_cm", "degeneracy", "active"]
     header += ["activity_A4_per_u", "depolarization", "step_error", "expected_error"]
@@ -95,16 +95,16 @@ def write_raman_json(
 ) -> None:
     """Write modes, Raman tensors, intensities and spectra as JSON.
 
-    Frequencies are in THz, names say units.
+    Frequencies are in THz; names contain the units.
 
     Parameters
     ----------
     path : path-like
         File to write.
     modes : RamanModes
-        Transverse ones; those of `spectra` are written too.
+        Transverse modes; those of `spectra` are also written.
     spectra : sequence of RamanSpectrum
-        Over any frequencies. Of an unstable crystal there are none.
+        Over any frequencies; empty for an unstable crystal.
     """
     content = {
         "symbols": list(modes.symbols),
@@ -137,7 +137,7 @@ def write_raman_json(
 
 
 def raman_mode_content(mode: RamanMode) -> dict[str, Any]:
-    """Return one set of modes as plain numbers."""
+    """Return the modes as plain numbers."""
     return {
         "label": mode.label,
         "frequency_THz": mode.frequency,

@@ -1,4 +1,4 @@
-"""What goes wrong when ASE or phonopy reads a file, in words that name the file."""
+"""Errors of ASE or phonopy on reading a file, with the name of the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ase.io.formats import UnknownFileTypeError
 
 @contextmanager
 def reading(path: str | Path, reader: str = "ASE") -> Iterator[None]:
-    """Turn whatever a reader raises while it reads a file into a ValueError.
+    """Convert any error of a reader into a ValueError.
 
     Parameters
     ----------
@@ -22,13 +22,13 @@ def reading(path: str | Path, reader: str = "ASE") -> Iterator[None]:
     Raises
     ------
     ValueError
-        Saying whether the format is unknown or the file damaged.
+        If the format is unknown or the file is damaged; the message says which.
     """
     try:
         yield
     except (UnknownFileTypeError, StopIteration) as error:
         raise ValueError(
-            f"ASE does not know the format of {path}: name it by --format, if it is one of ASE's"
+            f"ASE does not know the format of {path}: name it with --format, if it is one of ASE's"
         ) from error
-    except Exception as error:  # its readers raise anything on a damaged file
+    except Exception as error:  # its readers raise many kinds of errors on a damaged file
         raise ValueError(f"{reader} cannot read {path}: {type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""What a stopped run was started with, against what it is to go on with."""
+"""Comparison of the settings of an interrupted run with those for its continuation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def digest(*parts: bytes | Path) -> str:
-    """Return 16 hexadecimal digits that change with any of these bytes or contents of files."""
+    """Return a 16-digit hexadecimal hash of these bytes or file contents."""
     total = hashlib.sha256()
     for part in parts:
         content = part.read_bytes() if isinstance(part, Path) else part

@@ -8,7 +8,7 @@ from ase import Atoms
 
 
 def as_atoms(structure: object) -> Atoms:
-    """Return ASE's Atoms of a structure.
+    """Return a structure as ASE's Atoms.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def as_atoms(structure: object) -> Atoms:
     Raises
     ------
     TypeError
-        For anything else, naming what would be right.
+        For any other type.
     """
     if isinstance(structure, Atoms):
         return structure

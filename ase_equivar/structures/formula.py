@@ -1,4 +1,4 @@
-"""Chemical formulas as chemists write them: SiO2, where ASE's order by the alphabet has O2Si."""
+"""Chemical formulas in conventional order: SiO2, where ASE's alphabetical order gives O2Si."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NONMETALS = (
 
 
 def empirical_formula(atoms: Atoms) -> str:
-    """Return the smallest formula: metals by the alphabet, then the others, oxygen near the end.
+    """Return the empirical formula: metals alphabetically, then nonmetals, oxygen near the end.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        "SiO2" for three atoms of quartz and for nine.
+        For example, "SiO2" for three or nine atoms of quartz.
     """
     reduced, _ = Formula(atoms.get_chemical_formula()).reduce()
     counts = reduced.count()

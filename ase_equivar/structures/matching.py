@@ -1,4 +1,4 @@
-"""Whether two files hold the same structure, and in what order its atoms are."""
+"""Test whether two files hold the same structure, and map the order of its atoms."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-SAME_PLACE = 0.01  # Å; files with few decimals round by some thousandths
+SAME_PLACE = 0.01  # Å; files with few decimals are rounded by a few thousandths
 
 
 def order_of_same_atoms(atoms: Atoms, other: Atoms) -> NDArray[np.int64]:
-    """Return for each atom of a structure the index of the same atom in another file of it.
+    """Return for each atom the index of the same atom in another file of the structure.
 
     Parameters
     ----------
@@ -25,14 +25,14 @@ def order_of_same_atoms(atoms: Atoms, other: Atoms) -> NDArray[np.int64]:
     Raises
     ------
     ValueError
-        If it is not the same structure, saying what differs.
+        If it is not the same structure; the message says what differs.
     """
     if sorted(atoms.numbers) != sorted(other.numbers):
         found, wanted = (one.get_chemical_formula() for one in (other, atoms))
         raise ValueError(f"it has other atoms: {found}, not {wanted}")
     strain = np.linalg.norm(other.cell.array - atoms.cell.array, axis=1).max()
     if strain > SAME_PLACE:
-        raise ValueError(f"its cell vectors are other ones, by up to {strain:.3f} Å")
+        raise ValueError(f"its cell vectors differ by up to {strain:.3f} Å")
     steps = other.positions[None] - atoms.positions[:, None]
     if atoms.cell.rank == 3:
         reduced = steps @ np.linalg.inv(atoms.cell.array)
@@ -42,5 +42,5 @@ def order_of_same_atoms(atoms: Atoms, other: Atoms) -> NDArray[np.int64]:
     order: NDArray[np.int64] = distances.argmin(axis=1)
     farthest = distances.min(axis=1).max()
     if farthest > SAME_PLACE or len(set(order.tolist())) < len(order):
-        raise ValueError(f"its atoms are in other places, by up to {farthest:.3f} Å")
+        raise ValueError(f"its atoms are displaced by up to {farthest:.3f} Å")
     return order

@@ -44,8 +44,8 @@ ANION_FORMERS_WITH = {
 """Metals that are anions beside such elements, as in CsAu, Mg2Pb or TiNiSn, and alloys else."""
 # fmt: on
 
-VIOLATION_OF_METALS = 0.15  # |e| per atom; of the validation crystals, 2 % are beyond
-SURPLUS_OF_METALS = 0.1  # electrons per atom; a vacancy in 20 atoms makes no metal
+VIOLATION_OF_METALS = 0.15  # |e| per atom; 2 % of the validation crystals exceed this
+SURPLUS_OF_METALS = 0.1  # electrons per atom; one vacancy in 20 atoms does not make a metal
 SURPLUS_NEIGHBORS_OF_METALS = 1.0
 LARGE_DIELECTRIC = 25.0
 LARGE_DIELECTRIC_OF_SALTS = 10.0
@@ -59,21 +59,20 @@ SALT_FORMERS = frozenset({"O", "F", "Cl", "Br"})
 
 
 def refuse_metal(atoms: Atoms) -> None:
-    """Refuse a crystal whose composition is that of a metal: no element is an anion in it.
+    """Refuse a crystal whose composition is that of a metal: none of its elements forms anions.
 
     Of the 2906 crystals with a gap in the data of the bundled models, 9 would be refused.
 
     Raises
     ------
     ValueError
-        Saying so.
+        If the composition is that of a metal.
     """
     if _is_made_of_metals(atoms):
         raise ValueError(
-            f"{empirical_formula(atoms)} is made of metals only: Z* and "
-            "a finite ε∞ do not exist in a metal. If it has a gap all the same, take them from a "
-            "first-principles calculation: as (born_charges, dielectric_tensor), or in a "
-            "phonopy.yaml"
+            f"{empirical_formula(atoms)} is made of metals only: Z* and a finite ε∞ do not exist "
+            "in a metal. If it has a gap nevertheless, take them from a first-principles "
+            "calculation: as (born_charges, dielectric_tensor), or in a phonopy.yaml"
         )
 
 
@@ -94,14 +93,14 @@ def _is_made_of_metals(atoms: Atoms) -> bool:
 
 
 def signs_of_a_metal_in_structure(atoms: Atoms, total_charge: float = 0.0) -> list[str]:
-    """Say what in the structure of a crystal alone speaks for a metal, as ends of a sentence.
+    """Return the signs of a metal in the structure of a crystal, as parts of a sentence.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        Of molecules, and of cells with vacuum, nothing is said.
+        Molecules and cells with vacuum are not judged.
     total_charge : float
-        Of the cell, |e|.
+        Charge of the cell, |e|.
     """
     if not atoms.pbc.all() or describe_vacuum(atoms) is not None:
         return []
@@ -128,7 +127,7 @@ def signs_of_a_metal_in_response(
     dielectric_tensor: NDArray[np.float64] | None,
     largest_uncertainty: float | None = None,
 ) -> list[str]:
-    """Say what in Z* and ε∞ speaks for a metal, as ends of a sentence.
+    """Return the signs of a metal in Z* and ε∞, as parts of a sentence.
 
     Parameters
     ----------
@@ -156,7 +155,7 @@ def signs_of_a_metal_in_response(
 
 
 def describe_metal(atoms: Atoms, signs: list[str]) -> str:
-    """Put signs of a metal into a message."""
+    """Return a message with the signs of a metal."""
     return (
         f"{empirical_formula(atoms)} may be a metal, or unlike anything in the training data: "
         f"{'; '.join(signs)}. A metal has no Z* and no finite ε∞"
@@ -164,20 +163,21 @@ def describe_metal(atoms: Atoms, signs: list[str]) -> str:
 
 
 def violation_per_atom(calc: object, atoms: Atoms, born_charges: NDArray[np.float64]) -> float:
-    """Return how far Z* miss the sum rule, for a calculator that corrects them before that.
+    """Return the violation of the sum rule by Z*, before the correction that a calculator applies.
 
     Parameters
     ----------
     calc : ase calculator, or another source of Z*
-        That gave the charges just now; its ``diagnostics`` are asked, if it has any.
+        The source of these charges; its ``diagnostics`` are used, if it has any.
     atoms : ase.Atoms
     born_charges : ndarray, shape (N, 3, 3)
-        As `calc` gave them, |e|.
+        As returned by `calc`, |e|.
 
     Returns
     -------
     float
-        |e| per atom: the largest singular value of Σ Z*, whatever the orientation of the crystal.
+        |e| per atom: the largest singular value of Σ Z*, which does not depend on the orientation
+        of the crystal.
     """
     diagnostics = getattr(calc, "diagnostics", None)
     excess = violation(born_charges)[0] if diagnostics is None else diagnostics.sum_rule_violation
@@ -190,9 +190,9 @@ def warn_if_like_a_metal(
     per_atom: float,
     dielectric_tensor: NDArray[np.float64] | None = None,
 ) -> None:
-    """Warn of signs of a metal, once for each call.
+    """Warn of signs of a metal, once per call.
 
-    A source with ``diagnostics``, as `EquivarCalculator`, warns by itself, once for each crystal.
+    A source with ``diagnostics``, such as `EquivarCalculator`, warns itself, once per crystal.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Phonopy objects: finite numbers above all, before anything is made of them or written.
+"""Checks of Phonopy objects, above all for finite numbers, before they are used or written.
 
-phonopy itself takes NaN for what it is, and gives frequencies that are no better.
+phonopy itself accepts NaN and returns meaningless frequencies.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 def require_phonopy(phonon: Any) -> None:
-    """Refuse what is no Phonopy object, as a TypeError."""
-    from phonopy import Phonopy  # takes most of a second
+    """Raise a TypeError unless this is a Phonopy object."""
+    from phonopy import Phonopy  # the import takes most of a second
 
     if not isinstance(phonon, Phonopy):
         raise TypeError(f"phonon is a {type(phonon).__name__}; give a phonopy.Phonopy")
 
 
 def require_finite(phonon: Phonopy) -> None:
-    """Refuse force constants that are not finite, and ``nac_params`` that are no Z* and ε∞.
+    """Refuse force constants that are not finite, and ``nac_params`` that are not valid Z* and ε∞.
 
     Raises
     ------
     TypeError
-        When it is no Phonopy object.
+        If it is not a Phonopy object.
     ValueError
-        Naming what is wrong. What the object does not have is not missed.
+        If a quantity that is present is invalid. Quantities that are absent are not required.
     """
     require_phonopy(phonon)
     if phonon.force_constants is not None:
@@ -39,6 +39,6 @@ def require_finite(phonon: Phonopy) -> None:
 
 
 def check_nac_params(born: object, dielectric: object) -> None:
-    """Refuse what is no array of Z*, or no ε∞, as a ValueError."""
+    """Raise a ValueError unless these are valid arrays of Z* and ε∞."""
     born_charges_array("born in nac_params", born)
     dielectric_array("dielectric in nac_params", dielectric)

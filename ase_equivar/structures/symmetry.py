@@ -1,4 +1,4 @@
-"""Whether a crystal nearly has more symmetry than the tolerance in use finds."""
+"""Test whether a crystal is close to a higher symmetry than the tolerance in use finds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from ase_equivar.warning_types import SymmetryWarning
 
 SYMPREC = 1e-5
-"""Distance in Å within which two positions count as equivalent, unless told otherwise; phonopy's
-default too."""
+"""Distance in Å within which two positions count as equivalent, by default; phonopy's default
+too."""
 
 LONGEST_SYMPREC = 1.0  # Å
-LOOSE = 1e-3  # Å, about what the coordinates of databases and CIF files are rounded to
+LOOSE = 1e-3  # Å, about the rounding of coordinates in databases and CIF files
 
 
 def warn_if_nearly_symmetric(
@@ -25,7 +25,7 @@ def warn_if_nearly_symmetric(
     Parameters
     ----------
     cell : tuple
-        Lattice vectors (rows), fractional positions and kinds of the atoms, as spglib takes them.
+        Lattice vectors (rows), fractional positions and types of the atoms, as for spglib.
     symprec : float
         Tolerance in use, Å.
 
@@ -35,17 +35,17 @@ def warn_if_nearly_symmetric(
     """
     if symprec >= LOOSE:
         return
-    import spglib  # which a prediction does not need
+    import spglib  # not needed for predictions
 
     used, loose = (spglib.get_symmetry_dataset(cell, symprec=s) for s in (symprec, LOOSE))
     if used is None or loose is None or len(loose.rotations) <= len(used.rotations):
         return
     warnings.warn(
         f"within {symprec:g} Å the space group is {used.international} ({used.number}) with "
-        f"{len(used.rotations)} operations in the cell, within {LOOSE:g} Å it would be "
+        f"{len(used.rotations)} operations in the cell, but within {LOOSE:g} Å it would be "
         f"{loose.international} ({loose.number}) with {len(loose.rotations)}: more displacements "
-        "are calculated, and modes are named by the lower group. For the higher one, give "
-        f"symprec={LOOSE:g} (--symprec {LOOSE:g})",
+        "are calculated than necessary, and modes are labelled by the lower group. For the "
+        f"higher one, give symprec={LOOSE:g} (--symprec {LOOSE:g})",
         SymmetryWarning,
         stacklevel=3,
     )

@@ -1,6 +1,6 @@
-"""Cells with vacuum: sheets, slabs, wires and molecules, which are no crystals in three dimensions.
+"""Cells with vacuum: sheets, slabs, wires and molecules, which are not three-dimensional crystals.
 
-The field that acts on their atoms is not the one applied: see docs/conventions.md.
+The field that acts on their atoms is not the applied one: see docs/conventions.md.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ one of 5.6 Å that is a stack of sheets in vacuum (Pb4S4). Faces of caesium 8 Å
 
 
 def widest_gap(atoms: Atoms) -> float:
-    """Give the height in Å of the thickest empty slab along any of the cell's faces.
+    """Return the thickness (Å) of the widest empty slab parallel to a face of the cell.
 
-    Empty is what no covalent sphere (Cordero et al., Dalton Trans. 2832 (2008), as ASE has it)
-    reaches into; 0 where there is no such slab.
+    Empty means not reached by any covalent sphere (radii of Cordero et al., Dalton Trans. 2832
+    (2008), as in ASE); 0 if there is no such slab.
     """
     inverse = np.linalg.inv(complete_cell(atoms.cell.array))
     heights = 1.0 / np.linalg.norm(inverse, axis=0)
@@ -32,19 +32,19 @@ def widest_gap(atoms: Atoms) -> float:
         order = np.argsort(place - radii)
         starts = (place - radii)[order]
         reached = np.maximum.accumulate((place + radii)[order])
-        # A sphere that leaves the cell at the top comes in again at the bottom.
+        # A sphere that leaves the cell at the top re-enters at the bottom.
         reached = np.maximum(reached, reached[-1] - height)
         widest = max(widest, float((np.append(starts[1:], starts[0] + height) - reached).max()))
     return widest
 
 
 def describe_vacuum(atoms: Atoms) -> str | None:
-    """Say in what way a structure is no crystal in three dimensions, as "has 8.0 Å of vacuum".
+    """Describe why a structure is not a three-dimensional crystal, e.g. "has 8.0 Å of vacuum".
 
     Returns
     -------
     str or None
-        None for a crystal.
+        None for a three-dimensional crystal.
     """
     if not atoms.pbc.all():
         return "is not periodic in three directions"

@@ -1,8 +1,8 @@
-"""Whether a crystal has more electrons than its bonds and anions can hold, as metals have.
+"""Test whether a crystal has more electrons than its bonds and anions can hold, as metals have.
 
-Both counts need the structure alone, whatever gives Z*. In an insulator the electrons that the
-metals give away at least are no more than its anions can take; and bands are filled by pairs of
-electrons, unless ions are magnetic. Neither proves a metal or a gap.
+Both counts need only the structure. In an insulator the electrons that the metals donate at least
+do not exceed what its anions can accept, and bands are filled by pairs of electrons unless ions are
+magnetic. Neither count proves a metal or a gap.
 """
 
 from __future__ import annotations
@@ -71,18 +71,18 @@ _TOLERANCE = 0.01  # Å
 
 
 def surplus_electrons(atoms: Atoms, total_charge: float = 0.0) -> float:
-    """Return how many electrons per atom the metals have beyond what the anions can take.
+    """Return the electrons per atom that the metals donate beyond what the anions can accept.
 
     Parameters
     ----------
     atoms : ase.Atoms
     total_charge : float
-        Of the cell, |e|.
+        Charge of the cell, |e|.
 
     Returns
     -------
     float
-        0 or less, if all can be in bonds and filled shells.
+        0 or less if all electrons fit into bonds and filled shells.
     """
     counts = Counter(atoms.get_chemical_symbols())
     gives = {symbol: n for n, symbols in _GIVES.items() for symbol in symbols.split()}
@@ -103,10 +103,10 @@ def _given_to_anions(symbols: Mapping[str, int]) -> dict[str, int]:
 
 
 def has_odd_electrons(atoms: Atoms, total_charge: float = 0.0) -> bool:
-    """Whether a primitive cell has an odd number of electrons, and no ion that is often magnetic.
+    """Whether a primitive cell has an odd number of electrons and no ion that is often magnetic.
 
-    Those are 4f and 5f ions, 3d ions beside N, O, S, Se, Te or halogens, and 4d and 5d ions beside
-    halogens. Only of primitive cells of up to 30 atoms.
+    Often magnetic are 4f and 5f ions, 3d ions in the presence of N, O, S, Se, Te or halogens, and
+    4d and 5d ions in the presence of halogens. Only primitive cells of up to 30 atoms are tested.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def has_odd_electrons(atoms: Atoms, total_charge: float = 0.0) -> bool:
 
 
 def _count_translations(atoms: Atoms) -> int:
-    """Count the primitive cells in a cell; 1 where it is large, and mostly an MD's."""
+    """Count the primitive cells in a cell; 1 for large cells, which are mostly from MD."""
     if len(atoms) > _MAX_SEARCHED:
         return 1
     places, numbers = atoms.get_scaled_positions(), atoms.numbers
@@ -145,10 +145,10 @@ def _count_translations(atoms: Atoms) -> int:
 
 
 def surplus_neighbors(atoms: Atoms) -> float:
-    """Return how many close neighbors an element's atoms have beyond its bonds, on average.
+    """Return the mean number of close neighbors in an element beyond its number of bonds.
 
-    An element of group N makes 8 − N bonds where it has a gap (Hume-Rothery's rule): 4 in diamond
-    and silicon, where silicon under pressure, or molten, has 6 and is a metal.
+    A nonmetallic element of group N forms 8 − N bonds (8 − N rule of Hume-Rothery): 4 in diamond
+    and silicon, whereas silicon under pressure or molten has 6 neighbors and is a metal.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def surplus_neighbors(atoms: Atoms) -> float:
     Returns
     -------
     float
-        0 for compounds, and for elements that the rule is not for.
+        0 for compounds, and for elements to which the rule does not apply.
     """
     symbols = set(atoms.symbols)
     bonds = _BONDS.get(symbols.pop()) if len(symbols) == 1 else None
@@ -168,7 +168,7 @@ def surplus_neighbors(atoms: Atoms) -> float:
 
 
 def is_interstitial_carbide(atoms: Atoms) -> bool:
-    """Whether it is a carbide of a transition metal, as TiC and Ti3SiC2, without other anions."""
+    """Whether this is a transition-metal carbide without other anions, such as TiC or Ti3SiC2."""
     symbols = set(atoms.symbols)
     takers = {symbol for group in _TAKES.values() for symbol in group.split()}
     return bool("C" in symbols and symbols & _TRANSITION and symbols & takers <= _CARBIDE_FORMERS)

@@ -1,7 +1,7 @@
-"""Structures that nothing can be calculated for, refused before any search, symmetry or network.
+"""Checks that refuse invalid structures before any neighbor search, symmetry search or network.
 
-Cells of no height or volume are what flattens memory: a neighbor search finds thousands of images
-of each atom in them, and spglib as many translations.
+Cells of almost zero height or volume would exhaust memory: a neighbor search finds thousands of
+images of each atom in them, and spglib as many translations.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_LENGTH
 
-MIN_RELATIVE_VOLUME = 1e-6  # of the box with the same edge lengths and right angles
-MIN_VOLUME = 1.0  # Å³ per atom; hydrogen at 5 million bar has 1.1
-MIN_HEIGHT = 0.3  # Å, of a cell along a periodic direction
+MIN_RELATIVE_VOLUME = 1e-6  # relative to the rectangular box with the same edge lengths
+MIN_VOLUME = 1.0  # Å³ per atom; hydrogen at 500 GPa has 1.1
+MIN_HEIGHT = 0.3  # Å, height of a cell along a periodic direction
 MAX_PAIRS = 20_000  # per atom; 17 Å around an atom at the smallest volume
-FULL = 0.01  # occupancies that add up to 1 within this are those of a full site
-NAMED = 4  # sites in the message
+FULL = 0.01  # a site is full if its occupancies add up to 1 within this
+NAMED = 4  # number of sites named in the message
 
 
 def check_structure(atoms: Atoms) -> None:
-    """Refuse a structure that makes no sense, by what costs nothing to look at.
+    """Refuse an invalid structure, by checks that are cheap.
 
     Raises
     ------
     TypeError
-        If it is no Atoms object.
+        If it is not an Atoms object.
     ValueError
         If there are no atoms; if sites are partly occupied or mixed; if a position or cell vector
         is not finite or beyond 10⁶ Å; if the cell vectors along periodic directions span no
@@ -56,7 +56,7 @@ def check_structure(atoms: Atoms) -> None:
 
 
 def check_elements(atoms: Atoms, known: Collection[int]) -> None:
-    """Refuse elements that a model has never seen.
+    """Refuse elements on which a model was not trained.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ def check_elements(atoms: Atoms, known: Collection[int]) -> None:
     Raises
     ------
     TypeError
-        If it is no Atoms object.
+        If it is not an Atoms object.
     ValueError
-        Naming the unknown elements and listing the known ones.
+        If there are such elements; the message lists them and the supported ones.
     """
     if not isinstance(atoms, Atoms):
         raise TypeError(f"atoms is a {type(atoms).__name__}; give an ase.Atoms")
@@ -78,60 +78,60 @@ def check_elements(atoms: Atoms, known: Collection[int]) -> None:
     unknown = sorted(present - set(known))
     if unknown:
         raise ValueError(
-            f"the model has never seen {_symbols(unknown)} (in {_symbols(sorted(present))}); "
-            f"it knows {_symbols(sorted(known))}"
+            f"the model has never seen {_symbols(unknown)} (in {_symbols(sorted(present))}); it "
+            f"knows {_symbols(sorted(known))}"
         )
 
 
 def check_full_occupancy(atoms: Atoms) -> None:
     """Refuse a structure with partly occupied sites, or sites that several elements share.
 
-    ASE takes such a site as full, with the element that it holds most of, and leaves what the file
-    says in ``atoms.info["occupancy"]`` (CIF, PDB) or an array ``occupancy`` or ``occupancies``
+    ASE treats such a site as fully occupied by its majority element, and stores the occupancies of
+    the file in ``atoms.info["occupancy"]`` (CIF, PDB) or an array ``occupancy`` or ``occupancies``
     (extended XYZ, XTL, Prismatic).
 
     Raises
     ------
     ValueError
-        Naming the sites, and what to give instead.
+        If there are such sites; the message names them.
     """
     sites = list(dict.fromkeys(_doubtful_sites(atoms)))
     if not sites:
         return
     more = f" and {len(sites) - NAMED} more" if len(sites) > NAMED else ""
     raise ValueError(
-        f"partly occupied or mixed sites: {'; '.join(sites[:NAMED])}{more}. ASE takes them as full "
-        f"({atoms.get_chemical_formula()}), which is another crystal: give an ordered approximant, "
-        "a supercell in which every site holds one whole atom. If the structure is such a one "
-        "already, remove what it carries along: atoms.info.pop('occupancy', None), "
-        "del atoms.arrays['occupancy']"
+        f"partly occupied or mixed sites: {'; '.join(sites[:NAMED])}{more}. ASE treats them as "
+        f"fully occupied ({atoms.get_chemical_formula()}), which is another crystal: give an "
+        "ordered approximant, a supercell in which every site is fully occupied by one element. "
+        "If the structure already is one, remove the leftover occupancies: "
+        "atoms.info.pop('occupancy', None), del atoms.arrays['occupancy']"
     )
 
 
 def check_pairs(atoms: Atoms, cutoff: float) -> None:
-    """Refuse a search for pairs that would find more than 20 000 of an atom, by an estimate.
+    """Refuse a search estimated to find more than 20 000 pairs per atom.
 
     Raises
     ------
     ValueError
-        Saying the number.
+        With the estimated number.
     """
     expected = pairs_per_atom(atoms, cutoff)
     if expected > MAX_PAIRS:
         raise ValueError(
             f"the structure has about {expected:.3g} pairs within the cutoff of {cutoff:g} Å for "
-            f"each of its {len(atoms)} atoms, and at most {MAX_PAIRS} are searched: check its "
-            "cell, its positions and their unit (Å)"
+            f"each of its {len(atoms)} atoms; at most {MAX_PAIRS} are allowed: check its cell, its "
+            "positions and their unit (Å)"
         )
 
 
 def pairs_per_atom(atoms: Atoms, cutoff: float) -> float:
-    """Estimate how many atoms lie within a cutoff (Å) of each, from the mean density.
+    """Estimate the number of atoms within a cutoff (Å) of each atom from the mean density.
 
-    Directions that are not periodic count where the atoms extend further than the cutoff reaches.
+    Nonperiodic directions count only where the atoms extend beyond the cutoff.
     """
     full = np.asarray(complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)))
-    along = full / np.linalg.norm(full, axis=1)[:, None]  # orthogonal where not periodic
+    along = full / np.linalg.norm(full, axis=1)[:, None]  # orthogonal along nonperiodic directions
     extents = np.ptp(atoms.positions @ along.T, axis=0)
     open_ends = ~atoms.pbc & (extents > 2 * cutoff)
     periodic = full[atoms.pbc]
@@ -153,7 +153,7 @@ def _check_positions(atoms: Atoms) -> None:
     if np.abs(atoms.positions[farthest]).max() > LARGEST_LENGTH:
         raise ValueError(
             f"the position of atom {farthest} ({atoms.symbols[farthest]}) is "
-            f"{atoms.positions[farthest]} Å; beyond {LARGEST_LENGTH:g} Å, numbers no longer tell "
+            f"{atoms.positions[farthest]} Å; beyond {LARGEST_LENGTH:g} Å, rounding errors spoil "
             "distances between atoms: check its unit, or wrap the atoms"
         )
 
@@ -185,12 +185,12 @@ def _check_periodic(atoms: Atoms, periodic: NDArray[np.float64]) -> None:
 
 
 def _doubtful_sites(atoms: Atoms) -> Iterator[str]:
-    """Describe the sites that do not hold one whole atom."""
+    """Describe the sites that are not fully occupied by one element."""
     given = atoms.info.get("occupancy")
     kinds = atoms.arrays.get("spacegroup_kinds")
     if isinstance(given, Mapping):
         shares = {str(kind): share for kind, share in given.items()}
-        # Kinds tell the sites that are still there; some formats lose them.
+        # Species numbers identify the sites that are still present; some formats lose them.
         present = shares if kinds is None else map(str, np.unique(kinds))
         for kind in present:
             share = shares.get(kind)
@@ -200,7 +200,7 @@ def _doubtful_sites(atoms: Atoms) -> Iterator[str]:
     lists = (given, atoms.arrays.get("occupancy"), atoms.arrays.get("occupancies"))
     for values in lists:
         if isinstance(values, list | np.ndarray) and np.shape(values) == (len(atoms),):
-            # Programs that know no occupancies fill the column of a PDB file with zeros.
+            # Programs that do not support occupancies fill this column of a PDB file with zeros.
             if not any(values):
                 continue
             for index, value in enumerate(values):
@@ -217,7 +217,7 @@ def _place(atoms: Atoms, kind: str, content: str) -> str:
 
 
 def _is_full(values: list[Any]) -> bool:
-    """Tell whether one element fills the site; an occupancy that is not known is 1, as in CIF."""
+    """Whether one element fills the site; an unknown occupancy is 1, as in CIF."""
     numbers = [float(value) for value in values if isinstance(value, int | float | np.number)]
     occupied = [value for value in numbers if value > FULL]
     return (not numbers) or (len(occupied) == 1 and occupied[0] > 1 - FULL)

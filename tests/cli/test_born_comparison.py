@@ -103,12 +103,12 @@ def test_other_structures_are_refused(tmp_path: Path, salt: tuple[Path, str, np.
     atoms.positions[1, 2] += 0.05
     (tmp_path / "OUTCAR").write_text(outcar(atoms, charges, DIELECTRIC))
     options = ("--model", model, "--compare", tmp_path / "OUTCAR")
-    told = r"with labels in .*OUTCAR is another .*atoms are in other places, by up to 0.050 Å"
+    told = r"with labels in .*OUTCAR is another .*atoms are displaced by up to 0.050 Å"
     assert_one_line_error(run("born", file, *options), 2, told)
     atoms.positions[1, 2] -= 0.05
     atoms.cell[0, 0] += 0.02
     (tmp_path / "OUTCAR").write_text(outcar(atoms, charges, DIELECTRIC))
-    told = "cell vectors are other ones, by up to 0.020 Å"
+    told = "cell vectors differ by up to 0.020 Å"
     assert_one_line_error(run("born", file, *options), 2, told)
     castep = LABELS / "Na2S2O8.castep"
     told = "it has other atoms: "

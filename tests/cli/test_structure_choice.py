@@ -83,7 +83,11 @@ def test_a_single_structure_needs_no_word(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("index", "message"),
-    [("3", "has 3 frames, so none of number 3"), ("0:2", "not one whole"), ("a", "not one whole")],
+    [
+        ("3", "has 3 frames, so there is no frame 3"),
+        ("0:2", "not a single whole"),
+        ("a", "not a single whole"),
+    ],
 )
 def test_an_index_that_is_none_is_refused(tmp_path, model, index, message):
     write(tmp_path / "x.extxyz", images())

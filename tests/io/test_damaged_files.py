@@ -56,7 +56,7 @@ def test_garbled_frame_is_kept_out(tmp_path: Path, caplog: pytest.LogCaptureFixt
     with pytest.raises(ValueError, match=r"x\.extxyz, frame 1: cannot be read"):
         read_extxyz(file)
     assert len(read_extxyz(file, "0:1")) == 1
-    with pytest.raises(ValueError, match=r"x\.extxyz has 6 frames, so none of number 9"):
+    with pytest.raises(ValueError, match=r"x\.extxyz has 6 frames, so there is no frame 9"):
         read_images(file, "9")
 
 

@@ -1,5 +1,5 @@
-"""Z* and ε∞ that other programs have calculated: their outputs, each in its own order of indices.
+"""Readers of Z* and ε∞ from outputs of other programs, each with its own index order.
 
-All give results with the field first and the displacement second, as everywhere in this package;
-`ase_equivar.io.read_labels` tells the formats apart.
+All return Z* with the field as the first index and the displacement as the second, as everywhere in
+this package; `ase_equivar.io.read_labels` recognizes the formats.
 """

@@ -1,9 +1,9 @@
-"""ABINIT: Z* and ε∞ of a derivative database (DDB).
+"""ABINIT: Z* and ε∞ from a derivative database (DDB).
 
-A DDB holds second derivatives of the energy by reduced coordinates of atoms and by reduced
-components of the field, without the charge of the ions. What this module makes of them agrees with
-what ABINIT's own anaddb prints, to the last digit (``test_abinit.py``). anaddb's rows are
-displacements, its columns fields, and its output lacks the structure.
+A DDB holds second derivatives of the energy with respect to reduced coordinates of atoms and
+reduced components of the field, without the charge of the ions. The results of this module agree
+with those printed by ABINIT's own anaddb to the last digit (``test_abinit.py``). The output of
+anaddb itself (rows = displacement, columns = field) lacks the structure.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def read_ddb(path: Path) -> Atoms:
     Raises
     ------
     ValueError
-        If no block holds derivatives by all atoms and the field, or one by the field alone.
+        If the derivatives with respect to all atoms and the field are missing.
     """
     text = read_text(path)
     n_atoms = int(_header(text, "natom", 1, path)[0])
@@ -45,12 +45,12 @@ def read_ddb(path: Path) -> Atoms:
     derivatives = _second_derivatives(text, n_atoms)
     field = n_atoms + 1
     mixed = derivatives[:n_atoms, :, field]
-    if np.isnan(mixed).any():  # the energy is differentiated in either order
+    if np.isnan(mixed).any():  # the derivatives commute
         mixed = derivatives[field, :, :n_atoms].transpose(1, 2, 0)
     if np.isnan(mixed).any():
         raise ValueError(
-            f"{path} has no second derivatives by the field and all atoms at Γ: ABINIT gives them "
-            "with rfelfd 3 and rfphon 1, rfatpol 1 natom, rfdir 1 1 1"
+            f"{path} has no second derivatives with respect to the field and all atoms at Γ: "
+            "ABINIT calculates them with rfelfd 3 and rfphon 1, rfatpol 1 natom, rfdir 1 1 1"
         )
     born = np.einsum("bk,ikl,la->iab", np.linalg.inv(cell), mixed, cell) / (2 * np.pi)
     born += ions[kinds][:, None, None] * np.eye(3)
@@ -64,15 +64,15 @@ def _header(text: str, name: str, n: int, path: Path) -> NDArray[np.float64]:
     values = [] if found is None else [_number(word) for word in found[1].split()]
     if len(values) < n:
         raise ValueError(
-            f"the header of {path} should have {n} numbers after {name!r}: is it cut off?"
+            f"the header of {path} should have {n} numbers after {name!r}: is it truncated?"
         )
     return np.array(values[:n])
 
 
 def _second_derivatives(text: str, n_atoms: int) -> NDArray[np.float64]:
-    """Return those at Γ, [perturbation, direction, perturbation, direction].
+    """Return second derivatives at Γ, [perturbation, direction, perturbation, direction].
 
-    Perturbations are the atoms, the wavevector and the field. What is not there is NaN.
+    Perturbations are the atoms, the wavevector and the field. Missing elements are NaN.
     """
     n = n_atoms + 2
     found = np.full((n, 3, n, 3), np.nan)

@@ -1,7 +1,8 @@
-"""CASTEP: Z* and ε∞ of a ``.castep`` file.
+"""CASTEP: Z* and ε∞ from a ``.castep`` file.
 
-CASTEP's rows are displacements, its columns fields. In this order its Z* and eigenvectors give the
-infrared intensities that it prints; in the other they miss by up to a half (``test_castep.py``).
+In CASTEP, rows are displacements and columns fields. In this order its Z* and eigenvectors
+reproduce the infrared intensities that it prints; in the other, they differ by up to a half
+(``test_castep.py``).
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ PERMITTIVITY = re.compile(r"^\s*Optical Permittivity \(f->infinity\).*\n.*\n", r
 
 
 def read_castep(path: Path) -> Atoms:
-    """Return the structure that CASTEP's last Z* belong to, with its labels.
+    """Return the structure to which CASTEP's last Z* belong, with its labels.
 
     Raises
     ------
     ValueError
-        If there are no Z*, or the file is cut off.
+        If there are no Z*, or the file is truncated.
     """
     text = read_text(path)
     blocks = list(CHARGES.finditer(text))
     if not blocks:
         raise ValueError(
-            f"{path} has no Born effective charges: CASTEP prints them for the tasks efield and "
+            f"{path} has no Born effective charges: CASTEP prints them in the tasks efield and "
             "phonon+efield"
         )
     atoms = _structure(text[: blocks[-1].start()], path)
@@ -46,7 +47,7 @@ def read_castep(path: Path) -> Atoms:
 
 
 def _structure(text: str, path: Path) -> Atoms:
-    """Return the last structure that a text has; CASTEP repeats the cell only if it changes."""
+    """Return the last structure in a text; CASTEP repeats the cell only if it changes."""
     lattices, numbers = list(LATTICE.finditer(text)), N_IONS.search(text)
     if not lattices or numbers is None:
         raise ValueError(f"{path} has no unit cell before its Born effective charges")
@@ -60,7 +61,7 @@ def _structure(text: str, path: Path) -> Atoms:
 
 
 def _permittivity(text: str) -> list[list[float]] | None:
-    """Return ε∞, which stands left of the static tensor; that may be "Infinity"."""
+    """Return ε∞, printed to the left of the static tensor, which may be "Infinity"."""
     blocks = list(PERMITTIVITY.finditer(text))
     if not blocks:
         return None

@@ -1,8 +1,8 @@
-"""Quantum ESPRESSO: Z* and ε∞ of an output of ph.x.
+"""Quantum ESPRESSO: Z* and ε∞ from an output of ph.x.
 
-ph.x calculates Z* in up to two ways: from the forces that fields exert (``zeu``), rows Ex, Ey, Ez,
-and from the polarization that displacements cause (``zue``), rows Px, Py, Pz. In both, rows are
-fields and columns displacements (subroutine summarize_zue of its source; ``test_espresso.py``).
+ph.x calculates Z* in up to two ways: from forces induced by fields (``zeu``), with rows Ex, Ey, Ez,
+and from the polarization induced by displacements (``zue``), with rows Px, Py, Pz. In both, rows
+are fields and columns displacements (subroutine summarize_zue of its source; ``test_espresso.py``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PW_INPUT = re.compile(r"^\s*&(control|system)\b", re.IGNORECASE | re.MULTILINE)
 PW_OUTPUT = "Program PWSCF"
 N_ATOMS = re.compile(r"number of atoms/cell\s*=\s*(\d+)")
 DIELECTRIC = re.compile(r"Dielectric constant in cartesian axis\s+((?:\([^)]*\)\s*){3})")
-# Without the acoustic sum rule, whose violation says how well Z* are converged.
+# Before the acoustic sum rule is imposed; its violation indicates the convergence of Z*.
 BLOCKS = tuple(
     rf"Effective charges \({derivative}\) in cartesian axis(?!.*\b(?:with|apply) asr).*\n"
     for derivative in ("d Force / dE", "d P / du")
@@ -40,14 +40,14 @@ LARGEST_ROUNDING = 5e-3  # Å; ph.x prints the cell with four decimals, in units
 
 @dataclass(frozen=True)
 class Response:
-    """What ph.x found: Z* (N, 3, 3), field first, |e|, as calculated; and ε∞ (3, 3)."""
+    """Results of ph.x: uncorrected Z* (N, 3, 3), row = field, |e|; and ε∞ (3, 3)."""
 
     born_charges: NDArray[np.float64]
     dielectric: NDArray[np.float64]
 
 
 def read_response(text: str, n_atoms: int) -> Response:
-    """Read the tensors of an output of ph.x, Z* without the acoustic sum rule.
+    """Read the tensors from an output of ph.x, with Z* before the acoustic sum rule is imposed.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def read_response(text: str, n_atoms: int) -> Response:
     Raises
     ------
     ValueError
-        If it did not come to the end of its electric fields, saying what ph.x said.
+        If the response to electric fields is incomplete, with the error message of ph.x.
     """
     tensor = DIELECTRIC.search(text)
     starts = [found for pattern in BLOCKS if (found := re.search(pattern, text)) is not None]
@@ -72,7 +72,7 @@ def read_response(text: str, n_atoms: int) -> Response:
 
 
 def complaint(text: str) -> str:
-    """Return what a program wrote between its lines of percent signs."""
+    """Return the error message between a program's lines of percent signs."""
     parts = re.split(r"%{10,}", text)
     told = " ".join(parts[1].split()) if len(parts) > 1 else ""
     if not told and "convergence NOT achieved" in text:
@@ -83,18 +83,18 @@ def complaint(text: str) -> str:
 def read_ph(path: Path) -> Atoms:
     """Return the structure of an output of ph.x, with its labels.
 
-    ph.x rounds the structure to some 10⁻⁴ Å. An input or output of pw.x in the same folder that
-    holds the same structure gives it exactly.
+    ph.x rounds the structure to some 10⁻⁴ Å. If an input or output of pw.x in the same folder holds
+    the same structure, it is taken from there exactly.
 
     Raises
     ------
     ValueError
-        If there are no Z*, or the file is cut off.
+        If there are no Z*, or the file is truncated.
     """
     text = read_text(path)
     number = N_ATOMS.search(text)
     if number is None:
-        raise ValueError(f"{path} does not say how many atoms there are: is it cut off?")
+        raise ValueError(f"{path} does not contain the number of atoms: is it truncated?")
     try:
         response = read_response(text, int(number[1]))
     except ValueError as error:
@@ -103,8 +103,8 @@ def read_ph(path: Path) -> Atoms:
     exact = _exact_structure(path, rounded)
     if exact is None:
         logger.warning(
-            "%s: no input or output of pw.x with the same structure lies beside it, so the "
-            "structure is as ph.x prints it, rounded to some 1e-4 Å",
+            "%s: no input or output of pw.x with the same structure is in its folder, so the "
+            "structure is taken as printed by ph.x, rounded to some 1e-4 Å",
             path,
         )
     return with_labels(exact or rounded, response.born_charges, response.dielectric, str(path))
@@ -117,7 +117,7 @@ def _rounded_structure(path: Path, text: str) -> Atoms:
 
 
 def _exact_structure(path: Path, rounded: Atoms) -> Atoms | None:
-    """Return the structure of pw.x beside an output of ph.x that is closest to what this says."""
+    """Return the pw.x structure in the folder of a ph.x output that is closest to its structure."""
     closest, least = None, LARGEST_ROUNDING
     for file in sorted(path.parent.iterdir()):
         if not file.is_file() or file == path:
@@ -128,7 +128,7 @@ def _exact_structure(path: Path, rounded: Atoms) -> Atoms | None:
             continue
         try:
             atoms = ase.io.read(file, -1, format=format)
-        except Exception as error:  # a file that was not asked for, of another run perhaps
+        except Exception as error:  # a file that the user did not name, possibly of another run
             logger.debug("%s beside %s: %s", file, path, error)
             continue
         distance = _distance(atoms, rounded)
@@ -138,7 +138,7 @@ def _exact_structure(path: Path, rounded: Atoms) -> Atoms | None:
 
 
 def _distance(atoms: Atoms, other: Atoms) -> float:
-    """Return the largest distance between atoms, or ends of cell vectors, of two structures, Å."""
+    """Return the largest displacement of atoms or cell vectors between two structures, Å."""
     if list(atoms.numbers) != list(other.numbers):
         return np.inf
     steps = (atoms.positions - other.positions) @ np.linalg.inv(other.cell.array)

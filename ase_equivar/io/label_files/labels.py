@@ -1,4 +1,4 @@
-"""What all readers need: a structure with its labels, texts of files, tables of numbers."""
+"""Shared by all readers: structures with labels, texts of files, tables of numbers."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ GZIP = b"\x1f\x8b"
 def with_labels(
     atoms: Atoms, born_charges: ArrayLike, dielectric: ArrayLike | None, where: str
 ) -> Atoms:
-    """Return a copy of a structure whose calculator holds its labels and nothing else.
+    """Return a copy of a structure whose calculator holds only its labels.
 
     Parameters
     ----------
     atoms : ase.Atoms
     born_charges : array_like, shape (N, 3, 3)
-        Field first, displacement second, |e|.
+        Row = field, column = displacement, |e|.
     dielectric : array_like, shape (3, 3), optional
         ε∞, relative.
     where : str
-        The file, for messages.
+        Name of the file, for messages.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def read_head(path: Path, size: int) -> bytes:
         return data
     try:
         return zlib.decompressobj(GZIPPED).decompress(data, size)
-    except zlib.error:  # damaged: what reads all of it says so
+    except zlib.error:  # damaged: reported when all of it is read
         return b""
 
 
@@ -85,28 +85,28 @@ def read_text(path: Path) -> str:
 
 
 def numbers_in(text: str) -> list[float]:
-    """Return the numbers with a decimal point, Fortran's D for E allowed."""
+    """Return the numbers with a decimal point; Fortran's D for E is allowed."""
     return [float(re.sub("[Dd]", "e", number)) for number in re.findall(NUMBER, text)]
 
 
 def table_of(text: str, start: int, rows: int, columns: int, what: str) -> NDArray[np.float64]:
-    """Return a table of numbers, the last ones of each of its lines.
+    """Return a table of numbers, taken from the ends of its lines.
 
     Parameters
     ----------
     text : str
     start : int
-        Where the table begins. Rules and headings of atoms ("ion 1") in it are passed over; it ends
-        at any other line.
+        Start of the table. Rules and headings of atoms ("ion 1") are skipped; any other line ends
+        the table.
     rows, columns : int
-        Its size.
+        Size of the table.
     what : str
         Name of the table, for messages.
 
     Raises
     ------
     ValueError
-        If it is shorter, as that of a killed run is.
+        If the table is incomplete, as in the output of a killed run.
     """
     found: list[list[float]] = []
     for line in LINE.finditer(text, start):
@@ -119,5 +119,5 @@ def table_of(text: str, start: int, rows: int, columns: int, what: str) -> NDArr
         if len(found) == rows:
             return np.array(found)
     raise ValueError(
-        f"{what} has {len(found)} rows of {columns} numbers, not {rows}: is it cut off?"
+        f"{what} has {len(found)} rows of {columns} numbers, not {rows}: is it truncated?"
     )

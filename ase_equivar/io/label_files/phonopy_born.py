@@ -1,7 +1,7 @@
-"""phonopy: the unit cell of a phonopy.yaml with the Z* and ε∞ in it, or of the BORN file beside it.
+"""phonopy: the unit cell of a phonopy.yaml with its Z* and ε∞, or those of a BORN file beside it.
 
-A BORN file holds the atoms of the primitive cell that symmetry does not relate, the field first
-(phonopy manual, input files); phonopy itself works out the others.
+A BORN file holds the symmetry-inequivalent atoms of the primitive cell, row = field (phonopy
+manual, input files); phonopy itself generates the others.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ase_equivar.structures.symmetry import SYMPREC
 
 
 def read_phonopy_born(path: Path) -> Atoms:
-    """Return the unit cell of a phonopy.yaml (or phonopy_disp.yaml, ...) with its labels, in Å.
+    """Return the unit cell of a phonopy.yaml (or phonopy_disp.yaml, ...) in Å, with its labels.
 
     Raises
     ------
     ValueError
-        If it has no Z*, nor is there a file BORN in its folder; if phonopy can read one of them not
-        at all, or not for the primitive cell.
+        If it has no Z* and there is no file BORN in its folder, if phonopy cannot read one of them,
+        or if they do not match the primitive cell.
     """
     import phonopy
     from phonopy.file_IO import parse_BORN
@@ -35,7 +35,7 @@ def read_phonopy_born(path: Path) -> Atoms:
     with reading(path, "phonopy"):
         held: Any = load_phonopy_yaml(load_yaml(path))
         length = get_calculator_physical_units(held.calculator).distance_to_A
-        with contextlib.chdir(path.parent):  # phonopy looks for other files in the current folder
+        with contextlib.chdir(path.parent):  # phonopy also looks for files in the current folder
             phonon = phonopy.load(
                 path.name, is_nac=False, produce_fc=False, symprec=SYMPREC / length, log_level=0
             )
@@ -48,7 +48,7 @@ def read_phonopy_born(path: Path) -> Atoms:
                 phonon.primitive, symprec=phonon.symmetry.tolerance, filename=source
             )
     else:
-        raise ValueError(f"{path} has no Z* (nac_params), nor is there a file {source}")
+        raise ValueError(f"{path} has no Z* (nac_params), and there is no file {source}")
     primitive, cell = phonon.primitive, phonon.unitcell
     in_supercell = primitive.s2p_map[phonon.supercell.u2s_map]
     in_primitive = [primitive.p2p_map[index] for index in in_supercell]

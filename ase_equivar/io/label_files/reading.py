@@ -1,4 +1,4 @@
-"""Which program wrote a file with labels, and the reader of its format."""
+"""Recognition of the program that wrote a file with labels, and the choice of its reader."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ase_equivar.io.extxyz import Frame, read_apart, read_extxyz
 from ase_equivar.io.label_files import abinit, castep, espresso, phonopy_born, vasp
 from ase_equivar.io.label_files.labels import read_head
 
-HEAD = 65536  # bytes; CP2K and MPI may write pages before the program's name
+HEAD = 65536  # bytes; CP2K and MPI may write much text before the program's name
 YAML = re.compile(r"\.ya?ml(\.(gz|xz|bz2|lzma))?$")
 BORN = re.compile(r"BORN([._-](?!.*xyz).*)?")
 VASPRUN = "vasprun.xml"
@@ -26,25 +26,25 @@ KNOWN = (
 
 
 def label_frames(path: str | Path, selection: str = ":") -> list[Frame]:
-    """Read structures with labels, or the reasons why there are none.
+    """Read structures with labels, or the reasons why they cannot be read.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        An output of a program, told by what is in it, or any file that ASE reads.
+        An output of a program, recognized by its content, or any file that ASE reads.
     selection : str
-        Which structures, as ASE writes slices. Outputs other than vasprun.xml have one.
+        Structures to read, in ASE's slice notation. Outputs other than vasprun.xml have one.
 
     Returns
     -------
     list of Frame
-        Where ``program`` is not empty, a structure has ``born_effective_charges``, field first, and
-        ``dielectric_tensor`` among its results. In other files they have names of their own.
+        If ``program`` is not empty, a structure has ``born_effective_charges`` (row = field) and
+        ``dielectric_tensor`` among its results. In other files their names vary.
 
     Raises
     ------
     ValueError
-        If nothing can be read, or an output of a known program holds no Z*.
+        If nothing can be read, or an output of a supported program holds no Z*.
     """
     path = Path(path)
     program, reader = _recognized(path)
@@ -58,34 +58,34 @@ def label_frames(path: str | Path, selection: str = ":") -> list[Frame]:
     if isinstance(chosen, slice):
         return [frame][chosen]
     if chosen not in (0, -1):
-        raise ValueError(f"{path} has 1 structure, so none of number {chosen}")
+        raise ValueError(f"{path} has 1 structure, so there is no structure {chosen}")
     return [frame]
 
 
 def read_labels(filename: str | Path, index: str = ":") -> list[Atoms]:
-    """Read structures with Z* and ε∞ out of whatever program calculated them.
+    """Read structures with Z* and ε∞ from outputs of many programs.
 
     Parameters
     ----------
     filename : str or pathlib.Path
-        Extended XYZ as `write_extxyz` writes it; ``vasprun.xml``, ``OUTCAR`` or ``vaspout.h5``
+        Extended XYZ in the layout of `write_extxyz`; ``vasprun.xml``, ``OUTCAR`` or ``vaspout.h5``
         (VASP); an output of ph.x (Quantum ESPRESSO), whose structure is exact if an input or output
-        of pw.x lies beside it; a DDB (ABINIT); ``.castep`` (CASTEP); a ``phonopy.yaml`` with Z* in
-        it or a ``BORN`` beside it. The content tells which.
+        of pw.x is in the same folder; a DDB (ABINIT); ``.castep`` (CASTEP); a ``phonopy.yaml`` with
+        Z*, or with a ``BORN`` file in its folder. The format is recognized by the content.
     index : str
-        Which structures, as ASE writes slices; default all.
+        Structures to read, in ASE's slice notation; default all.
 
     Returns
     -------
     list of ase.Atoms
-        Their calculators hold ``born_effective_charges``, |e|, field first, displacement second,
-        shape=(N, 3, 3), as the program gave them; and ``dielectric_tensor``, ε∞, shape=(3, 3),
-        where it did.
+        Their calculators hold ``born_effective_charges``, |e|, row = field, column = displacement,
+        shape=(N, 3, 3), as calculated by the program; and ``dielectric_tensor``, ε∞, shape=(3, 3),
+        if the file has it.
 
     Raises
     ------
     ValueError
-        If the format has no labels, or the file lacks them or is cut off.
+        If the format has no labels, or the file lacks them or is truncated.
     """
     path = Path(filename)
     program, _ = _recognized(path)
@@ -93,7 +93,7 @@ def read_labels(filename: str | Path, index: str = ":") -> list[Atoms]:
         try:
             return read_extxyz(path, index)
         except ValueError as error:
-            raise ValueError(f"{error}; files with labels are {KNOWN}") from error
+            raise ValueError(f"{error}; supported files with labels are {KNOWN}") from error
     found = []
     for frame in label_frames(path, index):
         labels: Any = frame.atoms and frame.atoms.calc and frame.atoms.calc.results
@@ -105,7 +105,7 @@ def read_labels(filename: str | Path, index: str = ":") -> list[Atoms]:
 
 
 def _recognized(path: Path) -> tuple[str, Callable[[Path], Atoms] | None]:
-    """Return the program that wrote a file and what reads it; "" and None for any other file."""
+    """Return the program that wrote a file and its reader; "" and None for any other file."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     if YAML.search(path.name):

@@ -1,6 +1,6 @@
-"""VASP: Z* and ε∞ of an ``OUTCAR`` or a ``vaspout.h5``; ASE itself reads ``vasprun.xml``.
+"""VASP: Z* and ε∞ from an ``OUTCAR`` or a ``vaspout.h5``; ASE itself reads ``vasprun.xml``.
 
-VASP writes the field first and the displacement second; vaspout.h5, which py4vasp shows as it is,
+In VASP's text output, rows are fields and columns displacements; vaspout.h5, and thus py4vasp,
 holds the transpose "for historic reasons" (VASP wiki, Born effective charges).
 """
 
@@ -18,11 +18,11 @@ from ase_equivar.io.label_files.labels import read_text, table_of, with_labels
 from ase_equivar.io.read_errors import reading
 
 NO_LABELS = "has no Born effective charges: VASP gives them with LEPSILON or LCALCEPS = .TRUE."
-# In all versions; "BORN EFFECTIVE CHARGE FOR ION" are parts of the result, by displacement.
+# In all versions; "BORN EFFECTIVE CHARGE FOR ION" are contributions by displacement.
 CHARGES = re.compile(
     r"^ *BORN EFFECTIVE CHARGES \((?!excluding)[^\n]*cumm?ulative output\)[^\n]*\n", re.MULTILINE
 )
-# Neither "(excluding local field effects)", nor the one of the ions, nor that of the RPA.
+# Neither "(excluding local field effects)" nor the ionic tensor nor that of the RPA.
 DIELECTRIC = re.compile(
     r"^ *MACROSCOPIC STATIC DIELECTRIC TENSOR \(including local field effects(?: in DFT)?\).*\n",
     re.MULTILINE,
@@ -41,8 +41,8 @@ def read_outcar(path: Path) -> Atoms:
     Raises
     ------
     ValueError
-        If there are no Z*, if the file is cut off, or if atoms move in it: it does not tell which
-        of the structures Z* belong to.
+        If there are no Z*, the file is truncated, or atoms move in it: then the structure to which
+        Z* belong is not known.
     """
     text = read_text(path)
     charges, dielectrics = list(CHARGES.finditer(text)), list(DIELECTRIC.finditer(text))
@@ -86,9 +86,9 @@ def _structure_of_outcar(text: str, path: Path) -> Atoms:
     kinds, numbers = KIND.findall(text), IONS_PER_TYPE.search(text)
     counts = [] if numbers is None else [int(word) for word in numbers[1].split()]
     if not counts or len(kinds) != len(counts):
-        raise ValueError(f"{path} does not say which atoms there are: is its beginning cut off?")
+        raise ValueError(f"{path} does not list its atoms: is its beginning missing?")
     symbols = [kind for kind, count in zip(kinds, counts, strict=True) for _ in range(count)]
-    # as they were when each ionic step ended
+    # positions at the end of each ionic step
     tables = [
         table_of(text, found.end(), len(symbols), 6, f"the positions in {path}")[:, :3]
         for found in POSITIONS.finditer(text)
@@ -98,17 +98,17 @@ def _structure_of_outcar(text: str, path: Path) -> Atoms:
         for found in LATTICE.finditer(text)
     ]
     if not tables or not lattices:
-        raise ValueError(f"{path} has no positions: is it cut off?")
+        raise ValueError(f"{path} has no positions: is it truncated?")
     for steps in (tables, lattices):
         _refuse_motion(np.array(steps), path)
     return Atoms(symbols, positions=tables[0], cell=lattices[0], pbc=True)
 
 
 def _refuse_motion(steps: NDArray[np.float64], path: Path) -> None:
-    """Refuse steps, shape (steps, n, 3) in Å, that differ: since Z* may belong to any of them."""
+    """Refuse steps, shape (steps, n, 3), Å, that differ, because Z* may belong to any of them."""
     if np.abs(steps - steps[0]).max() > SAME_PLACE:
         raise ValueError(
-            f"atoms move in {path}, which does not say what structure its Z* belong to: give the "
+            f"atoms move in {path}, so the structure to which its Z* belong is unknown: give the "
             "vasprun.xml, or a calculation with fixed atoms"
         )
 
@@ -116,7 +116,7 @@ def _refuse_motion(steps: NDArray[np.float64], path: Path) -> None:
 def _structure_of_poscar(poscar: Any) -> Atoms:
     scale = float(poscar["scale"][()])
     lattice = np.array(poscar["lattice_vectors"], dtype=float)
-    if scale < 0:  # a volume, as in a POSCAR
+    if scale < 0:  # a negative scale is a volume, as in a POSCAR
         scale = float(np.cbrt(-scale / abs(np.linalg.det(lattice))))
     kinds = [name.decode().strip().partition("_")[0] for name in poscar["ion_types"][()]]
     numbers = np.array(poscar["number_ion_types"])

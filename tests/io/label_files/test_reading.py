@@ -69,5 +69,5 @@ def test_one_structure_and_a_selection(tmp_path: Path) -> None:
         (frame,) = label_frames(tmp_path / "anything.txt", selection)
         assert (frame.number, frame.total, frame.program) == (0, 1, "VASP")
     assert label_frames(tmp_path / "anything.txt", "1:") == []
-    with pytest.raises(ValueError, match="1 structure, so none of number 3"):
+    with pytest.raises(ValueError, match="1 structure, so there is no structure 3"):
         label_frames(tmp_path / "anything.txt", "3")
