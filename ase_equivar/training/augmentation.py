@@ -1,6 +1,6 @@
-"""Crystals that might exist: copies of known ones with elements exchanged, strained and rattled.
+"""Hypothetical crystals: copies of known ones with elements exchanged, strained and rattled.
 
-They have no labels; `teaching` lets a better model label them.
+They have no labels; in `distillation` a better model labels them.
 """
 
 from __future__ import annotations
@@ -13,28 +13,29 @@ from ase.data import covalent_radii
 
 from ase_equivar.training.chemistry import table_groups
 
-EXCHANGED = 0.6  # part of the copies that get another element
+EXCHANGED = 0.6  # fraction of the copies in which an element is exchanged
 STRAIN = 0.015  # standard deviation of the components
 RATTLE = 0.06  # Å, largest standard deviation of the displacements of a copy
 
 
 def augmented_copy(atoms: Atoms, elements: Collection[int], random: np.random.Generator) -> Atoms:
-    """Return a crystal that differs from a known one.
+    """Return a random variant of a known crystal.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        The known one; only elements, positions and cell are used.
+        The known crystal; only elements, positions and cell are used.
     elements : collection of int
-        Atomic numbers that may be put in.
+        Atomic numbers that may be inserted.
     random : numpy.random.Generator
 
     Returns
     -------
     ase.Atoms
-        In `EXCHANGED` of all cases, one element replaced everywhere by another of its group of the
-        periodic table that is not there yet (never hydrogen), if there is one, the cell scaled as
-        the sum of the cubes of the covalent radii; then strained and rattled at random.
+        With the probability `EXCHANGED`, one element is replaced everywhere by another one of its
+        group in the periodic table that is not in the crystal (never hydrogen), if there is one,
+        and the cell volume is scaled with the sum of the cubes of the covalent radii. The crystal
+        is then strained and rattled at random.
     """
     copy = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     if random.random() < EXCHANGED:

@@ -1,4 +1,4 @@
-"""Labelled structures in batches, in an order that can be taken up again."""
+"""Labelled structures in batches, in a reproducible order."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from ase_equivar.network import HybridNetwork, Network
 from ase_equivar.training.config import TrainingConfig
 from ase_equivar.training.data import LabelledFrame
 
-MANY = 50  # structures whose features take some seconds
+MANY = 50  # structures whose features take a few seconds
 
 Example = tuple[Graph, LabelledFrame]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Several examples laid end to end.
+    """Several concatenated examples.
 
     Attributes
     ----------
     graph : Graph
     born_charges : Tensor, shape (N, 3, 3), |e|
     dielectric : Tensor, shape (S, 3, 3)
-        NaN where a structure has no label.
+        NaN for structures without a label.
     """
 
     graph: Graph
@@ -48,7 +48,7 @@ class Batch:
 
 
 def make_batch(examples: Sequence[Example], dtype: torch.dtype) -> Batch:
-    """Collate examples; the function that a DataLoader calls."""
+    """Collate examples; called by a DataLoader."""
     graph = collate([graph for graph, _ in examples]).to(dtype=dtype)
     labels = np.concatenate([f.born_charges for _, f in examples])
     charges = np.empty_like(labels)
@@ -65,13 +65,13 @@ def make_batch(examples: Sequence[Example], dtype: torch.dtype) -> Batch:
 def make_loader(
     frames: Sequence[LabelledFrame], network: Network, batch_size: int
 ) -> DataLoader[Example]:
-    """Build all graphs once and serve them in batches, in their order.
+    """Build all graphs once and return a loader that yields batches in the given order.
 
     Parameters
     ----------
     frames : sequence of LabelledFrame
     network : torch.nn.Module
-        That the graphs are for, on the CPU; it says which pairs of atoms are bonds.
+        Network for which the graphs are built, on the CPU; it determines the edges.
     batch_size : int
         Structures per batch.
     """
@@ -81,7 +81,7 @@ def make_loader(
 def validation_loader(
     frames: Sequence[LabelledFrame], network: Network, batch_size: int
 ) -> DataLoader[Example]:
-    """Do what `make_loader` does; each process of a run gets its share, and no frame twice."""
+    """As `make_loader`, with the frames divided among the processes of a run without repetition."""
     return _loader(_examples(frames, network), network, batch_size, Share(len(frames)))
 
 
@@ -92,22 +92,23 @@ def training_loader(
     config: TrainingConfig,
     n_processes: int,
 ) -> DataLoader[Example]:
-    """Serve batches in an order that changes from epoch to epoch.
+    """Return a loader whose order of examples changes from epoch to epoch.
 
-    It follows from the seed and the number of the epoch alone, so a run that was stopped goes on as
-    a whole one would. Among processes that ``torchrun`` started, each gets its share.
+    The order depends only on the seed and the epoch, so a resumed run is identical to an
+    uninterrupted one. Processes started by ``torchrun`` share the examples.
 
     Parameters
     ----------
     frames : sequence of LabelledFrame
-        With labels of their own; an epoch has each of them once.
+        Frames with their own labels; each occurs once per epoch.
     pseudo_labelled : sequence of LabelledFrame
-        With labels of a teacher: some of them, not the same in each epoch, join each batch.
+        Frames with labels of a teacher: some, different ones in each epoch, are added to each
+        batch.
     network : torch.nn.Module
         As for `make_loader`.
     config : TrainingConfig
     n_processes : int
-        That share each batch.
+        Number of processes that share each batch.
     """
     own = config.fit.batch_size // n_processes
     besides = 0 if config.teacher is None else config.teacher.batch_size // n_processes
@@ -117,14 +118,15 @@ def training_loader(
 
 
 class Share(DistributedSampler[int]):
-    """What one process of several sees of n examples, in their order, each of them once.
+    """The share of one of several processes in n examples, in order and without repetition.
 
-    PyTorch's own repeats some until the shares are equal, which counts these twice in a mean.
+    PyTorch's own sampler repeats some examples to equalize the shares, which counts these twice in
+    a mean.
     """
 
     def __init__(self, n: int) -> None:
         super().__init__(
-            range(n),  # type: ignore[arg-type]  # its length is all that matters
+            range(n),  # type: ignore[arg-type]  # only its length is used
             num_replicas=_n_processes(),
             rank=_rank(),
             shuffle=False,
@@ -141,20 +143,20 @@ class Share(DistributedSampler[int]):
 
 
 class BatchOrder(DistributedSampler[int]):
-    """Order of examples in which batches have as many with labels of a teacher as they shall have.
+    """Order of examples in which each batch has a given number with labels of a teacher.
 
     Parameters
     ----------
     n_own, n_taught : int
-        Examples with labels of their own, which come first, and with those of a teacher.
+        Numbers of examples with their own labels, which come first, and with those of a teacher.
     own, besides : int
-        Of either kind in each batch of a process. Only the last batch may have fewer of the first.
+        Numbers of both in each batch of a process. Only the last batch may have fewer of the first.
     seed : int
     """
 
     def __init__(self, n_own: int, n_taught: int, own: int, besides: int, seed: int) -> None:
         super().__init__(
-            range(n_own),  # type: ignore[arg-type]  # its length is all that matters
+            range(n_own),  # type: ignore[arg-type]  # only its length is used
             num_replicas=_n_processes(),
             rank=_rank(),
             seed=seed,
@@ -162,7 +164,7 @@ class BatchOrder(DistributedSampler[int]):
         self.n_own, self.n_taught, self.own, self.besides = n_own, n_taught, own, besides
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the indices of one epoch; Lightning tells its number, with one process too."""
+        """Yield the indices of one epoch; Lightning sets its number."""
         own = list(super().__iter__())
         pseudo_labelled = self._pseudo_labelled()
         for start in range(0, len(own), self.own):
@@ -175,7 +177,7 @@ class BatchOrder(DistributedSampler[int]):
         return self.num_samples + n_batches * self.besides
 
     def _pseudo_labelled(self) -> Iterator[int]:
-        """Yield those with labels of a teacher: all of them before one comes again."""
+        """Yield those with labels of a teacher; none is repeated before all are used."""
         random = np.random.default_rng([self.seed, self.epoch])
         while True:
             order = self.n_own + random.permutation(self.n_taught)
@@ -191,7 +193,7 @@ def _rank() -> int:
 
 
 def _examples(frames: Sequence[LabelledFrame], network: Network) -> list[Example]:
-    """Build graphs, with what the network wants to know of them beforehand."""
+    """Build graphs, with the features that the network calculates in advance."""
     dtype = next(network.parameters()).dtype
     slow = isinstance(network, HybridNetwork) and len(frames) > MANY
     bar = track(frames, "features", disable=not slow, console=Console(stderr=True))
@@ -213,6 +215,6 @@ def _loader(
         examples,  # type: ignore[arg-type]  # a list is a map-style dataset
         batch_size=batch_size,
         sampler=sampler,
-        generator=torch.Generator(),  # else it draws from torch's own, which dropout needs
+        generator=torch.Generator(),  # torch's global one serves dropout
         collate_fn=lambda chosen: make_batch(chosen, dtype),
     )

@@ -32,24 +32,25 @@ SMALLEST_VARIANCE = 1e-4  # of a component, relative to the largest
 SMALLEST_ERROR = 0.003  # e, of a training atom
 TYPICAL_EXPONENTS = np.array([0.3, 0.5, 0.5])
 """Where the exponents go if there is little to find them by; those of the bundled models."""
-LEVELS = np.linspace(0.0, 4.0, 401)  # errors in units of the uncertainty
+LEVELS = np.linspace(0.0, 4.0, 401)  # errors, in units of the uncertainty
 
 
 @dataclass(frozen=True)
 class UncertaintyQuality:
-    """Whether uncertainties say how large errors are.
+    """How well uncertainties predict errors.
 
     Attributes
     ----------
     rms_ratio : float
         Root mean square of all errors over that of all uncertainties: 1 is perfect.
     rank_correlation : float
-        Spearman's, between uncertainty and error (both per atom, root mean square of components).
+        Spearman's rank correlation between uncertainty and error (both per atom, root mean square
+        of components).
     miscalibration_area : float
-        Between the part of all components whose error is within z uncertainties and that of a
-        normal distribution, over the latter: 0 is perfect, 0.5 the worst.
+        Area between the fraction of components whose error is within z uncertainties and that of a
+        normal distribution, as a function of the latter: 0 is perfect, 0.5 is the worst.
     within_one, within_two : float
-        Part of the components off by less than one and two uncertainties; 0.68 and 0.95 for
+        Fractions of the components with errors below one and two uncertainties; 0.68 and 0.95 for
         normally distributed errors of one width, more if they have long tails.
     """
 
@@ -183,7 +184,7 @@ def uncertainties(
 
 def quality(errors: NDArray[np.float64], uncertainty: NDArray[np.float64]) -> UncertaintyQuality:
     """Compare errors (N, 3, 3) with uncertainties (N,), both in e."""
-    floor = np.maximum(uncertainty, 1e-6)  # symmetry makes some exact
+    floor = np.maximum(uncertainty, 1e-6)  # symmetry makes some components exact
     ratios = np.sort((np.abs(errors) / floor[:, None, None]).ravel())
     observed = np.searchsorted(ratios, LEVELS, side="right") / len(ratios)
     expected = erf(LEVELS / np.sqrt(2.0))

@@ -1,4 +1,4 @@
-"""The model card: CARD.md, written from the shipped weights and never by hand."""
+"""The model card: CARD.md, generated from the distributed weights, never written by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ase_equivar.training.calibration import UncertaintyQuality
 from ase_equivar.training.evaluate import BornErrors, Evaluation
 
 ELEMENTS_PER_ROW = 3
-FINE = 0.02  # e; below, errors are given with four digits
+FINE = 0.02  # e; errors below are given with four digits
 
 
 def model_card(
@@ -24,25 +24,25 @@ def model_card(
     options: str = "",
     model: str = "",
 ) -> str:
-    """Write the card of a model.
+    """Return the card of a model.
 
     Parameters
     ----------
     name : str
-        Of the model.
+        Name of the model.
     network : torch.nn.Module
     metadata : dict
-        As in the model's config.json: ``about`` and how it was trained.
+        As in the model's config.json: ``about`` and the settings of its training.
     found : Evaluation
-        Errors on the test data.
+        Errors for the test data.
     data : str
         Name of the test data.
     doubt : UncertaintyQuality, optional
-        Of the model's uncertainties on the test data.
+        Quality of the model's uncertainties for the test data.
     options : str
-        Of the command that says what the labels are called.
+        Options of the command that give the names of the labels.
     model : str
-        The model as the command names it, if not by its name.
+        The model as given in the command, if not by its name.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def model_card(
 
 
 def _training_lines(network: Network, metadata: dict[str, Any]) -> list[str]:
-    """Shape of one network, settings and time of its training."""
+    """Architecture of one network, and settings and time of its training."""
     fit, shape = metadata.get("training", {}).get("fit", {}), dict(network.build_config)
     shape.pop("elements")
     n_parameters = sum(p.numel() for p in network.parameters())
@@ -136,7 +136,7 @@ def _training_lines(network: Network, metadata: dict[str, Any]) -> list[str]:
 
 
 def uncertainty_lines(doubt: UncertaintyQuality) -> list[str]:
-    """Say in words what uncertainties are worth."""
+    """Describe the quality of the uncertainties."""
     return [
         f"- root mean square of all errors over that of all uncertainties: {doubt.rms_ratio:.2f}",
         f"- rank correlation with the error of an atom: {doubt.rank_correlation:.2f}",
@@ -147,7 +147,7 @@ def uncertainty_lines(doubt: UncertaintyQuality) -> list[str]:
 
 
 def _element_table(rows: dict[str, BornErrors], digits: int) -> list[str]:
-    """All elements by atomic number, several in a row."""
+    """All elements by atomic number, several per row."""
     cells = [
         f"| {symbol} | {row.n_atoms} | {row.mae:.{digits}f} | {row.diagonal_mae:.{digits}f} "
         for symbol, row in sorted(rows.items(), key=lambda item: atomic_numbers[item[0]])

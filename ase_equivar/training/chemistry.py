@@ -1,8 +1,8 @@
-"""What the periodic table says of the elements before any training.
+"""Descriptors of the elements from the periodic table, as the start of an embedding.
 
-An embedding that starts at random has to learn from a few crystals that selenium is much like
-sulfur, and never learns it of a rare element. One that starts from numbers in which similar
-elements are close does not need to.
+A random embedding has to learn from few crystals that selenium resembles sulfur, and cannot learn
+such similarities of rare elements. An embedding that starts from descriptors in which similar
+elements are close has them from the beginning.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Fewer elements have little to learn from their likeness, and ZrO2 from scratch came out a tenth
-# worse than with a random start.
+# With fewer elements there is little similarity to exploit, and errors for ZrO2 from scratch were a
+# tenth larger than with a random start.
 MIN_ELEMENTS = 10
 NOBLE_GASES = (0, 2, 10, 18, 36, 54, 86, 118)
 
@@ -40,7 +40,7 @@ leaves out, from Allen's (J. Am. Chem. Soc. 111, 9003 (1989)); Pm, Eu, Tb and Yb
 
 
 def table_groups(numbers: Sequence[int] | Integers) -> Integers:
-    """Find groups of the periodic table, 1 to 18; f elements belong to group 3, He to 18.
+    """Return groups of the periodic table, 1 to 18; f elements belong to group 3, He to 18.
 
     Parameters
     ----------
@@ -56,11 +56,11 @@ def table_groups(numbers: Sequence[int] | Integers) -> Integers:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where elements stand in the periodic table; integers, and masks of s and of f elements."""
+    """Positions of elements in the periodic table: integers, and masks of s and f elements."""
 
     period: Integers
     group: Integers
-    electrons: Integers  # of the shells that the period fills
+    electrons: Integers  # of the shells filled in the period
     holes: Integers
     is_s: Mask
     is_f: Mask
@@ -78,7 +78,7 @@ def _place(numbers: Sequence[int] | Integers) -> _Place:
 
 
 def element_descriptors(numbers: Sequence[int]) -> NDArray[np.float64]:
-    """Describe elements by their place in the periodic table, their size and electronegativity.
+    """Describe elements by their position in the periodic table, size and electronegativity.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ def element_descriptors(numbers: Sequence[int]) -> NDArray[np.float64]:
     -------
     ndarray, shape (n, 33)
         Period; covalent radius (Å, times 2; Cordero et al., Dalton Trans. 2832 (2008), from ASE);
-        electronegativity, times 2 (that of Lr for what follows it); blocks s, p, d and f; groups
-        1 to 18 and periods 1 to 7, each as a bell curve, so that neighbors overlap (f elements
-        belong to group 3); electrons in the open f shell. Differences of unity are large.
+        electronegativity, times 2 (beyond Lr, that of Lr); blocks s, p, d and f; groups 1 to 18 and
+        periods 1 to 7, each broadened to a bell curve, so that neighbors overlap (f elements belong
+        to group 3); electrons in the open f shell. A difference of 1 is large.
     """
     z, place = np.asarray(numbers, dtype=int), _place(numbers)
     d_or_p = np.where(place.holes >= 6, 2, 1)
@@ -106,19 +106,19 @@ def element_descriptors(numbers: Sequence[int]) -> NDArray[np.float64]:
 
 
 def start_of_embedding(numbers: Sequence[int], size: int) -> Tensor:
-    """Project the descriptors at random, to a variance of one as a random start has.
+    """Return a random projection of the descriptors with unit variance, as of a random start.
 
     Parameters
     ----------
     numbers : sequence of int
         Atomic numbers.
     size : int
-        Numbers that describe an element.
+        Size of the embedding.
 
     Returns
     -------
     Tensor, shape (n, size)
-        Distances are about those of the descriptors but for a common factor.
+        Distances are approximately proportional to those of the descriptors.
     """
     descriptors = torch.from_numpy(element_descriptors(numbers)).float()
     descriptors = descriptors - descriptors.mean(dim=0)

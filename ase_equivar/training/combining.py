@@ -1,4 +1,4 @@
-"""Trained models to one ensemble, which needs none of them any more."""
+"""Combination of trained models into a self-contained ensemble."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from ase_equivar.network import Ensemble
 
 
 def combine(models: Sequence[str | Path], output: str | Path) -> Path:
-    """Write the ensemble of some models.
+    """Write an ensemble of models.
 
     Parameters
     ----------
     models : sequence of str or Path
-        Bundled models, or folders, of `GatedNetwork` or `HybridNetwork`.
+        Bundled models or folders, with a `GatedNetwork` or `HybridNetwork` each.
     output : str or Path
         Folder of the ensemble.
 
     Returns
     -------
     Path
-        That folder.
+        The folder of the ensemble.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If a model is missing, damaged, or does not fit the others.
+        If a model is missing, damaged, or incompatible with the others.
     """
     folder = Path(output)
     if (folder / CONFIG_FILE).exists():
-        raise ValueError(f"{folder} holds a model already; give another output")
+        raise ValueError(f"{folder} already holds a model; give another output folder")
     ensemble = Ensemble([load_model(model) for model in models])
     described: list[dict[str, Any]] = [
         {"name": model_folder(model).name, **read_metadata(model)} for model in models
@@ -50,7 +50,7 @@ def combine(models: Sequence[str | Path], output: str | Path) -> Path:
 
 
 def _joined(notes: Sequence[dict[str, str]]) -> dict[str, str]:
-    """Join what members note under a heading, without texts that another one contains."""
+    """Join the texts of the members under a heading, without texts contained in others."""
     headings = dict.fromkeys(heading for note in notes for heading in note)
     joined = {}
     for heading in headings:

@@ -1,4 +1,4 @@
-"""Labels beside what a model predicts."""
+"""Comparison of labels with predictions of a model."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ase_equivar.training.data import LabelledFrame
 
 @dataclass(frozen=True)
 class Comparison:
-    """Labels and what a model says, structure by structure.
+    """Labels and predictions, structure by structure.
 
     Attributes
     ----------
     frames : list of LabelledFrame
-        Those whose elements the model knows.
+        Frames whose elements the model supports.
     born_charges, raw_born_charges : list of ndarray, shape (N, 3, 3), |e|
-        After and before the sum rule is imposed.
+        Predictions after and before the sum rule is imposed.
     dielectric : list of ndarray, shape (3, 3)
         ε∞; empty if the model does not predict it.
     unknown : tuple of str
@@ -61,27 +61,27 @@ class Comparison:
 def compare(
     network: Network, frames: Sequence[LabelledFrame], *, progress: bool = False
 ) -> Comparison:
-    """Predict labelled structures; charges are made neutral as the calculator makes them.
+    """Predict labelled structures; Z* are neutralized as by the calculator.
 
     Parameters
     ----------
     network : torch.nn.Module
-        In evaluation mode, as `load_model` gives it.
+        In evaluation mode, as returned by `load_model`.
     frames : sequence of LabelledFrame
-        Structures with elements unknown to the model are left out and named.
+        Structures with elements that the model does not support are left out and listed.
     progress : bool
         Whether to show a progress bar, on stderr.
 
     Raises
     ------
     ValueError
-        When no structure is left.
+        If no structure is left.
     """
     known = set(network.elements)
     unknown = [f for f in frames if not set(f.atoms.numbers.tolist()) <= known]
     left = [f for f in frames if set(f.atoms.numbers.tolist()) <= known]
     if not left:
-        raise ValueError("the model knows the elements of none of these structures")
+        raise ValueError("the model does not support all elements of any of these structures")
     loader = make_loader(left, network, 16)
     raw_charges: list[NDArray[np.float64]] = []
     dielectric: list[NDArray[np.float64]] = []

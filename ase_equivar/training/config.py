@@ -1,4 +1,4 @@
-"""What a training run is made of: one YAML file, checked before any work."""
+"""The configuration of a training run: one YAML file, checked before any work is done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECTIONS = {"output", "data", "network", "start", "teacher", "fit", "about"}
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One run: where it starts, what it learns, and where the model goes.
+    """Configuration of a run: its start, its training data and its output.
 
     Attributes
     ----------
@@ -27,15 +27,15 @@ class TrainingConfig:
         Folder of the model, checkpoints and logs, relative to the YAML file.
     data : DataConfig
     network : dict
-        As for `build_network`, without the elements, which are those of the training data.
+        Arguments of `build_network`, without the elements, which are those of the training data.
     start : str or None
-        Instead of `network`: a bundled model's name or a folder, to fine-tune from. Beside it
-        `network` can only be `POLAR`, which makes a polar network out of a gated one.
+        Instead of `network`: name of a bundled model or folder of a model to fine-tune. Together
+        with it, `network` can only be `POLAR`, which turns a gated network into a polar one.
     fit : FitConfig
     teacher : TeacherConfig or None
-        Whose labels of other structures are learnt besides (distillation).
+        Model whose labels of other structures are learned in addition (distillation).
     about : dict of str to str
-        Paragraphs for the model card: heading to text.
+        Sections of the model card: heading and text.
     """
 
     output: str
@@ -53,18 +53,18 @@ def read_config(path: str | Path) -> TrainingConfig:
     Parameters
     ----------
     path : str or Path
-        File with the sections ``output``, ``data``, ``network`` or ``start`` and, if wished,
+        File with the sections ``output``, ``data``, ``network`` or ``start`` and, optionally,
         ``teacher``, ``fit`` and ``about``.
 
     Returns
     -------
     TrainingConfig
-        As `parse_config` makes it.
+        See `parse_config`.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As in `parse_config`, or if the file is missing or no YAML.
+        As in `parse_config`, or if the file is missing or not YAML.
     """
     import yaml
 
@@ -74,19 +74,19 @@ def read_config(path: str | Path) -> TrainingConfig:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML file: {error}") from error
+        raise ValueError(f"{path} is not a YAML file: {error}") from error
     return parse_config(content, path.resolve().parent, str(path))
 
 
 def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
-    """Check what a YAML file says.
+    """Check the content of a YAML file.
 
     Parameters
     ----------
     content : Any
-        A mapping, as YAML gives it.
+        A mapping, as read from YAML.
     folder : Path
-        That relative paths start from.
+        Folder to which relative paths refer.
     where : str
         Name of the file, for messages.
 
@@ -98,9 +98,9 @@ def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
     Raises
     ------
     FileNotFoundError
-        When a data file or a model to start from is missing.
+        If a data file or a model to start from is missing.
     ValueError
-        When a section or an entry is missing, unknown, of a wrong kind or out of range; the message
+        If a section or an entry is missing, unknown, of a wrong type or out of range; the message
         names it.
     """
     if not isinstance(content, dict):
@@ -114,7 +114,7 @@ def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
     if ("network" in content) == ("start" in content) and content.get("network") != POLAR:
         raise ValueError(
             f"{where} must have either network, to train from scratch, or start, to fine-tune; "
-            "beside start network may only be {architecture: polar}"
+            "together with start, network may only be {architecture: polar}"
         )
     data = dict(content["data"] or {})
     for split in sorted({"train", "valid"} & set(data)):
@@ -136,9 +136,9 @@ def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
 
 
 def split_selection(file: str | Path) -> tuple[str, str]:
-    """Part ``path@::5`` into path and selection; all frames, ``:``, if there is none.
+    """Split ``path@::5`` into path and selection; the default is all frames, ``:``.
 
-    An @ that no index or slice follows belongs to the path.
+    An @ that is not followed by an index or slice belongs to the path.
     """
     path, at, selection = str(file).rpartition("@")
     if at and SELECTION.fullmatch(selection):
@@ -147,7 +147,7 @@ def split_selection(file: str | Path) -> tuple[str, str]:
 
 
 def _files(files: Any, folder: Path, where: str) -> tuple[str, ...]:
-    """Make the names of data files absolute, and see that they are there."""
+    """Make the names of data files absolute, and check that they exist."""
     files = [files] if isinstance(files, str) else files
     if not isinstance(files, list) or not files or not all(isinstance(f, str) for f in files):
         raise ValueError(f"{where} is {files!r}; it must name one file or more")
@@ -159,7 +159,7 @@ def _files(files: Any, folder: Path, where: str) -> tuple[str, ...]:
 
 
 def _check_network(network: dict[str, Any], where: str) -> None:
-    """Refuse shapes that no network has, before the data are read."""
+    """Refuse impossible network architectures, before the data are read."""
     for name, value in network.items():
         if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
             raise ValueError(f"{where}.{name} is {value}; it must be above 0")
@@ -170,13 +170,13 @@ def _check_network(network: dict[str, Any], where: str) -> None:
 
 
 def _model(name: str, folder: Path) -> str:
-    """Return a bundled name as it is, a folder as seen from anywhere."""
+    """Return the name of a bundled model unchanged, or a folder as an absolute path."""
     path = (folder / name).resolve()
     return str(path) if path.is_dir() else name
 
 
 def _teacher(content: dict[str, Any] | None, folder: Path, where: str) -> TeacherConfig | None:
-    """Check the section of the teacher, and that its model and files are there."""
+    """Check the section of the teacher, and that its model and files exist."""
     if content is None:
         return None
     content = dict(content)

@@ -1,4 +1,4 @@
-"""What a run has logged."""
+"""The learning curve from the logs of a run."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ LOGS = "logs"
 
 
 def learning_curve(folder: str | Path) -> list[dict[str, float]]:
-    """Read the logs of a run, all its sessions.
+    """Read the logs of all sessions of a run.
 
     Parameters
     ----------
     folder : str or Path
-        The run's output.
+        Output folder of the run.
 
     Returns
     -------
     list of dict
-        One for each epoch: ``epoch``, and the errors by the names of Lightning's log
-        (``train_mae``, ``valid_mae``, …).
+        For each epoch ``epoch`` and the errors, named as in Lightning's log (``train_mae``,
+        ``valid_mae``, …).
     """
     rows: dict[int, dict[str, float]] = {}
     sessions = sorted(
@@ -30,7 +30,7 @@ def learning_curve(folder: str | Path) -> list[dict[str, float]]:
     for session in sessions:
         with session.open(encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                if row["epoch"]:  # else a row of the learning rate
+                if row["epoch"]:  # otherwise a row with the learning rate
                     values = {key: float(value) for key, value in row.items() if value}
                     rows.setdefault(int(row["epoch"]), {}).update(values)
     return [rows[epoch] for epoch in sorted(rows)]

@@ -1,4 +1,4 @@
-"""Labelled structures out of files, with the doubtful ones named and kept out."""
+"""Labelled structures from files; doubtful ones are rejected and listed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LabelledFrame:
     ----------
     atoms : ase.Atoms
     born_charges : ndarray, shape (N, 3, 3), |e|
-        Field first, displacement second.
+        Row = field, column = displacement.
     dielectric : ndarray or None, shape (3, 3)
         ε∞, relative.
     """
@@ -49,7 +49,7 @@ class LabelledFrame:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A frame that is not used, by its number in the whole file, and why."""
+    """A rejected frame, by its number in the whole file, and the reason."""
 
     file: str
     frame: int
@@ -67,22 +67,22 @@ def read_frames(
     Parameters
     ----------
     files : iterable of path
-        Files that `io.read_labels` or ASE reads, or parts of them, ``file@1::5``.
+        Files that `io.read_labels` or ASE can read, or parts of them, ``file@1::5``.
     config : DataConfig
-        Names and order of the labels.
+        Names and index order of the labels.
 
     Returns
     -------
     frames : list of LabelledFrame
     rejected : list of Rejected
-        Frames kept out: unreadable, label missing, of a wrong shape or not finite, sum rule or the
-        crystal's own space group broken.
+        Frames that are unreadable, lack a label, have one of a wrong shape or not finite, or
+        violate the sum rule or the space group of the crystal.
 
     Raises
     ------
     ValueError
-        When a file has no usable frame at all, or no frame has the ε∞ or polarizability that
-        `config` names (other than the default name), saying what there is.
+        If a file has no usable frame, or no frame has the ε∞ or polarizability named in `config`
+        (other than the default name); the message lists what there is.
     """
     frames: list[LabelledFrame] = []
     rejected: list[Rejected] = []
@@ -105,7 +105,7 @@ def read_frames(
 
 
 def _tell_dielectric(frames: list[LabelledFrame], config: DataConfig) -> None:
-    """Say how many frames have ε∞; that none has one under a name that was asked for is refused."""
+    """Log how many frames have ε∞; refuse if none has it under a name given explicitly."""
     n = sum(frame.dielectric is not None for frame in frames)
     names = [name for name in (config.dielectric, config.polarizability) if name is not None]
     told = " or ".join(map(repr, names))
@@ -127,13 +127,13 @@ def _tell_dielectric(frames: list[LabelledFrame], config: DataConfig) -> None:
 
 
 def _values(atoms: Atoms) -> dict[str, Any]:
-    """Return what a frame holds by name: its info, and results, where ASE's readers move some."""
+    """Return the entries of a frame by name: its info, and results, to which ASE moves some."""
     results = {} if atoms.calc is None else atoms.calc.results
     return {**results, **atoms.info}
 
 
 def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
-    """Take the labels of one frame; every ValueError is the reason to keep it out."""
+    """Return the labels of one frame; a ValueError gives the reason to reject it."""
     atoms = frame.atoms
     if atoms is None:
         raise ValueError(frame.trouble)
@@ -147,14 +147,14 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
     asymmetry = _asymmetry(atoms, charges)
     if asymmetry > config.max_asymmetry:
         raise ValueError(
-            f"Z* break the crystal's own space group by {asymmetry:.3f} e, more than "
-            f"{config.max_asymmetry} e: is the order of atoms or indices another?"
+            f"Z* violate the crystal's own space group by {asymmetry:.3f} e, more than "
+            f"{config.max_asymmetry} e: check the order of atoms and indices"
         )
     return LabelledFrame(atoms, charges, _dielectric(atoms, config, frame.program))
 
 
 def _charges(frame: Frame, atoms: Atoms, config: DataConfig) -> NDArray[np.float64]:
-    """Take Z*, field first: as a known program gives them, or by name and in the order stated."""
+    """Return Z*, row = field: from a supported program, or by name in the order stated."""
     name = ASE_CHARGES if frame.program else config.born_charges
     values = _array(atoms, name)
     if values is None and name == USUAL_CHARGES:
@@ -173,7 +173,7 @@ def _charges(frame: Frame, atoms: Atoms, config: DataConfig) -> NDArray[np.float
 
 
 def _what_is_there(atoms: Atoms, name: str) -> str:
-    """Say that there is no array of a name, and what else could be meant."""
+    """Return a message that an array is missing, with possible alternatives."""
     results = {} if atoms.calc is None else atoms.calc.results
     there = {**results, **atoms.arrays}
     nine = {key for key, value in there.items() if np.size(value) == 9 * len(atoms)}
@@ -188,7 +188,7 @@ def _what_is_there(atoms: Atoms, name: str) -> str:
 
 
 def _array(atoms: Atoms, name: str) -> Any:
-    """Return what a frame holds under a name, of each atom or as a result; None if nothing."""
+    """Return an array or result of a frame by name; None if there is none."""
     values = atoms.arrays.get(name)
     if values is None and atoms.calc is not None:
         values = atoms.calc.results.get(name)
@@ -196,7 +196,7 @@ def _array(atoms: Atoms, name: str) -> Any:
 
 
 def _dielectric(atoms: Atoms, config: DataConfig, program: str) -> NDArray[np.float64] | None:
-    """Take ε∞, or work it out of the polarizability; None if the frame has neither."""
+    """Return ε∞, if need be from the polarizability; None if the frame has neither."""
     names = [config.dielectric, config.polarizability]
     if config.dielectric == USUAL_DIELECTRIC or (program and config.dielectric is not None):
         names.append(ASE_DIELECTRIC)
@@ -206,18 +206,18 @@ def _dielectric(atoms: Atoms, config: DataConfig, program: str) -> NDArray[np.fl
         return None
     tensor = finite_real(name, there[name], None)
     if tensor.size != 9:
-        raise ValueError(f"{name!r} is no finite 3×3 tensor")
+        raise ValueError(f"{name!r} is not a finite 3×3 tensor")
     tensor = tensor.reshape(3, 3)
     dielectric = tensor if name != config.polarizability else dielectric_of(tensor, atoms)
     if np.linalg.eigvalsh(0.5 * (dielectric + dielectric.T)).min() < 1.0:
-        raise ValueError(f"ε∞ from {name!r} is below that of vacuum")
+        raise ValueError(f"ε∞ from {name!r} is below 1")
     return dielectric
 
 
 def _asymmetry(atoms: Atoms, charges: NDArray[np.float64]) -> float:
     """Largest change of a component of Z* by operations of the crystal's space group, e.
 
-    A dozen operations, drawn at random, generate the whole group all but surely.
+    A dozen random operations generate the whole group almost certainly.
     """
     if not atoms.pbc.all():
         return 0.0

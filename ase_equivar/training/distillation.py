@@ -1,4 +1,4 @@
-"""Distillation: structures that a better model labels, for a cheaper one to learn besides."""
+"""Distillation: structures labelled by a better model, as additional data for a cheaper one."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from ase_equivar.training.sections import DataConfig, TeacherConfig
 logger = logging.getLogger(__name__)
 
 FOLDER = "pseudo_labels"  # in that of the model
-PIECE = 250  # structures per file: what a killed run may lose
-BATCH = 16  # structures in one call of the teacher
-MAX_CHARGE = 12.0  # e; beyond, and for ε∞ - 1 beyond a factor e^±5, a label is no likely one
+PIECE = 250  # structures per file: the most that a killed run loses
+BATCH = 16  # structures per call of the teacher
+MAX_CHARGE = 12.0  # e; labels beyond, or with ε∞ - 1 beyond a factor e^±5, are implausible
 MAX_LOG = 5.0
 
 
@@ -42,28 +42,28 @@ def pseudo_labelled_frames(
 ) -> list[LabelledFrame]:
     """Return the structures of ``config.teacher`` with the teacher's labels.
 
-    They are kept in ``output/pseudo_labels``: what is there is not worked out again.
+    They are stored in ``output/pseudo_labels``, and existing ones are reused.
 
     Parameters
     ----------
     config : TrainingConfig
     train : sequence of LabelledFrame
-        That altered copies are made of.
+        Frames from which altered copies are made.
     progress : bool
         Whether to show a progress bar, on stderr.
 
     Returns
     -------
     list of LabelledFrame
-        Empty without a teacher. Structures with elements that `train` or the teacher lacks, that
-        are too large, make no sense, or are of a composition that is left out, are not among them,
-        nor are those with unlikely labels.
+        Empty without a teacher. Structures are excluded if they have elements that `train` or the
+        teacher lacks, are too large or invalid, have an excluded composition, or get implausible
+        labels.
 
     Raises
     ------
     ValueError
-        If the folder holds labels that were made by other settings; if several processes are to
-        train and the labels are not there yet; if no structure, or no likely label, is left.
+        If the folder holds labels made with other settings, if several processes are to train and
+        the labels do not exist yet, or if no structure or no plausible label is left.
     """
     if config.teacher is None:
         return []
@@ -74,8 +74,8 @@ def pseudo_labelled_frames(
     missing = [n for n, file in enumerate(files) if not file.is_file()]
     if missing and os.environ.get("WORLD_SIZE", "1") != "1":
         raise ValueError(
-            f"{folder} lacks labels of the teacher, which one process makes: start the training "
-            "without torchrun, and stop it when epochs begin"
+            f"{folder} lacks labels of the teacher, which a single process must make: start the "
+            "training without torchrun, and stop it when epochs begin"
         )
     _refuse_others(config, folder, len(structures))
     if missing:
@@ -86,9 +86,9 @@ def pseudo_labelled_frames(
     frames, _ = read_frames(files, DataConfig((), (), max_asymmetry=np.inf))
     likely = [frame for frame in frames if _is_likely(frame)]
     if not likely:
-        raise ValueError(f"no label of {config.teacher.model} is a likely one, see {folder}")
+        raise ValueError(f"no label of {config.teacher.model} is plausible, see {folder}")
     logger.info(
-        "%d structures with labels of %s; %d with unlikely ones left out",
+        "%d structures with labels of %s; %d with implausible ones left out",
         len(likely),
         config.teacher.model,
         len(frames) - len(likely),
@@ -99,7 +99,7 @@ def pseudo_labelled_frames(
 def _structures(
     teacher: TeacherConfig, seed: int, train: Sequence[LabelledFrame], known: Collection[int]
 ) -> list[Atoms]:
-    """All that the teacher is to label, in an order that depends on the settings alone."""
+    """All structures for the teacher, in an order that depends only on the settings."""
     elements = set(elements_of(train)) & set(known)
     random = np.random.default_rng(seed)
     copies = (
@@ -119,8 +119,8 @@ def _structures(
     ]
     if not chosen:
         raise ValueError(
-            f"no structure is left for {teacher.model} to label: all are of more than "
-            f"{teacher.max_atoms} atoms, of unknown elements, or of compositions that are left out"
+            f"no structure is left for {teacher.model} to label: all have more than "
+            f"{teacher.max_atoms} atoms, unknown elements, or excluded compositions"
         )
     return chosen
 
@@ -135,7 +135,7 @@ def _is_sound(atoms: Atoms) -> bool:
 
 
 def _read(files: Sequence[str]) -> Iterator[Atoms]:
-    """Elements, positions and cells of all frames that can be read."""
+    """Elements, positions and cells of all readable frames."""
     for file in files:
         for frame in read_apart(*split_selection(file)):
             if frame.atoms is None:
@@ -150,7 +150,7 @@ def _composition(atoms: Atoms) -> str:
 
 
 def _label(network: Network, structures: Sequence[Atoms], file: Path) -> None:
-    """Write the labels of some structures; the file is there as a whole or not at all."""
+    """Write the labels of some structures; the file is written completely or not at all."""
     for start in range(0, len(structures), BATCH):
         part = structures[start : start + BATCH]
         with torch.no_grad():
@@ -166,7 +166,7 @@ def _label(network: Network, structures: Sequence[Atoms], file: Path) -> None:
 
 
 def _refuse_others(config: TrainingConfig, folder: Path, n_structures: int) -> None:
-    """Refuse labels that another teacher made, or of other structures."""
+    """Refuse labels of another teacher, or of other structures."""
     content = portable(config)
     teacher = {name: value for name, value in content["teacher"].items() if name != "batch_size"}
     settings = {
@@ -187,7 +187,7 @@ def _refuse_others(config: TrainingConfig, folder: Path, n_structures: int) -> N
 
 
 def _is_likely(frame: LabelledFrame) -> bool:
-    """Tell whether the teacher has not been led far astray."""
+    """Whether the labels of the teacher are plausible."""
     if np.abs(frame.born_charges).max() > MAX_CHARGE:
         return False
     if frame.dielectric is None:

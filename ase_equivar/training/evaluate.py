@@ -1,4 +1,4 @@
-"""Errors of a model on labelled structures, taken apart in the ways that matter to its users."""
+"""Errors of a model for labelled structures, broken down in useful ways."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ CRYSTAL_SYSTEMS = (
     (194, "hexagonal"),
     (230, "cubic"),
 )
-CLEAN_LABEL = 0.1  # e; labels whose own sum-rule violation is below
-MODERATE_DIELECTRIC = 20.0  # trace/3; above, the gap is nearly closed
+CLEAN_LABEL = 0.1  # e; labels whose own violation of the sum rule is below this
+MODERATE_DIELECTRIC = 20.0  # trace/3; above this, the gap is nearly closed
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class BornErrors:
     ----------
     n_atoms : int
     mae, rmse : float
-        Over all nine components.
+        Errors over all nine components.
     diagonal_mae, off_diagonal_mae : float
-        Over the three diagonal and the six other components.
+        Errors over the three diagonal and the six off-diagonal components.
     diagonal_rmse, off_diagonal_rmse : float
     """
 
@@ -64,8 +64,8 @@ class DielectricErrors:
     median_relative_trace : float
         Median of |tr ε / tr ε_label - 1|.
     moderate_mae : float
-        Mean absolute error of all components where trace/3 of the label is below 20; NaN if it is
-        nowhere.
+        Mean absolute error of all components where trace/3 of the label is below 20; NaN if there
+        are none.
     n_moderate : int
     """
 
@@ -83,7 +83,7 @@ class Evaluation:
     ----------
     n_structures : int
     unknown : tuple of str
-        Formulas left out because the model does not know an element of theirs.
+        Formulas left out because the model does not support one of their elements.
     born : BornErrors
     largest_charge_mae : float
         Mean over structures of the error of max |Z*| (largest component), e.
@@ -108,7 +108,7 @@ class Evaluation:
     dielectric: DielectricErrors | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers for JSON, None where a number is not defined."""
+        """Plain numbers for JSON; None where a number is undefined."""
         return {name: _plain(value) for name, value in dataclasses.asdict(self).items()}
 
 
@@ -119,7 +119,7 @@ def _plain(value: Any) -> Any:
 
 
 def evaluate(found: Comparison) -> Evaluation:
-    """Take the errors of a model apart."""
+    """Return the errors of a model, broken down by element, crystal system and so on."""
     left, differences = found.frames, found.differences
     excess = [np.abs(violation(raw)).max() for raw in found.raw_born_charges]
     largest = [
@@ -144,7 +144,7 @@ def evaluate(found: Comparison) -> Evaluation:
 
 
 def crystal_system(atoms: Atoms) -> str:
-    """Crystal system of a structure by spglib; "none" where it finds no space group."""
+    """Crystal system of a structure from spglib; "none" if no space group is found."""
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
     found = spglib.get_symmetry_dataset(cell, symprec=1e-2) if atoms.pbc.all() else None
     if found is None:

@@ -1,4 +1,4 @@
-"""A model for one material out of one for many: what it starts as, and the recipe."""
+"""Fine-tuning of a general model for one material: its start and its configuration."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ase_equivar.network import Ensemble, GatedNetwork, Network, PolarNetwork, b
 from ase_equivar.training.config import POLAR, parse_config
 from ase_equivar.training.resume import CHECKPOINT
 
-# Found with the SiO2 and BaTiO3 models that are bundled: single structures per step, a rate below
-# that of training from scratch, hardly any weight on what other materials needed.
+# Determined with the bundled SiO2 and BaTiO3 models: single structures per step, a lower rate than
+# for training from scratch, and little weight on penalties that other materials needed.
 FIT = {
     "batch_size": 1,
     "learning_rate": 2e-3,
@@ -40,9 +40,9 @@ def write_recipe(
     polarizability: str | None = None,
     polar: bool = False,
 ) -> Path:
-    """Write the training configuration of a fine-tuned model, if it is a sound one.
+    """Write the training configuration of a fine-tuned model, after checking it.
 
-    A recipe of an earlier call that did not get as far as training is replaced.
+    A configuration from an earlier call that did not start training is replaced.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def write_recipe(
     model : str
         Bundled model, or folder of one, to start from.
     train, valid : str
-        Labelled structures, a file or a part of one (``file@1::5``).
+        Labelled structures: a file or part of one (``file@1::5``).
     epochs : int
         Passes over the training structures.
     born_charges, order, dielectric, polarizability : str
@@ -62,13 +62,13 @@ def write_recipe(
     Returns
     -------
     Path
-        Of the file, ``output/training.yaml``.
+        Path of the file, ``output/training.yaml``.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If a file is missing or a setting is wrong, before anything is written; if the file is there
-        and says something else, and training has begun or another hand wrote it.
+        If a file is missing or a setting is wrong, before anything is written; if the file exists
+        with other contents, and training has begun or the file was not written by this function.
     """
     folder = Path(output).resolve()
     content = {
@@ -92,8 +92,8 @@ def write_recipe(
     begun = (folder / CHECKPOINT).exists() or not before.startswith(HEADER)
     if begun and yaml.safe_load(before) != content:
         raise ValueError(
-            f"{path} holds another recipe; give another output, or go on with that one by "
-            f"'ase-equivar train {path}'"
+            f"{path} holds another recipe; give another output, or continue it with 'ase-equivar "
+            f"train {path}'"
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
@@ -108,10 +108,10 @@ def adapted(
     dielectric: bool,
     polar: bool = False,
 ) -> Network:
-    """Return a network that knows only what it is about to learn, with the weights of another.
+    """Return a copy of a network that is restricted to the elements and tensors to be learned.
 
-    Features that serve one material no longer serve others, nor a tensor without labels: both must
-    be refused.
+    Features adapted to one material are no longer valid for other elements, or for a tensor without
+    labels, so both must be refused.
 
     Parameters
     ----------
@@ -120,18 +120,18 @@ def adapted(
     elements : tuple of int
         Atomic numbers in the new training structures.
     name : str
-        Of the network, for the message.
+        Name of the network, for messages.
     dielectric : bool
         Whether the new training structures have labels of ε∞.
     polar : bool
-        Whether the new network is to be a `PolarNetwork`. Its last interaction and what reads Z*
-        out of that start at random, the rest as in a gated network.
+        Whether the new network is to be a `PolarNetwork`. Its last interaction and the readout of
+        Z* start at random, the rest from the gated network.
 
     Raises
     ------
     ValueError
-        If the network has never seen one of the elements, is an ensemble, or no gated one where a
-        polar one is wanted.
+        If the network was not trained on one of the elements, is an ensemble, or is not gated
+        although a polar one is requested.
     """
     if isinstance(network, Ensemble):
         raise ValueError(

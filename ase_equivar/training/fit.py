@@ -1,4 +1,4 @@
-"""The training run itself: Lightning does loops, checkpoints, averaging and several processes."""
+"""The training run: Lightning handles loops, checkpoints, averaging and parallel processes."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ logger = logging.getLogger(__name__)
 
 
 def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
-    """Train a model, or go on where an earlier call was stopped.
+    """Train a model, or continue an interrupted run.
 
-    A checkpoint is written after every epoch; a killed run loses at most one. A finished run is
-    left as it is.
+    A checkpoint is written after every epoch, so a killed run loses at most one. A finished run is
+    not changed.
 
     Parameters
     ----------
@@ -73,13 +73,13 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     Raises
     ------
     ValueError
-        If the output holds a run with other settings or inputs, saying what differs;
-        if labels are unusable, or processes cannot share the batches.
+        If the output holds a run with other settings or inputs (the message says which), if labels
+        are unusable, or if processes cannot share the batches.
     BlockingIOError
-        If another run trains in the output.
+        If another run is using the output folder.
     """
     output = Path(config.output)
-    if os.environ.get("RANK", "0") != "0":  # of the processes of one run, the first holds the lock
+    if os.environ.get("RANK", "0") != "0":  # the first process of a run holds the lock
         return _fit(config, progress=progress)
     output.mkdir(parents=True, exist_ok=True)
     with locked(output / "training.lock", f"the training in {output}"):
@@ -87,7 +87,7 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
 
 
 def _fit(config: TrainingConfig, *, progress: bool) -> Path:
-    """See `fit`; no other run uses the folder."""
+    """See `fit`; the folder is locked."""
     output = Path(config.output)
     n_processes = int(os.environ.get("WORLD_SIZE", "1"))
     batch_sizes = {"fit.batch_size": config.fit.batch_size}
@@ -103,7 +103,7 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
     if state is not None:
         refuse_others(state, "settings", settings(config), config)
         if is_finished(state, config) and _is_written(config):
-            logger.info("this run is finished already; nothing was changed in %s", output)
+            logger.info("this run is already finished; nothing was changed in %s", output)
             return output
     pl.seed_everything(config.fit.seed, workers=True, verbose=False)
     train, rejected = read_frames(config.data.train, config.data)
@@ -117,11 +117,11 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
     known = [frame for frame in valid if set(elements_of([frame])) <= set(network.elements)]
     if len(known) < len(valid):
         logger.warning(
-            "%d validation frames have elements that no training frame has, and are not used",
+            "%d validation frames have elements that no training frame has and are not used",
             len(valid) - len(known),
         )
     if not known:
-        raise ValueError("no validation frame is left; give some of the elements in data.train")
+        raise ValueError("no validation frame is left; give some with the elements in data.train")
     if len(known) < n_processes:
         raise ValueError(
             f"data.valid has {len(known)} usable frames for {n_processes} processes; give one for "
@@ -136,7 +136,7 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
         assert state is not None
     if os.environ.get("RANK", "0") != "0":
         return output
-    # averaged weights are what a checkpoint has as the state of the module
+    # a checkpoint holds the averaged weights as the state of the module
     averaged = {name.removeprefix("network."): value for name, value in state["state_dict"].items()}
     network.load_state_dict(averaged)
     save_model(
@@ -163,12 +163,12 @@ def _run(
     *,
     progress: bool,
 ) -> bool:
-    """Do all epochs that are left; False if the user interrupted them."""
+    """Run all remaining epochs; return False if the user interrupted them."""
     output, last = Path(config.output), Path(config.output) / CHECKPOINT
     network = module.network
     resumed = last if last.is_file() else None
     if resumed is not None:
-        logger.info("going on from %s", resumed)
+        logger.info("continuing from %s", resumed)
     with _quiet_lightning():
         trainer = pl.Trainer(
             default_root_dir=output,
@@ -181,21 +181,21 @@ def _run(
             enable_progress_bar=progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            log_every_n_steps=0,  # epoch means are what is read; rows per step are not
+            log_every_n_steps=0,  # only epoch means are read, not rows per step
         )
         trainer.fit(
             module,
             training_loader(train, pseudo_labelled, network, config, trainer.world_size),
             validation_loader(valid, network, 32),
             ckpt_path=resumed,
-            weights_only=True,  # no code runs on loading
+            weights_only=True,  # no code is run on loading
         )
     return not trainer.interrupted
 
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keep back what Lightning says of hardware, of its other products and of our own folder."""
+    """Suppress Lightning's messages on hardware, other products and the output folder."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [one.level for one in loggers]
     with warnings.catch_warnings():
@@ -211,7 +211,7 @@ def _quiet_lightning() -> Iterator[None]:
 
 
 def _is_written(config: TrainingConfig) -> bool:
-    """Tell whether the model in the output is that of this run, not one of an earlier run."""
+    """Whether the model in the output is that of this run, not of an earlier one."""
     folder = Path(config.output)
     if not all((folder / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE)):
         return False
@@ -221,7 +221,7 @@ def _is_written(config: TrainingConfig) -> bool:
 
 
 def _first_network(config: TrainingConfig, train: list[LabelledFrame]) -> Network:
-    """Make a network for the training data, or take the one to fine-tune."""
+    """Return a new network for the training data, or the one to fine-tune."""
     elements = elements_of(train)
     if config.start is not None:
         labelled = any(frame.dielectric is not None for frame in train)
@@ -245,7 +245,7 @@ def _first_network(config: TrainingConfig, train: list[LabelledFrame]) -> Networ
 
 
 def _processes() -> dict[str, Any]:
-    """Lightning's settings for the processes that ``torchrun`` has started, if it has."""
+    """Lightning's settings for the processes started by ``torchrun``, if any."""
     total = int(os.environ.get("WORLD_SIZE", "1"))
     if total == 1:
         return {"devices": 1}

@@ -1,4 +1,4 @@
-"""What Lightning trains: a network with its objective, its optimizer and its log."""
+"""The Lightning module: a network with its objective, optimizer and log."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class TrainingModule(pl.LightningModule):
     Parameters
     ----------
     network : torch.nn.Module
-        Made by `build_network`.
+        As returned by `build_network`.
     config : TrainingConfig
     inputs : dict
-        What a later session must find again: see `resume.inputs`.
+        Inputs that a later session must have as well; see `resume.inputs`.
     """
 
     def __init__(self, network: Network, config: TrainingConfig, inputs: dict[str, Any]) -> None:
@@ -37,15 +37,15 @@ class TrainingModule(pl.LightningModule):
         self.network = network
         self.config = config
         self.inputs = inputs
-        # means over all batches and processes, each by what it is a mean of
+        # means over all batches and processes, weighted by their counts
         self.means = nn.ModuleDict(
             {f"{split}_{name}": MeanMetric() for split in ("train", "valid") for name in ERRORS}
         )
-        self.seconds = 0.0  # of training, over all sessions of this run
+        self.seconds = 0.0  # training time of all sessions of this run
         self._epoch_started = 0.0
 
     def on_train_epoch_start(self) -> None:
-        """Start the clock; random numbers depend on the epoch, not on earlier sessions."""
+        """Start the timer; random numbers depend on the epoch, not on earlier sessions."""
         numbers = np.random.SeedSequence(
             [self.config.fit.seed, self.current_epoch, self.global_rank]
         )
@@ -53,17 +53,17 @@ class TrainingModule(pl.LightningModule):
         self._epoch_started = time.monotonic()
 
     def on_train_epoch_end(self) -> None:
-        """Stop the clock; the checkpoint is written after this."""
+        """Stop the timer; the checkpoint is written after this."""
         self.seconds += time.monotonic() - self._epoch_started
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the time spent, and what a later session must agree with."""
+        """Store the time spent, and the inputs with which a later session must agree."""
         checkpoint["seconds"] = self.seconds
         checkpoint["settings"] = settings(self.config)
         checkpoint["inputs"] = self.inputs
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the time spent by earlier sessions."""
+        """Restore the time spent by earlier sessions."""
         self.seconds = checkpoint["seconds"]
 
     def transfer_batch_to_device(
@@ -73,13 +73,13 @@ class TrainingModule(pl.LightningModule):
         return batch.to(device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step; logs the errors of the epoch."""
+        """Return the loss of one step, and log the errors of the epoch."""
         found = errors(self.network, batch, self.config.fit.loss)
         self._log_errors("train", found)
         return found.total(self.config.fit, self._shares(found.counts))
 
     def _shares(self, counts: Tensor) -> Tensor | None:
-        """Weigh a process by what is in its batch: DDP takes the plain mean of gradients."""
+        """Return weights by batch contents, because DDP takes the plain mean of gradients."""
         n_processes = self.trainer.world_size
         if n_processes == 1:
             return None
@@ -116,19 +116,19 @@ class TrainingModule(pl.LightningModule):
 def one_cycle(
     optimizer: torch.optim.Optimizer, learning_rate: float, steps: int, warm_up: float
 ) -> torch.optim.lr_scheduler.OneCycleLR:
-    """Make a one-cycle schedule of any number of steps from 1 on.
+    """Return a one-cycle schedule of one or more steps.
 
     Parameters
     ----------
     optimizer : torch.optim.Optimizer
     learning_rate : float
-        The largest.
+        Largest learning rate.
     steps : int
     warm_up : float
-        Part of the steps in which the rate rises.
+        Fraction of the steps in which the rate increases.
     """
-    steps = max(steps, 2)  # of one, the rate would be that at the end, next to nothing
-    if warm_up * steps == 1.0:  # torch divides by the number of rising steps after the first
+    steps = max(steps, 2)  # with one step, the rate would be the final one, almost zero
+    if warm_up * steps == 1.0:  # torch divides by the number of increasing steps minus one
         warm_up *= 1.0 + 1e-9
     return torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=learning_rate, total_steps=steps, pct_start=warm_up

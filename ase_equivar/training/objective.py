@@ -1,4 +1,4 @@
-"""What training minimizes, and the start that makes it short."""
+"""The objective of training, and initial values that shorten it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ase_equivar.training.batches import Batch
 from ase_equivar.training.data import LabelledFrame
 from ase_equivar.training.sections import FitConfig
 
-SAMPLE = 300  # structures that tell how large features are
+SAMPLE = 300  # structures from which the scale of features is estimated
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class Errors:
     Attributes
     ----------
     charges : Tensor, scalar
-        What is minimized of Z*, e: see `charge_loss`.
+        Loss of Z*, e; see `charge_loss`.
     neutral : Tensor, scalar
         Mean absolute error of all components of Z* after the sum rule is imposed, e.
     violation : Tensor, scalar
-        Mean over structures and components of |Σ Z*| before that, e.
+        Mean over structures and components of |Σ Z*| before it is imposed, e.
     log_dielectric : Tensor, scalar
         Mean absolute error of the components of ln(ε∞ - 1); 0 without labels.
     counts : Tensor, shape (3,)
-        Atoms, structures and labels of ε∞ that the three are means over.
+        Numbers of atoms, structures and labels of ε∞ over which the means are taken.
     """
 
     charges: Tensor
@@ -45,14 +45,14 @@ class Errors:
     counts: Tensor
 
     def total(self, config: FitConfig, shares: Tensor | None = None) -> Tensor:
-        """Weighted sum that is minimized.
+        """Return the weighted sum to be minimized.
 
         Parameters
         ----------
         config : FitConfig
         shares : Tensor, optional
-            Factors of the three, with which the mean over processes is that over all their
-            batches taken as one.
+            Weights of the three terms with which the mean over processes equals that over their
+            combined batches.
         """
         terms = torch.stack([self.charges, self.violation, self.log_dielectric])
         weights = terms.new_tensor([1.0, config.violation_weight, config.dielectric_weight])
@@ -60,12 +60,12 @@ class Errors:
 
 
 def charge_loss(difference: Tensor, loss: str) -> Tensor:
-    """Mean over atoms of what is minimized.
+    """Return the loss of Z*, averaged over atoms.
 
     Parameters
     ----------
     difference : Tensor, shape (N, F, 3)
-        Of Z*, e, along all three directions of the field or some others.
+        Differences of Z*, e, along the three directions of the field or along others.
     loss : str
         "mae": mean of |components|; "norm": root mean square of the components of each atom, which
         does not depend on the axes.
@@ -76,7 +76,7 @@ def charge_loss(difference: Tensor, loss: str) -> Tensor:
 
 
 def errors(network: Network, batch: Batch, loss: str = "mae") -> Errors:
-    """Compare the network's tensors with the labels of a batch; `loss` as in `charge_loss`."""
+    """Return the errors of the network's tensors for a batch; `loss` as in `charge_loss`."""
     raw, labels, log_predicted = _beside_labels(network, batch)
     structure, n = batch.graph.structure, batch.graph.n_structures
     excess, neutral = excess_and_neutral(raw, structure, n)
@@ -98,7 +98,7 @@ def errors(network: Network, batch: Batch, loss: str = "mae") -> Errors:
 def _beside_labels(network: Network, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
     """Predicted and labelled rows (N, F, 3) of Z*, and the predicted ln(ε∞ - 1)."""
     if isinstance(network, PolarNetwork) and network.training:
-        # the row of one direction, another for each batch, is had at a third of the price
+        # one direction per batch, a different one each time, costs a third
         field = torch.nn.functional.normalize(torch.randn_like(batch.born_charges[0, :1]), dim=1)
         rows, log_predicted = network.rows(batch.graph, field)
         return rows, torch.einsum("fa,nab->nfb", field, batch.born_charges), log_predicted
@@ -107,10 +107,10 @@ def _beside_labels(network: Network, batch: Batch) -> tuple[Tensor, Tensor, Tens
 
 
 def start_from_labels(network: Network, frames: Sequence[LabelledFrame]) -> None:
-    """Let an untrained network predict each element's median charge and the mean ln(ε∞ - 1).
+    """Set offsets of an untrained network to each element's median charge and the mean ln(ε∞ - 1).
 
-    A hybrid network learns the size of its features besides. Networks without such offsets (the
-    published one) are left as they are.
+    A hybrid network also gets the scale of its features. Networks without such offsets (the
+    published one) are not changed.
     """
     if not isinstance(network, GatedNetwork):
         return

@@ -1,4 +1,4 @@
-"""From the polarizability of a whole cell to ε∞."""
+"""Conversion of the polarizability of a cell to ε∞."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ase_equivar.units import VACUUM_PERMITTIVITY
 
 
 def dielectric_of(polarizability: NDArray[np.float64], atoms: Atoms) -> NDArray[np.float64]:
-    """Give the tensor ε∞ = 1 + α/(ε0 Ω) of a crystal.
+    """Return the tensor ε∞ = 1 + α/(ε0 Ω) of a crystal.
 
     Parameters
     ----------
     polarizability : ndarray, shape (3, 3), e·Å²/V
-        α[a, b] = ∂(Ω P_a)/∂E_b of the whole cell at fixed ions, E the field inside; what finite
-        fields give.
+        α[a, b] = ∂(Ω P_a)/∂E_b of the whole cell at fixed ions, with E the field inside, as from
+        finite fields.
     atoms : ase.Atoms
-        Its volume is Ω.
+        Its cell has the volume Ω.
 
     Returns
     -------
@@ -27,7 +27,7 @@ def dielectric_of(polarizability: NDArray[np.float64], atoms: Atoms) -> NDArray[
     Raises
     ------
     ValueError
-        If the structure is not periodic along three directions: it has no volume then.
+        If the structure is not periodic along three directions and thus has no volume.
     """
     if not atoms.pbc.all():
         raise ValueError("a structure that is not periodic in three directions has no ε∞")

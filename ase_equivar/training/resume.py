@@ -1,4 +1,4 @@
-"""Going on with a stopped run: only with what it was started with."""
+"""Continuing an interrupted run, which requires the settings and inputs of its start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHECKPOINT = Path("checkpoints") / "last.ckpt"
 
 
 def portable(config: TrainingConfig) -> dict[str, Any]:
-    """Write the configuration with paths as seen from the model's folder, for any machine."""
+    """Return the configuration with paths relative to the model's folder, valid on any machine."""
     content = dataclasses.asdict(config)
     files = [(content["data"], "train"), (content["data"], "valid")]
     models = [(content, "start")]
@@ -36,7 +36,7 @@ def portable(config: TrainingConfig) -> dict[str, Any]:
 
 
 def settings(config: TrainingConfig) -> dict[str, Any]:
-    """All that the weights depend on, as ``section.entry``; the card's words are not of that."""
+    """All settings that affect the weights, as ``section.entry``; the texts of the card do not."""
     content = portable(config)
     flat = {"start": content["start"]}
     for section in ("data", "network", "fit", "teacher"):
@@ -45,7 +45,7 @@ def settings(config: TrainingConfig) -> dict[str, Any]:
 
 
 def inputs(config: TrainingConfig, train: list[LabelledFrame]) -> dict[str, Any]:
-    """Return what a run starts from: the contents of files, not their names, and the version."""
+    """Return the inputs of a run: the contents of files, not their names, and the version."""
     content = digest(
         *(
             array.tobytes()
@@ -72,57 +72,57 @@ def inputs(config: TrainingConfig, train: list[LabelledFrame]) -> dict[str, Any]
 def last_state(output: str | Path) -> dict[str, Any] | None:
     """Read the last checkpoint of a run, or None if there is none yet.
 
-    Tensors, numbers and text only: no code is run on loading a folder from elsewhere.
+    Only tensors, numbers and text are loaded: no code in a folder from elsewhere is run.
 
     Raises
     ------
     ValueError
-        If the file is damaged, or holds anything else.
+        If the file is damaged, or holds other objects.
     """
     file = Path(output) / CHECKPOINT
     if not file.is_file():
         return None
     try:
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # the reader raises anything on a damaged file
+    except Exception as error:  # the reader raises many kinds of errors on a damaged file
         reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"{file} is damaged, or holds more than numbers and text, and is not loaded "
+            f"{file} is damaged, or holds more than numbers and text, so it is not loaded "
             f"({reason}); delete it to start anew"
         ) from error
     return state
 
 
 def is_finished(state: dict[str, Any], config: TrainingConfig) -> bool:
-    """Tell whether the last epoch of a run is done."""
+    """Whether the last epoch of a run is complete."""
     return bool(state["epoch"] + 1 >= config.fit.epochs)
 
 
 def refuse_others(
     state: dict[str, Any], kind: str, now: dict[str, Any], config: TrainingConfig
 ) -> None:
-    """Refuse to go on with a run that was started with something else.
+    """Refuse to continue a run that was started with other settings or inputs.
 
     Parameters
     ----------
     state : dict
-        Of the checkpoint.
+        State of the checkpoint.
     kind : str
-        "settings" or "inputs", as kept in the checkpoint.
+        "settings" or "inputs", as stored in the checkpoint.
     now : dict
-        The same of the run that is asked for.
+        Those of the requested run.
     config : TrainingConfig
-        Of that run.
+        Configuration of the requested run.
 
     Raises
     ------
     ValueError
-        Naming all that differs, and what to do; or if the checkpoint does not tell.
+        If they differ or the checkpoint does not contain them; the message says what to do.
     """
     if kind not in state:
         raise ValueError(
-            f"{Path(config.output) / CHECKPOINT} does not say with which {kind} it was made (an "
-            "earlier version did not keep them); give another output, or delete it to start anew"
+            f"{Path(config.output) / CHECKPOINT} does not record its {kind} (an earlier version "
+            "did not store them); give another output, or delete it to start anew"
         )
     then: dict[str, Any] = state[kind]
     differing = differences(then, now)

@@ -1,4 +1,4 @@
-"""The sections of a training run: what may be said, and what is refused."""
+"""The sections of a training configuration, and checks of their entries."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ ORDERS = ("field-first", "displacement-first")
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the labels are and what they are called.
+    """Files and names of the labels.
 
     Attributes
     ----------
     train, valid : tuple of str
-        Files that ASE reads (extended XYZ as a rule) or outputs of programs that `io.read_labels`
-        knows, relative to the YAML file; a part of one in ASE's way, ``file.extxyz@1::5`` being
-        every fifth frame from the second on.
+        Files that ASE reads (usually extended XYZ) or program outputs that `io.read_labels` reads,
+        relative to the YAML file; parts in ASE's notation: ``file.extxyz@1::5`` is every fifth
+        frame, starting with the second.
     born_charges : str
-        Name of the per-atom array with nine columns, or of a result. Where the default is not
-        there, ASE's own ``born_effective_charges`` is taken; likewise ``dielectric_tensor``. In
-        outputs of programs no names are needed.
+        Name of the per-atom array with nine columns, or of a result. If the default does not exist,
+        ASE's own ``born_effective_charges`` is used; likewise ``dielectric_tensor``. Program
+        outputs need no names.
     order : str
-        "field-first" when the nine are Z[a, b] with a = polarization and b = displacement, row by
-        row (the package's own order); "displacement-first" when they are the transpose. Outputs of
-        programs have orders of their own, which this leaves alone.
+        "field-first" if the nine columns are Z[a, b] with a = polarization and b = displacement,
+        row by row (the order of this package); "displacement-first" if they are the transpose. It
+        does not apply to program outputs, whose order is known.
     dielectric : str or None
-        Name of the 3×3 entry of ``atoms.info``, or of the results, with ε∞; None when there is
-        none to learn. Another name than the default must be in one frame at least.
+        Name of the 3×3 entry of ``atoms.info``, or of the results, with ε∞; None if ε∞ is not to be
+        learned. A name other than the default must occur in at least one frame.
     polarizability : str or None
         Name of the 3×3 entry of ``atoms.info`` with α = ∂(Ω P)/∂E of the whole cell at fixed ions,
-        e·Å²/V, of which ε∞ is worked out where there is no entry `dielectric`.
+        e·Å²/V, from which ε∞ is calculated if there is no entry `dielectric`.
     max_sum_rule_violation : float
-        Frames whose |Σ Z| exceeds this many e in any component are kept out.
+        Frames in which a component of |Σ Z| exceeds this value (e) are rejected.
     max_asymmetry : float
-        Frames whose Z* an operation of the crystal's own space group changes by more than this many
-        e, in any component, are kept out.
+        Frames in which an operation of the crystal's space group changes a component of Z* by more
+        than this value (e) are rejected.
     """
 
     train: tuple[str, ...]
@@ -52,9 +52,9 @@ class DataConfig:
     max_asymmetry: float = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse an order that is none, and limits that keep nothing out or everything."""
+        """Refuse an unknown order, and limits that are not positive numbers."""
         for name in ("max_sum_rule_violation", "max_asymmetry"):
-            if getattr(self, name) != float("inf"):  # which keeps all frames, and says so
+            if getattr(self, name) != float("inf"):  # infinity accepts all frames
                 positive_number(name, getattr(self, name), "e", zero=True)
         if self.order not in ORDERS:
             raise ValueError(
@@ -64,7 +64,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How the weights are found.
+    """Settings of the optimization.
 
     Attributes
     ----------
@@ -75,29 +75,29 @@ class FitConfig:
     learning_rate : float
         Peak of the one-cycle schedule.
     warm_up : float
-        Part of the run in which the rate rises.
+        Fraction of the run in which the rate increases.
     weight_decay : float
-        Of AdamW.
+        Weight decay of AdamW.
     loss : str
-        What is minimized of Z* after the sum rule is imposed: "mae" or "norm", see
-        `objective.charge_loss`.
+        Loss of Z* after the sum rule is imposed: "mae" or "norm", see `objective.charge_loss`.
     dropout : float
-        Chance that a channel is dropped (gated networks).
+        Probability that a channel is dropped (gated networks).
     violation_weight : float
         Weight of the network's own violation of the sum rule: mean over structures and components
-        of |Σ Z*| before it is removed, e. A small violation makes a large one a useful alarm.
+        of |Σ Z*| before it is removed, e. If violations are usually small, a large one is a useful
+        warning.
     dielectric_weight : float
         Weight of the mean absolute error of ln(ε∞ - 1).
     averaging : float
-        Decay of the exponential moving average of the weights, which is the model in the end.
+        Decay of the exponential moving average of the weights, which is the final model.
     gradient_clip : float
         Largest norm of the gradient.
     element_start : str
-        Where the numbers that describe an element start (gated networks from scratch): "chemistry",
-        so that similar elements are close, if there are at least `chemistry.MIN_ELEMENTS` of them;
-        or "random".
+        Initial embedding of the elements (gated networks from scratch): "chemistry", in which
+        similar elements are close, if there are at least `chemistry.MIN_ELEMENTS` elements; or
+        "random".
     seed : int
-        Of weights, order and dropout.
+        Seed of weights, order and dropout.
     """
 
     epochs: int = 60
@@ -115,7 +115,7 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what no run can be made with."""
+        """Refuse settings that are out of range."""
         for name, known in (("loss", LOSSES), ("element_start", ELEMENT_STARTS)):
             if getattr(self, name) not in known:
                 found = getattr(self, name)
@@ -134,23 +134,23 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """A better model, and the structures that it labels for this one to learn besides.
+    """A better model, and the structures that it labels as additional training data.
 
     Attributes
     ----------
     model : str
-        Bundled model, or folder of one, that gives the labels.
+        Bundled model, or folder of a model, that provides the labels.
     structures : tuple of str
-        Files with structures, labelled or not; a part of one as in `DataConfig`.
+        Files with structures, labelled or not; parts as in `DataConfig`.
     left_out : tuple of str
-        Files with structures whose compositions are not to be learnt so: validation and test data.
+        Files with structures whose compositions are excluded: validation and test data.
     copies : int
-        Altered copies of each training structure, see `augmentation.augmented_copy`.
+        Number of altered copies of each training structure, see `augmentation.augmented_copy`.
     max_atoms : int
-        Largest structure that is labelled; small ones say as much at less cost.
+        Size of the largest structure to label; small ones give as much information at less cost.
     batch_size : int
-        Structures with such labels in each step, over all processes, beside ``fit.batch_size``
-        with their own.
+        Number of structures with such labels per step, over all processes, in addition to
+        ``fit.batch_size`` with their own labels.
     """
 
     model: str
@@ -164,6 +164,8 @@ class TeacherConfig:
         """Refuse a teacher with nothing to label."""
         whole_number("copies", self.copies)
         if not self.structures and not self.copies:
-            raise ValueError("structures or copies must be given; there is nothing to label else")
+            raise ValueError(
+                "structures or copies must be given; otherwise there is nothing to label"
+            )
         for name in ("max_atoms", "batch_size"):
             whole_number(name, getattr(self, name), at_least=1)

@@ -1,11 +1,11 @@
-"""Which of many structures to label: those that the model is unsure of and that differ.
+"""Selection of structures to label: those that are uncertain and differ from each other.
 
-Each step sorts the structures into clusters, each around the nearest of those known or taken
-already, by their distance in the features of the network. From the cluster with the largest sum of
-squares it takes the structure that is farthest from the center: a lone outlier does not come before
-a crowd that is not well represented. This is the method LCMD (largest cluster, maximum distance) of
-Holzmüller, Zaverkin, Kästner & Steinwart, J. Mach. Learn. Res. 24, 164 (2023), with distances
-multiplied by the uncertainty of the structure.
+Each step assigns the structures to clusters around the structures known or chosen so far, by
+distance in the feature space of the network. From the cluster with the largest sum of squared
+distances it chooses the structure farthest from the center, so that a single outlier does not take
+precedence over a large, poorly represented group. This is the method LCMD (largest cluster, maximum
+distance) of Holzmüller, Zaverkin, Kästner & Steinwart, J. Mach. Learn. Res. 24, 164 (2023), with
+distances multiplied by the uncertainty of the structure.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from ase_equivar.inference.features import structure_features
 from ase_equivar.inference.models import load_model
 from ase_equivar.inference.predictor import Predictor
 
-COPY = 1e-5  # of the length of a vector: what float32 makes of structures that are turned
+COPY = 1e-5  # relative to the length of a vector: rounding in float32 of rotated structures
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A structure that was chosen, and why.
+    """A chosen structure, and the reason.
 
     Attributes
     ----------
     index : int
-        Of the structure among those to choose from.
+        Index of the structure among the candidates.
     uncertainty : float
-        Of its Z*, |e|.
+        Uncertainty of its Z*, |e|.
     distance : float
-        To the nearest of what was known or chosen before, in the units of the features; infinite
-        for the first, if nothing was known.
+        Distance to the nearest structure known or chosen before, in units of the features; infinite
+        for the first, if none was known.
     nearest : int or None
-        Index of the nearest if that was chosen; None if it was known before.
+        Index of the nearest structure if it was chosen; None if it was known before.
     """
 
     index: int
@@ -51,7 +51,7 @@ class Choice:
     nearest: int | None
 
     def reason(self, numbers: Sequence[int]) -> str:
-        """Say it in words, with the numbers by which the structures are called."""
+        """Describe the reason in words, with these numbers of the structures."""
         told = f"uncertainty {self.uncertainty:.3f} e"
         if not np.isfinite(self.distance):
             return f"{told}, the largest"
@@ -62,30 +62,29 @@ class Choice:
 def select_structures(
     features: ArrayLike, uncertainties: ArrayLike, number: int, known: ArrayLike | None = None
 ) -> list[Choice]:
-    """Choose structures to label; see the module's docstring.
+    """Choose structures to label; see the docstring of the module.
 
     Parameters
     ----------
     features : array_like, shape=(F, D)
-        One vector for each structure to choose from.
+        One vector per candidate.
     uncertainties : array_like, shape=(F,)
-        Of Z* of each, |e|, not negative.
+        Uncertainties of the Z* of each, |e|, not negative.
     number : int
-        How many to choose.
+        Number of structures to choose.
     known : array_like, shape=(K, D), optional
-        Vectors of structures that the model was trained on.
+        Vectors of structures on which the model was trained.
 
     Returns
     -------
     list of Choice
-        In the order in which they were chosen, so that the first few are the best few. Fewer than
-        `number` if all others are copies of what is chosen or known, or without uncertainty.
+        In the order of choice, so the first few are the best few. Fewer than `number` if all others
+        are duplicates of chosen or known ones, or have no uncertainty.
 
     Raises
     ------
     ValueError
-        If arrays do not fit each other or hold what is not finite, or there are not as many
-        structures.
+        If shapes do not match, a value is not finite, or there are fewer than `number` structures.
     """
     vectors = finite_real("features", features, (None, None))
     doubts = finite_real("uncertainties", uncertainties, (len(vectors),), unit="|e|")
@@ -131,8 +130,8 @@ def _nearest(
 def _farthest(
     doubts: NDArray[np.float64], distances: NDArray[np.float64], nearest: NDArray[np.int64]
 ) -> int | None:
-    """Return what is farthest from the center of the largest cluster; None if nothing is left."""
-    if np.isinf(distances).all():  # nothing is known: the most uncertain one
+    """Return the vector farthest from the center of the largest cluster; None if none is left."""
+    if np.isinf(distances).all():  # nothing is known: choose the most uncertain one
         products = doubts
     else:
         products = doubts * distances
@@ -151,18 +150,18 @@ def choose(
     device: str | None = None,
     progress: bool = False,
 ) -> list[Choice]:
-    """Choose those of some structures whose labels teach a model the most.
+    """Choose the structures whose labels improve a model most.
 
     Parameters
     ----------
     model : str or pathlib.Path
-        A bundled model or the folder of a saved one, which must state uncertainties.
+        A bundled model or the folder of a saved one, with calibrated uncertainties.
     images : sequence of ase.Atoms
-        To choose from: frames of a trajectory, say.
+        The candidates, e.g. frames of a trajectory.
     number : int
         How many.
     known : sequence of ase.Atoms
-        What the model was trained on, of the same material.
+        Structures of the same material on which the model was trained.
     device : str, optional
         "cpu" or "cuda"; by default CUDA if there is one.
     progress : bool
@@ -171,13 +170,14 @@ def choose(
     Returns
     -------
     list of Choice
-        As `select_structures` gives them; the uncertainty of a structure is the root mean square of
-        that of its atoms.
+        As returned by `select_structures`; the uncertainty of a structure is the root mean square
+        over its atoms.
 
     Raises
     ------
     ValueError
-        If the model states no uncertainty or does not know an element, or as `select_structures`.
+        If the model states no uncertainty or does not support an element, and as
+        `select_structures`.
     """
     predictor = Predictor(model, device)
     if predictor.calibration is None:

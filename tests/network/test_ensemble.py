@@ -83,7 +83,7 @@ def test_commands(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     again = run(app, ["combine", *names, "--output", both])
     assert again.exit_code != 0
-    assert "holds a model already" in again.output
+    assert "already holds a model" in again.output
     data = write(tmp_path / "data.extxyz", labelled(4))
     assert run(app, ["calibrate", both, data, "--train", data]).exit_code == 0
     result = run(app, ["evaluate", both, data, "--card"])

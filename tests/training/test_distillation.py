@@ -122,7 +122,7 @@ def test_unlikely_labels_are_left_out(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.undo()
     monkeypatch.setattr(distillation, "MAX_LOG", 1e-3)
     with pytest.raises(
-        ValueError, match=r"no label of universal is a likely one, see .*pseudo_labels"
+        ValueError, match=r"no label of universal is plausible, see .*pseudo_labels"
     ):
         pseudo_labelled(config)
 
@@ -168,7 +168,9 @@ def test_several_processes_need_the_labels_first(
 ) -> None:
     config = with_teacher(tmp_path)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match=r"lacks labels of the teacher, which one process makes"):
+    with pytest.raises(
+        ValueError, match=r"lacks labels of the teacher, which a single process must make"
+    ):
         pseudo_labelled(config)
     assert config.teacher is not None
     uneven = replace(config, teacher=replace(config.teacher, batch_size=3))

@@ -109,7 +109,7 @@ def test_command(tmp_path: Path, doubtful: str) -> None:
             atoms.positions, frames[atoms.info["frame"]].positions, atol=1e-7
         )
         assert atoms.info["reason"] in " ".join(result.output.split())
-    assert "the other 2 structures are copies" in result.output
+    assert "the other 2 structures are duplicates" in result.output
 
 
 def test_what_the_command_refuses(tmp_path: Path, doubtful: str, model: str) -> None:

@@ -104,7 +104,7 @@ def test_folder_with_an_at_sign(tmp_path: Path) -> None:
             "data.max_sum_rule_violation is -0.5",
         ),
         ({"network": {**NETWORK, "chanels": 4}}, "network: the 'gated' network has no chanels"),
-        ({"start": "universal"}, "beside start network may only be {architecture: polar}"),
+        ({"start": "universal"}, "together with start, network may only be {architecture: polar}"),
         ({"network": None, "start": "univers"}, "no model 'univers': neither a folder nor"),
     ],
 )

@@ -93,7 +93,7 @@ def test_training_says_only_what_concerns_the_user(tmp_path: Path) -> None:
     assert (result.stdout, result.stderr) == (f"model: {config.output}\n", "")
     again = subprocess.run(call, capture_output=True, text=True, check=True)
     assert again.stderr == (
-        f"this run is finished already; nothing was changed in {config.output}\n"
+        f"this run is already finished; nothing was changed in {config.output}\n"
     )
     assert [path.name for path in (tmp_path / "model" / "logs").iterdir()] == ["version_0"]
 

@@ -122,7 +122,7 @@ def test_finished_run_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFix
         )
         fit(moved, progress=False)
     assert files(tmp_path / "there" / "model") == before
-    assert caplog.text.count("finished already; nothing was changed") == 2
+    assert caplog.text.count("already finished; nothing was changed") == 2
 
 
 def test_model_is_written_when_only_that_was_missing(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_checkpoint_without_settings_is_refused(tmp_path: Path) -> None:
     file = Path(config.output) / CHECKPOINT
     file.parent.mkdir(parents=True)
     torch.save({"epoch": 1, "state_dict": {}}, file)
-    with pytest.raises(ValueError, match=r"last\.ckpt does not say with which settings"):
+    with pytest.raises(ValueError, match=r"last\.ckpt does not record its settings"):
         fit(config, progress=False)
 
 
