@@ -1,13 +1,13 @@
-"""Phonons of polar crystals: force constants, Z* and ε∞ in, LO–TO splitting and bands out.
+"""Phonons of polar crystals: LO–TO splitting and bands from force constants, Z* and ε∞.
 
-The order of a calculation::
+A typical calculation::
 
     phonon = polar_phonon(atoms, forces_calculator, EquivarCalculator())
     lo_to_splitting(phonon, [(1, 0, 0)])
     plot_bands(bands(phonon))                     # ase_equivar.plotting
     plot_density_of_states(density_of_states(phonon))
 
-or, from force constants that are there, ``apply_nac(phonon, source)``, where the source may also be
+or, with existing force constants, ``apply_nac(phonon, source)``, where the source may also be
 (born_charges, dielectric_tensor) from DFPT.
 """
 

@@ -20,7 +20,7 @@ from ase_equivar.phonons.requirements import require_force_constants
 
 @dataclass(frozen=True)
 class BandSegment:
-    """One straight piece of the path; the M bands are sorted by frequency at each q.
+    """One straight segment of the path; the M bands are sorted by frequency at each q.
 
     Attributes
     ----------
@@ -29,11 +29,12 @@ class BandSegment:
     qpoints : ndarray, shape (n, 3)
         In units of the primitive cell's reciprocal vectors.
     distances : ndarray, shape (n,)
-        Along the whole path, 1/Å (without 2π); segments that are not joined do not add up.
+        Distance along the whole path, 1/Å (without 2π); jumps between segments do not count.
     uncorrected : ndarray, shape (n, M)
         Frequencies without the correction, THz; negative: imaginary.
     corrected : ndarray, shape (n, M), or None
-        Frequencies with it, at Γ for q → 0 along this segment. None without ``nac_params``.
+        Frequencies with the correction, THz, at Γ for q → 0 along this segment. None without
+        ``nac_params``.
     """
 
     start: str
@@ -60,13 +61,13 @@ def bands(phonon: Phonopy, path: str | None = None, *, n_points: int = 61) -> li
     Raises
     ------
     TypeError, ValueError
-        When `phonon` lacks force constants or holds numbers that are not finite, when `n_points`
-        is none, or for a point that this lattice does not have.
+        If `phonon` lacks force constants or holds numbers that are not finite, `n_points` is
+        invalid, or this lattice does not have one of the points.
 
     Warns
     -----
     ImaginaryModesWarning
-        When modes are imaginary; they are returned as negative frequencies.
+        If modes are imaginary; they are returned as negative frequencies.
     """
     matrix = require_force_constants(phonon)
     n_points = whole_number("n_points", n_points, at_least=2)
@@ -106,12 +107,14 @@ _Point = tuple[str, NDArray[np.float64]]
 
 
 def _segments(cell: Cell, path: str | None) -> list[tuple[_Point, _Point]]:
-    """Return the named ends of each straight piece of the path."""
+    """Return the names of the end points of each straight segment of the path."""
     try:
         band_path = cell.bandpath(path, npoints=0)
     except (KeyError, ValueError) as error:
         known = "".join(sorted(cell.bandpath(npoints=0).special_points))
-        raise ValueError(f"the path {path!r} does not fit this lattice; it has {known}") from error
+        raise ValueError(
+            f"the path {path!r} does not fit this lattice, which has the points {known}"
+        ) from error
     points = band_path.special_points
     names = [_split(piece) for piece in band_path.path.split(",")]
     return [
@@ -122,7 +125,7 @@ def _segments(cell: Cell, path: str | None) -> list[tuple[_Point, _Point]]:
 
 
 def _split(path: str) -> list[str]:
-    """Split "GX1M" into its points: a letter and the digits after it."""
+    """Split "GX1M" into its points, each a letter with the digits that follow."""
     names: list[str] = []
     for character in path:
         if character.isdigit() and names:

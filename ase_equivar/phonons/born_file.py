@@ -1,4 +1,4 @@
-"""Z* and ε∞ in phonopy's BORN file, for a user who goes on with phonopy's own commands."""
+"""Z* and ε∞ in phonopy's BORN file, for use with phonopy's own commands."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def write_born(
     path : path-like
         File to write.
     cell : phonopy.Phonopy or ase.Atoms
-        The unit cell that phonopy will be given, or a Phonopy object of it.
+        The unit cell to be used with phonopy, or a Phonopy object of it.
     source, dielectric_tensor, refractive_index
         See `nac_params`.
     symprec : float
         Symmetry tolerance, Å, of Atoms given as `cell` (a Phonopy object has its own). It must be
-        the one that phonopy will read the file with; 1e-5 is phonopy's default.
+        the one with which phonopy reads the file; 1e-5 is phonopy's default.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where Z* and ε∞ for a Phonopy object come from, and which of its atoms they belong to."""
+"""Sources of Z* and ε∞ for a Phonopy object, and their assignment to its atoms."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
 Corrected: TypeAlias = Literal["corrected"]
 """In place of ε∞: that of the source, as `corrected_dielectric` corrects it."""
 
-LARGEST_INDEX = 10.0  # beyond, a metal
-EPSILON = "the dielectric tensor"  # what messages call it
+LARGEST_INDEX = 10.0  # larger values mean a metal
+EPSILON = "the dielectric tensor"  # name in messages
 
 
 def given_dielectric(
@@ -45,7 +45,7 @@ def given_dielectric(
     Raises
     ------
     ValueError
-        When both are given, or one is nothing that ε∞ or n can be.
+        If both are given, or a value is unphysical.
     """
     if refractive_index is None:
         if dielectric_tensor is None:
@@ -82,7 +82,7 @@ def full_tensor(value: ArrayLike) -> NDArray[np.float64]:
 def read_source(
     phonon: Phonopy, source: Source, dielectric_tensor: NDArray[np.float64] | Corrected | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
-    """Return Z* and ε∞ as given, and which cell's atoms the Z* are of.
+    """Return Z* and ε∞ as given, and the cell to whose atoms Z* belong.
 
     Parameters
     ----------
@@ -98,17 +98,16 @@ def read_source(
     dielectric_tensor : ndarray
         ε∞, symmetric.
     of_unit_cell : bool
-        True: of the unit cell; False: of the primitive cell.
+        True if they belong to the unit cell, False if to the primitive cell.
 
     Raises
     ------
     ValueError
-        When the source fits neither cell, does not give what is needed, or a number in it is none
-        that Z* or ε∞ can have.
+        If the source fits neither cell, lacks a required quantity, or holds unphysical values.
     ase.calculators.calculator.PropertyNotImplementedError
-        When a calculator does not give Z*.
+        If a calculator does not provide Z*.
     TypeError
-        When it is none of the three kinds of source.
+        If it is none of the three kinds of source.
     """
     if isinstance(source, tuple):
         if len(source) != 2:
@@ -129,7 +128,7 @@ def read_source(
         return born, dielectric, _is_of_unit_cell(phonon, born)
     if isinstance(source, Atoms):
         if source.calc is None:
-            raise ValueError("the Atoms that should give Z* have no calculator")
+            raise ValueError("the Atoms given as source of Z* have no calculator")
         born, dielectric = _calculate(source, source.calc, dielectric_tensor)
         order, of_unit_cell = _match(phonon, source)
         return born[order], dielectric, of_unit_cell
@@ -159,7 +158,7 @@ def _calculate(
     dielectric = _property(calc, "dielectric_tensor", atoms)
     if dielectric is None:
         raise ValueError(
-            f"{_name(calc)} does not give dielectric_tensor (ε∞): pass it as dielectric_tensor="
+            f"{_name(calc)} does not provide dielectric_tensor (ε∞): pass it as dielectric_tensor="
         )
     electronic = dielectric_array(f"{EPSILON} of {_name(calc)}", dielectric)
     warn_if_like_a_metal(calc, atoms, per_atom, electronic)
@@ -212,7 +211,7 @@ def _match(phonon: Phonopy, atoms: Atoms) -> tuple[list[int], bool]:
         if order is not None:
             return order, of_unit_cell
     raise ValueError(
-        f"the Atoms that give Z* ({len(atoms)} atoms) are neither the unit cell "
+        f"the Atoms with Z* ({len(atoms)} atoms) match neither the unit cell "
         f"({len(phonon.unitcell)} atoms) nor the primitive cell ({len(phonon.primitive)} atoms) of "
         f"the Phonopy object: cells, species and positions must agree within {tolerance} Å"
     )
@@ -226,7 +225,7 @@ def _without_masses(atoms: Atoms) -> PhonopyAtoms:
 
 
 def unit_cell_atoms_of_primitive(phonon: Phonopy) -> NDArray[np.int64]:
-    """Return, for each atom of the primitive cell, the atom of the unit cell that it repeats.
+    """Return for each atom of the primitive cell an equivalent atom of the unit cell.
 
     Returns
     -------

@@ -1,9 +1,9 @@
-"""From ASE's Atoms to phonopy's cells and back, and the supercells of a crystal.
+"""Conversion between ASE's Atoms and phonopy's cells, and the supercells of a crystal.
 
-Two things are done here that phonopy does not do. Isotopes: atoms of one element that differ in
-mass become different species, because they break the symmetry of the vibrations. Left-handed cells:
-their vectors are reversed, which leaves the lattice, the Cartesian axes and the order of the atoms
-unchanged.
+Two cases are handled here that phonopy does not handle. Isotopes: atoms of one element that differ
+in mass become different species, because they break the symmetry of the vibrations. Left-handed
+cells: their vectors are reversed, which leaves the lattice, the Cartesian axes and the order of the
+atoms unchanged.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from ase_equivar.structures.validation import check_structure
 
 MOST_ATOMS = 20_000  # of a supercell, 29 GB of force constants
 LONGEST_SUPERCELL = 1e4  # Å, or cells
-SAME_MASS = 1e-4  # u; files round
+SAME_MASS = 1e-4  # u; masses in files are rounded
 
 
 def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
     """Return the crystal as phonopy's cell: species, positions, masses and magnetic moments.
 
-    Atoms of one element with different masses are different species there, "H" and "H1". A
-    left-handed cell comes back with its three vectors reversed.
+    Atoms of one element with different masses become different species, "H" and "H1". A left-handed
+    cell is returned with its three vectors reversed.
 
     Raises
     ------
     ValueError
-        As `ase_equivar.structures.validation.check_structure`, and for a cell that is not periodic
-        in all three directions.
+        As `ase_equivar.structures.validation.check_structure`, and if the cell is not periodic in
+        all three directions.
     """
     atoms = as_atoms(atoms)
     check_structure(atoms)
     if not atoms.pbc.all():
         raise ValueError(
-            f"phonons need a crystal that is periodic in three directions, got pbc={atoms.pbc} "
-            f"and a cell of {abs(atoms.cell.volume):.3g} Å³. For a sheet or a wire: give it a cell "
-            "with vacuum, set pbc=True and do without apply_nac(), whose correction is that of a "
-            "crystal in three dimensions; a sheet has no LO–TO splitting at Γ"
+            f"phonons need a crystal that is periodic in three directions, got pbc={atoms.pbc} and "
+            f"a cell of {abs(atoms.cell.volume):.3g} Å³. For a sheet or a wire: use a cell with "
+            "vacuum, set pbc=True and omit apply_nac(), whose correction is that of a "
+            "three-dimensional crystal; a sheet has no LO–TO splitting at Γ"
         )
     moments = atoms.get_initial_magnetic_moments()
     hand = 1.0 if atoms.cell.handedness > 0 else -1.0
@@ -92,13 +92,13 @@ def make_phonon(
 ) -> Phonopy:
     """Return a Phonopy object of this crystal, with the primitive cell that phonopy finds.
 
-    Masses that differ among atoms of one element break the symmetry, and may make the primitive
-    cell larger. A left-handed cell is taken with its vectors reversed.
+    Different masses of atoms of one element break the symmetry and may enlarge the primitive cell.
+    The vectors of a left-handed cell are reversed.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        The unit cell; or one of pymatgen or phonopy.
+        The unit cell, also as a pymatgen or phonopy object.
     supercell : array_like of int
         Three integers, or a 3×3 integer matrix M in phonopy's convention: the supercell's vectors,
         written as columns, are (a, b, c) M. (ASE's ``make_supercell`` takes the transpose.)
@@ -108,20 +108,19 @@ def make_phonon(
     Raises
     ------
     TypeError, ValueError
-        For a structure that makes no sense or is not periodic in three directions, and for a
-        supercell that is none or has more than 20 000 atoms.
+        If the structure is invalid or not periodic in three directions, or the supercell is invalid
+        or has more than 20 000 atoms.
 
     Warns
     -----
     SymmetryWarning
-        When 1e-3 Å would give a higher space group than `symprec`.
+        If 1e-3 Å would give a higher space group than `symprec`.
     """
     cell = to_phonopy(atoms)
     matrix = _supercell_matrix(supercell, len(cell))
     symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
     with warnings.catch_warnings():
-        # It tells users of phonopy 3 that the primitive cell is now found by symmetry; ours expect
-        # just that.
+        # Phonopy warns that the primitive cell is now found by symmetry, which is intended here.
         warnings.simplefilter("ignore", PrimitiveMatrixAutoDefaultWarning)
         phonon = Phonopy(
             cell,
@@ -136,29 +135,29 @@ def make_phonon(
 
 
 def supercell_for_length(atoms: Atoms, length: float = 12.0) -> tuple[int, int, int]:
-    """Return the smallest diagonal supercell in which every periodic image is `length` Å away.
+    """Return the smallest diagonal supercell in which periodic images are `length` Å apart.
 
-    What counts is the distance between opposite faces of the supercell, not the length of its
-    vectors, so that skewed cells come out large enough.
+    The criterion is the distance between opposite faces of the supercell, not the length of its
+    vectors, so that skewed cells become large enough.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        The unit cell; or one of pymatgen or phonopy.
+        The unit cell, also as a pymatgen or phonopy object.
     length : float
-        Smallest allowed distance between opposite faces, Å.
+        Minimum distance between opposite faces, Å.
     """
     atoms = as_atoms(atoms)
     check_structure(atoms)
     length = positive_number("length", length, "Å", largest=LONGEST_SUPERCELL)
     spacings = 1.0 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
-    # The slack keeps a cell that just fits from being doubled by rounding.
+    # The margin prevents a cell that just fits from being doubled because of rounding.
     n1, n2, n3 = (int(n) for n in np.maximum(1, np.ceil(length / spacings - 1e-6)))
     return n1, n2, n3
 
 
 def _supercell_matrix(supercell: ArrayLike, n_atoms: int) -> NDArray[np.int64]:
-    """Return the matrix, if the supercell of a cell with that many atoms is not too large."""
+    """Return the supercell matrix, or refuse it if the supercell has too many atoms."""
     given = finite_real("supercell", supercell, None, largest=LONGEST_SUPERCELL)
     matrix = np.diag(given) if given.shape == (3,) else given
     if matrix.shape != (3, 3) or not np.array_equal(matrix, np.rint(matrix)):
@@ -168,7 +167,7 @@ def _supercell_matrix(supercell: ArrayLike, n_atoms: int) -> NDArray[np.int64]:
     determinant = round(float(np.linalg.det(matrix)))
     if determinant < 1:
         raise ValueError(
-            f"the supercell {supercell!r} holds {determinant} unit cells, it must hold at least one"
+            f"the supercell {supercell!r} holds {determinant} unit cells; it must hold at least one"
         )
     if determinant * n_atoms > MOST_ATOMS:
         raise ValueError(

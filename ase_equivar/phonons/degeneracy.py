@@ -1,4 +1,4 @@
-"""Frequencies of a dynamical matrix, and which of them are one degenerate set."""
+"""Frequencies of a dynamical matrix, and their degenerate sets."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from ase_equivar.arguments import positive_number, whole_number
 from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.requirements import require_force_constants
 
-LONGEST_MESH = 1000.0  # Å; some 10⁷ points already
+LONGEST_MESH = 1000.0  # Å; already some 10⁷ points
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class DensityOfStates:
     uncorrected : ndarray, shape (n,)
         Without the correction, 1/THz.
     corrected : ndarray, shape (n,), or None
-        With it. None without ``nac_params``.
+        With the correction, 1/THz. None without ``nac_params``.
     """
 
     frequencies: NDArray[np.float64]
@@ -42,29 +42,29 @@ def density_of_states(
 ) -> DensityOfStates:
     """Return the phonon density of states by the linear tetrahedron method.
 
-    The mesh includes Γ, where no direction of q is given and the correction is left out: one point
-    of many, whose weight vanishes as the mesh becomes dense.
+    The mesh includes Γ, where q has no direction and the correction is omitted; the weight of this
+    point vanishes for dense meshes.
 
     Parameters
     ----------
     phonon : phonopy.Phonopy
-        With force constants, and with ``nac_params`` for the corrected one. Not changed.
+        With force constants, and with ``nac_params`` for the corrected density. Not changed.
     mesh_length : float
-        Along each reciprocal vector b there are as many points as fit in b·`mesh_length`, Å: for a
-        cell of 5 Å, 20 of them.
+        Length l in Å that sets the number of points, |b|·l (without 2π), along each reciprocal
+        vector b: 20 for a cell of 5 Å with the default.
     n_points : int
         Number of frequencies.
 
     Raises
     ------
     ValueError
-        When `phonon` lacks force constants or holds numbers that are not finite, or when
-        `mesh_length` (above 0, up to 1000 Å) or `n_points` makes no sense.
+        If `phonon` lacks force constants or holds numbers that are not finite, or `mesh_length`
+        (above 0, up to 1000 Å) or `n_points` is out of range.
 
     Warns
     -----
     ImaginaryModesWarning
-        When modes are imaginary; their states lie at negative frequencies.
+        If modes are imaginary; their states are at negative frequencies.
     """
     matrix = require_force_constants(phonon)
     mesh_length = positive_number("mesh_length", mesh_length, "Å", largest=LONGEST_MESH)

@@ -1,4 +1,4 @@
-"""Harmonic force constants of a crystal from the forces of any ASE calculator."""
+"""Harmonic force constants of a crystal from forces of any ASE calculator."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def force_constants(
 ) -> Phonopy:
     """Return a Phonopy object with the force constants of a crystal.
 
-    Finite displacements in the supercell, as few as symmetry allows. Every displacement comes with
-    its opposite, by symmetry or explicitly, so that forces of the undisplaced crystal drop out. The
-    force constants are made symmetric and translation-invariant.
+    Uses finite displacements in the supercell, as few as symmetry allows. Every displacement is
+    paired with its opposite, by symmetry or explicitly, so that forces of the undisplaced crystal
+    cancel. The force constants are made symmetric and translation-invariant.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        The unit cell, relaxed with `calculator`. Its masses are kept, its constraints are not.
+        The unit cell, relaxed with `calculator`. Its masses are used, its constraints are ignored.
     calculator : ase calculator
-        Gives forces. Without an electric field: the force of a field is not part of the crystal's
-        force constants.
+        Provides forces, without an electric field, whose forces are not part of the force
+        constants.
     supercell : array_like of int
         Three integers or a 3×3 integer matrix, see `make_phonon`; `supercell_for_length` proposes
         one.
@@ -62,15 +62,15 @@ def force_constants(
     Raises
     ------
     ValueError
-        For a calculator with a field, a cell that is not periodic, or an impossible supercell.
+        If the calculator has a field, the cell is not periodic, or the supercell is invalid.
 
     Warns
     -----
     NotRelaxedWarning
-        When an atom of the input structure feels more than 0.02 eV/Å, or, with a calculator that
-        gives stress, when the cell is under more than 1 GPa: it is not relaxed with this
-        calculator, and its frequencies are not those of an equilibrium. Where symmetry holds all
-        atoms in place, as in rock salt, only the stress tells wrong lattice constants.
+        If the force on an atom of the input structure exceeds 0.02 eV/Å or, with a calculator that
+        provides stress, the stress exceeds 1 GPa: it is not relaxed with this calculator, and its
+        frequencies are not those of an equilibrium. If symmetry fixes all atoms, as in rock salt,
+        only the stress reveals wrong lattice constants.
     """
     refuse_field(calculator)
     distance = positive_number("distance", distance, "Å", largest=LONGEST_DISPLACEMENT)
@@ -110,7 +110,7 @@ def _warn_if_not_relaxed(cell: PhonopyAtoms, calculator: BaseCalculator) -> None
     atoms.calc = calculator
     try:
         principal = np.linalg.eigvalsh(atoms.get_stress(voigt=False))
-    except (NotImplementedError, np.linalg.LinAlgError):  # no stress, or NaN
+    except (NotImplementedError, np.linalg.LinAlgError):  # stress missing or NaN
         return
     worst = float(principal[np.abs(principal).argmax()]) / units.GPa
     if abs(worst) > RESIDUAL_STRESS_WARNING:
@@ -133,7 +133,7 @@ def _forces(cell: PhonopyAtoms, calculator: BaseCalculator) -> NDArray[np.float6
 
 
 def refuse_field(calculator: BaseCalculator) -> None:
-    """Refuse a calculator whose forces are those of a crystal in an electric field."""
+    """Refuse a calculator whose forces include those of an electric field."""
     field: Sequence[float] | None = getattr(calculator, "electric_field", None)
     if field is not None and np.any(np.asarray(field) != 0):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The dynamical matrix at Γ, without the non-analytical correction and with it: see `nac`."""
+"""The dynamical matrix at Γ without and with the non-analytical correction; see `nac`."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ NAC_FACTOR = 14.399652
 def gamma_matrices(
     phonon: Phonopy, direction: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the dynamical matrix at Γ without the correction, and with it for q → 0 along q̂.
+    """Return the dynamical matrix at Γ without and with the correction, for q → 0 along q̂.
 
     Parameters
     ----------
     phonon : phonopy.Phonopy
         With force constants and ``nac_params``.
     direction : array_like
-        Of q, Cartesian, shape (3,); its length does not matter.
+        Direction of q, Cartesian, shape (3,); its length does not matter.
 
     Returns
     -------
     without, with_correction : ndarray, shape (3 N, 3 N)
-        N atoms of the primitive cell, eV/(Å² u); both are real at Γ.
+        For the N atoms of the primitive cell, eV/(Å² u); both are real at Γ.
 
     Raises
     ------
     ValueError
-        When `phonon` lacks force constants or ``nac_params``, or `direction` is zero.
+        If `phonon` lacks force constants or ``nac_params``, or `direction` is zero.
     """
     matrix = require_nac(phonon)
     # Components along the reciprocal basis, as phonopy wants them: q_i = a_i·q.
@@ -54,7 +54,7 @@ def uncorrected_gamma_matrix(phonon: Phonopy) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        When `phonon` lacks force constants.
+        If `phonon` lacks force constants.
     """
     matrix = require_force_constants(phonon)
     matrix.run(np.zeros(3))
@@ -62,7 +62,7 @@ def uncorrected_gamma_matrix(phonon: Phonopy) -> NDArray[np.float64]:
 
 
 def checked_correction(phonon: Phonopy, direction: ArrayLike) -> NDArray[np.float64]:
-    """Return ΔD along a direction, after comparing phonopy's with the closed formula.
+    """Return phonopy's ΔD along a direction, after comparing it with the closed formula.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def checked_correction(phonon: Phonopy, direction: ArrayLike) -> NDArray[np.floa
     ValueError
         As `gamma_matrices`.
     RuntimeError
-        When the two differ: the correction does not act as Z* and ε∞ demand.
+        If the two differ, so that the correction is not that of Z* and ε∞.
     """
     without, corrected = gamma_matrices(phonon, direction)
     matrix = cast(DynamicalMatrixNAC, phonon.dynamical_matrix)
@@ -85,16 +85,15 @@ def checked_correction(phonon: Phonopy, direction: ArrayLike) -> NDArray[np.floa
     difference = np.abs(corrected - without - expected).max()
     if not difference <= 1e-3 * np.abs(expected).max() + 1e-6:  # NaN is neither
         raise RuntimeError(
-            f"the non-analytical correction along {np.round(q, 3)} does not act as Z* and ε∞ "
-            f"demand: it should change the dynamical matrix at Γ by up to "
-            f"{np.abs(expected).max():.3g} eV/(Å² u) and is off by {difference:.3g}; check "
-            "phonon.nac_params, its factor above all"
+            f"the non-analytical correction along {np.round(q, 3)} is not that of Z* and ε∞: it "
+            f"should change the dynamical matrix at Γ by up to {np.abs(expected).max():.3g} eV/(Å² "
+            f"u) and is off by {difference:.3g}; check phonon.nac_params, in particular its factor"
         )
     return corrected - without
 
 
 def unit_vector(direction: ArrayLike, name: str = "a direction") -> NDArray[np.float64]:
-    """Return a direction scaled to length 1, shape (3,); `name` is what messages call it."""
+    """Return a direction scaled to length 1, shape (3,); `name` is used in messages."""
     vector = finite_real(name, direction, (3,))
     largest = np.abs(vector).max()
     if largest == 0:

@@ -1,4 +1,4 @@
-"""Names of the irreducible representations of modes at Γ, as phonopy finds them."""
+"""Irreducible representations of modes at Γ, from phonopy."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def named_sets(
     Returns
     -------
     list of (ndarray of int, str)
-        Indices of the modes, and "T1u", say; "A1 + E" where modes coincide by accident and mix; ""
-        where phonopy has no name: for magnetic crystals, for cells that are not primitive, and for
-        modes as soft as the translations.
+        Indices of the modes, and their symbol, e.g. "T1u"; "A1 + E" for accidentally degenerate
+        modes that mix; "" if phonopy has no name: for magnetic crystals, cells that are not
+        primitive, and modes as soft as the translations.
     """
     groups = degenerate_groups(frequencies)
     parts: list[list[_Part] | None] = [None] * len(groups)
@@ -74,7 +74,7 @@ def _phonopys_sets(phonon: Phonopy, tolerance: float) -> list[_Named]:
     except RuntimeError as error:
         logger.info("modes are not labelled: %s", error)
         return []
-    # phonopy prints these labels and writes them to files, but has no public name for them.
+    # phonopy prints these labels and writes them to files, but has no public attribute for them.
     labels: Sequence[str | None] | None = getattr(found, "_ir_labels", None)
     if labels is None:
         return []
@@ -87,7 +87,7 @@ def _phonopys_sets(phonon: Phonopy, tolerance: float) -> list[_Named]:
 def _name(
     group: NDArray[np.int64], vectors: NDArray[np.float64], named: list[_Named]
 ) -> list[_Part] | None:
-    """Return the parts of one set, None where a part has no name."""
+    """Return the symbols in one set; None if a part has no name."""
     shares = [(np.abs(theirs.T @ vectors) ** 2).sum(axis=0) for theirs, _ in named]
     inside = [k for k, share in enumerate(shares) if share.sum() > 0.5 * named[k][0].shape[1]]
     labels = [named[k][1] for k in inside]

@@ -1,9 +1,9 @@
 """LO–TO splitting: the modes at Γ, with and without the non-analytical correction.
 
 Along a direction q̂, the dielectric function q̂·ε(ω)·q̂ has a pole at each transverse mode whose
-dipole has a part along q̂, and a zero at each longitudinal mode. Poles and zeros take turns, so the
-n-th zero belongs to the n-th pole: between them ε is negative and light is reflected. That is how
-experiments pair them, and what a gap is here.
+dipole has a component along q̂, and a zero at each longitudinal mode. Poles and zeros alternate, so
+the n-th zero belongs to the n-th pole: between them ε is negative and light is reflected.
+Experiments pair them in this way, and the gap is defined accordingly here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ase_equivar.phonons.transverse import (
 from ase_equivar.units import THZ_TO_CM
 from ase_equivar.warning_types import ImaginaryModesWarning
 
-IMAGINARY_WARNING = -0.1  # THz: below what numerical noise makes of an acoustic mode
+IMAGINARY_WARNING = -0.1  # THz: below the numerical noise of acoustic modes
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class LoToPair:
     to, lo : float
         Frequencies, THz; negative: imaginary.
     label : str
-        Irreducible representation of the TO mode; "" where phonopy cannot tell.
+        Irreducible representation of the TO mode; "" if phonopy cannot determine it.
     """
 
     to: float
@@ -76,21 +76,22 @@ class GammaModes:
     Attributes
     ----------
     direction : ndarray, shape (3,)
-        Unit vector of q, Cartesian.
+        Unit vector along q, Cartesian.
     uncorrected, corrected : ndarray, shape (M,)
-        Frequencies without and with the correction, THz, each rising; negative: imaginary. Mode k
-        of the one is not what mode k of the other becomes.
+        Frequencies without and with the correction, THz, both ascending; negative: imaginary. Mode
+        k without the correction does not correspond to mode k with it.
     labels : tuple of str
-        Irreducible representations of the M modes without the correction; "" where phonopy cannot
-        tell.
+        Irreducible representations of the M modes without the correction; "" if phonopy cannot
+        determine them.
     is_active : ndarray of bool, shape (M,)
-        Whether light of any polarization excites the set that each of the M modes without the
-        correction belongs to.
+        Whether light of any polarization excites the degenerate set of each of the M modes without
+        the correction.
     longitudinal : ndarray, shape (M,)
-        Share of the whole correction that each corrected mode carries, 0 to 1; they sum to 1, or
-        are all 0 where no mode is polar along this direction.
+        Fraction of the total correction in each corrected mode, 0 to 1; they sum to 1, or are all 0
+        if no mode is polar along this direction.
     pairs : tuple of LoToPair
-        All TO modes that are polar along this direction, by rising frequency, with their LO modes.
+        All TO modes that are polar along this direction, by ascending frequency, with their LO
+        modes.
     """
 
     direction: NDArray[np.float64]
@@ -150,30 +151,30 @@ def lo_to_splitting(
 ) -> LoToSplitting:
     """Return the modes at Γ with and without the correction, per direction of q → 0.
 
-    The n-th LO mode is paired with the n-th TO mode of those that are polar along q; modes that the
-    field does not touch are not counted, wherever they lie. Where several polar modes mix, the
-    vibration of a TO mode may survive in an LO mode far above the one it is paired with, as in
-    ferroelectric perovskites: Zhong, King-Smith and Vanderbilt, Phys. Rev. Lett. 72, 3618 (1994).
-    A weak mode inside the band of a strong one divides it, and its gap, in two.
+    The n-th LO mode is paired with the n-th TO mode among those polar along q; modes not affected
+    by the field are not counted. If several polar modes mix, the eigenvector of a TO mode may be
+    closest to that of an LO mode far above the one it is paired with, as in ferroelectric
+    perovskites: Zhong, King-Smith and Vanderbilt, Phys. Rev. Lett. 72, 3618 (1994). A weak mode
+    inside the reststrahlen band of a strong one divides the band, and its gap, in two.
 
     Parameters
     ----------
     phonon : phonopy.Phonopy
         With force constants and ``nac_params`` (see `apply_nac`).
     directions : sequence of array_like
-        Of q, Cartesian, each of shape (3,); their lengths do not matter.
+        Directions of q, Cartesian, each of shape (3,); their lengths do not matter.
 
     Raises
     ------
     ValueError
-        When `phonon` lacks force constants or ``nac_params``, or a direction is zero.
+        If `phonon` lacks force constants or ``nac_params``, or a direction is zero.
     RuntimeError
-        When the correction does not act as Z* and ε∞ demand.
+        If the correction is not that of Z* and ε∞.
 
     Warns
     -----
     ImaginaryModesWarning
-        When modes are imaginary; they are returned as negative frequencies.
+        If modes are imaginary; they are returned as negative frequencies.
     """
     require_force_constants(phonon)
     rows = [
@@ -190,7 +191,7 @@ def lo_to_splitting(
 
 
 def warn_if_imaginary(lowest: float, where: str) -> None:
-    """Warn when the lowest frequency (THz, negative: imaginary) shows an instability."""
+    """Warn if the lowest frequency (THz, negative: imaginary) indicates an instability."""
     if lowest < IMAGINARY_WARNING:
         warnings.warn(
             f"imaginary modes {where}, down to {-lowest:.2f}i THz "
@@ -207,7 +208,7 @@ def _gamma_modes(phonon: Phonopy, transverse: TransverseModes, direction: ArrayL
     factor = phonon.unit_conversion_factor
     unit = unit_vector(direction)
 
-    # Of each degenerate set, the field picks out one vector; the others it leaves alone.
+    # In each degenerate set, the field couples to one vector; the others are not affected.
     before = transverse.adapted(correction)
     dipoles = dipole_matrix(phonon) @ before
     polar = np.flatnonzero((unit @ dipoles) ** 2 > polar_threshold(dipoles))

@@ -6,7 +6,7 @@ The long-range field of a polar phonon adds to the dynamical matrix, as q → 0 
 
 with (q̂·Z_i)_a = Σ_c q̂_c Z_i[c, a], k = e²/(4πε0) and Ω the volume of the primitive cell: Pick,
 Cohen and Martin, Phys. Rev. B 1, 910 (1970); Gonze and Lee, Phys. Rev. B 55, 10355 (1997), Eq. 60.
-It is what raises the longitudinal optical modes above the transverse ones.
+It raises the longitudinal optical modes above the transverse ones.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from ase_equivar.sum_rule import neutralize, violation
 from ase_equivar.warning_types import NetChargeWarning, NonpolarWarning
 
 SUM_RULE_WARNING = 0.5  # |e|, per primitive cell
-METALLIC = 100.0  # ε∞ that no insulator has
+METALLIC = 100.0  # no insulator has a larger ε∞
 
 NacMethod: TypeAlias = Literal["gonze", "wang"]
 """How the correction goes on away from Γ: "gonze", the dipole–dipole sum of Gonze and Lee, Phys.
@@ -59,28 +59,28 @@ def nac_params(
 ) -> NacParams:
     """Return phonopy's parameters of the non-analytical correction.
 
-    The charges are put into the primitive cell's own atom order, symmetrized with phonopy's routine
-    and made neutral last.
+    The charges are brought into the atom order of the primitive cell, symmetrized with phonopy's
+    routine and finally neutralized.
 
     Parameters
     ----------
     phonon : phonopy.Phonopy
-        Gives the unit cell and the primitive cell. It is not changed; `apply_nac` sets the
-        parameters as well.
+        Defines the unit cell and the primitive cell. Not changed; `apply_nac` also sets the
+        parameters.
     source : calculator, ase.Atoms or tuple
         One of
 
-        - an ASE calculator that gives ``born_effective_charges``: it is run on the primitive cell;
-        - Atoms with such a calculator: they must be the unit cell or the primitive cell, their
-          atoms may be in any order;
-        - (born_charges, dielectric_tensor): shape (N, 3, 3) in |e|, row = field or polarization,
+        - an ASE calculator that provides ``born_effective_charges``, to be run on the primitive
+        cell; - Atoms with such a calculator: the unit cell or the primitive cell, with atoms in any
+        order; - (born_charges, dielectric_tensor): shape (N, 3, 3) in |e|, row = field or
+        polarization,
           column = displacement, for the N atoms of the unit cell or of the primitive cell, in its
           order; and shape (3, 3).
     dielectric_tensor : array_like or "corrected", optional
-        ε∞, relative: shape (3, 3), or a number, three (diagonal) or nine. Needed when the source
-        does not give ``dielectric_tensor``; overrides it when it does. A measured one goes here.
-        "corrected": that of the source, which is one of PBE or PBEsol, as `corrected_dielectric`
-        corrects it. By default that of the source, as it is.
+        ε∞, relative: shape (3, 3), or a number, three (diagonal) or nine. Required if the source
+        does not provide ``dielectric_tensor``; otherwise it takes precedence. Use it for a measured
+        ε∞. "corrected": that of the source, which is one of PBE or PBEsol, as
+        `corrected_dielectric` corrects it. By default that of the source, as it is.
     refractive_index : array_like, optional
         Instead of `dielectric_tensor`: a number, or three along x, y and z; ε∞ is its square.
     method : {"gonze", "wang"}
@@ -95,17 +95,16 @@ def nac_params(
     Raises
     ------
     ValueError
-        When charges and cells do not fit each other, ε∞ is missing, not symmetric, below 1 or that
-        of a metal, a number is not real and finite, the cell is charged, made of metals only or has
-        vacuum (see `ase_equivar.structures.vacuum`), `phonon` is not in eV and Å, or there is no
-        such method.
+        If charges and cells do not match, ε∞ is missing, not symmetric, below 1 or that of a metal,
+        a number is not real and finite, the cell is charged, made of metals only or has vacuum (see
+        `ase_equivar.structures.vacuum`), `phonon` is not in eV and Å, or there is no such method.
 
     Warns
     -----
     NetChargeWarning
-        When the given charges of a primitive cell sum to more than 0.5 e.
+        If the given charges of a primitive cell sum to more than 0.5 e.
     UserWarning
-        Of phonopy, when they break the crystal's symmetry by more than 0.1 e.
+        From phonopy, if they violate the crystal's symmetry by more than 0.1 e.
     """
     check_units(phonon)
     electronic = given_dielectric(dielectric_tensor, refractive_index)
@@ -135,7 +134,7 @@ def nac_params(
         born = born[unit_cell_atoms_of_primitive(phonon)]
     return {
         "born": neutralize(born),
-        # symmetric to the last bit: the correction sees q·ε∞·q only
+        # exactly symmetric: the correction depends on q·ε∞·q only
         "dielectric": (dielectric + dielectric.T) / 2,
         "factor": NAC_FACTOR,
         "method": method,
@@ -146,10 +145,11 @@ def _refuse_vacuum(phonon: Phonopy) -> None:
     for cell in (phonon.unitcell, phonon.primitive):
         if (reason := describe_vacuum(to_ase(cell))) is not None:
             raise ValueError(
-                f"the cell {reason}: the non-analytical correction is that of a crystal in three "
-                "dimensions. For a sheet it would give a splitting at Γ that falls with the width "
-                "of the vacuum, where the true one is zero (Sohier et al., Nano Lett. 17, 3758, "
-                "2017). Do without it: force_constants() and bands(), or phonons --method none"
+                f"the cell {reason}: the non-analytical correction is that of a three-dimensional "
+                "crystal. For a sheet it would give a splitting at Γ that decreases with the "
+                "width of the vacuum, although the true one is zero (Sohier et al., Nano Lett. "
+                "17, 3758, 2017). Calculate without it: force_constants() and bands(), or phonons "
+                "--method none"
             )
 
 
@@ -161,7 +161,7 @@ def apply_nac(
     refractive_index: ArrayLike | None = None,
     method: NacMethod = "gonze",
 ) -> Phonopy:
-    """Switch the non-analytical correction on, and check that it acts.
+    """Enable the non-analytical correction, and check its effect.
 
     Sets ``phonon.nac_params`` and compares the change of the dynamical matrix at Γ along x, y and z
     with the closed formula.
@@ -181,19 +181,19 @@ def apply_nac(
     Raises
     ------
     ValueError
-        As `nac_params`; and when `phonon` has no force constants.
+        As `nac_params`; and if `phonon` has no force constants.
     RuntimeError
-        When the correction is not what Z* and ε∞ demand.
+        If the correction is not that of Z* and ε∞.
 
     Warns
     -----
     NetChargeWarning, UserWarning
         As `nac_params`.
     NonpolarWarning
-        When Z* are all zero.
+        If all Z* are zero.
     StaticDielectricWarning
-        When `dielectric_tensor` is given beside a source that predicts a much smaller ε∞: it is a
-        static one then. With a tuple as source, nothing is there to compare with;
+        If `dielectric_tensor` is given and the source predicts a much smaller ε∞, so that it is
+        probably a static one. With a tuple as source there is no comparison;
         `ase_equivar.phonons.warn_if_static` compares with any calculator.
     """
     require_force_constants(phonon)

@@ -1,10 +1,10 @@
-"""How the modes at Γ change with the direction of q: ordinary and extraordinary phonons.
+"""Angular dispersion of the modes at Γ with the direction of q: ordinary and extraordinary phonons.
 
-While q turns in a plane, a mode whose dipole is perpendicular to that plane, or is zero, never
-carries a field: its frequency does not depend on the direction. In a uniaxial crystal, with the
-axis in the plane, those with a dipole (perpendicular to q and to the axis) are the ordinary
-phonons. All modes with a dipole in the plane mix longitudinal and transverse parts as q turns from
-the axis: extraordinary phonons. R. Loudon, Adv. Phys. 13, 423 (1964).
+As q rotates in a plane, a mode whose dipole is perpendicular to that plane, or zero, never has a
+field: its frequency does not depend on the direction. In a uniaxial crystal, with the axis in the
+plane, those with a dipole (perpendicular to q and to the axis) are the ordinary phonons. All modes
+with a dipole in the plane mix longitudinal and transverse character as q rotates away from the
+axis: extraordinary phonons. R. Loudon, Adv. Phys. 13, 423 (1964).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.phonons.transverse import dipole_matrix, polar_threshold, transverse_modes
 from ase_equivar.units import THZ_TO_CM
 
-FIELD = 1e-6  # share of the correction, from which on a mode is called longitudinal
+FIELD = 1e-6  # fraction of the correction above which a mode is called longitudinal
 
 
 class BranchKind(StrEnum):
-    """What the field does to a branch; see the head of `ase_equivar.phonons.oblique`."""
+    """Effect of the field on a branch; see the docstring of `ase_equivar.phonons.oblique`."""
 
     EXTRAORDINARY = "extraordinary"
     ORDINARY = "ordinary"
@@ -39,24 +39,24 @@ class BranchKind(StrEnum):
 class AngularDispersion:
     """The M = 3 N modes at Γ for n directions of q → 0 in one plane.
 
-    Extraordinary branches never cross each other and are joined by their order; ordinary and
-    nonpolar ones are level and may be crossed.
+    Extraordinary branches never cross each other and are connected by their order; ordinary and
+    nonpolar ones are flat and may cross others.
 
     Attributes
     ----------
     start, end : ndarray, shape (3,)
         First and last direction, Cartesian unit vectors.
     angles : ndarray, shape (n,)
-        Between q and `start`, degrees.
+        Angle between q and `start`, degrees.
     frequencies : ndarray, shape (n, M)
-        Of each branch, with the non-analytical correction, THz; negative: imaginary.
+        Frequencies of each branch with the non-analytical correction, THz; negative: imaginary.
     longitudinal : ndarray, shape (n, M)
-        Share of the whole correction that each mode carries, 0 (no field) to 1.
+        Fraction of the total correction in each mode, 0 (no field) to 1.
     kinds : tuple of BranchKind
-        Of the M branches.
+        Kinds of the M branches.
     labels : tuple of (str, str)
-        What each branch is for q along `start` and along `end`: "A1 (LO)", say, or "E2" for a
-        nonpolar one; "" where phonopy has no name, or where representations mix.
+        Label of each branch for q along `start` and along `end`, e.g. "A1 (LO)", or "E2" for a
+        nonpolar one; "" if phonopy has no name, or if representations mix.
     """
 
     start: NDArray[np.float64]
@@ -80,41 +80,44 @@ def angular_dispersion(
     *,
     n_angles: int = 91,
 ) -> AngularDispersion:
-    """Return the modes at Γ while q → 0 turns from one direction to another.
+    """Return the modes at Γ as q → 0 rotates from one direction to another.
 
     Parameters
     ----------
     phonon : phonopy.Phonopy
         With force constants and ``nac_params`` (see `ase_equivar.phonons.apply_nac`).
     start, end : array_like
-        Cartesian, shape (3,), not parallel. By default from z, the axis of a uniaxial crystal as
-        it is usually set up, to x.
+        Cartesian, shape (3,), not parallel. By default from z, usually the axis of a uniaxial
+        crystal, to x.
     n_angles : int
         Number of directions, both ends included.
 
     Raises
     ------
     ValueError
-        When `phonon` lacks force constants or ``nac_params``, or the directions are parallel.
+        If `phonon` lacks force constants or ``nac_params``, or the directions are parallel.
 
     Warns
     -----
     ImaginaryModesWarning
-        When modes are imaginary.
+        If modes are imaginary.
     """
     require_force_constants(phonon)
     first, last = unit_vector(start, "start"), unit_vector(end, "end")
     n_angles = whole_number("n_angles", n_angles, at_least=2)
     across = last - (first @ last) * first
     if np.linalg.norm(across) < 1e-6:
-        raise ValueError(f"the directions {start!r} and {end!r} are parallel: they span no plane")
+        raise ValueError(
+            f"the directions {start!r} and {end!r} are parallel and do not span a plane"
+        )
     across = unit_vector(across)
     angles = np.linspace(0, np.arctan2(across @ last, first @ last), n_angles)
     directions = np.cos(angles)[:, None] * first + np.sin(angles)[:, None] * across
 
     modes, charges = transverse_modes(phonon), dipole_matrix(phonon)
     normal = np.cross(first, across)
-    # Of each degenerate set, those with a dipole in the plane, across it, and without one.
+    # In each degenerate set, vectors with a dipole in the plane, perpendicular to it, and without
+    # one.
     vectors = modes.adapted(charges.T @ (np.eye(3) - 2 * np.outer(normal, normal)) @ charges)
     dipoles = charges @ vectors
     threshold = polar_threshold(dipoles)
@@ -161,7 +164,7 @@ def angular_dispersion(
 
 
 def _common_name(names: list[str], vector: NDArray[np.float64]) -> str:
-    """Return the representation that a mix of modes belongs to, "" where it is none."""
+    """Return the representation of a mixture of modes; "" if it is not a single one."""
     for name in dict.fromkeys(names):
         share = sum(part**2 for part, of in zip(vector, names, strict=True) if of == name)
         if share > 0.99:

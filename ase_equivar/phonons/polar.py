@@ -1,4 +1,4 @@
-"""From a structure and two calculators to phonons with the non-analytical correction."""
+"""Phonons with the non-analytical correction from a structure and two calculators."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ def polar_phonon(
     symprec: float = SYMPREC,
     progress: bool = True,
 ) -> Phonopy:
-    """Return a Phonopy object with force constants, Z* and ε∞, for all that follows.
+    """Return a Phonopy object with force constants, Z* and ε∞.
 
-    Whether Z* and ε∞ can be had is found out first, before any force.
+    The availability of Z* and ε∞ is checked first, before any force is calculated.
 
     Parameters
     ----------
     atoms : ase.Atoms
         The unit cell.
     calculator : ase calculator
-        Gives forces, and stress where the cell is relaxed.
+        Provides forces, and stress if the cell is relaxed.
     source, dielectric_tensor, refractive_index, method
-        Of Z* and ε∞: see `nac_params`. A calculator is run on the relaxed crystal.
+        Source of Z* and ε∞; see `nac_params`. A calculator is run on the relaxed crystal.
     supercell : array_like of int, optional
-        Three integers or a 3×3 integer matrix, see `make_phonon`; by default, images are 12 Å
-        apart.
+        Three integers or a 3×3 integer matrix, see `make_phonon`; by default, images are at least
+        12 Å apart.
     relax : {"none", "positions", "cell"}
-        What to relax with `calculator` first, the space group kept: see `RelaxMode`.
+        What to relax with `calculator` first, at fixed space group; see `RelaxMode`.
     symprec : float
-        Symmetry tolerance, Å, of the relaxation and of all that follows.
+        Symmetry tolerance, Å, of the relaxation and the phonons.
     progress : bool
         Whether to show a progress bar (on stderr).
 
@@ -59,7 +59,7 @@ def polar_phonon(
     Warns
     -----
     EquivarWarning
-        As `force_constants` and `apply_nac`: forces in the input structure, or stress, above all.
+        As `force_constants` and `apply_nac`, mainly if the structure is not relaxed.
     """
     relax = relax_mode("relax", relax)
     electronic = given_dielectric(dielectric_tensor, refractive_index)

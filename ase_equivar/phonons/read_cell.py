@@ -1,4 +1,4 @@
-"""Phonopy objects as phonopy reads them, made into what this package makes of the same crystal."""
+"""Conversion of Phonopy objects read from files to the conventions of this package."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from ase_equivar.phonons.requirements import check_masses
 
 
 def converted(phonon: Phonopy, *, with_masses: bool = True) -> Phonopy:
-    """Return the object in Å and eV, in a right-handed cell, with isotopes told apart.
+    """Return the object in Å and eV, in a right-handed cell, with isotopes as different species.
 
-    phonopy keeps lengths and force constants in the units of the program that gave the forces.
+    phonopy keeps lengths and force constants in the units of the program that calculated the
+    forces.
 
     Parameters
     ----------
     phonon : phonopy.Phonopy
-        With force constants or without. Its ``calculator`` names the units.
+        With or without force constants. Its ``calculator`` determines the units.
     with_masses : bool
-        Whether isotopes matter; not for Z*.
+        Whether isotopes matter; they do not for Z*.
 
     Returns
     -------
     Phonopy
-        `phonon` itself where nothing was to be done. Otherwise one with the same atoms in unit cell
-        and primitive cell, in the same order, and with the same force constants, but without
+        `phonon` itself if no conversion is needed. Otherwise an object with the same atoms in unit
+        cell and primitive cell, in the same order, and with the same force constants, but without
         ``nac_params``, displacements and forces.
 
     Raises
     ------
     ValueError
-        When atoms of different mass are one atom of the primitive cell.
+        If atoms of different mass belong to the same atom of the primitive cell.
     """
     units = get_calculator_physical_units(phonon.calculator)
     ours = get_calculator_physical_units(None)
@@ -67,7 +68,7 @@ def converted(phonon: Phonopy, *, with_masses: bool = True) -> Phonopy:
         constants = phonon.force_constants
         if len(constants) != len(phonon.supercell):
             constants = compact_fc_to_full_fc(phonon.primitive, constants)
-        # Both factors make THz of √(force constant / u).
+        # Both factors convert √(force constant / u) to THz.
         scale = (phonon.unit_conversion_factor / made.unit_conversion_factor) ** 2
         made.force_constants = scale * constants[np.ix_(order, order)]
     return made
@@ -76,7 +77,7 @@ def converted(phonon: Phonopy, *, with_masses: bool = True) -> Phonopy:
 def _order(
     given: PhonopyAtoms, made: PhonopyAtoms, length: float, *, in_place: bool = False
 ) -> NDArray[np.int64]:
-    """Return for each atom of one cell the atom of the other that lies at the same place."""
+    """Return for each atom of one cell the atom of the other at the same position."""
     offsets = (made.positions[:, None] - length * given.positions) @ np.linalg.inv(made.cell)
     distances = np.linalg.norm((offsets - np.rint(offsets)) @ made.cell, axis=2)
     order = distances.argmin(axis=1)
@@ -84,5 +85,7 @@ def _order(
     if not np.array_equal(np.sort(order), identity) or (
         in_place and not np.array_equal(order, identity)
     ):
-        raise RuntimeError("phonopy made other cells of the same crystal than when it was read")
+        raise RuntimeError(
+            "phonopy created different cells for the same crystal than on reading it"
+        )
     return order

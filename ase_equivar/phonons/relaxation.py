@@ -1,4 +1,4 @@
-"""Relaxed crystals, by the forces and the stress of any ASE calculator."""
+"""Relaxation of crystals with forces and stress of any ASE calculator."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ase_equivar.warning_types import CellChangeWarning
 logger = logging.getLogger(__name__)
 
 
-CELL_CHANGE = 0.03  # of the volume; 1 % of a lattice constant
+CELL_CHANGE = 0.03  # relative change of volume; 1 % of a lattice constant
 
 RelaxMode: TypeAlias = Literal["none", "positions", "cell"]
 """What is relaxed: nothing; the positions in the cell given, as for a measured cell; or both."""
 
 
 def relax_mode(name: str, value: str) -> RelaxMode:
-    """Return the word for what is relaxed, or refuse another as a ValueError with that name."""
+    """Return a valid relaxation mode, or raise a ValueError that names the argument."""
     for mode in get_args(RelaxMode):
         if value == mode:
             return cast(RelaxMode, mode)
@@ -45,34 +45,34 @@ def relax(
     steps: int = 500,
     symprec: float = SYMPREC,
 ) -> Atoms:
-    """Return a relaxed copy, its space group kept.
+    """Return a relaxed copy with the same space group.
 
     Parameters
     ----------
     atoms : ase.Atoms
         The crystal; it is not changed.
     calculator : ase calculator
-        Gives forces, and stress where the cell is relaxed.
+        Provides forces, and stress if the cell is relaxed.
     mode : {"cell", "positions", "none"}
-        See `RelaxMode`. For a cell from a diffraction experiment, "positions".
+        See `RelaxMode`. Use "positions" for a cell from a diffraction experiment.
     fmax : float
-        Largest force on an atom, and on the cell in ASE's units of it, at the end, eV/Å.
+        Convergence criterion: largest force on an atom, and on the cell in ASE's units, eV/Å.
     steps : int
         Largest number of steps.
     symprec : float
-        Tolerance within which the space group is found, Å.
+        Tolerance for the determination of the space group, Å.
 
     Raises
     ------
     ValueError
-        For a structure or an argument that makes no sense.
+        If the structure is invalid or an argument is out of range.
     RuntimeError
-        When `fmax` is not reached.
+        If `fmax` is not reached.
 
     Warns
     -----
     CellChangeWarning
-        When the volume of the relaxed cell differs by more than 3 % from that of the given one.
+        If the volume of the relaxed cell differs by more than 3 % from that of the given one.
     """
     mode = relax_mode("mode", mode)
     atoms = as_atoms(atoms)
@@ -96,13 +96,13 @@ def relax(
     relaxed.set_constraint()
     relaxed.calc = None
     if mode == "positions":
-        relaxed.set_cell(atoms.cell)  # to the last bit, which the constraint rounds
+        relaxed.set_cell(atoms.cell)  # restore the last bits, which the constraint rounds
     change = relaxed.get_volume() / atoms.get_volume() - 1 if mode == "cell" else 0.0
     if abs(change) > CELL_CHANGE:
         warnings.warn(
             f"the relaxed cell is {abs(change):.1%} {'larger' if change > 0 else 'smaller'} in "
-            "volume than the one given, and frequencies change with it. If the one given was "
-            "measured, relax positions alone (relax='positions', --relax positions)",
+            "volume than the given one, which changes the frequencies. If the given cell was "
+            "measured, relax positions only (relax='positions', --relax positions)",
             CellChangeWarning,
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""What a Phonopy object must have for what is made of it: force constants, Z*, equal masses."""
+"""Requirements on a Phonopy object: force constants, Z*, equal masses."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def require_force_constants(phonon: Phonopy) -> DynamicalMatrix:
     Raises
     ------
     TypeError
-        When it is no Phonopy object.
+        If it is not a Phonopy object.
     ValueError
-        When it has no force constants, they or ``nac_params`` are not finite, or its masses break
-        the symmetry that it assumes.
+        If it has no force constants, they or ``nac_params`` are not finite, or its masses break the
+        symmetry that it assumes.
     """
     require_phonopy(phonon)
     if phonon.force_constants is None:
@@ -34,7 +34,7 @@ def require_force_constants(phonon: Phonopy) -> DynamicalMatrix:
     require_finite(phonon)
     check_masses(phonon)
     matrix = phonon.dynamical_matrix
-    assert matrix is not None  # phonopy makes it with the force constants
+    assert matrix is not None  # phonopy creates it with the force constants
     if isinstance(matrix, DynamicalMatrixNAC):
         _check_nac(phonon, matrix)
     return matrix
@@ -46,10 +46,10 @@ def require_nac(phonon: Phonopy) -> DynamicalMatrixNAC:
     Raises
     ------
     TypeError
-        When it is no Phonopy object.
+        If it is not a Phonopy object.
     ValueError
-        When it has no ``nac_params``, they are not what Z* and ε∞ can be, or its masses break the
-        symmetry that it assumes.
+        If it has no ``nac_params``, they are unphysical, or its masses break the symmetry that it
+        assumes.
     """
     require_phonopy(phonon)
     if phonon.force_constants is None:
@@ -63,9 +63,9 @@ def require_nac(phonon: Phonopy) -> DynamicalMatrixNAC:
 
 
 def check_masses(phonon: Phonopy, *, translations_only: bool = False) -> None:
-    """Refuse masses that differ among atoms that the Phonopy object takes for equivalent.
+    """Refuse different masses of atoms that the Phonopy object treats as equivalent.
 
-    phonopy gives all atoms that are equivalent by translation the mass of the first of them.
+    phonopy assigns the mass of the first atom to all atoms that are equivalent by translation.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def check_masses(phonon: Phonopy, *, translations_only: bool = False) -> None:
     Raises
     ------
     ValueError
-        Naming two such atoms of the unit cell.
+        If there are such atoms; the message names two of them.
     """
     supercell, primitive = phonon.supercell, phonon.primitive
     alike = np.array([primitive.p2p_map[primitive.s2p_map[s]] for s in supercell.u2s_map])
@@ -90,14 +90,14 @@ def check_masses(phonon: Phonopy, *, translations_only: bool = False) -> None:
             one, other = members[0], differing[0]
             raise ValueError(
                 f"atoms {one} and {other} of the unit cell have the masses {masses[one]:g} and "
-                f"{masses[other]:g} u, but the Phonopy object takes them for equivalent: isotopes "
+                f"{masses[other]:g} u, but the Phonopy object treats them as equivalent: isotopes "
                 "break the symmetry. Give Atoms with these masses to make_phonon() or "
-                "force_constants(), which tell isotopes apart, or set equal masses"
+                "force_constants(), which distinguish isotopes, or set equal masses"
             )
 
 
 def _check_nac(phonon: Phonopy, matrix: DynamicalMatrixNAC) -> None:
-    """Look at what is in use, and at what stands in the object, which may have changed since."""
+    """Check the parameters in use and those stored in the object, which may have changed since."""
     in_use = {"born": matrix.born, "dielectric": matrix.dielectric_constant}
     for params in (in_use, {**in_use, **(phonon.nac_params or {})}):
         check_nac_params(params["born"], params["dielectric"])

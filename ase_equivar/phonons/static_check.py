@@ -1,6 +1,6 @@
-"""Whether what was given as ε∞ is a static dielectric tensor, told from a predicted ε∞.
+"""Detection of a static dielectric tensor given as ε∞, by comparison with a predicted ε∞.
 
-A static tensor holds the ionic part already, which everything that follows would count twice.
+A static tensor already includes the ionic part, which would be counted twice.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ measured ε0 (but 1.02 for AlAs, whose ionic part is small) and at most 1.22 for
 
 
 def warn_if_static(phonon: Phonopy, source: Source) -> None:
-    """Warn when the ε∞ of ``phonon.nac_params`` is much larger than that of another source.
+    """Warn if the ε∞ of ``phonon.nac_params`` is much larger than that of another source.
 
-    Where that source has no ε∞ for this crystal, nothing is said.
+    There is no warning if that source has no ε∞ for this crystal.
 
     Parameters
     ----------
     phonon : phonopy.Phonopy
         With ``nac_params``.
     source : calculator, ase.Atoms or tuple
-        Of the ε∞ to compare with: see `ase_equivar.phonons.nac_params`.
+        Source of the ε∞ to compare with; see `ase_equivar.phonons.nac_params`.
 
     Raises
     ------
     ValueError
-        When `phonon` has no ``nac_params``.
+        If `phonon` has no ``nac_params``.
 
     Warns
     -----
     StaticDielectricWarning
-        From a ratio of 1.3 on, see `STATIC_RATIO`.
+        If the ratio is at least 1.3, see `STATIC_RATIO`.
     """
     require_phonopy(phonon)
     if phonon.nac_params is None:
@@ -53,7 +53,7 @@ def warn_if_static(phonon: Phonopy, source: Source) -> None:
     given = dielectric_array("dielectric in nac_params", phonon.nac_params["dielectric"])
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about that source's Z*, which are not used here
+            warnings.simplefilter("ignore")  # that source's Z* are not used here
             _, predicted, _ = read_source(phonon, source, None)
     except ValueError as error:
         if isinstance(source, tuple):  # which was given to be compared with
@@ -64,7 +64,7 @@ def warn_if_static(phonon: Phonopy, source: Source) -> None:
     expected = float(predicted.trace() / 3)
     if mean > STATIC_RATIO * expected:
         warnings.warn(
-            f"ε∞ = {mean:.1f} was given where {expected:.1f} is predicted: if it is a static "
+            f"ε∞ = {mean:.1f} was given, but {expected:.1f} is predicted: if it is a static "
             "dielectric constant, the ionic part is now counted twice",
             StaticDielectricWarning,
             stacklevel=3,

@@ -1,4 +1,4 @@
-"""The modes at Γ without macroscopic field, their dipoles and their names."""
+"""The modes at Γ without macroscopic field, with their dipoles and labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ase_equivar.phonons.degeneracy import signed_frequencies
 from ase_equivar.phonons.gamma import gamma_matrices
 from ase_equivar.phonons.irreps import named_sets
 
-ACTIVE = 1e-5  # share of the total intensity, from which on a mode counts as polar
+ACTIVE = 1e-5  # fraction of the total intensity above which a mode counts as polar
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class TransverseModes:
     matrix : ndarray, shape (M, M)
         Dynamical matrix, eV/(Å² u).
     vectors : ndarray, shape (M, M)
-        Its eigenvectors, columns, by rising frequency.
+        Its eigenvectors as columns, by ascending frequency.
     frequencies : ndarray, shape (M,)
         THz; negative: imaginary.
     sets : tuple of ndarray of int
         Indices of each degenerate set.
     labels : tuple of str
-        Irreducible representation of each mode; "" where phonopy cannot tell.
+        Irreducible representation of each mode; "" if phonopy cannot determine it.
     """
 
     matrix: NDArray[np.float64]
@@ -42,7 +42,7 @@ class TransverseModes:
     labels: tuple[str, ...]
 
     def adapted(self, operator: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return eigenvectors that, inside each degenerate set, are those of an operator too.
+        """Return eigenvectors that, within each degenerate set, also diagonalize an operator.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ def transverse_modes(phonon: Phonopy) -> TransverseModes:
     Raises
     ------
     ValueError
-        When `phonon` lacks force constants or ``nac_params``.
+        If `phonon` lacks force constants or ``nac_params``.
     """
     matrix, _ = gamma_matrices(phonon, (0, 0, 1))
     squares, vectors = np.linalg.eigh(matrix)
@@ -83,18 +83,18 @@ def transverse_modes(phonon: Phonopy) -> TransverseModes:
 
 
 def dipole_matrix(phonon: Phonopy) -> NDArray[np.float64]:
-    """Return Z_i[a, b]/√M_i, |e|/√u, shape (3, 3 N): what makes dipoles of eigenvectors."""
+    """Return Z_i[a, b]/√M_i, |e|/√u, shape (3, 3 N), which converts eigenvectors to dipoles."""
     born = cast(DynamicalMatrixNAC, phonon.dynamical_matrix).born
     return weighted_charges(born, phonon.primitive.masses)
 
 
 def weighted_charges(born: NDArray[np.float64], masses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return Z_i[a, b]/√M_i of given Z*, |e|/√u, shape (3, 3 N)."""
+    """Return Z_i[a, b]/√M_i for given Z*, |e|/√u, shape (3, 3 N)."""
     weighted = born / np.sqrt(masses)[:, None, None]
     flat: NDArray[np.float64] = weighted.transpose(1, 0, 2).reshape(3, -1)
     return flat
 
 
 def polar_threshold(dipoles: NDArray[np.float64]) -> float:
-    """Return the intensity, e²/u, above which a mode counts as polar; of all dipoles, (3, M)."""
+    """Return the intensity, e²/u, above which a mode counts as polar, from all dipoles, (3, M)."""
     return max(ACTIVE * float((dipoles**2).sum()), 1e-12)

@@ -22,19 +22,19 @@ def plot_current_spectrum(
     limit: float | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draw the absorption of a powder with its uncertainty, and below it a third of tr ε(ω).
+    """Plot the absorption of a powder with its uncertainty, and below it tr ε(ω)/3.
 
     Parameters
     ----------
     spectrum : CurrentSpectrum
-        From `ase_equivar.dielectric.current_spectrum`.
+        As returned by `ase_equivar.dielectric.current_spectrum`.
     unit : FrequencyUnit
-        Of the frequency axis.
+        Unit of the frequency axis.
     correction : {"harmonic", "standard", "schofield"}
         See `ase_equivar.dielectric.fluctuations.QuantumCorrection`; named in the picture. ε(ω) is
-        the classical one.
+        classical.
     limit : float, optional
-        End of the frequency axis, in `unit`; by default, where 99.5 % of the absorption lies below.
+        End of the frequency axis, in `unit`; by default, 99.5 % of the absorption lies below it.
     title : str, optional
         Written above the picture.
 
@@ -82,7 +82,7 @@ def _draw_dielectric(
     ax.plot(x, mean.imag, color=COLOR, linewidth=1.2, label="Im ε, with standard error")
     ax.plot(x, mean.real, color=REAL_COLOR, linewidth=1.2, label="Re ε")
     ax.axhline(0, color="0.6", linewidth=0.6, zorder=0)
-    # A conductor's ε diverges at 0, which would leave nothing else to be seen.
+    # The ε of a conductor diverges at 0 and would dominate the plot.
     shown = mean[(x <= limit) & (x > limit / 50)]
     low, high = min(shown.real.min(), 0.0), max(shown.real.max(), shown.imag.max())
     margin = 0.05 * (high - low)

@@ -20,12 +20,12 @@ PALE = "0.8"
 
 
 def plot_hysteresis(loop: HysteresisLoop, *, title: str | None = None) -> Figure:
-    """Draw the loop P(E), with remanent polarization and coercive field marked.
+    """Plot the loop P(E), with remanent polarization and coercive field marked.
 
     Parameters
     ----------
     loop : HysteresisLoop
-        From `ase_equivar.dynamics.experiments.hysteresis_loop.hysteresis`.
+        As returned by `ase_equivar.dynamics.experiments.hysteresis_loop.hysteresis`.
     title : str, optional
         Written above the picture.
 
@@ -55,12 +55,12 @@ def plot_hysteresis(loop: HysteresisLoop, *, title: str | None = None) -> Figure
 
 
 def plot_ion_drift(drifts: Mapping[str, IonDrift], *, title: str | None = None) -> Figure:
-    """Draw the mean way of the ions along the field, against the rest of the crystal, over time.
+    """Plot the mean displacement of the ions along the field, relative to the other atoms.
 
     Parameters
     ----------
     drifts : mapping of str to IonDrift
-        What each run is called, as "Born charges", and its result.
+        Name of each run, such as "Born charges", and its result.
     title : str, optional
         Written above the picture.
 
@@ -72,10 +72,10 @@ def plot_ion_drift(drifts: Mapping[str, IonDrift], *, title: str | None = None) 
     Raises
     ------
     ValueError
-        If there is none.
+        If `drifts` is empty.
     """
     if not drifts:
-        raise ValueError("there is no drift to draw")
+        raise ValueError("there is no drift to plot")
     figure = Figure(figsize=(6.0, 3.8), dpi=150, layout="constrained")
     ax = figure.add_subplot()
     for (name, drift), color in zip(drifts.items(), _colors(len(drifts)), strict=True):
@@ -99,19 +99,19 @@ def plot_ion_drift(drifts: Mapping[str, IonDrift], *, title: str | None = None) 
 
 
 def plot_pulse_response(response: PulseResponse, *, title: str | None = None) -> Figure:
-    """Draw field, polarization and work over time, and the susceptibility over frequency.
+    """Plot field, polarization and work over time, and the susceptibility over frequency.
 
     Parameters
     ----------
     response : PulseResponse
-        From `ase_equivar.dynamics.experiments.pulse.pulse_response`.
+        As returned by `ase_equivar.dynamics.experiments.pulse.pulse_response`.
     title : str, optional
         Written above the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The susceptibility along the pulse. Save it with ``savefig``.
+        With the susceptibility along the pulse. Save it with ``savefig``.
     """
     run = response.run
     figure = Figure(figsize=(7.2, 6.4), dpi=150, layout="constrained")
@@ -153,12 +153,12 @@ def plot_finite_field(
     *,
     title: str | None = None,
 ) -> Figure:
-    """Draw the ionic part of the static dielectric tensor, beside that of the phonons.
+    """Plot the ionic part of the static dielectric tensor, beside that from phonons.
 
     Parameters
     ----------
     measured : FiniteFieldDielectric
-        From `ase_equivar.dynamics.experiments.finite_field.finite_field_dielectric`.
+        As returned by `ase_equivar.dynamics.experiments.finite_field.finite_field_dielectric`.
     phonons : numpy.ndarray, optional
         ``static_dielectric(modes).ionic`` of `ase_equivar.dielectric`, shape=(3, 3).
     title : str, optional

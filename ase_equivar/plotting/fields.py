@@ -16,16 +16,16 @@ POINTS = 2000
 def plot_field(
     field: Field, duration: float, *, start: float = 0.0, title: str | None = None
 ) -> Figure:
-    """Draw the three components of E(t).
+    """Plot the three components of E(t).
 
     Parameters
     ----------
     field : callable
         E(t) in V/Å, time in fs.
     duration : float
-        How long, fs.
+        Length of the time axis, fs.
     start : float
-        From when on, fs.
+        Start of the time axis, fs.
     title : str, optional
         Written above the picture.
 

@@ -11,7 +11,7 @@ class Figure(matplotlib.figure.Figure):
     """A matplotlib figure that is its own picture in a notebook."""
 
     def _repr_png_(self) -> bytes:
-        """Return the picture as PNG; IPython asks for it."""
+        """Return the picture as PNG, for IPython."""
         buffer = io.BytesIO()
         self.savefig(buffer, format="png")
         return buffer.getvalue()

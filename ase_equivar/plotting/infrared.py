@@ -21,7 +21,7 @@ def plot_infrared(
     *,
     title: str | None = None,
 ) -> Figure:
-    """Draw infrared intensities, ε(ω), loss and reflectivity over one frequency axis.
+    """Plot infrared intensities, ε(ω), loss and reflectivity over a common frequency axis.
 
     Parameters
     ----------
@@ -29,10 +29,10 @@ def plot_infrared(
         Their intensities are drawn as bars at the transverse frequencies; silent modes are left
         out.
     spectrum : DielectricFunction
-        Drawn for light along x, y and z, for equivalent axes once. Reflectivity is that at normal
-        incidence, on the face with normal z for light along x, x for y, and y for z.
+        Plotted for light polarized along x, y and z, once for equivalent axes. The reflectivity is
+        that at normal incidence, on the face with normal z for light along x, x for y, and y for z.
     unit : FrequencyUnit
-        Of the frequency axis.
+        Unit of the frequency axis.
     title : str, optional
         Written above the picture.
 
@@ -87,7 +87,7 @@ def plot_infrared(
 
 
 def _distinct_axes(spectrum: DielectricFunction) -> dict[str, str]:
-    """Return the label of each curve, as "x = y", and the axis to draw for it."""
+    """Return the label of each curve, such as "x = y", and the axis to plot for it."""
     groups: list[list[str]] = []
     for axis in AXES:
         curve = spectrum.along(AXES[axis])

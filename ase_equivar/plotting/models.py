@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the extra `train` may be absent
     from ase_equivar.training.comparison import Comparison
     from ase_equivar.training.evaluate import Evaluation
 
-WIDE = 4.0  # largest over smallest value, from which ticks at 1, 2 and 5 suffice
+WIDE = 4.0  # ratio of largest to smallest value above which ticks at 1, 2 and 5 suffice
 DIAGONAL, OFF_DIAGONAL = "#c0392b", "#2c6fa8"
 
 
@@ -26,16 +26,17 @@ def plot_errors(
     *,
     title: str | None = None,
 ) -> Figure:
-    """Draw predictions against labels, errors by element and the learning curve.
+    """Plot predictions against labels, errors by element and the learning curve.
 
     Parameters
     ----------
     comparison : Comparison
-        Labels and predictions: parity of all components of Z*, and of tr ε∞ / 3 if both are there.
+        Labels and predictions, for parity plots of all components of Z*, and of tr ε∞ / 3 if
+        available.
     errors : Evaluation
-        Of this comparison: mean absolute error of each element.
+        Errors of this comparison, for the mean absolute error of each element.
     curve : sequence of dict
-        As `ase_equivar.training.fit.learning_curve` reads it; left out if empty.
+        As returned by `ase_equivar.training.curve.learning_curve`; left out if empty.
     title : str, optional
         Written above the picture.
 
@@ -88,14 +89,14 @@ def _dielectric(axes: Axes, pairs: list[tuple[float, float]]) -> None:
 
 
 def _parity(axes: Axes, values: np.ndarray) -> None:
-    """Draw the line on which predictions would be right, beneath the points."""
+    """Draw the line of exact predictions beneath the points."""
     ends = [float(values.min()), float(values.max())]
     axes.plot(ends, ends, color="0.6", linewidth=0.8, zorder=0)
     axes.set_aspect("equal", adjustable="datalim")
 
 
 def _scale(axes: Axes, values: np.ndarray, which: str) -> None:
-    """Draw wide ranges on logarithmic axes, with plain numbers that leave each other room."""
+    """Use logarithmic axes for wide ranges, with plain numbers that do not overlap."""
     is_wide = values.min() > 0 and values.max() > WIDE * values.min()
     for name in which:
         axis = axes.xaxis if name == "x" else axes.yaxis

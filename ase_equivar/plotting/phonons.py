@@ -26,15 +26,15 @@ STROKES: dict[BranchKind, dict[str, Any]] = {
 
 
 def plot_bands(segments: Sequence[BandSegment], *, title: str | None = None) -> Figure:
-    """Draw the phonon bands with the non-analytical correction over those without.
+    """Plot the phonon bands with the non-analytical correction over those without.
 
-    At Γ the corrected bands end at the frequencies for q → 0 along each segment, so they may jump
-    there; without the correction they cannot.
+    At Γ the corrected bands end at the frequencies for q → 0 along each segment, so they may be
+    discontinuous there, unlike those without the correction.
 
     Parameters
     ----------
     segments : sequence of BandSegment
-        From `ase_equivar.phonons.band_structure`.
+        As returned by `ase_equivar.phonons.bands`.
     title : str, optional
         Written above the picture.
 
@@ -46,10 +46,10 @@ def plot_bands(segments: Sequence[BandSegment], *, title: str | None = None) -> 
     Raises
     ------
     ValueError
-        When there are no segments.
+        If there are no segments.
     """
     if not segments:
-        raise ValueError("there are no band segments to draw")
+        raise ValueError("there are no band segments to plot")
     figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
     ax = figure.add_subplot()
     has_correction = segments[0].corrected is not None
@@ -96,12 +96,12 @@ def plot_bands(segments: Sequence[BandSegment], *, title: str | None = None) -> 
 
 
 def plot_density_of_states(density: DensityOfStates, *, title: str | None = None) -> Figure:
-    """Draw the phonon density of states with the non-analytical correction over that without.
+    """Plot the phonon density of states with the non-analytical correction over that without.
 
     Parameters
     ----------
     density : DensityOfStates
-        From `ase_equivar.phonons.density_of_states`.
+        As returned by `ase_equivar.phonons.density_of_states`.
     title : str, optional
         Written above the picture.
 
@@ -143,21 +143,21 @@ def plot_density_of_states(density: DensityOfStates, *, title: str | None = None
 
 
 def plot_angular_dispersion(dispersion: AngularDispersion, *, title: str | None = None) -> Figure:
-    """Draw the modes at Γ over the direction of q.
+    """Plot the modes at Γ over the direction of q.
 
     Parameters
     ----------
     dispersion : AngularDispersion
-        From `ase_equivar.phonons.oblique`.
+        As returned by `ase_equivar.phonons.angular_dispersion`.
     title : str, optional
         Written above the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Extraordinary, ordinary and nonpolar branches differ in colour and stroke; dots on the
-        extraordinary ones are the redder and the thicker, the stronger the field. Polar branches
-        are named at both ends.
+        Extraordinary, ordinary and nonpolar branches differ in colour and line style; dots on the
+        extraordinary ones become redder and larger with the field. Polar branches are labelled at
+        both ends.
     """
     figure = Figure(figsize=(6.4, 6.0), dpi=150, layout="constrained")
     ax = figure.add_subplot()
@@ -177,7 +177,7 @@ def plot_angular_dispersion(dispersion: AngularDispersion, *, title: str | None 
         s=14 * share.clip(0).ravel(),
         c=share.ravel(),
         cmap="Reds",
-        vmin=-0.3,  # so that a weak field is pale, not white
+        vmin=-0.3,  # a weak field is pale, not white
         vmax=1,
         linewidths=0,
         zorder=3,
@@ -210,7 +210,7 @@ def plot_angular_dispersion(dispersion: AngularDispersion, *, title: str | None 
 
 
 def _name_branches(ax: Axes, dispersion: AngularDispersion, end: int) -> None:
-    """Write what the polar branches are at one end; where they crowd, one below the other."""
+    """Label the polar branches at one end, without overlap."""
     named = sorted(
         {
             (round(float(dispersion.frequencies[end, k]), 2), dispersion.labels[k][end])
@@ -251,7 +251,7 @@ def _direction(vector: NDArray[np.float64]) -> str:
 
 
 def _ticks(segments: Sequence[BandSegment]) -> tuple[list[float], list[str]]:
-    """Return where the segments meet and what to write there; "U|K" where the path jumps."""
+    """Return the positions and labels of the segment ends; "U|K" where the path jumps."""
     ticks = [float(segments[0].distances[0])]
     names = [_pretty(segments[0].start)]
     for segment, following in zip(segments, [*segments[1:], None], strict=True):

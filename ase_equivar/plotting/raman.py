@@ -14,7 +14,7 @@ from ase_equivar.plotting.figure import Figure
 from ase_equivar.units import FrequencyUnit
 
 COLORS = ("black", "#c0392b", "#2c6fa8", "#3f8f4f", "#8e5ea2", "#b8860b")
-LABELLED = 0.02  # of the largest value of a spectrum: fainter modes go without their names
+LABELLED = 0.02  # of the largest value of a spectrum: weaker modes are not labelled
 
 
 def plot_raman(
@@ -25,18 +25,18 @@ def plot_raman(
     *,
     title: str | None = None,
 ) -> Figure:
-    """Draw Raman spectra, and the infrared absorption below over the same axis.
+    """Plot Raman spectra, with the infrared absorption below on the same axis.
 
     Parameters
     ----------
     modes : RamanModes
-        Named in the picture at their frequencies, where the first spectrum shows them.
+        Labelled at their frequencies, if they are visible in the first spectrum.
     spectra : sequence of RamanSpectrum
-        At least one; each scaled to its own largest value, which the legend gives.
+        At least one; each is scaled to its largest value, which the legend gives.
     infrared : DielectricFunction, optional
-        From `dielectric_function`; tr Im ε/3 is drawn.
+        As returned by `dielectric_function`; tr Im ε/3 is plotted.
     unit : FrequencyUnit
-        Of the frequency axis.
+        Unit of the frequency axis.
     title : str, optional
         Written above the picture.
 
@@ -48,10 +48,10 @@ def plot_raman(
     Raises
     ------
     ValueError
-        When there is no spectrum.
+        If there is no spectrum.
     """
     if not spectra:
-        raise ValueError("spectra is empty: there is nothing to draw")
+        raise ValueError("spectra is empty: there is nothing to plot")
     figure = Figure(figsize=(7.2, 4.2 if infrared is None else 6.4), dpi=150, layout="constrained")
     axes = figure.subplots(1 if infrared is None else 2, sharex=True, squeeze=False)[:, 0]
     upper, lower = axes[0], axes[-1]

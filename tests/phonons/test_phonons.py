@@ -145,7 +145,9 @@ def test_bands_without_correction_and_unknown_point(nacl_phonon):
     segments = bands(nacl_phonon, "GX,GL", n_points=3)
     assert [(s.start, s.end) for s in segments] == [("G", "X"), ("G", "L")]
     assert all(s.corrected is None for s in segments)
-    with pytest.raises(ValueError, match=r"'GZ' does not fit this lattice; it has .*X"):
+    with pytest.raises(
+        ValueError, match=r"'GZ' does not fit this lattice, which has the points .*X"
+    ):
         bands(nacl_phonon, "GZ")
 
 

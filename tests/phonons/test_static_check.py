@@ -53,7 +53,7 @@ def test_measured_static_constants_are_noticed_and_dfpt_is_not(crystal, universa
 
 def test_apply_nac_compares_with_the_calculators_own(nacl_phonon):
     calc = GivenCharges({"Na": 1.086, "Cl": -1.086}, 2.43 * np.eye(3))
-    with pytest.warns(UserWarning, match=r"ε∞ = 5\.9 was given where 2\.4 is predicted: .*twice"):
+    with pytest.warns(UserWarning, match=r"ε∞ = 5\.9 was given, but 2\.4 is predicted: .*twice"):
         apply_nac(nacl_phonon, calc, dielectric_tensor=5.9 * np.eye(3))
     with nothing_told():
         apply_nac(nacl_phonon, calc, dielectric_tensor=3.0 * np.eye(3))
