@@ -21,16 +21,19 @@ def drift(
     equilibration: Annotated[float, typer.Option(help="Left out before, in ps.")] = 2.0,
     nominal: Annotated[
         str | None,
-        typer.Option(help="Run with nominal charges too, to compare: as Li=1,P=5,O=-2."),
+        typer.Option(help="Nominal charges for a second run, for comparison: Li=1,P=5,O=-2."),
     ] = None,
     total_charge: Annotated[
-        float, typer.Option(help="Of all atoms, |e|, to which Z* sum: -1 where one Li+ is missing.")
+        float,
+        typer.Option(
+            help="Total charge of all atoms, |e|, to which Z* sum: -1 if one Li+ is missing."
+        ),
     ] = 0.0,
 ) -> None:
-    """Drift and mobility of ions in a static field, by Born charges or nominal ones.
+    """Drift and mobility of ions in a static field, with Born or nominal charges.
 
-    Fields that move ions within picoseconds are far from the linear regime: compare two strengths
-    before taking the ratio for a mobility.
+    Fields that move ions within picoseconds are far from the linear regime: compare two field
+    strengths before calling the ratio a mobility.
     """
     with inputs.user_errors():
         check_not_zero("--field", field)

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 def finite_field(
     options: FieldRunOptions,
     strength: Annotated[float, typer.Option(help="Of the field, in MV/cm.")] = 0.5,
-    duration: Annotated[float, typer.Option(help="Of the mean, in each of six runs, in ps.")] = 5.0,
+    duration: Annotated[
+        float, typer.Option(help="Averaging time in each of the six runs, ps.")
+    ] = 5.0,
     equilibration: Annotated[float, typer.Option(help="Before it, in ps.")] = 2.0,
 ) -> None:
-    """Measure the static dielectric tensor at fixed cell by mean polarizations in small fields.
+    """Calculate the static dielectric tensor at fixed cell from mean polarizations in small fields.
 
-    Beside it stands the sum over the phonons of ``ase-equivar infrared``, of the same structure:
-    they agree when the structure is at its minimum and the crystal harmonic.
+    The sum over phonons of the same structure, as in ``ase-equivar infrared``, is printed beside
+    it: they agree if the structure is at its minimum and the crystal is harmonic.
     """
     with inputs.user_errors():
         check_not_zero("--strength", [strength])
@@ -60,7 +62,7 @@ def finite_field(
         }
         for name, tensor in tensors.items():
             if tensor is not None:
-                console.print(name, style="italic")  # as a table's title it would be wrapped
+                console.print(name, style="italic")  # the title of a table would be wrapped
                 console.print(tensor_table("", tensor))
         numbers = {
             "ionic": found.ionic.tolist(),
@@ -74,7 +76,7 @@ def finite_field(
 
 
 def _from_phonons(atoms: Atoms, calculator: BaseCalculator) -> NDArray[np.float64] | None:
-    """Return the ionic part by phonons; None, with a warning, where they cannot give it."""
+    """Return the ionic part from phonons; None, with a warning, if they cannot give it."""
     from ase_equivar import dielectric as di
     from ase_equivar import phonons as ph
 

@@ -15,18 +15,20 @@ from ase_equivar.structures.formula import empirical_formula
 @field_command(temperature=300.0, friction=10.0)
 def hysteresis(
     options: FieldRunOptions,
-    amplitude: Annotated[Vector, typer.Option(help="The largest field, x y z in MV/cm.")] = (
+    amplitude: Annotated[Vector, typer.Option(help="Amplitude of the field, x y z in MV/cm.")] = (
         0.0,
         0.0,
         20.0,
     ),
-    period: Annotated[float, typer.Option(help="Of the triangular wave, in ps.")] = 20.0,
-    periods: Annotated[int, typer.Option(help="How many to record, after a first one.")] = 2,
+    period: Annotated[float, typer.Option(help="Period of the triangular wave, ps.")] = 20.0,
+    periods: Annotated[
+        int, typer.Option(help="Number of periods to record, after a first one.")
+    ] = 2,
 ) -> None:
     """Ferroelectric hysteresis loop P(E), remanent polarization and coercive field.
 
-    Molecular dynamics at fixed cell in a triangular wave. So small a crystal switches as a whole,
-    in picoseconds: its coercive field is far above that of domain walls in a sample.
+    Molecular dynamics at fixed cell in a triangular wave. Such a small crystal switches as a whole
+    within picoseconds: its coercive field is far above that of domain walls in a sample.
     """
     with inputs.user_errors():
         check_not_zero("--amplitude", amplitude)

@@ -1,4 +1,4 @@
-"""What the commands read: structures, calculators, names of files; and how errors are told."""
+"""Inputs of the commands: structures, calculators and file names; and reporting of errors."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA i
 DielectricTensor = Annotated[
     str | None,
     typer.Option(
-        help="ε∞ to use instead of the model's, a measured one say: a number, or three or nine "
-        "numbers in quotes. Or 'corrected': the model's, made smaller by what PBE exceeds "
-        "measured ones (expected error 8 %)."
+        help="ε∞ to use instead of the model's, e.g. a measured one: a number, or three or nine "
+        "numbers in quotes. Or 'corrected': the model's, reduced by the overestimate of PBE "
+        "relative to experiment (expected error 8 %)."
     ),
 ]
 RefractiveIndex = Annotated[
@@ -51,15 +51,17 @@ Symprec = Annotated[
 ]
 Index = Annotated[
     str | None,
-    typer.Option(help="Which structure of the file, counted from 0 or, as -1, from the end."),
+    typer.Option(
+        help="Number of the structure in the file, counted from 0, or from the end if negative."
+    ),
 ]
 Format = Annotated[str | None, typer.Option(help="ASE's name of the file's format.")]
 Forces = Annotated[
     str,
     typer.Option(
-        help="Forces: sevennet-0, sevennet-l3i5, nequix, nequix:FILE, mace, chgnet, orb or "
-        "mattersim, where installed; or module:factory, an importable function without arguments "
-        "that returns an ASE calculator."
+        help="Potential for the forces: sevennet-0, sevennet-l3i5, nequix, nequix:FILE, mace, "
+        "chgnet, orb or mattersim, if installed; or module:factory, an importable function without "
+        "arguments that returns an ASE calculator."
     ),
 ]
 
@@ -67,7 +69,7 @@ Forces = Annotated[
 def given_epsilon(
     tensor: str | None, index: str | None
 ) -> NDArray[np.float64] | Literal["corrected"] | None:
-    """Return the ε∞ of the options for it, shape (3, 3); "corrected", or None: the model's."""
+    """Return the ε∞ given by options, shape (3, 3), "corrected", or None for the model's."""
     if tensor is None and index is None:
         return None
     from ase_equivar.phonons.born_source import given_dielectric
@@ -101,7 +103,7 @@ def clamped_tensor(name: str, text: str) -> NDArray[np.float64]:
 
 @contextlib.contextmanager
 def log_to_stderr(level: int) -> Iterator[None]:
-    """Show what the package logs from this level on, while the context lasts."""
+    """Show log messages of the package from this level on within the context."""
     package, handler = logging.getLogger("ase_equivar"), logging.StreamHandler()
     before = package.level
     package.addHandler(handler)
@@ -115,7 +117,7 @@ def log_to_stderr(level: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn what a user can do wrong into one line on stderr, and warnings likewise."""
+    """Report errors of the user, and warnings, as single lines on stderr."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -127,7 +129,7 @@ def user_errors() -> Iterator[None]:
         try:
             yield
         except (ValueError, OSError, ImportError, RuntimeError, ArithmeticError) as error:
-            # A typer.Exit is a RuntimeError too, and none of ours to explain.
+            # A typer.Exit is also a RuntimeError, but not an error to report.
             if isinstance(error, typer.Exit):
                 raise
             logger.debug("the command failed", exc_info=True)
@@ -137,9 +139,9 @@ def user_errors() -> Iterator[None]:
 
 
 def read_structure(path: Path, index: str | None = None, format: str | None = None) -> Atoms:
-    """Return one structure of a file, the last by default, without its results.
+    """Return one structure of a file, by default the last, without its results.
 
-    Says on stderr which one of how many it is, where there are several.
+    If there are several, its number is reported on stderr.
     """
     from ase_equivar.io.extxyz import read_image
 
@@ -153,7 +155,7 @@ def read_structure(path: Path, index: str | None = None, format: str | None = No
         typer.echo(
             f"{path}: structure {frame.number} (counted from 0) of {frame.total}{last}", err=True
         )
-    # The file's own results (forces of a DFT run, say) are not what is asked for.
+    # The results in the file (such as forces of a DFT run) are not wanted here.
     atoms.calc = None
     return atoms
 
@@ -165,7 +167,7 @@ def refuse_selection(path: Path, index: str | None, format: str | None) -> None:
 
 
 def read_frames(path: Path, index: str = ":", format: str | None = None) -> Iterator[Atoms]:
-    """Yield structures of a file, one after the other; by default all of them."""
+    """Yield the structures of a file one by one, by default all of them."""
     from ase_equivar.structures.validation import check_full_occupancy
 
     for atoms in _frames(path, index, format):
@@ -182,7 +184,7 @@ def _frames(path: Path, index: str, format: str | None) -> Iterator[Atoms]:
         format = file_format(path, format)
         source: Any = path
         is_zipped = path.name.endswith((".extxyz.gz", ".xyz.gz"))
-        if is_zipped:  # ASE would go back to its start for each frame
+        if is_zipped:  # ASE would restart from its beginning for each frame
             source = io.StringIO(gzip.decompress(path.read_bytes()).decode())
         found = False
         for atoms in ase.io.iread(source, index, format="extxyz" if is_zipped else format):
@@ -210,7 +212,7 @@ def equivar_calculator(**arguments: Any) -> EquivarCalculator:
 
 
 def forces_calculator(name: str, device: str | None) -> BaseCalculator:
-    """Return the potential of that name, or what a function with that import path returns."""
+    """Return the potential of that name, or the calculator from a function at that path."""
     from ase_equivar.cli.potentials import NEQUIX_FILE, named_potential
 
     if ":" in name and not name.startswith(NEQUIX_FILE):
@@ -246,7 +248,7 @@ def _imported_calculator(path: str) -> BaseCalculator:
         sys.path.append(folder)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # a module runs whatever its author wrote
+    except Exception as error:  # importing a module may raise anything
         raise ValueError(
             f"cannot import the module {module_name!r} of the calculator {path!r}: "
             f"{type(error).__name__}: {error}"
@@ -259,11 +261,11 @@ def _imported_calculator(path: str) -> BaseCalculator:
         )
     try:
         made = factory()
-    except Exception as error:  # so does a function
+    except Exception as error:  # so may a function
         raise ValueError(
-            f"{path} must make a calculator when called without arguments, but failed: "
+            f"{path} must return a calculator when called without arguments, but failed: "
             f"{type(error).__name__}: {error}"
         ) from error
     if not isinstance(made, BaseCalculator):
-        raise ValueError(f"{path} made a {type(made).__name__}, which is no ASE calculator")
+        raise ValueError(f"{path} returned a {type(made).__name__}, which is not an ASE calculator")
     return made

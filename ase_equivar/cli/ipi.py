@@ -14,11 +14,13 @@ from ase_equivar.cli.tables import open_console
 def ipi(
     structure: Structure,
     unix: Annotated[
-        str | None, typer.Option(help="Name of a UNIX socket: <address> of i-PI's input.")
+        str | None, typer.Option(help="Name of a UNIX socket: <address> in i-PI's input.")
     ] = None,
     host: Annotated[str, typer.Option(help="Where i-PI runs.")] = "localhost",
-    port: Annotated[int, typer.Option(help="Where it listens: <port> of i-PI's input.")] = 31415,
-    stress: Annotated[bool, typer.Option("--stress", help="Send the virial too.")] = False,
+    port: Annotated[
+        int, typer.Option(help="Port on which i-PI listens: <port> of its input.")
+    ] = 31415,
+    stress: Annotated[bool, typer.Option("--stress", help="Also send the virial.")] = False,
     repeat: Repeat = (1, 1, 1),
     calculator: inputs.Forces = "sevennet-0",
     model: inputs.Model = "universal",
@@ -28,7 +30,7 @@ def ipi(
 ) -> None:
     """Serve forces and Z* to i-PI, for its driven dynamics and path integrals.
 
-    The structure has the atoms of i-PI's input in the same order. Several clients share the
+    The structure must have the atoms of i-PI's input in the same order. Several clients share the
     replicas. In i-PI's input: <bec mode="driver"/> within <driven_dynamics>.
     """
     with inputs.user_errors():
@@ -38,4 +40,4 @@ def ipi(
         from ase_equivar.engines.ipi import run_ipi_client
 
         served = run_ipi_client(atoms, unixsocket=unix, host=host, port=port, with_stress=stress)
-        open_console().print(f"i-PI has closed the socket; structures served: {served}")
+        open_console().print(f"i-PI has closed the socket; structures calculated: {served}")

@@ -17,36 +17,53 @@ if TYPE_CHECKING:
 
 def label(
     structures: Annotated[
-        Path, typer.Argument(help="Any file that ASE reads, or a part of it: FILE@::10.")
+        Path, typer.Argument(help="Any file that ASE reads, or part of one: FILE@::10.")
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="….extxyz for the labels; it grows, and is resumed."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="File for the labels (.extxyz); extended when the run is resumed.",
+        ),
     ],
     pseudopotentials: Annotated[
         Path, typer.Option(help="Folder of norm-conserving UPF files, one for each element.")
     ],
-    processes: Annotated[int, typer.Option(help="Structures at a time, one core each.")] = 1,
+    processes: Annotated[
+        int, typer.Option(help="Number of structures calculated at a time, one core each.")
+    ] = 1,
     cutoff: Annotated[float, typer.Option(help="Of the plane waves, Ry.")] = 50.0,
     period: Annotated[
         list[float] | None,
         typer.Option(
-            help="Periods of the k-point meshes to try, from coarse to dense, Å; give it again "
-            "for each. By default 7.5, 10, 14, 20."
+            help="Period of a k-point mesh to try, Å; repeat the option for each, from coarse to "
+            "dense. By default 7.5, 10, 14, 20."
         ),
     ] = None,
     max_violation: Annotated[
-        float, typer.Option(help="Of the sum rule, e per atom: the first mesh below it is kept.")
+        float,
+        typer.Option(
+            help="Largest allowed violation of the sum rule, e per atom: the first mesh below it "
+            "is used."
+        ),
     ] = 0.02,
-    min_gap: Annotated[float, typer.Option(help="eV; less counts as a metal.")] = 0.1,
+    min_gap: Annotated[
+        float,
+        typer.Option(
+            help="Smallest allowed gap, eV; structures with a smaller gap count as metals."
+        ),
+    ] = 0.1,
     cpu_limit: Annotated[float, typer.Option(help="For one structure, s.")] = 1800.0,
     format: inputs.Format = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Try again what failed before.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Retry structures that failed before.")
+    ] = False,
 ) -> None:
-    """Z*, ε∞, forces and energy from first principles, for `finetune` to learn from.
+    """Calculate Z*, ε∞, forces and energy from first principles, as labels for `finetune`.
 
-    Runs pw.x and ph.x of Quantum ESPRESSO; for insulators without spin. Interrupt it at any time:
-    the same command goes on where it stopped. What fails is named in OUTPUT.failures.jsonl.
+    Runs pw.x and ph.x of Quantum ESPRESSO; for nonmagnetic insulators. It may be interrupted at any
+    time: the same command continues where it stopped. Failures are listed in OUTPUT.failures.jsonl.
     """
     with inputs.user_errors():
         from ase_equivar.io.extxyz import read_images
@@ -71,7 +88,7 @@ def label(
 
 
 def _line(progress: Progress) -> str:
-    """Return what is told of a structure."""
+    """Return the line printed for a structure."""
     name = f"{progress.frame} {progress.formula}"
     done = progress.n_labelled + progress.n_failed
     rest = f"{done} of {progress.n_all} done, {progress.n_failed} of them without a label"
@@ -88,7 +105,7 @@ def _line(progress: Progress) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Return a time in words."""
+    """Return a duration as text."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

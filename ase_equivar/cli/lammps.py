@@ -17,45 +17,55 @@ if TYPE_CHECKING:
 
 def lammps(
     input_file: Annotated[
-        Path, typer.Argument(metavar="IN.FILE", help="An input of LAMMPS, units metal or real.")
+        Path, typer.Argument(metavar="IN.FILE", help="LAMMPS input file, in units metal or real.")
     ],
     elements: Annotated[
         str, typer.Option(help="Chemical symbol of each atom type of LAMMPS, in order: Ba,O,Ti.")
     ],
     field: Annotated[Vector | None, typer.Option(help="x y z in MV/cm.")] = None,
     frequency: Annotated[
-        float, typer.Option(help="Of the field, in THz: it begins as a sine; 0: constant.")
+        float, typer.Option(help="Frequency of a sine field, THz; 0 means a constant field.")
     ] = 0.0,
     waveform: Annotated[
-        Path | None, typer.Option(help="Instead of --field: JSON of a waveform's to_json.")
+        Path | None,
+        typer.Option(help="Instead of --field: JSON file with a waveform, as written by to_json."),
     ] = None,
     displacement: Annotated[
         Vector | None,
-        typer.Option(help="Instead: hold D, x y z in µC/cm²; needs --dielectric-tensor."),
+        typer.Option(
+            help="Instead of --field: hold D constant, x y z in µC/cm²; needs --dielectric-tensor."
+        ),
     ] = None,
     polarization: Annotated[
-        Vector, typer.Option(help="With --displacement: P at the beginning, in µC/cm².")
+        Vector, typer.Option(help="With --displacement: initial polarization, µC/cm².")
     ] = (0.0, 0.0, 0.0),
     dielectric_tensor: Annotated[
         str | None, typer.Option(help="ε∞: a number, or three or nine numbers in quotes.")
     ] = None,
-    group: Annotated[str, typer.Option(help="Of LAMMPS, on which the field acts.")] = "all",
+    group: Annotated[
+        str, typer.Option(help="LAMMPS group of the atoms on which the field acts.")
+    ] = "all",
     log: Annotated[
-        Path | None, typer.Option(help="Log of the field; an existing one goes on after a restart.")
+        Path | None,
+        typer.Option(help="Log of the field; an existing one is continued after a restart."),
     ] = None,
-    log_interval: Annotated[int, typer.Option(help="Write a line every N steps.")] = 1,
-    total_charge: Annotated[float, typer.Option(help="Of all atoms, |e|, to which Z* sum.")] = 0.0,
+    log_interval: Annotated[
+        int, typer.Option(help="Number of steps between lines of the log.")
+    ] = 1,
+    total_charge: Annotated[
+        float, typer.Option(help="Total charge of all atoms, |e|, to which Z* sum.")
+    ] = 0.0,
     update_interval: UpdateInterval = 1,
     stress_without_field: Annotated[
         bool,
         typer.Option(
-            "--stress-without-field", help="Let barostats have the pressure without the field."
+            "--stress-without-field", help="Allow barostats to use the pressure without the field."
         ),
     ] = False,
     model: inputs.Model = "universal",
     device: inputs.Device = None,
 ) -> None:
-    """Run an input of LAMMPS with an electric field, which is on from its first run on.
+    """Run a LAMMPS input with an electric field, starting with its first run.
 
     On several processes: mpiexec -n 4 ase-equivar lammps in.batio3 --elements Ba,O,Ti --field 0 0 2
     """
@@ -102,7 +112,7 @@ def _field(
     polarization: Vector,
     dielectric_tensor: str | None,
 ) -> Any:
-    """Return the one field that the options ask for."""
+    """Return the field specified by the options."""
     import numpy as np
 
     from ase_equivar.fields import (

@@ -26,7 +26,10 @@ def polarization(
         Path | None, typer.Argument(help="The same atoms, displaced; elements in the same order.")
     ] = None,
     points: Annotated[
-        int, typer.Option(help="Structures on the way at which Z* are predicted: odd, 5 or more.")
+        int,
+        typer.Option(
+            help="Number of structures on the path at which Z* are predicted: odd, 5 or more."
+        ),
     ] = 9,
     clamped: Annotated[
         str | None,
@@ -41,17 +44,18 @@ def polarization(
     index: inputs.Index = None,
     format: inputs.Format = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Of a trajectory: .csv file.")
+        Path | None, typer.Option("--output", "-o", help="File for the results of a trajectory (.csv).")
     ] = None,
 ) -> None:
-    """Polarization of a structure relative to another one, from Z* along the way between them.
+    """Polarization of a structure relative to another one, from Z* along the path between them.
 
-    The spontaneous polarization of a ferroelectric, say, from its high-symmetry structure. It is
-    the change on that way; other branches differ by the quanta that are printed with it. Where the
-    cells differ, one of the two must be nonpolar; it may be the second one.
+    For example, the spontaneous polarization of a ferroelectric relative to its high-symmetry
+    structure. The result is the change along this path; other branches differ by the quanta that
+    are printed with it. If the cells differ, one of the two structures (either one) must be
+    nonpolar.
 
     Without a second structure: the change along a trajectory, frame by frame and without an
-    integral, from a polar model (--model universal-polar), which knows P itself.
+    integral, from a polar model (--model universal-polar), which predicts P itself.
     """
     with inputs.user_errors():
         if end is None:

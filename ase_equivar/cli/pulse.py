@@ -11,29 +11,29 @@ from ase_equivar.cli.field_options import FieldRunOptions, Vector, check_not_zer
 from ase_equivar.cli.tables import open_console
 from ase_equivar.structures.formula import empirical_formula
 
-CENTER = 3.5  # standard deviations of the envelope after the start: 0.2 % of the height there
+CENTER = 3.5  # center in standard deviations of the envelope: 0.2 % of the maximum at the start
 
 
 @field_command(temperature=0.0, friction=0.0)
 def pulse(
     options: FieldRunOptions,
-    amplitude: Annotated[Vector, typer.Option(help="Of the pulse, x y z in MV/cm.")] = (
+    amplitude: Annotated[Vector, typer.Option(help="Amplitude of the pulse, x y z in MV/cm.")] = (
         0.0,
         0.0,
         1.0,
     ),
     frequency: Annotated[
-        float, typer.Option(help="Of the carrier, in THz; 0: half a cycle.")
+        float, typer.Option(help="Frequency of the carrier, THz; 0 means a half-cycle pulse.")
     ] = 1.0,
     width: Annotated[
-        float, typer.Option(help="Standard deviation of the envelope of the field, in fs.")
+        float, typer.Option(help="Standard deviation of the envelope of the field, fs.")
     ] = 200.0,
     duration: Annotated[float, typer.Option(help="Of the run, in ps.")] = 10.0,
 ) -> None:
-    """Response to a terahertz pulse: energy taken up, polarization in time, susceptibility.
+    """Response to a terahertz pulse: absorbed energy, polarization over time, susceptibility.
 
-    By default from rest and without a thermostat. With friction the modes are damped, and a weak
-    pulse gives the susceptibility of the ions over the frequencies that it holds.
+    By default the atoms start at rest, without a thermostat. With friction the modes are damped,
+    and a weak pulse gives the susceptibility of the ions at the frequencies it contains.
     """
     with inputs.user_errors():
         check_not_zero("--amplitude", amplitude)
@@ -61,8 +61,8 @@ def pulse(
         )
         console = open_console()
         console.print(
-            f"energy taken up {found.absorbed:.4g} eV, {1000 * found.absorbed / len(atoms):.4g} "
-            f"meV per atom\npolarization left at the end: {found.remaining:.1%} of the largest"
+            f"absorbed energy {found.absorbed:.4g} eV, {1000 * found.absorbed / len(atoms):.4g} "
+            f"meV per atom\npolarization remaining at the end: {found.remaining:.1%} of the largest"
         )
         numbers = {
             "absorbed_eV": found.absorbed,

@@ -13,28 +13,36 @@ from ase_equivar.cli.tables import open_console
 
 
 def select(
-    trajectory: Annotated[Path, typer.Argument(help="Structures: any file that ASE reads.")],
+    trajectory: Annotated[
+        Path, typer.Argument(help="Candidate structures: any file that ASE reads.")
+    ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="….extxyz for those chosen, the best first.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="File for the chosen structures (.extxyz), the best first."
+        ),
     ],
     number: Annotated[int, typer.Option(help="How many to choose.")] = 30,
     model: inputs.Model = "universal",
     known: Annotated[
         list[str] | None,
         typer.Option(
-            help="Structures of this material that the model was trained on, FILE or FILE@::5; "
-            "give it again for each."
+            help="Structures of this material on which the model was trained, FILE or FILE@::5; "
+            "may be repeated."
         ),
     ] = None,
-    index: Annotated[str, typer.Option(help="Frames to choose from, as ASE writes slices.")] = ":",
+    index: Annotated[
+        str, typer.Option(help="Frames to choose from, in ASE's slice notation.")
+    ] = ":",
     device: inputs.Device = None,
     format: inputs.Format = None,
 ) -> None:
-    """Structures worth labelling: the model is unsure of them, and they differ from each other.
+    """Select structures to label: those that are uncertain and differ from each other.
 
-    Of the structures that are nearest to the same known or chosen one, in the features of the
-    network, each step takes the farthest of the largest group; distances count times the
-    uncertainty. `label` takes the output, and `finetune` what it labels.
+    Structures are grouped around the nearest known or chosen one in the feature space of the
+    network, and each step chooses the farthest structure of the largest group; distances are
+    multiplied by the uncertainty. The output is the input of `label`, whose output is the input of
+    `finetune`.
     """
     with inputs.user_errors():
         if output.suffix not in (".extxyz", ".xyz"):
@@ -75,6 +83,7 @@ def select(
             ase.io.write(partial, frames, format="extxyz")
         if len(choices) < number:
             console.print(
-                f"the other {len(images) - len(choices)} structures are copies of these or known"
+                f"the other {len(images) - len(choices)} structures are duplicates of these or of "
+                "known ones"
             )
         console.print(f"written: {escape(str(output))}")

@@ -24,38 +24,43 @@ VELOCITIES = ("vel", "velo", "velocity", "velocities")
 
 
 def spectrum(
-    trajectory: Annotated[Path, typer.Argument(help="Any trajectory that ASE reads.")],
+    trajectory: Annotated[Path, typer.Argument(help="Trajectory: any file that ASE reads.")],
     timestep: Annotated[float, typer.Option(help="Between frames, fs.")],
     correlation_time: Annotated[
-        float, typer.Option(help="fs: resolves lines down to its inverse.")
+        float, typer.Option(help="Correlation time, fs; its inverse is the frequency resolution.")
     ] = 2000.0,
     temperature: Annotated[
-        float | None, typer.Option(help="K; by default, the kinetic one of the trajectory.")
+        float | None,
+        typer.Option(help="Temperature, K; by default the kinetic temperature of the trajectory."),
     ] = None,
     window: Annotated[str, typer.Option(help="hann or gaussian.")] = "hann",
     quantum_correction: Annotated[
-        str, typer.Option(help="Of n α: harmonic, standard or schofield.")
+        str, typer.Option(help="Quantum correction of n α: harmonic, standard or schofield.")
     ] = "harmonic",
-    blocks: Annotated[int, typer.Option(help="Parts that give the uncertainty.")] = 5,
+    blocks: Annotated[
+        int, typer.Option(help="Number of blocks for the estimate of the uncertainty.")
+    ] = 5,
     unit: Annotated[
         FrequencyUnit, typer.Option(help="Of picture and CSV.", case_sensitive=False)
     ] = FrequencyUnit.CM,
     output: Annotated[
         list[Path] | None,
-        typer.Option("--output", "-o", help="May be repeated: .csv, .json or a picture."),
+        typer.Option(
+            "--output", "-o", help="Output file: .csv, .json or a picture; may be repeated."
+        ),
     ] = None,
     model: inputs.Model = "universal",
     device: inputs.Device = None,
     index: Annotated[
-        str, typer.Option(help="Which frames, counted as Python does: 1000: leaves out the first.")
+        str, typer.Option(help="Frames to use, as a Python slice: 1000: leaves out the first 1000.")
     ] = ":",
     format: inputs.Format = None,
 ) -> None:
-    """Infrared spectrum, ε(ω) and ionic conductivity of a molecular-dynamics run.
+    """Infrared spectrum, ε(ω) and ionic conductivity from a molecular-dynamics run.
 
-    From the fluctuations of the current J = Σ Z*·v at equilibrium, without field; Z* and ε∞ of
-    every frame, and of the first one, are the model's. Where the file has no velocities, they come
-    from the displacements between frames.
+    From the fluctuations of the current J = Σ Z*·v at equilibrium, without field. The model
+    predicts Z* of every frame, and ε∞ of the first one. If the file has no velocities, they are
+    taken from the displacements between frames.
     """
     with inputs.user_errors():
         from ase_equivar import dielectric as di
@@ -73,7 +78,7 @@ def spectrum(
         frames = inputs.read_frames(trajectory, index, format)
         n_frames = survey.n_frames
         if not survey.moving:
-            # The unit of such a column is not known; displacements need none.
+            # The unit of such a column is unknown; displacements have a known unit.
             unread = f" (its columns {', '.join(survey.unread)} are not)" if survey.unread else ""
             console = open_console()
             console.print(
@@ -141,7 +146,7 @@ def spectrum(
 
 
 class _Survey(NamedTuple):
-    """What a trajectory holds: `unread` are columns with velocities that ASE does not know."""
+    """Contents of a trajectory: `unread` are columns with velocities that ASE does not read."""
 
     n_frames: int
     moving: bool

@@ -30,21 +30,19 @@ Model = Annotated[str, typer.Argument(help="Bundled model, or folder of a saved 
 Data = Annotated[
     str,
     typer.Argument(
-        help="Labelled structures: any file that ASE reads, or an output of VASP, ph.x, ABINIT, "
-        "CASTEP or phonopy; a part of it: FILE@::5."
+        help="Labelled structures: any file that ASE reads, or an output of VASP, ph.x, ABINIT, CASTEP or phonopy; FILE@::5 is part of one."
     ),
 ]
 Charges = Annotated[str, typer.Option(help="Per-atom array with the nine components of Z*.")]
 Order = Annotated[
     str,
     typer.Option(
-        help="field-first or displacement-first. Outputs of programs have orders of their own, "
-        "which this leaves alone."
+        help="Index order of Z*: field-first or displacement-first. Does not apply to outputs of programs, whose order is known."
     ),
 ]
-Dielectric = Annotated[str, typer.Option(help="Entry of info or of the results with ε∞.")]
+Dielectric = Annotated[str, typer.Option(help="Entry of info or results with ε∞.")]
 Polarizability = Annotated[
-    str | None, typer.Option(help="Entry of info with ∂(ΩP)/∂E in e·Å²/V, where ε∞ is not there.")
+    str | None, typer.Option(help="Entry of info with ∂(ΩP)/∂E in e·Å²/V, used if there is no ε∞.")
 ]
 Progress = Annotated[bool, typer.Option(help="Show a progress bar.")]
 
@@ -53,7 +51,7 @@ def train(
     config: Annotated[Path, typer.Argument(help="YAML file: data, network, fit, output.")],
     progress: Progress = True,
 ) -> None:
-    """Train a model, or go on where a stopped run left off."""
+    """Train a model, or continue an interrupted run."""
     with _training():
         from ase_equivar.training.config import read_config
         from ase_equivar.training.fit import fit
@@ -63,8 +61,8 @@ def train(
 
 def finetune(
     model: Model,
-    train: Annotated[str, typer.Option(help="Training structures; FILE@::5 is a part of one.")],
-    valid: Annotated[str, typer.Option(help="Structures to watch the error on.")],
+    train: Annotated[str, typer.Option(help="Training structures; FILE@::5 is part of a file.")],
+    valid: Annotated[str, typer.Option(help="Validation structures.")],
     output: Annotated[Path, typer.Option(help="Folder of the new model.")],
     epochs: Annotated[int, typer.Option(help="Passes over the training structures.")] = 100,
     born_charges: Charges = "born_charges",
@@ -74,14 +72,16 @@ def finetune(
     polar: Annotated[
         bool,
         typer.Option(
-            "--polar", help="Z* as derivative of one polarization: more exact, after 10⁴ steps."
+            "--polar",
+            help="Z* as the derivative of a polarization: more accurate, after 10⁴ steps.",
         ),
     ] = False,
     progress: Progress = True,
 ) -> None:
-    """Adapt a model to one material; called again, it goes on where it was stopped.
+    """Fine-tune a model for one material; called again, continue an interrupted run.
 
-    The recipe is written to OUTPUT/training.yaml, for `ase-equivar train` and for your records.
+    The configuration is written to OUTPUT/training.yaml, for `ase-equivar train` and for your
+    records.
     """
     with _training():
         from ase_equivar.training.config import read_config
@@ -111,10 +111,10 @@ def evaluate(
     order: Order = "field-first",
     dielectric: Dielectric = "electronic_dielectric_tensor",
     polarizability: Polarizability = None,
-    output: Annotated[Path | None, typer.Option(help="JSON file for all errors.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write all errors to this JSON file.")] = None,
     card: Annotated[bool, typer.Option("--card", help="Write the model's CARD.md.")] = False,
 ) -> None:
-    """Errors of a model on labelled structures: overall, by source, element, crystal system."""
+    """Errors of a model for labelled structures: overall, by source, element and crystal system."""
     with _training():
         from ase_equivar.inference.models import model_folder, read_metadata
         from ase_equivar.inference.uncertainty import Calibration
@@ -149,7 +149,7 @@ def combine(
     models: Annotated[list[str], typer.Argument(help="Bundled models, or folders of saved ones.")],
     output: Annotated[Path, typer.Option(help="Folder of the ensemble.")],
 ) -> None:
-    """Make one model of several: their mean errs less. Calibrate it afterwards."""
+    """Combine several models into a more accurate one. Calibrate it afterwards."""
     with _training():
         from ase_equivar.training.combining import combine as run
 
@@ -166,7 +166,7 @@ def calibrate(
     born_charges: Charges = "born_charges",
     order: Order = "field-first",
 ) -> None:
-    """Give a model uncertainties, by structures that it was not trained on (validation data).
+    """Calibrate the uncertainties of a model on validation data, not used in training.
 
     They follow from how far an atom is from those that the model was trained on, from the errors
     that it makes for these, and from the violation of the sum rule.
@@ -209,7 +209,7 @@ def plot(
     polarizability: Polarizability = None,
     output: Annotated[Path, typer.Option(help="Picture: .png, .pdf or .svg.")] = Path("errors.png"),
 ) -> None:
-    """Picture of a model's errors: parity, by element, and the learning curve if it is there."""
+    """Plot a model's errors: parity, by element, and the learning curve if available."""
     with _training():
         from ase_equivar.inference.models import model_folder
         from ase_equivar.plotting.models import plot_errors
@@ -228,7 +228,7 @@ def plot(
 
 
 def _refuse_bundled(model: str, reason: str) -> None:
-    """Refuse to write into a model of the package that was named without its folder."""
+    """Refuse to write into a bundled model given by its name."""
     from ase_equivar.inference.models import available_models, model_folder
 
     if model in available_models():
@@ -280,7 +280,7 @@ def _trained_on(model: str) -> list[str]:
 
 
 def _options(labels: DataConfig) -> str:
-    """Options that say the same of the labels, without those that say what is so anyway."""
+    """Options equivalent to these settings of the labels, without defaults."""
     usual = DataConfig((), ())
     return " ".join(
         f"--{name.replace('_', '-')} {getattr(labels, name)}"
@@ -290,13 +290,13 @@ def _options(labels: DataConfig) -> str:
 
 
 def _short(data: str) -> str:
-    """Name data by file and folder, without the rest of the path."""
+    """Name data by folder and file, without the rest of the path."""
     return "/".join(Path(data).parts[-2:])
 
 
 @contextmanager
 def _training() -> Iterator[None]:
-    """Turn mistakes of the user into messages, and log to stderr."""
+    """Report errors of the user as messages, and log to stderr."""
     from ase_equivar.cli.inputs import log_to_stderr, user_errors
 
     with user_errors(), log_to_stderr(logging.INFO):

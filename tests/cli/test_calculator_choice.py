@@ -98,7 +98,7 @@ def test_an_installed_class():
         ("my_lj:constant", "the module 'my_lj' has no function 'constant'"),
         ("my_lj:wants_more", "when called without arguments, but failed: TypeError"),
         ("my_lj:no_file", "but failed: FileNotFoundError: no weights"),
-        ("my_lj:number", "my_lj:number made a int, which is no ASE calculator"),
+        ("my_lj:number", "my_lj:number returned a int, which is not an ASE calculator"),
     ],
 )
 def test_paths_that_do_not_serve(folder, model, path, message):
