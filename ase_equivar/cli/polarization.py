@@ -44,7 +44,7 @@ def polarization(
     index: inputs.Index = None,
     format: inputs.Format = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File for the results of a trajectory (.csv).")
+        Path | None, typer.Option("--output", "-o", help="For a trajectory: .csv file to write.")
     ] = None,
 ) -> None:
     """Polarization of a structure relative to another one, from Z* along the path between them.

@@ -1,5 +1,4 @@
-"""The field at constant D, which follows the polarization, from the integral of Z* or from P
-itself."""
+"""The field at constant D, from the integral of Z* or from the polarization itself."""
 
 from __future__ import annotations
 

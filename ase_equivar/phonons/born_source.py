@@ -32,7 +32,7 @@ EPSILON = "the dielectric tensor"  # name in messages
 def given_dielectric(
     dielectric_tensor: ArrayLike | None, refractive_index: ArrayLike | None
 ) -> NDArray[np.float64] | Corrected | None:
-    """Return an ε∞ that was given, as a tensor; or "corrected", or None: that of the source.
+    """Return the given ε∞ as a tensor, "corrected", or None for that of the source.
 
     Parameters
     ----------

@@ -135,7 +135,7 @@ def test_finite_field(polar_crystal, tmp_path):
 def test_what_a_user_does_wrong_is_one_line(polar_crystal, tmp_path):
     for arguments, message in (
         (("pulse", polar_crystal, "--width", 0), "--width must be positive"),
-        (("pulse", polar_crystal, "-o", tmp_path / "x.what"), "does not determine the format"),
+        (("pulse", polar_crystal, "-o", tmp_path / "x.what"), "tells no format"),
         (("hysteresis", polar_crystal, "--repeat", 0, 1, 1), "--repeat is 0 1 1"),
         (("drift", polar_crystal, "--species", "Na"), "there is no 'Na'"),
         (("finite-field", polar_crystal, "--friction", 0), "without friction"),

@@ -249,7 +249,7 @@ def test_polarization_itself_goes_on_after_a_restart(tmp_path):
     second.dynamics.run(20)
     np.testing.assert_array_equal(second.atoms.positions, whole.atoms.positions)
     other = drive(VelocityVerlet(crystal(), 0.3), held_field())
-    with pytest.raises(ValueError, match=r"source='polarization'\), and here it is"):
+    with pytest.raises(ValueError, match=r"source='polarization'\), but this run has"):
         restore_checkpoint(other, tmp_path / "run.npz")
 
 

@@ -161,7 +161,7 @@ def test_what_does_not_fit_is_refused() -> None:
     assert "never seen Ne" in told["unknown"]
     assert "its own electric_field" in told["own field"]
     assert "letters, digits and underscores" in told["identifier"]
-    assert "has a fix 'field' already" in told["twice"]
+    assert "already has a fix 'field'" in told["twice"]
     assert "minimize" in told["minimize"]
     assert "multiple time steps" in told["run_style"]
     assert "stress_without_field" in told["barostat"]
