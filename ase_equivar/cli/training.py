@@ -30,14 +30,16 @@ Model = Annotated[str, typer.Argument(help="Bundled model, or folder of a saved 
 Data = Annotated[
     str,
     typer.Argument(
-        help="Labelled structures: any file that ASE reads, or an output of VASP, ph.x, ABINIT, CASTEP or phonopy; FILE@::5 is part of one."
+        help="Labelled structures: any file that ASE reads, or an output of VASP, ph.x, ABINIT, "
+        "CASTEP or phonopy; FILE@::5 is part of one."
     ),
 ]
 Charges = Annotated[str, typer.Option(help="Per-atom array with the nine components of Z*.")]
 Order = Annotated[
     str,
     typer.Option(
-        help="Index order of Z*: field-first or displacement-first. Does not apply to outputs of programs, whose order is known."
+        help="Index order of Z*: field-first or displacement-first. Does not apply to outputs of "
+        "programs, whose order is known."
     ),
 ]
 Dielectric = Annotated[str, typer.Option(help="Entry of info or results with ε∞.")]
