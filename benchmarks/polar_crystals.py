@@ -231,11 +231,11 @@ CRYSTALS = (
         electronic=axial(7.3103, 8.6996),
         theory=PETRETTO,
         axes=(
-            Axis("x", (189, 381.5, 508), (367, 443.5, 831), 6.84, 86.0),
-            Axis("z", (172,), (796,), 8.43, 170.0),
+            Axis("x", (189, 381.5, 508), (367, 443.5, 831), 5.91, 86.0),
+            Axis("z", (172,), (796,), 7.20, 170.0),
         ),
-        experiment="Gervais & Piriou, Phys. Rev. B 10, 1642 (1974); ε0: Parker, Phys. Rev. 124, "
-        "1719 (1961)",
+        experiment="Gervais & Piriou, Phys. Rev. B 10, 1642 (1974); ε∞: Devore, J. Opt. Soc. Am. "
+        "41, 416 (1951); ε0: Parker, Phys. Rev. 124, 1719 (1961)",
     ),
     PolarCrystal(
         name="BaTiO3",

@@ -1,13 +1,16 @@
 """Z*, ε∞, ε0 and LO–TO gaps of polar crystals against DFPT and experiment: docs/validation.md.
 
     python benchmarks/validation.py             # calculates what is missing, writes the page
-    python benchmarks/validation.py NaCl MgO    # only some crystals; writes no page
+    python benchmarks/validation.py NaCl MgO    # only some crystals: prints, writes no page
+    python benchmarks/validation.py MgO --calculator mace --relax positions  # of one potential
 
-Every crystal is relaxed with SevenNet-0 and keeps its force constants in runs/validation/, so that
-a stopped run goes on where it was; delete a file there to have it calculated again. Frequencies at
-Γ do not depend on the supercell, since Γ fits into any: the conventional cell is enough. The same
-force constants then get Z* and ε∞ of the bundled model and, once more, those of DFPT: what changes
-between the two is the model's share of the error, what stays is that of the forces.
+The crystals keep their force constants in runs/validation/, so that a stopped run goes on where it
+was; delete a file there to have it calculated again. Frequencies at Γ do not depend on the
+supercell, since Γ fits into any: the primitive cell is enough. Each potential is used with the
+lattice as measured and as relaxed, and with three ε∞ (`validation_table.py`). The details of the
+page are those of SevenNet-0 with relaxed lattices: the same force constants get Z* and ε∞ of the
+bundled model and, once more, those of DFPT: what changes between the two is the model's share of
+the error, what stays is that of the forces.
 """
 
 from __future__ import annotations
@@ -19,64 +22,75 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import phonopy
 from phonopy import Phonopy
 from polar_crystal_record import Axis, PolarCrystal, Response, Result
 from polar_crystals import CRYSTALS
 from rich.progress import track
-from sevenn.calculator import SevenNetCalculator
 from validation_page import write_page
+from validation_phonons import RUNS, Lattice, Potential, phonons
 from validation_polarization import polarizations
+from validation_table import outcome, section
 
 from ase_equivar import EquivarCalculator
+from ase_equivar.cli.potentials import POTENTIALS
 from ase_equivar.dielectric import infrared_modes
 from ase_equivar.phonons import (
     apply_nac,
-    force_constants,
     lo_to_splitting,
     make_phonon,
     nac_params,
-    relax,
 )
 from ase_equivar.phonons.born_source import Source
 
 ROOT = Path(__file__).resolve().parent.parent
-RUNS = ROOT / "runs" / "validation"
+DEFAULTS = ("sevennet-0", "sevennet-l3i5")
 
 
 def main() -> None:
-    """Calculate and, unless only some crystals were asked for, write the page."""
+    """Calculate and, unless only some crystals or potentials were asked for, write the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="of crystals; default: all")
-    names = parser.parse_args().names
+    parser.add_argument(
+        "--calculator",
+        action="append",
+        choices=sorted(POTENTIALS),
+        help=f"of the table; may be repeated; default: {' and '.join(DEFAULTS)}",
+    )
+    parser.add_argument(
+        "--relax",
+        choices=("positions", "cell"),
+        help="positions: only with the lattice as measured; cell: relaxed; default: both",
+    )
+    arguments = parser.parse_args()
+    lattices: list[Lattice] = [
+        lattice
+        for lattice, mode in (("measured", "positions"), ("relaxed", "cell"))
+        if arguments.relax in (None, mode)
+    ]
+    names = arguments.names
     known = [crystal.name for crystal in CRYSTALS]
     if unknown := set(names) - set(known):
         parser.error(f"unknown crystals {', '.join(unknown)}; there are {', '.join(known)}")
-    RUNS.mkdir(parents=True, exist_ok=True)
     chosen = [crystal for crystal in CRYSTALS if not names or crystal.name in names]
-    results = [evaluate(crystal, phonons(crystal)) for crystal in track(chosen, "crystals")]
-    content = [asdict(result) for result in results]
-    print(json.dumps(content, indent=1) if names else f"{len(results)} crystals")
-    if not names:
-        (RUNS / "results.json").write_text(json.dumps(content, indent=1) + "\n")
-        write_page(ROOT / "docs", CRYSTALS, results, polarizations())
-
-
-def phonons(crystal: PolarCrystal) -> Phonopy:
-    """Return the force constants of the relaxed crystal, from a file if there is one."""
-    path = RUNS / f"{crystal.name}.yaml"
-    if not path.exists():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about accelerators that need not be there
-            forces = SevenNetCalculator("7net-0", device="cpu")
-        atoms = relax(crystal.atoms(), forces)
-        made = force_constants(atoms, forces, (1, 1, 1))
-        unfinished = path.with_suffix(".part.yaml")
-        made.save(unfinished, settings={"force_constants": True})
-        unfinished.rename(path)
-    return phonopy.load(path, is_nac=False, log_level=0)
+    outcomes = []
+    for name in arguments.calculator or DEFAULTS:
+        potential = Potential(name)
+        for lattice in lattices:
+            title = f"{name}, lattice {lattice}"
+            made = [phonons(crystal, potential, lattice) for crystal in track(chosen, title)]
+            outcomes.append(outcome(name, lattice, chosen, made))
+    table = section(outcomes)
+    if names or arguments.calculator or arguments.relax:
+        print(table)
+        return
+    details = Potential(DEFAULTS[0])
+    results = [evaluate(one, phonons(one, details, "relaxed").phonon) for one in CRYSTALS]
+    (RUNS / "results.json").write_text(
+        json.dumps([asdict(one) for one in results], indent=1) + "\n"
+    )
+    write_page(ROOT / "docs", CRYSTALS, results, polarizations(), table)
 
 
 def evaluate(crystal: PolarCrystal, phonon: Phonopy) -> Result:

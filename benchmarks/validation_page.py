@@ -13,8 +13,9 @@ from validation_polarization import Polarization
 
 HEAD = """# Validation on polar crystals
 
-This page is written by `python benchmarks/validation.py`; no number is adjusted. Forces are those
-of SevenNet-0, with which the crystals are relaxed. Z* and ε∞ are those of the bundled model
+This page is written by `python benchmarks/validation.py`; no number is adjusted. Except in the
+[next section](#which-potential-which-lattice-which-ε), forces are those of SevenNet-0, with which
+the crystals are relaxed. Z* and ε∞ are those of the bundled model
 `universal` or, with the same force constants, of DFPT (at the DFPT structure). The difference
 between the two is the error due to the model; the error that remains with Z* and ε∞ of DFPT is
 due to the forces, the functional and temperature (most experiments are at room temperature).
@@ -53,12 +54,14 @@ def write_page(
     crystals: Sequence[PolarCrystal],
     results: Sequence[Result],
     polarizations: Sequence[Polarization],
+    comparison: str,
 ) -> None:
-    """Write validation.md and validation.png into a folder."""
+    """Write validation.md and validation.png into a folder; `comparison` is one of its sections."""
     entries = list(_entries(crystals, results))
     parity([entry[1:] for entry in entries], results).savefig(folder / "validation.png")
     parts = [
         HEAD,
+        comparison,
         "## In short\n\n" + _summary(entries, results),
         "![Calculated over measured frequencies, dielectric constants and charges]"
         "(validation.png)\n",

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 import phonopy
+from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from measured_lattices import LATTICES
 from phonopy import Phonopy
 from polar_crystal_record import PolarCrystal
 
 from ase_equivar.cli.potentials import named_potential
-from ase_equivar.phonons import force_constants, relax
+from ase_equivar.phonons import force_constants, make_phonon, relax
+from ase_equivar.phonons.cells import to_ase
 
 Lattice = Literal["measured", "relaxed"]
 RUNS = Path(__file__).resolve().parent.parent / "runs" / "validation"
@@ -47,6 +49,11 @@ class Potential:
         return self._made
 
 
+def _primitive(atoms: Atoms) -> Atoms:
+    """Return the primitive cell, which is enough for Γ, turned as the cell given."""
+    return to_ase(make_phonon(atoms).primitive)
+
+
 def phonons(crystal: PolarCrystal, potential: Potential, lattice: Lattice) -> Calculated:
     """Return the force constants of a crystal, from a file if there is one.
 
@@ -68,9 +75,10 @@ def phonons(crystal: PolarCrystal, potential: Potential, lattice: Lattice) -> Ca
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the measured cell has stress; other cells are wanted
             if lattice == "measured":
-                atoms = relax(crystal.atoms(LATTICES[crystal.name]), forces, "positions")
+                start = crystal.atoms(LATTICES[crystal.name])
+                atoms = relax(_primitive(start), forces, "positions")
             else:
-                atoms = relax(crystal.atoms(), forces, "cell")
+                atoms = relax(_primitive(crystal.atoms()), forces, "cell")
             made = force_constants(atoms, forces, (1, 1, 1), progress=False)
         times.write_text(json.dumps({"seconds": time.process_time() - begin}) + "\n")
         unfinished = path.with_suffix(".part.yaml")
