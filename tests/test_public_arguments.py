@@ -39,6 +39,7 @@ RESULTS = {
     "phonons.AngularDispersion", "phonons.BandSegment", "phonons.DensityOfStates",
     "phonons.GammaModes", "phonons.LoToPair", "phonons.LoToSplitting",
     "screening.Row",
+    "screening.Summary",
 }  # fmt: skip
 """What functions return: nobody makes them, but the package."""
 STRUCTURES = {"labelling.label", "screening.screen_one", "write_extxyz", "io.write_extxyz",

@@ -16,8 +16,6 @@ from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
 
-SHOWN = 10  # problems
-
 
 def screen(
     structures: Annotated[
@@ -56,17 +54,17 @@ def screen(
 ) -> None:
     """Dielectric screening: ε∞, ε0, LO–TO gap, Z* and figure of merit of many crystals.
 
-    Bad structures, and those that take too much time or memory, are named in the table and
-    skipped. A run that was stopped goes on where it was when started again. The figure of merit is
-    the band gap times ε0.
+    A bad structure, or one that takes too much time or memory, gets a row with the problem. A run
+    that was stopped continues when the same command is given again. The figure of merit is the
+    band gap times ε0.
     """
     with inputs.user_errors():
         if output.suffix != ".csv":
             raise ValueError(f"the table is a .csv file, not {output.name!r}")
         check_folder(output)
         symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
-        charges = partial(inputs.equivar_calculator, model=model, device=device)
-        if "dielectric_tensor" not in charges().implemented_properties:
+        source = partial(inputs.equivar_calculator, model=model, device=device)
+        if "dielectric_tensor" not in source().implemented_properties:
             raise ValueError(f"screening needs ε∞, which the model {model!r} does not predict")
         forces = None
         if calculator != "none":
@@ -81,13 +79,13 @@ def screen(
 
         mode = relax_mode("--relax", relax)
 
-        rows = screen(
+        summary = screen(
             structures,
             output,
-            Recipe(charges, forces, mode, gap_key, symprec),
+            Recipe(source, forces, mode, gap_key, symprec),
             settings={
                 "model": f"{Path(model).name} {model_digest(model)}",
-                "forces": inputs.calculator_identity(calculator),
+                "calculator": inputs.calculator_identity(calculator),
                 "device": device or "automatic",
             },
             workers=workers,
@@ -95,10 +93,10 @@ def screen(
             limits=limits if os.name == "posix" else None,
         )
         console = open_console()
-        bad = [row for row in rows if row.problem]
-        for row in bad[:SHOWN]:
+        for row in summary.problems:
             console.print(escape(f"skipped {row.name}: {row.problem}"))
-        if len(bad) > SHOWN:
-            console.print(f"and {len(bad) - SHOWN} more, see the column 'problem'")
-        count = f"{len(rows) - len(bad)} of {len(rows)} crystals"
+        n_more = summary.n_problems - len(summary.problems)
+        if n_more:
+            console.print(f"and {n_more} more, see the column 'problem'")
+        count = f"{summary.n_crystals - summary.n_problems} of {summary.n_crystals} crystals"
         console.print(escape(f"{count}, relaxed: {mode}; written: {output}"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ase.io.formats import filetype, string2index
 
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.io.formats import file_format
-from ase_equivar.io.frame_texts import frame_texts, text_of
+from ase_equivar.io.frame_texts import frames_in_file
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.read_errors import reading
 from ase_equivar.structures.validation import check_full_occupancy
@@ -213,31 +213,44 @@ def read_apart(filename: str | Path, index: str = ":", format: str | None = None
     """
     name = str(filename)
     format = file_format(filename, format)
-    if format == "extxyz" or (format is None and _is_extxyz(name)):
-        texts, trouble = frame_texts(*text_of(Path(filename)))
-        number = len(texts) + bool(trouble)
-        found = (
-            _parsed(k, texts[k]) if k < len(texts) else Frame(k, None, trouble)
-            for k in _selected(number, index, name)
-        )
-        return [replace(frame, total=number) for frame in found]
-    frames: list[Frame] = []
+    if format == "extxyz" or (format is None and is_extxyz(name)):
+        texts = list(frames_in_file(Path(filename)))
+        frames = [
+            Frame(k, None, texts[k].trouble) if texts[k].trouble else parsed_frame(k, texts[k].text)
+            for k in _selected(len(texts), index, name)
+        ]
+        return [replace(frame, total=len(texts)) for frame in frames]
+    frames = list(iterate_frames(filename, format))
+    return [replace(frames[k], total=len(frames)) for k in _selected(len(frames), index, name)]
+
+
+def iterate_frames(filename: str | Path, format: str | None = None) -> Iterator[Frame]:
+    """Yield the structures of a file that is no extended XYZ, as ASE reads them.
+
+    What follows a damaged one is not read, and the last frame says so.
+
+    Raises
+    ------
+    ValueError
+        If nothing in it can be read.
+    """
+    number = 0
     try:
-        with reading(name):
+        with reading(filename):
             for atoms in ase.io.iread(filename, ":", format=format):
                 if not len(atoms):
                     raise ValueError(
                         "there are no atoms in it; does it have another format? (--format)"
                     )
-                frames.append(_with_full_sites(len(frames), atoms))
+                yield _with_full_sites(number, atoms)
+                number += 1
     except ValueError as error:
-        if not frames:
+        if not number:
             raise
-        frames.append(Frame(len(frames), None, f"cannot be read, nor what may follow: {error}"))
-    return [replace(frames[k], total=len(frames)) for k in _selected(len(frames), index, name)]
+        yield Frame(number, None, f"cannot be read, nor what may follow: {error}")
 
 
-def _is_extxyz(name: str) -> bool:
+def is_extxyz(name: str) -> bool:
     """Recognize extended XYZ by the name or else by the content of the file."""
     if name.removesuffix(".gz").endswith(SUFFIXES):
         return True
@@ -259,7 +272,8 @@ def _selected(number: int, index: str, name: str) -> range:
     return range(chosen % number, chosen % number + 1)
 
 
-def _parsed(number: int, text: str) -> Frame:
+def parsed_frame(number: int, text: str) -> Frame:
+    """Read the text of one frame of extended XYZ."""
     try:
         atoms = ase.io.read(io.StringIO(text), 0, format="extxyz")
     except Exception as error:  # ASE's readers raise many kinds of errors on a damaged frame

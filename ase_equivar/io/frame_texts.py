@@ -3,80 +3,48 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 GZIPPED = 31  # zlib's setting for data with a gzip header
 PIECE = 256  # bytes
+MOST_DIGITS = 9  # of a number of atoms
 
 
-def text_of(path: Path) -> tuple[str, str]:
-    """Read a file, gzipped or not; also return what is wrong with its end, if anything."""
-    data, trouble = path.read_bytes(), ""
-    if path.suffix == ".gz":
-        data, trouble = _unzipped(data)
-    if trouble:  # the last line of the unpacked data may be incomplete
-        data = data[: data.rfind(b"\n") + 1]
-    return data.decode("utf-8", errors="replace").replace("\r\n", "\n"), trouble
+@dataclass(frozen=True)
+class FrameText:
+    """The text of one frame.
 
-
-def _unzipped(data: bytes) -> tuple[bytes, str]:
-    """Unpack as far as possible, in small pieces, because a damaged piece yields nothing."""
-    parts: list[bytes] = []
-    start = 0
-    while any(data[start : start + PIECE]):  # a gzip file may have several members
-        stream = zlib.decompressobj(GZIPPED)
-        while not stream.eof:
-            piece = data[start : start + PIECE]
-            if not piece:
-                return b"".join(parts), "the compressed data end too early"
-            try:
-                parts.append(stream.decompress(piece))
-            except zlib.error as error:
-                return b"".join(parts), f"the compressed data are damaged ({error})"
-            start += len(piece) - len(stream.unused_data)
-    return b"".join(parts), ""
-
-
-def frame_texts(text: str, trouble: str = "") -> tuple[list[str], str]:
-    """Split the text of a file into frames.
-
-    Parameters
+    Attributes
     ----------
     text : str
-        With line feeds as line ends.
+        With the end of its last line; empty if there is trouble.
     trouble : str
-        What is wrong with its end, if known.
-
-    Returns
-    -------
-    frames : list of str
-        Each including its last line feed.
-    trouble : str
-        Reason why the rest is not a frame; empty if there is no rest.
+        Why neither this frame nor what may follow can be read.
+    position : int
+        Bytes of the file that were read so far, at least.
     """
-    lines = text.split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    frames: list[str] = []
-    start = 0
-    while start < len(lines):
-        if not lines[start].strip().isdecimal():
-            found = lines[start].strip()[:40]
-            return frames, (
-                f"line {start + 1} should hold the number of atoms, but holds {found!r}: the file "
-                "cannot be trusted from here on, or from the frame before"
-            )
-        n_atoms = int(lines[start])
-        end = start + 2 + n_atoms
-        if end > len(lines):
-            n_lines = max(0, len(lines) - start - 2)
-            told = f"{trouble}, " if trouble else ""
-            return frames, f"{told}there are lines for {n_lines} of {n_atoms} atoms only"
-        while end < len(lines) and lines[end].lstrip().startswith("VEC"):
-            end += 1  # cell vectors in an old dialect
-        frames.append("\n".join(lines[start:end]) + "\n")
-        start = end
-    return frames, trouble
+
+    text: str
+    trouble: str = ""
+    position: int = 0
+
+
+def frames_in_file(path: Path) -> Iterator[FrameText]:
+    """Yield the frames of a file, gzipped or not, as they are read: it need not fit into memory.
+
+    Where the number of atoms is missing, or the file or its compressed data end too early, the last
+    one says so.
+    """
+    with path.open("rb") as file:
+        lines = _Lines(_unzipped_lines(file) if path.suffix == ".gz" else file)
+        for text in _frames(lines):
+            yield FrameText(text.replace("\r\n", "\n"), position=file.tell())
+        if lines.trouble:
+            yield FrameText("", lines.trouble, position=file.tell())
 
 
 def complete_frames(text: str, name: str) -> list[str]:
@@ -93,7 +61,8 @@ def complete_frames(text: str, name: str) -> list[str]:
     ValueError
         If the last complete frame is followed by anything but the start of a frame.
     """
-    frames, _ = frame_texts(text[: text.rfind("\n") + 1])
+    lines = text.split("\n")[:-1]
+    frames = list(_frames(_Lines(line.encode() + b"\n" for line in lines)))
     first, newline, _ = text[sum(map(len, frames)) :].partition("\n")
     if newline and first.strip() and not first.strip().isdecimal():
         raise ValueError(
@@ -101,3 +70,104 @@ def complete_frames(text: str, name: str) -> list[str]:
             f"begin with its number of atoms, there is {first[:40]!r}"
         )
     return frames
+
+
+class _Lines:
+    """Lines of a file one after the other, of which some may be put back."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self._lines = iter(lines)
+        self._ahead: list[bytes] = []
+        self.number = 0  # of lines taken
+        self.trouble = ""
+
+    def take(self, count: int) -> list[bytes]:
+        """Return the next lines, fewer at the end."""
+        taken, self._ahead = self._ahead[:count], self._ahead[count:]
+        try:
+            taken += islice(self._lines, count - len(taken))
+        except _DamagedError as error:
+            self.trouble = str(error)
+        self.number += len(taken)
+        return taken
+
+    def put_back(self, lines: list[bytes]) -> None:
+        """Let these come next."""
+        self.number -= len(lines)
+        self._ahead = lines + self._ahead
+
+    def only_blank_ones_follow(self) -> bool:
+        """Whether nothing is left but blank lines."""
+        blank: list[bytes] = []
+        while line := self.take(1):
+            blank += line
+            if line[0].strip():
+                self.put_back(blank)
+                return False
+        return True
+
+
+class _DamagedError(ValueError):
+    """The compressed data cannot be unpacked any further."""
+
+
+def _frames(lines: _Lines) -> Iterator[str]:
+    """Yield the texts of frames; why there is no other after the last is in `lines.trouble`."""
+    while first := lines.take(1):
+        count = first[0].strip()
+        if not count and lines.only_blank_ones_follow():
+            return
+        if not count.isdigit() or len(count) > MOST_DIGITS:
+            found = count.decode("utf-8", errors="replace")[:40]
+            lines.trouble = (
+                f"line {lines.number} should hold the number of atoms, but holds {found!r}: the "
+                "file cannot be trusted from here on, or from the frame before"
+            )
+            return
+        n_atoms = int(count)
+        rest = lines.take(1 + n_atoms)
+        if not (rest and rest[-1].strip()) and lines.only_blank_ones_follow():
+            while rest and not rest[-1].strip():
+                rest.pop()
+        if len(rest) < 1 + n_atoms:
+            told = f"{lines.trouble}, " if lines.trouble else ""
+            lines.trouble = (
+                f"{told}there are lines for {max(0, len(rest) - 1)} of {n_atoms} atoms only"
+            )
+            return
+        while (vector := lines.take(1)) and vector[0].lstrip().startswith(b"VEC"):
+            rest += vector  # cell vectors in an old dialect
+        lines.put_back(vector)
+        text = b"".join(first + rest).decode("utf-8", errors="replace")
+        yield text if text.endswith("\n") else text + "\n"
+
+
+def _unzipped_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Unpack as far as possible; the last line of damaged data, half a line perhaps, is left out.
+
+    Raises
+    ------
+    _DamagedError
+        After the last line that could be unpacked.
+    """
+    begun = b""
+    for piece in _unzipped(file):
+        *whole, begun = (begun + piece).split(b"\n")
+        yield from (line + b"\n" for line in whole)
+    if begun:
+        yield begun
+
+
+def _unzipped(file: BinaryIO) -> Iterator[bytes]:
+    """Unpack in small pieces: one that is damaged gives nothing."""
+    piece = file.read(PIECE)
+    while any(piece):  # several files may lie one after the other
+        stream = zlib.decompressobj(GZIPPED)
+        while not stream.eof:
+            if not piece:
+                raise _DamagedError("the compressed data end too early")
+            try:
+                yield stream.decompress(piece)
+            except zlib.error as error:
+                raise _DamagedError(f"the compressed data are damaged ({error})") from error
+            piece = stream.unused_data or file.read(PIECE)

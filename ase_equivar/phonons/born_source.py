@@ -129,7 +129,7 @@ def read_source(
     if isinstance(source, Atoms):
         if source.calc is None:
             raise ValueError("the Atoms given as source of Z* have no calculator")
-        born, dielectric = _calculate(source, source.calc, dielectric_tensor)
+        born, dielectric = calculate_response(source, source.calc, dielectric_tensor)
         order, of_unit_cell = _match(phonon, source)
         return born[order], dielectric, of_unit_cell
     if not isinstance(source, BaseCalculator):
@@ -137,19 +137,33 @@ def read_source(
             "Z* must come from an ASE calculator, Atoms with one, or a tuple (born_charges, "
             f"dielectric_tensor), not from a {type(source).__name__}"
         )
-    born, dielectric = _calculate(to_ase(phonon.primitive), source, dielectric_tensor)
+    born, dielectric = calculate_response(to_ase(phonon.primitive), source, dielectric_tensor)
     return born, dielectric, False
 
 
-def _calculate(
-    atoms: Atoms, calc: BaseCalculator, dielectric_tensor: NDArray[np.float64] | Corrected | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def check_crystal(atoms: Atoms, calc: BaseCalculator) -> None:
+    """Refuse a calculator for charged cells, and a crystal made of metals only.
+
+    Raises
+    ------
+    ValueError
+        Saying so.
+    """
     if charge := getattr(calc, "total_charge", 0):
         raise ValueError(
             f"the calculator has total_charge={charge}: the non-analytical correction needs a "
             "neutral cell"
         )
     refuse_metal(atoms)
+
+
+def calculate_response(
+    atoms: Atoms,
+    calc: BaseCalculator,
+    dielectric_tensor: NDArray[np.float64] | Corrected | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return Z*, shape (N, 3, 3), and ε∞, shape (3, 3), of a crystal; errors as `read_source`."""
+    check_crystal(atoms, calc)
     born = read_charges(calc)(atoms)
     per_atom = violation_per_atom(calc, atoms, born)
     if isinstance(dielectric_tensor, np.ndarray):

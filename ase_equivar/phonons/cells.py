@@ -16,7 +16,12 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
-from phonopy.structure.cells import PrimitiveMatrixAutoDefaultWarning
+from phonopy.structure.cells import (
+    PrimitiveMatrixAutoDefaultWarning,
+    get_primitive,
+    get_supercell,
+    guess_primitive_matrix,
+)
 
 from ase_equivar.arguments import finite_real, positive_number
 from ase_equivar.structures.conversion import as_atoms
@@ -129,9 +134,27 @@ def make_phonon(
             symprec=symprec,
             distinguish_symbol_index=True,  # of isotopes
         )
+    _warn_if_nearly_symmetric(cell, symprec)
+    return phonon
+
+
+def _warn_if_nearly_symmetric(cell: PhonopyAtoms, symprec: float) -> None:
     lattice, positions, kinds, *_ = cell.totuple(distinguish_symbol_index=True)
     warn_if_nearly_symmetric((lattice, positions, kinds), symprec)
-    return phonon
+
+
+def primitive_cell(atoms: Atoms, *, symprec: float = SYMPREC) -> PhonopyAtoms:
+    """Return the primitive cell that `make_phonon` finds, in a third of the time.
+
+    Parameters, errors and warnings as those of `make_phonon`.
+    """
+    cell = to_phonopy(atoms)
+    one = _supercell_matrix((1, 1, 1), len(cell))
+    symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
+    matrix = guess_primitive_matrix(cell, symprec=symprec, distinguish_symbol_index=True)
+    primitive = get_primitive(get_supercell(cell, one, symprec=symprec), matrix, symprec=symprec)
+    _warn_if_nearly_symmetric(cell, symprec)
+    return primitive
 
 
 def supercell_for_length(atoms: Atoms, length: float = 12.0) -> tuple[int, int, int]:

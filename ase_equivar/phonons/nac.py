@@ -12,6 +12,7 @@ It raises the longitudinal optical modes above the transverse ones.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Literal, TypeAlias, cast, get_args
 
 import numpy as np
@@ -112,37 +113,83 @@ def nac_params(
         raise ValueError(
             f"unknown method {method!r}; there are {' and '.join(get_args(NacMethod))}"
         )
-    _refuse_vacuum(phonon)
+    refuse_vacuum((phonon.unitcell, phonon.primitive))
     born, dielectric, of_unit_cell = read_source(phonon, source, electronic)
-    _refuse_metallic(dielectric)
-
     cell: PhonopyAtoms = phonon.unitcell if of_unit_cell else phonon.primitive
-    n_primitive_cells = len(cell) / len(phonon.primitive)
-    excess = float(np.abs(violation(born)).max()) / n_primitive_cells
-    if excess > SUM_RULE_WARNING:
-        warnings.warn(
-            f"the Born effective charges of a primitive cell sum to {excess:.2f} e instead of 0: "
-            "they are likely wrong for this crystal",
-            NetChargeWarning,
-            stacklevel=2,
-        )
-
-    born, dielectric = symmetrize_borns_and_epsilon(
-        born, dielectric, cell, symprec=phonon.symmetry.tolerance
+    born, dielectric = symmetrize_response(
+        born,
+        dielectric,
+        cell,
+        phonon.symmetry.tolerance,
+        n_primitive_cells=len(cell) // len(phonon.primitive),
     )
     if of_unit_cell:
         born = born[unit_cell_atoms_of_primitive(phonon)]
     return {
         "born": neutralize(born),
-        # exactly symmetric: the correction depends on q·ε∞·q only
-        "dielectric": (dielectric + dielectric.T) / 2,
+        "dielectric": dielectric,
         "factor": NAC_FACTOR,
         "method": method,
     }
 
 
-def _refuse_vacuum(phonon: Phonopy) -> None:
-    for cell in (phonon.unitcell, phonon.primitive):
+def symmetrize_response(
+    born_charges: NDArray[np.float64],
+    dielectric_tensor: NDArray[np.float64],
+    cell: PhonopyAtoms,
+    symprec: float,
+    *,
+    n_primitive_cells: int = 1,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return Z* and ε∞ with the symmetry of the crystal.
+
+    Parameters
+    ----------
+    born_charges : ndarray, shape (N, 3, 3)
+        |e|, of all atoms of `cell`. The symmetrized ones sum to zero within rounding.
+    dielectric_tensor : ndarray, shape (3, 3)
+        ε∞.
+    cell : phonopy.structure.atoms.PhonopyAtoms
+    symprec : float
+        Symmetry tolerance, Å.
+    n_primitive_cells : int
+        How many of them `cell` holds.
+
+    Raises
+    ------
+    ValueError
+        When ε∞ is that of a metal.
+
+    Warns
+    -----
+    NetChargeWarning, UserWarning
+        As `nac_params`.
+    """
+    _refuse_metallic(dielectric_tensor)
+    excess = float(np.abs(violation(born_charges)).max()) / n_primitive_cells
+    if excess > SUM_RULE_WARNING:
+        warnings.warn(
+            f"the Born effective charges of a primitive cell sum to {excess:.2f} e instead of 0: "
+            "they are likely wrong for this crystal",
+            NetChargeWarning,
+            stacklevel=3,
+        )
+    born_charges, dielectric_tensor = symmetrize_borns_and_epsilon(
+        born_charges, dielectric_tensor, cell, symprec=symprec
+    )
+    # symmetric to the last bit: the correction sees q·ε∞·q only
+    return born_charges, (dielectric_tensor + dielectric_tensor.T) / 2
+
+
+def refuse_vacuum(cells: Iterable[PhonopyAtoms]) -> None:
+    """Refuse cells with vacuum, for which the non-analytical correction is none.
+
+    Raises
+    ------
+    ValueError
+        Saying so.
+    """
+    for cell in cells:
         if (reason := describe_vacuum(to_ase(cell))) is not None:
             raise ValueError(
                 f"the cell {reason}: the non-analytical correction is that of a three-dimensional "

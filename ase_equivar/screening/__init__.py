@@ -2,13 +2,15 @@
 
 From Python::
 
-    recipe = Recipe(charges=EquivarCalculator, forces=partial(SevenNetCalculator, "7net-0"))
+    recipe = Recipe(EquivarCalculator, partial(SevenNetCalculator, "7net-0"))
     screen([Path("structures.extxyz")], Path("table.csv"), recipe, workers=4)
 """
 
+from ase_equivar.screening.evaluation import screen_one
 from ase_equivar.screening.limits import Limits
-from ase_equivar.screening.row import Recipe, Row, screen_one
+from ase_equivar.screening.row import Recipe, Row
 from ase_equivar.screening.run import screen
 from ase_equivar.screening.structures import read_structures
+from ase_equivar.screening.table import Summary
 
-__all__ = ["Limits", "Recipe", "Row", "read_structures", "screen", "screen_one"]
+__all__ = ["Limits", "Recipe", "Row", "Summary", "read_structures", "screen", "screen_one"]

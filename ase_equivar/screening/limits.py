@@ -1,9 +1,9 @@
 """A limit of time and memory for each crystal, in a process of its own that can be ended.
 
-What a symmetry search or a relaxation needs cannot be foreseen for every crystal that a database
-holds, and neither can be stopped from within. So one process does crystal after crystal, another
-watches it, and ends it where a crystal takes too much: that is a row with a problem, and a fresh
-process goes on with the next.
+What a symmetry search or a relaxation needs cannot be foreseen for every crystal of a database, and
+neither can be stopped from within. So one process does the work and says which crystal it is at;
+another watches it and ends it where a crystal takes too much: that crystal gets a row with the
+problem, and a fresh process goes on with the others.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
-from ase import Atoms
-
 from ase_equivar.arguments import positive_number
-from ase_equivar.screening.row import Recipe, Row, make_calculators, screen_one
+from ase_equivar.screening.evaluation import make_calculators, screen_several
+from ase_equivar.screening.row import Recipe, Row
+from ase_equivar.screening.structures import Entry
 from ase_equivar.structures.formula import empirical_formula
 
 INTERVAL = 0.05  # s between two looks at the memory
@@ -39,9 +41,9 @@ class Limits:
     Attributes
     ----------
     seconds : float
-        On the clock, once the calculators are made.
+        Wall time; making the calculators does not count.
     gigabytes : float
-        Of memory, together with Python and the models. Watched on Linux only.
+        Memory of the process, Python and the models included. Watched on Linux only.
     """
 
     seconds: float = 3600.0
@@ -50,6 +52,24 @@ class Limits:
     def __post_init__(self) -> None:
         for name, unit in (("seconds", "s"), ("gigabytes", "GB")):
             object.__setattr__(self, name, positive_number(name, getattr(self, name), unit))
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a process did not come to the end of a batch.
+
+    Attributes
+    ----------
+    problem : str
+    number : int or None
+        Of the crystal that it was at; None while all were done together.
+    final : bool
+        Whether another attempt is in vain.
+    """
+
+    problem: str
+    number: int | None
+    final: bool
 
 
 @dataclass
@@ -69,18 +89,32 @@ class WatchedProcess:
         """End the process."""
         self.end()
 
-    def screen_one(self, name: str, atoms: Atoms) -> Row:
-        """Return what `row.screen_one` does, or a row that says which limit was exceeded."""
-        problem = ""
-        for _ in range(ATTEMPTS):
-            found = self._attempt(name, atoms)
-            if isinstance(found, Row):
-                return found
+    def screen(self, entries: Sequence[Entry]) -> list[Row]:
+        """Return what `screen_several` does, with a row for each that says which limit it exceeded.
+
+        Crystals that share a batch with one that exceeds a limit are done again without it.
+        """
+        rows: dict[int, Row] = {}
+        failures: Counter[int] = Counter()
+        groups = [list(range(len(entries)))]
+        while groups:
+            group = groups.pop()
+            found = self._attempt([entries[k] for k in group])
+            if not isinstance(found, _Failure):
+                rows.update(zip(group, found, strict=True))
+                continue
             self.end()
-            problem, final = found
-            if final:
-                break
-        return Row(name, empirical_formula(atoms), problem=problem)
+            if found.number is None and len(group) > 1:  # one of them is to blame
+                groups += [[k] for k in reversed(group)]
+                continue
+            at_fault = group[found.number or 0]
+            failures[at_fault] += 1
+            if found.final or failures[at_fault] == ATTEMPTS:
+                rows[at_fault] = _row_of_problem(entries[at_fault], found.problem)
+                group.remove(at_fault)
+            if group:
+                groups.append(group)
+        return [rows[k] for k in range(len(entries))]
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -91,23 +125,34 @@ class WatchedProcess:
             self._connection.close()
         self._process = self._connection = None
 
-    def _attempt(self, name: str, atoms: Atoms) -> Row | tuple[str, bool]:
-        """Return the row, or the problem and whether another attempt is in vain."""
+    def _attempt(self, entries: Sequence[Entry]) -> list[Row] | _Failure:
+        """Return the rows, or why there are none."""
         process, connection = self._started()
+        number: int | None = 0
+        seconds, gigabytes = self.limits.seconds, self.limits.gigabytes
         try:
-            connection.send((name, atoms))
+            connection.send(entries)
             began = time.monotonic()
-            while not connection.poll(INTERVAL):
-                if time.monotonic() - began > self.limits.seconds:
-                    return f"takes more than {self.limits.seconds:g} s (--time-limit)", True
-                if _memory(process.pid) > self.limits.gigabytes:
-                    return f"takes more than {self.limits.gigabytes:g} GB (--memory-limit)", True
-            row: Row = connection.recv()
+            while True:
+                while not connection.poll(INTERVAL):
+                    if time.monotonic() - began > seconds:
+                        return _Failure(
+                            f"takes more than {seconds:g} s (--time-limit)", number, True
+                        )
+                    if _memory(process.pid) > gigabytes:
+                        problem = f"takes more than {gigabytes:g} GB (--memory-limit)"
+                        return _Failure(problem, number, True)
+                told: list[Row] | int | None = connection.recv()
+                if isinstance(told, list):
+                    return told
+                if told != number:
+                    began = time.monotonic()
+                number = told
         except (EOFError, OSError):
             code = process.wait()
             how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-            return f"its process was ended twice ({how}); out of memory, perhaps", False
-        return row
+            problem = f"its process was ended twice ({how}); out of memory, perhaps"
+            return _Failure(problem, number, False)
 
     def _started(self) -> tuple[subprocess.Popen[bytes], Connection]:
         """Return the process, started and with its calculators made."""
@@ -141,8 +186,8 @@ _WATCHED: dict[bytes, WatchedProcess] = {}
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def screen_within(name: str, atoms: Atoms, recipe: Recipe, limits: Limits) -> Row:
-    """Return the row of a crystal; the process that does it is kept for the next one.
+def screen_within(entries: Sequence[Entry], recipe: Recipe, limits: Limits) -> list[Row]:
+    """Return the rows of some crystals; the process that does them is kept for the next ones.
 
     For workers of a dask cluster: it ends with them.
     """
@@ -150,7 +195,7 @@ def screen_within(name: str, atoms: Atoms, recipe: Recipe, limits: Limits) -> Ro
         key = pickle.dumps((recipe, limits))
         if key not in _WATCHED:
             _WATCHED[key] = WatchedProcess(recipe, limits)
-        return _WATCHED[key].screen_one(name, atoms)
+        return _WATCHED[key].screen(entries)
 
 
 def serve(descriptor: int) -> None:
@@ -168,8 +213,13 @@ def serve(descriptor: int) -> None:
     connection.send(None)
     with contextlib.suppress(EOFError, OSError):  # the watcher is gone
         while True:
-            name, atoms = connection.recv()
-            connection.send(screen_one(name, atoms, recipe))
+            connection.send(screen_several(connection.recv(), recipe, connection.send))
+
+
+def _row_of_problem(entry: Entry, problem: str) -> Row:
+    atoms = entry.read()
+    formula = None if isinstance(atoms, str) else empirical_formula(atoms)
+    return Row(entry.name, formula, problem=problem)
 
 
 def _memory(pid: int) -> float:

@@ -1,33 +1,34 @@
-"""Many crystals, one after the other or by the workers of a dask cluster."""
+"""Many crystals, one batch after the other or by the workers of a dask cluster."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import logging
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import fields
+from array import array
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ase import Atoms
-from rich.console import Console
-from rich.progress import Progress
 
 from ase_equivar import __version__
 from ase_equivar.arguments import whole_number
 from ase_equivar.extras import install_hint
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import check_folder
+from ase_equivar.screening.evaluation import batch_size, screen_several
 from ase_equivar.screening.limits import Limits, WatchedProcess, screen_within
-from ase_equivar.screening.row import Recipe, Row, screen_one
-from ase_equivar.screening.structures import fingerprint, read_structures
-from ase_equivar.screening.table import Journal, journal_path
+from ase_equivar.screening.progress import Progress
+from ase_equivar.screening.row import Recipe, Row
+from ase_equivar.screening.structures import Entry, entries, read_structures, total_size
+from ase_equivar.screening.table import Journal, Summary, journal_path
 
 logger = logging.getLogger(__name__)
 
-WAITING = 4  # crystals per worker that are handed out ahead
+WAITING = 4  # batches per worker that are handed out ahead
 PATIENCE = 600.0  # s without a row, until a word is said
 SHOWN = 3  # names
 USUAL_GAP_KEY = Recipe.gap_key
@@ -42,16 +43,20 @@ def screen(
     workers: int = 1,
     scheduler: str | None = None,
     limits: Limits | None = None,
-) -> list[Row]:
-    """Screen crystals, write the table, and return its rows.
+) -> Summary:
+    """Screen crystals and write a table with a row for each.
+
+    Structures are read as they are needed and rows are written as they are found, so that memory
+    does not grow with their number. Without forces, many crystals share a call of the network.
 
     Parameters
     ----------
     paths : list of pathlib.Path
         Files that ASE reads, and folders of them.
     table : pathlib.Path
-        CSV file, in the order of the structures. A journal beside it holds what is done, so that a
-        screening that was stopped goes on; structures that were replaced since are done again.
+        CSV file, in the order of the structures. Until it is complete, a journal beside it holds
+        the rows found so far; a screening that was stopped continues from it. Structures that were
+        replaced in between are calculated again.
     recipe : Recipe
         How each crystal is calculated.
     settings : mapping of str to str
@@ -62,18 +67,18 @@ def screen(
     scheduler : str, optional
         Address of a dask scheduler whose workers are used instead.
     limits : Limits, optional
-        Of time and memory for each crystal; what exceeds them is a row with a problem. Needs
-        factories that another process can import. Not on Windows.
+        Of time and memory for each crystal; one that exceeds them gets a row with the problem.
+        Needs factories that another process can import. Not on Windows.
 
     Raises
     ------
     FileNotFoundError, FileExistsError
-        When an input is not there, or the table is.
+        When an input does not exist, or the table exists already.
     ImportError
         When several workers are wanted and dask is not installed.
     ValueError
-        When there are no structures, a file is given twice, `workers` is not positive, or the
-        journal is of another screening.
+        When there are no structures, a file is given twice, no structure has the given `gap_key`,
+        `workers` is not positive, or the journal is of another screening.
     BlockingIOError
         When another process writes the same table.
     RuntimeError
@@ -83,120 +88,127 @@ def screen(
     check_folder(table)
     lock = table.with_name(table.name + ".lock")
     with locked(lock, f"the screening for {table}"):
+        if table.exists():
+            raise FileExistsError(f"{table} exists already; give another --output or remove it")
         apart_from = [journal_path(table), lock]
-        return _screen(paths, table, recipe, settings, workers, scheduler, limits, apart_from)
+        if next(entries(paths, apart_from), None) is None:
+            raise ValueError(f"there are no structures in {', '.join(map(str, paths))}")
+        _check_gap_key(paths, apart_from, recipe.gap_key)
+        size = batch_size(recipe)
+        journal = Journal(table, {**settings, **_settings(recipe)})
+        places = array("q")  # in the journal, of the row of each structure
+        with Progress(total_size(paths, apart_from)) as progress:
+            stream = entries(
+                paths,
+                apart_from,
+                recipe.gap_key,
+                lambda name, content: journal.place(name, content) is not None,
+            )
+            batches = _unfinished(stream, size, journal, places, progress)
+            with contextlib.closing(_rows(batches, recipe, workers, scheduler, limits)) as found:
+                for batch, rows in found:
+                    kept = journal.add(rows, [entry.content for entry in batch.entries])
+                    places[batch.first : batch.first + len(kept)] = array("q", kept)
+                    progress.advance(batch.entries)
+        summary = journal.finish(places)
+    logger.info("%d of %d structures have a band gap", summary.n_gaps, summary.n_crystals)
+    return summary
 
 
-def _screen(
-    paths: list[Path],
-    table: Path,
-    recipe: Recipe,
-    settings: Mapping[str, str],
-    workers: int,
-    scheduler: str | None,
-    limits: Limits | None,
-    apart_from: list[Path],
-) -> list[Row]:
-    """See `screen`; nobody else writes the table."""
-    if table.exists():
-        raise FileExistsError(f"{table} exists already; give another --output or remove it")
-    structures = dict(read_structures(paths, apart_from))
-    if not structures:
-        raise ValueError(f"there are no structures in {', '.join(map(str, paths))}")
-    _check_gaps(structures, recipe.gap_key)
-    journal = Journal(table, {**settings, **_settings(recipe)})
-    contents = {
-        name: fingerprint(atoms, None if isinstance(atoms, str) else atoms.info.get(recipe.gap_key))
-        for name, atoms in structures.items()
-    }
-    todo = [
-        (name, atoms)
-        for name, atoms in structures.items()
-        if journal.contents.get(name) != contents[name]
-    ]
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(
-            "screening", total=len(structures), completed=len(structures) - len(todo)
-        )
-        good = []
-        for name, atoms in todo:
-            if isinstance(atoms, str):
-                journal.add(Row(name, problem=" ".join(atoms.split())), contents[name])
-                progress.advance(task)
-            else:
-                good.append((name, atoms))
-        with contextlib.closing(_rows(good, recipe, workers, scheduler, limits)) as rows:
-            for row in rows:
-                journal.add(row, contents[row.name])
-                progress.advance(task)
-    journal.finish(list(structures))
-    return [journal.rows[name] for name in structures]
+@dataclass(frozen=True)
+class _Batch:
+    """Structures that are done together, the first of which has this number among all."""
+
+    first: int
+    entries: list[Entry]
 
 
-def _check_gaps(structures: dict[str, Atoms | str], key: str) -> None:
+def _unfinished(
+    stream: Iterator[Entry], size: int, journal: Journal, places: array[int], progress: Progress
+) -> Iterator[_Batch]:
+    """Yield the batches of which not all rows are known, and note the places of all others.
+
+    A batch is done as a whole even where some of its rows are known: the last digits of a network
+    depend on what is evaluated together, and a screening that was stopped shall give the same ones.
+    """
+    while batch := list(itertools.islice(stream, size)):
+        known = [journal.place(entry.name, entry.content) for entry in batch]
+        first = len(places)
+        places.extend(-1 if place is None else place for place in known)
+        if None in known:
+            yield _Batch(first, batch)
+        else:
+            progress.advance(batch)
+
+
+def _check_gap_key(paths: list[Path], apart_from: Collection[Path], key: str) -> None:
     """Refuse a name of band gaps that no structure knows; the usual one need not be there."""
-    infos = [atoms.info for atoms in structures.values() if isinstance(atoms, Atoms)]
-    n = sum(key in info for info in infos)
-    if 0 < n < len(infos):
-        logger.info("band gaps (%s): in %d of %d structures", key, n, len(infos))
-    if n == 0 and infos and key != USUAL_GAP_KEY:
-        there = ", ".join(sorted({str(name) for info in infos for name in info})) or "none"
-        raise ValueError(f"no structure has a band gap {key!r} in its info; entries there: {there}")
+    if key == USUAL_GAP_KEY:
+        return
+    there: set[str] = set()
+    n_structures = 0
+    for _, atoms in read_structures(paths, apart_from):
+        if isinstance(atoms, Atoms):
+            if key in atoms.info:
+                return
+            n_structures += 1
+            there |= set(map(str, atoms.info))
+    if n_structures:
+        names = ", ".join(sorted(there)) or "none"
+        raise ValueError(f"no structure has a band gap {key!r} in its info; entries there: {names}")
 
 
 def _settings(recipe: Recipe) -> dict[str, str]:
     """Return what rows depend on, apart from the calculators."""
-    options = {field.name for field in fields(recipe)} - {"charges", "forces"}
+    options = {field.name for field in fields(recipe)} - {"source", "calculator"}
     return {
         "ase_equivar": __version__,
-        "forces wanted": str(recipe.forces is not None),
+        "forces wanted": str(recipe.calculator is not None),
         **{name: str(getattr(recipe, name)) for name in sorted(options)},
     }
 
 
 def _rows(
-    structures: list[tuple[str, Atoms]],
+    batches: Iterator[_Batch],
     recipe: Recipe,
     workers: int,
     scheduler: str | None,
     limits: Limits | None,
-) -> Generator[Row, None, None]:
-    """Yield the rows as they become ready, in any order."""
-    if workers == 1 and scheduler is None:
-        if limits is None:
-            for name, atoms in structures:
-                yield screen_one(name, atoms, recipe)
-        elif structures:
-            with WatchedProcess(recipe, limits) as process:
-                for name, atoms in structures:
-                    yield process.screen_one(name, atoms)
-        return
-    with _cluster(workers, scheduler) as client:
-        yield from _rows_of_workers(structures, recipe, workers, client, limits)
+) -> Generator[tuple[_Batch, list[Row]], None, None]:
+    """Yield the rows of batches as they become ready, in any order."""
+    if workers > 1 or scheduler is not None:
+        with _cluster(workers, scheduler) as client:
+            yield from _rows_of_workers(batches, recipe, workers, client, limits)
+    elif limits is None:
+        for batch in batches:
+            yield batch, screen_several(batch.entries, recipe)
+    else:
+        with WatchedProcess(recipe, limits) as process:
+            for batch in batches:
+                yield batch, process.screen(batch.entries)
 
 
 def _rows_of_workers(
-    structures: list[tuple[str, Atoms]],
+    batches: Iterator[_Batch],
     recipe: Recipe,
     workers: int,
     client: Any,
     limits: Limits | None,
-) -> Iterator[Row]:
-    """Hand out crystals to the workers of a dask cluster, some ahead of what they do."""
+) -> Iterator[tuple[_Batch, list[Row]]]:
+    """Hand out batches to the workers of a dask cluster, some ahead of what they do."""
     from distributed import wait
 
     ahead = WAITING * max(workers, len(client.scheduler_info(n_workers=-1)["workers"]))
-    remaining = iter(structures)
-    running: dict[Any, str] = {}
+    running: dict[Any, _Batch] = {}
+    n_killed = 0
     killed: list[str] = []
     while True:
-        for name, atoms in itertools.islice(remaining, ahead - len(running)):
+        for batch in itertools.islice(batches, ahead - len(running)):
             if limits is None:
-                future = client.submit(screen_one, name, atoms, recipe, pure=False)
+                future = client.submit(screen_several, batch.entries, recipe, pure=False)
             else:
-                future = client.submit(screen_within, name, atoms, recipe, limits, pure=False)
-            running[future] = name
+                future = client.submit(screen_within, batch.entries, recipe, limits, pure=False)
+            running[future] = batch
         if not running:
             break
         try:
@@ -205,26 +217,28 @@ def _rows_of_workers(
             logger.warning(
                 "no crystal was done for %g s: waiting for %s, on %d workers",
                 PATIENCE,
-                _some(list(running.values())),
+                _some([entry.name for batch in running.values() for entry in batch.entries]),
                 len(client.scheduler_info(n_workers=-1)["workers"]),
             )
             continue
         for future in finished:
-            name = running.pop(future)
+            batch = running.pop(future)
             error = future.exception()
             if error is None:
-                yield future.result()
+                yield batch, future.result()
             else:  # its worker was killed, again and again
-                logger.warning("%s is not done: %s: %s", name, type(error).__name__, error)
-                killed.append(name)
+                names = [entry.name for entry in batch.entries]
+                logger.warning("%s: not done: %s: %s", _some(names), type(error).__name__, error)
+                n_killed += len(names)
+                killed = (killed + names)[: SHOWN + 1]
     if killed:
         raise RuntimeError(
-            f"{len(killed)} of {len(structures)} crystals are not done, for their workers were "
-            f"killed: {_some(killed)}. The others are kept; the same command goes on with these"
+            f"{n_killed} crystals are not done, for their workers were killed: {_some(killed)}. "
+            "The others are kept; the same command goes on with these"
         )
 
 
-def _some(names: list[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 

@@ -1,15 +1,66 @@
-"""All structures of files and folders by name; what cannot be read is told, the rest is kept."""
+"""The structures of files and folders, one after the other, each read where it is needed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 from ase import Atoms
 
-from ase_equivar.io.extxyz import read_apart
+from ase_equivar.io.extxyz import (
+    Frame,
+    is_extxyz,
+    iterate_frames,
+    parsed_frame,
+    read_apart,
+)
+from ase_equivar.io.formats import file_format
+from ase_equivar.io.frame_texts import frames_in_file
 from ase_equivar.io.resumed import digest
+
+LARGEST_OF_ONE = 10_000_000  # bytes; no file of one crystal is as large
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A structure in a file, which another process may read.
+
+    Attributes
+    ----------
+    name : str
+        That of the file and, where it holds several structures, the index in it.
+    content : str
+        Tells it from others under the same name.
+    source : ase.Atoms, str, pathlib.Path or None
+        The structure, its frame of extended XYZ, or the file that holds it alone. None: it cannot
+        be read.
+    trouble : str
+        Why it cannot be read.
+    size : int
+        Bytes of the file that it takes, about.
+    """
+
+    name: str
+    content: str
+    source: Atoms | str | Path | None
+    trouble: str = ""
+    size: int = 0
+
+    def read(self) -> Atoms | str:
+        """Return the structure, or what is wrong with it."""
+        if isinstance(self.source, str):
+            frame = parsed_frame(0, self.source)
+        elif isinstance(self.source, Path):
+            try:
+                (frame,) = read_apart(self.source)
+            except (OSError, ValueError) as error:
+                return str(error)
+        else:
+            return self.trouble if self.source is None else self.source
+        return frame.trouble if frame.atoms is None else frame.atoms
 
 
 def read_structures(
@@ -23,7 +74,8 @@ def read_structures(
     Parameters
     ----------
     paths : list of pathlib.Path
-        Files that ASE reads, and folders of them.
+        Files that ASE reads, and folders of them. Of extended XYZ, and of other formats that ASE
+        reads structure by structure, no more than one is in memory.
     apart_from : collection of pathlib.Path
         Files of a folder that are none of these.
 
@@ -34,42 +86,121 @@ def read_structures(
     ValueError
         When a file is given twice, by itself and with its folder perhaps.
     """
-    for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"there is no file or folder {path}")
-    ignored = {os.path.abspath(path) for path in apart_from}
-    files: list[Path] = []
-    for path in paths:
-        found = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
-        files += [file for file in found if os.path.abspath(file) not in ignored]
-    seen: set[str] = set()
-    for file in files:
-        # A link to a file is another file.
-        if os.path.abspath(file) in seen:
-            raise ValueError(f"{file} is given twice: each structure gets one line of the table")
-        seen.add(os.path.abspath(file))
-    for file in files:
-        structures = list(_structures(file))
-        if not structures:
-            yield str(file), "ASE finds no structure in it"
-        for index, atoms in enumerate(structures):
-            yield (str(file) if len(structures) == 1 else f"{file}:{index}"), atoms
+    for entry in entries(paths, apart_from):
+        yield entry.name, entry.read()
 
 
-def fingerprint(atoms: Atoms | str, gap: object = None) -> str:
-    """Return what tells a structure, or the problem with it, from others under the same name."""
-    if isinstance(atoms, str):
-        return digest(atoms.encode())
+def entries(
+    paths: list[Path],
+    apart_from: Collection[Path] = (),
+    gap_key: str = "",
+    is_done: Callable[[str, str], bool] = lambda name, content: False,
+) -> Iterator[Entry]:
+    """Yield all structures of some files and folders without reading more than tells them apart.
+
+    Parameters
+    ----------
+    paths, apart_from
+        As for `read_structures`, with its errors.
+    gap_key : str
+        Name of the entry of ``info`` that a row depends on.
+    is_done : callable
+        Whether a structure of that name and content needs no reading.
+    """
+    _check_paths(paths)
+    for file in _files(paths, apart_from):
+        try:
+            if file_format(file) is None and is_extxyz(str(file)):
+                yield from _extxyz_entries(file)
+            else:
+                yield from _other_entries(file, gap_key, is_done)
+        except (OSError, ValueError) as error:  # no permission, say, or nothing to be read in it
+            yield _trouble(str(file), str(error))
+
+
+def total_size(paths: list[Path], apart_from: Collection[Path] = ()) -> int:
+    """Return how many bytes there are to be read."""
+    return sum(file.stat().st_size for file in _files(paths, apart_from))
+
+
+def fingerprint(atoms: Atoms, gap: object = None) -> str:
+    """Return what tells a structure from others under the same name."""
     parts = [atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc]
     if atoms.has("masses"):
         parts.append(atoms.get_masses())
     return digest(*(part.tobytes() for part in parts), repr(gap).encode())
 
 
-def _structures(file: Path) -> Iterator[Atoms | str]:
-    """Yield the structures of a file, and where one cannot be read, why."""
-    try:
-        for frame in read_apart(file):
-            yield frame.trouble if frame.atoms is None else frame.atoms
-    except (OSError, ValueError) as error:  # no permission, say, or nothing to be read in it
-        yield str(error)
+def _check_paths(paths: list[Path]) -> None:
+    """Refuse what is not there, or given twice; a link to a file is another file."""
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file or folder {path}")
+    given = [os.path.abspath(path) for path in paths]
+    folders = {where for where, path in zip(given, paths, strict=True) if path.is_dir()}
+    for number, (where, path) in enumerate(zip(given, paths, strict=True)):
+        if where in given[:number] or (os.path.dirname(where) in folders and path.is_file()):
+            raise ValueError(f"{path} is given twice: each structure gets one line of the table")
+
+
+def _files(paths: list[Path], apart_from: Collection[Path]) -> Iterator[Path]:
+    ignored = {os.path.abspath(path) for path in apart_from}
+    for path in paths:
+        if path.is_dir():
+            with os.scandir(path) as found:
+                names = sorted(item.name for item in found if item.is_file())
+        else:
+            names = [""]
+        for name in names:  # names, for a path takes several times as much memory
+            if os.path.abspath(path / name) not in ignored:
+                yield path / name
+
+
+def _extxyz_entries(file: Path) -> Iterator[Entry]:
+    """Yield the frames of extended XYZ, whose texts tell them apart."""
+    before = 0  # bytes
+    number = 0
+    held = None  # whether it is alone in its file is known with the next one
+    for number, frame in enumerate(frames_in_file(file)):
+        name = f"{file}:{number}"
+        if held is not None:
+            yield held
+        size, before = frame.position - before, frame.position
+        if frame.trouble:
+            held = _trouble(name, frame.trouble, size)
+        else:
+            held = Entry(name, digest(frame.text.encode()), frame.text, size=size)
+    if held is None:
+        held = _trouble(str(file), "ASE finds no structure in it")
+    yield held if number else replace(held, name=str(file))
+
+
+def _other_entries(
+    file: Path, gap_key: str, is_done: Callable[[str, str], bool]
+) -> Iterator[Entry]:
+    """Yield the structures of a file of another format; one with a single one is known by bytes."""
+    name, size = str(file), file.stat().st_size
+    content = digest(file) if size < LARGEST_OF_ONE else ""
+    if content and is_done(name, content):
+        yield Entry(name, content, file, size=size)
+        return
+    frames = iterate_frames(file, file_format(file))
+    some = list(islice(frames, 2))
+    if not some:
+        yield _trouble(name, "ASE finds no structure in it", size)
+    elif len(some) == 1:
+        yield replace(_entry(name, some[0], gap_key), content=content, size=size)
+    else:
+        for frame in chain(some, frames):
+            yield _entry(f"{file}:{frame.number}", frame, gap_key)
+
+
+def _entry(name: str, frame: Frame, gap_key: str) -> Entry:
+    if frame.atoms is None:
+        return _trouble(name, frame.trouble)
+    frame.atoms.calc = None  # what the file says of energies and forces is not wanted
+    return Entry(name, fingerprint(frame.atoms, frame.atoms.info.get(gap_key)), frame.atoms)
+
+
+def _trouble(name: str, trouble: str, size: int = 0) -> Entry:
+    return Entry(name, digest(trouble.encode()), None, trouble, size)

@@ -299,7 +299,7 @@ ROWS: dict[str, Row] = {
         output=folder() / "labels.extxyz",
         settings=Settings(folder()),
     ),
-    "screening.Recipe": row(Recipe, {"symprec": POSITIVE}, charges=None, forces=None),
+    "screening.Recipe": row(Recipe, {"symprec": POSITIVE}, source=None, calculator=None),
     "screening.Limits": row(Limits, {"seconds": POSITIVE, "gigabytes": POSITIVE}),
     "screening.screen": row(
         screen, {"workers": COUNT}, paths=[], table=folder() / "table.csv", recipe=None

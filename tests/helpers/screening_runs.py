@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.neighborlist import neighbor_list
 
-from ase_equivar.screening import Recipe
+from ase_equivar.screening import Recipe, screen
 
 
 class Repulsion(Calculator):
@@ -50,6 +51,20 @@ RECIPE = Recipe(FormalCharges, Repulsion, relax="none")
 def salts():
     pairs = ("LiF", 4.03), ("LiCl", 5.14), ("NaCl", 5.64), ("LiBr", 5.50), ("NaBr", 5.97)
     return [bulk(name, "rocksalt", a=a) for name, a in pairs]
+
+
+def screened(paths, table, recipe, **options):
+    """Screen, and return the rows of the table: text, or None in empty cells that are not text."""
+    summary = screen(paths, table, recipe, **options)
+    rows = [
+        SimpleNamespace(
+            **{k: v if v or k in ("problem", "notes") else None for k, v in row.items()}
+        )
+        for row in read(table)
+    ]
+    assert summary.n_crystals == len(rows)
+    assert summary.n_problems == sum(bool(row.problem) for row in rows)
+    return rows
 
 
 def read(path):

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import all_changes
 from ase.io import write
-from helpers.screening_runs import RECIPE, FormalCharges, Repulsion, read, salts
+from helpers.screening_runs import RECIPE, FormalCharges, Repulsion, read, salts, screened
 
 from ase_equivar.dielectric import infrared_modes, static_dielectric
 from ase_equivar.io.lock import locked
@@ -70,7 +70,7 @@ def test_rows_are_what_the_other_functions_say(files, tmp_path):
 
 @pytest.mark.slow
 def test_bad_structures_are_reported_and_skipped(files, tmp_path):
-    found = screen(files, tmp_path / "table.csv", RECIPE)
+    found = screened(files, tmp_path / "table.csv", RECIPE)
     rows = {Path(row["name"]).name: row for row in read(tmp_path / "table.csv")}
     assert list(rows[next(iter(rows))]) == list(COLUMNS)
     for name, message in (
@@ -212,6 +212,6 @@ def test_table_in_use_is_refused(files, tmp_path):
         expected = f"screening for {table} is in use by process {os.getpid()} on "
         with pytest.raises(BlockingIOError, match=re.escape(expected)):
             screen(files[:1], table, RECIPE)
-    rows = screen([tmp_path], table, RECIPE)  # its own lock is none of the structures
+    rows = screened([tmp_path], table, RECIPE)  # its own lock is none of the structures
     assert not [row.name for row in rows if ".lock" in row.name]
     assert not list(tmp_path.glob("*.lock"))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.io import write
-from helpers.screening_runs import RECIPE, FormalCharges, Repulsion, read, salts
+from helpers.screening_runs import RECIPE, FormalCharges, Repulsion, read, salts, screened
 
 from ase_equivar.screening import Recipe, read_structures, screen, screen_one
 from ase_equivar.screening.structures import fingerprint
@@ -34,7 +36,7 @@ def test_a_damaged_structure_costs_none_of_the_others(lines, tmp_path, name):
     lines[10] = "Na nonsense\n"
     content = "".join(lines).encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
-    rows = screen([tmp_path / name], tmp_path / "table.csv", WITHOUT_FORCES)
+    rows = screened([tmp_path / name], tmp_path / "table.csv", WITHOUT_FORCES)
     assert formulas(rows) == ["LiF", "LiCl", None, "LiBr", "NaBr"]
     assert rows[2].name.endswith(f"{name}:2")
     assert rows[2].problem.startswith("cannot be read: ")
@@ -44,11 +46,11 @@ def test_a_damaged_structure_costs_none_of_the_others(lines, tmp_path, name):
 def test_what_is_before_a_damaged_header_or_a_cut_off_end_is_kept(lines, tmp_path):
     path = tmp_path / "some.extxyz"
     path.write_text("".join(lines[:8]) + "two\n" + "".join(lines[9:]))
-    rows = screen([path], tmp_path / "one.csv", WITHOUT_FORCES)
+    rows = screened([path], tmp_path / "one.csv", WITHOUT_FORCES)
     assert formulas(rows) == ["LiF", "LiCl", None]
     assert "line 9 should hold the number of atoms, but holds 'two'" in rows[2].problem
     path.write_text("".join(lines[:19]))
-    rows = screen([path], tmp_path / "two.csv", WITHOUT_FORCES)
+    rows = screened([path], tmp_path / "two.csv", WITHOUT_FORCES)
     assert formulas(rows) == [*FORMULAS[:4], None]
 
 
@@ -70,14 +72,14 @@ def test_files_that_cannot_be_opened_or_unpacked_cost_no_others(lines, tmp_path,
     packed.write_bytes(content)
     closed.write_text("".join(lines))
     write(good, salts()[:2])
-    read_bytes = Path.read_bytes
+    opened = Path.open
 
-    def refuse(path):
+    def refuse(path, *arguments, **options):
         if path == closed:
             raise PermissionError(13, "Permission denied", str(path))
-        return read_bytes(path)
+        return opened(path, *arguments, **options)
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     found = dict(read_structures([packed, closed, good]))
     assert [type(value).__name__ for value in found.values()] == ["str", "str", "Atoms", "Atoms"]
     assert "ASE cannot read" in found[str(packed)]
@@ -89,7 +91,7 @@ def test_a_file_without_structures_has_a_row(tmp_path):
     folder.mkdir()
     write(folder / "salt.cif", salts()[2])
     (folder / "README.md").write_text("# Salts\n\nall of them\n")
-    rows = screen([folder], tmp_path / "table.csv", WITHOUT_FORCES)
+    rows = screened([folder], tmp_path / "table.csv", WITHOUT_FORCES)
     assert formulas(rows) == [None, "NaCl"]
     assert rows[0].name.endswith("README.md")
     assert rows[0].problem == "ASE finds no structure in it"
@@ -98,7 +100,7 @@ def test_a_file_without_structures_has_a_row(tmp_path):
 def test_the_journal_in_a_screened_folder_is_no_structure(tmp_path):
     write(tmp_path / "salt.cif", salts()[2])
     (tmp_path / "table.csv.partial").write_text("")
-    rows = screen([tmp_path], tmp_path / "table.csv", WITHOUT_FORCES)
+    rows = screened([tmp_path], tmp_path / "table.csv", WITHOUT_FORCES)
     assert formulas(rows) == ["NaCl"]
 
 
@@ -158,8 +160,7 @@ def test_fingerprint_tells_what_a_row_depends_on():
     moved.positions[0, 0] += 1e-6
     strained.cell[2, 2] += 1e-6
     prints = [fingerprint(salt), fingerprint(moved), fingerprint(strained), fingerprint(salt, 8.5)]
-    prints += [fingerprint("no crystal"), fingerprint("another problem")]
-    assert len(set(prints)) == 6
+    assert len(set(prints)) == 4
     assert fingerprint(salts()[2]) == prints[0]
 
 
@@ -223,3 +224,39 @@ def test_a_name_of_gaps_that_no_structure_has_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no structure has a band gap 'E_gap' .*there: Egap"):
         screen([tmp_path / "salt.extxyz"], tmp_path / "table.csv", recipe)
     assert not list(tmp_path.glob("table*"))
+
+
+HOSTILE = {
+    b"empty.extxyz": b"",
+    b"blank.xyz": b"\n \n",
+    b"empty.cif": b"",
+    b"binary.dat": bytes(range(256)) * 40,
+    b"binary.xyz": bytes(range(255, -1, -1)) * 40,
+    b"endless.xyz": b"999999999\n\nNa 0 0 0\n",
+    b"negative.xyz": b"-1\n\n",
+    b"not a number.xyz": b"1\nLattice='4 0 0 0 4 0 0 0 nan'\nNa 0 0 0\n",
+    b"no gzip.xyz.gz": b"1\n\nNa 0 0 0\n",
+    b'a, "b"\n.xyz': b"1\n\nNa 0 0 0\n",
+    b"\xff.xyz": b"1\n\n\xff 0 0 0\n",
+}
+
+
+def test_hostile_files_are_rows_with_a_problem(tmp_path):
+    """And so are files whose names are no text, or would break a line of the table."""
+    folder = tmp_path / "crystals"
+    folder.mkdir()
+    write(folder / "good.extxyz", [salts()[2]] * 2)  # the same crystal twice has two rows
+    for name, content in HOSTILE.items():
+        Path(os.fsdecode(os.path.join(os.fsencode(folder), name))).write_bytes(content)
+    (folder / "nowhere.xyz").symlink_to(tmp_path / "nowhere")
+    screen([folder], tmp_path / "t.csv", WITHOUT_FORCES)
+    with open(tmp_path / "t.csv", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = {os.fsencode(Path(row["name"]).name): row for row in csv.DictReader(file)}
+    good = {name: row for name, row in rows.items() if name not in HOSTILE}
+    assert set(good) == {b"good.extxyz:0", b"good.extxyz:1"}
+    assert {row["formula"] for row in good.values()} == {"NaCl"}
+    assert {row["problem"] for row in good.values()} == {""}
+    for name in HOSTILE:
+        assert rows[name]["problem"], name
+        assert "\n" not in rows[name]["problem"]
+        assert not rows[name]["epsilon_infinity"]

@@ -13,7 +13,7 @@ import pytest
 from ase import Atoms
 from ase.io import write
 from helpers.command_line import run, save_random_model
-from helpers.screening_runs import FormalCharges, read, salts
+from helpers.screening_runs import FormalCharges, read, salts, screened
 
 from ase_equivar.screening import Limits, Recipe, screen
 from ase_equivar.screening.table import Journal
@@ -29,7 +29,7 @@ class Greedy(FormalCharges):
         if 35 in numbers:
             taken = []
             while True:
-                taken.append(np.ones(2_000_000))
+                taken.append(np.ones(10_000_000))
                 time.sleep(0.001)
         if 17 in numbers:
             time.sleep(600)
@@ -50,7 +50,7 @@ def test_what_exceeds_a_limit_is_a_row_with_a_problem(tmp_path):
     write(tmp_path / "x.extxyz", [*oxides(1), greedy[0], greedy[1], greedy[3], *oxides(2)])
     files, recipe = [tmp_path / "x.extxyz"], Recipe(Greedy, None)
     limits = Limits(seconds=20.0, gigabytes=1.5)
-    rows = screen(files, tmp_path / "t.csv", recipe, limits=limits)
+    rows = screened(files, tmp_path / "t.csv", recipe, limits=limits)
     assert [bool(row.epsilon_infinity) for row in rows] == [True, False, False, False, True, True]
     assert rows[1].problem == "its process was ended twice (SIGKILL); out of memory, perhaps"
     assert rows[2].problem == "takes more than 20 s (--time-limit)"
@@ -85,7 +85,7 @@ def unusable():
 
 def test_a_factory_that_fails_there_is_told(tmp_path):
     write(tmp_path / "x.extxyz", oxides(1))
-    recipe = Recipe(unusable, None)
+    recipe = Recipe(FormalCharges, unusable)
     with pytest.raises(RuntimeError, match=r"cannot start: ValueError: no weights here"):
         screen([tmp_path / "x.extxyz"], tmp_path / "t.csv", recipe, limits=LIMITS)
 

@@ -9,14 +9,14 @@ import pytest
 from ase.build import bulk
 from ase.io import read, write
 from helpers.command_line import assert_one_line_error, run, save_random_model
-from helpers.screening_runs import FormalCharges
+from helpers.screening_runs import FormalCharges, screened
 from helpers.structures import triclinic
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dielectric import polarization_change, trajectory_current
 from ase_equivar.io.extxyz import read_apart, read_images
 from ase_equivar.phonons import make_phonon, write_born
-from ase_equivar.screening import Recipe, screen
+from ase_equivar.screening import Recipe
 from ase_equivar.structures.validation import check_full_occupancy
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.sections import DataConfig
@@ -155,7 +155,7 @@ def test_phonons_and_polarization_refuse_with_any_calculator(half, tmp_path):
 def test_a_screening_keeps_the_row_with_the_reason(half, tmp_path):
     write(tmp_path / "salts.extxyz", [half, bulk("NaCl", "rocksalt", a=5.7)])
     write(tmp_path / "half.cif", half)
-    rows = screen(
+    rows = screened(
         [tmp_path / "salts.extxyz", tmp_path / "half.cif"],
         tmp_path / "table.csv",
         Recipe(FormalCharges, None),

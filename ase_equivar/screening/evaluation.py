@@ -1,0 +1,308 @@
+"""From structures to rows of the table: several at a time where only the network is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
+from numpy.typing import NDArray
+from phonopy.structure.atoms import PhonopyAtoms
+
+from ase_equivar.arguments import dielectric_array
+from ase_equivar.ase_properties import UNCERTAINTY
+from ase_equivar.inference.prediction import Prediction
+from ase_equivar.inference.predictor import Predictor
+from ase_equivar.phonons.born_source import EPSILON, calculate_response, check_crystal
+from ase_equivar.phonons.cells import primitive_cell, to_ase
+from ase_equivar.phonons.nac import refuse_vacuum, symmetrize_response
+from ase_equivar.screening.lattice import polar_columns
+from ase_equivar.screening.row import Factory, Recipe, Row
+from ase_equivar.screening.structures import Entry
+from ase_equivar.structures.formula import empirical_formula
+from ase_equivar.structures.metals import (
+    describe_metal,
+    signs_of_a_metal_in_response,
+    signs_of_a_metal_in_structure,
+    violation_per_atom,
+)
+from ase_equivar.sum_rule import largest_per_atom, neutralize
+from ase_equivar.warning_types import (
+    InputWarning,
+    MetalWarning,
+    SumRuleWarning,
+    UncertaintyWarning,
+)
+
+ONCE_PER_CRYSTAL = (SumRuleWarning, MetalWarning, UncertaintyWarning)
+"""A calculator gives them once for all crystals of one formula and size; rows have columns, and a
+note of their own, instead."""
+
+BATCH = 64  # crystals; two or three seconds of work, and about `predictor.MAX_EDGES`
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Response:
+    """Z* (|e|) and ε∞ of a primitive cell, and how doubtful they are.
+
+    `per_atom` is the violation of the sum rule before its removal, `uncertainty` the largest
+    expected error of an atom's Z*, both in |e|.
+    """
+
+    born_charges: NDArray[np.float64]
+    dielectric_tensor: NDArray[np.float64]
+    per_atom: float
+    uncertainty: float | None
+
+    @classmethod
+    def calculated(cls, atoms: Atoms, source: BaseCalculator) -> Response:
+        """Ask an ASE calculator for the response of one structure."""
+        born, dielectric = calculate_response(atoms, source)
+        per_atom = violation_per_atom(source, atoms, born)
+        uncertainty = None
+        if UNCERTAINTY in source.implemented_properties:
+            uncertainty = float(source.get_property(UNCERTAINTY, atoms).max())
+        return cls(born, dielectric, per_atom, uncertainty)
+
+    @classmethod
+    def predicted(cls, prediction: Prediction) -> Response:
+        """Take it from the prediction of a network."""
+        born, uncertainty = prediction.born_charges, prediction.born_charges_uncertainty
+        return cls(
+            born,
+            dielectric_array(EPSILON, prediction.dielectric_tensor),
+            largest_per_atom(prediction.sum_rule_violation, len(born)),
+            None if uncertainty is None else float(uncertainty.max()),
+        )
+
+
+@dataclass
+class _Crystal:
+    """A crystal of a batch, and what is known of it so far."""
+
+    name: str
+    formula: str | None = None
+    gap: float | None = None
+    primitive: PhonopyAtoms | None = None
+    atoms: Atoms | None = None  # of the primitive cell
+    prediction: Prediction | None = None
+    columns: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def keeping_troubles(self) -> Iterator[None]:
+        """Let warnings become notes, and an error the problem of this crystal alone."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                yield
+            except Exception as error:  # whatever is wrong with one must not stop the others
+                self.problem = _one_line(error)
+        self.notes += [
+            _one_line(w.message)
+            for w in caught
+            if issubclass(w.category, UserWarning) and not issubclass(w.category, ONCE_PER_CRYSTAL)
+        ]
+
+    def read(self, entry: Entry, recipe: Recipe) -> None:
+        """Read the structure and find its primitive cell."""
+        atoms = entry.read()
+        if isinstance(atoms, str):
+            raise ValueError(atoms)
+        self.formula = empirical_formula(atoms)
+        self.gap = _band_gap(atoms, recipe.gap_key)
+        if self.gap is not None and self.gap <= 0:
+            raise ValueError(f"its band gap of {self.gap:g} eV makes it a metal")
+        self.primitive = primitive_cell(atoms, symprec=recipe.symprec)
+        self.atoms = to_ase(self.primitive)
+
+    def row(self) -> Row:
+        """Return its line of the table."""
+        found = {} if self.problem else self.columns
+        notes = "; ".join(dict.fromkeys(self.notes))
+        return Row(self.name, self.formula, **found, problem=self.problem, notes=notes)
+
+
+def screen_one(name: str, atoms: Atoms, recipe: Recipe) -> Row:
+    """Return what can be found out about one crystal; what goes wrong is told in its `problem`."""
+    [row] = screen_several([Entry(name, "", atoms)], recipe)
+    return row
+
+
+def screen_several(
+    entries: Sequence[Entry],
+    recipe: Recipe,
+    begin: Callable[[int | None], None] = lambda number: None,
+) -> list[Row]:
+    """Return the rows of some crystals, one for each; what goes wrong with one is in its `problem`.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+    recipe : Recipe
+    begin : callable
+        Told the number of the crystal in `entries` that comes next, or None before all are done
+        together.
+    """
+    # A worker may have several threads: neither calculators nor the catching of warnings are for
+    # them.
+    with _ONE_AT_A_TIME, _one_torch_thread():
+        crystals = [_Crystal(entry.name) for entry in entries]
+        for number, (crystal, entry) in enumerate(zip(crystals, entries, strict=True)):
+            begin(number)
+            with crystal.keeping_troubles():
+                crystal.read(entry, recipe)
+        source = _calculator(recipe.source)
+        predictor = getattr(source, "predictor", None)
+        if recipe.calculator is None and isinstance(predictor, Predictor):
+            begin(None)
+            _predict(crystals, source, predictor)
+        for number, crystal in enumerate(crystals):
+            if not crystal.problem:
+                begin(number)
+                with crystal.keeping_troubles():
+                    _fill(crystal, recipe)
+        return [crystal.row() for crystal in crystals]
+
+
+def batch_size(recipe: Recipe) -> int:
+    """Return how many crystals are worth doing together: one, unless only a network is needed."""
+    if recipe.calculator is not None:
+        return 1
+    is_network = isinstance(getattr(_calculator(recipe.source), "predictor", None), Predictor)
+    return BATCH if is_network else 1
+
+
+def make_calculators(recipe: Recipe) -> None:
+    """Make the calculators of a recipe, so that the first crystal need not wait for them."""
+    for make in (recipe.source, recipe.calculator):
+        if make is not None:
+            _calculator(make)
+
+
+def _predict(crystals: Sequence[_Crystal], source: BaseCalculator, predictor: Predictor) -> None:
+    """Predict the response of all crystals together."""
+    good = []
+    for crystal in crystals:
+        if crystal.atoms is not None:
+            with crystal.keeping_troubles():
+                check_crystal(crystal.atoms, source)
+                predictor.check(crystal.atoms)
+                good.append(crystal)
+    try:
+        found = _predictions(predictor, good)
+    except Exception:  # which of them is to blame is known if each is done alone
+        for crystal in good:
+            with crystal.keeping_troubles():
+                [crystal.prediction] = _predictions(predictor, [crystal])
+    else:
+        for crystal, prediction in zip(good, found, strict=True):
+            crystal.prediction = prediction
+
+
+def _predictions(predictor: Predictor, crystals: Sequence[_Crystal]) -> list[Prediction]:
+    structures = [one.atoms for one in crystals if one.atoms is not None]
+    return [
+        Prediction.from_raw(raw, 0.0, predictor.calibration)
+        for raw in predictor.predict(structures)
+    ]
+
+
+def _fill(crystal: _Crystal, recipe: Recipe) -> None:
+    """Find out all columns of a crystal."""
+    source = _calculator(recipe.source)
+    assert crystal.atoms is not None
+    assert crystal.primitive is not None
+    if recipe.calculator is None:
+        refuse_vacuum([crystal.primitive])
+        structure = crystal.atoms
+        if crystal.prediction is None:
+            response = Response.calculated(structure, source)
+        else:
+            response = Response.predicted(crystal.prediction)
+        born, dielectric = symmetrize_response(
+            response.born_charges, response.dielectric_tensor, crystal.primitive, recipe.symprec
+        )
+        born = neutralize(born)
+    else:
+        phonon, crystal.columns = polar_columns(
+            crystal.atoms, crystal.gap, _calculator(recipe.calculator), source, recipe
+        )
+        params = phonon.nac_params
+        assert params is not None
+        born, dielectric = params["born"], params["dielectric"]
+        structure = to_ase(phonon.primitive)
+        response = Response.calculated(structure, source)
+    mean = float(dielectric.trace() / 3)
+    crystal.columns |= {
+        "atoms": len(crystal.atoms),
+        "epsilon_infinity": mean,
+        "refractive_index": float(np.sqrt(mean)),
+        "max_born_charge_e": float(np.linalg.norm(born, ord=2, axis=(1, 2)).max()),
+        "sum_rule_violation_e": response.per_atom,
+        "born_charges_uncertainty_e": response.uncertainty,
+        "band_gap_eV": crystal.gap,
+    }
+    signs = [
+        *signs_of_a_metal_in_structure(structure),
+        *signs_of_a_metal_in_response(
+            structure, response.per_atom, dielectric, response.uncertainty
+        ),
+    ]
+    if signs:
+        crystal.notes.insert(0, _one_line(describe_metal(structure, signs)))
+
+
+@contextlib.contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Keep the order of sums, and so the last digits, the same wherever a crystal is done."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+_CALCULATORS: dict[bytes, BaseCalculator] = {}
+
+
+def _calculator(make: Factory) -> BaseCalculator:
+    """Make a calculator once in each process: loading a model takes longer than a small crystal."""
+    key = pickle.dumps(make)  # each task brings a copy of its own, which says the same
+    if key not in _CALCULATORS:
+        _CALCULATORS[key] = make()
+    return _CALCULATORS[key]
+
+
+def _band_gap(atoms: Atoms, key: str) -> float | None:
+    """Return the gap that a structure brings along, eV; one that is no number is left out."""
+    given = atoms.info.get(key)
+    if given is None:
+        return None
+    try:
+        gap = float(given)
+    except (TypeError, ValueError):
+        gap = np.nan
+    if not np.isfinite(gap):
+        warnings.warn(
+            f"its {key} {given!r} is no number of eV and left out", InputWarning, stacklevel=2
+        )
+        return None
+    return gap
+
+
+def _one_line(message: object) -> str:
+    text = " ".join(str(message).split())
+    return text or type(message).__name__

@@ -1,0 +1,169 @@
+"""Speed and memory of ``ase-equivar screen --calculator none``.
+
+    python benchmarks/screening.py --structures 2000 20000 --workers 2
+    python benchmarks/screening.py --structures 300 --other ../other_checkout
+    python benchmarks/screening.py --no-network --structures 2000 20000 200000
+
+Structures are those of the test set, at volumes that differ by up to 6 %; each of them keeps its
+symmetry. Printed are structures per second, CPU time for each, the largest memory of the process
+that reads and writes, and that of a process that works for it. With another checkout, both do the
+same structures one after the other, and the largest difference of the two tables is printed.
+Without the network, all is done but the evaluation of crystals: reading, the journal and the table;
+printed are CPU times of a first run, stopped just before the table, and of the one that resumes it,
+and by how much memory has grown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import ase.io
+import numpy as np
+
+HERE = Path(__file__).parents[1]
+CRYSTALS = HERE.parent / "shared/data/crystals/test.extxyz.gz"
+RUN = """
+import json, resource, sys
+from ase_equivar.cli.main import app
+try:
+    app(sys.argv[1:], standalone_mode=False)
+finally:
+    own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF,
+                                                       resource.RUSAGE_CHILDREN))
+    print(json.dumps({
+        "cpu": sum(u.ru_utime + u.ru_stime for u in (own, others)),
+        "reader": own.ru_maxrss / 1000, "worker": others.ru_maxrss / 1000,
+    }))
+"""
+
+WITHOUT_NETWORK = """
+import json, resource, sys, time
+from pathlib import Path
+from ase_equivar.screening import Recipe, Row, run
+
+def evaluated(entries, recipe):
+    return [Row(e.name, formula="NaCl", epsilon_infinity=2.0) for e in entries]
+
+run.screen_several, run.batch_size = evaluated, lambda recipe: 64
+structures, table = map(Path, sys.argv[1:])
+memory = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+started, taken = memory(), []
+finish = run.Journal.finish
+for finishing in (lambda *_: run.Summary(0, 0, 0, ()), finish):
+    run.Journal.finish = finishing
+    began = time.process_time()
+    run.screen([structures], table, Recipe(None, None))
+    taken.append(time.process_time() - began)
+print(json.dumps({"first": taken[0], "again": taken[1], "growth": memory() - started}))
+"""
+
+
+def write_structures(path: Path, number: int) -> float:
+    """Write that many structures, and return the mean number of their atoms."""
+    crystals = ase.io.read(CRYSTALS, ":")
+    rng = np.random.default_rng(0)
+    n_atoms = 0
+    with path.open("w") as file:
+        for k in range(number):
+            atoms, factor = crystals[k % len(crystals)], rng.uniform(0.99, 1.01)
+            n_atoms += len(atoms)
+            cell = " ".join(map(str, (factor * atoms.cell.array).ravel()))
+            file.write(f'{len(atoms)}\nLattice="{cell}" Properties=species:S:1:pos:R:3\n')
+            for symbol, (x, y, z) in zip(atoms.symbols, factor * atoms.positions, strict=True):
+                file.write(f"{symbol} {x} {y} {z}\n")
+    return n_atoms / number
+
+
+def run(checkout: Path, code: str, *arguments: str | Path) -> dict[str, float]:
+    """Run some code with a checkout; return what it prints last, and how long it took."""
+    began = time.perf_counter()
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, *arguments],
+        env={**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"},
+        cwd=checkout,  # which Python looks into first
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    usage: dict[str, float] = json.loads(found.stdout.strip().splitlines()[-1])
+    return {**usage, "seconds": time.perf_counter() - began}
+
+
+def screen(checkout: Path, structures: Path, table: Path, workers: int) -> dict[str, float]:
+    """Screen the structures with a checkout; return what it took."""
+    options = ["--output", table, "--calculator", "none", "--workers", str(workers)]
+    return run(checkout, RUN, "screen", structures, *options)
+
+
+def without_network(numbers: list[int]) -> None:
+    """Print what all takes but the evaluation."""
+    print("structures | first run, CPU ms each | resumed, CPU s | growth of memory, MB")
+    for number in numbers:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "structures.extxyz")
+            write_structures(path, number)
+            took = run(HERE, WITHOUT_NETWORK, path, Path(folder, "table.csv"))
+            print(
+                f"{number} | {1000 * took['first'] / number:.2f} | {took['again']:.1f} | "
+                f"{took['growth']:.0f}",
+                flush=True,
+            )
+
+
+def largest_difference(first: Path, second: Path) -> float:
+    """Compare two tables: the largest relative difference of numbers; text must be the same."""
+    worst = 0.0
+    with first.open() as one, second.open() as other:
+        for a, b in zip(csv.DictReader(one), csv.DictReader(other), strict=True):
+            for column in a.keys() & b.keys():
+                try:
+                    x, y = float(a[column]), float(b[column])
+                except ValueError:
+                    if a[column] != b[column]:
+                        print(f"{a['name']}, {column}: {a[column]!r} and {b[column]!r}")
+                    continue
+                worst = max(worst, abs(x - y) / max(abs(x), 1e-3))
+    return worst
+
+
+def main() -> None:
+    """Print one line for each number of structures and checkout."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--structures", type=int, nargs="+", default=[2000])
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--other", type=Path)
+    parser.add_argument("--no-network", action="store_true")
+    options = parser.parse_args()
+    if options.no_network:
+        without_network(options.structures)
+        return
+    print("structures | checkout | structures/s | CPU ms each | reader MB | worker MB")
+    for number in options.structures:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "structures.extxyz")
+            n_atoms = write_structures(path, number)
+            tables = []
+            for checkout in [HERE, *([options.other.resolve()] if options.other else [])]:
+                table = Path(folder, f"{len(tables)}.csv")
+                took = screen(checkout, path, table, options.workers)
+                tables.append(table)
+                print(
+                    f"{number} of {n_atoms:.1f} atoms | {checkout.name} | "
+                    f"{number / took['seconds']:.1f} | {1000 * took['cpu'] / number:.1f} | "
+                    f"{took['reader']:.0f} | {took['worker']:.0f}",
+                    flush=True,
+                )
+            if options.other:
+                print(f"largest relative difference: {largest_difference(*tables):.1e}")
+
+
+if __name__ == "__main__":
+    main()

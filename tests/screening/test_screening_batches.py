@@ -1,0 +1,203 @@
+"""Crystals that share a call of the network: the rows that each would have alone."""
+
+from __future__ import annotations
+
+import tracemalloc
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io import write
+from helpers.command_line import save_random_model
+from helpers.screening_runs import screened
+
+from ase_equivar import EquivarCalculator
+from ase_equivar.inference.predictor import Predictor
+from ase_equivar.screening import Limits, Recipe, Row, Summary, screen, screen_one
+from ase_equivar.screening.evaluation import screen_several
+from ase_equivar.screening.limits import WatchedProcess, _Failure
+from ase_equivar.screening.structures import Entry, entries
+
+CELL = np.array([[4.1, 0.2, -0.3], [0.7, 4.6, 0.4], [-0.5, 0.9, 5.2]])
+NONE = Summary(0, 0, 0, ())
+
+
+def triclinic(n: int, seed: int = 0) -> Atoms:
+    """A cell of n pairs of Na and Cl, strained, all atoms displaced: no symmetry at all."""
+    atoms = Atoms("NaCl", scaled_positions=[[0, 0, 0], [0.5, 0.48, 0.51]], cell=CELL, pbc=True)
+    atoms = atoms.repeat((n, 1, 1))
+    atoms.rattle(0.15, seed=seed)
+    return atoms
+
+
+def crystals() -> list[Atoms]:
+    """Low symmetry and several sizes, with bad ones in between."""
+    near, endless, unknown = triclinic(1), triclinic(1), triclinic(2)
+    near.positions[1] = near.positions[0] + 0.1
+    endless.cell[0, 0] = np.nan
+    unknown.symbols[1] = "Rn"
+    metal = Atoms("Na", cell=4.2 * np.eye(3), pbc=True)
+    good = [triclinic(3, 1), triclinic(1, 2), triclinic(2, 3), triclinic(1, 4)]
+    return [good[0], near, good[1], endless, unknown, good[2], metal, good[3]]
+
+
+@pytest.mark.filterwarnings("ignore::ase_equivar.warning_types.EquivarWarning")
+def test_rows_of_a_batch_are_those_of_each_alone() -> None:
+    recipe = Recipe(EquivarCalculator, None)
+    calc = EquivarCalculator()
+    rows = screen_several([Entry(str(k), "", one) for k, one in enumerate(crystals())], recipe)
+    for k, (atoms, row) in enumerate(zip(crystals(), rows, strict=True)):
+        alone = screen_one(str(k), atoms, recipe)
+        assert (row.problem, row.notes) == (alone.problem, alone.notes)
+        if row.problem:
+            assert row == alone
+            continue
+        # without symmetry, the row is what the calculator says
+        born = calc.get_property("born_charges", atoms)
+        epsilon = calc.get_property("dielectric_tensor", atoms)
+        excess = calc.diagnostics.sum_rule_violation
+        expected = {
+            "atoms": len(atoms),
+            "epsilon_infinity": epsilon.trace() / 3,
+            "refractive_index": (epsilon.trace() / 3) ** 0.5,
+            "max_born_charge_e": np.linalg.svd(born)[1].max(),
+            "sum_rule_violation_e": np.linalg.svd(excess)[1][0] / len(atoms),
+            "born_charges_uncertainty_e": calc.get_property(
+                "born_charges_uncertainty", atoms
+            ).max(),
+        }
+        for column, value in expected.items():
+            assert getattr(row, column) == pytest.approx(value, rel=2e-5, abs=2e-6), column
+            assert getattr(alone, column) == pytest.approx(value, rel=2e-5, abs=2e-6), column
+    problems = [row.problem for row in rows]
+    assert [bool(problem) for problem in problems] == [0, 1, 0, 1, 1, 0, 1, 0]
+    assert "closer than 0.5 Å" in problems[1]
+    assert "not finite" in problems[3]
+    assert "has never seen" in problems[4]
+    assert "metals only" in problems[6]
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    model = save_random_model(tmp_path / "model")
+    return Recipe(partial(EquivarCalculator, model=model), None)
+
+
+def test_a_network_that_fails_for_one_spoils_no_other(recipe, monkeypatch):
+    predict = Predictor.predict
+
+    def failing(predictor, images, *arguments, **options):
+        if any(len(atoms) == 4 for atoms in images):
+            raise FloatingPointError("not finite")
+        return predict(predictor, images, *arguments, **options)
+
+    monkeypatch.setattr(Predictor, "predict", failing)
+    rows = screen_several([Entry(str(n), "", triclinic(n)) for n in (1, 2, 3)], recipe)
+    assert [row.problem for row in rows] == ["", "not finite", ""]
+    assert [row.atoms for row in rows] == [2, None, 6]
+
+
+@pytest.fixture
+def in_threes(monkeypatch):
+    monkeypatch.setattr("ase_equivar.screening.evaluation.BATCH", 3)
+
+
+def test_killed_anywhere_it_gives_the_same_table(recipe, tmp_path, monkeypatch, in_threes):
+    """Whatever was on the disk then: whole batches, half of one, half a line."""
+    path, whole, table = (tmp_path / name for name in ("x.extxyz", "whole.csv", "t.csv"))
+    write(path, [one for one in crystals() if np.isfinite(one.cell.array).all()])
+    (tmp_path / "cif").mkdir()
+    write(tmp_path / "cif" / "a.cif", triclinic(1, 9))
+    paths = [path, tmp_path / "cif"]
+    journals = []
+    finish = "ase_equivar.screening.run.Journal.finish"
+    with monkeypatch.context() as patch:
+        patch.setattr(finish, lambda journal, _: journals.append(journal.path.read_bytes()) or NONE)
+        screen(paths, whole, recipe)
+    screen(paths, whole, recipe)
+    ends = np.flatnonzero(np.frombuffer(journals[0], dtype=np.uint8) == ord("\n")) + 1
+    assert len(ends) == 9  # settings and eight rows
+    for cut in [0, 20, *ends.tolist(), *(ends[1:4] - 30).tolist()]:
+        (tmp_path / "t.csv.partial").write_bytes(journals[0][:cut])
+        screen(paths, table, recipe)
+        assert table.read_bytes() == whole.read_bytes(), cut
+        table.unlink()
+
+
+def test_what_is_done_is_not_read_again(recipe, tmp_path, monkeypatch):
+    write(tmp_path / "a.cif", triclinic(1))
+    write(tmp_path / "b.extxyz", [triclinic(1), triclinic(2)])
+    paths = [tmp_path / "a.cif", tmp_path / "b.extxyz"]
+    with monkeypatch.context() as patch:
+        patch.setattr("ase_equivar.screening.run.Journal.finish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            screen(paths, tmp_path / "t.csv", recipe)
+    calls = []
+    monkeypatch.setattr("ase_equivar.screening.run.screen_several", lambda *_: calls.append(1))
+    monkeypatch.setattr("ase_equivar.screening.structures.parsed_frame", lambda *_: calls.append(2))
+    rows = screened(paths, tmp_path / "t.csv", recipe)
+    assert [row.problem for row in rows] == [""] * 3
+    assert calls == []
+
+
+def test_workers_that_finish_in_any_order_give_the_same_table(recipe, tmp_path, in_threes):
+    distributed = pytest.importorskip("distributed", reason="dask is not installed")
+    write(tmp_path / "x.extxyz", [triclinic(1 + k % 3, k) for k in range(14)])
+    paths = [tmp_path / "x.extxyz"]
+    screen(paths, tmp_path / "one.csv", recipe)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=2, processes=False, dashboard_address=None
+    ) as cluster:
+        screen(paths, tmp_path / "far.csv", recipe, scheduler=cluster.scheduler_address)
+    assert (tmp_path / "far.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+
+
+def test_many_structures_are_never_in_memory_together(tmp_path):
+    path = tmp_path / "x.extxyz"
+    frame = f"1\nLattice='4 0 0 0 4 0 0 0 4'\nNa 0 0 0{2000 * ' '}\n"
+    path.write_text(frame * 5000)  # 10 MB
+    tracemalloc.start()
+    try:
+        found = sum(len(entry.content) > 0 for entry in entries([path]))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == 5000
+    assert peak < 1_000_000
+
+
+class Told(WatchedProcess):
+    """A process that only tells what would happen to it."""
+
+    def _attempt(self, group):
+        names = [entry.name for entry in group]
+        self.attempts.append("".join(names))
+        for number, name in enumerate(names):
+            if name in "sk":  # too slow, or killed
+                return _Failure(f"{name} failed", number, name == "s")
+        if "m" in names:  # too much memory in the network
+            return _Failure("m failed", None if len(names) > 1 else 0, True)
+        return [Row(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "attempts"),
+    [
+        ("abc", ["abc"]),
+        ("asb", ["asb", "ab"]),
+        ("akb", ["akb", "akb", "ab"]),
+        ("s", ["s"]),
+        ("amb", ["amb", "a", "m", "b"]),
+        ("askmb", ["askmb", "akmb", "akmb", "amb", "a", "m", "b"]),
+    ],
+)
+def test_who_exceeds_a_limit_spoils_no_other(names, attempts):
+    process = Told(SimpleNamespace(), Limits())
+    process.attempts = []
+    rows = process.screen([Entry(name, "", triclinic(1)) for name in names])
+    assert [row.name for row in rows] == list(names)
+    assert {row.name for row in rows if row.problem} == set(names) & set("skm")
+    assert {row.formula for row in rows if row.problem} <= {"NaCl"}
+    assert process.attempts == attempts
