@@ -29,7 +29,6 @@ OTHERWISE = {
     # A name of the table above that stands for something else here.
     ("dielectric.DielectricFunction.reflectivity", "polarization"),  # a direction
     ("dielectric.InfraredMode", "strength"),  # of an oscillator, no unit
-    ("dynamics.LoopWork", "change"),  # of the dipole of the cell, e Å: no volume divides it
     ("dynamics.loop_residual", "amplitude"),  # of displacements, Å
 }
 PACKAGES = ("fields", "dynamics", "dynamics.experiments", "dielectric", "phonons", "plotting")

@@ -29,27 +29,27 @@ class LoopWork:
 
     Attributes
     ----------
-    change : numpy.ndarray
+    dipole_change : numpy.ndarray
         ∮ Σ_i Z*_i dr_i by component of the polarization, |e|·Å, shape=(3,); zero for Z* that
         derive from a polarization.
     length : float
         ∮ |Σ_i Z*_i dr_i|, the path length of Ω P, |e|·Å.
     uncertainty : float
-        Largest difference between `change` and its value from every second point, |e|·Å.
+        Largest difference between `dipole_change` and its value from every second point, |e|·Å.
     """
 
-    change: NDArray[np.float64]
+    dipole_change: NDArray[np.float64]
     length: float
     uncertainty: float
 
     @property
     def relative(self) -> float:
-        """|change| / length, from 0 to 1."""
-        return float(np.linalg.norm(self.change) / self.length) if self.length else 0.0
+        """|dipole_change| / length, from 0 to 1."""
+        return float(np.linalg.norm(self.dipole_change) / self.length) if self.length else 0.0
 
     def work(self, field: ArrayLike) -> float:
         """Return the work of a static field (V/Å) per cycle, eV."""
-        return float(check_field(field) @ self.change)
+        return float(check_field(field) @ self.dipole_change)
 
 
 def loop_work(atoms: Atoms, first: ArrayLike, second: ArrayLike, *, n_points: int = 16) -> LoopWork:
@@ -124,7 +124,7 @@ def loop_residual(
     Returns
     -------
     float
-        √(Σ |change|² / Σ length²) over the loops, see LoopWork: 0 for the derivative of a
+        √(Σ |dipole_change|² / Σ length²) over the loops, see LoopWork: 0 for the derivative of a
         polarization, at most 1.
     """
     check_structure(atoms)
@@ -138,6 +138,6 @@ def loop_residual(
         shift, first, second = rng.normal(scale=amplitude, size=(3, len(atoms), 3))
         center.positions = atoms.positions + shift
         found.append(loop_work(center, first, second, n_points=n_points))
-    change = sum(float(one.change @ one.change) for one in found)
+    change = sum(float(one.dipole_change @ one.dipole_change) for one in found)
     length = sum(one.length**2 for one in found)
     return float(np.sqrt(change / length)) if length else 0.0
