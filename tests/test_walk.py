@@ -3,7 +3,8 @@
 The reader opens each function where it is first called. A *stay* begins with each call that leads
 into another file (several calls into one file in a row are one stay), a *climb* is a stay in a file
 that the walk came to earlier than to the file it is called from. Left out is what need not be read
-to follow the flow: how networks run and compiled loops, checks of single numbers, properties.
+to follow the flow: how networks run and compiled loops, checks of single numbers, properties, and
+how sure the model is of its Z*, with the warnings that come of it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,13 @@ from ase_equivar import EquivarCalculator
 
 PACKAGE = Path(ase_equivar.__file__).parent
 MACHINERY = ("network/execution/", "network/kernels/", "graph/pair_kernel.py", "arguments.py")
+DOUBTS = (
+    "inference/features.py",
+    "inference/known_bonds.py",
+    "inference/uncertainty.py",
+    "inference/warnings.py",
+    "structures/metals.py",
+)
 MOST_STAYS, MOST_CLIMBS = 14, 3
 
 
@@ -55,7 +63,8 @@ def stays_and_climbs(atoms: Atoms) -> tuple[list[str], list[str]]:
             callers.pop()
             return
         file, caller = Path(code.co_filename).relative_to(PACKAGE).as_posix(), callers[-1]
-        aside = file.startswith(MACHINERY) or code.co_name.startswith("<") or code in skipped
+        aside = file.startswith((*MACHINERY, *DOUBTS)) or code in skipped
+        aside = aside or code.co_name.startswith("<")
         callers.append(caller if aside else file)
         if aside or code in read:
             return

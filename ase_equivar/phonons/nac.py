@@ -72,9 +72,10 @@ def nac_params(
         One of
 
         - an ASE calculator that provides ``born_effective_charges``, to be run on the primitive
-        cell; - Atoms with such a calculator: the unit cell or the primitive cell, with atoms in any
-        order; - (born_charges, dielectric_tensor): shape (N, 3, 3) in |e|, row = field or
-        polarization,
+          cell;
+        - Atoms with such a calculator: the unit cell or the primitive cell, with atoms in any
+          order;
+        - (born_charges, dielectric_tensor): shape (N, 3, 3) in |e|, row = field or polarization,
           column = displacement, for the N atoms of the unit cell or of the primitive cell, in its
           order; and shape (3, 3).
     dielectric_tensor : array_like or "corrected", optional

@@ -110,7 +110,7 @@ def test_structures_that_are_not_taught(tmp_path: Path) -> None:
     assert np.allclose(frame.atoms.positions, frames[0].positions, atol=1e-7)
     left = replace(left, output=str(tmp_path / "none"))
     left = replace(left, teacher=replace(left.teacher, structures=(test,)))
-    with pytest.raises(ValueError, match=r"no structure is left for universal to label: all are"):
+    with pytest.raises(ValueError, match=r"no structure is left for universal to label: all have"):
         pseudo_labelled(left)
 
 
