@@ -109,7 +109,7 @@ def test_labels_that_break_the_space_group(tmp_path: Path) -> None:
     assert len(kept) == 1
     assert [one.frame for one in rejected] == [1, 2]
     for one in rejected:
-        assert "break the crystal's own space group by" in one.reason, one.reason
+        assert "violate the crystal's own space group by" in one.reason, one.reason
 
 
 def test_zipped_frames_are_the_same(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_killed_run_resumes(tmp_path: Path) -> None:
     done = torch.load(checkpoint, weights_only=False)["epoch"] + 1
     assert 1 <= done < epochs
     result = subprocess.run(call, capture_output=True, text=True, check=True)
-    assert "going on from" in result.stderr
+    assert "continuing from" in result.stderr
     state = torch.load(checkpoint, weights_only=False)
     steps_per_epoch = 2
     assert state["epoch"] + 1 == epochs
