@@ -186,8 +186,8 @@ class Calibration:
             "shortest_distances": torch.from_numpy(self.bonds.shortest).float(),
             "powers": torch.tensor([self.log_scale, *self.exponents], dtype=torch.float64),
         }
-        with replacing(folder / CALIBRATION_FILE) as path:
-            path.write_bytes(save({name: one.contiguous() for name, one in tensors.items()}))
+        with replacing(folder / CALIBRATION_FILE) as partial:
+            partial.write_bytes(save({name: one.contiguous() for name, one in tensors.items()}))
 
     @classmethod
     def load(cls, folder: Path) -> Calibration | None:

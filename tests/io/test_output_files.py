@@ -46,9 +46,8 @@ def born(path: Path) -> None:
 
 
 def table(path: Path) -> None:
-    journal = Journal(path, "settings")
-    journal.add(Row("a", "NaCl", 2), "content")
-    journal.finish(["a"])
+    journal = Journal(path, {})
+    journal.finish(journal.add([Row("a", "NaCl", 2)], ["content"]))
 
 
 WRITERS: dict[str, Callable[[Path], None]] = {

@@ -125,7 +125,7 @@ def test_what_is_missing_or_damaged(
     ):
         read_labels(path)
     (tmp_path / "BORN").unlink()
-    with pytest.raises(ValueError, match=r"has no Z\* \(nac_params\), nor is there a file .*BORN"):
+    with pytest.raises(ValueError, match=r"has no Z\* \(nac_params\), and there is no file .*BORN"):
         read_labels(path)
     path.write_text("lattice: [1, 2\n")
     with pytest.raises(ValueError, match=r"phonopy cannot read .*phonopy_disp.yaml"):
