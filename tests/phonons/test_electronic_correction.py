@@ -87,7 +87,7 @@ def test_other_words_and_a_measured_index_beside_it_are_refused(given, message):
 
 
 def test_a_source_without_a_tensor_has_nothing_to_correct():
-    with pytest.raises(ValueError, match="does not give dielectric_tensor"):
+    with pytest.raises(ValueError, match="does not provide dielectric_tensor"):
         nac_params(
             make_phonon(triclinic_pair()), GivenCharges(CHARGES), dielectric_tensor="corrected"
         )

@@ -135,8 +135,8 @@ def test_commands_and_screening(tmp_path, model):
         found.append(np.loadtxt(tmp_path / "BORN"))
     np.testing.assert_allclose(found[1], found[0], atol=1e-5)
     recipe = Recipe(
-        charges=partial(GivenCharges, {"Na": 1.1, "Cl": -1.1}, TENSOR),
-        forces=partial(Springs, right, 4.5),
+        source=partial(GivenCharges, {"Na": 1.1, "Cl": -1.1}, TENSOR),
+        calculator=partial(Springs, right, 4.5),
         relax="none",
     )
     rows = [vars(screen_one("crystal", atoms, recipe)) for atoms in (right, left)]
