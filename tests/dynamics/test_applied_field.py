@@ -44,7 +44,7 @@ def test_conditions_at_the_faces(normal):
 
 
 def test_it_turns_with_the_slab():
-    turn = Rotation.random(rng=3).as_matrix()
+    turn = Rotation.from_quat(np.random.default_rng(3).normal(size=4)).as_matrix()
     turned = AppliedField(turn @ OUTSIDE, turn @ NORMAL, turn @ ELECTRONIC @ turn.T)
     expected = turn @ AppliedField(OUTSIDE, NORMAL, ELECTRONIC).inside(OUTSIDE)
     np.testing.assert_allclose(turned.inside(turn @ OUTSIDE), expected, rtol=1e-9)

@@ -41,7 +41,7 @@ def assert_one_line_error(result, code, message):
     assert "Traceback" not in result.output
     assert re.search(message, result.stderr), result.stderr
     lines = result.stderr.strip().splitlines()
-    assert [line for line in lines if not line.startswith("warning: ")] == lines[-1:]
+    assert [one for one in lines if one and not one.startswith("warning: ")] == lines[-1:], lines
 
 
 def triclinic_salt():
