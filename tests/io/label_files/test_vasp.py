@@ -67,12 +67,13 @@ def test_vaspout_is_displacement_first(tmp_path: Path) -> None:
 
 def test_vaspout_agrees_with_phonopy(tmp_path: Path) -> None:
     """phonopy reads Z* of the file for its own phonons; no symmetry relates these atoms."""
-    from phonopy.interface.vasp import get_born_vaspout
-
+    vasp = pytest.importorskip("phonopy.interface.vasp")
+    if not hasattr(vasp, "get_born_vaspout"):
+        pytest.skip("this version of phonopy reads no vaspout.h5")
     atoms, charges, dielectric = asymmetric_label()
     order = np.argsort(atoms.numbers, kind="stable")
     write_vaspout(tmp_path / "vaspout.h5", atoms[order], charges[order], dielectric)
-    borns, epsilon, _ = get_born_vaspout(tmp_path / "vaspout.h5")
+    borns, epsilon, _ = vasp.get_born_vaspout(tmp_path / "vaspout.h5")
     (found,) = read_labels(tmp_path / "vaspout.h5")
     np.testing.assert_allclose(found.calc.results["born_effective_charges"], borns, atol=1e-12)
     np.testing.assert_allclose(found.calc.results["dielectric_tensor"], epsilon, atol=1e-12)
