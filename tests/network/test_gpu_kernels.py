@@ -31,6 +31,7 @@ pytestmark = pytest.mark.skipif(
     (sys.platform, platform.machine()) != ("linux", "x86_64"),
     reason="the extra `test` has Triton for Linux on x86_64 only",
 )
+pytest.importorskip("triton", minversion="3.3", reason="that of this torch is older than 3.3")
 
 NATURAL = tuple(map(Irrep.parse, ("0e", "1o", "2e")))
 ODD = tuple(map(Irrep.parse, ("0o", "1e", "2o")))
