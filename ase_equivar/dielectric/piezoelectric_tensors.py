@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from numpy.typing import NDArray
-from scipy import constants
 
 from ase_equivar.arguments import finite_real
 from ase_equivar.dielectric.static import StaticDielectric
+from ase_equivar.units import C_PER_M2, VACUUM_PERMITTIVITY
 
 PC_PER_N = 1e3
 """1 C/m² per GPa, in pC/N."""
@@ -137,7 +137,8 @@ class PiezoelectricTensors:
         ValueError
             As `total` and `compliance`.
         """
-        by_strain = self.total @ self.compliance @ self.total.T * 1e-9 / constants.epsilon_0
+        total = self.total * C_PER_M2
+        by_strain = total @ (self.compliance / units.GPa) @ total.T / VACUUM_PERMITTIVITY
         return self.dielectric.static + by_strain
 
 

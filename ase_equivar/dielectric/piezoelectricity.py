@@ -24,6 +24,7 @@ from ase.calculators.calculator import BaseCalculator
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 
+from ase_equivar.ase_properties import CLAMPED_PIEZO
 from ase_equivar.dielectric.infrared import infrared_modes, optical_modes
 from ase_equivar.dielectric.piezoelectric_tensors import PiezoelectricTensors, clamped_array
 from ase_equivar.dielectric.static import static_dielectric
@@ -52,7 +53,6 @@ from ase_equivar.warning_types import ConvergenceWarning
 
 logger = logging.getLogger(__name__)
 
-CLAMPED = "piezoelectric_tensor_clamped"  # property of calculators that know it
 BROKEN_SYMMETRY = 0.25  # of a clamped tensor that is given: other axes, or another order
 NOISE = 0.02  # C/m², of DFPT and of finite differences
 COUPLED = 1e-3  # of the strongest coupling, from which on a mode takes part
@@ -280,10 +280,10 @@ def _clamped_of(source: Source, cell: Atoms) -> _Array | None:
     calculator = source.calc if isinstance(source, Atoms) else source
     if not isinstance(calculator, BaseCalculator):
         return None
-    if CLAMPED not in calculator.implemented_properties:
+    if CLAMPED_PIEZO not in calculator.implemented_properties:
         return None
-    value = calculator.get_property(CLAMPED, cell.copy())
-    return clamped_array(f"{CLAMPED} of {type(calculator).__name__}", value)
+    value = calculator.get_property(CLAMPED_PIEZO, cell.copy())
+    return clamped_array(f"{CLAMPED_PIEZO} of {type(calculator).__name__}", value)
 
 
 def _symmetrized_clamped(clamped: _Array, operations: list[Operation]) -> tuple[_Array, float]:

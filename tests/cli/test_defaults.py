@@ -20,6 +20,7 @@ CALLED: dict[str, tuple[Any, ...]] = {
     "label": (labelling.Settings, labelling.label_all),
     "lammps": (field_fix,),
     "phonons": (phonons.polar_phonon,),
+    "piezo": (dielectric.piezoelectric,),
     "raman": (dielectric.raman_modes, dielectric.raman_spectrum),
     "screen": (screening.Recipe, screening.screen),
 }
