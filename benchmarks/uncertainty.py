@@ -44,7 +44,7 @@ SETS = {
     "displaced quartz": (f"{DATA}/response/quartz_raman_displaced.extxyz.gz", "::10"),
     "own displaced": (f"{ROOT}/models/data/displaced.extxyz.gz", ":"),
 }
-FITTED, NOT_POOLED = "crystals/valid", ("crystals/valid", "own displaced")  # one is too small
+FITTED, NOT_POOLED = "crystals/valid", ("crystals/valid", "own displaced")  # too few
 LARGE = 0.15  # e
 DROPOUT, N_PARTS = 0.15, 8
 OLD_SCALES = {"universal": 1.262, "universal-polar": 1.386, "universal-ensemble": 1.186}
@@ -112,7 +112,9 @@ def study(name: str) -> None:
         print("|---|---|---|---|---|---|---|")
         pooled: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
         for title, part in parts.items():
-            pooled += [print_row(title, part, of(title))][title in NOT_POOLED :]
+            row = print_row(title, part, of(title))
+            if title not in NOT_POOLED:
+                pooled.append(row)
         errors, stated = (np.concatenate(column) for column in zip(*pooled, strict=True))
         print(
             f"| pooled | {len(errors)} | {(errors > LARGE).sum()} | | | | "
