@@ -16,11 +16,9 @@ import lightning as pl
 import torch
 from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
-    LearningRateMonitor,
     ModelCheckpoint,
     RichProgressBar,
 )
-from lightning.pytorch.loggers import CSVLogger
 
 from ase_equivar.inference.models import (
     CONFIG_FILE,
@@ -34,7 +32,7 @@ from ase_equivar.network import GatedNetwork, Network, build_network
 from ase_equivar.training.batches import training_loader, validation_loader
 from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
 from ase_equivar.training.config import POLAR, TrainingConfig
-from ase_equivar.training.curve import LOGS
+from ase_equivar.training.curve import record_epoch
 from ase_equivar.training.data import LabelledFrame, elements_of, read_frames
 from ase_equivar.training.distillation import pseudo_labelled_frames
 from ase_equivar.training.finetuning import adapted
@@ -176,12 +174,11 @@ def _run(
             accelerator="auto",
             **_processes(),
             gradient_clip_val=config.fit.gradient_clip,
-            logger=CSVLogger(output, name=LOGS),  # a folder per session: nothing is overwritten
+            logger=False,
             callbacks=_callbacks(config, last.parent, progress),
             enable_progress_bar=progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            log_every_n_steps=0,  # only epoch means are read, not rows per step
         )
         trainer.fit(
             module,
@@ -261,6 +258,20 @@ def _hardware() -> str:
     return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"
 
 
+class _LearningCurve(pl.Callback):
+    """Writes the errors of an epoch before its checkpoint, so that no kill can lose a row."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the row of the epoch."""
+        # on all ranks, because reading a value averages it over them
+        errors = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if trainer.is_global_zero:
+            record_epoch(self.folder, trainer.current_epoch, errors)
+
+
 def _callbacks(config: TrainingConfig, folder: Path, progress: bool) -> list[pl.Callback]:
     callbacks: list[pl.Callback] = [
         EMAWeightAveraging(decay=config.fit.averaging, use_buffers=False),
@@ -270,7 +281,7 @@ def _callbacks(config: TrainingConfig, folder: Path, progress: bool) -> list[pl.
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         ),
-        LearningRateMonitor("epoch"),
+        _LearningCurve(config.output),
     ]
     if progress:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))

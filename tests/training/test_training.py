@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import ase.io
+import lightning as pl
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,7 @@ import yaml
 from ase import Atoms
 from ase.spacegroup import crystal
 from helpers.training_runs import NETWORK, labelled, run_config, write
+from lightning.pytorch.callbacks import ModelCheckpoint
 from scipy.spatial.transform import Rotation
 
 from ase_equivar import EquivarCalculator
@@ -28,7 +30,7 @@ from ase_equivar.network import build_network
 from ase_equivar.training.batches import make_loader
 from ase_equivar.training.card import model_card
 from ase_equivar.training.comparison import compare
-from ase_equivar.training.curve import learning_curve
+from ase_equivar.training.curve import learning_curve, record_epoch
 from ase_equivar.training.data import elements_of, read_frames
 from ase_equivar.training.evaluate import crystal_system, evaluate
 from ase_equivar.training.fit import fit
@@ -240,7 +242,38 @@ def test_killed_run_resumes(tmp_path: Path) -> None:
     assert load_model(tmp_path / "model").elements == (8, 11, 12, 17)
     curve = learning_curve(tmp_path / "model")
     assert [row["epoch"] for row in curve] == list(range(epochs))
-    assert all("valid_mae" in row and "train_mae" in row for row in curve[done:])
+    assert all("valid_mae" in row and "train_mae" in row for row in curve)
+
+
+def test_curve_is_never_behind_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever a kill comes, the rows of all epochs in the checkpoint are on disk."""
+    config = run_config(tmp_path, epochs=3)
+    seen = []
+
+    class Watched(ModelCheckpoint):
+        def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+            row = learning_curve(config.output)[-1]
+            assert {"train_mae", "valid_mae"} <= row.keys()
+            seen.append((row["epoch"], trainer.current_epoch))
+            super()._save_checkpoint(trainer, filepath)
+
+    monkeypatch.setattr("ase_equivar.training.fit.ModelCheckpoint", Watched)
+    fit(config, progress=False)
+    assert seen == [(0, 0), (1, 1), (2, 2)]
+
+
+def test_curve_of_a_run_killed_before_its_checkpoint(tmp_path: Path) -> None:
+    """The epoch runs again, and its row replaces the one of the killed run."""
+    assert learning_curve(tmp_path) == []
+    record_epoch(tmp_path, 0, {"train_mae": 0.5})
+    record_epoch(tmp_path, 1, {"train_mae": 0.4})
+    record_epoch(tmp_path, 1, {"train_mae": 0.3, "valid_mae": 0.6})
+    assert learning_curve(tmp_path) == [
+        {"epoch": 0, "train_mae": 0.5},
+        {"epoch": 1, "train_mae": 0.3, "valid_mae": 0.6},
+    ]
 
 
 def test_evaluation_by_hand(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from ase_equivar.inference.models import load_model, model_folder
 from ase_equivar.plotting.models import plot_errors
 from ase_equivar.training.card import model_card
 from ase_equivar.training.comparison import Comparison, compare
+from ase_equivar.training.curve import learning_curve
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import evaluate
 from ase_equivar.training.fit import fit
@@ -98,7 +99,7 @@ def test_training_says_only_what_concerns_the_user(tmp_path: Path) -> None:
     assert again.stderr == (
         f"this run is already finished; nothing was changed in {config.output}\n"
     )
-    assert [path.name for path in (tmp_path / "model" / "logs").iterdir()] == ["version_0"]
+    assert [row["epoch"] for row in learning_curve(tmp_path / "model")] == [0, 1]
 
 
 def test_numbers_that_are_not_defined_are_null(folder: Path, comparison: Comparison) -> None:
