@@ -44,8 +44,9 @@ def label(
     max_violation: Annotated[
         float,
         typer.Option(
-            help="Largest allowed violation of the sum rule, e per atom: the first mesh below it "
-            "is used."
+            help="Violation of the sum rule to be reached, e per atom: the first mesh below it is "
+            "used. If --cpu-limit allows no denser mesh, up to twice as much is accepted; the "
+            "violation is written beside each label."
         ),
     ] = 0.02,
     min_gap: Annotated[

@@ -29,8 +29,9 @@ class Settings:
     periods : tuple of float
         Periods of the k-point meshes to try, from coarse to dense, Å; see `mesh.choose_mesh`.
     max_violation : float
-        Largest allowed component of the violation of the acoustic sum rule, e per atom: the first
-        mesh below it is used.
+        Violation of the acoustic sum rule (largest component) to be reached, e per atom: the first
+        mesh below it is used. If the CPU limit allows no denser mesh, up to twice as much is
+        accepted.
     min_gap : float
         Smallest allowed gap between the highest occupied and the lowest empty state on the mesh,
         eV.

@@ -21,6 +21,7 @@ from ase_equivar.io.extxyz import read_extxyz
 from ase_equivar.io.label_files.espresso import read_response
 from ase_equivar.labelling import Settings, label_all
 from ase_equivar.labelling.journal import journal_of
+from ase_equivar.labelling.programs import OutOfTimeError
 from ase_equivar.labelling.run import identity
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -273,3 +274,39 @@ def test_the_command_tells_of_each_structure(folder):
     assert result.exit_code == 0, result.output
     assert "4 of 4 done, 1 of them without a label" in result.output
     assert "nothing left to do" in run(*arguments).output
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("end", ["no denser mesh", "more CPU time", "of CPU time with the mesh"])
+def test_the_last_mesh_is_accepted_up_to_twice_the_violation(folder, monkeypatch, kept, end):
+    """The recorded run violates the sum rule equally with every mesh."""
+    recorded = read_response((RECORDED / "ph.out").read_text(), 4).born_charges
+    violation = np.abs(recorded.sum(axis=0)).max() / 4
+    aim = violation / 1.99 if kept else violation / 2.01
+    limit, each = {
+        "no denser mesh": (1800.0, 1.0),
+        "more CPU time": (100.0, 40.0),
+        "of CPU time with the mesh": (100.0, 10.0),
+    }[end]
+    meshes = []
+
+    def record(program, text, folder, left, stop):
+        name = Path(program).stem
+        meshes.extend(["mesh"] * (name == "pw"))
+        if end == "of CPU time with the mesh" and len(meshes) == 2:
+            raise OutOfTimeError
+        return (RECORDED / f"{name}.out").read_text(), each
+
+    monkeypatch.setattr("ase_equivar.labelling.calculation.run_program", record)
+    limited = Settings(folder / "pseudo", max_violation=aim, cpu_limit=limit)
+    (step,) = label_all(structures()[:1], folder / "out.extxyz", limited)
+    if kept:
+        assert step.label is not None
+        assert np.abs(step.label.violation).max() / 4 == pytest.approx(violation)
+        spent = limit if len(meshes) == 2 else 2 * each * len(meshes)
+        assert step.label.cpu_seconds == spent
+    else:
+        assert step.label is None
+        assert f"off by {violation:.3f} e per atom" in step.reason
+        assert end == "no denser mesh" or end in step.reason
+    assert (len(meshes) > 2) == (end == "no denser mesh")
