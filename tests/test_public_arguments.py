@@ -58,7 +58,12 @@ def public() -> dict[str, Any]:
     for package in ("ase_equivar", *packages):
         module = importlib.import_module(package)
         for name in getattr(module, "__all__", ()):
-            thing = getattr(module, name)
+            try:
+                thing = getattr(module, name)
+            except ImportError as error:
+                if type(error).__name__ == "OldE3nnError":
+                    continue  # a name that this environment does not have
+                raise
             is_class = inspect.isclass(thing)
             if is_class and issubclass(thing, enum.Enum | Exception | Warning):
                 continue

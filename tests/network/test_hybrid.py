@@ -18,7 +18,6 @@ from ase.build import bulk, make_supercell
 from helpers.random_networks import chiral_molecule, triclinic
 from helpers.training_runs import NETWORK, run_config
 from scipy.spatial.transform import Rotation
-from sevenn.calculator import SevenNetCalculator
 
 from ase_equivar import EquivarCalculator, load_model, save_model
 from ase_equivar.graph import Graph, build_graph, collate
@@ -31,6 +30,10 @@ from ase_equivar.training.evaluate import evaluate
 from ase_equivar.training.fit import fit
 from ase_equivar.training.module import TrainingModule
 from ase_equivar.training.objective import start_from_labels
+
+SevenNetCalculator = pytest.importorskip(
+    "sevenn.calculator", reason="SevenNet is not installed"
+).SevenNetCalculator
 
 IRREPS = [Irrep.parse(name) for name in ("0e", "1o", "2e")]
 HYBRID: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -13,11 +13,13 @@ from ase_equivar import load_model
 from ase_equivar.graph import Graph, build_graph
 from ase_equivar.network import build_network
 from ase_equivar.network.coupling import Coupling
-from ase_equivar.network.equivar import Equivar
 from ase_equivar.network.execution.parameter_cache import ParameterCache
 from ase_equivar.network.execution.radial_table import SHORTEST, SPACING, RadialTable
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.irreps import Irrep
+
+if TYPE_CHECKING:
+    from ase_equivar.network.equivar import Equivar
 
 TOLERANCE = 1e-6  # of the largest weight
 
@@ -38,9 +40,9 @@ def bundled() -> GatedNetwork:
 
 def used_tables(network: GatedNetwork | Equivar, graph: Graph) -> list[RadialTable | None]:
     with torch.no_grad():
-        if isinstance(network, Equivar):
-            return list(network._bonds(graph)[1])
-        return list(network._bonds(graph, network.element_index[graph.numbers], 1)[1])
+        if isinstance(network, GatedNetwork):
+            return list(network._bonds(graph, network.element_index[graph.numbers], 1)[1])
+        return list(network._bonds(graph)[1])
 
 
 def cells(distances: torch.Tensor) -> torch.Tensor:
