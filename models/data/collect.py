@@ -23,7 +23,8 @@ from ase import Atoms
 from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY, read_apart, read_images
 
 FILE = Path(__file__).parent / "displaced.extxyz.gz"
-MAX_VIOLATION = 0.02  # e per atom
+MAX_VIOLATION = 0.04  # e per atom
+JUDGE_VIOLATION = 0.02  # of labels that judge a model: those of valid and test
 NEEDED = ("kind", "seed", "base", "group", "split", "cutoff_Ry", "k_points", DIELECTRIC_KEY)
 
 
@@ -37,7 +38,11 @@ def merge(files: list[Path]) -> list[Atoms]:
             if frame.atoms is None:
                 print(f"{file}, frame {frame.number} is left out: {frame.trouble}")
                 continue
-            check(frame.atoms, f"{file}, frame {frame.number}")
+            where = f"{file}, frame {frame.number}"
+            check(frame.atoms, where)
+            if frame.atoms.info["split"] != "train" and _violation(frame.atoms) > JUDGE_VIOLATION:
+                print(f"{where} is left out: not converged enough to judge by")
+                continue
             found[str(frame.atoms.info["seed"])] = frame.atoms
     return [found[seed] for seed in sorted(found, key=lambda s: [int(n) for n in s.split("-")])]
 
@@ -52,8 +57,13 @@ def check(atoms: Atoms, where: str) -> None:
         raise ValueError(f"{where} has no finite Z*")
     if np.abs(charges.sum(axis=0)).max() > 1e-5:
         raise ValueError(f"{where}: Z* do not sum to zero")
-    if atoms.info["raw_sum_rule_violation"] > MAX_VIOLATION * len(atoms) + 1e-6:
+    if _violation(atoms) > MAX_VIOLATION + 1e-6:
         raise ValueError(f"{where} breaks the sum rule")
+
+
+def _violation(atoms: Atoms) -> float:
+    """Return the violation of the sum rule before the correction, e per atom."""
+    return float(atoms.info["raw_sum_rule_violation"]) / len(atoms)
 
 
 def check_splits(images: list[Atoms]) -> None:
@@ -83,7 +93,7 @@ def report(images: list[Atoms]) -> None:
         counts = Counter(atoms.info[key] for atoms in images)
         print(f"{key}: " + ", ".join(f"{name} {n}" for name, n in counts.most_common()))
     print("elements: " + " ".join(elements))
-    violations = [a.info["raw_sum_rule_violation"] / len(a) for a in images]
+    violations = [_violation(atoms) for atoms in images]
     print(f"sum rule, e per atom: median {np.median(violations):.4f}, max {max(violations):.4f}")
     print(f"CPU hours: {sum(a.info['cpu_seconds'] for a in images) / 3600:.1f}")
 
