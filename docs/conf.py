@@ -27,6 +27,7 @@ myst_heading_anchors = 3  # headings down to this level can be linked to
 default_role = "py:obj"
 # Attributes of results link to nothing where several classes have one of that name.
 suppress_warnings = ["ref.python"]
+autodoc_mock_imports = ["torch_sim"]  # needs a newer Python than the site
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True

@@ -24,7 +24,7 @@ NOT_RUN = {
     "quickstart": 1,
     "tutorials/finetuning": 1,
     "howto/dielectric": 1,
-    "howto/dynamics": 3,
+    "howto/dynamics": 4,
     "howto/piezoelectricity": 2,
     "howto/raman": 2,
     "howto/screening": 3,

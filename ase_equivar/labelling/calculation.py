@@ -159,9 +159,8 @@ def label(
         raise RefusedError(reason.removeprefix("; "))
     if _violation(found) <= ACCEPTED * settings.max_violation:
         return _checked(replace(found, cpu_seconds=spent))
-    raise RefusedError(
-        f"the sum rule is off by {_violation(found):.3f} e per atom with the mesh {found.mesh}{reason}"
-    )
+    told = f"the sum rule is off by {_violation(found):.3f} e per atom with the mesh {found.mesh}"
+    raise RefusedError(told + reason)
 
 
 def _violation(label: Label) -> float:

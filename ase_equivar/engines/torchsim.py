@@ -1,0 +1,283 @@
+"""Many systems at once in electric fields, with TorchSim's integrators.
+
+`FieldModel` adds F = Z*ᵀE to the forces of any model of TorchSim, and `in_field` gives an
+integrator the time, at which the field is evaluated, and records the work of the field::
+
+    model = FieldModel(potential)
+    final = torch_sim.integrate(
+        states, model, integrator=in_field(Integrator.nve, SineField([0, 0, 0.1], frequency=9)),
+        n_steps=1000, timestep=0.0005, temperature=300,
+    )
+    final.total_energy - final.field_work
+
+The state carries, besides Z* (``born_effective_charges``, |e|, row = field): ``external_E_field``
+(V/Å), ``field_time`` (fs), ``field_work`` (eV) and ``dipole_change`` (|e|·Å), one row for each
+system. They can be recorded by TorchSim's ``TrajectoryReporter``. TorchSim: O. Cohen et al., AI
+Sci. 1, 025003 (2025).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import units
+from torch_sim.integrators import INTEGRATOR_KWARG_UNITS, INTEGRATOR_REGISTRY, Integrator
+from torch_sim.models.interface import ModelInterface
+from torch_sim.neighbors import torchsim_nl
+from torch_sim.state import SimState
+
+from ase_equivar.calculator import EquivarCalculator
+from ase_equivar.fields import Field, check_field
+from ase_equivar.graph import Graph
+from ase_equivar.inference.device import choose_dtype
+from ase_equivar.inference.models import load_model
+from ase_equivar.sum_rule import neutralize
+from ase_equivar.units import UC_PER_CM2
+
+FIELD, BORN, TIME, WORK = (
+    "external_E_field", "born_effective_charges", "field_time", "field_work",
+)  # fmt: skip
+DIPOLE, POLARIZATION, WHICH = "dipole_change", "total_polarization", "field_index"
+CONSTANT_VOLUME = ("nve", "nvt_langevin", "nvt_nose_hoover", "nvt_vrescale")
+
+
+class FieldModel(ModelInterface):
+    """A model of TorchSim, with the forces Z*ᵀE of the field in the state added.
+
+    Parameters
+    ----------
+    potential : torch_sim.models.interface.ModelInterface
+        Gives energies and forces without the field; its device and precision are used.
+    model : str or pathlib.Path
+        Name of a bundled model of Z*, or a folder with one.
+    dtype : torch.dtype or str
+        Precision of the network, by default single. Sums and positions have that of `potential`.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If there is no such model, or the precision is not float32 or float64.
+    TypeError
+        If `potential` is no model of TorchSim.
+
+    Notes
+    -----
+    ``forward(state)`` returns what `potential` returns, the forces with the field's, and Z* as
+    ``born_effective_charges`` (|e|, shape=(N, 3, 3), row = field, column = displacement, neutral in
+    each system). Models that have a polarization also return ``total_polarization``: Ω P of the
+    images of the atoms in the state, |e|·Å, shape=(S, 3). The energy is the one without the field,
+    as everywhere in this package; the work of the field is ``field_work`` of `in_field`. There is
+    no stress, because that of `potential` lacks the part of the field: integrators and optimizers
+    that change the cell refuse this model.
+    """
+
+    def __init__(
+        self,
+        potential: ModelInterface,
+        model: str | Path = "universal",
+        *,
+        dtype: torch.dtype | str | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(potential, ModelInterface):
+            raise TypeError(
+                f"{type(potential).__name__} is no model of TorchSim: give an instance of "
+                "torch_sim.models.interface.ModelInterface"
+            )
+        if not potential.compute_forces:
+            raise ValueError("the potential computes no forces: give one with compute_forces=True")
+        self._device, self._dtype = torch.device(potential.device), potential.dtype
+        self._compute_forces, self._compute_stress = True, False
+        self._precision = choose_dtype(dtype)
+        self.model = model
+        self.potential = potential
+        self.network: Any = load_model(model, device=self._device, dtype=self._precision)
+
+    def forward(self, state: SimState, **_: Any) -> dict[str, torch.Tensor]:
+        """Return energies, forces with those of the field, and Z*; see the notes of the class."""
+        field = _extra(state, FIELD)
+        if field is None or field.shape != (state.n_systems, 3):
+            raise ValueError(
+                f"the state has no {FIELD} (V/Å) with a row for each of its {state.n_systems} "
+                "systems: run it with integrator=in_field(…), or store it with "
+                "state.store_model_extras"
+            )
+        found = dict(self.potential(state))
+        found.pop("stress", None)
+        with torch.no_grad():
+            raw = self.network(self._graph(state))
+            charges = neutralize(raw.born_charges, 0.0, state.system_idx, state.n_systems)
+            charges = charges.to(state.dtype)
+            forces = torch.einsum("iab,ia->ib", charges, field[state.system_idx])
+        found["forces"] = found["forces"] + forces
+        found[BORN] = charges
+        if raw.polarization is not None:
+            found[POLARIZATION] = self._dipoles(state, raw.polarization)
+        return found
+
+    def _dipoles(self, state: SimState, raw: Any) -> torch.Tensor:
+        charges = raw.charges.to(state.dtype).unsqueeze(1)
+        which, zeros = state.system_idx, state.positions.new_zeros(state.n_systems, 3)
+        counts = torch.bincount(which, minlength=state.n_systems).unsqueeze(1)
+        mean = zeros[:, :1].index_add(0, which, charges) / counts
+        dipoles = (charges - mean[which]) * state.positions
+        return raw.moments.to(state.dtype) + zeros.index_add(0, which, dipoles)
+
+    def _graph(self, state: SimState) -> Graph:
+        cell = state.row_vector_cell
+        pairs, systems, images = torchsim_nl(
+            state.positions, cell, state.pbc, self.network.cutoff, state.system_idx
+        )
+        order = torch.argsort(pairs[0], stable=True)  # the network needs ascending receivers
+        receivers, senders = pairs[:, order]
+        shifts = torch.einsum("ei,eij->ej", images.to(cell)[order], cell[systems[order]])
+        vectors = state.positions[senders] - state.positions[receivers] + shifts
+        return Graph(
+            numbers=state.atomic_numbers.long(),
+            senders=senders.long(),
+            receivers=receivers.long(),
+            vectors=vectors.to(self._precision),
+            structure=state.system_idx.long(),
+            n_structures=state.n_systems,
+        )
+
+
+def in_field(
+    integrator: Integrator, field: Field | Sequence[Field], *, start_time: float = 0.0
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the two functions of an integrator that moves its systems in fields E(t).
+
+    Forces at the end of a step are those of the field at that time, so velocity Verlet remains of
+    second order in the time step.
+
+    Parameters
+    ----------
+    integrator : torch_sim.Integrator
+        One of constant volume: ``nve``, ``nvt_langevin``, ``nvt_nose_hoover``, ``nvt_vrescale``.
+    field : Field or sequence of Field
+        E(t) in V/Å with t in fs: one for all systems, or one for each. If an autobatcher divides
+        the systems, store ``field_index`` in the state, which says which field acts on which
+        system (shape=(S,), counted from 0).
+    start_time : float
+        Time at the start of the run, fs. A state that a run in a field has returned goes on from
+        its own ``field_time``, ``field_work`` and ``dipole_change``.
+
+    Returns
+    -------
+    tuple of two functions
+        As `torch_sim.integrate` takes them: ``integrator=in_field(…)``. After each step the
+        state has ``field_time`` (fs, shape=(S,)), ``field_work`` (eV, shape=(S,)), which is
+        ½ (F₀ + F₁)·Δr of the forces F = Z*ᵀE at both ends of each step, and ``dipole_change``
+        (|e|·Å, shape=(S, 3)), which is ½ (Z*₀ + Z*₁) Δr.
+
+    Raises
+    ------
+    ValueError
+        If the integrator changes the cell, or there are not as many fields as systems.
+    TypeError
+        If it is no integrator of TorchSim, or a field is no function of time.
+    """
+    if not isinstance(integrator, Integrator):
+        raise TypeError(f"integrator must be a torch_sim.Integrator, not {integrator!r}")
+    if integrator.value not in CONSTANT_VOLUME:
+        raise ValueError(
+            f"{integrator.value} changes the cell, but the stress of the field is not known: take "
+            f"one of {', '.join(CONSTANT_VOLUME)}"
+        )
+    begin, advance = INTEGRATOR_REGISTRY[integrator]
+    fields = _Fields(field)
+
+    def init(state: SimState, model: FieldModel, *, dt: Any = None, **options: Any) -> Any:
+        if not isinstance(model, FieldModel):
+            raise TypeError(f"the model must be a FieldModel, not {type(model).__name__}")
+        _warn_of_doubts(state, model)
+        if not state.has_extras(TIME):
+            zeros = state.positions.new_zeros(state.n_systems)
+            extras = {TIME: zeros + start_time, WORK: zeros, DIPOLE: zeros[:, None].repeat(1, 3)}
+            state.store_model_extras(extras)
+        state.store_model_extras({FIELD: fields.on(state, state.field_time)})
+        return begin(state=state, model=model, dt=dt, **_internal(integrator, "init", options))
+
+    def step(state: Any, model: FieldModel, *, dt: Any, **options: Any) -> Any:
+        before = state.positions.clone()
+        charges, old_field = state.born_effective_charges, state.external_E_field
+        time = state.field_time + torch.as_tensor(dt).to(state.positions) / units.fs
+        field = fields.on(state, time)
+        state.store_model_extras({FIELD: field})
+        state = advance(state=state, model=model, dt=dt, **_internal(integrator, "step", options))
+        which, moved = state.system_idx, state.positions - before
+        force = 0.5 * (
+            torch.einsum("iab,ia->ib", charges, old_field[which])
+            + torch.einsum("iab,ia->ib", state.born_effective_charges, field[which])
+        )
+        work = state.field_work.index_add(0, which, (force * moved).sum(dim=1))
+        mean = 0.5 * (charges + state.born_effective_charges)
+        change = torch.einsum("iab,ib->ia", mean, moved)
+        dipole = state.dipole_change.index_add(0, which, change)
+        state.store_model_extras({TIME: time, WORK: work, DIPOLE: dipole})
+        return state
+
+    return init, step
+
+
+def polarization_change(state: SimState) -> torch.Tensor:
+    """Return ΔP = ∫ Z* dr / Ω since the start of a run `in_field`, µC/cm², shape=(S, 3)."""
+    change = _extra(state, DIPOLE)
+    if change is None:
+        raise ValueError(f"the state has no {DIPOLE}: it comes from no run in a field")
+    return change / (state.volume.unsqueeze(1) * UC_PER_CM2)
+
+
+class _Fields:
+    """E(t) of each system."""
+
+    def __init__(self, field: Field | Sequence[Field]) -> None:
+        self._of_each = isinstance(field, Sequence)
+        self._fields = tuple(field) if isinstance(field, Sequence) else (field,)
+        for one in self._fields:
+            if not callable(one):
+                raise TypeError(f"a field is a function of time such as SineField(…), not {one!r}")
+            check_field(one(0.0))
+
+    def on(self, state: SimState, times: torch.Tensor) -> torch.Tensor:
+        """Return the fields at these times (fs), V/Å, shape=(S, 3)."""
+        n = state.n_systems
+        which = [0] * n
+        if self._of_each:
+            given = _extra(state, WHICH)
+            if given is None and len(self._fields) != n:
+                raise ValueError(
+                    f"{len(self._fields)} fields for {n} systems: give one for each, or store "
+                    f"{WHICH} in the state if an autobatcher divides them"
+                )
+            which = list(range(n)) if given is None else [int(one) for one in given]
+            if min(which) < 0 or max(which) >= len(self._fields):
+                raise ValueError(
+                    f"{WHICH} must lie between 0 and {len(self._fields) - 1}, not {which}"
+                )
+        rows = [check_field(self._fields[k](float(t))) for k, t in zip(which, times, strict=True)]
+        return torch.as_tensor(np.array(rows)).to(state.positions)
+
+
+def _extra(state: SimState, name: str) -> torch.Tensor | None:
+    return getattr(state, name) if state.has_extras(name) else None
+
+
+def _internal(integrator: Integrator, channel: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Convert options with units, as `torch_sim.integrate` does for integrators by name."""
+    converted = dict(options)
+    for name, meta in INTEGRATOR_KWARG_UNITS.get(integrator, {}).items():
+        for where, factor in meta.factors:
+            if where == channel and converted.get(name) is not None:
+                converted[name] = converted[name] * factor
+    return converted
+
+
+def _warn_of_doubts(state: SimState, model: FieldModel) -> None:
+    """Refuse what Z* cannot be predicted for, and warn of what is doubtful, as the calculator."""
+    calculator = EquivarCalculator(model=model.model, device=model.device, dtype=model._precision)
+    calculator.predict(state.to_atoms())

@@ -1,0 +1,188 @@
+"""Runs in fields with TorchSim, against runs of the same crystals one by one with `drive`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms, units
+from ase.build import bulk
+from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
+from ase.md.verlet import VelocityVerlet
+
+from ase_equivar import EquivarCalculator
+from ase_equivar.dynamics import drive
+from ase_equivar.fields import ConstantField, SineField
+
+torch_sim = pytest.importorskip("torch_sim", reason="needs TorchSim: the extra torchsim")
+
+from torch_sim import Integrator  # noqa: E402
+from torch_sim.models.interface import ModelInterface  # noqa: E402
+
+from ase_equivar.engines.torchsim import FieldModel, in_field, polarization_change  # noqa: E402
+
+SPRING = 8.0  # eV/Å²
+TIMESTEP = 0.5  # fs
+STEPS = 30
+FIELDS = [
+    SineField([0.04, 0.0, 0.1], frequency=9.0, phase=0.5),
+    ConstantField([0.0, -0.2, 0.1]),
+    SineField([0.1, 0.05, 0.0], frequency=15.0),
+]
+
+
+class Springs(ModelInterface):
+    """Springs to the first positions of each element and system."""
+
+    def __init__(self, sites: torch.Tensor) -> None:
+        super().__init__()
+        self._device, self._dtype = sites.device, sites.dtype
+        self._compute_forces, self._compute_stress = True, True
+        self.sites = sites
+
+    def forward(self, state, **_):
+        moved = state.positions - self.sites[state.site]
+        energies = 0.5 * SPRING * moved.square().sum(dim=1)
+        total = energies.new_zeros(state.n_systems).index_add(0, state.system_idx, energies)
+        stress = state.cell.new_zeros(state.n_systems, 3, 3)
+        return {"energy": total, "forces": -SPRING * moved, "stress": stress}
+
+
+def crystals() -> list[Atoms]:
+    sheared = Atoms(
+        "BaTiO3",
+        scaled_positions=[
+            (0, 0, 0), (0.5, 0.5, 0.522), (0.5, 0.5, -0.024), (0.5, 0, 0.489), (0, 0.5, 0.489),
+        ],
+        cell=[[3.99, 0, 0], [0.1, 3.99, 0], [0.2, 0.1, 4.03]],
+        pbc=True,
+    )  # fmt: skip
+    zincite = bulk("ZnO", "wurtzite", a=3.25, c=5.2)
+    found = [bulk("MgO", "rocksalt", a=4.212, cubic=True), sheared, zincite]
+    for number, atoms in enumerate(found):
+        atoms.rattle(0.05, seed=number)
+    return found
+
+
+def start(structures: list[Atoms]):
+    """A state at rest, whose atoms know their site."""
+    state = torch_sim.io.atoms_to_state(structures, torch.device("cpu"), torch.float64)
+    sites = state.positions.clone()
+    state.store_model_extras({"site": torch.arange(len(sites))})
+    state.momenta = torch.zeros_like(state.positions)
+    return state, Springs(sites)
+
+
+def run(state, springs, integrator, n_steps=STEPS, model="universal", **options):
+    with torch.random.fork_rng():
+        return torch_sim.integrate(
+            state,
+            FieldModel(springs, model, dtype="float64"),
+            integrator=integrator,
+            n_steps=n_steps,
+            timestep=TIMESTEP / 1000,
+            temperature=0.0,
+            **options,
+        )
+
+
+def with_drive(atoms: Atoms, field):
+    moving = atoms.copy()
+    springs = HarmonicForceField(atoms.copy(), hessian_x=SPRING * np.eye(3 * len(atoms)))
+    moving.calc = EquivarCalculator(HarmonicCalculator(springs), dtype="float64")
+    dyn = VelocityVerlet(moving, TIMESTEP * units.fs)
+    driven = drive(dyn, field)
+    dyn.run(STEPS)
+    return moving, driven
+
+
+@pytest.mark.parametrize("divided", [False, True])
+def test_each_system_moves_as_with_drive_in_its_own_field(divided):
+    structures = crystals()
+    state, springs = start(structures)
+    order = [2, 0, 1] if divided else [0, 1, 2]
+    fields = [FIELDS[k] for k in np.argsort(order)] if divided else FIELDS
+    options = {}
+    if divided:
+        state.store_model_extras({"field_index": torch.tensor(order)})
+        options["autobatcher"] = torch_sim.BinningAutoBatcher(
+            FieldModel(springs), memory_scales_with="n_atoms", max_memory_scaler=9
+        )
+    final = run(state, springs, in_field(Integrator.nve, fields), **options)
+    for k, (atoms, field) in enumerate(zip(structures, FIELDS, strict=True)):
+        moving, driven = with_drive(atoms, field)
+        assert np.abs(moving.positions - atoms.positions).max() > 0.005
+        here = final.system_idx == k
+        np.testing.assert_allclose(final.positions[here], moving.positions, atol=1e-10)
+        assert final.field_time[k] == pytest.approx(STEPS * TIMESTEP)
+        assert final.field_work[k] == pytest.approx(driven.work, abs=1e-10)
+        change = driven.dipole_changes.sum(axis=0)
+        np.testing.assert_allclose(final.dipole_change[k], change, atol=1e-10)
+        expected = change / moving.get_volume() * units.C**-1 * 1e16 * 1e6
+        np.testing.assert_allclose(polarization_change(final)[k], expected, rtol=1e-6)
+
+
+def test_a_run_goes_on_from_the_state_that_it_returned():
+    state, springs = start(crystals())
+    whole = run(state.clone(), springs, in_field(Integrator.nve, FIELDS))
+    half = run(state.clone(), springs, in_field(Integrator.nve, FIELDS), STEPS // 2)
+    again = run(half, springs, in_field(Integrator.nve, FIELDS), STEPS // 2)
+    for name in ("positions", "momenta", "field_time", "field_work", "dipole_change"):
+        torch.testing.assert_close(getattr(again, name), getattr(whole, name), rtol=0, atol=1e-12)
+
+
+def test_dipole_of_a_polar_model_is_that_of_the_calculator():
+    structures = crystals()[1:2] * 2
+    structures[1] = structures[1].copy()
+    structures[1].rattle(0.1, seed=5)
+    state, springs = start(structures)
+    model = FieldModel(springs, "batio3", dtype="float64")
+    state.store_model_extras({"external_E_field": torch.zeros(2, 3, dtype=torch.float64)})
+    found = model(state)
+    for k, atoms in enumerate(structures):
+        atoms.calc = EquivarCalculator(model="batio3", dtype="float64")
+        expected = atoms.get_property("polarization") * atoms.get_volume() * units.C / 1e20
+        np.testing.assert_allclose(found["total_polarization"][k], expected, atol=1e-9)
+        charges = atoms.get_property("born_charges")
+        here = state.system_idx == k
+        np.testing.assert_allclose(found["born_effective_charges"][here], charges, atol=1e-9)
+
+
+def test_friction_of_a_thermostat_has_the_unit_of_torchsim():
+    """With a strong friction and no temperature, the atoms hardly move."""
+    state, springs = start(crystals())
+    moves = []
+    for gamma in (1e-3, 1e5):  # 1/ps
+        final = run(state.clone(), springs, in_field(Integrator.nvt_langevin, FIELDS), gamma=gamma)
+        moves.append(float((final.positions - springs.sites).abs().max()))
+    free = run(state.clone(), springs, in_field(Integrator.nve, FIELDS))
+    assert moves[0] == pytest.approx(float((free.positions - springs.sites).abs().max()), rel=1e-2)
+    assert moves[1] < 0.1 * moves[0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (lambda state, springs: FieldModel("universal"), "str is no model of TorchSim"),
+        (lambda state, springs: FieldModel(springs, "nothing"), "nothing"),
+        (lambda state, springs: FieldModel(springs)(state), "no external_E_field"),
+        (lambda state, springs: in_field("nve", FIELDS), "must be a torch_sim.Integrator"),
+        (lambda state, springs: in_field(Integrator.npt_nose_hoover_isotropic, FIELDS), "cell"),
+        (lambda state, springs: in_field(Integrator.nve, [[0, 0, 1]]), "function of time"),
+        (
+            lambda state, springs: run(state, springs, in_field(Integrator.nve, FIELDS[:2])),
+            "2 fields for 3 systems",
+        ),
+        (lambda state, springs: polarization_change(state), "no run in a field"),
+    ],
+)
+def test_what_is_wrong_is_said(fault, said):
+    with pytest.raises((ValueError, TypeError, FileNotFoundError), match=said):
+        fault(*start(crystals()))
+
+
+def test_structures_are_checked_before_the_run():
+    atoms = Atoms("NpO", positions=[[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True)
+    state, springs = start([atoms])
+    with pytest.raises(ValueError, match="Np"):
+        run(state, springs, in_field(Integrator.nve, FIELDS[0]))
