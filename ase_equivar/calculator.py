@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import (
-    BaseCalculator,
-    Calculator,
-    PropertyNotImplementedError,
-    all_changes,
-)
+from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import finite_number, whole_number
 from ase_equivar.ase_properties import UNCERTAINTY
+from ase_equivar.available_properties import BORN_NAMES, DIELECTRIC_NAME, AvailableProperties
 from ase_equivar.fields import check_field
 from ase_equivar.graph.geometry import changed_parts
 from ase_equivar.inference.batches import predict_many
-from ase_equivar.inference.polarization import PROPERTIES as OF_POLARIZATION
 from ase_equivar.inference.prediction import Diagnostics, Prediction, RawPrediction
 from ase_equivar.inference.predictor import MAX_EDGES, Predictor
 from ase_equivar.inference.warnings import WarnOnce, warn_of_first_structure
-from ase_equivar.static_field import ALL_TERMS, FORCES, add_field
+from ase_equivar.static_field import add_field
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.validation import check_full_occupancy
 from ase_equivar.sum_rule import LARGEST_TOTAL
 from ase_equivar.wrapped_calculator import WrappedCalculator
 
 SETTINGS = ("model", "electric_field", "total_charge")
-BORN_NAMES = ("born_charges", "born_effective_charges")
-DIELECTRIC_NAME = "dielectric_tensor"
 
 
 class EquivarCalculator(Calculator):
@@ -113,14 +105,7 @@ class EquivarCalculator(Calculator):
         polarization_energy: bool = False,
     ) -> None:
         super().__init__()
-        if stress_without_field and polarization_energy:
-            raise ValueError(
-                "stress_without_field leaves out what polarization_energy adds to the stress: set "
-                "one of them"
-            )
-        self._wrapped = WrappedCalculator(
-            calculator, BORN_NAMES, stress_without_field, polarization_energy
-        )
+        self._wrapped = WrappedCalculator(calculator, stress_without_field, polarization_energy)
         self.results: dict[str, Any] = {}
         self._changed_settings: list[str] = []
         self._warn_once = WarnOnce()
@@ -175,15 +160,7 @@ class EquivarCalculator(Calculator):
     @property
     def implemented_properties(self) -> list[str]:
         """Names of all properties that this instance can give as it stands."""
-        wrapped, in_field = self._wrapped, self._active_field is not None
-        return [
-            *wrapped.own,
-            *(
-                name
-                for name in wrapped.properties()
-                if wrapped.refusal(name, self.model, in_field=in_field) is None
-            ),
-        ]
+        return self._available.names(in_field=self._in_field)
 
     @property
     def diagnostics(self) -> Diagnostics:
@@ -221,7 +198,7 @@ class EquivarCalculator(Calculator):
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """List what changed, be it little: `atoms`, settings, or something in the wrapped one."""
         changes = [*changed_parts(self.atoms, atoms), *self._changed_settings]
-        if not changes and not all(name in self._wrapped.own for name in self.results):
+        if not changes and not all(name in self._available.of_model for name in self.results):
             changes += ["calculator"] if self._wrapped.changed(atoms) else []
         return changes
 
@@ -237,7 +214,7 @@ class EquivarCalculator(Calculator):
         ValueError
             As `calculate`.
         """
-        self._require(name)
+        self._available.require(name, in_field=self._in_field)
         atoms = None if atoms is None else as_atoms(atoms)
         if atoms is not None:  # also where results are there, of full sites at the same places
             check_full_occupancy(atoms)
@@ -259,7 +236,7 @@ class EquivarCalculator(Calculator):
             If the structure makes no sense or has elements that the model has never seen.
         """
         for name in properties:
-            self._require(name)
+            self._available.require(name, in_field=self._in_field)
         atoms = self.atoms if atoms is None else atoms
         if atoms is None:
             raise ValueError("the calculator has no structure yet; give it one: atoms.calc = calc")
@@ -275,31 +252,26 @@ class EquivarCalculator(Calculator):
 
     def _fill(self, atoms: Atoms, properties: Sequence[str]) -> None:
         """Put the properties asked for in the results."""
-        own, field = self._wrapped.own, self._active_field
-        terms = ALL_TERMS if self._wrapped.polarization_energy else FORCES
-        with_field = [] if field is None else [name for name in properties if name in terms]
-        if "stress" in with_field and not atoms.pbc.all():
-            raise PropertyNotImplementedError(
-                "'stress' in an electric field needs a cell that is periodic in three directions"
-            )
+        available, in_field = self._available, self._in_field
+        available.require_for(atoms, properties, in_field=in_field)
+        of_model = available.of_model
+        with_field = available.with_field(properties) if in_field else []
         raw = None
-        if with_field or any(name in own for name in properties):
+        if with_field or any(name in of_model for name in properties):
             raw = self._predict(atoms)
-        if UNCERTAINTY in properties and UNCERTAINTY not in self.results and UNCERTAINTY in own:
+        if (
+            UNCERTAINTY in properties
+            and UNCERTAINTY not in self.results
+            and UNCERTAINTY in of_model
+        ):
             self.results[UNCERTAINTY] = self._predictor.uncertainty(atoms, self._total_charge)
-        others = [name for name in properties if name not in own]
+        others = [name for name in properties if name not in of_model]
         if others:
-            self._wrapped.fill(self.results, atoms, others, in_field=field is not None)
-        for name in properties:
-            if name not in self.results and name in OF_POLARIZATION:
-                raise PropertyNotImplementedError(
-                    f"{name!r}: 'polarization' is that of cells that are periodic in three "
-                    "directions, 'dipole' that of molecules, periodic in none"
-                )
-        if field is not None and raw is not None and with_field:
-            has_part = self._wrapped.polarization_energy
-            polarization = raw.polarization if has_part else None
-            add_field(self.results, with_field, atoms, field, polarization)
+            self._wrapped.fill(self.results, atoms, others, of_model, in_field=in_field)
+        if raw is not None and with_field:
+            assert self._field is not None
+            polarization = raw.polarization if self._wrapped.polarization_energy else None
+            add_field(self.results, with_field, atoms, self._field, polarization)
 
     def dielectric_tensor_parts(self, atoms: Atoms) -> NDArray[np.float64] | None:
         """Give the ε∞ that parts of the model predict, each with some channels left out.
@@ -344,34 +316,17 @@ class EquivarCalculator(Calculator):
         return predict_many(self._predictor, images, self._total_charge, bound)
 
     @property
-    def _active_field(self) -> NDArray[np.float64] | None:
-        return self._field if self._field is not None and self._field.any() else None
+    def _in_field(self) -> bool:
+        return self._field is not None and bool(self._field.any())
 
     def _use(self, predictor: Predictor, total_charge: float) -> None:
-        """Take a network, and the charge of the cell, and what they give from now on."""
-        polar = predictor.has_polarization and total_charge == 0
-        if self._wrapped.polarization_energy and not polar:
-            raise ValueError(f"polarization_energy: {_no_polarization(predictor)}")
-        own = [*BORN_NAMES]
-        own += [DIELECTRIC_NAME] if predictor.has_dielectric else []
-        own += [UNCERTAINTY] if predictor.calibration is not None else []
-        own += OF_POLARIZATION if polar else []
-        self._predictor, self._wrapped = predictor, replace(self._wrapped, own=tuple(own))
-        self._total_charge = total_charge
+        """Take a network, and the charge of the cell, from now on."""
+        self._available = AvailableProperties(predictor, total_charge, self._wrapped)
+        self._predictor, self._total_charge = predictor, total_charge
 
     def _drop_results(self, setting: str) -> None:
         self.results = {}
         self._changed_settings.append(setting)
-
-    def _require(self, name: str) -> None:
-        """Refuse a property that cannot be given."""
-        if name in self._wrapped.own:
-            return
-        reason = self._wrapped.refusal(name, self.model, in_field=self._active_field is not None)
-        if reason is not None and name in OF_POLARIZATION:
-            reason = f"{name!r}: {_no_polarization(self._predictor)}"
-        if reason is not None:
-            raise PropertyNotImplementedError(reason)
 
     def _predict(self, atoms: Atoms) -> RawPrediction:
         """Put the tensors of `atoms` in the results; the network runs for a new geometry only."""
@@ -399,13 +354,3 @@ class EquivarCalculator(Calculator):
 
 def _checked_charge(charge: float) -> float:
     return finite_number("total_charge", charge, unit="|e|", largest=LARGEST_TOTAL)
-
-
-def _no_polarization(predictor: Predictor) -> str:
-    """Say why there is no P."""
-    if predictor.has_polarization:
-        return "that of a charged cell depends on the origin; total_charge must be 0"
-    return (
-        f"the Z* of the model {predictor.name} are not the derivative of a polarization; take a "
-        "polar model, such as 'universal-polar'"
-    )

@@ -32,7 +32,16 @@ from ase_equivar.network.readout import RawPolarization
 from ase_equivar.structures.voigt import to_voigt
 from ase_equivar.units import C_PER_M2
 
-PROPERTIES = ("polarization", CLAMPED_PIEZO, "dipole")
+OF_CRYSTALS = ("polarization", CLAMPED_PIEZO)
+OF_MOLECULES = ("dipole",)
+PROPERTIES = (*OF_CRYSTALS, *OF_MOLECULES)
+
+
+def properties_for(atoms: Atoms) -> tuple[str, ...]:
+    """Return those of `PROPERTIES` that a structure has, periodic as it is."""
+    if atoms.pbc.all():
+        return OF_CRYSTALS
+    return () if atoms.pbc.any() else OF_MOLECULES
 
 
 @dataclass(frozen=True)
@@ -88,12 +97,12 @@ class Polarization:
 
     def properties(self, atoms: Atoms) -> dict[str, NDArray[np.float64]]:
         """Return those of `PROPERTIES` that a structure has, by ASE's names."""
-        if atoms.pbc.all():
-            return {
-                "polarization": self.polarization(atoms),
-                CLAMPED_PIEZO: self.piezoelectric_tensor(atoms),
-            }
-        return {} if atoms.pbc.any() else {"dipole": self.dipole(atoms)}
+        found = {
+            "polarization": self.polarization,
+            CLAMPED_PIEZO: self.piezoelectric_tensor,
+            "dipole": self.dipole,
+        }
+        return {name: found[name](atoms) for name in properties_for(atoms)}
 
     def stress(self, atoms: Atoms, field: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return −E·e, the field's part of the stress, eV/Å³, in ASE's order, shape=(6,)."""

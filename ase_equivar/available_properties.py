@@ -1,0 +1,153 @@
+"""Which properties an `EquivarCalculator` can give as it stands, and why it refuses the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+
+from ase_equivar.ase_properties import BORN_CHARGES, EFFECTIVE_CHARGES, UNCERTAINTY
+from ase_equivar.inference.polarization import PROPERTIES as OF_POLARIZATION
+from ase_equivar.inference.polarization import properties_for
+from ase_equivar.inference.predictor import Predictor
+from ase_equivar.static_field import ALL_TERMS, FORCES
+from ase_equivar.wrapped_calculator import STRESS_NAMES, WrappedCalculator
+
+BORN_NAMES = (BORN_CHARGES, EFFECTIVE_CHARGES)
+DIELECTRIC_NAME = "dielectric_tensor"
+
+
+@dataclass(frozen=True)
+class AvailableProperties:
+    """Properties of a model and of the calculator that is wrapped.
+
+    Attributes
+    ----------
+    predictor : Predictor
+        The model.
+    total_charge : float
+        Of the cell, |e|: a charged cell has no polarization.
+    wrapped : WrappedCalculator
+
+    Raises
+    ------
+    ValueError
+        If the wrapped calculator's energy shall have the field's part, −Ω E·P, and there is no P.
+    """
+
+    predictor: Predictor
+    total_charge: float
+    wrapped: WrappedCalculator
+
+    def __post_init__(self) -> None:
+        if self.wrapped.polarization_energy and not self._is_polar:
+            raise ValueError(f"polarization_energy: {self._no_polarization}")
+
+    @cached_property
+    def of_model(self) -> tuple[str, ...]:
+        """Those that the model predicts, which are never taken from the wrapped calculator."""
+        names = [*BORN_NAMES]
+        names += [DIELECTRIC_NAME] if self.predictor.has_dielectric else []
+        names += [UNCERTAINTY] if self.predictor.calibration is not None else []
+        names += OF_POLARIZATION if self._is_polar else []
+        return tuple(names)
+
+    def names(self, *, in_field: bool) -> list[str]:
+        """List all; `in_field` says whether an electric field is on."""
+        others = [name for name in self.wrapped.properties() if name not in self.of_model]
+        return [
+            *self.of_model,
+            *(name for name in others if self._refusal(name, in_field=in_field) is None),
+        ]
+
+    def with_field(self, names: Iterable[str]) -> list[str]:
+        """Return those to which an electric field adds something."""
+        terms = ALL_TERMS if self.wrapped.polarization_energy else FORCES
+        return [name for name in names if name in terms]
+
+    def require(self, name: str, *, in_field: bool) -> None:
+        """Refuse a property that cannot be given.
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            Saying why.
+        """
+        reason = self._refusal(name, in_field=in_field)
+        if reason is not None:
+            raise PropertyNotImplementedError(reason)
+
+    def require_for(self, atoms: Atoms, names: Iterable[str], *, in_field: bool) -> None:
+        """Refuse properties that a structure does not have, periodic as it is.
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            Saying why.
+        """
+        names = [*names]
+        if in_field and "stress" in self.with_field(names) and not atoms.pbc.all():
+            raise PropertyNotImplementedError(
+                "'stress' in an electric field needs a cell that is periodic in three directions"
+            )
+        for name in names:
+            if name not in self.of_model or name not in OF_POLARIZATION:
+                continue
+            if name not in properties_for(atoms):
+                raise PropertyNotImplementedError(
+                    f"{name!r}: 'polarization' is that of cells that are periodic in three "
+                    "directions, 'dipole' that of molecules, periodic in none"
+                )
+
+    def _refusal(self, name: str, *, in_field: bool) -> str | None:
+        """Say why a property cannot be given, None if it can."""
+        if name in self.of_model:
+            return None
+        if name not in self.wrapped.properties():
+            return self._not_listed(name)
+        if not in_field:
+            return None
+        with_polarization = self.wrapped.polarization_energy
+        if with_polarization and name in ("energies", "stresses"):
+            return f"{name!r}: the field's part, −Ω E·P, has no share of each atom"
+        if name in STRESS_NAMES and not (self.wrapped.stress_without_field or with_polarization):
+            return (
+                f"{name!r} in an electric field is not defined by Z* alone; set electric_field to "
+                "None, construct with polarization_energy=True for that with the part of the field "
+                "(which needs a polar model), or with stress_without_field=True for the wrapped "
+                "calculator's"
+            )
+        return None
+
+    def _not_listed(self, name: str) -> str:
+        """Say why neither the model nor the wrapped calculator gives a property."""
+        if name in OF_POLARIZATION:
+            return f"{name!r}: {self._no_polarization}"
+        model, calculator = self.predictor.name, self.wrapped.calculator
+        if name == UNCERTAINTY:
+            return (
+                f"{name!r}: the model {model} has no calibration; make one by 'ase-equivar "
+                "calibrate MODEL DATA'"
+            )
+        remedy = (
+            "wrap a calculator that gives it: EquivarCalculator(calculator)"
+            if calculator is None
+            else f"the wrapped {calculator.name} does not list it either"
+        )
+        return f"{name!r} is not predicted by the model {model}; {remedy}"
+
+    @property
+    def _is_polar(self) -> bool:
+        return self.predictor.has_polarization and self.total_charge == 0
+
+    @property
+    def _no_polarization(self) -> str:
+        if self.predictor.has_polarization:
+            return "that of a charged cell depends on the origin; total_charge must be 0"
+        return (
+            f"the Z* of the model {self.predictor.name} are not the derivative of a polarization; "
+            "take a polar model, such as 'universal-polar'"
+        )
