@@ -28,6 +28,12 @@ Shape: TypeAlias = Sequence[int | None]
 """Of an array; None stands for any number."""
 
 
+def store_checked(instance: object, **checked: object) -> None:
+    """Replace arguments of a frozen dataclass, in ``__post_init__``, by what was made of them."""
+    for name, value in checked.items():
+        object.__setattr__(instance, name, value)
+
+
 def finite_real(
     name: str, value: object, shape: Shape | None, *, unit: str = "", largest: float | None = None
 ) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.arguments import finite_number, finite_real
+from ase_equivar.arguments import finite_number, finite_real, store_checked
 
 Field: TypeAlias = Callable[[float], ArrayLike]
 """E(t): time in fs → three numbers in V/Å. Every vector-valued Waveform is one."""
@@ -143,7 +143,7 @@ class Sum(Waveform):
         if set(map(_is_vector, self.parts)) >= {True, False}:
             raise ValueError(CANNOT_ADD)
         parts = [part.parts if isinstance(part, Sum) else (part,) for part in self.parts]
-        object.__setattr__(self, "parts", tuple(chain.from_iterable(parts)))
+        store_checked(self, parts=tuple(chain.from_iterable(parts)))
 
     def _value(self, time: float) -> NDArray[np.float64]:
         values = _values(self.parts, time)
@@ -186,8 +186,7 @@ class Product(Waveform):
         for part in self.parts:
             parts += part.parts if isinstance(part, Product) else (part,)
             scale *= part.scale if isinstance(part, Product) else 1.0
-        object.__setattr__(self, "parts", tuple(parts))
-        object.__setattr__(self, "scale", scale)
+        store_checked(self, parts=tuple(parts), scale=scale)
 
     def _value(self, time: float) -> NDArray[np.float64]:
         values = _values(self.parts, time)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.arguments import store_checked
 from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.forces import check_field
 from ase_equivar.fields.medium import chosen_dielectric, dielectric_rows, unit_direction
@@ -52,11 +53,10 @@ class AppliedField:
 
     def __post_init__(self) -> None:
         if not callable(self.field):
-            object.__setattr__(self, "field", ConstantField(check_field(self.field)))
-        object.__setattr__(self, "normal", unit_direction("normal", self.normal))
+            store_checked(self, field=ConstantField(check_field(self.field)))
+        store_checked(self, normal=unit_direction("normal", self.normal))
         if self.dielectric_tensor is not None:
-            rows = dielectric_rows(self.dielectric_tensor)
-            object.__setattr__(self, "dielectric_tensor", rows)
+            store_checked(self, dielectric_tensor=dielectric_rows(self.dielectric_tensor))
 
     def inside(
         self, electric_field: ArrayLike, dielectric_tensor: ArrayLike | None = None

@@ -24,7 +24,13 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.arguments import dielectric_array, finite_number, finite_real, positive_number
+from ase_equivar.arguments import (
+    dielectric_array,
+    finite_number,
+    finite_real,
+    positive_number,
+    store_checked,
+)
 from ase_equivar.fields.medium import chosen_dielectric, dielectric_rows, unit_direction
 from ase_equivar.units import UC_PER_CM2, VACUUM_PERMITTIVITY
 
@@ -78,15 +84,15 @@ class ConstantDisplacement:
         unit, largest = "µC/cm²", LARGEST_POLARIZATION
         if self.normal is None:
             held = finite_real("displacement", self.displacement, (3,), unit=unit, largest=largest)
-            self._settle("displacement", tuple(held.tolist()))
+            store_checked(self, displacement=tuple(held.tolist()))
         else:
             along = finite_number("displacement", self.displacement, unit=unit, largest=largest)
-            self._settle("displacement", along)
-            self._settle("normal", unit_direction("normal", self.normal))
+            normal = unit_direction("normal", self.normal)
+            store_checked(self, displacement=along, normal=normal)
         start = finite_real("polarization", self.polarization, (3,), unit=unit, largest=largest)
-        self._settle("polarization", tuple(start.tolist()))
+        store_checked(self, polarization=tuple(start.tolist()))
         if self.dielectric_tensor is not None:
-            self._settle("dielectric_tensor", dielectric_rows(self.dielectric_tensor))
+            store_checked(self, dielectric_tensor=dielectric_rows(self.dielectric_tensor))
 
     def electric_field(
         self, polarization: ArrayLike, dielectric_tensor: ArrayLike | None = None
@@ -119,9 +125,6 @@ class ConstantDisplacement:
         normal = np.asarray(self.normal)
         strength = (held - normal @ now) / (normal @ permittivity @ normal)
         return np.asarray(strength * normal)
-
-    def _settle(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
 
 
 def field_energy(electric_field: ArrayLike, dielectric_tensor: ArrayLike, volume: float) -> float:

@@ -25,6 +25,7 @@ from ase_equivar.arguments import (
     finite_number,
     finite_real,
     positive_number,
+    store_checked,
 )
 from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Field, longest_step
 from ase_equivar.fields.forces import check_field, check_fields
@@ -71,11 +72,6 @@ class SpatialField(ABC):
 
     def _longest_step(self) -> float:
         return np.inf
-
-    def _settle(self, **checked: Any) -> None:
-        """Store arguments as plain numbers."""
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,8 @@ class PlaneWave(SpatialField):
                 f"wave of {2 * np.pi / length:.3g} Å is too short for Z*, the response to a "
                 "uniform field"
             )
-        self._settle(
+        store_checked(
+            self,
             amplitude=tuple(check_field(self.amplitude).tolist()),
             wavevector=tuple(vector.tolist()),
             frequency=positive_number("frequency", self.frequency, "THz", zero=True),
@@ -189,7 +186,8 @@ class GaussianBeam(SpatialField):
     def __post_init__(self) -> None:
         direction = unit_direction("direction", self.direction)
         center = finite_real("center", self.center, (3,), unit="Å", largest=LARGEST_LENGTH)
-        self._settle(
+        store_checked(
+            self,
             field=_over_time(self.field),
             center=tuple(center.tolist()),
             direction=direction,
@@ -234,7 +232,7 @@ class FieldOnAtoms(SpatialField):
         if len(np.unique(chosen)) < len(chosen):
             raise ValueError("indices contain an atom twice")
         own = self.field if isinstance(self.field, SpatialField) else _over_time(self.field)
-        self._settle(field=own, indices=tuple(chosen.tolist()))
+        store_checked(self, field=own, indices=tuple(chosen.tolist()))
 
     def _value(self, positions: NDArray[np.float64], time: float) -> NDArray[np.float64]:
         chosen = np.asarray(self.indices)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.arguments import LARGEST_FIELD, finite_real
+from ase_equivar.arguments import LARGEST_FIELD, finite_real, store_checked
 from ase_equivar.fields.algebra import Waveform
 
 
@@ -37,10 +37,10 @@ class TabulatedField(Waveform):
                 f"values of shape {values.shape} do not fit {len(times)} times: give "
                 f"({len(times)}, 3) in V/Å, or ({len(times)},) for an envelope"
             )
-        object.__setattr__(self, "times", tuple(times.tolist()))
-        rows = values.tolist()
-        object.__setattr__(
-            self, "values", tuple(tuple(row) if values.ndim == 2 else row for row in rows)
+        store_checked(
+            self,
+            times=tuple(times.tolist()),
+            values=tuple(tuple(row) if values.ndim == 2 else row for row in values.tolist()),
         )
 
     def _value(self, time: float) -> NDArray[np.float64]:

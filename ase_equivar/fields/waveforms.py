@@ -28,6 +28,7 @@ from ase_equivar.arguments import (
     finite_number,
     finite_real,
     positive_number,
+    store_checked,
 )
 from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Waveform
 from ase_equivar.fields.forces import check_field
@@ -43,12 +44,7 @@ class _WithAmplitude(Waveform):
     amplitude: ArrayLike
 
     def __post_init__(self) -> None:
-        self._settle(amplitude=_check_amplitude(self.amplitude))
-
-    def _settle(self, **checked: float | tuple[float, ...]) -> None:
-        """Store arguments as plain numbers."""
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        store_checked(self, amplitude=_check_amplitude(self.amplitude))
 
     def _value(self, time: float) -> NDArray[np.float64]:
         return np.asarray(self.amplitude) * self._shape(time)
@@ -99,7 +95,8 @@ class SineField(_WithAmplitude):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._settle(
+        store_checked(
+            self,
             frequency=positive_number("frequency", self.frequency, "THz"),
             phase=finite_number("phase", self.phase),
         )
@@ -127,7 +124,7 @@ class TriangleField(_WithAmplitude):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._settle(period=positive_number("period", self.period, "fs"))
+        store_checked(self, period=positive_number("period", self.period, "fs"))
 
     def _shape(self, time: float) -> float:
         return float(1 - abs((4 * time / self.period + 1) % 4 - 2))
@@ -159,7 +156,8 @@ class StepField(_WithAmplitude):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._settle(
+        store_checked(
+            self,
             start=finite_number("start", self.start),
             rise=positive_number("rise", self.rise, "fs", zero=True),
         )
@@ -202,7 +200,8 @@ class GaussianPulse(_WithAmplitude):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._settle(
+        store_checked(
+            self,
             center=finite_number("center", self.center),
             width=positive_number("width", self.width, "fs"),
             frequency=positive_number("frequency", self.frequency, "THz", zero=True),
@@ -244,7 +243,7 @@ class ChirpedPulse(GaussianPulse):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._settle(chirp=finite_number("chirp", self.chirp))
+        store_checked(self, chirp=finite_number("chirp", self.chirp))
 
     def _chirped(self, tau: float) -> float:
         return 0.5 * self.chirp * tau**2

@@ -24,7 +24,12 @@ from numpy.typing import ArrayLike
 from rich.console import Console
 from rich.progress import track
 
-from ase_equivar.arguments import LARGEST_TEMPERATURE, positive_number, whole_number
+from ase_equivar.arguments import (
+    LARGEST_TEMPERATURE,
+    positive_number,
+    store_checked,
+    whole_number,
+)
 from ase_equivar.charge_source import ChargeSource
 from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
 from ase_equivar.dynamics.checks import LONGEST_TIME_STEP
@@ -84,8 +89,7 @@ class MDSettings:
             "seed": whole_number("seed", self.seed),
             "update_interval": whole_number("update_interval", self.update_interval, at_least=1),
         }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        store_checked(self, **checked)
 
     def dynamics(self, atoms: Atoms) -> MolecularDynamics:
         """Return the dynamics of `atoms`, which get velocities, and FixCom if there is friction.
