@@ -67,9 +67,10 @@ def main() -> None:
             md_settings=BATH,
             folder=FOLDER / name.replace(" ", "-"),
         )
-        way = drifts[name].displacement[-1]
+        displacement = drifts[name].displacement[-1]
         print(f"{name}: {drifts[name].mean_charge:.2f} e per Li along the field")
-        print(f"  way in {DURATION:g} ps: {way[2]:.1f} Å; mobility {drifts[name].mobility_text}")
+        print(f"  displacement in {DURATION:g} ps: {displacement[2]:.1f} Å")
+        print(f"  mobility {drifts[name].mobility_text}")
     title = f"Li3PO4, one Li vacancy, {BATH.temperature:.0f} K, {FIELD:.0f} MV/cm"
     plot_ion_drift(drifts, title=title).savefig(PICTURE)
     print(f"picture: {PICTURE}")

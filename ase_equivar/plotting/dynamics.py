@@ -90,7 +90,7 @@ def plot_ion_drift(drifts: Mapping[str, IonDrift], *, title: str | None = None) 
     ax.axhline(0, color=PALE, linewidth=0.8, zorder=0)
     species = next(iter(drifts.values())).species
     ax.set_xlabel("time (ps)")
-    ax.set_ylabel(f"way of {species} along the field (Å)")
+    ax.set_ylabel(f"displacement of {species} along the field (Å)")
     ax.margins(x=0)
     ax.legend(frameon=False)
     if title:

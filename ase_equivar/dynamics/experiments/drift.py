@@ -189,12 +189,12 @@ def _rounded(value: float, error: float) -> str:
 
 
 def _rate(
-    times: NDArray[np.float64], way: NDArray[np.float64]
+    times: NDArray[np.float64], displacement: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean velocity, and its standard error from blocks of the run."""
     if len(times) <= BLOCKS:
         raise ValueError(f"the run has {len(times)} observations; {BLOCKS + 1} are needed")
     edges = np.linspace(0, len(times) - 1, BLOCKS + 1).round().astype(int)
-    rates = np.diff(way[edges], axis=0) / np.diff(times[edges])[:, None]
-    mean = (way[-1] - way[0]) / (times[-1] - times[0])
+    rates = np.diff(displacement[edges], axis=0) / np.diff(times[edges])[:, None]
+    mean = (displacement[-1] - displacement[0]) / (times[-1] - times[0])
     return mean, rates.std(axis=0, ddof=1) / np.sqrt(BLOCKS)
