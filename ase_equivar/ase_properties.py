@@ -25,6 +25,7 @@ from ase.outputs import ArrayProperty, all_outputs
 
 BORN_CHARGES = "born_charges"
 EFFECTIVE_CHARGES = "born_effective_charges"  # the name in ASE
+DIELECTRIC_TENSOR = "dielectric_tensor"
 UNCERTAINTY = "born_charges_uncertainty"
 CLAMPED_PIEZO = "piezoelectric_tensor_clamped"
 SHAPES: dict[str, tuple[str | int, ...]] = {

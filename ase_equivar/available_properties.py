@@ -9,15 +9,17 @@ from functools import cached_property
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
-from ase_equivar.ase_properties import BORN_CHARGES, EFFECTIVE_CHARGES, UNCERTAINTY
+from ase_equivar.ase_properties import (
+    BORN_CHARGES,
+    DIELECTRIC_TENSOR,
+    EFFECTIVE_CHARGES,
+    UNCERTAINTY,
+)
 from ase_equivar.inference.polarization import PROPERTIES as OF_POLARIZATION
 from ase_equivar.inference.polarization import properties_for
 from ase_equivar.inference.predictor import Predictor
 from ase_equivar.static_field import ALL_TERMS, FORCES
 from ase_equivar.wrapped_calculator import STRESS_NAMES, WrappedCalculator
-
-BORN_NAMES = (BORN_CHARGES, EFFECTIVE_CHARGES)
-DIELECTRIC_NAME = "dielectric_tensor"
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class AvailableProperties:
     @cached_property
     def of_model(self) -> tuple[str, ...]:
         """Those that the model predicts, which are never taken from the wrapped calculator."""
-        names = [*BORN_NAMES]
-        names += [DIELECTRIC_NAME] if self.predictor.has_dielectric else []
+        names = [BORN_CHARGES, EFFECTIVE_CHARGES]
+        names += [DIELECTRIC_TENSOR] if self.predictor.has_dielectric else []
         names += [UNCERTAINTY] if self.predictor.calibration is not None else []
         names += OF_POLARIZATION if self._is_polar else []
         return tuple(names)

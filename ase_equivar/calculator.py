@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import finite_number, whole_number
 from ase_equivar.ase_properties import UNCERTAINTY
-from ase_equivar.available_properties import BORN_NAMES, DIELECTRIC_NAME, AvailableProperties
+from ase_equivar.available_properties import AvailableProperties
 from ase_equivar.fields import check_field
 from ase_equivar.graph.geometry import changed_parts
 from ase_equivar.inference.batches import predict_many
@@ -37,9 +37,9 @@ class EquivarCalculator(Calculator):
     column = displacement, float64, shape=(N, 3, 3), summing to `total_charge`);
     ``dielectric_tensor`` (ε∞, relative, shape=(3, 3)) if the model has it;
     ``born_charges_uncertainty`` (expected root mean square error of the components of each Z*, |e|,
-    shape=(N,)) if the model is calibrated, which costs little (on a GPU, where steps of an MD are
-    replayed, one more call of the network if it is requested); and whatever the wrapped calculator
-    lists, passed through.
+    shape=(N,)) if the model is calibrated, which costs little (on a GPU, small steps of an MD are
+    replayed as CUDA graphs, which do not give it: the network is called instead); and whatever the
+    wrapped calculator lists, passed through.
 
     A polar model, whose Z* are the derivative of one polarization P, gives three more.
     ``polarization`` (C/m², shape=(3,)) of a crystal and ``dipole`` (|e|·Å, shape=(3,)) of a
@@ -256,15 +256,10 @@ class EquivarCalculator(Calculator):
         available.require_for(atoms, properties, in_field=in_field)
         of_model = available.of_model
         with_field = available.with_field(properties) if in_field else []
+        uncertainty = UNCERTAINTY in properties and UNCERTAINTY in of_model
         raw = None
         if with_field or any(name in of_model for name in properties):
-            raw = self._predict(atoms)
-        if (
-            UNCERTAINTY in properties
-            and UNCERTAINTY not in self.results
-            and UNCERTAINTY in of_model
-        ):
-            self.results[UNCERTAINTY] = self._predictor.uncertainty(atoms, self._total_charge)
+            raw = self._predict(atoms, uncertainty=uncertainty)
         others = [name for name in properties if name not in of_model]
         if others:
             self._wrapped.fill(self.results, atoms, others, of_model, in_field=in_field)
@@ -328,26 +323,22 @@ class EquivarCalculator(Calculator):
         self.results = {}
         self._changed_settings.append(setting)
 
-    def _predict(self, atoms: Atoms) -> RawPrediction:
+    def _predict(self, atoms: Atoms, *, uncertainty: bool) -> RawPrediction:
         """Put the tensors of `atoms` in the results; the network runs for a new geometry only."""
-        raw = self._predictor.evaluate(atoms).raw
-        found = Prediction.from_raw(raw, self._total_charge, self._predictor.calibration)
-        for name in BORN_NAMES:
-            self.results[name] = found.born_charges
-        if found.dielectric_tensor is not None:
-            self.results[DIELECTRIC_NAME] = found.dielectric_tensor
-        if raw.polarization is not None and self._total_charge == 0:
+        predictor, charge = self._predictor, self._total_charge
+        raw = predictor.evaluate(atoms, uncertainty=uncertainty).raw
+        found = Prediction.from_raw(raw, charge, predictor.calibration)
+        self.results |= found.properties()
+        if raw.polarization is not None and charge == 0:
             self.results |= raw.polarization.properties(atoms)
-        if found.born_charges_uncertainty is not None:
-            self.results[UNCERTAINTY] = found.born_charges_uncertainty
         warn_of_first_structure(
             self._warn_once,
             atoms,
             found,
             raw.unusual_pairs,
-            self._predictor.cutoff,
-            self._predictor.count,
-            self._total_charge,
+            predictor.cutoff,
+            predictor.count,
+            charge,
         )
         return raw
 

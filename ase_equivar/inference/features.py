@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from ase import Atoms
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ase_equivar.graph import build_graph, check_elements
 from ase_equivar.network import Ensemble, GatedNetwork, Network
@@ -48,47 +47,36 @@ def structure_features(
         )
     weight = next(network.parameters())
     rows = []
-    with last_features(network) as found:
-        for atoms in images:
-            check_elements(atoms, network.elements)
-            if missing := set(atoms.numbers.tolist()) - set(elements):
-                raise ValueError(f"elements has no {sorted(missing)}, which the structures have")
-            graph = build_graph(atoms, network.cutoff, dtype=weight.dtype).to(weight.device)
-            found.clear()
-            with torch.inference_mode():
-                network(graph)
-            vectors = torch.cat(found, dim=1).cpu().double().numpy()[graph.places]
-            rows.append(_averages(vectors, atoms.numbers, elements))
+    for atoms in images:
+        check_elements(atoms, network.elements)
+        if missing := set(atoms.numbers.tolist()) - set(elements):
+            raise ValueError(f"elements has no {sorted(missing)}, which the structures have")
+        graph = build_graph(atoms, network.cutoff, dtype=weight.dtype).to(weight.device)
+        with torch.inference_mode():
+            found = invariants(network(graph).features)
+        vectors = found.cpu().double().numpy()[graph.places]
+        rows.append(_averages(vectors, atoms.numbers, elements))
     return np.array(rows)
 
 
-@contextmanager
-def last_features(network: GatedNetwork | Ensemble) -> Iterator[list[torch.Tensor]]:
-    """Collect what comes out of the last interaction of each network while the context lasts.
+def invariants(features: Sequence[Tensor]) -> Tensor:
+    """Return scalars, and lengths of vectors and tensors, channel by channel.
 
-    Yields
-    ------
-    list of Tensor, shape (N, …)
-        Invariants of the atoms in the order of the graph, one entry for each member of an ensemble;
-        they accumulate with every call.
+    Parameters
+    ----------
+    features : sequence of Tensor, shapes (N, 2l+1, C)
+        As `ase_equivar.network.readout.RawTensors.features`.
+
+    Returns
+    -------
+    Tensor, shape (N, D)
     """
-    found: list[torch.Tensor] = []
-
-    def keep(_: torch.nn.Module, __: Any, blocks: list[torch.Tensor]) -> None:
-        parts = [
-            # norm would take several times as long, along this axis
-            block[:, 0] if block.shape[1] == 1 else block.square().sum(dim=1).sqrt()
-            for block in [one.detach() for one in blocks]
-        ]
-        found.append(torch.cat(parts, dim=1))
-
-    members = network.members if isinstance(network, Ensemble) else [network]
-    handles = [member.interactions[-1].register_forward_hook(keep) for member in members]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
+    parts = [
+        # norm would take several times as long, along this axis
+        block[:, 0] if block.shape[1] == 1 else block.square().sum(dim=1).sqrt()
+        for block in features
+    ]
+    return torch.cat(parts, dim=1)
 
 
 def _averages(

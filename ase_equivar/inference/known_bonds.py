@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
@@ -80,18 +81,18 @@ class KnownBonds:
         numbers = graph.numbers.cpu().numpy()
         senders, receivers = graph.senders.cpu().numpy(), graph.receivers.cpu().numpy()
         distances = graph.vectors.norm(dim=1).cpu().double().numpy()
+        wrong = np.flatnonzero(distances < self._limits[numbers[senders], numbers[receivers]])
+        if not wrong.size:
+            return ()
+        senders, receivers, distances = senders[wrong], receivers[wrong], distances[wrong]
         ends = numbers[senders], numbers[receivers]
         low, high = np.minimum(*ends), np.maximum(*ends)
         ratios = distances / self.shortest[low, high]  # 0 where the pair was never seen
-        near = distances < NEAR * (covalent_radii[low] + covalent_radii[high])
-        wrong = np.flatnonzero(near & (ratios < SHORT))
-        if not wrong.size:
-            return ()
         # the order of the structure, which large graphs do not keep
         places = np.empty(graph.n_atoms, dtype=np.int64)
         places[np.arange(graph.n_atoms)[graph.places]] = np.arange(graph.n_atoms)
         found: dict[tuple[int, int], UnusualPair] = {}
-        for edge in wrong[np.lexsort((distances[wrong], ratios[wrong]))]:
+        for edge in np.lexsort((distances, ratios)):
             pair = int(low[edge]), int(high[edge])
             if pair in found:
                 continue
@@ -105,3 +106,9 @@ class KnownBonds:
                 float(shortest) if np.isfinite(shortest) else None,
             )
         return tuple(found.values())
+
+    @cached_property
+    def _limits(self) -> NDArray[np.float64]:
+        """Distance below which a pair is unusual, Å, by atomic numbers."""
+        bonds = covalent_radii[:N_NUMBERS, None] + covalent_radii[:N_NUMBERS]
+        return np.minimum(SHORT * self.shortest, NEAR * bonds)

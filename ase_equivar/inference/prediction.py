@@ -8,10 +8,17 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from ase_equivar.ase_properties import (
+    BORN_CHARGES,
+    DIELECTRIC_TENSOR,
+    EFFECTIVE_CHARGES,
+    UNCERTAINTY,
+)
 from ase_equivar.graph.graph import Geometry
+from ase_equivar.inference.coverage import Coverage
 from ase_equivar.inference.known_bonds import UnusualPair
 from ase_equivar.inference.polarization import Polarization
-from ase_equivar.inference.uncertainty import Calibration, Familiarity
+from ase_equivar.inference.uncertainty import Calibration
 from ase_equivar.sum_rule import neutralize, violation
 
 
@@ -29,19 +36,21 @@ class RawPrediction:
         Directed edges of the structure's graph.
     polarization : Polarization or None
         None if the model's Z* are not the derivative of one.
-    familiarity : Familiarity or None
-        How well the model knows the surroundings of the atoms. None if it was never calibrated, or
-        where this was not worked out.
-    unusual_pairs : tuple of UnusualPair
-        Pairs of atoms that the training data do not cover.
+    coverage : Coverage or None
+        How well the training data cover the structure. None if the model was never calibrated, or a
+        CUDA graph was replayed, which gives Z* and ε∞ only.
     """
 
     born_charges: NDArray[np.float64]
     dielectric_tensor: NDArray[np.float64] | None
     n_edges: int
     polarization: Polarization | None = None
-    familiarity: Familiarity | None = None
-    unusual_pairs: tuple[UnusualPair, ...] = ()
+    coverage: Coverage | None = None
+
+    @property
+    def unusual_pairs(self) -> tuple[UnusualPair, ...]:
+        """Pairs of atoms that the training data do not cover, as far as that is known."""
+        return () if self.coverage is None else self.coverage.unusual_pairs
 
 
 @dataclass(frozen=True)
@@ -71,18 +80,30 @@ class Prediction:
     def from_raw(
         cls, raw: RawPrediction, total_charge: float, calibration: Calibration | None = None
     ) -> Prediction:
-        """Correct a raw prediction by the sum rule."""
+        """Correct a raw prediction by the sum rule, then estimate how far off it is."""
         excess = violation(raw.born_charges, total_charge)[0]
+        born_charges = neutralize(raw.born_charges, total_charge)
+        uncertainty = None
+        if calibration is not None and raw.coverage is not None:
+            familiarity = raw.coverage.familiarity
+            uncertainty = calibration.born_charges_uncertainty(familiarity, excess)
+        dielectric = raw.dielectric_tensor
         return cls(
-            born_charges=neutralize(raw.born_charges, total_charge),
-            dielectric_tensor=None
-            if raw.dielectric_tensor is None
-            else raw.dielectric_tensor.copy(),
+            born_charges=born_charges,
+            dielectric_tensor=None if dielectric is None else dielectric.copy(),
             sum_rule_violation=excess,
-            born_charges_uncertainty=calibration.born_charges_uncertainty(raw.familiarity, excess)
-            if calibration is not None and raw.familiarity is not None
-            else None,
+            born_charges_uncertainty=uncertainty,
         )
+
+    def properties(self) -> dict[str, NDArray[np.float64]]:
+        """Return what is predicted by ASE's names of it."""
+        found = {
+            BORN_CHARGES: self.born_charges,
+            EFFECTIVE_CHARGES: self.born_charges,
+            DIELECTRIC_TENSOR: self.dielectric_tensor,
+            UNCERTAINTY: self.born_charges_uncertainty,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import copy
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,18 @@ from numpy.typing import NDArray
 from ase_equivar.graph import Graph, build_graph, check_atoms, check_elements, collate
 from ase_equivar.graph.graph import Geometry
 from ase_equivar.graph.neighbors import NeighborSearch
+from ase_equivar.inference.coverage import CalledAtoms, Coverage
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.device import choose_device, choose_dtype
-from ase_equivar.inference.features import last_features
 from ase_equivar.inference.models import load_model, model_folder
 from ase_equivar.inference.parts import dielectric_tensors_of_parts
 from ase_equivar.inference.polarization import Polarization
 from ase_equivar.inference.prediction import RawPrediction, TimedPrediction
-from ase_equivar.inference.uncertainty import Calibration, Familiarity
+from ase_equivar.inference.uncertainty import Calibration
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.readout import RawTensors
 from ase_equivar.structures.validation import check_full_occupancy
-from ase_equivar.sum_rule import violation
 
 logger = logging.getLogger(__name__)
 
@@ -151,19 +149,30 @@ class Predictor:
         if batch:
             yield from self._call(batch)
 
-    def evaluate(self, atoms: Atoms) -> TimedPrediction:
-        """Predict one structure, unless it is the one that was evaluated last."""
+    def evaluate(self, atoms: Atoms, *, uncertainty: bool = False) -> TimedPrediction:
+        """Predict one structure, unless it is the one that was evaluated last.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+        uncertainty : bool
+            Whether the uncertainty of Z* is wanted, for which no CUDA graph is replayed. Only for a
+            model with a `calibration`.
+        """
         geometry = Geometry.of(atoms)
-        if self.latest is not None and self.latest.geometry.is_of(atoms):
+        is_latest = self.latest is not None and self.latest.geometry.is_of(atoms)
+        if self.latest is not None and is_latest:
             check_full_occupancy(atoms)  # which is no part of the geometry
-            return self.latest
+            if self.latest.raw.coverage is not None or not uncertainty:
+                return self.latest
         start = time.perf_counter()
-        raw, backend = self._replayed(atoms), f"{self._used_backend} (CUDA graph)"
+        raw = None if uncertainty else self._replayed(atoms)
+        backend = f"{self._used_backend} (CUDA graph)"
         if raw is None:
             [raw] = self._call([self._graph(atoms, self._following)])
             backend = self._used_backend
         seconds = time.perf_counter() - start
-        self.count += 1
+        self.count += not is_latest
         self.latest = TimedPrediction(geometry, raw, seconds, backend)
         return self.latest
 
@@ -222,21 +231,6 @@ class Predictor:
         born.setflags(write=False)
         return RawPrediction(born, None if dielectric is None else dielectric[0], step.n_edges)
 
-    def uncertainty(self, atoms: Atoms, total_charge: float = 0.0) -> NDArray[np.float64]:
-        """Return the expected error of the components of each atom's Z*, e, shape=(N,).
-
-        See `ase_equivar.inference.uncertainty`; only for a model with a `calibration`.
-        """
-        assert self.calibration is not None  # the calculator has refused it else
-        evaluated = self.evaluate(atoms)
-        if evaluated.raw.familiarity is None:  # a CUDA graph has Z* and ε∞ only
-            [raw] = self._call([self._graph(atoms, self._following)])
-            evaluated = self.latest = replace(evaluated, raw=raw)
-        assert evaluated.raw.familiarity is not None
-        return self.calibration.born_charges_uncertainty(
-            evaluated.raw.familiarity, violation(evaluated.raw.born_charges, total_charge)[0]
-        )
-
     def dielectric_tensors_of_parts(self, atoms: Atoms) -> NDArray[np.float64] | None:
         """Return ε∞ of each part of the network, shape (S, 3, 3); None if there are none."""
         if self.calibration is None or not self.has_dielectric:
@@ -250,15 +244,13 @@ class Predictor:
     def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
         whole = graphs[0] if len(graphs) == 1 else collate(graphs)
         ends = np.cumsum([graph.n_atoms for graph in graphs]).tolist()
-        known: Familiarity | None = None
         with torch.inference_mode():
-            if self.calibration is None:
-                tensors = self._network(whole)
-            else:
-                with last_features(self._network) as features:
-                    tensors = self._network(whole)
-                joined = torch.cat(features, dim=1)
-                known = self.calibration.known.familiarity(joined, whole.numbers)
+            tensors = self._network(whole)
+        called = (
+            None
+            if self.calibration is None
+            else CalledAtoms(self.calibration, tensors.features, whole.numbers)
+        )
         born, dielectric = self._arrays(tensors)
         for index, (graph, end) in enumerate(zip(graphs, ends, strict=True)):
             atoms = slice(end - graph.n_atoms, end)
@@ -271,10 +263,7 @@ class Predictor:
                 polarization=None
                 if tensors.polarization is None
                 else Polarization.of(tensors.polarization, index, atoms, graph.places),
-                familiarity=None if known is None else known.take(atoms).take(graph.places),
-                unusual_pairs=()
-                if self.calibration is None
-                else self.calibration.bonds.unusual(graph),
+                coverage=None if called is None else Coverage(called, atoms, graph),
             )
 
     def _arrays(

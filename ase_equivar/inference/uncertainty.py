@@ -94,7 +94,7 @@ class KnownAtoms:
         Parameters
         ----------
         features : Tensor, shape (N, D)
-            See `ase_equivar.inference.features.last_features`.
+            See `ase_equivar.inference.features.invariants`.
         numbers : Tensor of int64, shape (N,)
         """
         places = ((features - self.mean) @ self.axes).cpu().double().numpy()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ase_equivar.graph import Graph
+from ase_equivar.network.execution.threads import torch_threads_restored
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.readout import CartesianTensor, RawTensors, raw_tensors
 
@@ -88,11 +89,18 @@ class Ensemble(nn.Module):
 
     def forward(self, graph: Graph) -> RawTensors:
         """Predict the raw tensors of every atom and structure of `graph`."""
-        return raw_tensors(self.cartesian, *self.irreps_components(graph))
+        return raw_tensors(self.cartesian, *self._components_and_features(graph))
 
     def irreps_components(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """Means of the irreducible parts (N, 9) of Z*, and of ln(ε∞ - 1), (S, 3, 3)."""
-        found = [member.irreps_components(graph) for member in self.members]
-        born = torch.stack([parts for parts, _ in found]).mean(dim=0)
-        logs = [log for _, log in found if log is not None]
-        return born, torch.stack(logs).mean(dim=0) if logs else None
+        return self._components_and_features(graph)[:2]
+
+    def _components_and_features(self, graph: Graph) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+        found = []
+        for member in self.members:
+            with torch_threads_restored():
+                found.append(member.components_and_features(graph))
+        born = torch.stack([parts for parts, _, _ in found]).mean(dim=0)
+        logs = [log for _, log, _ in found if log is not None]
+        features = [block for _, _, blocks in found for block in blocks]
+        return born, torch.stack(logs).mean(dim=0) if logs else None, features

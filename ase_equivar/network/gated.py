@@ -164,21 +164,22 @@ class GatedNetwork(nn.Module):
     def forward(self, graph: Graph) -> RawTensors:
         """Predict the raw tensors of every atom and structure of `graph`."""
         with torch_threads_restored():
-            return raw_tensors(self.cartesian, *self.irreps_components(graph))
+            return raw_tensors(self.cartesian, *self.components_and_features(graph))
 
     def irreps_components(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
         """Irreducible parts (N, 9) of Z*, and ln(ε∞ - 1) as (S, 3, 3), used in training."""
         with torch_threads_restored():
-            return self._parts(graph)
+            return self.components_and_features(graph)[:2]
+
+    def components_and_features(self, graph: Graph) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+        """As `irreps_components`, and the last features, one block (N, 2l+1, C) per irrep."""
+        species_index = self.element_index[graph.numbers]
+        blocks = self._features(graph, species_index, 0 if torch.is_grad_enabled() else 1)
+        return (*self._read(blocks, species_index, graph), blocks)
 
     def _head(self, irreps: tuple[Irrep, ...]) -> TensorHead:
         """Return the readout of Z* from the last features, which have these irreps."""
         return TensorHead(self.config.channels, irreps)
-
-    def _parts(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
-        species_index = self.element_index[graph.numbers]
-        blocks = self._features(graph, species_index, 0 if torch.is_grad_enabled() else 1)
-        return self._read(blocks, species_index, graph)
 
     def _read(
         self, blocks: list[Tensor], species_index: Tensor, graph: Graph

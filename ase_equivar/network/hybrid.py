@@ -93,14 +93,14 @@ class HybridNetwork(GatedNetwork):
         blocks = zip(*(self.prepared(graph).latent or () for graph in graphs), strict=True)
         self.latent.standardize([torch.cat(block) for block in blocks])
 
-    def irreps_components(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
+    def components_and_features(self, graph: Graph) -> tuple[Tensor, Tensor | None, list[Tensor]]:
         """As in `GatedNetwork`."""
         latent = self.prepared(graph).latent
         assert latent is not None
         features = self.latent(latent)
         if self.training:
             features = [block + NOISE * torch.randn_like(block) for block in features]
-        return super().irreps_components(replace(graph, latent=tuple(features)))
+        return super().components_and_features(replace(graph, latent=tuple(features)))
 
     def _enter(self, number: int, blocks: list[Tensor], graph: Graph) -> list[Tensor]:
         added: list[Tensor] = self.entries[number](graph.latent)

@@ -59,13 +59,13 @@ class PolarNetwork(GatedNetwork):
         with torch_threads_restored():
             found = self._response(graph, _unit_fields(graph))
             parts = self.cartesian.inverse(found.rows)
-            raw = raw_tensors(self.cartesian, parts, found.log_susceptibility)
+            raw = raw_tensors(self.cartesian, parts, found.log_susceptibility, found.features)
         return replace(raw, polarization=found.polarization)
 
-    def irreps_components(self, graph: Graph) -> tuple[Tensor, Tensor | None]:
+    def components_and_features(self, graph: Graph) -> tuple[Tensor, Tensor | None, list[Tensor]]:
         """As in `GatedNetwork`."""
-        rows, log_susceptibility = self.rows(graph, _unit_fields(graph))
-        return self.cartesian.inverse(rows), log_susceptibility
+        found = self._response(graph, _unit_fields(graph))
+        return self.cartesian.inverse(found.rows), found.log_susceptibility, found.features
 
     def rows(self, graph: Graph, fields: Tensor) -> tuple[Tensor, Tensor | None]:
         """Σ_a E_a Z*_iab for some fields E, and ln(ε∞ - 1) as (S, 3, 3).
@@ -115,11 +115,12 @@ class PolarNetwork(GatedNetwork):
             found = torch.stack(rows, dim=1) + charges[:, :, None] * fields
             log_susceptibility = self._log_susceptibility(blocks, own)
         if differentiable:
-            return _Response(found, log_susceptibility, None)
+            return _Response(found, log_susceptibility, blocks, None)
         moments = sum_by_index(dipoles.detach(), own.structure, own.n_structures)
         return _Response(
             found.detach(),
             None if log_susceptibility is None else log_susceptibility.detach(),
+            blocks,
             RawPolarization(charges.detach()[:, 0], moments, torch.stack(strained, dim=1)),
         )
 
@@ -130,6 +131,7 @@ class _Response:
 
     rows: Tensor
     log_susceptibility: Tensor | None
+    features: list[Tensor]
     polarization: RawPolarization | None  # None where training wants derivatives of the rest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,11 +42,15 @@ class RawTensors:
         Electronic dielectric tensor ε∞ of each structure, relative permittivity.
     polarization : RawPolarization, optional
         Of a network that has one.
+    features : tuple of Tensor, shapes (N, 2l+1, C)
+        Of the atoms after the last interaction, one block per irrep, without gradients; of an
+        ensemble, those of all members. Networks without gates give none.
     """
 
     born_charges: Tensor
     dielectric: Tensor | None
     polarization: RawPolarization | None = None
+    features: tuple[Tensor, ...] = ()
 
 
 class CartesianTensor(nn.Module):
@@ -73,12 +78,16 @@ class CartesianTensor(nn.Module):
 
 
 def raw_tensors(
-    cartesian: CartesianTensor, parts: Tensor, log_susceptibility: Tensor | None
+    cartesian: CartesianTensor,
+    parts: Tensor,
+    log_susceptibility: Tensor | None,
+    features: Sequence[Tensor] = (),
 ) -> RawTensors:
     """Assemble the output of networks, (N, 9) parts of Z* and ln(ε∞ - 1), if there is one."""
     return RawTensors(
         born_charges=cartesian(parts),
         dielectric=None if log_susceptibility is None else dielectric_from_log(log_susceptibility),
+        features=tuple(block.detach() for block in features),
     )
 
 

@@ -16,13 +16,13 @@ from scipy.special import erf
 from scipy.stats import spearmanr
 
 from ase_equivar.graph import Graph
-from ase_equivar.inference.features import last_features
+from ase_equivar.inference.features import invariants
 from ase_equivar.inference.known_bonds import KnownBonds
 from ase_equivar.inference.uncertainty import Calibration, KnownAtoms, log_terms
 from ase_equivar.network import Ensemble, GatedNetwork, Network
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.batches import make_loader
-from ase_equivar.training.comparison import Comparison, raw_tensors_of_each
+from ase_equivar.training.comparison import Comparison, tensors_of_each
 from ase_equivar.training.data import LabelledFrame
 
 N_COMPONENTS = 12  # of the features; by cross-validation on crystals/valid
@@ -218,15 +218,15 @@ def describe(
     bar = track(loader, "predicting", disable=not progress, console=Console(stderr=True))
     seen = Described([], [], [], [], [])
     labels = iter(left)
-    with torch.no_grad(), last_features(network) as found:
+    with torch.no_grad():
         for batch in bar:
-            found.clear()
             graph = batch.graph
+            found = network(graph)
             sizes = torch.bincount(graph.structure, minlength=graph.n_structures).tolist()
-            for raw, _ in raw_tensors_of_each(network, graph):
+            for raw, _ in tensors_of_each(found, graph):
                 seen.raw_charges.append(raw)
                 seen.errors.append(neutralize(raw) - next(labels).born_charges)
-            joined = torch.cat(found, dim=1)[graph.places]
+            joined = invariants(found.features)[graph.places]
             seen.features.extend(joined.split(sizes))
             seen.numbers.extend(graph.numbers[graph.places].split(sizes))
             seen.graphs.append(graph)

@@ -13,6 +13,7 @@ from rich.progress import track
 
 from ase_equivar.graph import Graph
 from ase_equivar.network import Network
+from ase_equivar.network.readout import RawTensors
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.batches import make_loader
 from ase_equivar.training.data import LabelledFrame
@@ -88,7 +89,7 @@ def compare(
     with torch.no_grad():
         bar = track(loader, "predicting", disable=not progress, console=Console(stderr=True))
         for batch in bar:
-            for charges, tensor in raw_tensors_of_each(network, batch.graph):
+            for charges, tensor in tensors_of_each(network(batch.graph), batch.graph):
                 raw_charges.append(charges)
                 if tensor is not None:
                     dielectric.append(tensor)
@@ -101,11 +102,10 @@ def compare(
     )
 
 
-def raw_tensors_of_each(
-    network: Network, graph: Graph
+def tensors_of_each(
+    raw: RawTensors, graph: Graph
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
     """Yield Z* before the sum rule, shape=(N, 3, 3), and ε∞, structure by structure."""
-    raw = network(graph)
     ends = torch.bincount(graph.structure, minlength=graph.n_structures).cumsum(0).tolist()
     born = raw.born_charges.double().numpy()[graph.places]
     for index, charges in enumerate(np.split(born, ends[:-1])):

@@ -22,7 +22,7 @@ from ase_equivar.io.output_files import write_text
 from ase_equivar.network import Network
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.augmentation import augmented_copy
-from ase_equivar.training.comparison import raw_tensors_of_each
+from ase_equivar.training.comparison import tensors_of_each
 from ase_equivar.training.config import TrainingConfig, split_selection
 from ase_equivar.training.data import LabelledFrame, elements_of, read_frames
 from ase_equivar.training.resume import portable
@@ -155,7 +155,8 @@ def _label(network: Network, structures: Sequence[Atoms], file: Path) -> None:
         part = structures[start : start + BATCH]
         with torch.no_grad():
             graphs = [network.prepared(build_graph(atoms, network.cutoff)) for atoms in part]
-            found = raw_tensors_of_each(network, collate(graphs))
+            graph = collate(graphs)
+            found = tensors_of_each(network(graph), graph)
             for atoms, (charges, dielectric) in zip(part, found, strict=True):
                 atoms.set_array(COLUMN, neutralize(charges).reshape(-1, 9))
                 if dielectric is not None:

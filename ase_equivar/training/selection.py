@@ -23,6 +23,7 @@ from rich.progress import track
 from ase_equivar.arguments import finite_real, whole_number
 from ase_equivar.inference.features import structure_features
 from ase_equivar.inference.models import load_model
+from ase_equivar.inference.prediction import Prediction
 from ase_equivar.inference.predictor import Predictor
 
 COPY = 1e-5  # relative to the length of a vector: rounding in float32 of rotated structures
@@ -193,6 +194,9 @@ def choose(
     features, doubts = [], []
     for atoms in bar:
         features.append(structure_features(network, [atoms], elements)[0])
-        doubts.append(float(np.sqrt((predictor.uncertainty(atoms) ** 2).mean())))
+        raw = predictor.evaluate(atoms, uncertainty=True).raw
+        doubt = Prediction.from_raw(raw, 0.0, predictor.calibration).born_charges_uncertainty
+        assert doubt is not None  # the model has a calibration
+        doubts.append(float(np.sqrt(np.square(doubt).mean())))
     of_known = structure_features(network, known, elements) if len(known) else None
     return select_structures(features, doubts, number, of_known)

@@ -10,7 +10,7 @@ from ase import Atoms
 
 from ase_equivar import load_model
 from ase_equivar.graph import build_graph
-from ase_equivar.inference.features import last_features
+from ase_equivar.inference.features import invariants
 from ase_equivar.inference.known_bonds import KnownBonds
 from ase_equivar.inference.uncertainty import Calibration, KnownAtoms
 
@@ -21,9 +21,8 @@ LOG_SCALE = -0.3
 def features_of(network: torch.nn.Module, atoms: Atoms) -> torch.Tensor:
     dtype = next(network.parameters()).dtype
     graph = build_graph(atoms, network.cutoff, dtype=dtype)
-    with torch.no_grad(), last_features(network) as found:
-        network(graph)
-    return torch.cat(found, dim=1)[graph.places]
+    with torch.no_grad():
+        return invariants(network(graph).features)[graph.places]
 
 
 def save_calibration(folder: Path, atoms: Atoms) -> None:

@@ -27,6 +27,7 @@ from ase_equivar.graph import build_graph
 from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference import cuda_graph as cuda_graph
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
+from ase_equivar.inference.prediction import Prediction
 from ase_equivar.inference.predictor import Predictor
 from ase_equivar.network import gated
 from ase_equivar.network.gated import GatedNetwork
@@ -108,6 +109,26 @@ def test_other_elements_in_the_same_places(recordings: list[Any]) -> None:
         found, expected = (p.evaluate(atoms).raw.born_charges for p in (steps, plain))
         assert np.abs(found - expected).max() < 1e-5
     assert len(recordings) == 3
+
+
+def test_uncertainty_is_asked_of_the_network_itself(recordings: list[Any]) -> None:
+    """Whether or not the structure was replayed, which it then counts for once."""
+    steps, plain = predictor(), Predictor("universal")
+    first, *_, replayed, fresh = walk(oxide(1), 4, 0.01)
+    for atoms in (first, first, replayed):
+        atoms.positions += 1e-3
+        steps.evaluate(atoms)
+    assert steps.evaluate(replayed).raw.coverage is None
+    for count, atoms in ((3, replayed), (4, fresh)):
+        found = steps.evaluate(atoms, uncertainty=True)
+        assert steps.evaluate(atoms) is found
+        assert steps.count == count
+        assert found.backend == plain.evaluate(atoms).backend
+        ours, expected = (
+            Prediction.from_raw(one.raw, 0.0, plain.calibration).born_charges_uncertainty
+            for one in (found, plain.evaluate(atoms))
+        )
+        np.testing.assert_allclose(ours, expected, rtol=1e-4)
 
 
 def test_atoms_too_close_are_refused_as_ever(recordings: list[Any]) -> None:
