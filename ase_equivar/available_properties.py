@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +33,8 @@ class AvailableProperties:
     total_charge : float
         Of the cell, |e|: a charged cell has no polarization.
     wrapped : WrappedCalculator
+    in_field : bool
+        Whether an electric field is on.
 
     Raises
     ------
@@ -43,6 +45,7 @@ class AvailableProperties:
     predictor: Predictor
     total_charge: float
     wrapped: WrappedCalculator
+    in_field: bool
 
     def __post_init__(self) -> None:
         if self.wrapped.polarization_energy and not self._is_polar:
@@ -57,32 +60,34 @@ class AvailableProperties:
         names += OF_POLARIZATION if self._is_polar else []
         return tuple(names)
 
-    def names(self, *, in_field: bool) -> list[str]:
-        """List all; `in_field` says whether an electric field is on."""
+    def names(self) -> list[str]:
+        """List all."""
         others = [name for name in self.wrapped.properties() if name not in self.of_model]
         return [
             *self.of_model,
-            *(name for name in others if self._refusal(name, in_field=in_field) is None),
+            *(name for name in others if self._refusal(name) is None),
         ]
 
-    def with_field(self, names: Iterable[str]) -> list[str]:
-        """Return those to which an electric field adds something."""
+    def with_field(self, names: Sequence[str]) -> list[str]:
+        """Return those to which the electric field adds something, if there is one."""
+        if not self.in_field:
+            return []
         terms = ALL_TERMS if self.wrapped.polarization_energy else FORCES
         return [name for name in names if name in terms]
 
-    def require(self, name: str, *, in_field: bool) -> None:
-        """Refuse a property that cannot be given.
+    def require(self, *names: str) -> None:
+        """Refuse properties that cannot be given.
 
         Raises
         ------
         PropertyNotImplementedError
             Saying why.
         """
-        reason = self._refusal(name, in_field=in_field)
-        if reason is not None:
-            raise PropertyNotImplementedError(reason)
+        for name in names:
+            if (reason := self._refusal(name)) is not None:
+                raise PropertyNotImplementedError(reason)
 
-    def require_for(self, atoms: Atoms, names: Iterable[str], *, in_field: bool) -> None:
+    def require_for(self, atoms: Atoms, names: Sequence[str]) -> None:
         """Refuse properties that a structure does not have, periodic as it is.
 
         Raises
@@ -90,8 +95,7 @@ class AvailableProperties:
         PropertyNotImplementedError
             Saying why.
         """
-        names = [*names]
-        if in_field and "stress" in self.with_field(names) and not atoms.pbc.all():
+        if "stress" in self.with_field(names) and not atoms.pbc.all():
             raise PropertyNotImplementedError(
                 "'stress' in an electric field needs a cell that is periodic in three directions"
             )
@@ -104,13 +108,13 @@ class AvailableProperties:
                     "directions, 'dipole' that of molecules, periodic in none"
                 )
 
-    def _refusal(self, name: str, *, in_field: bool) -> str | None:
+    def _refusal(self, name: str) -> str | None:
         """Say why a property cannot be given, None if it can."""
         if name in self.of_model:
             return None
         if name not in self.wrapped.properties():
             return self._not_listed(name)
-        if not in_field:
+        if not self.in_field:
             return None
         with_polarization = self.wrapped.polarization_energy
         if with_polarization and name in ("energies", "stresses"):

@@ -35,25 +35,24 @@ class EquivarCalculator(Calculator):
 
     Properties: ``born_charges`` and ``born_effective_charges`` (one array, |e|, row = field,
     column = displacement, float64, shape=(N, 3, 3), summing to `total_charge`);
-    ``dielectric_tensor`` (ε∞, relative, shape=(3, 3)) if the model has it;
+    ``dielectric_tensor`` (ε∞, relative, shape=(3, 3)) if the model predicts it;
     ``born_charges_uncertainty`` (expected root mean square error of the components of each Z*, |e|,
-    shape=(N,)) if the model is calibrated, which costs little (on a GPU, small steps of an MD are
-    replayed as CUDA graphs, which do not give it: the network is called instead); and whatever the
-    wrapped calculator lists, passed through.
+    shape=(N,)) if the model is calibrated, at little cost (on a GPU, the network is called where a
+    CUDA graph would be replayed); and whatever the wrapped calculator lists, passed through.
 
-    A polar model, whose Z* are the derivative of one polarization P, gives three more.
+    A polar model, whose Z* are the derivative of a polarization P, gives three more.
     ``polarization`` (C/m², shape=(3,)) of a crystal and ``dipole`` (|e|·Å, shape=(3,)) of a
-    molecule are those of the periodic images that are given: see `docs/howto/polarization.md`.
+    molecule refer to the periodic images given: see `docs/howto/polarization.md`.
     ``piezoelectric_tensor_clamped`` (C/m², shape=(3, 6), row = polarization, columns xx yy zz yz xz
     xy) is the proper tensor at fixed reduced coordinates.
 
     With a field, ``forces`` are those of the wrapped calculator plus `field_forces`. All other
-    properties stay those *without* field. So does the energy: its part −Ω E·P is defined only up to
-    multiples of the polarization quantum in a periodic cell, and most models know no P at all.
-    Hence forces are not the gradient of this energy while a field is on, unless
+    properties are those *without* field, the energy too: its part −Ω E·P is defined only up to
+    multiples of the polarization quantum in a periodic cell, and most models have no P. Hence
+    forces are not minus the gradient of this energy while a field is on, unless
     `polarization_energy` is set.
 
-    An instance keeps what it calculated last: threads need one each.
+    Each thread needs an instance of its own, which keeps its latest results.
 
     Parameters
     ----------
@@ -67,28 +66,26 @@ class EquivarCalculator(Calculator):
         Of the network: "float32" (default) or "float64", as text or as torch's. Results are float64
         always.
     backend : str, optional
-        What computes the network. Default: compiled kernels, "numba" on the CPU and "triton" on a
-        GPU, where they work, else "torch": the same numbers to rounding, without a compiler, and
-        several times as slow for large structures. "e3nn": its layers run literally; slow, and the
-        oracle of the tests.
+        What computes the network. Default: compiled kernels where they work, "numba" on the CPU and
+        "triton" on a GPU, else "torch": equal to rounding, several times slower for large
+        structures. "e3nn": the layers of e3nn itself; slow, the reference of the tests.
     electric_field : array_like, optional
         Static uniform macroscopic field in V/Å, Cartesian, shape=(3,).
     total_charge : float
         Net charge of the cell in |e|, which Z* sum to.
     stress_without_field : bool
-        With a field on, stress is refused, because Z* alone do not define the field's part of it
-        (that needs the piezoelectric response). True: give the wrapped calculator's instead.
+        With a field on, stress is refused, because the field's part of it is the piezoelectric
+        response, which Z* do not contain. True: give the wrapped calculator's instead.
     polarization_energy : bool
-        With a field on, add −Ω E·P to ``energy`` and ``free_energy``, with P of a polar model, so
-        that forces are minus their gradient; and its strain derivative at a constant voltage across
-        the cell, −E·e with the clamped-ion tensor above, to ``stress``.
+        With a field on, add −Ω E·P, with P of a polar model, to ``energy`` and ``free_energy``, so
+        that forces are minus their gradient; and to ``stress`` its strain derivative at constant
+        voltage across the cell, −E·e with the clamped-ion tensor above.
 
     Raises
     ------
     ValueError, FileNotFoundError, TypeError
         If an argument is wrong, or `polarization_energy` is set where there is no P: the model is
-        not polar, the cell is charged. For those of the model see
-        `ase_equivar.inference.predictor.Predictor`.
+        not polar or the cell is charged. See also `ase_equivar.inference.predictor.Predictor`.
     """
 
     def __init__(
@@ -109,9 +106,8 @@ class EquivarCalculator(Calculator):
         self.results: dict[str, Any] = {}
         self._changed_settings: list[str] = []
         self._warn_once = WarnOnce()
-        self.electric_field = electric_field
-        charge = _checked_charge(total_charge)
-        self._use(Predictor(model, device, dtype, backend), charge)
+        field, charge = _checked_field(electric_field), _checked_charge(total_charge)
+        self._use(Predictor(model, device, dtype, backend), charge, field)
 
     @property
     def calculator(self) -> BaseCalculator | None:
@@ -126,7 +122,8 @@ class EquivarCalculator(Calculator):
     @model.setter
     def model(self, model: str | Path | torch.nn.Module) -> None:
         old = self._predictor
-        self._use(Predictor(model, old.device, old.dtype, old.backend), self._total_charge)
+        new = Predictor(model, old.device, old.dtype, old.backend)
+        self._use(new, self._total_charge, self._field)
         self._warn_once = WarnOnce()
         self._drop_results("model")
 
@@ -142,9 +139,7 @@ class EquivarCalculator(Calculator):
 
     @electric_field.setter
     def electric_field(self, field: ArrayLike | None) -> None:
-        self._field = None if field is None else check_field(field)
-        if self._field is not None:
-            self._field.setflags(write=False)
+        self._use(self._predictor, self._total_charge, _checked_field(field))
         self._drop_results("electric_field")
 
     @property
@@ -154,13 +149,13 @@ class EquivarCalculator(Calculator):
 
     @total_charge.setter
     def total_charge(self, charge: float) -> None:
-        self._use(self._predictor, _checked_charge(charge))
+        self._use(self._predictor, _checked_charge(charge), self._field)
         self._drop_results("total_charge")
 
     @property
     def implemented_properties(self) -> list[str]:
         """Names of all properties that this instance can give as it stands."""
-        return self._available.names(in_field=self._in_field)
+        return self._available.names()
 
     @property
     def diagnostics(self) -> Diagnostics:
@@ -214,9 +209,9 @@ class EquivarCalculator(Calculator):
         ValueError
             As `calculate`.
         """
-        self._available.require(name, in_field=self._in_field)
-        atoms = None if atoms is None else as_atoms(atoms)
+        self._available.require(name)
         if atoms is not None:  # also where results are there, of full sites at the same places
+            atoms = as_atoms(atoms)
             check_full_occupancy(atoms)
         return super().get_property(name, atoms, allow_calculation)
 
@@ -235,8 +230,7 @@ class EquivarCalculator(Calculator):
         ValueError
             If the structure makes no sense or has elements that the model has never seen.
         """
-        for name in properties:
-            self._available.require(name, in_field=self._in_field)
+        self._available.require(*properties)
         atoms = self.atoms if atoms is None else atoms
         if atoms is None:
             raise ValueError("the calculator has no structure yet; give it one: atoms.calc = calc")
@@ -252,19 +246,17 @@ class EquivarCalculator(Calculator):
 
     def _fill(self, atoms: Atoms, properties: Sequence[str]) -> None:
         """Put the properties asked for in the results."""
-        available, in_field = self._available, self._in_field
-        available.require_for(atoms, properties, in_field=in_field)
-        of_model = available.of_model
-        with_field = available.with_field(properties) if in_field else []
+        available, of_model = self._available, self._available.of_model
+        available.require_for(atoms, properties)
+        with_field = available.with_field(properties)
         uncertainty = UNCERTAINTY in properties and UNCERTAINTY in of_model
         raw = None
         if with_field or any(name in of_model for name in properties):
             raw = self._predict(atoms, uncertainty=uncertainty)
         others = [name for name in properties if name not in of_model]
         if others:
-            self._wrapped.fill(self.results, atoms, others, of_model, in_field=in_field)
-        if raw is not None and with_field:
-            assert self._field is not None
+            self._wrapped.fill(self.results, atoms, others, of_model, in_field=available.in_field)
+        if raw is not None and self._field is not None and with_field:
             polarization = raw.polarization if self._wrapped.polarization_energy else None
             add_field(self.results, with_field, atoms, self._field, polarization)
 
@@ -310,14 +302,13 @@ class EquivarCalculator(Calculator):
         bound = whole_number("max_edges", max_edges, at_least=1)
         return predict_many(self._predictor, images, self._total_charge, bound)
 
-    @property
-    def _in_field(self) -> bool:
-        return self._field is not None and bool(self._field.any())
-
-    def _use(self, predictor: Predictor, total_charge: float) -> None:
-        """Take a network, and the charge of the cell, from now on."""
-        self._available = AvailableProperties(predictor, total_charge, self._wrapped)
-        self._predictor, self._total_charge = predictor, total_charge
+    def _use(
+        self, predictor: Predictor, total_charge: float, field: NDArray[np.float64] | None
+    ) -> None:
+        """Take a network, the charge of the cell and the electric field from now on."""
+        in_field = field is not None and bool(field.any())
+        self._available = AvailableProperties(predictor, total_charge, self._wrapped, in_field)
+        self._predictor, self._total_charge, self._field = predictor, total_charge, field
 
     def _drop_results(self, setting: str) -> None:
         self.results = {}
@@ -331,16 +322,16 @@ class EquivarCalculator(Calculator):
         self.results |= found.properties()
         if raw.polarization is not None and charge == 0:
             self.results |= raw.polarization.properties(atoms)
-        warn_of_first_structure(
-            self._warn_once,
-            atoms,
-            found,
-            raw.unusual_pairs,
-            predictor.cutoff,
-            predictor.count,
-            charge,
-        )
+        warn_of_first_structure(self._warn_once, atoms, found, raw.unusual_pairs, predictor, charge)
         return raw
+
+
+def _checked_field(field: ArrayLike | None) -> NDArray[np.float64] | None:
+    if field is None:
+        return None
+    checked = check_field(field)
+    checked.setflags(write=False)
+    return checked
 
 
 def _checked_charge(charge: float) -> float:

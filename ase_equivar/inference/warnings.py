@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.inference.known_bonds import UnusualPair
 from ase_equivar.inference.prediction import Prediction
+from ase_equivar.inference.predictor import Predictor
 from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.structures.metals import (
     describe_metal,
@@ -88,8 +89,7 @@ def warn_of_first_structure(
     atoms: Atoms,
     prediction: Prediction,
     unusual_pairs: Sequence[UnusualPair],
-    cutoff: float,
-    count: int,
+    predictor: Predictor,
     total_charge: float,
 ) -> None:
     """Warn of all that makes a prediction doubtful, once for each crystal.
@@ -100,10 +100,8 @@ def warn_of_first_structure(
     atoms : ase.Atoms
     prediction : Prediction
     unusual_pairs : sequence of UnusualPair
-    cutoff : float
-        Of the network, Å.
-    count : int
-        How many structures were predicted until now, with this one.
+    predictor : Predictor
+        That predicted it as the latest structure.
     total_charge : float
         Of the cell, |e|.
     """
@@ -114,8 +112,9 @@ def warn_of_first_structure(
         warn_if_broken([atoms], [per_atom])
     if signs := _new_signs_of_a_metal(once, atoms, per_atom, prediction, total_charge):
         _warn_of_metals([(atoms, signs)], 1)
-    if text := _new_doubt(once, atoms, prediction, unusual_pairs, cutoff):
-        _warn_of_doubt(atoms, f" as the {_ordinal(count)} structure" if count > 1 else "", text)
+    if text := _new_doubt(once, atoms, prediction, unusual_pairs, predictor.cutoff):
+        which = f" as the {_ordinal(predictor.count)} structure" if predictor.count > 1 else ""
+        _warn_of_doubt(atoms, which, text)
 
 
 def warn_of_structures(
