@@ -477,7 +477,7 @@ def test_precision_as_text(atoms):
 
 def test_cuda_asked_for_and_absent(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match=r"'cuda:0' was asked for, but PyTorch .* finds no CUDA"):
+    with pytest.raises(ValueError, match=r"device is 'cuda:0', but PyTorch .* finds no CUDA"):
         calculator(device="cuda:0")
     assert str(calculator()._predictor.device) == "cpu"
 

@@ -17,7 +17,7 @@ PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
 def predict_many(
     predictor: Predictor, images: Iterable[Atoms], total_charge: float, max_edges: int
 ) -> list[Prediction]:
-    """Check and predict structures with a progress bar; warn of what is doubtful.
+    """Check and predict structures with a progress bar; warn of doubtful predictions.
 
     Parameters and errors as those of `EquivarCalculator.predict`.
     """

@@ -1,6 +1,6 @@
-"""How well the training data cover a structure: its atoms and its bonds.
+"""How well the training data cover a structure: the environments of its atoms, and its bonds.
 
-Z* do not depend on it. It is worked out after them, from what the network has calculated anyway.
+Z* do not depend on it. It is evaluated after them, from features that the network has calculated.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ase_equivar.inference.uncertainty import Calibration, Familiarity
 
 @dataclass(frozen=True)
 class CalledAtoms:
-    """All atoms of one call of the network, which may have had several structures.
+    """All atoms in one call of the network, of one or several structures.
 
     Attributes
     ----------
@@ -37,13 +37,13 @@ class CalledAtoms:
 
     @cached_property
     def familiarity(self) -> Familiarity:
-        """Of all atoms together, which takes a fraction of the time that single structures do."""
+        """That of all atoms, which is much faster than structure by structure."""
         with torch.inference_mode():
             return self.calibration.known.familiarity(invariants(self.features), self.numbers)
 
 
 class Coverage:
-    """How well the training data cover one structure, worked out when it is first asked for.
+    """How well the training data cover one structure; evaluated on first use.
 
     Parameters
     ----------
@@ -60,20 +60,20 @@ class Coverage:
 
     @property
     def familiarity(self) -> Familiarity:
-        """How well the surroundings of the atoms are known."""
-        return self._work_out()[0]
+        """How well the environments of the atoms are known."""
+        return self._evaluated()[0]
 
     @property
     def unusual_pairs(self) -> tuple[UnusualPair, ...]:
         """Pairs of atoms that the training data do not cover."""
-        return self._work_out()[1]
+        return self._evaluated()[1]
 
-    def _work_out(self) -> tuple[Familiarity, tuple[UnusualPair, ...]]:
+    def _evaluated(self) -> tuple[Familiarity, tuple[UnusualPair, ...]]:
         if self._source is not None:
             called, rows, graph = self._source
             self._found = (
                 called.familiarity.take(rows).take(graph.places),
                 called.calibration.bonds.unusual(graph),
             )
-            self._source = None  # a graph and features take memory
+            self._source = None  # releases graph and features
         return self._found

@@ -1,8 +1,8 @@
-"""Steps of an MD on a GPU, each of them one launch.
+"""Steps of an MD on a GPU, each with a single launch.
 
-A small system keeps a GPU busy for less time than it takes to start some hundred operations one
-after the other. As long as the same pairs may be near, they are the same operations on arrays of
-the same sizes: they are recorded once, as a CUDA graph, and repeated with other positions.
+For a small system, a GPU takes less time to compute the network than the CPU takes to launch its
+several hundred operations. As long as the neighbor list is the same, so are these operations and
+the sizes of their arrays: they are recorded once, as a CUDA graph, and replayed with new positions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Step:
-    """What a network says about one structure.
+    """What a network predicts for one structure.
 
     Attributes
     ----------
@@ -45,14 +45,14 @@ class Step:
 
 
 class CUDAGraphRunner:
-    """A network's way to structures that follow each other.
+    """Predicts structures that follow each other, by a CUDA graph where there is one.
 
     Parameters
     ----------
     network : GatedNetwork
-        It must not change.
+        Its weights must not change.
     search : NeighborSearch
-        That remembers pairs, on the network's device.
+        With a skin, on the device of the network.
     dtype : torch.dtype
         Of the network.
     """
@@ -63,9 +63,9 @@ class CUDAGraphRunner:
         self._fails = False
 
     def replay(self, atoms: Atoms) -> Step | None:
-        """Predict one structure, if there is a recording of its kind or one is worth making.
+        """Predict one structure by a CUDA graph, which is recorded first if need be.
 
-        That is from the second structure on for which the search remembers the same pairs.
+        It is recorded for the second structure in a row with the same neighbor list.
 
         Parameters
         ----------
@@ -75,20 +75,22 @@ class CUDAGraphRunner:
         Returns
         -------
         Step or None
-            None: others must do it. So it is, too, where atoms are too close, and after a
-            recording has failed, of which the log tells.
+            None if the network must be called instead: no neighbor list has been kept, two atoms
+            are too close, or recording has failed, which is logged.
         """
         cell = periodic_cell(atoms)
         candidates = None if self._fails else self._search.kept(atoms, cell)
         if self._recorded is not None and not self._recorded.is_for(candidates, atoms):
-            self._recorded = None  # its memory goes first
+            self._recorded = None  # release its memory first
         if candidates is None or len(candidates.i) == 0:
             return None
         if self._recorded is None:
             try:
                 self._recorded = self._record(candidates, atoms, cell)
             except RuntimeError as error:
-                logger.warning("no recording on %s: %s", self._search.device, error)
+                logger.warning(
+                    "no CUDA graph could be recorded on %s: %s", self._search.device, error
+                )
                 self._fails = True
                 return None
         return self._recorded.replay(atoms.positions)
@@ -112,7 +114,7 @@ class CUDAGraphRunner:
             parts = network.step(graph)
 
             def work() -> Tensor:
-                """Put all results in one array, which one transfer brings to the CPU."""
+                """Return all results as one array, so that a single transfer is enough."""
                 vectors = there.vectors(positions, box)
                 distances = torch.linalg.vector_norm(vectors, dim=1)
                 born, log_susceptibility = parts(vectors.to(dtype))
@@ -127,13 +129,13 @@ class CUDAGraphRunner:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the recording, which no copy can have."""
+        """Leave out the CUDA graph, which cannot be copied."""
         return {**self.__dict__, "_recorded": None}
 
 
 @dataclass(frozen=True)
 class _CUDAGraph:
-    """Recorded operations, and what they are for."""
+    """Recorded operations, and the structures that they are valid for."""
 
     candidates: Candidates
     numbers: NDArray[np.int64]
@@ -158,31 +160,31 @@ class _CUDAGraph:
 
 
 class Recording:
-    """What a function does on a GPU, recorded, and repeated with one launch by each call.
+    """Operations of a function on a GPU, recorded once; each call replays them with one launch.
 
     Parameters
     ----------
     work : callable
-        It must neither wait for the GPU nor take arrays from the CPU; its result is written over
-        by the next repetition.
+        It must neither wait for the GPU nor use arrays on the CPU. Each replay overwrites the
+        result of the one before.
     device : torch.device
         A GPU.
     """
 
     def __init__(self, work: Callable[[], Tensor], device: torch.device) -> None:
-        self._work = work  # its arrays are read again in each repetition: they must live on
+        self._work = work  # keeps its arrays alive, which each replay reads
         with torch.cuda.device(device):
             aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
-                work()  # compiles kernels, and has libraries make their workspaces
+                work()  # compiles kernels and allocates workspaces of libraries
             torch.cuda.current_stream().wait_stream(aside)
             self._graph = torch.cuda.CUDAGraph()
-            # what other threads do on the GPU meanwhile is none of its business
+            # other threads may use the GPU meanwhile
             with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
                 self._result = work()
 
     def __call__(self) -> Tensor:
-        """Repeat it, and give its result."""
+        """Replay the operations and return the result."""
         self._graph.replay()
         return self._result

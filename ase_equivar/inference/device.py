@@ -6,12 +6,12 @@ import torch
 
 
 def choose_device(device: torch.device | str | None) -> torch.device:
-    """Return the device asked for, by default CUDA if there is any, else the CPU.
+    """Return the given device, by default CUDA if there is any, else the CPU.
 
     Raises
     ------
     ValueError
-        If it is neither the CPU nor a CUDA device that is there.
+        If it is neither the CPU nor a CUDA device of this machine.
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -25,19 +25,19 @@ def choose_device(device: torch.device | str | None) -> torch.device:
         raise ValueError(f"device is {str(device)!r}, but there is one CPU device; use 'cpu'")
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            f"device {str(device)!r} was asked for, but PyTorch {torch.__version__} finds no CUDA "
-            "device; use device='cpu', or leave device out"
+            f"device is {str(device)!r}, but PyTorch {torch.__version__} finds no CUDA device; use "
+            "device='cpu', or leave device out"
         )
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"device {str(device)!r} was asked for, but there are {torch.cuda.device_count()} CUDA "
-            "devices, counted from 0"
+            f"device is {str(device)!r}, but there are {torch.cuda.device_count()} CUDA devices, "
+            "counted from 0"
         )
     return chosen
 
 
 def choose_dtype(dtype: torch.dtype | str | None) -> torch.dtype:
-    """Return the dtype asked for as torch's, by default float32.
+    """Return the given dtype as torch's, by default float32.
 
     Raises
     ------

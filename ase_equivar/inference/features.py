@@ -1,4 +1,4 @@
-"""Structures as a network sees them: one vector each, for telling how much they differ."""
+"""Structures described by features of a network: one vector each, to compare structures."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def structure_features(
 ) -> NDArray[np.float64]:
     """Describe structures by the features of their atoms after the last interaction.
 
-    Of each atom these are its scalars and the lengths of its vectors and tensors, channel by
-    channel; they do not change when a structure is turned, mirrored or repeated. Averages over the
-    atoms of each element stand side by side, times the square root of the element's share.
+    The features of an atom are its `invariants`, which do not change when the structure is rotated,
+    reflected or repeated. They are averaged over the atoms of each element; the averages, each
+    times the square root of the fraction of atoms of that element, make the vector.
 
     Parameters
     ----------
     network : torch.nn.Module
-        One with gates, or an ensemble of such, as `load_model` gives it.
+        A gated network, or an ensemble of such, as returned by `load_model`.
     images : iterable of ase.Atoms
     elements : sequence of int
-        Atomic numbers that occur, in the order of their averages.
+        Atomic numbers of all elements, in the order of their averages.
 
     Returns
     -------
@@ -38,19 +38,19 @@ def structure_features(
     Raises
     ------
     ValueError
-        If the network is of another kind, or a structure has an element that it does not know, or
-        that is not among `elements`.
+        If the network is of another kind, or a structure has an element that the network does not
+        support or that is not in `elements`.
     """
     if not isinstance(network, GatedNetwork | Ensemble):
         raise ValueError(
-            f"only networks with gates have features to compare; this is a {type(network).__name__}"
+            f"only gated networks have features to compare; this is a {type(network).__name__}"
         )
     weight = next(network.parameters())
     rows = []
     for atoms in images:
         check_elements(atoms, network.elements)
         if missing := set(atoms.numbers.tolist()) - set(elements):
-            raise ValueError(f"elements has no {sorted(missing)}, which the structures have")
+            raise ValueError(f"elements lacks {sorted(missing)}, which occur in the structures")
         graph = build_graph(atoms, network.cutoff, dtype=weight.dtype).to(weight.device)
         with torch.inference_mode():
             found = invariants(network(graph).features)
@@ -60,7 +60,7 @@ def structure_features(
 
 
 def invariants(features: Sequence[Tensor]) -> Tensor:
-    """Return scalars, and lengths of vectors and tensors, channel by channel.
+    """Return the scalars and the norms of vectors and tensors of each atom, channel by channel.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Pairs of atoms that are closer than any in the training data, or of elements that never meet."""
+"""Pairs of atoms that the training data lack: closer than any there, or not bonded there."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from ase_equivar.graph import Graph
 
 SHORT = 0.8
-"""Of the shortest distance in the training data: closer is called very short. Thermal motion in
-water, and in crystals at 600 K, does not get there."""
+"""Fraction of the shortest distance in the training data below which a pair is unusual. Thermal
+motion in water, or in crystals at 600 K, does not bring atoms as close."""
 NEAR = 1.3
-"""Of the sum of covalent radii: pairs that are farther apart are not looked at. That two elements
-never come within the cutoff is nothing unusual, that they are neighbors is."""
+"""Multiple of the sum of covalent radii beyond which a pair is ignored: elements that never come
+within the cutoff of each other in the training data are nothing unusual, unless they are bonded."""
 N_NUMBERS = 119
 
 
 @dataclass(frozen=True)
 class UnusualPair:
-    """Two atoms whose distance the training data do not cover.
+    """Two atoms that are closer than the training data cover.
 
     Attributes
     ----------
@@ -32,7 +32,8 @@ class UnusualPair:
     distance : float
         Å.
     shortest : float or None
-        Å, of these elements in the training data; None if they never come within the cutoff there.
+        Shortest distance of these elements in the training data, Å; None if they never come within
+        the cutoff there.
     """
 
     atoms: tuple[int, int]
@@ -41,7 +42,7 @@ class UnusualPair:
     shortest: float | None
 
     def describe(self, cutoff: float) -> str:
-        """Say it in words."""
+        """Return what the training data lack, as part of a sentence."""
         pair = f"{'–'.join(self.symbols)} (atoms {self.atoms[0]} and {self.atoms[1]})"
         if self.shortest is None:
             return f"no {pair} within {cutoff:g} Å"
@@ -62,7 +63,7 @@ class KnownBonds:
 
     @classmethod
     def of(cls, graphs: list[Graph]) -> KnownBonds:
-        """Find them in graphs of structures."""
+        """Find the shortest distances in some graphs."""
         shortest = np.full((N_NUMBERS, N_NUMBERS), np.inf)
         for graph in graphs:
             numbers = graph.numbers.numpy()
@@ -71,7 +72,7 @@ class KnownBonds:
         return cls(np.minimum(shortest, shortest.T))
 
     def unusual(self, graph: Graph) -> tuple[UnusualPair, ...]:
-        """Return, for each pair of elements, the two atoms farthest from what is known.
+        """Return the worst pair of atoms of each two elements, of those that are unusual.
 
         Parameters
         ----------
@@ -88,7 +89,7 @@ class KnownBonds:
         ends = numbers[senders], numbers[receivers]
         low, high = np.minimum(*ends), np.maximum(*ends)
         ratios = distances / self.shortest[low, high]  # 0 where the pair was never seen
-        # the order of the structure, which large graphs do not keep
+        # the order of the structure: atoms of large graphs are sorted
         places = np.empty(graph.n_atoms, dtype=np.int64)
         places[np.arange(graph.n_atoms)[graph.places]] = np.arange(graph.n_atoms)
         found: dict[tuple[int, int], UnusualPair] = {}

@@ -67,7 +67,7 @@ def load_model(
     description = _read_config(folder / CONFIG_FILE)["network"]
     try:
         with (
-            torch.inference_mode(mode=False),  # there they would be none to differentiate with
+            torch.inference_mode(mode=False),  # weights made in it have no derivatives
             torch.random.fork_rng(devices=[]),  # layers draw initial weights, on the CPU
         ):
             network = build_network(description)
@@ -89,13 +89,13 @@ def load_model(
 
 
 def read_metadata(name_or_path: str | Path) -> dict[str, Any]:
-    """Return what `save_model` was told about a model; errors as in `load_model`."""
+    """Return the `metadata` given to `save_model`; errors as in `load_model`."""
     metadata: dict[str, Any] = _read_config(model_folder(name_or_path) / CONFIG_FILE)["metadata"]
     return metadata
 
 
 def model_digest(name_or_path: str | Path) -> str:
-    """Return 16 digits that change with a model's weights, configuration or calibration.
+    """Return 16 hexadecimal digits that identify weights, configuration and calibration.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def save_model(
         config_file.write_text(text, encoding="utf-8")
         with replacing(folder / WEIGHTS_FILE) as weights_file:
             weights_file.write_bytes(save(state))
-            (folder / CALIBRATION_FILE).unlink(missing_ok=True)  # of other weights
+            (folder / CALIBRATION_FILE).unlink(missing_ok=True)  # it is of other weights
 
 
 def model_folder(name_or_path: str | Path) -> Path:

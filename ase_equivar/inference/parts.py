@@ -1,8 +1,8 @@
-"""What a network says when parts of it are left out, for the doubt in what is made of ε∞.
+"""ε∞ of parts of a network, whose spread is the uncertainty of quantities derived from ε∞.
 
-A network trained with dropout holds many smaller ones. Some channels are left out, for all atoms
-alike, so that each part is as equivariant as the whole. Dropout as an approximate ensemble: Gal and
-Ghahramani, ICML 2016. Parts of an ensemble are those of all its members.
+A network trained with dropout contains many smaller ones. To make one, some channels are left out,
+the same for all atoms, so that it is as equivariant as the whole. Dropout as an approximate
+ensemble: Gal and Ghahramani, ICML 2016. The parts of an ensemble are those of all its members.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ase_equivar.graph import Graph
 from ase_equivar.network import Ensemble, GatedNetwork
 
-DROPOUT = 0.15  # part of the channels that are left out of each layer
-N_PARTS = 8  # of each network; more changed nothing
-SEED = 0  # of the parts: the same for every structure, so that results can be repeated
+DROPOUT = 0.15  # fraction of the channels of each layer that are left out
+N_PARTS = 8  # of each network; the spread of more parts was the same
+SEED = 0  # of the choice of parts, which is the same for every structure
 
 
 def dielectric_tensors_of_parts(
@@ -33,17 +33,17 @@ def dielectric_tensors_of_parts(
         Trained with dropout, and with ε∞.
     graph : Graph
     dropout : float
-        Part of the channels that are left out of each layer.
+        Fraction of the channels of each layer that are left out.
     n_parts : int
-        How many parts of each network are evaluated.
+        Number of parts of each network.
     """
     found = []
     with torch.inference_mode():
         for member in network.members if isinstance(network, Ensemble) else [network]:
-            prepared = member.prepared(graph)  # what takes long is done once for all parts
+            prepared = member.prepared(graph)  # once for all parts
             for part in range(n_parts):
                 with member.channel_mask(dropout, SEED + part):
                     dielectric = member(prepared).dielectric
-                assert dielectric is not None  # whoever asks has looked
+                assert dielectric is not None  # callers check has_dielectric
                 found.append(dielectric)
     return np.asarray(torch.cat(found).cpu().double().numpy())

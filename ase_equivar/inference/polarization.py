@@ -1,22 +1,22 @@
 """The polarization of a structure as a function of its positions and its cell.
 
-A polar network has Ω P = Σ_i p_i + Σ_i q_i r_i, with vectors p_i out of the surroundings of each
-atom, and charges q_i that add up to zero. A translation of the whole crystal leaves P as it is. The
-p_i do not know which periodic image of an atom is given, but the second sum does: with atom i in
-the next cell, at r_i + a_k, Ω P is larger by q_i a_k. So P belongs to the images given, and only
-its changes along a path without jumps are those of a crystal.
+A polar network has Ω P = Σ_i p_i + Σ_i q_i r_i, with a vector p_i that depends on the environment
+of atom i, and charges q_i that sum to zero. P does not change when the whole crystal is translated.
+The p_i do not depend on which periodic image of an atom is given, but the second sum does: with
+atom i in the next cell, at r_i + a_k, Ω P is larger by q_i a_k. P is therefore that of the images
+given, and only its changes along a continuous path are those of a crystal.
 
 The strain derivative at fixed reduced coordinates (r → (1 + ε) r, Ω → (1 + tr ε) Ω) is ::
 
     ∂P_a/∂ε_bc = T_abc/Ω + δ_ab Σ_i q_i r_ic / Ω − δ_bc P_a,     T_abc = Σ_bonds ∂p_a/∂v_b v_c
 
-with p = Σ_i p_i. This improper piezoelectric tensor depends on the images by P. The proper one, of
-the charge that flows between electrodes on the strained crystal, does not: D. Vanderbilt, J. Phys.
-Chem. Solids 61, 147 (2000), ::
+with p = Σ_i p_i. This improper piezoelectric tensor contains P and so depends on the images. The
+proper one, which gives the charge that flows between electrodes on the strained crystal, does not:
+D. Vanderbilt, J. Phys. Chem. Solids 61, 147 (2000), ::
 
     e_abc = ∂P_a/∂ε_bc + δ_bc P_a − δ_ab P_c = (T_abc − δ_ab p_c) / Ω
 
-which is symmetric in b and c, because p turns with the crystal.
+which is symmetric in b and c, because p rotates with the crystal.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PROPERTIES = (*OF_CRYSTALS, *OF_MOLECULES)
 
 
 def properties_for(atoms: Atoms) -> tuple[str, ...]:
-    """Return those of `PROPERTIES` that a structure has, periodic as it is."""
+    """Return those of `PROPERTIES` that a structure has, by its periodic directions."""
     if atoms.pbc.all():
         return OF_CRYSTALS
     return () if atoms.pbc.any() else OF_MOLECULES
@@ -46,12 +46,12 @@ def properties_for(atoms: Atoms) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Polarization:
-    """Ω P = moment + Σ_i charges_i r_i of one structure, and how it answers a strain.
+    """Ω P = moment + Σ_i charges_i r_i of one structure, and its derivative by strain.
 
     Attributes
     ----------
     charges : numpy.ndarray
-        In |e|; they add up to zero. shape=(N,).
+        In |e|; they sum to zero. shape=(N,).
     moment : numpy.ndarray
         p in |e|·Å, shape=(3,).
     strain_derivative : numpy.ndarray
@@ -70,7 +70,7 @@ class Polarization:
         atoms: slice,
         places: NDArray[np.int64] | slice,
     ) -> Polarization:
-        """Take one structure's out of those of a batch, in the order of its own atoms."""
+        """Select one structure of a batch, with its atoms in their own order."""
         charges = raw.charges[atoms].cpu().double().numpy()[places]
         return cls(
             charges=charges - charges.mean(),
@@ -79,11 +79,11 @@ class Polarization:
         )
 
     def dipole(self, atoms: Atoms) -> NDArray[np.float64]:
-        """Return Ω P of the images of the atoms that are given, |e|·Å, shape=(3,)."""
+        """Return Ω P of the given images of the atoms, |e|·Å, shape=(3,)."""
         return np.asarray(self.moment + self.charges @ atoms.positions)
 
     def polarization(self, atoms: Atoms) -> NDArray[np.float64]:
-        """Return P of the images of the atoms that are given, C/m², shape=(3,)."""
+        """Return P of the given images of the atoms, C/m², shape=(3,)."""
         return self.dipole(atoms) / (atoms.get_volume() * C_PER_M2)
 
     def piezoelectric_tensor(self, atoms: Atoms) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What is predicted for a structure, and how it came about."""
+"""Predictions for a structure: raw, neutral, and with details of how they were made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ase_equivar.sum_rule import neutralize, violation
 
 @dataclass(frozen=True)
 class RawPrediction:
-    """What the network says about one structure, before the sum rule.
+    """Output of the network for one structure, before the sum rule is imposed.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class RawPrediction:
     polarization : Polarization or None
         None if the model's Z* are not the derivative of one.
     coverage : Coverage or None
-        How well the training data cover the structure. None if the model was never calibrated, or a
-        CUDA graph was replayed, which gives Z* and ε∞ only.
+        How well the training data cover the structure. None if the model is not calibrated, or if a
+        CUDA graph was replayed, which gives only Z* and ε∞.
     """
 
     born_charges: NDArray[np.float64]
@@ -49,7 +49,7 @@ class RawPrediction:
 
     @property
     def unusual_pairs(self) -> tuple[UnusualPair, ...]:
-        """Pairs of atoms that the training data do not cover, as far as that is known."""
+        """Pairs of atoms that the training data do not cover; none without a coverage."""
         return () if self.coverage is None else self.coverage.unusual_pairs
 
 
@@ -60,15 +60,15 @@ class Prediction:
     Attributes
     ----------
     born_charges : numpy.ndarray
-        In |e|, row = field, column = displacement; sums to the total charge. float64,
+        In |e|, row = field, column = displacement; their sum is the total charge. float64,
         shape=(N, 3, 3).
     dielectric_tensor : numpy.ndarray or None
         ε∞, relative. float64, shape=(3, 3). None if the model does not predict it.
     sum_rule_violation : numpy.ndarray
-        Σ_i Z_i − Q·1 in |e| before the correction: the model's own alarm. shape=(3, 3).
+        Σ_i Z_i − Q·1 in |e| before the correction; large where Z* are doubtful. shape=(3, 3).
     born_charges_uncertainty : numpy.ndarray or None
         Expected root mean square error of the components of each Z* in |e|. shape=(N,). None if the
-        model has no calibration.
+        model is not calibrated, or if a CUDA graph was replayed.
     """
 
     born_charges: NDArray[np.float64]
@@ -80,7 +80,7 @@ class Prediction:
     def from_raw(
         cls, raw: RawPrediction, total_charge: float, calibration: Calibration | None = None
     ) -> Prediction:
-        """Correct a raw prediction by the sum rule, then estimate how far off it is."""
+        """Impose the sum rule on a raw prediction, then estimate the error."""
         excess = violation(raw.born_charges, total_charge)[0]
         born_charges = neutralize(raw.born_charges, total_charge)
         uncertainty = None
@@ -96,7 +96,7 @@ class Prediction:
         )
 
     def properties(self) -> dict[str, NDArray[np.float64]]:
-        """Return what is predicted by ASE's names of it."""
+        """Return the predicted tensors by their names in ASE."""
         found = {
             BORN_CHARGES: self.born_charges,
             EFFECTIVE_CHARGES: self.born_charges,
@@ -108,7 +108,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """How the Z* of a structure came about.
+    """Details of how the Z* of a structure were predicted.
 
     Attributes
     ----------
@@ -123,8 +123,8 @@ class Diagnostics:
     seconds : float
         Wall time for graph and network.
     backend : str
-        What computed the network: "numba" or "triton" (compiled kernels), "torch" (without them, or
-        a network that leaves no choice) or "e3nn".
+        What computed the network: "numba" or "triton" (compiled kernels), "torch" (none, or a
+        network without a choice of backends) or "e3nn"; with " (CUDA graph)" if one was replayed.
     """
 
     raw_born_charges: NDArray[np.float64]
@@ -137,7 +137,7 @@ class Diagnostics:
 
 @dataclass(frozen=True)
 class TimedPrediction:
-    """What the network said about a structure, the seconds that this took, and what did it."""
+    """A raw prediction with its geometry, wall time (s) and backend."""
 
     geometry: Geometry
     raw: RawPrediction
@@ -145,7 +145,7 @@ class TimedPrediction:
     backend: str
 
     def diagnostics(self, total_charge: float) -> Diagnostics:
-        """Report on the evaluation, for a cell of the given total charge in |e|."""
+        """Return the details for a cell of the given total charge in |e|."""
         numbers = sorted(set(self.geometry.numbers.tolist()))
         return Diagnostics(
             raw_born_charges=self.raw.born_charges,

@@ -1,4 +1,4 @@
-"""Atoms through a network: one structure, or many in batches of bounded size."""
+"""Atoms to raw predictions: one structure, or many in batches of bounded size."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NETWORK_ATTRIBUTES = ("cutoff", "elements", "has_dielectric")
 
 
 class Predictor:
-    """A network on its device, and what turns atoms into its predictions.
+    """A network on its device, with the neighbor searches that it needs.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ class Predictor:
     Raises
     ------
     ValueError
-        If CUDA is asked for and absent, the device, dtype or backend is none that is supported, or
-        the model's files are damaged.
+        If the device, dtype or backend is not supported, there is no CUDA device, or the model's
+        files are damaged.
     FileNotFoundError
         If there is no such model.
     TypeError
-        If the network lacks what every network here has, or a choice of backend that is asked for.
+        If the network lacks a required attribute, or a backend is given and it has no choice.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Predictor:
                     f"{', '.join(missing)}; see ase_equivar.network"
                 )
             self.name = type(model).__name__
-            with torch.inference_mode(mode=False):  # tables are made with gradients
+            with torch.inference_mode(mode=False):  # radial tables need gradients
                 network = copy.deepcopy(model).to(device=self.device, dtype=self.dtype)
             network.eval().requires_grad_(False)
             self.calibration = None
@@ -112,13 +112,13 @@ class Predictor:
             else None
         )
         self.latest: TimedPrediction | None = None
-        self.count = 0  # of structures that were evaluated
+        self.count = 0  # of evaluated structures
         self.elements = tuple(network.elements)
         self.has_dielectric = bool(network.has_dielectric)
         self.has_polarization = bool(getattr(network, "has_polarization", False))
 
     def check(self, atoms: Atoms) -> None:
-        """Refuse a structure that this network can say nothing about; see `check_atoms`."""
+        """Refuse an invalid structure, or one with unknown elements; see `check_atoms`."""
         check_atoms(atoms)
         check_elements(atoms, self.elements)
 
@@ -130,9 +130,9 @@ class Predictor:
         Parameters
         ----------
         images : iterable of ase.Atoms
-            Graphs are built as they are needed, so that many structures fit in memory.
+            Graphs are built one batch at a time, so that many structures fit in memory.
         max_edges : int
-            Bound on the edges of one call. A structure with more has a call of its own.
+            Bound on the edges of one call. A structure with more is predicted alone.
 
         Yields
         ------
@@ -150,19 +150,19 @@ class Predictor:
             yield from self._call(batch)
 
     def evaluate(self, atoms: Atoms, *, uncertainty: bool = False) -> TimedPrediction:
-        """Predict one structure, unless it is the one that was evaluated last.
+        """Predict one structure; that of the previous call is not predicted again.
 
         Parameters
         ----------
         atoms : ase.Atoms
         uncertainty : bool
-            Whether the uncertainty of Z* is wanted, for which no CUDA graph is replayed. Only for a
-            model with a `calibration`.
+            Whether the uncertainty of Z* is needed, for which the network is called instead of
+            replaying a CUDA graph. The model must have a `calibration`.
         """
         geometry = Geometry.of(atoms)
         is_latest = self.latest is not None and self.latest.geometry.is_of(atoms)
         if self.latest is not None and is_latest:
-            check_full_occupancy(atoms)  # which is no part of the geometry
+            check_full_occupancy(atoms)  # occupancies are not part of the geometry
             if self.latest.raw.coverage is not None or not uncertainty:
                 return self.latest
         start = time.perf_counter()
@@ -182,13 +182,13 @@ class Predictor:
         return type(self._network) is GatedNetwork
 
     def local_charges(self, graph: Graph, n_local: int) -> NDArray[np.float64]:
-        """Predict this process' share of a structure, each bond into which the graph has.
+        """Predict the atoms of this process, which shares a structure with others.
 
         Parameters
         ----------
         graph : Graph
-            First the atoms of this process, then copies of others' within the cutoff, with
-            `Graph.exchange` to fetch their features.
+            First the atoms of this process, with all their bonds; then ghosts, copies of other
+            processes' atoms within the cutoff, with `Graph.exchange` to fetch their features.
         n_local : int
             Number of atoms of this process.
 
@@ -201,11 +201,10 @@ class Predictor:
         Raises
         ------
         TypeError
-            If the network is not a `GatedNetwork` itself: others need more than the features of
+            If the network is not a plain `GatedNetwork`; others need more than the features of
             neighbors.
         ValueError
-            If there are ghosts whose features cannot be fetched: Z* would be those of atoms at a
-            surface.
+            If there are ghosts whose features cannot be fetched; Z* would be as at a surface.
         FloatingPointError
             If Z* are not finite.
         """
@@ -213,7 +212,7 @@ class Predictor:
             raise ValueError("a graph with ghosts needs Graph.exchange, which fetches features")
         if not self.is_divisible:
             raise TypeError(
-                f"the model {self.name} cannot be shared among processes; 'universal' can"
+                f"the model {self.name} cannot run in several processes; use 'universal'"
             )
         with torch.inference_mode():
             return self._arrays(self._network(graph))[0][:n_local]

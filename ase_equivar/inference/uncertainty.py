@@ -1,14 +1,14 @@
-"""How far Z* may be off: how well a model knows the surroundings of an atom.
+"""The expected error of Z*, from how well a model knows the environment of an atom.
 
-Three quantities say so, none of which needs another call of the network: the distance of an atom to
-the nearest atom of its element in the training data, in a few principal components of the last
-features of the network; the errors that the model still makes for the nearest of them; and by how
-much raw Z* violate the sum rule. The uncertainty is a product of powers of the three,
+It depends on three quantities, none of which needs another call of the network: the distance d_i of
+an atom to the nearest atom of the same element in the training data, in the space of a few
+principal components of the network's last features; the errors e_i of the model for the nearest
+atoms there; and the violation v of the sum rule by raw Z*. The uncertainty is a product of powers,
 
     u_i = s · v^a · d_i^b · e_i^c,
 
-whose exponents and scale make the likelihood of the errors of validation structures largest.
-Distances in the features of a network as a measure of its error: Janet, Duan, Yang, Nandy & Kulik,
+with the scale and exponents that maximize the likelihood of the errors of validation structures.
+Distances between features as a measure of a network's error: Janet, Duan, Yang, Nandy & Kulik,
 Chem. Sci. 10, 7913 (2019).
 """
 
@@ -38,34 +38,34 @@ UNKNOWN_DISTANCE = 10.0  # of an element of which the training data have no atom
 
 @dataclass(frozen=True)
 class Familiarity:
-    """How well a model knows the surroundings of each atom of some structures.
+    """How well a model knows the environment of each atom.
 
     Attributes
     ----------
     distance : ndarray, shape (N,)
         To the nearest atom of the same element in the training data, in standard deviations.
     nearby_error : ndarray, shape (N,)
-        Root mean square error of Z* of the nearest ones, a geometric mean, e.
+        Geometric mean of the root mean square errors of Z* of the nearest ones, e.
     """
 
     distance: NDArray[np.float64]
     nearby_error: NDArray[np.float64]
 
     def take(self, places: NDArray[np.int64] | slice) -> Familiarity:
-        """Give that of some atoms."""
+        """Return that of some of the atoms."""
         return Familiarity(self.distance[places], self.nearby_error[places])
 
 
 @dataclass(frozen=True)
 class KnownAtoms:
-    """Atoms of the training data as a network sees them.
+    """Atoms of the training data, described by features of a network.
 
     Attributes
     ----------
     mean : Tensor, shape (D,)
-        Of the last features.
+        Of the invariants of the last features.
     axes : Tensor, shape (D, K)
-        Principal components, over their standard deviations.
+        Principal axes, divided by the standard deviations along them.
     numbers : Tensor of int64, shape (M,)
         Atomic numbers.
     points : Tensor, shape (M, K)
@@ -81,7 +81,7 @@ class KnownAtoms:
     log_errors: Tensor
 
     def to(self, device: torch.device, dtype: torch.dtype) -> KnownAtoms:
-        """Bring them to where, and into the precision in which, the network is evaluated."""
+        """Return them on the device and in the precision of the network."""
         moved = {
             name: getattr(self, name).to(device=device, dtype=dtype)
             for name in ("mean", "axes", "points", "log_errors")
@@ -89,7 +89,7 @@ class KnownAtoms:
         return replace(self, numbers=self.numbers.to(device), **moved)
 
     def familiarity(self, features: Tensor, numbers: Tensor) -> Familiarity:
-        """Compare atoms with these.
+        """Return how well these atoms cover others.
 
         Parameters
         ----------
@@ -115,8 +115,8 @@ class KnownAtoms:
 
     @cached_property
     def _searches(self) -> dict[int, tuple[Any, NDArray[np.float64]]]:
-        """For each element, a search for its nearest atoms and their errors."""
-        from scipy.spatial import cKDTree  # takes a while, and not every model needs it
+        """Search tree and errors of the atoms of each element."""
+        from scipy.spatial import cKDTree  # slow to import, and not every model needs it
 
         numbers, points = self.numbers.cpu().numpy(), self.points.cpu().double().numpy()
         log_errors = self.log_errors.cpu().double().numpy()
@@ -132,16 +132,16 @@ class KnownAtoms:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a model's uncertainties are made of.
+    """Training data and fitted parameters from which a model's uncertainties are calculated.
 
     Attributes
     ----------
     known : KnownAtoms
     bonds : KnownBonds
     log_scale : float
-        ln s, of e.
+        ln s, with u_i in e.
     exponents : tuple of float
-        a, b and c: of the violation, the distance and the errors nearby.
+        a, b and c: of the violation, the distance and the error.
     """
 
     known: KnownAtoms
@@ -150,7 +150,7 @@ class Calibration:
     exponents: tuple[float, float, float]
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Calibration:
-        """Bring it to where, and into the precision in which, the network is evaluated."""
+        """Return it on the device and in the precision of the network."""
         return replace(self, known=self.known.to(device, dtype))
 
     def born_charges_uncertainty(
@@ -169,7 +169,7 @@ class Calibration:
         -------
         ndarray, shape (N,)
             Expected root mean square error of the nine components of Z*, e. It does not change when
-            the structure is turned, mirrored or repeated.
+            the structure is rotated, reflected or repeated.
         """
         terms = log_terms(familiarity, excess)
         return np.asarray(np.exp(self.log_scale + terms @ np.array(self.exponents)))

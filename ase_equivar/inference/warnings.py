@@ -29,30 +29,30 @@ from ase_equivar.warning_types import (
 )
 
 VIOLATION_WARNING = 0.1
-"""|e| per atom, see `sum_rule.largest_per_atom`. Of the 279 validation crystals, 6 % are beyond it;
-35 % of these have an rms error of Z* above 0.3 e, of the others 4 %
+"""|e| per atom, see `sum_rule.largest_per_atom`. Of the 279 validation crystals, 6 % exceed it; of
+these, 35 % have an rms error of Z* above 0.3 e, of the others 4 %
 (``benchmarks/sum_rule_alarm.py``)."""
 
 LARGE_UNCERTAINTY = 0.1
 """|e|, of an atom."""
 LARGE_RELATIVE_UNCERTAINTY = 0.2
-"""Of the size of Z*, the root mean square of its singular values: both limits must be exceeded. Of
+"""Relative to the root mean square of the singular values of Z*. Both limits must be exceeded. Of
 the validation crystals, 13 % have such an atom; 31 % of these have an rms error of Z* above 0.3 e,
-of the others 2.5 % (test: 12 %, 40 %, 2.7 %; ``benchmarks/uncertainty.py``)."""
+and 2.5 % of the others (test: 12 %, 40 %, 2.7 %; ``benchmarks/uncertainty.py``)."""
 
 
 class WarnOnce:
-    """Remembers what has been warned about.
+    """Remembers which warnings have been issued for which crystals.
 
-    The steps of an MD shall not repeat a warning, another polymorph shall: one for each formula and
-    volume (within 5 %).
+    A crystal is identified by its formula and volume (within 5 %): steps of an MD do not repeat a
+    warning, another polymorph does.
     """
 
     def __init__(self) -> None:
         self._issued: set[tuple[str, bytes, int]] = set()
 
     def is_first(self, about: str, atoms: Atoms) -> bool:
-        """Whether it has not been asked about such a crystal before."""
+        """Whether this is the first call about such a crystal."""
         size = abs(atoms.cell.volume) if atoms.pbc.all() else 0.0
         counts = np.bincount(atoms.numbers).tobytes()
         key = about, counts, round(20 * np.log(max(size, 1.0)))
@@ -69,7 +69,7 @@ def warn_if_broken(images: Sequence[Atoms], violations: Sequence[float]) -> None
     ----------
     images : sequence of ase.Atoms
     violations : sequence of float
-        Of each structure, as `sum_rule.largest_per_atom` gives it, |e|.
+        Of each structure, as returned by `sum_rule.largest_per_atom`, |e|.
     """
     count = sum(value > VIOLATION_WARNING for value in violations)
     if count == 0:
@@ -92,7 +92,7 @@ def warn_of_first_structure(
     predictor: Predictor,
     total_charge: float,
 ) -> None:
-    """Warn of all that makes a prediction doubtful, once for each crystal.
+    """Warn if a prediction is doubtful for whatever reason, once for each crystal and reason.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def warn_of_first_structure(
     prediction : Prediction
     unusual_pairs : sequence of UnusualPair
     predictor : Predictor
-        That predicted it as the latest structure.
+        Whose latest prediction it is.
     total_charge : float
         Of the cell, |e|.
     """
@@ -124,7 +124,7 @@ def warn_of_structures(
     cutoff: float,
     total_charge: float,
 ) -> None:
-    """Warn of all that makes the predictions of some structures doubtful."""
+    """Warn if predictions are doubtful for whatever reason, once for each reason."""
     violations = [
         largest_per_atom(one.sum_rule_violation, len(one.born_charges)) for one in predictions
     ]
@@ -169,7 +169,7 @@ def _new_signs_of_a_metal(
 def is_uncertain(
     uncertainty: NDArray[np.float64], born_charges: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Say of which atoms the uncertainty of Z* is large, also against Z* itself.
+    """Return for which atoms the uncertainty of Z* is large, also relative to Z* itself.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def _new_doubt(
     unusual_pairs: Sequence[UnusualPair],
     cutoff: float,
 ) -> str:
-    """Say what of a structure the model does not know, if that was not said of its crystal yet."""
+    """Return what the model does not know of a crystal, unless it has been warned of."""
     texts = []
     uncertainty = prediction.born_charges_uncertainty
     if uncertainty is not None:
@@ -214,8 +214,8 @@ def _new_doubt(
 
 def _warn_of_doubt(atoms: Atoms, which: str, text: str) -> None:
     warnings.warn(
-        f"the model knows few structures like {empirical_formula(atoms)}{which}: {text}. Label it "
-        "by DFPT to see how far off Z* are, and fine-tune where that is too much",
+        f"the model knows few structures like {empirical_formula(atoms)}{which}: {text}. Compare "
+        "Z* with those of DFPT, and fine-tune the model if the errors are too large",
         UncertaintyWarning,
         stacklevel=_users_frame(),
     )
@@ -237,7 +237,7 @@ def _warn_of_metals(found: Sequence[tuple[Atoms, list[str]]], n_images: int) -> 
 
 
 def warn_if_vacuum(images: Sequence[Atoms]) -> None:
-    """Warn where Z* and ε∞ are not what the cell answers with, because there is vacuum in it."""
+    """Warn of vacuum in a cell: Z* and ε∞ are then not the response of the cell as a whole."""
     reasons = [(atoms, describe_vacuum(atoms)) for atoms in images]
     found = [(atoms, reason) for atoms, reason in reasons if reason is not None]
     if not found:
@@ -245,12 +245,12 @@ def warn_if_vacuum(images: Sequence[Atoms]) -> None:
     atoms, reason = found[0]
     among = f", first of {len(found)} such structures of {len(images)}" if len(images) > 1 else ""
     warnings.warn(
-        f"{empirical_formula(atoms)}{among}, {reason}: the model knows bulk crystals. Its Z* are "
-        "the response to the field inside the material. For a slab, the cell as a whole answers "
-        "along the normal with Z*/(f + (1 − f) ε∞), f being the filled part of its height, and "
-        "to a field applied from outside with Z*/ε∞. A sheet of one layer or a molecule has no "
-        "inside: Z* may be off by half of itself there, whatever uncertainty is stated, and a "
-        "first-principles calculation is the way to better ones. ε∞ is that of a bulk, not of the "
+        f"{empirical_formula(atoms)}{among}, {reason}: the model was trained on bulk crystals. Its "
+        "Z* are the response to the field inside the material. For a slab, the response of the "
+        "whole cell along the normal is Z*/(f + (1 − f) ε∞), where f is the filled fraction of its "
+        "height, and the response to a field applied from outside is Z*/ε∞. A single layer or a "
+        "molecule has no bulk inside: errors of Z* may be half of Z* there, whatever uncertainty "
+        "is stated; use a first-principles calculation. ε∞ is that of a bulk crystal, not of the "
         "cell. See 'Cells with vacuum' in docs/conventions.md",
         VacuumWarning,
         stacklevel=_users_frame(),

@@ -202,7 +202,7 @@ def quality(errors: NDArray[np.float64], uncertainty: NDArray[np.float64]) -> Un
 def _comparable(network: Network) -> GatedNetwork | Ensemble:
     if not isinstance(network, GatedNetwork | Ensemble):
         raise ValueError(
-            f"only networks with gates have an uncertainty; this is a {type(network).__name__}"
+            f"only gated networks have an uncertainty; this is a {type(network).__name__}"
         )
     return network
 

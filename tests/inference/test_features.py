@@ -46,7 +46,7 @@ def test_elements_and_members_stand_side_by_side() -> None:
     both = structure_features(Ensemble(members), [atoms], ELEMENTS)[0]
     assert len(both) == 2 * len(salt)
     np.testing.assert_allclose(both[:width], salt[:width])
-    with pytest.raises(ValueError, match=r"elements has no \[17\]"):
+    with pytest.raises(ValueError, match=r"elements lacks \[17\]"):
         structure_features(members[0], [atoms], (11,))
     atoms.symbols[0] = "Au"
     with pytest.raises(ValueError, match="Au"):
@@ -55,5 +55,5 @@ def test_elements_and_members_stand_side_by_side() -> None:
 
 def test_networks_without_gates() -> None:
     network = torch.nn.Linear(1, 1)
-    with pytest.raises(ValueError, match=r"only networks with gates have features.* a Linear"):
+    with pytest.raises(ValueError, match=r"only gated networks have features.* a Linear"):
         structure_features(network, [triclinic_salt()], ELEMENTS)

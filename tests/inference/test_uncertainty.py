@@ -252,4 +252,4 @@ def test_published_network_has_none(tmp_path: Path) -> None:
     data = write(tmp_path / "x.extxyz", labelled(2))
     result = CliRunner().invoke(app, ["calibrate", str(tmp_path / "model"), data, "--train", data])
     assert result.exit_code != 0
-    assert "only networks with gates have an uncertainty" in result.output
+    assert "only gated networks have an uncertainty" in result.output
