@@ -10,6 +10,7 @@ import typer
 from ase_equivar import __version__
 from ase_equivar.cli.born import born
 from ase_equivar.cli.drift import drift
+from ase_equivar.cli.evaluation import calibrate, evaluate, plot
 from ase_equivar.cli.finite_field import finite_field
 from ase_equivar.cli.hysteresis import hysteresis
 from ase_equivar.cli.infrared import infrared
@@ -25,7 +26,7 @@ from ase_equivar.cli.raman import raman
 from ase_equivar.cli.screen import screen
 from ase_equivar.cli.select import select
 from ase_equivar.cli.spectrum import spectrum
-from ase_equivar.cli.training import calibrate, combine, evaluate, finetune, plot, train
+from ase_equivar.cli.training import combine, finetune, train
 
 __all__ = ["app", "user_errors"]
 

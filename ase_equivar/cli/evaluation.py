@@ -1,0 +1,216 @@
+"""The commands that compare models with labels: ``evaluate``, ``calibrate`` and ``plot``.
+
+Imports that take time wait until a command runs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ase_equivar.cli.training import (
+    Charges,
+    Dielectric,
+    Model,
+    Order,
+    Polarizability,
+    training_errors,
+)
+from ase_equivar.io.output_files import check_output, replacing, write_text
+from ase_equivar.training.sections import DataConfig
+
+if TYPE_CHECKING:
+    from ase_equivar.network import Network
+    from ase_equivar.training.comparison import Comparison
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="Labelled structures: any file that ASE reads, or an output of VASP, ph.x, ABINIT, "
+        "CASTEP or phonopy; FILE@::5 is part of one."
+    ),
+]
+
+
+def evaluate(
+    model: Model,
+    data: Data,
+    born_charges: Charges = "born_charges",
+    order: Order = "field-first",
+    dielectric: Dielectric = "electronic_dielectric_tensor",
+    polarizability: Polarizability = None,
+    output: Annotated[Path | None, typer.Option(help="Write all errors to this JSON file.")] = None,
+    card: Annotated[bool, typer.Option("--card", help="Write the model's CARD.md.")] = False,
+) -> None:
+    """Errors of a model for labelled structures: overall, by source, element and crystal system."""
+    with training_errors():
+        from ase_equivar.inference.models import model_folder, read_metadata
+        from ase_equivar.inference.uncertainty import Calibration
+        from ase_equivar.io.output_files import check_folder
+        from ase_equivar.training.calibration import uncertainty_quality
+        from ase_equivar.training.card import model_card
+        from ase_equivar.training.evaluate import evaluate as run
+
+        if output is not None:
+            check_folder(output)
+        if card:
+            _refuse_bundled(model, "--card writes into its folder")
+        labels = DataConfig((), (), born_charges, order, dielectric, polarizability)
+        network, comparison = _compare(model, data, labels)
+        metadata = read_metadata(model)
+        found = run(comparison)
+        folder = model_folder(model)
+        doubt = uncertainty_quality(network, comparison, Calibration.load(folder))
+        options = _options(labels)
+        text = model_card(
+            folder.name, network, metadata, found, _short(data), doubt, options, model
+        )
+        typer.echo(text)
+        if output is not None:
+            content = json.dumps(found.as_dict(), indent=1, allow_nan=False)
+            write_text(output, content + "\n")
+        if card:
+            write_text(folder / "CARD.md", text)
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(help="Folder of a model, to which a file is added.")],
+    data: Data,
+    train: Annotated[
+        list[str] | None,
+        typer.Option(help="What it was trained on, if not where its config.json says; repeatable."),
+    ] = None,
+    born_charges: Charges = "born_charges",
+    order: Order = "field-first",
+) -> None:
+    """Calibrate the uncertainties of a model on validation data, not used in training.
+
+    They follow from how far an atom is from those that the model was trained on, from the errors
+    that it makes for these, and from the violation of the sum rule.
+    """
+    with training_errors():
+        from ase_equivar.inference.models import load_model, model_folder
+        from ase_equivar.training.calibration import calibrate as run
+        from ase_equivar.training.calibration import uncertainty_quality
+        from ase_equivar.training.card import uncertainty_lines
+        from ase_equivar.training.comparison import compare
+        from ase_equivar.training.data import read_frames
+
+        _refuse_bundled(model, "calibrate writes into its folder")
+        labels = DataConfig((), (), born_charges, order, dielectric=None)
+        files = train or _trained_on(model)
+        _check_file(data)
+        known, _ = read_frames(files, labels)
+        judged, _ = read_frames([data], labels)
+        network = load_model(model)
+        found = run(network, known, judged, progress=True)
+        found.save(model_folder(model))
+        a, b, c = found.exponents
+        typer.echo(
+            f"uncertainty: (violation of the sum rule)^{a:.2f} · (distance)^{b:.2f} · (errors "
+            f"nearby)^{c:.2f} · {math.exp(found.log_scale):.3g} e, from {len(found.known.points)} "
+            f"atoms of {', '.join(map(_short, files))}; with the {len(judged)} structures that it "
+            "was fitted to:"
+        )
+        doubt = uncertainty_quality(network, compare(network, judged), found)
+        assert doubt is not None  # it has just got a calibration
+        typer.echo("\n".join(uncertainty_lines(doubt)))
+
+
+def plot(
+    model: Model,
+    data: Data,
+    born_charges: Charges = "born_charges",
+    order: Order = "field-first",
+    dielectric: Dielectric = "electronic_dielectric_tensor",
+    polarizability: Polarizability = None,
+    output: Annotated[Path, typer.Option(help="Picture: .png, .pdf or .svg.")] = Path("errors.png"),
+) -> None:
+    """Plot a model's errors: parity, by element, and the learning curve if available."""
+    with training_errors():
+        from ase_equivar.inference.models import model_folder
+        from ase_equivar.plotting.models import plot_errors
+        from ase_equivar.training.curve import learning_curve
+        from ase_equivar.training.evaluate import evaluate as run
+
+        check_output(output)
+        labels = DataConfig((), (), born_charges, order, dielectric, polarizability)
+        _, comparison = _compare(model, data, labels)
+        folder = model_folder(model)
+        title = f"{folder.name} on {_short(data)}"
+        figure = plot_errors(comparison, run(comparison), learning_curve(folder), title=title)
+        with replacing(output) as partial:
+            figure.savefig(partial)
+        typer.echo(f"picture written: {output}")
+
+
+def _refuse_bundled(model: str, reason: str) -> None:
+    """Refuse to write into a bundled model given by its name."""
+    from ase_equivar.inference.models import available_models, model_folder
+
+    if model in available_models():
+        raise ValueError(
+            f"{model} is bundled with the package, and {reason}: copy {model_folder(model)} and "
+            "give the path of the copy"
+        )
+
+
+def _compare(model: str, data: str, labels: DataConfig) -> tuple[Network, Comparison]:
+    """Read model and labels, and predict."""
+    from ase_equivar.inference.models import load_model
+    from ase_equivar.training.comparison import compare
+    from ase_equivar.training.data import read_frames
+
+    _check_file(data)
+    network = load_model(model)
+    frames, _ = read_frames([data], labels)
+    return network, compare(network, frames, progress=True)
+
+
+def _check_file(data: str) -> None:
+    from ase_equivar.training.config import split_selection
+
+    file, _ = split_selection(data)
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"there is no file {file}")
+
+
+def _trained_on(model: str) -> list[str]:
+    """Name the files that a model was trained on, by its metadata."""
+    from ase_equivar.inference.models import model_folder, read_metadata
+    from ase_equivar.training.config import split_selection
+
+    metadata, folder = read_metadata(model), model_folder(model)
+    of_members = [one.get("training", {}) for one in metadata.get("members", [metadata])]
+    named = dict.fromkeys(
+        name for training in of_members for name in training.get("data", {}).get("train", ())
+    )
+    if not named:
+        raise ValueError(f"the model {model} does not say what it was trained on: give --train")
+    missing = [name for name in named if not (folder / split_selection(name)[0]).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{model} was trained on {', '.join(missing)} (from its folder), which is not there: "
+            "give --train"
+        )
+    return [os.path.normpath(folder / name) for name in named]
+
+
+def _options(labels: DataConfig) -> str:
+    """Options equivalent to these settings of the labels, without defaults."""
+    usual = DataConfig((), ())
+    return " ".join(
+        f"--{name.replace('_', '-')} {getattr(labels, name)}"
+        for name in ("born_charges", "order", "dielectric", "polarizability")
+        if getattr(labels, name) != getattr(usual, name)
+    )
+
+
+def _short(data: str) -> str:
+    """Name data by folder and file, without the rest of the path."""
+    return "/".join(Path(data).parts[-2:])
