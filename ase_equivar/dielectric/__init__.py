@@ -1,11 +1,11 @@
 """Dielectric response: infrared and Raman modes, static ε0, ε(ω), loss, reflectivity.
 
-The order of a calculation, after `ase_equivar.phonons`::
+A typical calculation, after `ase_equivar.phonons`::
 
     phonon = apply_nac(force_constants(atoms, forces_calculator, (4, 4, 4)), EquivarCalculator())
     modes = infrared_modes(phonon)
     dielectric = static_dielectric(modes)             # ε∞, ionic part, ε0
-    lyddane_sachs_teller(phonon, dielectric)          # do the two sides agree?
+    lyddane_sachs_teller(phonon, dielectric)          # consistency check
     spectrum = dielectric_function(modes, damping=0.15)
     plot_infrared(modes, spectrum)                    # ase_equivar.plotting
 
@@ -15,11 +15,11 @@ The order of a calculation, after `ase_equivar.phonons`::
     tensors = piezoelectric(atoms, forces_calculator, EquivarCalculator(), clamped=e_clamped)
     tensors.total, tensors.strain_coefficients        # e in C/m², d in pC/N
 
-and, from molecular dynamics instead::
+From molecular dynamics instead::
 
-    flow = trajectory_current(ase.io.iread("run.traj"), EquivarCalculator(), timestep=1.0)      # fs
-    current_spectrum(flow, dielectric_tensor, correlation_time=2000.0)
-    ionic_conductivity(flow, correlation_time=5000.0)
+    current = trajectory_current(ase.io.iread("run.traj"), EquivarCalculator(), timestep=1.0)  # fs
+    current_spectrum(current, dielectric_tensor, correlation_time=2000.0)
+    ionic_conductivity(current, correlation_time=5000.0)
 """
 
 from ase_equivar.dielectric.conductivity import (

@@ -1,4 +1,4 @@
-"""Which atom of one structure becomes which of another: like atoms, the shortest way."""
+"""Matching of the atoms of two structures, element by element, by least squared displacement."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-SHORTER = 0.5  # of the sum of squares: thermal motion alone makes no order so much shorter
-NOTHING = 0.01  # Å², a sum of squares that needs no other order
+SHORTER = 0.5  # ratio of sums of squared displacements that thermal motion alone does not reach
+NEGLIGIBLE = 0.01  # Å²: sum of squared displacements below which the given order is kept
 MAX_SHIFTS = 48
 
 
 def shortest_order(start: Atoms, end: Atoms) -> NDArray[np.int64] | None:
-    """Return the order of the atoms of `end` in which they come from those of `start`.
+    """Return the order of the atoms of `end` that matches those of `start` best.
 
-    The sum of squared displacements, to nearest images and apart from a shift of the whole crystal,
-    is the least then.
+    It minimizes the sum of squared displacements to nearest images, apart from a rigid shift of the
+    whole crystal.
 
     Parameters
     ----------
     start, end : ase.Atoms
-        The same numbers of atoms of each element, periodic.
+        Periodic, with the same number of atoms of each element.
 
     Returns
     -------
     ndarray or None, shape (N,)
-        Indices in `end`; None where the order given is not twice as long, in the sum of squares
-        of the atoms that change places.
+        Indices in `end`; None if the given order is kept, because another one would not halve the
+        sum of squared displacements of the atoms that it exchanges.
     """
     before, after = (one.get_scaled_positions(wrap=False) for one in (start, end))
     cell = (start.cell.array + end.cell.array) / 2
@@ -39,8 +39,8 @@ def shortest_order(start: Atoms, end: Atoms) -> NDArray[np.int64] | None:
         listed = min(listed, found, key=lambda squares: float(squares.sum()))
         order = _assigned(start, end, before, after - shift, cell)
         total = float(_squares(before, after[order], cell, shift).sum())
-        # A shift by a vector of a smaller cell may be a little shorter by chance: where the first
-        # one leaves most atoms in their places, another must be much shorter.
+        # A shift by a lattice vector of the primitive cell may give a slightly smaller sum by
+        # chance: if the first shift keeps the order of most atoms, another must halve the sum.
         if total < (SHORTER if mostly_listed else 1.0) * least:
             best, least = order, total
         if attempt == 0:
@@ -50,7 +50,7 @@ def shortest_order(start: Atoms, end: Atoms) -> NDArray[np.int64] | None:
         return None
     shift = _shifts(start, before, after[best])[0]
     matched = _squares(before, after[best], cell, shift)
-    if matched[other].sum() > SHORTER * listed[other].sum() or listed[other].sum() < NOTHING:
+    if matched[other].sum() > SHORTER * listed[other].sum() or listed[other].sum() < NEGLIGIBLE:
         return None
     return best
 
@@ -58,7 +58,7 @@ def shortest_order(start: Atoms, end: Atoms) -> NDArray[np.int64] | None:
 def _shifts(
     start: Atoms, before: NDArray[np.float64], after: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
-    """Propose by how much the whole crystal may have been shifted, the likeliest first."""
+    """Return candidate rigid shifts of the crystal, reduced coordinates, most likely first."""
     numbers, counts = np.unique(start.numbers, return_counts=True)
     rare = np.flatnonzero(start.numbers == numbers[counts.argmin()])
     centers = [after[i] - before[rare[0]] for i in rare[:MAX_SHIFTS]]
@@ -91,7 +91,7 @@ def _squares(
     cell: NDArray[np.float64],
     shift: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return u² of each atom, u to the nearest image and less what most have in common."""
+    """Return u² of each atom, Å², shape (N,): u to its nearest image, minus the median shift."""
     steps = after - before - shift
     moved = (steps - np.rint(steps)) @ cell
     squares: NDArray[np.float64] = ((moved - np.median(moved, axis=0)) ** 2).sum(axis=1)

@@ -1,11 +1,11 @@
-"""Ionic conductivity from a trajectory, by Einstein's relation and by that of Green and Kubo.
+"""Ionic conductivity from a trajectory, by the Einstein and the Green–Kubo relation.
 
     σ = 1/(V kT) lim d/dt ⟨ΔM(t) ΔM(t)⟩/2 = 1/(V kT) ∫₀^∞ ⟨J(t) J(0)⟩ dt
 
-M is the dipole moment that the ions carry along. Both hold the correlations between ions, which the
-Nernst–Einstein estimate from self-diffusion leaves out. In the limit of long times, Z* and the
-nominal charges of the ions give the same: what an insulator carries over a long way are whole
-charges. F. Grasselli and S. Baroni, Nat. Phys. 15, 967 (2019). At finite times Z* differ.
+M is the time integral of the current J. Both include the correlations between different ions, which
+the Nernst–Einstein estimate from self-diffusion neglects. In the limit of long times, Z* and the
+integer oxidation states of the ions give the same conductivity: F. Grasselli and S. Baroni, Nat.
+Phys. 15, 967 (2019). At finite times they differ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ase_equivar.dielectric.fluctuations import count_lags, positive_temperature
 from ase_equivar.units import CONDUCTIVITY
 from ase_equivar.warning_types import ConvergenceWarning
 
-CORRELATED = 0.1  # of C(0): from here on, C(t) has not decayed
+CORRELATED = 0.1  # of C(0): a larger C(t) at late times has not decayed
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BlockEstimate:
     Attributes
     ----------
     blocks : ndarray, shape (blocks, 3, 3)
-        S/m.
+        Conductivity of each block, S/m, Cartesian.
     """
 
     blocks: NDArray[np.float64]
@@ -62,7 +62,7 @@ class BlockEstimate:
 
 @dataclass(frozen=True)
 class IonicConductivity:
-    """Conductivity by two routes, which must agree within their errors.
+    """Conductivity by two relations, which must agree within their errors.
 
     Attributes
     ----------
@@ -74,8 +74,9 @@ class IonicConductivity:
     temperature : float
         K.
     still_correlated : float
-        What is left of the current's autocorrelation in the second half of the correlation time, as
-        a share of that at time 0; 0 where it does not stand out from the scatter of the blocks.
+        Root mean square of the current autocorrelation in the second half of the correlation time,
+        as a fraction of that at time 0; 0 if it is not significant against the scatter of the
+        blocks.
     """
 
     einstein: BlockEstimate
@@ -98,24 +99,24 @@ def ionic_conductivity(
     current : Current
         From `ase_equivar.dielectric.trajectory_current`, with Z* or with nominal charges.
     correlation_time : float
-        fs. Long against the decay of the current's correlations: the vibrations must have died
-        down, or both routes are off.
+        fs. Must be long compared with the decay of the current autocorrelation, that of the
+        vibrations included; otherwise neither relation has converged.
     temperature : float, optional
         K; by default, the kinetic one of the trajectory.
     n_blocks : int
-        Parts of the trajectory whose scatter gives the uncertainty, each at least twice as long as
-        `correlation_time`.
+        Number of blocks of the trajectory whose scatter gives the uncertainty, 2 or more, each at
+        least twice as long as `correlation_time`.
 
     Raises
     ------
     ValueError
-        When the trajectory is too short, or an argument makes no sense.
+        When the trajectory is too short, or an argument is out of its range.
 
     Warns
     -----
     ConvergenceWarning
-        When the current is still correlated after half of the correlation time: neither route has
-        come to its end then.
+        When the current is still correlated after half of the correlation time: neither relation
+        has converged then.
     """
     lags = count_lags(current.timestep, len(current.current), correlation_time)
     kelvin = positive_temperature(current, temperature)
@@ -136,8 +137,8 @@ def ionic_conductivity(
         warnings.warn(
             f"the current is still correlated after {lags * current.timestep / 2:g} fs, "
             f"by {100 * left:.0f} % of its correlation at time 0: the conductivity has not "
-            "converged. Use a longer correlation_time; bound atoms of a crystal may vibrate for "
-            "longer than any, and conduct nothing",
+            "converged. Use a longer correlation_time. In a crystal without diffusing ions, "
+            "vibrations may stay correlated for longer than that, and the conductivity is zero",
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -150,7 +151,7 @@ def ionic_conductivity(
 
 
 def _still_correlated(traces: NDArray[np.float64]) -> float:
-    """Return the root mean square of the late C(t) over C(0), without what the noise gives to it.
+    """Return the root mean square of the late C(t) relative to C(0), corrected for its noise.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""The current J = Σ_i Z_i·v_i of a trajectory, and the dipole moment that it carries along.
+"""The current J = Σ_i Z_i·v_i of a trajectory, and its integral, the change of Ω P.
 
-J is Ω dP/dt in |e| Å/fs. With nominal charges q_i in place of Z* it is the current of point ions.
+J is Ω dP/dt in |e| Å/fs. With nominal charges q_i instead of Z* it is the current of point charges.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ase_equivar.sum_rule import neutralize
 from ase_equivar.warning_types import SamplingWarning
 
 LONGEST_TIMESTEP = 1e6  # fs
-COARSE = 0.2  # relative difference of velocities and displacements: 4 frames in a period
+COARSE = 0.2  # relative difference of velocities and displacements; reached at 4 frames per period
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,14 @@ class Current:
     current : ndarray, shape (frames, 3)
         J, |e| Å/fs, from the velocities.
     dipole : ndarray, shape (frames, 3)
-        Change of Ω P since the first frame, |e| Å: Z* along the displacements, by the trapezium
-        rule, each atom to the nearest image from frame to frame.
+        Change of Ω P since the first frame, |e| Å: integral of Z* over the displacements by the
+        trapezium rule, each atom moving to its nearest image from frame to frame.
     volume : float
         Mean over the frames, Å³.
     temperature : float
-        Mean kinetic temperature, K, of the degrees of freedom that constraints, atoms that never
-        move and a conserved total momentum leave; see `ase_equivar.dielectric.temperature`.
+        Mean kinetic temperature, K, of the free degrees of freedom: those not removed by
+        constraints, atoms that never move or a conserved total momentum. See
+        `ase_equivar.dielectric.temperature`.
     """
 
     timestep: float
@@ -85,23 +86,23 @@ def trajectory_current(
     born_charges : calculator, callable, array_like or mapping
         See `ase_equivar.charge_source.ChargeSource`; or Z* of each frame, shape=(frames, N, 3, 3).
     timestep : float
-        Time between frames, fs: files do not tell it.
+        Time between frames, fs; trajectory files do not contain it.
     progress : bool
         Whether to show a progress bar (on stderr).
 
     Raises
     ------
     ValueError
-        When frames are fewer than two, have no velocities, differ in their atoms or are not
-        periodic, when charges do not fit them, or a number is not real and finite.
+        When there are fewer than two frames, when they have no velocities, differ in their atoms or
+        are not periodic, when the charges do not fit them, or when a number is not real and finite.
     ase.calculators.calculator.PropertyNotImplementedError
         When a calculator does not give Z*.
 
     Warns
     -----
     SamplingWarning
-        When velocities and displacements do not fit each other, or a constraint does not tell how
-        many degrees of freedom it takes.
+        When velocities and displacements are inconsistent, or ASE does not know how many degrees of
+        freedom a constraint removes.
     """
     timestep = positive_number("timestep", timestep, "fs", largest=LONGEST_TIMESTEP)
     charges = _ChargesOfFrames(born_charges)
@@ -136,7 +137,7 @@ def trajectory_current(
     charges.check_end(len(rows))
     if not moving.any:
         raise ValueError(
-            "no frame has velocities: write the trajectory in a format that keeps them, or take "
+            "no frame has velocities: write the trajectory in a format that keeps them, or compute "
             "them from the displacements by `with_velocities`"
         )
     result = Current(
@@ -157,14 +158,14 @@ def _check(atoms: Atoms, first: Atoms, index: int) -> None:
         raise type(error)(f"frame {index}: {error}") from error
     if not np.array_equal(atoms.numbers, first.numbers):
         raise ValueError(
-            f"frame {index} does not hold the atoms of the first one in the same order"
+            f"frame {index} does not list the same elements in the same order as the first one"
         )
     if not atoms.pbc.all():
         raise ValueError(f"frame {index} is not periodic in three directions")
 
 
 class _ChargesOfFrames:
-    """Z* of one frame after the other, from a source of Z* or an array of those of all frames."""
+    """Z* of each frame in turn, from a source of Z* or from an array for all frames."""
 
     def __init__(self, source: ChargeSource) -> None:
         self._of_frames: NDArray[np.float64] | None = None
@@ -179,7 +180,7 @@ class _ChargesOfFrames:
             return self._charges(atoms)
         if index >= len(self._of_frames):
             raise ValueError(
-                f"born_charges are of {len(self._of_frames)} frames, and the trajectory has more"
+                f"born_charges are for {len(self._of_frames)} frames, but the trajectory has more"
             )
         return read_charges(self._of_frames[index])(atoms)
 
@@ -187,7 +188,8 @@ class _ChargesOfFrames:
         """Refuse Z* of more frames than there are."""
         if self._of_frames is not None and len(self._of_frames) != n_frames:
             raise ValueError(
-                f"born_charges are of {len(self._of_frames)} frames for a trajectory of {n_frames}"
+                f"born_charges are for {len(self._of_frames)} frames, but the trajectory has "
+                f"{n_frames}"
             )
 
 
@@ -198,21 +200,22 @@ def _warn_if_coarse(current: Current) -> None:
     away = np.linalg.norm(moved - expected) / max(float(np.linalg.norm(moved)), 1e-300)
     if np.linalg.norm(expected) > 0 and away > COARSE:
         warnings.warn(
-            f"velocities and displacements disagree by {100 * away:.0f} % from frame to frame: the "
-            "frames are too far apart for the fastest vibrations, or `timestep` is not theirs",
+            f"velocities and displacements between frames differ by {100 * away:.0f} %: the frames "
+            "are too far apart for the fastest vibrations, or `timestep` is not the time between "
+            "them",
             SamplingWarning,
             stacklevel=3,
         )
 
 
 def autocorrelation(series: NDArray[np.float64], lags: int) -> NDArray[np.float64]:
-    """Return ⟨x_a(t) x_b(0)⟩, symmetrized in a and b, for the first lags; shape (lags, 3, 3).
+    """Return ⟨x_a(t) x_b(0)⟩, symmetrized in a and b, for t = 0, 1, … frames; shape (lags, 3, 3).
 
     Parameters
     ----------
     series : ndarray, shape (frames, 3)
     lags : int
-        Number of them, from 0 on, at most the number of frames.
+        Number of times t, at most the number of frames.
     """
     n = len(series)
     transform = np.fft.rfft(series, n=2 * n, axis=0)
@@ -224,7 +227,7 @@ def autocorrelation(series: NDArray[np.float64], lags: int) -> NDArray[np.float6
 
 
 def split(length: int, n_blocks: int, shortest: int, what: str) -> Sequence[slice]:
-    """Return equal consecutive parts of a trajectory, or say why it is too short for them."""
+    """Return equal consecutive blocks of a trajectory; ValueError if it is too short for them."""
     n_blocks = whole_number("n_blocks", n_blocks)
     size = length // n_blocks if n_blocks > 0 else 0
     if n_blocks < 2 or size < shortest:

@@ -1,4 +1,4 @@
-"""Line widths of modes, as users give them."""
+"""Validation of the line widths of modes that users give."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ase_equivar.arguments import finite_real
 
 
 def line_widths(damping: ArrayLike, n_modes: int) -> NDArray[np.float64]:
-    """Return the full width of each set of modes, THz, shape (n_modes,).
+    """Return the full width at half maximum of each set of modes, THz, shape (n_modes,).
 
     Raises
     ------
@@ -19,7 +19,7 @@ def line_widths(damping: ArrayLike, n_modes: int) -> NDArray[np.float64]:
     widths = finite_real("damping", damping, None, unit="THz")
     if widths.shape not in ((), (n_modes,)) or not np.all(widths > 0):
         raise ValueError(
-            f"the damping must be a positive number of THz, or one for each of the {n_modes} "
-            f"sets of modes, got {damping!r}"
+            f"damping must be a positive width in THz, or one for each of the {n_modes} sets of "
+            f"degenerate modes, got {damping!r}"
         )
     return np.broadcast_to(widths, (n_modes,))

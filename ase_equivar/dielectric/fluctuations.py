@@ -1,7 +1,7 @@
 """Infrared spectrum and ε(ω) from the fluctuations of the current in molecular dynamics.
 
-With C(t) = ⟨J(t) J(0)⟩ of a run without macroscopic field (short-range forces, or Ewald sums with
-conducting boundaries), at temperature T,
+With the current autocorrelation C(t) = ⟨J(t) J(0)⟩ of a run without macroscopic field (short-range
+forces, or Ewald sums with conducting boundaries), at temperature T,
 
     σ(ω) = 1/(V kT) ∫₀^∞ C(t) exp(iωt) dt,        ε(ω) = ε∞ + i σ(ω)/(ε0 ω),
 
@@ -25,14 +25,14 @@ from ase_equivar.dielectric.function import DielectricFunction
 from ase_equivar.units import CONDUCTIVITY
 
 Window: TypeAlias = Literal["hann", "gaussian"]
-"""What C(t) is multiplied with before its transform, t up to the correlation time τ: "hann",
-cos²(πt/2τ); "gaussian", exp(−(3t/τ)²/2)."""
+"""Window function that C(t) is multiplied by before its Fourier transform, from t = 0 to the
+correlation time τ: "hann", cos²(πt/2τ); "gaussian", exp(−(3t/τ)²/2)."""
 
 QuantumCorrection: TypeAlias = Literal["harmonic", "standard", "schofield"]
-"""What is put in place of the quantum correlation function, of which only the classical one is
-known, x = ħω/kT: "harmonic", x/(1 − e⁻ˣ), exact for oscillators and no change to the classical
-absorption; "standard", 2/(1 + e⁻ˣ); "schofield", exp(x/2). See R. Ramírez et al., J. Chem. Phys.
-121, 3973 (2004)."""
+"""Factor by which the spectrum of the classical correlation function is multiplied to approximate
+the quantum one, with x = ħω/kT: "harmonic", x/(1 − e⁻ˣ), exact for harmonic oscillators, which
+leaves the classical absorption as it is; "standard", 2/(1 + e⁻ˣ); "schofield", exp(x/2). See R.
+Ramírez et al., J. Chem. Phys. 121, 3973 (2004)."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class CurrentSpectrum:
     Attributes
     ----------
     dielectric : DielectricFunction
-        ε(ω); the frequencies, THz, leave out 0, where a conductor's ε diverges.
+        ε(ω). The frequencies, THz, do not include 0, where ε of a conductor diverges.
     absorption_error : ndarray, shape (n, 3, 3)
         Standard error of Im ε, from blocks of the trajectory.
     temperature : float
@@ -50,7 +50,7 @@ class CurrentSpectrum:
     window : str
         See `Window`.
     correlation_time : float
-        Up to where the window goes, fs. Lines are about 1/`correlation_time` wide at least.
+        Where the window ends, fs. Lines are at least about 1/`correlation_time` wide.
     """
 
     dielectric: DielectricFunction
@@ -62,7 +62,7 @@ class CurrentSpectrum:
     def absorption(self, correction: QuantumCorrection = "harmonic") -> NDArray[np.float64]:
         """Return the absorption n(ω) α(ω) of a powder, cm⁻¹, shape (n,).
 
-        ω tr Im ε/(3c) with the quantum correction of that name.
+        ω tr Im ε/(3c), multiplied by the quantum correction relative to the harmonic one.
 
         Parameters
         ----------
@@ -72,7 +72,7 @@ class CurrentSpectrum:
         Raises
         ------
         ValueError
-            When there is no correction of that name.
+            When there is no correction with that name.
         """
         mean = np.einsum("waa->w", self.dielectric.epsilon.imag) / 3
         return mean * self._absorption_per_epsilon(correction)
@@ -80,7 +80,10 @@ class CurrentSpectrum:
     def absorption_uncertainty(
         self, correction: QuantumCorrection = "harmonic"
     ) -> NDArray[np.float64]:
-        """Return the standard error of `absorption`, cm⁻¹, shape (n,), the axes independent."""
+        """Return the standard error of `absorption`, cm⁻¹, shape (n,).
+
+        The errors along the three axes are taken as independent.
+        """
         error = np.sqrt(np.einsum("waa->w", self.absorption_error**2)) / 3
         return error * self._absorption_per_epsilon(correction)
 
@@ -116,21 +119,21 @@ def current_spectrum(
     current : Current
         From `ase_equivar.dielectric.trajectory_current`, of a run at equilibrium without field.
     dielectric_tensor : array_like, shape (3, 3)
-        ε∞, relative: mean over the trajectory, or of one structure.
+        ε∞, relative: the mean over the trajectory, or that of one structure.
     correlation_time : float
-        fs. Longer resolves narrower lines and is noisier.
+        fs. A longer time resolves narrower lines, with more noise.
     temperature : float, optional
         K; by default, the kinetic one of the trajectory.
     window : {"hann", "gaussian"}
         See `Window`.
     n_blocks : int
-        Parts of the trajectory whose scatter gives the uncertainty, each at least twice as long as
-        `correlation_time`.
+        Number of blocks of the trajectory whose scatter gives the uncertainty, 2 or more, each at
+        least twice as long as `correlation_time`.
 
     Raises
     ------
     ValueError
-        When the trajectory is too short, or an argument makes no sense.
+        When the trajectory is too short, or an argument is out of its range.
     """
     epsilon_infinity = dielectric_array("dielectric_tensor", dielectric_tensor)
     if window not in get_args(Window):
@@ -143,7 +146,7 @@ def current_spectrum(
     shape = np.cos(np.pi * fraction / 2) ** 2 if window == "hann" else np.exp(-4.5 * fraction**2)
     weights = current.timestep * shape
     weights[0] /= 2  # the trapezium rule
-    n_points = 8 * lags  # zeros after the correlation time: a smooth curve
+    n_points = 8 * lags  # zero padding beyond the correlation time makes a smooth curve
     frequencies = np.arange(1, n_points // 2 + 1) / (n_points * current.timestep * 1e-3)  # THz
     prefactor = CONDUCTIVITY / (current.volume * units.kB * kelvin)
     spectra = []
@@ -163,7 +166,7 @@ def current_spectrum(
 
 
 def count_lags(timestep: float, n_frames: int, correlation_time: float) -> int:
-    """Return how many frames the correlation time spans, of so many at most."""
+    """Return the number of frames within the correlation time, at most all of them."""
     time = positive_number("correlation_time", correlation_time, "fs")
     lags = round(min(time / timestep, n_frames))
     if lags < 2:
@@ -175,6 +178,6 @@ def count_lags(timestep: float, n_frames: int, correlation_time: float) -> int:
 
 
 def positive_temperature(current: Current, temperature: float | None) -> float:
-    """Return the temperature asked for, or that of the trajectory, K."""
+    """Return the given temperature, or by default that of the trajectory, K."""
     given = current.temperature if temperature is None else temperature
     return positive_number("temperature", given, "K", largest=LARGEST_TEMPERATURE)

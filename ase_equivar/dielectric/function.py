@@ -4,9 +4,8 @@ In the harmonic approximation, with the transverse modes of `ase_equivar.dielect
 
     ε(ω) = ε∞ + Σ_m S_m ω_m² / (ω_m² − ω² − i γ_m ω),
 
-S_m the oscillator strength tensors and γ_m the damping: Born and Huang, Dynamical Theory of Crystal
-Lattices (1954). The sign is that of fields that vary as exp(−iωt), so that absorption is a positive
-imaginary part.
+with the oscillator strength tensors S_m and the damping γ_m: Born and Huang, Dynamical Theory of
+Crystal Lattices (1954). Fields vary as exp(−iωt), so that absorption is a positive imaginary part.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from ase_equivar.units import THZ_TO_CM
 
 @dataclass(frozen=True)
 class DielectricFunction:
-    """ε(ω) on a grid of frequencies, and what an experiment sees of it.
+    """ε(ω) on a grid of frequencies, and the quantities measured in experiment.
 
     Attributes
     ----------
     frequencies : ndarray, shape (n,)
         THz.
     epsilon : complex ndarray, shape (n, 3, 3)
-        Relative; a positive imaginary part absorbs.
+        Relative; absorption is a positive imaginary part.
     """
 
     frequencies: NDArray[np.float64]
@@ -51,29 +50,36 @@ class DielectricFunction:
         return projected
 
     def loss(self, direction: ArrayLike) -> NDArray[np.float64]:
-        """Return −Im 1/(n·ε·n), shape (n,): its peaks are the LO modes with q along n."""
+        """Return the loss function −Im 1/(q̂·ε·q̂), shape (n,); it peaks at LO modes with q along q̂.
+
+        Parameters
+        ----------
+        direction : array_like, shape (3,)
+            Of q, Cartesian, of any length.
+        """
         return -(1 / self.along(direction)).imag
 
     def reflectivity(self, polarization: ArrayLike, normal: ArrayLike) -> NDArray[np.float64]:
-        """Return the reflected share of a beam that falls on a crystal face at a right angle.
+        """Return the reflectivity of a crystal face at normal incidence.
 
-        The crystal is as thick as it takes to absorb the rest. The wave inside has no displacement
-        field along the normal n; that leaves the effective 2×2 tensor ε_ab − ε_an ε_nb/ε_nn of the
-        directions in the face, and from its square root N, the matrix of the refractive index, the
-        reflected field (1 − N)(1 + N)⁻¹ E. In a direction of high symmetry this is
-        |(1 − √ε)/(1 + √ε)|².
+        The crystal is semi-infinite: no light returns from a second surface. The wave inside has no
+        displacement field D along the normal n. This leaves the effective tensor ε_ab − ε_an
+        ε_nb/ε_nn, shape (2, 2), for the directions a, b in the face; its square root N is the
+        matrix of the refractive index, and the reflected field is (1 − N)(1 + N)⁻¹ E. Along an axis
+        of high symmetry the reflectivity is |(1 − √ε)/(1 + √ε)|².
 
         Parameters
         ----------
         polarization : array_like
             Electric field of the beam, Cartesian, shape (3,).
         normal : array_like
-            Of the face, Cartesian, shape (3,), at right angles to `polarization`.
+            Normal of the face, Cartesian, shape (3,), perpendicular to `polarization`.
 
         Returns
         -------
         ndarray, shape (n,)
-            0 to 1, both polarizations of the reflected light together.
+            Reflected fraction of the intensity, 0 to 1, summed over both polarizations of the
+            reflected light.
 
         Raises
         ------
@@ -95,10 +101,10 @@ class DielectricFunction:
         return (np.abs(reflected[:, :, 0]) ** 2).sum(axis=1)
 
     def powder(self) -> DielectricFunction:
-        """Return the mean over all orientations of the crystal: tr ε/3 times the unit tensor.
+        """Return the average over all orientations of the crystal: tr ε/3 times the unit tensor.
 
-        For grains much smaller than the wavelength. The field is taken to be the same in all of
-        them, which is an upper bound: shapes of grains and pores shift the peaks of a real powder.
+        For grains much smaller than the wavelength. All grains are taken to see the same field (the
+        Wiener upper bound); in a real powder, the shapes of grains and pores shift the peaks.
         """
         mean = np.einsum("waa->w", self.epsilon) / 3
         return DielectricFunction(self.frequencies, mean[:, None, None] * np.eye(3))
@@ -109,7 +115,7 @@ def dielectric_function(
     damping: ArrayLike,
     frequencies: ArrayLike | None = None,
 ) -> DielectricFunction:
-    """Return ε(ω) of damped oscillators, without imaginary modes that are not polar.
+    """Return ε(ω) of damped oscillators; imaginary modes that are not polar are left out.
 
     Parameters
     ----------
@@ -125,7 +131,8 @@ def dielectric_function(
     Raises
     ------
     ValueError
-        When a polar mode is imaginary, there is no ε∞, or damping or frequencies make no sense.
+        When a polar mode is imaginary, when there is no ε∞, or when `damping` is not positive or
+        `frequencies` are negative.
     """
     electronic = modes.require_dielectric()
     modes.require_stable()
@@ -135,7 +142,7 @@ def dielectric_function(
     else:
         grid = finite_real("frequencies", frequencies, None, unit="THz")
         if grid.ndim != 1 or not np.all(grid >= 0):
-            raise ValueError("frequencies must be a list of numbers of THz that are 0 or more")
+            raise ValueError("frequencies must be a one-dimensional array of THz, each 0 or more")
     epsilon = np.tile(electronic.astype(complex), (len(grid), 1, 1))
     for mode, width in zip(modes, widths, strict=True):
         if mode.frequency > 0:
@@ -146,10 +153,10 @@ def dielectric_function(
 
 
 def _default_grid(modes: InfraredModes, width: float) -> NDArray[np.float64]:
-    """Return frequencies up to a fifth above a bound of all LO modes.
+    """Return frequencies, THz, up to a fifth above an upper bound of all LO modes.
 
-    An LO mode along q lies below ω² = ω_TO,max² + q·(Σ S ω²)·q / q·ε∞·q, the highest it could be
-    with all strength in one mode at the top. Only modes with strength count.
+    An LO mode along q̂ lies below ω² = ω_TO,max² + q̂·(Σ S ω²)·q̂ / q̂·ε∞·q̂, its value if the highest
+    TO mode had all the oscillator strength. Only infrared-active modes count.
     """
     strong = [mode.frequency for mode in modes.active] or [mode.frequency for mode in modes]
     largest = scipy.linalg.eigh(
@@ -165,7 +172,7 @@ def _square_root(matrices: NDArray[np.complex128]) -> NDArray[np.complex128]:
     trace = matrices[:, 0, 0] + matrices[:, 1, 1]
     determinant = matrices[:, 0, 0] * matrices[:, 1, 1] - matrices[:, 0, 1] * matrices[:, 1, 0]
     half_gap = np.sqrt(trace**2 / 4 - determinant)
-    # Both eigenvalues absorb (Im ≥ 0), so their principal roots are the physical ones.
+    # Both eigenvalues have Im ≥ 0 (absorption), so their principal roots are the physical ones.
     roots = np.sqrt(trace / 2 + half_gap), np.sqrt(trace / 2 - half_gap)
     product, total = (roots[0] * roots[1])[:, None, None], (roots[0] + roots[1])[:, None, None]
     return (matrices + product * np.eye(2)) / total

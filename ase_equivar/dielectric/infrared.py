@@ -1,12 +1,12 @@
 """The optical modes at Γ and how they couple to light: mode charges, strengths, intensities.
 
-A mode with eigenvector e (normalized, of the dynamical matrix) displaces atom i by e_i/√M_i and so
-carries the dipole p_a = Σ_ib Z_i[a, b] e_ib/√M_i, in |e|/√u. Everything follows from p and from the
-frequencies without macroscopic field (transverse ones): Gonze and Lee, Phys. Rev. B 55, 10355
+A mode with the normalized eigenvector e of the dynamical matrix displaces atom i by e_i/√M_i and
+has the dipole p_a = Σ_ib Z_i[a, b] e_ib/√M_i, in |e|/√u. Everything follows from p and from the
+transverse frequencies, those without macroscopic field: Gonze and Lee, Phys. Rev. B 55, 10355
 (1997).
 
 Degenerate modes are only defined up to a rotation among themselves, so they are summed into one
-`InfraredMode`, whose numbers do not depend on that choice.
+`InfraredMode`, whose values do not depend on that choice.
 """
 
 from __future__ import annotations
@@ -55,19 +55,19 @@ class InfraredMode:
         Mode effective charge in |e|: |Σ Z_i·u_i| / √(Σ u_i²), u the displacements; root mean square
         over the set. As in Gonze and Lee.
     intensity : float
-        Infrared intensity Σ_a (Σ_ib Z_i[a, b] e_ib/√M_i)², summed over the set, (D/Å)²/u. As it is
-        defined for molecules (Porezag and Pederson, Phys. Rev. B 54, 7830 (1996)): a third of it
-        acts on light of one polarization in a powder.
+        Infrared intensity Σ_a (Σ_ib Z_i[a, b] e_ib/√M_i)², summed over the set, (D/Å)²/u, as
+        defined for molecules (Porezag and Pederson, Phys. Rev. B 54, 7830 (1996)). In a powder,
+        light of one polarization sees a third of it.
     oscillator : ndarray, shape (3, 3)
-        S ω² as a tensor, summed over the set, (2π THz)²: e²/(ε0 Ω) p_a p_b. Never infinite.
+        S ω² as a tensor, summed over the set, (2π THz)²: e²/(ε0 Ω) p_a p_b. Finite even if ω = 0.
     strength : ndarray, shape (3, 3)
-        Oscillator strength S, dimensionless: what the set adds to the static dielectric tensor,
-        e²/(ε0 Ω) p_a p_b/ω². Negative for imaginary modes, where it has no meaning. In a cell with
-        vacuum, Ω S is what does not depend on the vacuum.
+        Oscillator strength S, dimensionless: contribution of the set to the static dielectric
+        tensor, e²/(ε0 Ω) p_a p_b/ω². Negative for imaginary modes, where it has no meaning. In a
+        cell with vacuum, only Ω S does not depend on the amount of vacuum.
     is_active : bool
-        Whether light excites it.
+        Whether the mode is infrared-active.
     label : str
-        Irreducible representation (Mulliken symbol); "" where phonopy cannot tell.
+        Irreducible representation (Mulliken symbol); "" if phonopy cannot assign one.
     """
 
     frequency: float
@@ -87,21 +87,21 @@ class InfraredMode:
 
 @dataclass(frozen=True)
 class InfraredModes:
-    """All optical modes at Γ, by rising frequency, and what else the dielectric response needs.
+    """All optical modes at Γ, by ascending frequency, and the data that ε(ω) needs besides.
 
     Attributes
     ----------
     modes : tuple of InfraredMode
         One per degenerate set. The three translations of the crystal are not among them.
     electronic : ndarray or None, shape (3, 3)
-        ε∞, relative; None of modes without it, as those of a sheet.
+        ε∞, relative; None for modes that were made without it, such as those of a 2D sheet.
     symbols : tuple of str
-        Of the atoms of the primitive cell.
+        Chemical symbols of the atoms of the primitive cell.
     volume : float
-        Of the primitive cell, Å³.
+        Volume of the primitive cell, Å³.
     oscillator_sum : ndarray, shape (3, 3)
         Σ S ω² of all modes, (2π THz)², from Z* and the masses alone: e²/(ε0 Ω) Σ_i Z_i Z_iᵀ/M_i.
-        Whatever the forces, the oscillators of the modes must add up to it.
+        A sum rule for the `oscillator` of the modes, independent of the force constants.
     """
 
     modes: tuple[InfraredMode, ...]
@@ -126,7 +126,7 @@ class InfraredModes:
 
     @property
     def oscillator_error(self) -> float:
-        """How far the oscillators of the modes miss `oscillator_sum`, relative to its largest."""
+        """Largest deviation of Σ `oscillator` from `oscillator_sum`, relative to its largest."""
         found = sum((mode.oscillator for mode in self.modes), np.zeros((3, 3)))
         scale = float(np.abs(self.oscillator_sum).max())
         return float(np.abs(found - self.oscillator_sum).max()) / scale if scale else 0.0
@@ -135,9 +135,9 @@ class InfraredModes:
         """Return ε∞, or raise ValueError: without it there is neither ε0 nor ε(ω)."""
         if self.electronic is None:
             raise ValueError(
-                "these modes have no ε∞, having been made without nac_params, as for a cell with "
-                "vacuum: they have frequencies, charges and intensities, but no ε0 and no ε(ω), "
-                "which would depend on how much vacuum there is"
+                "these modes were made without ε∞, as for a cell with vacuum: they have "
+                "frequencies, charges and intensities, but no ε0 and no ε(ω), which would depend "
+                "on the amount of vacuum"
             )
         return self.electronic
 
@@ -148,8 +148,9 @@ class InfraredModes:
             f = -unstable[0].frequency
             raise ValueError(
                 f"the polar mode at {f:.2f}i THz ({f * THZ_TO_CM:.0f}i cm⁻¹) is unstable: the "
-                "crystal would polarize by itself, so its static dielectric tensor and ε(ω) have "
-                "no meaning; relax the structure, or displace it along this mode and relax again"
+                "crystal would polarize spontaneously, so its static dielectric tensor and ε(ω) "
+                "have no meaning; relax the structure, or displace it along this mode and relax "
+                "again"
             )
 
 
@@ -157,30 +158,31 @@ def infrared_modes(phonon: Phonopy, born_charges: ArrayLike | None = None) -> In
     """Return the optical modes at Γ and their coupling to light.
 
     Translations of the whole crystal are projected out of the dynamical matrix, so that a soft
-    optical mode is never taken for an acoustic one, nor mixed with it.
+    optical mode is neither mistaken for an acoustic one nor mixed with it.
 
     Parameters
     ----------
     phonon : phonopy.Phonopy
         With force constants and ``nac_params`` (see `ase_equivar.phonons.apply_nac`).
     born_charges : array_like, optional
-        Z* of the primitive cell in |e|, shape (N, 3, 3), in place of ``nac_params``: for sheets and
-        molecules in a box. Frequencies, mode charges and intensities do not depend on the vacuum
-        then; there is no ε∞, and so no ε0 and no ε(ω).
+        Z* of the primitive cell, |e|, shape (N, 3, 3), row = field, column = displacement, instead
+        of ``nac_params``: for 2D sheets and molecules in a box. Frequencies, mode charges and
+        intensities then do not depend on the vacuum; there is no ε∞, hence no ε0 and no ε(ω).
 
     Raises
     ------
     ValueError
-        When `phonon` lacks force constants or ``nac_params``, is not in eV and Å, or has but one
-        atom; when it has ``nac_params`` and there are `born_charges`.
+        When `phonon` lacks force constants or ``nac_params``, is not in eV and Å, or has only one
+        atom; when it has ``nac_params`` and `born_charges` are given too.
     RuntimeError
-        When ``nac_params`` do not act as Z* and ε∞ demand: its factor is wrong, most likely.
+        When phonopy's correction is not the one that Z* and ε∞ give; most likely, ``factor`` of
+        ``nac_params`` is wrong.
 
     Warns
     -----
     ImaginaryModesWarning, AcousticSumRuleWarning
-        When optical modes are imaginary, and when the translations are far from frequency 0: the
-        force constants then miss the acoustic sum rule.
+        When optical modes are imaginary, and when the translations are far from zero frequency,
+        because the force constants violate the acoustic sum rule.
     """
     check_units(phonon)
     require_force_constants(phonon)
@@ -194,7 +196,7 @@ def infrared_modes(phonon: Phonopy, born_charges: ArrayLike | None = None) -> In
         born, electronic = matrix.born, np.array(matrix.dielectric_constant)
     else:
         if phonon.nac_params is not None:
-            raise ValueError("born_charges are given, and phonon.nac_params has Z* already")
+            raise ValueError("born_charges are given, but phonon.nac_params already has Z*")
         born = finite_real(
             "born_charges", born_charges, (len(cell), 3, 3), unit="|e|", largest=LARGEST_CHARGE
         )
@@ -213,7 +215,7 @@ def infrared_modes(phonon: Phonopy, born_charges: ArrayLike | None = None) -> In
     for group, label in named_sets(phonon, frequencies, vectors):
         p = dipoles[group]
         squared_length = float((displacements[:, :, group] ** 2).sum())
-        with np.errstate(divide="ignore", invalid="ignore"):  # a mode of frequency 0: infinite
+        with np.errstate(divide="ignore", invalid="ignore"):  # infinite for a mode with ω = 0
             strength = scale * np.einsum("ka,kb,k->ab", p, p, 1 / squares[group])
         modes.append(
             InfraredMode(
@@ -228,7 +230,7 @@ def infrared_modes(phonon: Phonopy, born_charges: ArrayLike | None = None) -> In
             )
         )
 
-    excess = born.sum(axis=0)  # 0 for neutral Z*; a translation would carry it
+    excess = born.sum(axis=0)  # dipole of a translation; 0 for neutral Z*
     sum_rule = weighted @ weighted.T - excess @ excess.T / cell.masses.sum()
     return InfraredModes(
         modes=tuple(modes),
@@ -253,14 +255,14 @@ def optical_modes(
     Returns
     -------
     squares : ndarray, shape (3 N − 3,)
-        Rising, eV/(Å² u).
+        Eigenvalues in ascending order, eV/(Å² u).
     vectors : ndarray, shape (3 N, 3 N − 3)
-        Columns.
+        Normalized eigenvectors as columns; rows x, y, z of atom 0, then of atom 1, ….
 
     Raises
     ------
     ValueError
-        When there is but one atom.
+        When there is only one atom.
 
     Warns
     -----
@@ -275,8 +277,8 @@ def optical_modes(
     drift = signed_frequencies(of_translations, phonon.unit_conversion_factor)
     if np.abs(drift).max() > TRANSLATION_WARNING:
         warnings.warn(
-            f"moving the whole crystal costs energy (up to {np.abs(drift).max():.2f} THz instead "
-            "of 0): the force constants miss the acoustic sum rule; "
+            f"the acoustic modes at Γ have frequencies up to {np.abs(drift).max():.2f} THz instead "
+            "of 0: the force constants violate the acoustic sum rule; "
             "phonon.symmetrize_force_constants() restores it",
             AcousticSumRuleWarning,
             stacklevel=3,
@@ -288,7 +290,7 @@ def optical_modes(
 def translation_split(
     masses: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mass-weighted translations, and a basis of all motion that is orthogonal to them.
+    """Return mass-weighted translations, and a basis of all displacements orthogonal to them.
 
     Returns
     -------

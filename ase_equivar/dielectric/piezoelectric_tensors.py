@@ -1,4 +1,4 @@
-"""The piezoelectric tensors of a crystal, as `ase_equivar.dielectric.piezoelectric` finds them."""
+"""Results of `ase_equivar.dielectric.piezoelectric`: piezoelectric, elastic, dielectric tensors."""
 
 from __future__ import annotations
 
@@ -21,38 +21,40 @@ _Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PiezoelectricTensors:
-    """Piezoelectric, elastic and dielectric tensors of a crystal, in its own Cartesian axes.
+    """Piezoelectric, elastic and dielectric tensors of a crystal, in the Cartesian axes of `atoms`.
 
-    Columns of piezoelectric tensors, rows and columns of elastic ones: xx, yy, zz, yz, xz, xy.
-    Strain has the components η = ε_xx, ε_yy, ε_zz, 2 ε_yz, 2 ε_xz, 2 ε_xy.
+    Columns of piezoelectric tensors, and rows and columns of elastic ones, are in the order xx, yy,
+    zz, yz, xz, xy. The strain components are η = ε_xx, ε_yy, ε_zz, 2 ε_yz, 2 ε_xz, 2 ε_xy.
 
     Attributes
     ----------
     ionic : ndarray, shape (3, 6)
-        What the displacements of the atoms by strain add to e, C/m²; row = polarization.
+        Contribution of the internal displacements of the atoms to e, C/m²; row = polarization.
     clamped : ndarray, shape (3, 6), or None
-        What the electrons do at clamped atoms, C/m², the proper one; None where nothing gives it,
-        and then only the ionic part of anything is known.
+        Proper clamped-ion (electronic) part of e, C/m²; None if it is not known, and then only the
+        ionic parts of e and d are.
     elastic_clamped, elastic_relaxed : ndarray, shape (6, 6), or None
         Elastic constants at clamped and at relaxed atoms, GPa, both without macroscopic field
         (short-circuited). None for a calculator without stress.
     dielectric : StaticDielectric
         ε∞ and ε0 at constant strain.
     internal_displacements : ndarray, shape (N, 3, 6)
-        ∂u_ic/∂η_j, Å: how far atoms move beyond where the strain takes them; their mean is zero.
+        ∂u_ic/∂η_j, Å: displacements of the atoms relative to the homogeneous strain; zero on
+        average.
     force_response : ndarray, shape (N, 3, 6)
         ∂F_ic/∂η_j at clamped atoms, eV/Å.
     atoms : ase.Atoms
-        The primitive cell that all of it belongs to, in the order of the atoms.
+        The primitive cell that the tensors belong to; atom i of `internal_displacements` and
+        `force_response` is its atom i.
     step : float
         Strain of the finite differences.
     ionic_step_error, elastic_step_error : float
-        How much the largest component of `ionic` (C/m²) and of `elastic_relaxed` (GPa) changes when
-        the step is doubled: an upper estimate of the error of the finite difference. NaN without
-        elastic constants.
+        Largest change of a component of `ionic` (C/m²) and of `elastic_relaxed` (GPa) when the step
+        is doubled: an upper estimate of the error of the finite difference. The latter is NaN
+        without elastic constants.
     ionic_asymmetry, clamped_asymmetry, elastic_asymmetry : float
         Largest change of a component by symmetrization with the point group: C/m², C/m², GPa. NaN
-        for what is None.
+        for a tensor that is None.
     """
 
     ionic: _Array
@@ -81,8 +83,8 @@ class PiezoelectricTensors:
         """
         if self.clamped is None:
             raise ValueError(
-                "the clamped-ion part is not known, so there is only the ionic part of e: give "
-                "clamped (--clamped), or a model with piezoelectric_tensor_clamped"
+                "the clamped-ion part of e is not known, only the ionic one: give clamped "
+                "(--clamped), or use a model with piezoelectric_tensor_clamped"
             )
         return self.clamped + self.ionic
 
@@ -93,7 +95,7 @@ class PiezoelectricTensors:
         Raises
         ------
         ValueError
-            Without elastic constants, or when the crystal is not stable against strain.
+            Without elastic constants, or when the crystal is elastically unstable.
         """
         if self.elastic_relaxed is None:
             raise ValueError("elastic constants are not known: the calculator gave no stress")
@@ -101,14 +103,14 @@ class PiezoelectricTensors:
         if not lowest > 0:
             raise ValueError(
                 f"the lowest eigenvalue of the elastic constants is {lowest:.1f} GPa: the crystal "
-                "would deform by itself, so strain coefficients and ε0 at constant stress have no "
+                "is elastically unstable, so strain coefficients and ε0 at constant stress have no "
                 "meaning"
             )
         return np.asarray(np.linalg.inv(self.elastic_relaxed), dtype=float)
 
     @property
     def strain_coefficients(self) -> _Array:
-        """D = e S, pC/N or pm/V, shape (3, 6): η_j = d_aj E_a at constant stress.
+        """Strain coefficients d = e S, pC/N or pm/V, shape (3, 6): η_j = d_aj E_a, stress constant.
 
         Raises
         ------
@@ -119,7 +121,7 @@ class PiezoelectricTensors:
 
     @property
     def ionic_strain_coefficients(self) -> _Array:
-        """What the ionic part of e alone gives for d, pC/N, shape (3, 6).
+        """Contribution of the ionic part of e to d, pC/N, shape (3, 6).
 
         Raises
         ------
@@ -130,7 +132,7 @@ class PiezoelectricTensors:
 
     @property
     def free_dielectric(self) -> _Array:
-        """ε0 at constant stress, shape (3, 3): that at constant strain, and e S eᵀ beside it.
+        """ε0 at constant stress, shape (3, 3): that at constant strain plus e S eᵀ/ε_vacuum.
 
         Raises
         ------
@@ -143,5 +145,5 @@ class PiezoelectricTensors:
 
 
 def clamped_array(name: str, value: object) -> _Array:
-    """Return a clamped-ion tensor in C/m², shape (3, 6), or refuse what is none."""
+    """Return a clamped-ion tensor, C/m², shape (3, 6); ValueError if `value` is not one."""
     return finite_real(name, value, (3, 6), unit="C/m²", largest=LARGEST_TENSOR)

@@ -1,16 +1,17 @@
 """Piezoelectric tensors: the ionic part from Z*, force constants at Γ and internal strain.
 
-A strain η_j exerts forces Λ_ic,j = ∂F_ic/∂η_j on atoms that are carried along with the cell, which
-therefore move on by u_j = Φ⁺ Λ_j, Φ⁺ the inverse of the force constants at Γ without translations.
-Without macroscopic field this adds, to what the electrons do at clamped atoms,
+If all atoms follow a homogeneous strain η_j, forces Λ_ic,j = ∂F_ic/∂η_j act on them, and they relax
+by the internal displacements u_j = Φ⁺ Λ_j, where Φ⁺ is the inverse of the force constants at Γ with
+translations projected out. Without macroscopic field, this adds to the clamped-ion tensors:
 
     e_aj = e_aj(clamped) + 1/Ω Σ_ic Z_i[a, c] u_ic,j,    C_jk = C_jk(clamped) − 1/Ω Λ_jᵀ Φ⁺ Λ_k:
 
-X. Wu, D. Vanderbilt and D. R. Hamann, Phys. Rev. B 72, 035105 (2005). e is the proper tensor, the
-current that flows through a shorted crystal while it is strained: D. Vanderbilt, J. Phys. Chem.
-Solids 61, 147 (2000). The ionic part is the same for both kinds; the clamped part has to be the
-proper one. It is also the derivative of the reduced polarization, the components of P along the
-cell vectors, so that it is free of the ambiguity of P by quanta.
+X. Wu, D. Vanderbilt and D. R. Hamann, Phys. Rev. B 72, 035105 (2005). e is the proper tensor, which
+describes the current through a short-circuited crystal while it is strained: D. Vanderbilt, J.
+Phys. Chem. Solids 61, 147 (2000). The ionic part of the proper and the improper tensor is the same;
+the clamped part has to be the proper one. The proper tensor is also the derivative of the reduced
+polarization (the components of P along the cell vectors), so that it does not depend on the branch
+of P.
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ from ase_equivar.warning_types import ConvergenceWarning
 
 logger = logging.getLogger(__name__)
 
-BROKEN_SYMMETRY = 0.25  # of a clamped tensor that is given: other axes, or another order
+BROKEN_SYMMETRY = 0.25  # relative; a given clamped tensor then has other axes or another order
 NOISE = 0.02  # C/m², of DFPT and of finite differences
-COUPLED = 1e-3  # of the strongest coupling, from which on a mode takes part
+COUPLED = 1e-3  # of the strongest coupling to strain; modes below it are ignored
 STEP_WARNING = 0.03  # of the largest component
 
 _Array = NDArray[np.float64]
@@ -76,27 +77,27 @@ def piezoelectric(
 ) -> PiezoelectricTensors:
     """Return piezoelectric tensors, with elastic constants and ε0 at constant strain and stress.
 
-    Whether the crystal can be piezoelectric, and whether Z* and ε∞ can be had, is found out first,
-    before any force. Masses play no part.
+    Whether the symmetry allows piezoelectricity, and whether Z* and ε∞ are available, is checked
+    before any forces are calculated. Masses do not matter.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        The unit cell, in equilibrium with `calculator`, or `relax` it. One of a measured cell has
-        stress, which changes the elastic constants and d by about as much, and e little.
+        The unit cell in equilibrium with `calculator`; if it is not, use `relax`. The residual
+        stress of a measured cell changes elastic constants and d considerably, and e little.
     calculator : ase calculator
         Gives forces, and stress for the elastic constants.
     source, dielectric_tensor, refractive_index
-        Of Z* and ε∞: see `ase_equivar.phonons.nac_params`. A calculator is run on the relaxed
-        crystal.
+        Sources of Z* and ε∞: see `ase_equivar.phonons.nac_params`. A calculator is evaluated for
+        the relaxed crystal.
     clamped : array_like, optional
         The proper clamped-ion tensor, C/m², shape (3, 6), in the axes of `atoms`: row =
         polarization, columns xx, yy, zz, yz, xz, xy. By default ``piezoelectric_tensor_clamped`` of
-        the calculator that gives Z*, and if it has none, only the ionic part is known.
+        the calculator that gives Z*; if that does not provide it, only the ionic part is returned.
     relax : {"none", "positions", "cell"}
-        What to relax with `calculator` first, the space group kept: see `RelaxMode`.
+        What to relax with `calculator` first, at fixed space group: see `RelaxMode`.
     step : float
-        Strain of the finite differences; twice of it is used too, for an estimate of the error.
+        Strain of the finite differences; twice this strain is used too, to estimate the error.
     symprec : float
         Symmetry tolerance, Å.
     progress : bool
@@ -105,17 +106,17 @@ def piezoelectric(
     Raises
     ------
     ValueError
-        When e is zero by symmetry, the cell has vacuum or the crystal is made of metals; when a
+        When e is zero by symmetry, the cell has vacuum or the crystal consists of metals; when a
         polar mode, or one that couples to strain, is imaginary; when `clamped` does not have the
         symmetry of the crystal; as `relax`, `force_constants` and `apply_nac`.
     RuntimeError, TypeError
-        As these.
+        As `relax`, `force_constants` and `apply_nac`.
 
     Warns
     -----
     EquivarWarning
-        As `force_constants`, `apply_nac` and `static_dielectric`: a structure that is not relaxed,
-        and imaginary modes that play no part, above all.
+        As `force_constants`, `apply_nac` and `static_dielectric`, for example for a structure that
+        is not relaxed.
     ConvergenceWarning
         When e changes by more than 3 % as the step is doubled.
     """
@@ -139,7 +140,7 @@ def piezoelectric(
 
 
 def piezoelectric_crystal(atoms: Atoms, *, symprec: float = SYMPREC) -> Phonopy:
-    """Return a Phonopy object of a crystal that can be piezoelectric, or refuse what is none.
+    """Return a Phonopy object of a crystal whose symmetry allows piezoelectricity.
 
     Raises
     ------
@@ -151,8 +152,7 @@ def piezoelectric_crystal(atoms: Atoms, *, symprec: float = SYMPREC) -> Phonopy:
     check_structure(atoms)
     if (reason := describe_vacuum(atoms)) is not None:
         raise ValueError(
-            f"the cell {reason}: a piezoelectric tensor in C/m² is that of a crystal in three "
-            "dimensions"
+            f"the cell {reason}: a piezoelectric tensor in C/m² is defined for bulk crystals only"
         )
     atoms.set_masses()
     phonon = make_phonon(atoms, symprec=symprec)
@@ -164,12 +164,12 @@ def piezoelectric_crystal(atoms: Atoms, *, symprec: float = SYMPREC) -> Phonopy:
             / 2
         )
         for one in operations
-    ) / len(operations)  # how often V ⊗ [V²] holds the identity
+    ) / len(operations)  # multiplicity of the identity in V ⊗ [V²]
     if independent > 0.5:
         return phonon
     symmetry = phonon.primitive_symmetry
     has_center = any(np.allclose(one.rotation, -np.eye(3), atol=1e-6) for one in operations)
-    reason = "has a center of inversion" if has_center else "leaves no component of it"
+    reason = "has a center of inversion" if has_center else "allows no component of it"
     raise ValueError(
         f"the piezoelectric tensor of this crystal is zero by symmetry: its point group "
         f"{symmetry.pointgroup_symbol} {reason}"
@@ -199,9 +199,9 @@ def _tensors(
     step_error = float(np.abs(_ionic(phonon, coarse_displacements) - ionic).max())
     if step_error > STEP_WARNING * np.abs(ionic).max() + NOISE / 10:
         warnings.warn(
-            f"the ionic part changes by {step_error:.2g} C/m² when the strain of {step:g} is "
-            "doubled: another step may be better, smaller for a strongly anharmonic crystal, "
-            "larger for noisy forces",
+            f"the ionic part of e changes by {step_error:.2g} C/m² when the strain of {step:g} is "
+            "doubled: use a smaller step for a strongly anharmonic crystal, a larger one for noisy "
+            "forces",
             ConvergenceWarning,
             stacklevel=3,
         )
@@ -233,7 +233,7 @@ def _tensors(
 
 
 def _inverse_force_constants(phonon: Phonopy, response: StrainResponse) -> _Array:
-    """Return Φ⁺, Å²/eV, (3 N, 3 N), without translations and modes that play no part."""
+    """Return Φ⁺, Å²/eV, shape (3 N, 3 N), without translations and uncoupled imaginary modes."""
     cell = phonon.primitive
     squares, vectors = optical_modes(phonon, uncorrected_gamma_matrix(phonon))
     patterns = vectors / np.sqrt(np.repeat(cell.masses, 3))[:, None]  # 1/√u
@@ -244,22 +244,23 @@ def _inverse_force_constants(phonon: Phonopy, response: StrainResponse) -> _Arra
         f = float(np.sqrt(-squares[unstable].min())) * phonon.unit_conversion_factor
         raise ValueError(
             f"the mode at {f:.2f}i THz ({f * THZ_TO_CM:.0f}i cm⁻¹) couples to strain and is "
-            "unstable: the crystal would distort by itself, so the response of its atoms to strain "
-            "has no meaning; relax the structure, or displace it along this mode and relax again"
+            "unstable: the crystal would distort spontaneously, so the response of its atoms to "
+            "strain has no meaning; relax the structure, or displace it along this mode and relax "
+            "again"
         )
     inverse: _Array = patterns[:, stable] / squares[stable] @ patterns[:, stable].T
     return inverse
 
 
 def _displacements(inverse: _Array, response: StrainResponse) -> _Array:
-    """Return where strain moves the atoms, Å, shape (N, 3, 6), without moving their mean."""
+    """Return the internal displacements ∂u_ic/∂η_j, Å, shape (N, 3, 6), zero on average."""
     forces = response.forces - response.forces.mean(axis=0)
     moved = (inverse @ forces.reshape(-1, 6)).reshape(forces.shape)
     return moved - moved.mean(axis=0)
 
 
 def _ionic(phonon: Phonopy, displacements: _Array) -> _Array:
-    """Return the dipoles of displacements per volume, C/m², shape (3, 6)."""
+    """Return the ionic part of e: dipoles of the displacements per volume, C/m², shape (3, 6)."""
     assert phonon.nac_params is not None
     charges = np.asarray(phonon.nac_params["born"])
     dipoles: _Array = np.einsum("iac,icj->aj", charges, displacements)
@@ -276,7 +277,7 @@ def _elastic(phonon: Phonopy, response: StrainResponse, displacements: _Array) -
 
 
 def _clamped_of(source: Source, cell: Atoms) -> _Array | None:
-    """Return the clamped-ion tensor of the calculator that gives Z*, if it knows it."""
+    """Return the clamped-ion tensor of the calculator that gives Z*, C/m², or None."""
     calculator = source.calc if isinstance(source, Atoms) else source
     if not isinstance(calculator, BaseCalculator):
         return None
@@ -292,8 +293,8 @@ def _symmetrized_clamped(clamped: _Array, operations: list[Operation]) -> tuple[
     change = float(np.abs(symmetric - clamped).max())
     if change > BROKEN_SYMMETRY * np.abs(clamped).max() + NOISE:
         raise ValueError(
-            f"the clamped tensor does not have the symmetry of the crystal (off by {change:.2g} "
-            "C/m²): it may be given in other axes, or its columns in another order than xx, yy, "
-            "zz, yz, xz, xy"
+            f"clamped does not have the symmetry of the crystal (a component differs by "
+            f"{change:.2g} C/m²): it may be given in other axes, or its columns in another order "
+            "than xx, yy, zz, yz, xz, xy"
         )
     return symmetric, change

@@ -1,18 +1,18 @@
-"""How the polarization changes between two structures of a crystal, from Z* along the way.
+"""The change of polarization between two structures of a crystal, from Z* along the path.
 
-At a fixed cell, Ω dP_a = e Σ_i Z_i[a, b] du_ib: the change of polarization is the integral of Z*
-over the displacements from one structure to the other, on the branch that the path follows. Every
-other branch differs by whole polarization quanta e a_k/Ω, a_k a lattice vector: R. D. King-Smith
-and D. Vanderbilt, Phys. Rev. B 47, 1651 (1993); R. Resta, Rev. Mod. Phys. 66, 899 (1994).
+At a fixed cell, Ω dP_a = e Σ_ib Z_i[a, b] du_ib: the change of polarization is the integral of Z*
+over the displacements from one structure to the other, on the branch that the path follows. All
+other branches differ from it by integer multiples of the polarization quanta e a_k/Ω, where a_k is
+a lattice vector: R. D. King-Smith and D. Vanderbilt, Phys. Rev. B 47, 1651 (1993); R. Resta, Rev.
+Mod. Phys. 66, 899 (1994).
 
-Where the cell changes too, what is integrated is the reduced polarization π, with P = e Σ_k π_k
-a_k/Ω. A homogeneous strain leaves π as it is but for the piezoelectric response of the electrons at
-clamped reduced coordinates, which Z* do not hold. It is left out, unless the proper clamped-ion
-tensor is given: what this adds to π is the tensor's product with the strain, as D. Vanderbilt, J.
-Phys. Chem. Solids 61, 147 (2000), defines proper. The change Δπ is turned into a polarization with
-the cell of the polar structure, whichever way the path goes: of a nonpolar one π = 0 (or a constant
-that symmetry gives to a whole branch), in any cell. Where both are polar, the start's own π would
-be needed too, and Z* do not tell it.
+If the cell changes too, the reduced polarization π is integrated, with P = e Σ_k π_k a_k/Ω. A
+homogeneous strain changes π only by the electronic (clamped-ion) piezoelectric response, which Z*
+do not contain. It is neglected unless the proper clamped-ion tensor is given; its contribution to π
+is then that tensor times the strain (D. Vanderbilt, J. Phys. Chem. Solids 61, 147 (2000)). Δπ is
+converted to a polarization with the cell of the polar structure, whether that is the first or the
+last one: a nonpolar structure has π = 0 (or a constant fixed by symmetry) in any cell. If both
+structures are polar, π of the first one would be needed as well, which Z* do not determine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import spglib
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate
@@ -37,33 +36,37 @@ from ase_equivar.arguments import (
 from ase_equivar.charge_source import ChargeSource, read_charges
 from ase_equivar.dielectric.atom_matching import shortest_order
 from ase_equivar.dielectric.piezoelectric_tensors import clamped_array
+from ase_equivar.dielectric.structure_pairs import (
+    cell_of_polar,
+    check_pair,
+    reduced_step,
+    warn_of_order,
+)
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.structures.voigt import strain_components
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.units import C_PER_M2, UC_PER_CM2
-from ase_equivar.warning_types import ConvergenceWarning, PolarizationWarning
+from ase_equivar.warning_types import ConvergenceWarning
 
-AMBIGUOUS = 0.45  # of a lattice vector: from here on, the image could be the nearer one
-QUADRATURE_WARNING = 0.01
-STRAINED = 1e-4  # from here on, cells differ
+QUADRATURE_WARNING = 0.01  # relative
 
 
 @dataclass(frozen=True)
 class PolarizationChange:
-    """The polarization of the last structure less that of the first one, Cartesian, µC/cm².
+    """The polarization of the last structure minus that of the first one, Cartesian, µC/cm².
 
     Attributes
     ----------
     change : ndarray, shape (3,)
-        µC/cm², on the branch that the path follows: nothing is reduced by quanta.
+        µC/cm², on the branch that the path follows; not reduced modulo the quanta.
     quanta : ndarray, shape (3, 3)
-        The polarization quanta e a_k/Ω, µC/cm², one per row: of the last structure, or of the first
-        one where only that is polar. A polarization that is calculated at one structure alone is
-        defined up to whole multiples of them.
+        The polarization quanta e a_k/Ω, µC/cm², row k for lattice vector a_k: of the last
+        structure, or of the first one if only that is polar. The polarization of a single structure
+        is only defined modulo these quanta.
     quadrature_error : float
-        How much the integral changes when every other point is left out, largest component; NaN
-        where there are too few points to tell.
+        By how much the largest component of the integral changes if every other point is left out,
+        µC/cm²; NaN for `polarization_along`, which has no points to spare.
     """
 
     change: NDArray[np.float64]
@@ -71,17 +74,18 @@ class PolarizationChange:
     quadrature_error: float
 
     def nearest_to(self, polarization: ArrayLike) -> NDArray[np.float64]:
-        """Return the change shifted by those whole quanta that bring it closest to a given one.
+        """Return the change shifted by integer multiples of the quanta, closest to a given value.
 
         Parameters
         ----------
         polarization : array_like, shape (3,)
-            µC/cm², from a Berry-phase calculation, say.
+            The given value, µC/cm², for example from a Berry-phase calculation.
 
         Returns
         -------
         ndarray, shape (3,)
-            Close in units of the quanta, each component by itself.
+            µC/cm². Along each lattice vector it differs from `polarization` by at most half a
+            quantum.
         """
         given = finite_real("polarization", polarization, (3,), unit="µC/cm²")
         away = np.linalg.solve(self.quanta.T, given - self.change)
@@ -96,26 +100,28 @@ def polarization_change(
     n_points: int = 9,
     clamped_piezoelectric: ArrayLike | None = None,
 ) -> PolarizationChange:
-    """Return the change of polarization on the straight way from one structure to another.
+    """Return the change of polarization along the straight path from one structure to another.
 
-    Reduced coordinates and cell vectors go straight from `start` to `end`, each atom to the nearest
-    periodic image; a shift of the whole crystal does not count. Like atoms that are listed in
-    another order are matched so that they move least. Simpson's rule.
+    Reduced coordinates and cell vectors are interpolated linearly from `start` to `end`, each atom
+    moving to its nearest periodic image; a rigid shift of the whole crystal does not contribute. If
+    atoms of an element are listed in a different order, they are matched by the smallest
+    displacements. The integral is evaluated by Simpson's rule.
 
     Parameters
     ----------
     start, end : ase.Atoms
-        The same atoms in the same order, periodic in three directions. Where the cells differ, one
-        of them should be nonpolar by its point group: with both ways the same change is found then,
-        but for its sign.
+        The same elements in the same order, periodic in three directions. If the cells differ, one
+        of the two structures should have a nonpolar point group: only then do both directions of
+        the path give the same change, with opposite sign.
     born_charges : calculator, callable, array_like or mapping
-        Where Z* of every structure on the way come from: see
+        Source of Z* for every structure along the path: see
         `ase_equivar.charge_source.ChargeSource`.
     n_points : int
-        Number of structures on the way, both ends included: odd, 5 or more.
+        Number of structures along the path, both ends included: odd, 5 or more.
     clamped_piezoelectric : array_like, optional
-        Proper clamped-ion tensor of `start` in its axes, C/m², shape (3, 6), columns xx, yy, zz,
-        yz, xz, xy: what the electrons add where the cell changes, to first order in the strain.
+        Proper clamped-ion piezoelectric tensor of `start` in its Cartesian axes, C/m², shape
+        (3, 6): row = polarization, columns xx, yy, zz, yz, xz, xy. Adds the response of the
+        electrons to a change of the cell, to first order in the strain.
 
     Returns
     -------
@@ -124,20 +130,20 @@ def polarization_change(
     Raises
     ------
     ValueError
-        When the structures do not belong together or are made of metals only, the way is
-        ambiguous, or the calculator is for a charged cell.
+        When the structures do not contain the same atoms or consist of metals only, when the path
+        is ambiguous, or when the calculator is for a charged cell.
     ase.calculators.calculator.PropertyNotImplementedError
         When a calculator does not give Z*.
 
     Warns
     -----
     ConvergenceWarning
-        When the integral is not good to 1 %: use more points.
+        When the error of the quadrature exceeds 1 %: use more points.
     MetalWarning
-        When the raw Z* of a structure on the way break the sum rule as those of metals do.
+        When the raw Z* of a structure along the path violate the sum rule as those of metals do.
     PolarizationWarning
-        When like atoms are matched in another order, or the cells differ and both structures are
-        polar: the polarization of the first one in its own cell is not known then.
+        When atoms are matched in a different order, or when the cells differ and both structures
+        are polar, so that the polarization of the first one in its own cell is not known.
     """
     n_points = whole_number("n_points", n_points)
     if n_points < 5 or n_points % 2 == 0:
@@ -155,7 +161,7 @@ def polarization_change(
     refuse_metal(start)
     order = shortest_order(start, end)
     if order is not None:
-        _warn_of_order(start, order, "; they are matched so, whatever the order in the file")
+        warn_of_order(start, order, ": this order is used instead of the one in the file")
         end = end[order]
     step = reduced_step(start, end)
     cells, rates, violations = [], [], []
@@ -175,12 +181,12 @@ def polarization_change(
     if clamped is not None:
         by_strain = _strain_change(clamped, start.cell.array, end.cell.array)
         change, coarse = change + by_strain, coarse + by_strain
-    result = _to_cartesian(change, _cell_of_polar(start, end), coarse)
+    result = _to_cartesian(change, cell_of_polar(start, end), coarse)
     size = float(np.abs(result.change).max())
     if result.quadrature_error > max(QUADRATURE_WARNING * size, 1e-3):
         warnings.warn(
             f"the change of polarization is uncertain by {result.quadrature_error:.3g} µC/cm² with "
-            f"{n_points} points: use more",
+            f"n_points={n_points}: use more points",
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -190,16 +196,18 @@ def polarization_change(
 def polarization_along(
     images: Sequence[Atoms], born_charges: Sequence[ArrayLike]
 ) -> PolarizationChange:
-    """Return the change of polarization from the first to the last of structures with known Z*.
+    """Return the change of polarization along a sequence of structures whose Z* are known.
 
-    Trapezium rule between neighbors, for Z* from DFPT at a few structures.
+    The integral from one structure to the next is evaluated by the trapezium rule; meant for Z*
+    from DFPT at a few structures.
 
     Parameters
     ----------
     images : sequence of ase.Atoms
         At least two, as in `polarization_change`.
     born_charges : sequence of array_like, each of shape (N, 3, 3)
-        Of each image, |e|, row = field or polarization, column = displacement.
+        Z* of each structure, |e|, [i, a, b]: row a = field or polarization, column b =
+        displacement.
 
     Raises
     ------
@@ -209,13 +217,13 @@ def polarization_along(
     Warns
     -----
     PolarizationWarning
-        When the cells differ and both the first and the last structure are polar, and when like
-        atoms would move less if they changed places from one structure to the next.
+        When the cells differ and both the first and the last structure are polar, and when atoms of
+        an element would move less from one structure to the next in a different order.
     """
     if len(images) < 2 or len(images) != len(born_charges):
         raise ValueError(
-            f"needs two structures or more and Z* of each, got {len(images)} structures and "
-            f"{len(born_charges)} arrays of Z*"
+            f"images must be at least two structures, and born_charges Z* of each; got "
+            f"{len(images)} structures and {len(born_charges)} arrays of Z*"
         )
     charges = []
     for image in images:
@@ -233,64 +241,19 @@ def polarization_along(
         check_pair(before, after)
         order = shortest_order(before, after)
         if order is not None:
-            _warn_of_order(before, order, ": is their order the same in all structures?")
+            warn_of_order(before, order, ": is their order the same in all structures?")
     steps = [reduced_step(a, b) for a, b in pairwise(images)]
     change = np.zeros(3)
     for k, step in enumerate(steps):
         for side in (k, k + 1):
             change += _reduced_change(charges[side], step, images[side].cell.array) / 2
-    return _to_cartesian(change, _cell_of_polar(images[0], images[-1]), None)
-
-
-def _warn_of_order(start: Atoms, order: NDArray[np.int64], told: str) -> None:
-    moved = np.flatnonzero(order != np.arange(len(order)))
-    pairs = ", ".join(f"{start.symbols[i]} {i} to {order[i]}" for i in moved[:4])
-    more = f" and {len(moved) - 4} more" if len(moved) > 4 else ""
-    warnings.warn(
-        f"like atoms move less when they change places ({pairs}{more}){told}",
-        PolarizationWarning,
-        stacklevel=3,
-    )
-
-
-def check_pair(start: Atoms, end: Atoms) -> None:
-    """Refuse structures that do not list the same atoms, or are not crystals."""
-    for atoms in (start, end):
-        check_structure(atoms)
-    if not np.array_equal(start.numbers, end.numbers):
-        raise ValueError(
-            f"the structures {start.get_chemical_formula()} and {end.get_chemical_formula()} do "
-            "not list the same atoms in the same order"
-        )
-    if not (start.pbc.all() and end.pbc.all()):
-        raise ValueError("a polarization needs crystals that are periodic in three directions")
-
-
-def reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
-    """Return how far each atom moves, in units of the lattice vectors; shape=(N, 3).
-
-    To its nearest image, less a shift of all. ValueError if one goes too far to tell.
-    """
-    step = end.get_scaled_positions(wrap=False) - start.get_scaled_positions(wrap=False)
-    step = step - step[0]  # a common shift must not decide which image is the nearest
-    step -= np.rint(step)
-    step = step - np.median(step, axis=0)
-    step -= np.rint(step)
-    farthest = int(np.abs(step).max(axis=1).argmax())
-    if np.abs(step[farthest]).max() > AMBIGUOUS:
-        raise ValueError(
-            f"atom {farthest} ({start.symbols[farthest]}) moves by "
-            f"{np.abs(step[farthest]).max():.2f} of a lattice vector against the others: which "
-            "image it goes to is ambiguous; go through a structure in between"
-        )
-    moved: NDArray[np.float64] = step
-    return moved
+    return _to_cartesian(change, cell_of_polar(images[0], images[-1]), None)
 
 
 def _reduced_change(
     charges: NDArray[np.float64], step: NDArray[np.float64], cell: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return Σ Z*·u in units of the lattice vectors, |e|; shape=(3,)."""
+    """Return Σ_i Z_i·u_i in reduced coordinates, |e|; shape=(3,)."""
     dipole = np.einsum("iab,ib->a", charges, step @ cell)
     return np.linalg.solve(cell.T, dipole)
 
@@ -298,36 +261,10 @@ def _reduced_change(
 def _strain_change(
     clamped: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return what the electrons add to π when the cell changes, |e|, whatever its rotation."""
+    """Return the clamped-ion change of π for a change of the cell, |e|; rotations drop out."""
     stretch = polar(np.linalg.solve(start, end), side="left")[1]
     response = clamped @ strain_components(stretch - np.eye(3)) * C_PER_M2
     return abs(np.linalg.det(start)) * np.linalg.solve(start.T, response)
-
-
-def _cell_of_polar(start: Atoms, end: Atoms) -> NDArray[np.float64]:
-    """Return the cell whose polarization the change of π is; shape=(3, 3)."""
-    strain = np.abs(np.linalg.solve(start.cell.array, end.cell.array) - np.eye(3)).max()
-    if strain > STRAINED and is_polar(start):
-        if not is_polar(end):
-            return np.asarray(start.cell.array)
-        warnings.warn(
-            f"both structures are polar and their cells differ (strain {strain:.2g}): the "
-            "polarization of the first one changes with the cell by what Z* cannot tell, and is "
-            "taken to be 0. Go from a nonpolar structure to each of them and subtract",
-            PolarizationWarning,
-            stacklevel=3,
-        )
-    return np.asarray(end.cell.array)
-
-
-def is_polar(atoms: Atoms) -> bool:
-    """Say whether a crystal's point group allows a spontaneous polarization (within 0.01 Å)."""
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    symmetry = spglib.get_symmetry(cell, symprec=0.01)
-    if symmetry is None:  # spglib cannot tell
-        return True
-    # The mean of all rotations projects on the vectors that none of them changes.
-    return bool(np.abs(symmetry["rotations"].mean(axis=0)).max() > 1e-6)
 
 
 def _to_cartesian(

@@ -1,9 +1,9 @@
 """The polarization along a trajectory, from a calculator that gives P itself.
 
-A polar model gives Ω P as a function of positions, of which the Z* are the derivative. The change
-of P between two frames is then a difference, whatever happened between them, and no integral of Z*
-over a path that was not stored. It still is one of the images of the atoms: each atom is followed
-from frame to frame to its nearest image.
+A polar model gives Ω P as a function of the positions, and Z* are its derivative. The change of P
+between two frames is then a difference of two values; unlike an integral of Z*, it does not depend
+on the path between the frames. It does depend on which periodic images of the atoms are taken: each
+atom moves to its nearest image from frame to frame.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedErr
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import finite_real
-from ase_equivar.dielectric.polarization import check_pair, reduced_step
+from ase_equivar.dielectric.structure_pairs import check_pair, reduced_step
 from ase_equivar.structures.metals import refuse_metal
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.units import C_PER_M2, UC_PER_CM2
@@ -25,37 +25,37 @@ from ase_equivar.units import C_PER_M2, UC_PER_CM2
 def trajectory_polarization(
     images: Iterable[Atoms], calculator: BaseCalculator
 ) -> NDArray[np.float64]:
-    """Return the change of polarization from the first frame to each.
+    """Return the change of polarization from the first frame to each frame.
 
-    Where the cell changes, it is the change of the reduced polarization, with the cell of each
-    frame, as in `polarization_change`; here it holds the response of the electrons to the strain
-    too, as the model has it.
+    If the cell changes, it is the change of the reduced polarization, converted with the cell of
+    each frame, as in `polarization_change`; here it includes the electronic response to strain as
+    the model predicts it.
 
     Parameters
     ----------
     images : iterable of ase.Atoms
-        The same atoms in the same order, periodic in three directions; no atom may go further than
-        0.45 of a lattice vector between two frames, not counting a shift of all. Wrapped or not.
+        The same elements in the same order, periodic in three directions, wrapped or not. Apart
+        from a rigid shift, no atom may move by more than 0.45 of a lattice vector between frames.
     calculator : ase calculator
         Gives ``polarization`` in C/m²: an `EquivarCalculator` with a polar model.
 
     Returns
     -------
     ndarray, shape (T, 3)
-        µC/cm², on the branch that the frames follow.
+        µC/cm², Cartesian, for T frames, on the branch that they follow; the first row is zero.
 
     Raises
     ------
     ValueError
-        If there are no frames, they do not belong together, are made of metals only, or an atom
-        goes too far.
+        If there are no frames, they do not contain the same atoms, consist of metals only, or an
+        atom moves too far.
     ase.calculators.calculator.PropertyNotImplementedError
         If the calculator does not give ``polarization``.
     """
     if "polarization" not in getattr(calculator, "implemented_properties", ()):
         raise PropertyNotImplementedError(
-            f"{type(calculator).__name__} does not give 'polarization' here; take a neutral cell "
-            "and a polar model, such as 'universal-polar', or integrate Z* from one structure to "
+            f"{type(calculator).__name__} does not give 'polarization' here; use a neutral cell "
+            "and a polar model such as 'universal-polar', or integrate Z* from one structure to "
             "another with polarization_change"
         )
     name = f"polarization of the calculator {type(calculator).__name__}"
@@ -82,5 +82,5 @@ def trajectory_polarization(
         changes.append((reduced - start) @ cell / volume * (C_PER_M2 / UC_PER_CM2))
         before = frame
     if not changes:
-        raise ValueError("there are no frames")
+        raise ValueError("images contains no frames")
     return np.array(changes)

@@ -1,18 +1,19 @@
-"""Raman tensors of the modes at Γ, and what does not depend on the axes: activity, depolarization.
+"""Raman tensors of the modes at Γ and their invariants: activity and depolarization ratio.
 
-A mode with eigenvector e (normalized, of the dynamical matrix) displaces atom i by e_i/√M_i. Its
-Raman tensor is the derivative of the polarizability of a primitive cell by the normal coordinate,
+A mode with the normalized eigenvector e of the dynamical matrix displaces atom i by e_i/√M_i. Its
+Raman tensor is the derivative of the polarizability of a primitive cell with respect to the normal
+coordinate,
 
     α_ab = Ω/(4π) Σ_ic (∂ε∞_ab/∂u_ic) e_ic/√M_i,    in Å²/√u,
 
-as Porezag and Pederson define it for molecules, Phys. Rev. B 54, 7830 (1996), with the
-polarizability (a volume, Å³) Ω (ε∞ − 1)/4π of a cell: so one convention serves molecules and
-crystals, and activities in Å⁴/u can be compared with what programs print for either. Umari,
-Pasquarello and Dal Corso, Phys. Rev. B 63, 094305 (2001), give √Ω Σ ∂χ/∂u e/√M of the
-susceptibility χ = (ε∞ − 1)/4π: that is α/√Ω, whose square is per volume instead of per cell.
+as Porezag and Pederson define it for molecules, Phys. Rev. B 54, 7830 (1996), where the
+polarizability of a cell is the volume Ω (ε∞ − 1)/4π in Å³. The convention is thus the same for
+molecules and crystals, and activities in Å⁴/u can be compared with the output of other programs for
+either. Umari, Pasquarello and Dal Corso, Phys. Rev. B 63, 094305 (2001), use √Ω Σ ∂χ/∂u e/√M with
+the susceptibility χ = (ε∞ − 1)/4π: that is α/√Ω, whose square is per volume instead of per cell.
 
 Degenerate modes are only defined up to a rotation among themselves: they are one `RamanMode`, and
-all numbers but the single tensors do not depend on that choice.
+none of its values except the individual tensors depends on that choice.
 """
 
 from __future__ import annotations
@@ -40,13 +41,14 @@ from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.warning_types import UncertaintyWarning
 
-ACTIVE = 1e-5  # share of all activity, from which on a mode counts as active
-DOUBTFUL = 0.5  # expected error, from which on a warning says so
-FAINT = 1e-9  # Å⁴/u, below which nothing is active, as in rock salt
+ACTIVE = 1e-5  # fraction of the total activity above which a mode counts as active
+DOUBTFUL = 0.5  # relative expected error above which a warning is issued
+FAINT = 1e-9  # Å⁴/u; activities below it are rounding errors, as in rock salt
 ERROR_OF_PARTS = 7.0
-"""Error of Raman tensors over the spread of what parts of the model say, for models that were not
-trained on displaced crystals. On the 20 modes of quartz by DFT it is 6.2 for `universal`, 2.8 for
-`universal-ensemble` and 7.3 for `universal-polar`: see benchmarks/raman.py."""
+"""Ratio of the error of Raman tensors to the spread between the predictions of subnetworks, for
+models that were not trained on displaced crystals. Compared with DFT for the 20 modes of quartz, it
+is 6.2 for `universal`, 2.8 for `universal-ensemble` and 7.3 for `universal-polar`: see
+benchmarks/raman.py."""
 
 
 def raman_modes(
@@ -59,20 +61,20 @@ def raman_modes(
 ) -> RamanModes:
     """Return the optical modes at Γ and their Raman tensors.
 
-    The tensors of longitudinal modes are those of their displacements at zero field. The part that
-    the field of the mode itself adds (the electro-optic one, which needs the second-order
-    susceptibility: Veithen, Gonze and Ghosez, Phys. Rev. B 71, 125107 (2005)) is left out.
+    The tensors of longitudinal modes are those of their displacements at zero field. The
+    electro-optic contribution of the field of the mode, which needs the second-order susceptibility
+    (Veithen, Gonze and Ghosez, Phys. Rev. B 71, 125107 (2005)), is neglected.
 
     Parameters
     ----------
     phonon : phonopy.Phonopy
-        With force constants, and with ``nac_params`` where `direction` is given.
+        With force constants, and with ``nac_params`` if `direction` is given.
     calculator : ase calculator or DielectricDerivative
-        Gives ``dielectric_tensor``; see `dielectric_derivative`. Or what came of it before:
-        ``modes.derivative``.
+        Gives ``dielectric_tensor``; see `dielectric_derivative`. Or the derivative from an earlier
+        call, ``modes.derivative``.
     direction : array_like, optional
-        Of q, Cartesian, shape (3,): modes with a dipole along it are longitudinal. By default, all
-        modes are transverse.
+        Direction of q, Cartesian, shape (3,): modes with a dipole along it are longitudinal. By
+        default, all modes are transverse.
     step : float
         Largest displacement of an atom, Å; see `dielectric_derivative`.
     progress : bool
@@ -81,17 +83,18 @@ def raman_modes(
     Raises
     ------
     ValueError
-        When `phonon` lacks what is needed, is not in eV and Å, or has but one atom; as
-        `dielectric_derivative`.
+        When `phonon` lacks force constants or ``nac_params``, is not in eV and Å, or has only one
+        atom; as `dielectric_derivative`.
     RuntimeError
-        When ``nac_params`` do not act as Z* and ε∞ demand.
+        When phonopy's correction is not the one that Z* and ε∞ give.
 
     Warns
     -----
     ImaginaryModesWarning, AcousticSumRuleWarning
-        When optical modes are imaginary, and when the force constants miss the acoustic sum rule.
+        When optical modes are imaginary, and when the force constants violate the acoustic sum
+        rule.
     UncertaintyWarning
-        When the model that gives ε∞ expects an error of more than half of the tensors.
+        When the expected error of the tensors exceeds half of their size.
     """
     check_units(phonon)
     matrix = require_force_constants(phonon)
@@ -109,8 +112,8 @@ def raman_modes(
         derivative = calculator
         if len(derivative.values) != len(phonon.primitive):
             raise ValueError(
-                f"calculator is a derivative of {len(derivative.values)} atoms, the primitive cell "
-                f"has {len(phonon.primitive)}"
+                f"the derivative given as calculator is for {len(derivative.values)} atoms, but "
+                f"the primitive cell has {len(phonon.primitive)}"
             )
     else:
         derivative = dielectric_derivative(phonon, calculator, step=step, progress=progress)
@@ -124,9 +127,9 @@ def raman_modes(
     expected = found.expected_error
     if derivative is not calculator and expected is not None and expected > DOUBTFUL:
         warnings.warn(
-            f"the model expects an error of {expected:.0%} of its Raman tensors: it was hardly "
-            "trained on ε∞ of displaced atoms, and neither intensities nor ratios of them should "
-            "be trusted; see docs/howto/raman.md",
+            f"the expected error of the Raman tensors is {expected:.0%}: the model was trained on "
+            "hardly any ε∞ of displaced atoms, and neither intensities nor their ratios are "
+            "reliable; see docs/howto/raman.md",
             UncertaintyWarning,
             stacklevel=2,
         )
@@ -172,11 +175,11 @@ def _modes(
 
 
 def _standard(tensors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotate the tensors of a set among themselves into the form that `RamanMode` describes."""
+    """Rotate the tensors of a degenerate set into the standard form described in `RamanMode`."""
     components = tensors[:, (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)]
     size = float(np.linalg.norm(components))
     rows: list[NDArray[np.float64]] = []
-    for column in [*components.T, *np.eye(len(tensors))]:  # the latter for modes without a tensor
+    for column in [*components.T, *np.eye(len(tensors))]:  # unit vectors complete inactive sets
         rest = column - sum((row * (row @ column) for row in rows), np.zeros(len(tensors)))
         is_component = len(column) == len(tensors) and np.linalg.norm(rest) > 1e-2 * max(
             size, FAINT

@@ -1,15 +1,15 @@
-"""How ε∞ changes when atoms move: central differences, as few as the crystal's symmetry allows.
+"""The derivative of ε∞ with respect to atomic displacements, by symmetry-reduced differences.
 
-Atoms are displaced one at a time, along Cartesian directions, and not along eigenvectors: the
-derivative ∂ε∞/∂u of each atom then gives the Raman tensors of all modes, transverse and
-longitudinal ones for every direction of q, and costs fewer calculations. α-Quartz takes 9 displaced
-crystals for a step, where its 20 Raman-active modes would take 40.
+Atoms are displaced one at a time, not along eigenvectors: the derivative ∂ε∞/∂u of each atom then
+gives the Raman tensors of all modes, transverse ones and longitudinal ones for every direction of
+q, from fewer calculations. α-Quartz takes 9 displaced crystals per step, where its 20 Raman-active
+modes would take 40.
 
-An operation of the space group with the rotation R takes atom i to j, and with it the change of ε∞
-under a displacement d of i, m, to R m Rᵀ under the displacement R d of j. All images of what was
-calculated are fitted at once, which makes the result as symmetric as the crystal. A crystal stays
-what it is when all of its atoms move together, so that the derivatives add up to zero; what is left
-of numerical errors is taken off each atom alike.
+If an operation of the space group with the rotation R maps atom i to j, and a displacement d of i
+changes ε∞ by m, then the displacement R d of j changes it by R m Rᵀ. All images of the calculated
+changes are fitted at once, which gives the result the symmetry of the crystal. ε∞ does not change
+when all atoms move together, so that the derivatives sum to zero over the atoms; what remains by
+numerical errors is subtracted from each atom in equal parts.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from ase_equivar.structures.vacuum import describe_vacuum
 logger = logging.getLogger(__name__)
 
 STEP = 0.01
-"""Å. ε∞ of a network in single precision then has four digits of its change, and what is not linear
-adds less than 0.1 % (quartz; see docs/howto/raman.md)."""
-LONGEST_STEP = 0.25  # Å; twice of it must not break bonds
-METALLIC = 100.0  # ε∞ that no insulator has
+"""Å. The change of ε∞ of a network in single precision then has four significant digits, and
+nonlinear terms contribute less than 0.1 % (quartz; see docs/howto/raman.md)."""
+LONGEST_STEP = 0.25  # Å; twice this displacement must not break bonds
+METALLIC = 100.0  # no insulator has a larger ε∞
 BROKEN_SYMMETRY = 0.02  # of ε∞
 DRIFT = 0.1  # of the largest derivative
-NOISE = 1e-3  # 1/Å, what the rounding of a network in single precision may give
+NOISE = 1e-3  # 1/Å, from the rounding of a network in single precision
 
 _Tensors = NDArray[np.float64]
 
@@ -57,16 +57,16 @@ class DielectricDerivative:
     values : ndarray, shape (N, 3, 3, 3)
         [i, c, a, b] = ∂ε∞_ab/∂u_ic: atom, Cartesian direction of its displacement, tensor.
     doubled : ndarray, shape (N, 3, 3, 3)
-        The same with twice the step; how far it differs is an estimate of the error of `values`.
+        The same with twice the step; the difference is an estimate of the error of `values`.
     parts : ndarray, shape (S, N, 3, 3, 3), or None
-        The same as S parts of a model see it, each with some channels left out; None for a
-        calculator that has no such parts. See `EquivarCalculator.dielectric_tensor_parts`.
+        The same from each of S subnetworks of the model, in each of which some channels are left
+        out; None for a calculator without them. See `EquivarCalculator.dielectric_tensor_parts`.
     electronic : ndarray, shape (3, 3)
         ε∞ of the crystal itself.
     step : float
-        Å.
+        Displacement, Å.
     n_calculations : int
-        How many crystals `values` and `doubled` took.
+        Number of evaluations of ε∞ for `values`, `doubled` and `electronic`.
     """
 
     values: _Tensors
@@ -80,27 +80,27 @@ class DielectricDerivative:
 def dielectric_derivative(
     phonon: Phonopy, calculator: BaseCalculator, *, step: float = STEP, progress: bool = True
 ) -> DielectricDerivative:
-    """Return how ε∞ changes with the positions of the atoms of the primitive cell.
+    """Return ∂ε∞/∂u for the atoms of the primitive cell.
 
     Parameters
     ----------
     phonon : phonopy.Phonopy
         Gives the primitive cell and its symmetry.
     calculator : ase calculator
-        Gives ``dielectric_tensor``, ε∞ at fixed atoms; whatever it is: a network or a DFT code.
+        Gives ``dielectric_tensor``, ε∞ at fixed atoms: a network or a DFT code.
     step : float
-        Largest displacement of the first difference, Å; the second has twice of it.
+        Displacement of an atom, Å; twice this displacement is used too, to estimate the error.
     progress : bool
         Whether to show a progress bar (on stderr).
 
     Raises
     ------
     ValueError
-        When the calculator does not give ``dielectric_tensor``, or gives what is none or is that of
-        a metal, or what does not have the crystal's symmetry; when the cell has vacuum or consists
-        of metals; when `step` makes no sense.
+        When the calculator does not give ``dielectric_tensor``, or one that is not a valid ε∞, is
+        that of a metal, or does not have the symmetry of the crystal; when the cell has vacuum or
+        consists of metals; when `step` is not positive or exceeds 0.25 Å.
     TypeError
-        When `calculator` is no ASE calculator.
+        When `calculator` is not an ASE calculator.
     """
     require_phonopy(phonon)
     step = check_step(step)
@@ -108,16 +108,16 @@ def dielectric_derivative(
     cell = to_ase(phonon.primitive)
     if (reason := describe_vacuum(cell)) is not None:
         raise ValueError(
-            f"the cell {reason}: Raman tensors come from ε∞ of a crystal in three dimensions, and "
-            "that of a cell with vacuum depends on how much there is"
+            f"the cell {reason}: Raman tensors are derivatives of ε∞ of a bulk crystal, and ε∞ of "
+            "a cell with vacuum depends on the amount of vacuum"
         )
     refuse_metal(cell)
     electronic = _dielectric(cell, calculator)
     highest = float(np.linalg.eigvalsh(electronic)[-1])
     if highest > METALLIC:
         raise ValueError(
-            f"ε∞ up to {highest:.0f} is that of a metal or of a vanishing gap, whose Raman tensors "
-            "have no meaning at fixed atoms"
+            f"ε∞ has an eigenvalue of {highest:.0f}: the crystal is a metal or its band gap nearly "
+            "vanishes, and its Raman tensors have no meaning"
         )
     operations = cartesian_operations(phonon)
     for one in operations:
@@ -161,12 +161,12 @@ def dielectric_derivative(
 
 
 def check_step(step: float) -> float:
-    """Return a displacement in Å, or refuse what is none."""
+    """Return a displacement, Å; ValueError if it is not positive or too large."""
     return positive_number("step", step, "Å", largest=LONGEST_STEP)
 
 
 def require_dielectric(calculator: Any) -> None:
-    """Refuse a calculator that cannot give ε∞, before any work is done."""
+    """Raise ValueError or TypeError for a calculator that cannot give ε∞."""
     if not isinstance(calculator, BaseCalculator):
         raise TypeError(
             f"calculator is a {type(calculator).__name__}; give an ASE calculator with "
@@ -174,16 +174,16 @@ def require_dielectric(calculator: Any) -> None:
         )
     if "dielectric_tensor" not in calculator.implemented_properties:
         raise ValueError(
-            f"{type(calculator).__name__} does not give dielectric_tensor (ε∞), of which Raman "
-            "tensors are derivatives; EquivarCalculator does with a model that predicts it"
+            f"{type(calculator).__name__} does not give dielectric_tensor (ε∞), whose derivatives "
+            "the Raman tensors are; EquivarCalculator gives it with a model that predicts ε∞"
         )
 
 
 def dielectric_parts(atoms: Atoms, calculator: BaseCalculator) -> _Tensors | None:
-    """Return ε∞ as parts of a model see it, shape (S, 3, 3); None if there are none."""
+    """Return ε∞ from each of S subnetworks of a model, shape (S, 3, 3); None without them."""
     method = getattr(calculator, "dielectric_tensor_parts", None)
     found = None if method is None else method(atoms)
-    return None if found is None else finite_real("ε∞ of parts of the model", found, (None, 3, 3))
+    return None if found is None else finite_real("ε∞ of the subnetworks", found, (None, 3, 3))
 
 
 def _dielectric(atoms: Atoms, calculator: BaseCalculator) -> _Tensors:
@@ -196,7 +196,7 @@ def _dielectric(atoms: Atoms, calculator: BaseCalculator) -> _Tensors:
 
 
 def _directions(phonon: Phonopy) -> list[tuple[int, _Tensors]]:
-    """Return which atoms to displace along which Cartesian unit vectors; signs are included."""
+    """Return (atom, Cartesian unit vector) of the displacements that symmetry does not relate."""
     found = []
     for atom, *direction in get_least_displacements(
         phonon.primitive_symmetry, is_plusminus="auto", is_diagonal=True
@@ -213,7 +213,7 @@ def _solve(
     operations: list[Operation],
     n_atoms: int,
 ) -> _Tensors:
-    """Return the derivatives that all images of the central differences together ask for."""
+    """Return ∂ε∞/∂u, shape (N, 3, 3, 3), fitted to all images of the central differences."""
     images: list[list[tuple[_Tensors, _Tensors]]] = [[] for _ in range(n_atoms)]
     for index, (atom, direction) in enumerate(directions):
         opposite = _opposite(index, directions, tensors, operations)
@@ -229,7 +229,7 @@ def _solve(
     drift = values.mean(axis=0)
     if np.abs(drift).max() > DRIFT * np.abs(values).max() + NOISE:
         raise ValueError(
-            "ε∞ of the calculator changes when the whole crystal moves, by "
+            "ε∞ of the calculator changes under a translation of the whole crystal, by "
             f"{np.abs(drift).max() * n_atoms:.3g} per Å: it is not that of a periodic crystal, or "
             "not converged"
         )
@@ -242,7 +242,7 @@ def _opposite(
     tensors: _Tensors,
     operations: list[Operation],
 ) -> _Tensors:
-    """Return ε∞ for the opposite of one displacement: calculated, or its image by symmetry."""
+    """Return ε∞ for the opposite displacement, calculated or by symmetry; shape (3, 3)."""
     atom, direction = directions[index]
     for other, (same, there) in enumerate(directions):
         if same == atom and np.allclose(there, -direction, atol=1e-6):

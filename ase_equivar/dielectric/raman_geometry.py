@@ -1,8 +1,9 @@
-"""How light comes in and goes out: Porto's notation.
+"""Scattering geometries, in Porto's notation.
 
-``z(xy)-z``, as in Damen, Porto and Tell, Phys. Rev. 142, 570 (1966): light comes in along z,
-polarized along x; what is scattered with a polarization along y is seen along −z. The wave vector
-of the phonon is the difference, along z here, and tells which modes are longitudinal.
+``z(xy)-z``, as in Damen, Porto and Tell, Phys. Rev. 142, 570 (1966): the incident light travels
+along z and is polarized along x; scattered light that travels along −z and is polarized along y is
+detected. The wave vector q of the phonon is the difference of the two, here along z; modes with a
+dipole along it are longitudinal.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ PERPENDICULAR = 1e-6
 class ScatteringGeometry:
     """Directions and polarizations of incident and scattered light, Cartesian unit vectors, (3,).
 
-    Made from lists of any length; `ScatteringGeometry.porto` reads Porto's notation.
+    The vectors given need not be normalized; `ScatteringGeometry.porto` reads Porto's notation.
 
     Attributes
     ----------
-    incident, scattered : ndarray
-        Where the light goes.
-    incident_polarization, scattered_polarization : ndarray
-        Electric fields, at right angles to the former.
+    incident, scattered : ndarray, shape (3,)
+        Direction in which the light travels.
+    incident_polarization, scattered_polarization : ndarray, shape (3,)
+        Direction of its electric field, perpendicular to the former.
     name : str
-        For tables and pictures.
+        Name in tables and figures.
 
     Raises
     ------
     ValueError
-        When a direction is zero, or a polarization is not perpendicular to its light.
+        When a vector is zero, or a polarization is not perpendicular to its direction.
     """
 
     incident: NDArray[np.float64]
@@ -72,7 +73,7 @@ class ScatteringGeometry:
             if abs(wave @ field) > PERPENDICULAR:
                 raise ValueError(
                     f"{name}: {light} light along {_shown(wave)} cannot be polarized along "
-                    f"{_shown(field)}: {light}_polarization must be perpendicular to it"
+                    f"{_shown(field)}: {light}_polarization must be perpendicular to that direction"
                 )
 
     @classmethod
@@ -84,14 +85,14 @@ class ScatteringGeometry:
         Raises
         ------
         ValueError
-            When it is none, or a polarization is along its light.
+            When `text` is not in Porto's notation, or a polarization is along its light.
         """
-        # some keyboards have letters with a bar of their own: ȳ
+        # NFD splits single characters with a bar, such as ȳ
         found = PORTO.fullmatch(unicodedata.normalize("NFD", str(text)).replace(" ", "").lower())
         if found is None:
             raise ValueError(
-                f"{text!r} is not Porto's notation: give incident direction, both polarizations in "
-                "brackets and scattered direction, each x, y or z, as z(xx)-z or x(yz)y"
+                f"{text!r} is not in Porto's notation: give incident direction, both polarizations "
+                "in parentheses and scattered direction, each x, y or z, as in z(xx)-z or x(yz)y"
             )
         signs = [-1.0 if found[k] or found[m] else 1.0 for k, m in ((1, 3), (6, 8))]
         return cls(
@@ -104,9 +105,9 @@ class ScatteringGeometry:
 
     @property
     def direction(self) -> NDArray[np.float64] | None:
-        """Unit vector of the phonon's q; None for forward scattering, where q vanishes.
+        """Unit vector of the phonon's q, shape (3,); None for forward scattering, where q vanishes.
 
-        Polar modes mix with light there (polaritons), which transverse modes only stand for.
+        Polar modes then mix with light (polaritons); transverse modes are used in their place.
         """
         q = self.incident - self.scattered
         return None if np.linalg.norm(q) < PERPENDICULAR else unit_vector(q)

@@ -1,15 +1,17 @@
-"""Raman intensities: how much of the light is scattered, and the spectrum.
+"""Raman intensities of modes, and the spectrum.
 
-First-order Stokes scattering by one mode, per primitive cell and solid angle,
+The cross section for first-order Stokes scattering by one mode, per primitive cell and solid angle,
+is
 
     dσ/dΩ = (2π/λ_s)⁴ ħ/(2ω) (n + 1) |e_s·α·e_i|²,    1/λ_s = 1/λ_L − ν/c,
 
-with the Raman tensor α of `ase_equivar.dielectric.raman`, n the Bose factor of the mode, e_i and
-e_s the polarizations of incident and scattered light: M. Cardona in Light Scattering in Solids II
-(Springer, 1982), ch. 2; Porezag and Pederson, Phys. Rev. B 54, 7830 (1996). The refractive index,
-reflection and absorption of the crystal, local fields and resonance are left out. In a powder,
-averages over all orientations take the place of the square: (45 ā² + 4 γ²)/45 with the polarization
-of the incident light and γ²/15 across it.
+with the Raman tensor α of `ase_equivar.dielectric.raman`, the Bose occupation n of the mode, the
+wavelengths λ_L of the laser and λ_s of the scattered light, and the polarizations e_i and e_s of
+incident and scattered light: M. Cardona in Light Scattering in Solids II (Springer, 1982), ch. 2;
+Porezag and Pederson, Phys. Rev. B 54, 7830 (1996). Refractive index, reflection and absorption of
+the crystal, local fields and resonance are neglected. For a powder, |e_s·α·e_i|² is averaged over
+all orientations: (45 ā² + 4 γ²)/45 for light scattered with the polarization of the incident light
+and γ²/15 for the perpendicular one, with ā = tr α/3 and the anisotropy γ.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from ase_equivar.dielectric.raman_mode import RamanMode, RamanModes
 from ase_equivar.units import THZ_TO_CM
 
 Powder = Literal["powder", "parallel", "perpendicular"]
-"""Of a powder: all scattered light, or that polarized along or across the incident light."""
+"""Detected light from a powder: all of it, or that polarized parallel or perpendicular to the
+incident light."""
 
 WAVELENGTH = 532.0  # nm, of a frequency-doubled Nd:YAG laser
 TEMPERATURE = 300.0  # K
@@ -40,7 +43,7 @@ CROSS_SECTION = 1e-34
 
 @dataclass(frozen=True)
 class RamanSpectrum:
-    """Intensity over Raman shift, Stokes side.
+    """Intensity as a function of the Raman shift, Stokes side.
 
     Attributes
     ----------
@@ -49,13 +52,13 @@ class RamanSpectrum:
     intensity : ndarray, shape (n,)
         10⁻³⁰ cm²/(sr THz), per primitive cell.
     modes : RamanModes
-        What scatters.
+        The modes that scatter.
     intensities : ndarray, shape (len(modes),)
-        Of each degenerate set, see `raman_intensities`.
+        Integrated intensity of each degenerate set, 10⁻³⁰ cm²/sr: see `raman_intensities`.
     name : str
-        Of the geometry: "powder", or "z(xx)-z".
+        Name of the geometry, such as "powder" or "z(xx)-z".
     wavelength : float
-        Of the laser, nm.
+        Wavelength of the laser, nm.
     temperature : float
         K.
     """
@@ -86,22 +89,22 @@ def raman_intensities(
     Parameters
     ----------
     modes : RamanModes
-        From `raman_modes`: of transverse modes for a powder and for forward scattering, else with
-        the `direction` of the geometry.
+        From `raman_modes`: transverse modes for a powder and for forward scattering, otherwise
+        those for the `direction` of the geometry.
     geometry : ScatteringGeometry or str
-        Or "z(xx)-z", Porto's notation; "powder", "parallel" or "perpendicular": see `Powder`. The
-        modes of a powder are taken as transverse, wherever q points.
+        A geometry, or its Porto notation such as "z(xx)-z"; or "powder", "parallel" or
+        "perpendicular": see `Powder`. In a powder, all modes are treated as transverse.
     wavelength : float
-        Of the laser in vacuum, nm.
+        Wavelength of the laser in vacuum, nm.
     temperature : float
         K; 0 is allowed.
 
     Raises
     ------
     ValueError
-        When a Raman-active mode is imaginary, when `modes` are those for another direction of q
-        than that of the geometry, when the laser has too little energy for the modes, or when the
-        geometry makes no sense.
+        When a Raman-active mode is imaginary, when `modes` are for another direction of q than the
+        geometry has, when the photon energy is below that of a mode, or when the geometry is not
+        valid.
     """
     check_light(wavelength, temperature)
     if not isinstance(geometry, ScatteringGeometry) and geometry not in get_args(Powder):
@@ -134,16 +137,17 @@ def raman_spectrum(
     modes, geometry, wavelength, temperature
         See `raman_intensities`.
     damping : array_like
-        Full width at half maximum, THz: one number for all, or one for each of `modes`, that is
-        for each degenerate set.
+        Full width at half maximum, THz: one number for all modes, or one for each degenerate set,
+        shape (len(modes),).
     frequencies : array_like, optional
         Raman shift, THz, shape (n,). By default from 0 to 20 widths above the highest mode, with
-        five points in a width (but no more than 20 001 in all).
+        five points per width (but no more than 20 001 in all).
 
     Raises
     ------
     ValueError
-        As `raman_intensities`, and when damping or frequencies make no sense.
+        As `raman_intensities`, and when `damping` is not positive or `frequencies` is not a
+        one-dimensional array of finite numbers.
     """
     widths = line_widths(damping, len(modes))
     intensities = raman_intensities(modes, geometry, wavelength=wavelength, temperature=temperature)
@@ -162,7 +166,7 @@ def raman_spectrum(
 
 
 def check_light(wavelength: float, temperature: float) -> None:
-    """Refuse a wavelength (nm) or temperature (K) that nothing has."""
+    """Raise ValueError for a wavelength (nm) or temperature (K) out of range."""
     positive_number("wavelength", wavelength, "nm", largest=LONGEST_WAVELENGTH)
     positive_number("temperature", temperature, "K", largest=LARGEST_TEMPERATURE, zero=True)
 
@@ -170,7 +174,7 @@ def check_light(wavelength: float, temperature: float) -> None:
 def shift_grid(
     several: Sequence[RamanModes], narrowest: float, widest: float
 ) -> NDArray[np.float64]:
-    """Return Raman shifts, THz, from 0 to 20 widths above all modes, five or more in a width."""
+    """Return Raman shifts, THz, from 0 to 20 widths above all modes, with 5 points per width."""
     limit = max(mode.frequency for modes in several for mode in modes) + 20 * widest
     count = int(np.clip(np.ceil(5 * limit / narrowest), 1000, 20_000))
     return np.linspace(0, limit, count + 1)
@@ -192,7 +196,7 @@ def _check_direction(modes: RamanModes, geometry: ScatteringGeometry | str) -> N
     name = geometry.name if isinstance(geometry, ScatteringGeometry) else geometry
     shown = None if wanted is None else np.round(wanted, 6).tolist()
     raise ValueError(
-        f"geometry {name} scatters by modes with another direction of q than `modes` have: make "
+        f"geometry {name} needs modes for another direction of q than `modes` are for: calculate "
         f"them by raman_modes(phonon, modes.derivative, direction={shown})"
     )
 
@@ -203,8 +207,8 @@ def _factor(mode: RamanMode, wavelength: float, temperature: float) -> float:
     scattered = 1 / (wavelength * 1e-9) - frequency / constants.c
     if scattered <= 0:
         raise ValueError(
-            f"wavelength is {wavelength:g} nm: the light has less energy than the mode at "
-            f"{mode.frequency_cm:.0f} cm⁻¹, and cannot excite it"
+            f"wavelength is {wavelength:g} nm: the photon energy is less than that of the mode at "
+            f"{mode.frequency_cm:.0f} cm⁻¹, so that light cannot excite it"
         )
     quantum = constants.h * frequency
     bose = 0.0

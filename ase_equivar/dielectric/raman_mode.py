@@ -1,4 +1,4 @@
-"""Raman-active modes, as `ase_equivar.dielectric.raman` defines their tensors."""
+"""The optical modes at Γ with the Raman tensors defined in `ase_equivar.dielectric.raman`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ase_equivar.units import THZ_TO_CM
 
 @dataclass(frozen=True)
 class RamanMode:
-    """An optical mode at Γ, or a set of degenerate ones, and how it scatters light.
+    """An optical mode at Γ, or a set of degenerate ones, with its Raman tensors.
 
     Attributes
     ----------
@@ -22,19 +22,19 @@ class RamanMode:
         THz; negative: imaginary.
     tensors : ndarray, shape (g, 3, 3)
         Raman tensors of the g modes of the set, Å²/√u, Cartesian. The sign of each is arbitrary.
-        Degenerate modes are combined so that, of xx, yy, zz, yz, xz and xy in this order, the
-        second one and so on lack the first component that the one before has, as tables do.
+        Degenerate modes are combined as in textbook tables: with the components in the order xx,
+        yy, zz, yz, xz, xy, the first nonzero component of each tensor is zero in all later ones.
     is_active : bool
-        Whether it scatters.
+        Whether the mode is Raman-active.
     label : str
-        Irreducible representation (Mulliken symbol), with " (LO)" or " (TO)" behind it where a
-        direction of q tells; "" where phonopy cannot tell.
+        Irreducible representation (Mulliken symbol), followed by " (LO)" or " (TO)" if the modes
+        are for a direction of q; "" if phonopy cannot assign one.
     step_error : float
-        How much the tensors change when the step is doubled, relative to their size: an upper
-        estimate of the error of the finite difference. NaN for a mode that does not scatter.
+        Relative change of the tensors when the step is doubled: an upper estimate of the error of
+        the finite difference. NaN for an inactive mode.
     expected_error : float or None
-        What the model that gave ε∞ lets expect of its own error, relative to the size of the
-        tensors: see `ERROR_OF_PARTS`. None without such an estimate.
+        Expected error of the model that gave ε∞, relative to the size of the tensors: see
+        `ase_equivar.dielectric.raman.ERROR_OF_PARTS`. None if the calculator has no such estimate.
     """
 
     frequency: float
@@ -61,7 +61,7 @@ class RamanMode:
 
     @property
     def anisotropy_squared(self) -> float:
-        """Σ γ² over the set, Å⁴/u: 3/2 of the squared modulus of the traceless part."""
+        """Σ γ² over the set, Å⁴/u: 3/2 of the squared Frobenius norm of the traceless part."""
         traceless = self.tensors - np.einsum("kaa,bc->kbc", self.tensors, np.eye(3)) / 3
         return 1.5 * float((traceless**2).sum())
 
@@ -72,9 +72,10 @@ class RamanMode:
 
     @property
     def depolarization(self) -> float | None:
-        """Scattered intensity across over along the light's polarization, of a powder, 0 to 3/4.
+        """Depolarization ratio of a powder for polarized light, 0 to 3/4; None if inactive.
 
-        3 γ²/(45 (tr α/3)² + 4 γ²), for polarized light; None for a mode that does not scatter.
+        Intensity polarized perpendicular to the incident light over that polarized parallel to it,
+        3 γ²/(45 (tr α/3)² + 4 γ²).
         """
         if not self.is_active:
             return None
@@ -84,20 +85,20 @@ class RamanMode:
 
 @dataclass(frozen=True)
 class RamanModes:
-    """All optical modes at Γ by rising frequency.
+    """All optical modes at Γ, by ascending frequency.
 
     Attributes
     ----------
     modes : tuple of RamanMode
         One per degenerate set. The three translations of the crystal are not among them.
     direction : ndarray, shape (3,), or None
-        Unit vector of q, whose field shifts the longitudinal modes; None: transverse modes all.
+        Unit vector of q, Cartesian, for which modes are longitudinal; None if all are transverse.
     derivative : DielectricDerivative
-        What the tensors were made of. It serves for other directions too, at no cost.
+        Derivative that the tensors were calculated from; it can be reused for other directions.
     symbols : tuple of str
-        Of the atoms of the primitive cell.
+        Chemical symbols of the atoms of the primitive cell.
     volume : float
-        Of the primitive cell, Å³.
+        Volume of the primitive cell, Å³.
     """
 
     modes: tuple[RamanMode, ...]
@@ -122,7 +123,7 @@ class RamanModes:
 
     @property
     def expected_error(self) -> float | None:
-        """That of all tensors together, relative to their size; see `RamanMode.expected_error`."""
+        """Expected error of all tensors, relative to their size; see `RamanMode.expected_error`."""
         if any(mode.expected_error is None for mode in self.active) or not self.active:
             return None
         sizes = [float((mode.tensors**2).sum()) for mode in self.active]
@@ -136,6 +137,6 @@ class RamanModes:
             f = -unstable[0].frequency
             raise ValueError(
                 f"the Raman-active mode at {f:.2f}i THz ({f * THZ_TO_CM:.0f}i cm⁻¹) is unstable: "
-                "the crystal would distort by itself, so its Raman spectrum has no meaning; relax "
-                "the structure, or displace it along this mode and relax again"
+                "the crystal would distort spontaneously, so its Raman spectrum has no meaning; "
+                "relax the structure, or displace it along this mode and relax again"
             )

@@ -13,7 +13,7 @@ from ase_equivar.phonons.gamma import checked_correction
 from ase_equivar.phonons.irreps import named_sets
 from ase_equivar.phonons.transverse import dipole_matrix, polar_threshold
 
-SHARE = 0.01  # of a mode, from which on a representation is named as part of it
+SHARE = 0.01  # smallest share of a representation in a mode that appears in its label
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class ModeSet:
     frequency : float
         THz; negative: imaginary.
     vectors : ndarray, shape (3 N, g)
-        Eigenvectors of the dynamical matrix, columns.
+        Eigenvectors of the dynamical matrix as columns; rows x, y, z of atom 0, then of atom 1, ….
     label : str
-        Irreducible representation; "" where phonopy cannot tell.
+        Irreducible representation (Mulliken symbol); "" if phonopy cannot assign one.
     """
 
     frequency: float
@@ -58,8 +58,8 @@ def longitudinal_sets(
 ) -> list[ModeSet]:
     """Return the sets of the modes for q → 0 along a direction.
 
-    Of each degenerate set that is polar along it, the field picks out one vector; these mix with
-    each other and become the longitudinal modes. All other modes stay what they are.
+    In each degenerate set that is polar along q, the field couples to one combination of the modes.
+    These combinations mix with each other into the longitudinal modes; all others do not change.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def longitudinal_sets(
 
 
 def _mixed_name(names: list[str], shares: NDArray[np.float64]) -> str:
-    """Return the representations that a mode is made of, "" if one of them has no name."""
+    """Return the representations that contribute to a mode; "" if one of them is not known."""
     inside = {
         name: float(shares[[of == name for of in names]].sum()) for name in dict.fromkeys(names)
     }

@@ -1,4 +1,4 @@
-"""The static dielectric tensor ε0 = ε∞ + Σ_m S_m, and the relation that checks it.
+"""The static dielectric tensor ε0 = ε∞ + Σ_m S_m, and the Lyddane–Sachs–Teller relation.
 
 S_m are the oscillator strengths of the modes of `infrared_modes`: Gonze and Lee, Phys. Rev. B 55,
 10355 (1997).
@@ -21,13 +21,13 @@ from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.warning_types import SoftModeWarning, StaticDielectricWarning
 
 ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "Te", "P", "As", "H")
-"""From the most to the least electronegative."""
+"""In order of decreasing electronegativity."""
 
 LARGE_ELECTRONIC = {"H": 4.8, "F": 3.8, "Cl": 4.6, "Br": 5.1, "I": 6.3, "O": 7.2, "N": 10.9}
-"""What 90 % of the compounds of such an anion stay below with their ε∞ (mean of the diagonal).
+"""90th percentile of ε∞ (mean of the diagonal) of the compounds of each anion.
 
-Measured on the crystals of Petousis et al., Sci. Data 4, 160134 (2017), by the most electronegative
-element. See `_warn_if_static`.
+From the crystals of Petousis et al., Sci. Data 4, 160134 (2017), grouped by their most
+electronegative element. See `_warn_if_static`.
 """
 
 SOFT_MODE = 30.0  # cm⁻¹; see `SoftModeWarning`
@@ -35,14 +35,14 @@ SOFT_MODE = 30.0  # cm⁻¹; see `SoftModeWarning`
 
 @dataclass(frozen=True)
 class StaticDielectric:
-    """Static dielectric tensor of a clamped cell (no strain), and its two parts; relative.
+    """Static dielectric tensor at constant strain and its two parts, relative, Cartesian.
 
     Attributes
     ----------
     electronic : ndarray, shape (3, 3)
-        ε∞, of the electrons alone.
+        ε∞, the electronic part.
     ionic : ndarray, shape (3, 3)
-        What the displacements of the atoms add.
+        Contribution of the displacements of the atoms.
     """
 
     electronic: NDArray[np.float64]
@@ -59,7 +59,7 @@ class StaticDielectric:
 
 
 def static_dielectric(modes: InfraredModes) -> StaticDielectric:
-    """Return ε0 = ε∞ + Σ_m S_m, without imaginary modes that are not polar.
+    """Return ε0 = ε∞ + Σ_m S_m; imaginary modes that are not polar are left out.
 
     Parameters
     ----------
@@ -74,10 +74,10 @@ def static_dielectric(modes: InfraredModes) -> StaticDielectric:
     Warns
     -----
     StaticDielectricWarning
-        When the ε∞ given looks like a static dielectric tensor, whose ionic part would be counted
-        twice. Without this warning it may still be one: see `ase_equivar.phonons.warn_if_static`.
+        When the given ε∞ looks like a static dielectric tensor, whose ionic part would be counted
+        twice. The check misses many cases: see `ase_equivar.phonons.warn_if_static`.
     SoftModeWarning
-        When a polar mode lies below 30 cm⁻¹: a part of ε0 goes as the inverse square of that.
+        When a polar mode lies below 30 cm⁻¹: its contribution to ε0 scales as 1/ω².
     """
     electronic = modes.require_dielectric()
     modes.require_stable()
@@ -88,19 +88,20 @@ def static_dielectric(modes: InfraredModes) -> StaticDielectric:
 
 
 def ionic_dielectric_error(modes: InfraredModes, relative_error: float = 0.1) -> float:
-    """Return by how much the ionic part of ε0 is off, if each ω² is off by 10 %, a third of tr ε.
+    """Return the error of the ionic part of ε0 (trace/3) for a relative error of each ω².
 
-    S_m goes as 1/ω_m², so that the part of each set of degenerate modes is off by as much as its
-    ω², to first order; sets are taken as independent: √Σ_m (0.1 tr S_m / 3)². The error of ε∞ and
-    of Z* is not in it. That of a soft mode is larger than 10 %: see `SoftModeWarning`.
+    S_m scales as 1/ω_m², so that to first order its relative error is that of ω_m². With errors of
+    the degenerate sets taken as independent, the result is relative_error · √Σ_m (tr S_m/3)². The
+    errors of ε∞ and Z* are not included. For soft modes, ω² is less accurate than the default
+    assumes: see `SoftModeWarning`.
 
     Parameters
     ----------
     modes : InfraredModes
         From `infrared_modes`.
     relative_error : float
-        Of ω² of each polar mode. Default: 10 %, of frequencies 5 %, as forces of good universal
-        potentials have it.
+        Relative error of ω² of each polar mode. The default, 10 % (5 % of the frequency), is
+        typical of good universal potentials.
 
     Raises
     ------
@@ -117,7 +118,7 @@ def ionic_dielectric_error(modes: InfraredModes, relative_error: float = 0.1) ->
 
 @dataclass(frozen=True)
 class LyddaneSachsTeller:
-    """The two sides of the Lyddane–Sachs–Teller relation for one direction q̂.
+    """Both sides of the Lyddane–Sachs–Teller relation for one direction q̂.
 
     Π ω_LO² / Π ω_TO² = q̂·ε0·q̂ / q̂·ε∞·q̂, the products over all optical modes with and without the
     field along q̂: W. Cochran and R. A. Cowley, J. Phys. Chem. Solids 23, 447 (1962). The left side
@@ -128,7 +129,7 @@ class LyddaneSachsTeller:
     direction : ndarray, shape (3,)
         Unit vector q̂, Cartesian.
     frequency_ratio, dielectric_ratio : float
-        Left and right side.
+        Left and right side, dimensionless.
     """
 
     direction: NDArray[np.float64]
@@ -158,7 +159,7 @@ def lyddane_sachs_teller(
     dielectric : StaticDielectric
         From `static_dielectric` for the same `phonon`.
     directions : sequence of array_like
-        Of q → 0, Cartesian, each of shape (3,).
+        Directions of q → 0, Cartesian, each of shape (3,) and any length.
     """
     require_force_constants(phonon)
     rows = finite_real("directions", directions, (None, 3))
@@ -185,30 +186,30 @@ def _warn_if_soft(modes: InfraredModes, ionic: NDArray[np.float64]) -> None:
     if soft is not None and 0 < soft.frequency_cm < SOFT_MODE:
         share = float(soft.strength.trace() / ionic.trace())
         warnings.warn(
-            f"{share:.0%} of the ionic part of ε0, {ionic.trace() / 3:.3g}, come from a polar mode "
-            f"at {soft.frequency_cm:.1f} cm⁻¹: they go as the inverse square of its frequency, "
-            "which small errors of the forces or the lattice constant change by factors",
+            f"{share:.0%} of the ionic part of ε0, {ionic.trace() / 3:.3g}, comes from a polar "
+            f"mode at {soft.frequency_cm:.1f} cm⁻¹ and scales as 1/ω²: small errors of the forces "
+            "or of the lattice constant can change it by a factor of several",
             SoftModeWarning,
             stacklevel=3,
         )
 
 
 def _warn_if_static(modes: InfraredModes, electronic: NDArray[np.float64], ionic: float) -> None:
-    """Warn when the ε∞ given may hold the ionic part already.
+    """Warn when the given ε∞ may already include the ionic part.
 
-    It would then exceed 1 by more than that part, and be large for a compound of its anion. With
-    the ionic parts of DFPT, the two together hold for 5 % of the true ε∞ of halides, oxides,
-    nitrides and hydrides, and for 80 % of their static ε; a soft force field makes the ionic part
-    too large, and then most static ε pass. Covalent crystals have such an ε∞ by right and are not
-    judged. Where a calculator predicts ε∞, `ase_equivar.phonons.warn_if_static` sees more.
+    It would then exceed 1 by more than the ionic part, and be large for a compound of its anion.
+    With ionic parts from DFPT, both conditions are met by 5 % of the true ε∞ of halides, oxides,
+    nitrides and hydrides, and by 80 % of their static ε. A soft force field overestimates the ionic
+    part, and then most static ε go undetected. Covalent crystals do have such an ε∞ and are not
+    checked. `ase_equivar.phonons.warn_if_static`, which compares with a predicted ε∞, detects more.
     """
     anion = next((symbol for symbol in ANIONS if symbol in modes.symbols), "")
     mean = float(electronic.trace() / 3)
     if anion in LARGE_ELECTRONIC and ionic < mean - 1 and mean > LARGE_ELECTRONIC[anion]:
         warnings.warn(
-            f"ε∞ = {mean:.1f} is more than 90 % of the compounds of {anion} have, and exceeds the "
-            f"ionic part, {ionic:.1f}: if it is a static dielectric constant, the ionic part is "
-            "now counted twice",
+            f"ε∞ = {mean:.1f} is larger than in 90 % of the compounds of {anion}, and ε∞ − 1 "
+            f"exceeds the ionic part, {ionic:.1f}: if it is a static dielectric constant, the "
+            "ionic part is counted twice",
             StaticDielectricWarning,
             stacklevel=3,
         )

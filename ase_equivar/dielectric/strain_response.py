@@ -1,12 +1,11 @@
-"""How forces and stress of a crystal respond to strain, its atoms carried along with the cell.
+"""Forces and stress of a crystal under homogeneous strain, with atoms at fixed reduced coordinates.
 
-Central differences in the six components η of the strain (Voigt's, of which three are twice the
-tensor's): ∂F_ic/∂η_j, the force-response internal-strain tensor, and ∂σ_i/∂η_j, the clamped-ion
-elastic constants. Hamann, Wu, Rabe and Vanderbilt, Phys. Rev. B 71, 035117 (2005).
+Central differences in the six Voigt components η of the strain (xx, yy, zz, 2 yz, 2 xz, 2 xy):
+∂F_ic/∂η_j, the force-response internal-strain tensor, and ∂σ_i/∂η_j, the clamped-ion elastic
+constants. Hamann, Wu, Rabe and Vanderbilt, Phys. Rev. B 71, 035117 (2005).
 
-A cell is strained without rotation, (1 + ε) r for every point r, and the forces are Cartesian. With
-residual forces or stress, the derivatives depend on such choices by as much as those amount to; in
-equilibrium they do not.
+The strain is free of rotation, r → (1 + ε) r, and forces are Cartesian. Residual forces and stress
+make the derivatives depend on these choices, by about their own size; in equilibrium they do not.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from ase_equivar.phonons.operations import Operation, symmetrized, symmetrized_o
 from ase_equivar.structures.voigt import from_voigt, strain_tensor, to_voigt
 
 STEP = 0.002
-"""Strain. Forces of a network in single precision then have three to four digits of their change,
-and what is not linear adds less than 0.1 %."""
-LARGEST_STEP = 0.02  # twice of it must not break bonds
+"""Strain. The change of the forces of a network in single precision then has three to four
+significant digits, and nonlinear terms contribute less than 0.1 %."""
+LARGEST_STEP = 0.02  # twice this strain must not break bonds
 
 
 @dataclass(frozen=True)
 class StrainResponse:
-    """Derivatives with respect to the six components η of the strain, at clamped atoms.
+    """Derivatives with respect to the six strain components η, at clamped atoms.
 
     Attributes
     ----------
@@ -61,16 +60,16 @@ class StrainResponse:
 def strain_responses(
     atoms: Atoms, calculator: BaseCalculator, *, step: float = STEP, progress: bool = True
 ) -> tuple[StrainResponse, StrainResponse]:
-    """Return the derivatives, as calculated, with a step and with twice of it.
+    """Return the derivatives with a step and with twice that step, not symmetrized.
 
     Parameters
     ----------
     atoms : ase.Atoms
         A crystal; 24 strained copies of it are calculated.
     calculator : ase calculator
-        Gives forces, and stress if it can.
+        Gives forces, and optionally stress.
     step : float
-        Strain of the first difference: ±η of each component.
+        Strain of the first difference: ±step in each component η.
     progress : bool
         Whether to show a progress bar (on stderr).
 
@@ -105,7 +104,7 @@ def strain_responses(
 
 
 def check_strain_step(step: float) -> float:
-    """Return a strain that derivatives can be taken with, or refuse what is none."""
+    """Return the strain step; ValueError if it is not positive or too large."""
     try:
         return positive_number("step", step, "strain", largest=LARGEST_STEP)
     except ValueError as error:
@@ -113,22 +112,22 @@ def check_strain_step(step: float) -> float:
 
 
 def require_forces(calculator: Any) -> None:
-    """Refuse what gives no forces, before any work is done."""
+    """Raise TypeError or ValueError for a calculator that gives no forces."""
     if not isinstance(calculator, BaseCalculator):
         raise TypeError(
             f"calculator is a {type(calculator).__name__}; give an ASE calculator of forces"
         )
     if "forces" not in calculator.implemented_properties:
         raise ValueError(
-            f"{type(calculator).__name__} does not give forces, of whose change with strain the "
-            "ionic part is made"
+            f"{type(calculator).__name__} does not give forces, which the ionic part of the "
+            "piezoelectric tensor is calculated from"
         )
 
 
 def _calculate(
     atoms: Atoms, components: NDArray[np.float64], calculator: BaseCalculator, has_stress: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return forces, eV/Å, and stress, GPa, of the strained crystal."""
+    """Return forces, eV/Å, shape (N, 3), and stress, GPa, shape (6,), of the strained crystal."""
     strained = atoms.copy()
     strain = strain_tensor(components)
     strained.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)

@@ -1,4 +1,4 @@
-"""The kinetic temperature of a trajectory, of those degrees of freedom that take part in it."""
+"""The kinetic temperature of a trajectory, from its free degrees of freedom."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from numpy.typing import NDArray
 from ase_equivar.warning_types import SamplingWarning
 
 HOLDING = (FixAtoms, FixCartesian, FixScaled, FixedLine, FixedPlane)
-"""Constraints that hold atoms one by one."""
+"""Constraints that act on each atom separately."""
 
-CONSERVED = 1e-3  # of the momentum that independent atoms would have together
+CONSERVED = 1e-3  # relative to the total momentum that independent atoms would have
 
 
 class MovingAtoms:
-    """What moves in a trajectory, frame by frame.
+    """Kinetic energy and degrees of freedom of a trajectory, accumulated frame by frame.
 
-    Three degrees of freedom for each atom, less those of
+    The degrees of freedom are three for each atom, minus
 
-    - coordinates whose velocity is zero in all frames, or that a constraint of the first frame
-      holds: some formats lose constraints;
-    - other constraints of the first frame, such as rigid bonds;
-    - each component of the total momentum that is the same in all frames: in molecular dynamics
-      with constant energy, or with `ase.constraints.FixCom`, but not with a Langevin thermostat
-      alone, nor where some atoms are held. Its kinetic energy does not count either.
+    - coordinates whose velocity is zero in all frames (some file formats lose constraints), or that
+      a constraint of the first frame keeps fixed;
+    - those that other constraints of the first frame remove, such as rigid bonds;
+    - one for each component of the total momentum that is the same in all frames, as in molecular
+      dynamics at constant energy or with `ase.constraints.FixCom`, but not with a Langevin
+      thermostat alone nor with fixed atoms. The kinetic energy of that motion is subtracted too.
 
     Parameters
     ----------
     first : ase.Atoms
-        The first frame, which is not added by that.
+        The first frame, for its constraints and masses; `add` has to be called for it as well.
     """
 
     def __init__(self, first: Atoms) -> None:
@@ -43,7 +43,7 @@ class MovingAtoms:
         self._kinetic: list[float] = []
 
     def add(self, atoms: Atoms) -> None:
-        """Take note of one more frame."""
+        """Add one frame."""
         momenta = atoms.get_momenta()
         self._still &= momenta == 0
         self._momenta.append(momenta.sum(axis=0))
@@ -52,16 +52,16 @@ class MovingAtoms:
 
     @property
     def any(self) -> bool:
-        """Whether anything moves at all."""
+        """Whether any atom moves in any frame."""
         return bool(np.any(self._kinetic))
 
     def temperature(self) -> float:
-        """Return the mean kinetic temperature, K; 0 where no degree of freedom is left.
+        """Return the mean kinetic temperature, K; 0 if no degree of freedom is left.
 
         Warns
         -----
-        UserWarning
-            When a constraint does not tell how many degrees of freedom it takes.
+        SamplingWarning
+            When ASE does not know how many degrees of freedom a constraint removes.
         """
         total = np.array(self._momenta)
         usual = np.sqrt(np.mean(self._independent, axis=0))
@@ -73,18 +73,19 @@ class MovingAtoms:
         return float(2 * (np.mean(self._kinetic) - common) / (freedom * units.kB))
 
     def _held(self) -> int:
-        """Count the degrees of freedom that never move, and those that constraints take."""
+        """Return the number of degrees of freedom that never move or that constraints remove."""
         by_constraints = np.zeros(len(self._first), dtype=int)
         together = 0
         for constraint in self._first.constraints:
             if isinstance(constraint, FixCom):
-                continue  # the momenta tell
+                continue  # visible in the total momentum
             try:
                 removed = constraint.get_removed_dof(self._first)
             except (AttributeError, NotImplementedError):
                 warnings.warn(
-                    f"how many degrees of freedom {type(constraint).__name__} takes is not known: "
-                    "the kinetic temperature is too low, give the temperature of the run",
+                    f"ASE does not know how many degrees of freedom {type(constraint).__name__} "
+                    "removes, so the kinetic temperature is too low: give the temperature of the "
+                    "run",
                     SamplingWarning,
                     stacklevel=4,
                 )

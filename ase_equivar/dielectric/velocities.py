@@ -1,4 +1,4 @@
-"""Velocities of trajectories that hold positions only."""
+"""Velocities for trajectories that contain positions only."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ase_equivar.dielectric.current import LONGEST_TIMESTEP
 from ase_equivar.structures.validation import check_structure
 
 WIDTH = 5  # frames
-LOST = WIDTH - 1  # frames at the two ends
+LOST = WIDTH - 1  # frames lost at the two ends together
 
 
 def with_velocities(frames: Iterable[Atoms], timestep: float) -> Iterator[Atoms]:
     """Yield frames with velocities from the displacements between them.
 
-    Central differences of fourth order over five frames. Velocities of a vibration at angular
-    frequency ω are too small by a fraction (ωΔt)⁴/30, 0.3 % at 3000 cm⁻¹ and 1 fs. No atom may move
-    by half a cell in one step.
+    Central differences of fourth order over five frames. Velocities of a vibration with angular
+    frequency ω are too small by the fraction (ωΔt)⁴/30, 0.3 % at 3000 cm⁻¹ and 1 fs. Between
+    frames, each atom is taken to move to its nearest periodic image.
 
     Parameters
     ----------
@@ -39,7 +39,8 @@ def with_velocities(frames: Iterable[Atoms], timestep: float) -> Iterator[Atoms]
     Raises
     ------
     ValueError
-        If the time is not positive, or as `ase_equivar.structures.validation.check_structure`.
+        If `timestep` is not positive, or a frame is not a valid structure (see
+        `ase_equivar.structures.validation.check_structure`).
     """
     timestep = positive_number("timestep", timestep, "fs", largest=LONGEST_TIMESTEP)
     window: deque[tuple[Atoms, NDArray[np.float64]]] = deque(maxlen=WIDTH)

@@ -88,7 +88,7 @@ def test_raman_of_an_unstable_crystal(salt_phonon, salt_yaml, model, tmp_path):
     salt_phonon.force_constants = constants
     path = tmp_path / "r.json"
     result = run("raman", salt_yaml, "--model", model, "-o", path)
-    assert_one_line_error(result, 2, "is unstable: the crystal would distort by itself")
+    assert_one_line_error(result, 2, "is unstable: the crystal would distort spontaneously")
     assert any(line.startswith(" A  -") for line in result.stdout.splitlines())
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content["spectra"] == []
@@ -110,7 +110,7 @@ def test_bad_options_of_raman(salt_file, model, tmp_path, monkeypatch):
         (("--temperature", "-1"), "temperature is -1.0"),
         (("--step", "0"), "step is 0.0; give a positive number of Å"),
         (("--geometry", "z(zx)-z"), "cannot be polarized along z"),
-        (("--geometry", "zxxz"), "is not Porto's notation"),
+        (("--geometry", "zxxz"), "is not in Porto's notation"),
     ):
         assert_one_line_error(run(*common, *arguments), 2, message)
     lacking = save_random_model(tmp_path / "charges", dielectric=False)

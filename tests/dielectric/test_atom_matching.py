@@ -58,7 +58,7 @@ def test_the_order_of_like_atoms_does_not_matter(pair):
         expected = polarization_change(start, end, OfEachAtom())
     permuted = end[within_elements(end)]
     permuted.positions[3] += permuted.cell[1]
-    with pytest.warns(UserWarning, match="move less when they change places .*matched so"):
+    with pytest.warns(UserWarning, match="move less if they are matched .*this order is used"):
         found = polarization_change(start, permuted, OfEachAtom())
     np.testing.assert_allclose(found.change, expected.change, rtol=1e-9)
     shifted = permuted.copy()

@@ -255,11 +255,11 @@ def test_frames_that_do_not_serve():
         (still, BORN, "no frame has velocities"),
         (frames[:1], BORN, "two frames or more, got 1"),
         ([], BORN, "two frames or more, got 0"),
-        ([frames[0], other], BORN, "frame 1 does not hold the atoms"),
+        ([frames[0], other], BORN, "frame 1 does not list the same elements"),
         ([sheet], BORN, "frame 0 is not periodic"),
         (frames, BORN[:2], r"shape \(2, 3, 3\) do not fit 3 atoms"),
-        (frames, np.tile(BORN, (9, 1, 1, 1)), "of 9 frames for a trajectory of 4"),
-        (frames, np.tile(BORN, (2, 1, 1, 1)), "of 2 frames, and the trajectory has more"),
+        (frames, np.tile(BORN, (9, 1, 1, 1)), "for 9 frames, but the trajectory has 4"),
+        (frames, np.tile(BORN, (2, 1, 1, 1)), "for 2 frames, but the trajectory has more"),
     ):
         with pytest.raises(ValueError, match=message):
             trajectory_current(given, charges, STEP)
@@ -290,7 +290,7 @@ def test_impossible_arguments(harmonic):
 def test_frames_too_far_apart_are_warned_about():
     frames = list(harmonic_run(1000))
     for given, timestep in ((frames[::20], 20 * STEP), (frames, 2 * STEP)):
-        with pytest.warns(UserWarning, match=r"too far apart .* or `timestep` is not theirs"):
+        with pytest.warns(UserWarning, match=r"too far apart .* or `timestep` is not the time"):
             trajectory_current(given, BORN, timestep)
 
 

@@ -71,9 +71,9 @@ def test_modes_without_the_correction_are_those_with_it_but_for_the_dielectric_t
     assert modes.oscillator_error < 1e-9
     assert modes.electronic is None
     for ask in (static_dielectric, lambda m: dielectric_function(m, 0.1), ionic_dielectric_error):
-        with pytest.raises(ValueError, match="these modes have no ε∞"):
+        with pytest.raises(ValueError, match="modes were made without ε∞"):
             ask(modes)
-    with pytest.raises(ValueError, match="has Z\\* already"):
+    with pytest.raises(ValueError, match="already has Z"):
         infrared_modes(corrected, corrected.nac_params["born"])
     with pytest.raises(ValueError, match="born_charges has shape"):
         infrared_modes(plain, np.zeros((3, 3, 3)))
@@ -190,7 +190,7 @@ def test_what_is_missing_or_wrong_is_named():
     for row, atom in enumerate(phonon.primitive.p2s_map if len(broken) == 2 else range(16)):
         broken[row, atom] += 0.3 * np.eye(3)
     phonon.force_constants = broken
-    with pytest.warns(UserWarning, match=r"moving the whole crystal costs energy \(up to 1\.\d"):
+    with pytest.warns(UserWarning, match=r"acoustic modes at Γ have frequencies up to 1\.\d"):
         infrared_modes(phonon)
 
 
@@ -205,7 +205,7 @@ def test_one_atom_has_no_optical_modes():
 
 def test_a_static_tensor_given_as_electronic_is_noticed():
     modes = infrared_modes(rock_salt(dielectric=5.9))
-    with pytest.warns(UserWarning, match=r"ε∞ = 5\.9 .* compounds of Cl .* counted twice"):
+    with pytest.warns(UserWarning, match=r"ε∞ = 5\.9 .* compounds of Cl, .* counted twice"):
         static_dielectric(modes)
 
 

@@ -12,7 +12,7 @@ from helpers.paths import SIO2
 from helpers.told_warnings import IGNORED
 
 from ase_equivar.dielectric import polarization_along, polarization_change
-from ase_equivar.dielectric.polarization import is_polar
+from ase_equivar.dielectric.structure_pairs import is_polar
 from ase_equivar.units import UC_PER_CM2
 
 
@@ -216,11 +216,11 @@ def test_bad_arguments():
         polarization_change(start, end, charged)
     with pytest.raises(ValueError, match=r"shape \(2, 3, 3\) do not fit a structure of 3 atoms"):
         polarization_along([start, end], [np.zeros((2, 3, 3))] * 2)
-    with pytest.raises(ValueError, match="two structures or more and Z"):
+    with pytest.raises(ValueError, match="at least two structures, and born_charges Z"):
         polarization_along([start], [np.zeros((3, 3, 3))])
 
 
 def test_too_few_points_are_warned_about():
     end = structure(START + 2.2 * MOVES)
-    with pytest.warns(UserWarning, match="with 5 points: use more"):
+    with pytest.warns(UserWarning, match="n_points=5: use more points"):
         polarization_change(structure(START), end, TriclinicIons(), n_points=5)

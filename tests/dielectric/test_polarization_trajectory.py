@@ -69,15 +69,15 @@ def test_change_with_the_cell_is_that_of_the_proper_tensor() -> None:
 
 def test_what_is_refused() -> None:
     atoms = triclinic()
-    with pytest.raises(PropertyNotImplementedError, match="take a neutral cell and a polar model"):
+    with pytest.raises(PropertyNotImplementedError, match="use a neutral cell and a polar model"):
         trajectory_polarization([atoms], EquivarCalculator(model=make(GATED)))
-    with pytest.raises(ValueError, match="there are no frames"):
+    with pytest.raises(ValueError, match="images contains no frames"):
         trajectory_polarization([], CALCULATOR)
     with pytest.raises(ValueError, match="do not list the same atoms"):
         trajectory_polarization([atoms, atoms[::-1]], CALCULATOR)
     half = atoms.copy()
     half.positions[0] += half.cell.array[0] / 2
-    with pytest.raises(ValueError, match="which image it goes to is ambiguous"):
+    with pytest.raises(ValueError, match="its nearest image is ambiguous"):
         trajectory_polarization([atoms, half], CALCULATOR)
     slab = atoms.copy()
     slab.pbc = (True, True, False)

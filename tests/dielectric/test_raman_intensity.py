@@ -133,10 +133,10 @@ def test_notation_of_porto(text, name, q):
     [
         ("z(zx)-z", r"z\(zx\)-z: incident light along z cannot be polarized along z"),
         ("z(xy)y", r"z\(xy\)y: scattered light along y cannot be polarized along y"),
-        ("z(xx)", r"'z\(xx\)' is not Porto's notation: give incident direction"),
-        ("a(bb)c", "is not Porto's notation"),
-        ("", "is not Porto's notation"),
-        (None, "is not Porto's notation"),
+        ("z(xx)", r"'z\(xx\)' is not in Porto's notation: give incident direction"),
+        ("a(bb)c", "is not in Porto's notation"),
+        ("", "is not in Porto's notation"),
+        (None, "is not in Porto's notation"),
     ],
 )
 def test_geometries_that_are_none(text, message):

@@ -266,7 +266,7 @@ def test_what_is_missing_or_wrong_is_named():
         raman_modes(phonon, None)
     with pytest.raises(ValueError, match="Springs does not give dielectric_tensor"):
         raman_modes(phonon, Springs(quartz(), 4.0))
-    with pytest.raises(ValueError, match="derivative of 9 atoms, the primitive cell has 2"):
+    with pytest.raises(ValueError, match="for 9 atoms, but the primitive cell has 2"):
         raman_modes(phonon_of("diamond"), modes_of("quartz").derivative)
     with pytest.raises(ValueError, match="direction is zero"):
         raman_modes(phonon, BondPolarizability(), direction=(0, 0, 0))
@@ -294,7 +294,7 @@ def test_doubt_of_a_model_is_handed_on():
         assert mode.expected_error == pytest.approx(7 * 0.02)
     assert modes.expected_error == pytest.approx(7 * 0.02)
     calc.spread = 0.2
-    with pytest.warns(UncertaintyWarning, match=r"expects an error of 140% of its Raman tensors"):
+    with pytest.warns(UncertaintyWarning, match=r"expected error of the Raman tensors is 140%"):
         modes = raman_modes(phonon_of("quartz"), calc, progress=False)
     with nothing_told():  # once is enough
         raman_modes(phonon_of("quartz"), modes.derivative, direction=(0, 0, 1))

@@ -104,5 +104,5 @@ def test_langevin_runs_have_the_temperature_of_their_thermostat(constraints):
 def test_a_constraint_that_does_not_tell_is_warned_about():
     run = list(frames([], n_frames=3))
     run[0].set_constraint(FixSymmetry(run[0], verbose=False))
-    with pytest.warns(UserWarning, match="FixSymmetry takes is not known"):
+    with pytest.warns(UserWarning, match="degrees of freedom FixSymmetry removes"):
         temperature(run)

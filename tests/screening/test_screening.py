@@ -60,7 +60,7 @@ def test_rows_are_what_the_other_functions_say(files, tmp_path):
         # Rock salt has one optical mode, of three dimensions, and it is polar.
         assert row["softest_polar_cm"] == row["lowest_cm"]
         assert float(row["softest_polar_share"]) == pytest.approx(1.0)
-        assert "inverse square" not in row["notes"]
+        assert "scales as" not in row["notes"]
         assert row["problem"] == ""
     assert float(rows[0]["figure_of_merit_eV"]) == pytest.approx(
         13.6 * float(rows[0]["epsilon_static"]), rel=1e-4

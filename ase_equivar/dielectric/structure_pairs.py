@@ -1,0 +1,90 @@
+"""Pairs of structures at the ends of a path: displacements, order of the atoms, polar end."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import spglib
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ase_equivar.structures.validation import check_structure
+from ase_equivar.warning_types import PolarizationWarning
+
+AMBIGUOUS = 0.45  # of a lattice vector; beyond it, another periodic image could be the nearest
+STRAINED = 1e-4  # strain above which two cells count as different
+
+
+def check_pair(start: Atoms, end: Atoms) -> None:
+    """Raise ValueError for structures that differ in their elements or are not crystals."""
+    for atoms in (start, end):
+        check_structure(atoms)
+    if not np.array_equal(start.numbers, end.numbers):
+        raise ValueError(
+            f"the structures {start.get_chemical_formula()} and {end.get_chemical_formula()} do "
+            "not list the same atoms in the same order"
+        )
+    if not (start.pbc.all() and end.pbc.all()):
+        raise ValueError("a polarization needs structures that are periodic in three directions")
+
+
+def reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
+    """Return the displacement of each atom in reduced coordinates, shape (N, 3).
+
+    Each atom moves to its nearest image; the common (median) displacement is subtracted. ValueError
+    if the nearest image of an atom is ambiguous.
+    """
+    step = end.get_scaled_positions(wrap=False) - start.get_scaled_positions(wrap=False)
+    step = step - step[0]  # a common shift must not decide which image is the nearest
+    step -= np.rint(step)
+    step = step - np.median(step, axis=0)
+    step -= np.rint(step)
+    farthest = int(np.abs(step).max(axis=1).argmax())
+    if np.abs(step[farthest]).max() > AMBIGUOUS:
+        raise ValueError(
+            f"atom {farthest} ({start.symbols[farthest]}) moves by "
+            f"{np.abs(step[farthest]).max():.2f} of a lattice vector relative to the others: its "
+            "nearest image is ambiguous; insert an intermediate structure"
+        )
+    moved: NDArray[np.float64] = step
+    return moved
+
+
+def warn_of_order(start: Atoms, order: NDArray[np.int64], consequence: str) -> None:
+    """Warn that another order of the atoms of the second structure is shorter."""
+    moved = np.flatnonzero(order != np.arange(len(order)))
+    pairs = ", ".join(f"{start.symbols[i]} {i} to {order[i]}" for i in moved[:4])
+    more = f" and {len(moved) - 4} more" if len(moved) > 4 else ""
+    warnings.warn(
+        f"atoms of the same element move less if they are matched in a different order "
+        f"({pairs}{more}){consequence}",
+        PolarizationWarning,
+        stacklevel=3,
+    )
+
+
+def cell_of_polar(start: Atoms, end: Atoms) -> NDArray[np.float64]:
+    """Return the cell that converts the change of π to a polarization, Å; shape=(3, 3)."""
+    strain = np.abs(np.linalg.solve(start.cell.array, end.cell.array) - np.eye(3)).max()
+    if strain > STRAINED and is_polar(start):
+        if not is_polar(end):
+            return np.asarray(start.cell.array)
+        warnings.warn(
+            f"both structures are polar and their cells differ (strain {strain:.2g}): the "
+            "polarization of the first one, which Z* do not determine, changes with the cell, and "
+            "this change is neglected. Start at a nonpolar structure for each of them and subtract",
+            PolarizationWarning,
+            stacklevel=3,
+        )
+    return np.asarray(end.cell.array)
+
+
+def is_polar(atoms: Atoms) -> bool:
+    """Say whether a crystal's point group allows a spontaneous polarization (within 0.01 Å)."""
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    symmetry = spglib.get_symmetry(cell, symprec=0.01)
+    if symmetry is None:  # spglib finds none at this tolerance
+        return True
+    # The mean of all rotations projects onto the vectors that all of them leave unchanged.
+    return bool(np.abs(symmetry["rotations"].mean(axis=0)).max() > 1e-6)
