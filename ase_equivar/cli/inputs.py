@@ -144,10 +144,19 @@ def read_structure(path: Path, index: str | None = None, format: str | None = No
     If there are several, its number is reported on stderr.
     """
     from ase_equivar.io.extxyz import read_image
+    from ase_equivar.io.label_files.reading import structure_of_program
 
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    frame = read_image(path, "-1" if index is None else index, format)
+    try:
+        frame = read_image(path, "-1" if index is None else index, format)
+    except ValueError:
+        # ASE does not read some outputs with Z*, such as those of ph.x and most of CASTEP.
+        atoms = structure_of_program(path) if index is None and format is None else None
+        if atoms is None:
+            raise
+        atoms.calc = None
+        return atoms
     atoms = frame.atoms
     assert atoms is not None
     if frame.total > 1:
@@ -180,7 +189,7 @@ def _frames(path: Path, index: str, format: str | None) -> Iterator[Atoms]:
 
     from ase_equivar.io.formats import file_format
 
-    with _reading(path):
+    with _reading(path, format):
         format = file_format(path, format)
         source: Any = path
         is_zipped = path.name.endswith((".extxyz.gz", ".xyz.gz"))
@@ -195,12 +204,12 @@ def _frames(path: Path, index: str, format: str | None) -> Iterator[Atoms]:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path, format: str | None) -> Iterator[None]:
     from ase_equivar.io.read_errors import reading
 
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    with reading(path):
+    with reading(path, format=format):
         yield
 
 

@@ -174,7 +174,9 @@ def _reading(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a damaged file can raise anything
-        raise ValueError(f"phonopy cannot read {what}: {type(error).__name__}: {error}") from error
+        from ase_equivar.io.read_errors import reason
+
+        raise ValueError(f"phonopy cannot read {what}: {reason(error, 'phonopy')}") from error
 
 
 def _refuse_second_order(path: Path, content: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.io.formats import file_format
 from ase_equivar.io.frame_texts import frames_in_file
 from ase_equivar.io.output_files import replacing
-from ase_equivar.io.read_errors import reading
+from ase_equivar.io.read_errors import reading, reason
 from ase_equivar.structures.validation import check_full_occupancy
 
 COLUMN = "born_charges"
@@ -236,7 +236,7 @@ def iterate_frames(filename: str | Path, format: str | None = None) -> Iterator[
     """
     number = 0
     try:
-        with reading(filename):
+        with reading(filename, format=format):
             for atoms in ase.io.iread(filename, ":", format=format):
                 if not len(atoms):
                     raise ValueError(
@@ -266,6 +266,8 @@ def _selected(number: int, index: str, name: str) -> range:
     if isinstance(chosen, slice):
         return range(number)[chosen]
     if number == 0:
+        if not Path(name).stat().st_size:
+            raise ValueError(f"{name} is an empty file")
         raise ValueError(f"{name} has no structure that ASE can read")
     if not -number <= chosen < number:
         raise ValueError(f"{name} has {number} frames, so there is no frame {chosen}")
@@ -277,7 +279,7 @@ def parsed_frame(number: int, text: str) -> Frame:
     try:
         atoms = ase.io.read(io.StringIO(text), 0, format="extxyz")
     except Exception as error:  # ASE's readers raise many kinds of errors on a damaged frame
-        return Frame(number, None, f"cannot be read: {type(error).__name__}: {error}")
+        return Frame(number, None, f"cannot be read: {reason(error)}")
     return _with_full_sites(number, atoms)
 
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ase.io.formats import UnknownFileTypeError
+from ase.io.formats import UnknownFileTypeError, filetype
+
+OBSCURE = (NameError, AttributeError, TypeError, LookupError, AssertionError, MemoryError)
+"""Errors of a reader that stumbles over a file it does not expect: their texts name variables of
+the reader, not what is wrong with the file."""
+OBSCURE_TEXT = re.compile(
+    r"inhomogeneous|broadcast|values to unpack|cannot reshape|not aligned|buffer|StopIteration"
+)
+DAMAGED = (
+    "the file is incomplete or damaged, has another format, or its program's version or type of "
+    "calculation is unknown to"
+)
 
 
 @contextmanager
-def reading(path: str | Path, reader: str = "ASE") -> Iterator[None]:
+def reading(path: str | Path, reader: str = "ASE", format: str | None = None) -> Iterator[None]:
     """Convert any error of a reader into a ValueError.
 
     Parameters
@@ -18,6 +30,8 @@ def reading(path: str | Path, reader: str = "ASE") -> Iterator[None]:
     path : str or pathlib.Path
     reader : str
         The package that reads.
+    format : str, optional
+        ASE's name of the format, if it is not to be recognized from the file.
 
     Raises
     ------
@@ -27,8 +41,41 @@ def reading(path: str | Path, reader: str = "ASE") -> Iterator[None]:
     try:
         yield
     except (UnknownFileTypeError, StopIteration) as error:
+        if _is_empty(path):
+            raise ValueError(f"{path} is an empty file") from error
         raise ValueError(
             f"ASE does not know the format of {path}: name it with --format, if it is one of ASE's"
         ) from error
     except Exception as error:  # its readers raise many kinds of errors on a damaged file
-        raise ValueError(f"{reader} cannot read {path}: {type(error).__name__}: {error}") from error
+        if _is_empty(path):
+            raise ValueError(f"{path} is an empty file") from error
+        taken_for = _format(path, format) if reader == "ASE" else ""
+        raise ValueError(f"{reader} cannot read {path}{taken_for}: {reason(error, reader)}") from (
+            error
+        )
+
+
+def reason(error: Exception, reader: str = "ASE") -> str:
+    """Return what an error of a reader tells about the file that it could not read."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"its byte {error.start} is not text ({type(error).__name__})"
+    explained = isinstance(error, KeyError) and " " in str(error)  # and not the key alone
+    is_obscure = isinstance(error, OBSCURE) and not explained
+    if is_obscure or not str(error).strip() or OBSCURE_TEXT.search(str(error)):
+        return f"{DAMAGED} {reader} ({type(error).__name__})"
+    return f"{type(error).__name__}: {error}"
+
+
+def _is_empty(path: str | Path) -> bool:
+    file = Path(path)
+    return file.is_file() and not file.stat().st_size
+
+
+def _format(path: str | Path, given: str | None) -> str:
+    """Return "as FORMAT" for the format that ASE takes a file for; "" if it knows none."""
+    if given is None:
+        try:
+            given = filetype(str(path))
+        except Exception:  # unknown or damaged
+            return ""
+    return f" as {given}"

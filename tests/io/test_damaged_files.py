@@ -12,11 +12,15 @@ from ase import Atoms
 from helpers.training_runs import labelled, run_config, write
 from typer.testing import CliRunner
 
+from ase_equivar.cli.inputs import read_frames as read_all
+from ase_equivar.cli.inputs import read_structure
 from ase_equivar.cli.main import app
 from ase_equivar.io.extxyz import read_apart, read_extxyz, read_images
+from ase_equivar.io.label_files.reading import read_labels
 from ase_equivar.training.data import Rejected, read_frames
 from ase_equivar.training.sections import DataConfig
 
+LABELS = Path(__file__).parents[1] / "data" / "labels"
 N_FRAMES = 6
 
 
@@ -159,3 +163,44 @@ def test_extended_xyz_of_another_name(tmp_path: Path) -> None:
     found = read_apart(tmp_path / "run")
     assert [frame.number for frame in found if frame.atoms is None] == [1]
     assert len(found) == N_FRAMES
+
+
+NOT_UNDERSTOOD = "incomplete or damaged, has another format, or its program's version"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("POSCAR", b"", "is an empty file"),
+        ("x.extxyz", b"", "is an empty file"),
+        ("x.traj", b"", "is an empty file"),
+        ("x.cif", b"", "is an empty file"),
+        ("x.rmc6f", b"(Version 6f format configuration file)\n", f"as rmc6f: .*{NOT_UNDERSTOOD}"),
+        ("POSCAR", b"Na\n1\n1 0 0\n0 1\n", f"as vasp: .*{NOT_UNDERSTOOD}"),
+        ("x.xsf", b"CRYSTAL\nPRIMVEC\n1 0 0\n", f"as xsf: .*{NOT_UNDERSTOOD}"),
+        ("POSCAR", b"Na\n1\n1 0 0\xff\n", r"as vasp: its byte 10 is not text"),
+        ("x.in", b"&control\n/\n", "as espresso-in: KeyError: 'Required section &SYSTEM not found"),
+        ("x.extxyz", b'2\nProperties="species:S:1"\nNa\n', r"lines for 1 of 2 atoms only"),
+    ],
+)
+def test_what_a_reader_stumbles_over_is_told_in_words(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_structure(path)
+    with pytest.raises(ValueError, match=r"empty file|no structure|cannot read|lines for"):
+        for _ in read_all(path):
+            pass
+
+
+@pytest.mark.parametrize("name", ["Na2S2O8.castep", "LiH_ph.out", "LiH_triclinic_DDB.gz"])
+def test_outputs_with_labels_have_a_structure_though_ase_reads_none(name: str) -> None:
+    path = LABELS / name
+    with pytest.raises(ValueError, match="ASE"):
+        read_images(path, "-1")
+    atoms = read_structure(path)
+    (expected,) = read_labels(path)
+    assert atoms.calc is None
+    assert_same([atoms.positions], [expected])

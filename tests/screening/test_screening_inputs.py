@@ -62,7 +62,7 @@ def test_a_format_that_ase_reads_at_once_costs_its_own_file_only(tmp_path):
     found = dict(read_structures([path, tmp_path / "salts.json"]))
     kinds = [type(value).__name__ for value in found.values()]
     assert kinds == ["str", "Atoms", "Atoms"]
-    assert found[str(path)].startswith(f"ASE cannot read {path}: ")
+    assert found[str(path)].startswith(f"ASE cannot read {path} as vasp-xdatcar: ")
 
 
 def test_files_that_cannot_be_opened_or_unpacked_cost_no_others(lines, tmp_path, monkeypatch):

@@ -104,6 +104,15 @@ def read_labels(filename: str | Path, index: str = ":") -> list[Atoms]:
     return found
 
 
+def structure_of_program(path: Path) -> Atoms | None:
+    """Return the structure of a complete output with Z*; None for any other file."""
+    reader = _recognized(path)[1]
+    try:
+        return None if reader is None else reader(path)
+    except ValueError:
+        return None
+
+
 def _recognized(path: Path) -> tuple[str, Callable[[Path], Atoms] | None]:
     """Return the program that wrote a file and its reader; "" and None for any other file."""
     if not path.is_file():
