@@ -12,7 +12,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from ase_equivar.arguments import json_data
-from ase_equivar.inference.uncertainty import CALIBRATION_FILE
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.resumed import digest
 from ase_equivar.network import Network, build_network
@@ -20,6 +19,7 @@ from ase_equivar.network import Network, build_network
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
+CALIBRATION_FILE = "calibration.safetensors"
 
 
 def available_models() -> list[str]:
@@ -76,6 +76,11 @@ def load_model(
             f"{folder / CONFIG_FILE} describes no network that can be built ({error}); fetch or "
             "save the model again"
         ) from error
+    if lacking := _lacking(network.build_config, description):
+        raise ValueError(
+            f"{folder / CONFIG_FILE} lacks {', '.join(lacking)} of the network; fetch or save the "
+            "model again"
+        )
     state = _read_weights(folder / WEIGHTS_FILE)
     try:
         network.load_state_dict(state)
@@ -121,6 +126,11 @@ def save_model(
         Made if absent; files of an older model in it are replaced, and its calibration is removed.
     metadata : dict, optional
         Anything worth knowing about the model that JSON can hold (data, seed, errors).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a weight is not finite, or JSON cannot hold the metadata; nothing is written then.
     """
     config = {
         "format_version": FORMAT_VERSION,
@@ -130,6 +140,8 @@ def save_model(
     text = json.dumps(config, indent=2) + "\n"  # before anything is written: it may fail
     # safetensors wants memory of its own for each tensor: no views, no shared weights.
     state = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+    if problem := _problem(state):
+        raise ValueError(f"the network cannot be saved: {problem}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # Not save_file, which lets nobody else read what it writes.
@@ -197,8 +209,32 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
-        return load_file(path)
+        state = load_file(path)
     except SafetensorError as error:
         raise ValueError(
             f"{path} is damaged or no safetensors file ({error}); fetch or save the model again"
         ) from error
+    if problem := _problem(state):
+        raise ValueError(f"{path}: {problem}; fetch or save the model again")
+    return state
+
+
+def _lacking(whole: Any, given: Any) -> list[str]:
+    """Return keys that a description left out, for which a default was taken."""
+    if isinstance(whole, dict) and isinstance(given, dict):
+        return [key for key in whole if key not in given] + [
+            key for name in whole for key in _lacking(whole[name], given.get(name))
+        ]
+    if isinstance(whole, list | tuple) and isinstance(given, list | tuple):
+        return [key for pair in zip(whole, given, strict=False) for key in _lacking(*pair)]
+    return []
+
+
+def _problem(state: dict[str, torch.Tensor]) -> str:
+    """Return which weights no network can have; "" if all are finite real numbers."""
+    for name, value in state.items():
+        if not value.is_floating_point():
+            return f"the weights {name!r} have the type {value.dtype}, not a real number"
+        if not value.isfinite().all():
+            return f"the weights {name!r} are not finite"
+    return ""

@@ -91,6 +91,7 @@ class Predictor:
             if self.calibration is not None:
                 self.calibration = self.calibration.to(self.device, self.dtype)
             network = load_model(model, device=self.device, dtype=self.dtype)
+
         if backend is not None:
             if not hasattr(network, "backend"):
                 raise TypeError(f"{type(network).__name__} has no choice of a backend")
@@ -215,7 +216,7 @@ class Predictor:
                 f"the model {self.name} cannot run in several processes; use 'universal'"
             )
         with torch.inference_mode():
-            return self._arrays(self._network(graph))[0][:n_local]
+            return self._arrays(self._evaluated(graph))[0][:n_local]
 
     def _replayed(self, atoms: Atoms) -> RawPrediction | None:
         """Predict one structure by replaying a CUDA graph, if there is one."""
@@ -244,7 +245,7 @@ class Predictor:
         whole = graphs[0] if len(graphs) == 1 else collate(graphs)
         ends = np.cumsum([graph.n_atoms for graph in graphs]).tolist()
         with torch.inference_mode():
-            tensors = self._network(whole)
+            tensors = self._evaluated(whole)
         called = (
             None
             if self.calibration is None
@@ -265,15 +266,30 @@ class Predictor:
                 coverage=None if called is None else Coverage(called, atoms, graph),
             )
 
+    def _evaluated(self, graph: Graph) -> RawTensors:
+        try:
+            tensors: RawTensors = self._network(graph)
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            # of ε∞, from numbers that are not finite
+            raise self._not_finite("ε∞") from error
+        return tensors
+
     def _arrays(
         self, tensors: RawTensors
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Give Z*, which must be finite, and ε∞ of all structures as NumPy arrays."""
+        """Return Z* and ε∞ of all structures, which must be finite, as NumPy arrays."""
         born = tensors.born_charges.cpu().double()
         if not born.isfinite().all():
-            raise FloatingPointError(
-                f"the network {self.name} gave Z* that are not finite; its weights, or distances "
-                "far from those that it was trained on, are to blame"
-            )
-        dielectric = tensors.dielectric
-        return born.numpy(), None if dielectric is None else dielectric.cpu().double().numpy()
+            raise self._not_finite("Z*")
+        if tensors.dielectric is None:
+            return born.numpy(), None
+        dielectric = tensors.dielectric.cpu().double()
+        if not dielectric.isfinite().all():
+            raise self._not_finite("ε∞")
+        return born.numpy(), dielectric.numpy()
+
+    def _not_finite(self, what: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"the network {self.name} gave {what} that is not finite: its weights are damaged, or "
+            "distances between atoms are far from those in its training data"
+        )

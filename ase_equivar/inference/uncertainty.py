@@ -22,18 +22,37 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ase_equivar.inference.known_bonds import KnownBonds
+from ase_equivar.inference.known_bonds import N_NUMBERS, KnownBonds
+from ase_equivar.inference.models import CALIBRATION_FILE, WEIGHTS_FILE
 from ase_equivar.io.output_files import replacing
+from ase_equivar.io.resumed import digest
 
-CALIBRATION_FILE = "calibration.safetensors"
 NEAREST = 8  # training atoms whose errors count
 SMALL_DISTANCE = 0.05  # in standard deviations of the components: below it, all is equally known
 SMALL_VIOLATION = 0.003  # e per atom
 UNKNOWN_DISTANCE = 10.0  # of an element of which the training data have no atom
+
+WEIGHTS_DIGEST = "weights_digest"
+REMEDY = (
+    "make the calibration again by 'ase-equivar calibrate', or remove the file for a model without "
+    "uncertainties"
+)
+SHAPES = {
+    "mean": "D",
+    "axes": "DK",
+    "numbers": "M",
+    "points": "MK",
+    "log_errors": "M",
+    "shortest_distances": "ZZ",
+    "powers": "P",
+}
+"""Tensors of a calibration file; equal letters are equal numbers."""
+LARGEST_POWER = 20.0  # of the logarithm of the scale, and of the exponents
+LARGEST_LOG_ERROR = 20.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +115,17 @@ class KnownAtoms:
         features : Tensor, shape (N, D)
             See `ase_equivar.inference.features.invariants`.
         numbers : Tensor of int64, shape (N,)
+
+        Raises
+        ------
+        ValueError
+            If the features are those of another network.
         """
+        if features.shape[1] != len(self.mean):
+            raise ValueError(
+                f"the calibration is that of another model: it has {len(self.mean)} features for "
+                f"each atom, and this network {features.shape[1]}; {REMEDY}"
+            )
         places = ((features - self.mean) @ self.axes).cpu().double().numpy()
         elements = numbers.cpu().numpy()
         distance = np.full(len(places), UNKNOWN_DISTANCE)
@@ -186,8 +215,12 @@ class Calibration:
             "shortest_distances": torch.from_numpy(self.bonds.shortest).float(),
             "powers": torch.tensor([self.log_scale, *self.exponents], dtype=torch.float64),
         }
+        content = save(
+            {name: one.contiguous() for name, one in tensors.items()},
+            {WEIGHTS_DIGEST: digest(folder / WEIGHTS_FILE)},
+        )
         with replacing(folder / CALIBRATION_FILE) as partial:
-            partial.write_bytes(save({name: one.contiguous() for name, one in tensors.items()}))
+            partial.write_bytes(content)
 
     @classmethod
     def load(cls, folder: Path) -> Calibration | None:
@@ -196,25 +229,57 @@ class Calibration:
         Raises
         ------
         ValueError
-            If the file is damaged.
+            If the file is damaged, or was made for other weights.
         """
         path = folder / CALIBRATION_FILE
         if not path.is_file():
             return None
         try:
-            found: dict[str, Any] = load_file(path)
-            log_scale, *exponents = found.pop("powers").tolist()
-            a, b, c = exponents
-            bonds = KnownBonds(found.pop("shortest_distances").double().numpy())
-            known = KnownAtoms(**{name: one.float() for name, one in found.items()})
-            known = replace(known, numbers=found["numbers"].long())
-            known.familiarity(known.mean[None], known.numbers[:1])
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(
-                f"{path} is damaged or no calibration ({error}); make it again by 'ase-equivar "
-                "calibrate', or remove it for a model without uncertainties"
-            ) from error
+            with safe_open(path, "pt") as file:
+                of_weights = (file.metadata() or {}).get(WEIGHTS_DIGEST)
+            tensors = load_file(path)
+            _check(tensors)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise ValueError(f"{path} is damaged or no calibration ({error}); {REMEDY}") from error
+        if of_weights not in (None, digest(folder / WEIGHTS_FILE)):
+            raise ValueError(f"{path} was made for other weights than {WEIGHTS_FILE}; {REMEDY}")
+        log_scale, a, b, c = tensors.pop("powers").tolist()
+        bonds = KnownBonds(tensors.pop("shortest_distances").double().numpy())
+        numbers = tensors.pop("numbers").long()
+        known = KnownAtoms(numbers=numbers, **{name: one.float() for name, one in tensors.items()})
         return cls(known, bonds, log_scale, (a, b, c))
+
+
+def _check(tensors: dict[str, Tensor]) -> None:
+    """Raise ValueError for tensors that are no calibration, naming the first that is wrong."""
+    if missing := set(SHAPES) - set(tensors):
+        raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    if unknown := set(tensors) - set(SHAPES):
+        raise ValueError(f"it has {', '.join(sorted(unknown))}, which no calibration has")
+    sizes: dict[str, int] = {}
+    for name, letters in SHAPES.items():
+        one = tensors[name]
+        expected = [
+            sizes.setdefault(letter, size) for letter, size in zip(letters, one.shape, strict=False)
+        ]
+        if len(letters) != one.ndim or expected != list(one.shape) or 0 in expected:
+            raise ValueError(f"{name} has shape {tuple(one.shape)}, which does not fit the others")
+        if name == "numbers":
+            if one.dtype != torch.uint8 or not ((one > 0) & (one < N_NUMBERS)).all():
+                raise ValueError("numbers are not atomic numbers")
+            continue
+        if not one.is_floating_point():
+            raise ValueError(f"{name} has the type {one.dtype}, not a real number")
+        # An infinite distance stands for elements that never meet.
+        is_right = one > 0 if name == "shortest_distances" else one.isfinite()
+        if not is_right.all():
+            raise ValueError(f"{name} holds {float(one[~is_right][0])}")
+    if tensors["powers"].shape != (4,) or tensors["powers"].abs().max() > LARGEST_POWER:
+        raise ValueError(f"powers are {tensors['powers'].tolist()}, not four numbers of order one")
+    if tensors["shortest_distances"].shape != (N_NUMBERS, N_NUMBERS):
+        raise ValueError(f"shortest_distances is not a table of {N_NUMBERS} by {N_NUMBERS} numbers")
+    if tensors["log_errors"].abs().max() > LARGEST_LOG_ERROR:
+        raise ValueError("log_errors holds errors that are not of the order of 1 e or less")
 
 
 def log_terms(familiarity: Familiarity, excess: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,8 +12,7 @@ import pytest
 import torch
 from helpers.training_runs import batches, labelled, run_config, write
 
-from ase_equivar.inference.models import load_model, read_metadata, save_model
-from ase_equivar.inference.uncertainty import CALIBRATION_FILE
+from ase_equivar.inference.models import CALIBRATION_FILE, load_model, read_metadata, save_model
 from ase_equivar.io.lock import locked
 from ase_equivar.training.fit import fit
 from ase_equivar.training.resume import CHECKPOINT
