@@ -68,7 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dielectric": {*TENSORS, "phonons"},
     "dynamics": {*PHYSICS, "graph"},
     "engines": {*PHYSICS, "graph", "inference", "calculator", "dynamics"},
-    "screening": {*PHYSICS, "inference", "__version__"},
+    "screening": {*PHYSICS, "graph", "inference", "__version__"},
     "plotting": {*PHYSICS, "dynamics"},
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "__version__"} - {"__init__"}

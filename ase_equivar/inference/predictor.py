@@ -140,9 +140,18 @@ class Predictor:
         RawPrediction
             One for each structure.
         """
+        return self.predict_graphs(map(self.graph, images), max_edges)
+
+    def graph(self, atoms: Atoms) -> Graph:
+        """Build the graph of a structure, or refuse it as `check` does."""
+        return self._graph(atoms, self._search)
+
+    def predict_graphs(
+        self, graphs: Iterable[Graph], max_edges: int = MAX_EDGES
+    ) -> Iterator[RawPrediction]:
+        """Predict structures whose graphs were built by `graph`; otherwise as `predict`."""
         batch: list[Graph] = []
-        for atoms in images:
-            graph = self._graph(atoms, self._search)
+        for graph in graphs:
             if batch and sum(b.n_edges for b in batch) + graph.n_edges > max_edges:
                 yield from self._call(batch)
                 batch = []

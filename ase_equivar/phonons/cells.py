@@ -46,14 +46,7 @@ def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
         all three directions.
     """
     atoms = as_atoms(atoms)
-    check_structure(atoms)
-    if not atoms.pbc.all():
-        raise ValueError(
-            f"phonons need a crystal that is periodic in three directions, got pbc={atoms.pbc} and "
-            f"a cell of {abs(atoms.cell.volume):.3g} Å³. For a sheet or a wire: use a cell with "
-            "vacuum, set pbc=True and omit apply_nac(), whose correction is that of a "
-            "three-dimensional crystal; a sheet has no LO–TO splitting at Γ"
-        )
+    check_crystal_cell(atoms)
     moments = atoms.get_initial_magnetic_moments()
     hand = 1.0 if atoms.cell.handedness > 0 else -1.0
     return PhonopyAtoms(
@@ -63,6 +56,24 @@ def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
         masses=atoms.get_masses(),
         magnetic_moments=moments if np.any(moments) else None,
     )
+
+
+def check_crystal_cell(atoms: Atoms) -> None:
+    """Refuse an invalid structure, and one that is not periodic in all three directions.
+
+    Raises
+    ------
+    ValueError
+        Saying so.
+    """
+    check_structure(atoms)
+    if not atoms.pbc.all():
+        raise ValueError(
+            f"phonons need a crystal that is periodic in three directions, got pbc={atoms.pbc} and "
+            f"a cell of {abs(atoms.cell.volume):.3g} Å³. For a sheet or a wire: use a cell with "
+            "vacuum, set pbc=True and omit apply_nac(), whose correction is that of a "
+            "three-dimensional crystal; a sheet has no LO–TO splitting at Γ"
+        )
 
 
 def symbols_by_mass(symbols: Iterable[str], masses: NDArray[np.float64]) -> list[str]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Literal, TypeAlias, cast, get_args
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC, NacParams
@@ -29,7 +30,6 @@ from ase_equivar.phonons.born_source import (
     read_source,
     unit_cell_atoms_of_primitive,
 )
-from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.gamma import (
     NAC_FACTOR,
     check_units,
@@ -37,6 +37,7 @@ from ase_equivar.phonons.gamma import (
 )
 from ase_equivar.phonons.requirements import require_force_constants
 from ase_equivar.phonons.static_check import warn_if_static
+from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.vacuum import describe_vacuum
 from ase_equivar.sum_rule import neutralize, violation
 from ase_equivar.warning_types import NetChargeWarning, NonpolarWarning
@@ -166,7 +167,7 @@ def symmetrize_response(
     NetChargeWarning, UserWarning
         As `nac_params`.
     """
-    _refuse_metallic(dielectric_tensor)
+    refuse_metallic(dielectric_tensor)
     excess = float(np.abs(violation(born_charges)).max()) / n_primitive_cells
     if excess > SUM_RULE_WARNING:
         warnings.warn(
@@ -182,7 +183,7 @@ def symmetrize_response(
     return born_charges, (dielectric_tensor + dielectric_tensor.T) / 2
 
 
-def refuse_vacuum(cells: Iterable[PhonopyAtoms]) -> None:
+def refuse_vacuum(cells: Iterable[PhonopyAtoms | Atoms]) -> None:
     """Refuse cells with vacuum, for which the non-analytical correction is none.
 
     Raises
@@ -191,7 +192,7 @@ def refuse_vacuum(cells: Iterable[PhonopyAtoms]) -> None:
         Saying so.
     """
     for cell in cells:
-        if (reason := describe_vacuum(to_ase(cell))) is not None:
+        if (reason := describe_vacuum(as_atoms(cell))) is not None:
             raise ValueError(
                 f"the cell {reason}: the non-analytical correction is that of a three-dimensional "
                 "crystal. For a sheet it would give a splitting at Γ that decreases with the "
@@ -263,7 +264,14 @@ def apply_nac(
     return phonon
 
 
-def _refuse_metallic(dielectric: NDArray[np.float64]) -> None:
+def refuse_metallic(dielectric: NDArray[np.float64]) -> None:
+    """Refuse an ε∞ that is that of a metal.
+
+    Raises
+    ------
+    ValueError
+        Saying so.
+    """
     highest = float(np.linalg.eigvalsh(dielectric)[-1])
     if highest > METALLIC:
         raise ValueError(

@@ -5,46 +5,35 @@ from __future__ import annotations
 import contextlib
 import pickle
 import threading
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
-from phonopy.structure.atoms import PhonopyAtoms
 
 from ase_equivar.arguments import dielectric_array
 from ase_equivar.ase_properties import UNCERTAINTY
+from ase_equivar.graph import Graph
 from ase_equivar.inference.prediction import Prediction
 from ase_equivar.inference.predictor import Predictor
 from ase_equivar.phonons.born_source import EPSILON, calculate_response, check_crystal
-from ase_equivar.phonons.cells import primitive_cell, to_ase
-from ase_equivar.phonons.nac import refuse_vacuum, symmetrize_response
+from ase_equivar.phonons.cells import to_ase
+from ase_equivar.phonons.nac import refuse_metallic, refuse_vacuum, symmetrize_response
+from ase_equivar.screening.crystal import Crystal, one_line
 from ase_equivar.screening.lattice import polar_columns
 from ase_equivar.screening.row import Factory, Recipe, Row
 from ase_equivar.screening.structures import Entry
-from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.structures.metals import (
     describe_metal,
     signs_of_a_metal_in_response,
     signs_of_a_metal_in_structure,
     violation_per_atom,
 )
+from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.sum_rule import largest_per_atom, neutralize
-from ase_equivar.warning_types import (
-    InputWarning,
-    MetalWarning,
-    SumRuleWarning,
-    UncertaintyWarning,
-)
-
-ONCE_PER_CRYSTAL = (SumRuleWarning, MetalWarning, UncertaintyWarning)
-"""A calculator gives them once for all crystals of one formula and size; rows have columns, and a
-note of their own, instead."""
 
 BATCH = 64  # crystals; two or three seconds of work, and about `predictor.MAX_EDGES`
 
@@ -86,54 +75,6 @@ class Response:
         )
 
 
-@dataclass
-class _Crystal:
-    """A crystal of a batch, and what is known of it so far."""
-
-    name: str
-    formula: str | None = None
-    gap: float | None = None
-    primitive: PhonopyAtoms | None = None
-    atoms: Atoms | None = None  # of the primitive cell
-    prediction: Prediction | None = None
-    columns: dict[str, Any] = field(default_factory=dict)
-    problem: str = ""
-    notes: list[str] = field(default_factory=list)
-
-    @contextlib.contextmanager
-    def keeping_troubles(self) -> Iterator[None]:
-        """Let warnings become notes, and an error the problem of this crystal alone."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                yield
-            except Exception as error:  # whatever is wrong with one must not stop the others
-                self.problem = _one_line(error)
-        self.notes += [
-            _one_line(w.message)
-            for w in caught
-            if issubclass(w.category, UserWarning) and not issubclass(w.category, ONCE_PER_CRYSTAL)
-        ]
-
-    def read(self, entry: Entry, recipe: Recipe) -> None:
-        """Read the structure and find its primitive cell."""
-        atoms = entry.read()
-        if isinstance(atoms, str):
-            raise ValueError(atoms)
-        self.formula = empirical_formula(atoms)
-        self.gap = _band_gap(atoms, recipe.gap_key)
-        if self.gap is not None and self.gap <= 0:
-            raise ValueError(f"its band gap of {self.gap:g} eV makes it a metal")
-        self.primitive = primitive_cell(atoms, symprec=recipe.symprec)
-        self.atoms = to_ase(self.primitive)
-
-    def row(self) -> Row:
-        """Return its line of the table."""
-        found = {} if self.problem else self.columns
-        notes = "; ".join(dict.fromkeys(self.notes))
-        return Row(self.name, self.formula, **found, problem=self.problem, notes=notes)
-
-
 def screen_one(name: str, atoms: Atoms, recipe: Recipe) -> Row:
     """Return what can be found out about one crystal; what goes wrong is told in its `problem`."""
     [row] = screen_several([Entry(name, "", atoms)], recipe)
@@ -158,14 +99,14 @@ def screen_several(
     # A worker may have several threads: neither calculators nor the catching of warnings are for
     # them.
     with _ONE_AT_A_TIME, _one_torch_thread():
-        crystals = [_Crystal(entry.name) for entry in entries]
+        crystals = [Crystal(entry.name) for entry in entries]
+        source = _calculator(recipe.source)
+        predictor = _network(recipe)
         for number, (crystal, entry) in enumerate(zip(crystals, entries, strict=True)):
             begin(number)
             with crystal.keeping_troubles():
-                crystal.read(entry, recipe)
-        source = _calculator(recipe.source)
-        predictor = getattr(source, "predictor", None)
-        if recipe.calculator is None and isinstance(predictor, Predictor):
+                crystal.read(entry, recipe, predictor is None or recipe.symprec > SYMPREC)
+        if predictor is not None:
             begin(None)
             _predict(crystals, source, predictor)
         for number, crystal in enumerate(crystals):
@@ -178,10 +119,13 @@ def screen_several(
 
 def batch_size(recipe: Recipe) -> int:
     """Return how many crystals are worth doing together: one, unless only a network is needed."""
-    if recipe.calculator is not None:
-        return 1
-    is_network = isinstance(getattr(_calculator(recipe.source), "predictor", None), Predictor)
-    return BATCH if is_network else 1
+    return 1 if _network(recipe) is None else BATCH
+
+
+def _network(recipe: Recipe) -> Predictor | None:
+    """Return the network, if nothing else is needed."""
+    predictor = getattr(_calculator(recipe.source), "predictor", None)
+    return predictor if recipe.calculator is None and isinstance(predictor, Predictor) else None
 
 
 def make_calculators(recipe: Recipe) -> None:
@@ -191,50 +135,61 @@ def make_calculators(recipe: Recipe) -> None:
             _calculator(make)
 
 
-def _predict(crystals: Sequence[_Crystal], source: BaseCalculator, predictor: Predictor) -> None:
+def _predict(crystals: Sequence[Crystal], source: BaseCalculator, predictor: Predictor) -> None:
     """Predict the response of all crystals together."""
-    good = []
-    for crystal in crystals:
-        if crystal.atoms is not None:
-            with crystal.keeping_troubles():
-                check_crystal(crystal.atoms, source)
-                predictor.check(crystal.atoms)
+    good: list[Crystal] = []
+
+    def graphs() -> Iterator[Graph]:
+        for crystal in crystals:
+            graph = None
+            if crystal.atoms is not None:
+                with crystal.keeping_troubles():
+                    check_crystal(crystal.atoms, source)
+                    graph = predictor.graph(crystal.atoms)
+            if graph is not None:
                 good.append(crystal)
+                yield graph
+
     try:
-        found = _predictions(predictor, good)
+        found = _predictions(predictor, graphs())
     except Exception:  # which of them is to blame is known if each is done alone
-        for crystal in good:
-            with crystal.keeping_troubles():
-                [crystal.prediction] = _predictions(predictor, [crystal])
+        for crystal in crystals:
+            if crystal.atoms is not None and not crystal.problem:
+                with crystal.keeping_troubles():
+                    check_crystal(crystal.atoms, source)
+                    graph = predictor.graph(crystal.atoms)
+                    [crystal.prediction] = _predictions(predictor, [graph])
     else:
         for crystal, prediction in zip(good, found, strict=True):
             crystal.prediction = prediction
 
 
-def _predictions(predictor: Predictor, crystals: Sequence[_Crystal]) -> list[Prediction]:
-    structures = [one.atoms for one in crystals if one.atoms is not None]
+def _predictions(predictor: Predictor, graphs: Iterable[Graph]) -> list[Prediction]:
     return [
         Prediction.from_raw(raw, 0.0, predictor.calibration)
-        for raw in predictor.predict(structures)
+        for raw in predictor.predict_graphs(graphs)
     ]
 
 
-def _fill(crystal: _Crystal, recipe: Recipe) -> None:
+def _fill(crystal: Crystal, recipe: Recipe) -> None:
     """Find out all columns of a crystal."""
     source = _calculator(recipe.source)
     assert crystal.atoms is not None
-    assert crystal.primitive is not None
     if recipe.calculator is None:
-        refuse_vacuum([crystal.primitive])
         structure = crystal.atoms
+        refuse_vacuum([structure])
         if crystal.prediction is None:
             response = Response.calculated(structure, source)
         else:
             response = Response.predicted(crystal.prediction)
-        born, dielectric = symmetrize_response(
-            response.born_charges, response.dielectric_tensor, crystal.primitive, recipe.symprec
-        )
-        born = neutralize(born)
+        born, dielectric = response.born_charges, response.dielectric_tensor
+        if crystal.primitive is None:  # networks keep the symmetry, so that averages change nothing
+            refuse_metallic(dielectric)
+        else:
+            born, dielectric = symmetrize_response(
+                born, dielectric, crystal.primitive, recipe.symprec
+            )
+            born = neutralize(born)
     else:
         phonon, crystal.columns = polar_columns(
             crystal.atoms, crystal.gap, _calculator(recipe.calculator), source, recipe
@@ -261,7 +216,7 @@ def _fill(crystal: _Crystal, recipe: Recipe) -> None:
         ),
     ]
     if signs:
-        crystal.notes.insert(0, _one_line(describe_metal(structure, signs)))
+        crystal.notes.insert(0, one_line(describe_metal(structure, signs)))
 
 
 @contextlib.contextmanager
@@ -284,25 +239,3 @@ def _calculator(make: Factory) -> BaseCalculator:
     if key not in _CALCULATORS:
         _CALCULATORS[key] = make()
     return _CALCULATORS[key]
-
-
-def _band_gap(atoms: Atoms, key: str) -> float | None:
-    """Return the gap that a structure brings along, eV; one that is no number is left out."""
-    given = atoms.info.get(key)
-    if given is None:
-        return None
-    try:
-        gap = float(given)
-    except (TypeError, ValueError):
-        gap = np.nan
-    if not np.isfinite(gap):
-        warnings.warn(
-            f"its {key} {given!r} is no number of eV and left out", InputWarning, stacklevel=2
-        )
-        return None
-    return gap
-
-
-def _one_line(message: object) -> str:
-    text = " ".join(str(message).split())
-    return text or type(message).__name__

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
+
+from ase_equivar.structures.translations import find_translations
 
 # fmt: off
 _TAKES = {
@@ -133,15 +134,7 @@ def _count_translations(atoms: Atoms) -> int:
     """Count the primitive cells in a cell; 1 for large cells, which are mostly from MD."""
     if len(atoms) > _MAX_SEARCHED:
         return 1
-    places, numbers = atoms.get_scaled_positions(), atoms.numbers
-    rarest = min(set(numbers), key=lambda number: (int((numbers == number).sum()), number))
-    found = 0
-    for shift in places[numbers == rarest] - places[numbers == rarest][0]:
-        between = places[:, None] + shift - places[None]
-        distances = np.linalg.norm((between - np.rint(between)) @ atoms.cell.array, axis=2)
-        matched = (distances < _TOLERANCE) & (numbers[:, None] == numbers)
-        found += bool(matched.any(axis=1).all())
-    return found
+    return len(find_translations(atoms, _TOLERANCE).shifts)
 
 
 def surplus_neighbors(atoms: Atoms) -> float:

@@ -86,14 +86,14 @@ def recipe(tmp_path):
 
 
 def test_a_network_that_fails_for_one_spoils_no_other(recipe, monkeypatch):
-    predict = Predictor.predict
+    call = Predictor._call
 
-    def failing(predictor, images, *arguments, **options):
-        if any(len(atoms) == 4 for atoms in images):
+    def failing(predictor, graphs):
+        if any(graph.n_atoms == 4 for graph in graphs):
             raise FloatingPointError("not finite")
-        return predict(predictor, images, *arguments, **options)
+        return call(predictor, graphs)
 
-    monkeypatch.setattr(Predictor, "predict", failing)
+    monkeypatch.setattr(Predictor, "_call", failing)
     rows = screen_several([Entry(str(n), "", triclinic(n)) for n in (1, 2, 3)], recipe)
     assert [row.problem for row in rows] == ["", "not finite", ""]
     assert [row.atoms for row in rows] == [2, None, 6]
