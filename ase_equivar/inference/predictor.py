@@ -151,11 +151,13 @@ class Predictor:
     ) -> Iterator[RawPrediction]:
         """Predict structures whose graphs were built by `graph`; otherwise as `predict`."""
         batch: list[Graph] = []
+        n_edges = 0
         for graph in graphs:
-            if batch and sum(b.n_edges for b in batch) + graph.n_edges > max_edges:
+            if batch and n_edges + graph.n_edges > max_edges:
                 yield from self._call(batch)
-                batch = []
+                batch, n_edges = [], 0
             batch.append(graph)
+            n_edges += graph.n_edges
         if batch:
             yield from self._call(batch)
 

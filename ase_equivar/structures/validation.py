@@ -170,7 +170,8 @@ def _check_periodic(atoms: Atoms, periodic: NDArray[np.float64]) -> None:
             f"the structure is periodic along {', '.join(axes)}, but these cell vectors span no "
             f"volume: {periodic.tolist()}; set the cell, or pbc=False along directions without one"
         )
-    heights = 1.0 / np.linalg.norm(np.linalg.pinv(periodic, rcond=0), axis=0)
+    inverse = np.linalg.inv(periodic) if len(periodic) == 3 else np.linalg.pinv(periodic, rcond=0)
+    heights = 1.0 / np.linalg.norm(inverse, axis=0)
     flattest = int(heights.argmin())
     if heights[flattest] < MIN_HEIGHT:
         raise ValueError(
