@@ -21,7 +21,7 @@ def screen(
     structures: Annotated[
         list[Path], typer.Argument(help="Files that ASE reads, all their structures; or folders.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Table, .csv.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Table, .csv or .parquet.")],
     calculator: Annotated[
         str,
         typer.Option(
@@ -59,8 +59,6 @@ def screen(
     band gap times ε0.
     """
     with inputs.user_errors():
-        if output.suffix != ".csv":
-            raise ValueError(f"the table is a .csv file, not {output.name!r}")
         check_folder(output)
         symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
         source = partial(inputs.equivar_calculator, model=model, device=device)

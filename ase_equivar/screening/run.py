@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-from array import array
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,11 +19,13 @@ from ase_equivar.extras import install_hint
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.screening.evaluation import batch_size, screen_several
+from ase_equivar.screening.journal import Journal, journal_path
 from ase_equivar.screening.limits import Limits, WatchedProcess, screen_within
+from ase_equivar.screening.output import check_table, opened
 from ase_equivar.screening.progress import Progress
 from ase_equivar.screening.row import Recipe, Row
 from ase_equivar.screening.structures import Entry, entries, read_structures, total_size
-from ase_equivar.screening.table import Journal, Summary, journal_path
+from ase_equivar.screening.table import OrderedRows, Summary
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +55,10 @@ def screen(
     paths : list of pathlib.Path
         Files that ASE reads, and folders of them.
     table : pathlib.Path
-        CSV file, in the order of the structures. Until it is complete, a journal beside it holds
-        the rows found so far; a screening that was stopped continues from it. Structures that were
-        replaced in between are calculated again.
+        In the order of the structures: CSV (``.csv``), which grows as rows are found, or Parquet
+        (``.parquet``, needs pyarrow), which is written at the end. Until it is complete, a journal
+        beside it holds the rows found so far; a screening that was stopped continues from it.
+        Structures that were replaced in between are calculated again.
     recipe : Recipe
         How each crystal is calculated.
     settings : mapping of str to str
@@ -75,10 +77,11 @@ def screen(
     FileNotFoundError, FileExistsError
         When an input does not exist, or the table exists already.
     ImportError
-        When several workers are wanted and dask is not installed.
+        When several workers are wanted and dask is not installed, or Parquet and no pyarrow.
     ValueError
-        When there are no structures, a file is given twice, no structure has the given `gap_key`,
-        `workers` is not positive, or the journal is of another screening.
+        When the table has another ending, there are no structures, a file is given twice, no
+        structure has the given `gap_key`, `workers` is not positive, or the journal is of another
+        screening.
     BlockingIOError
         When another process writes the same table.
     RuntimeError
@@ -88,29 +91,31 @@ def screen(
     check_folder(table)
     lock = table.with_name(table.name + ".lock")
     with locked(lock, f"the screening for {table}"):
-        if table.exists():
-            raise FileExistsError(f"{table} exists already; give another --output or remove it")
-        apart_from = [journal_path(table), lock]
+        check_table(table, journal_path(table).exists())
+        apart_from = [journal_path(table), lock, table]
         if next(entries(paths, apart_from), None) is None:
             raise ValueError(f"there are no structures in {', '.join(map(str, paths))}")
         _check_gap_key(paths, apart_from, recipe.gap_key)
         size = batch_size(recipe)
-        journal = Journal(table, {**settings, **_settings(recipe)})
-        places = array("q")  # in the journal, of the row of each structure
-        with Progress(total_size(paths, apart_from)) as progress:
-            stream = entries(
-                paths,
-                apart_from,
-                recipe.gap_key,
-                lambda name, content: journal.place(name, content) is not None,
-            )
-            batches = _unfinished(stream, size, journal, places, progress)
-            with contextlib.closing(_rows(batches, recipe, workers, scheduler, limits)) as found:
-                for batch, rows in found:
-                    kept = journal.add(rows, [entry.content for entry in batch.entries])
-                    places[batch.first : batch.first + len(kept)] = array("q", kept)
-                    progress.advance(batch.entries)
-        summary = journal.finish(places)
+        journal = Journal(journal_path(table), {**settings, **_settings(recipe)})
+        with opened(table) as output:
+            apart_from.append(output.path)
+            ordered = OrderedRows(journal, output)
+            with Progress(total_size(paths, apart_from)) as progress:
+                stream = entries(
+                    paths,
+                    apart_from,
+                    recipe.gap_key,
+                    lambda name, content: journal.place(name, content) is not None,
+                )
+                batches = _unfinished(stream, size, journal, ordered, progress)
+                with contextlib.closing(_rows(batches, recipe, workers, scheduler, limits)) as done:
+                    for batch, rows in done:
+                        kept = journal.add(rows, [entry.content for entry in batch.entries])
+                        ordered.put(batch.first, kept)
+                        progress.advance(batch.entries)
+        journal.remove()
+    summary = ordered.summary()
     logger.info("%d of %d structures have a band gap", summary.n_gaps, summary.n_crystals)
     return summary
 
@@ -124,21 +129,23 @@ class _Batch:
 
 
 def _unfinished(
-    stream: Iterator[Entry], size: int, journal: Journal, places: array[int], progress: Progress
+    stream: Iterator[Entry], size: int, journal: Journal, ordered: OrderedRows, progress: Progress
 ) -> Iterator[_Batch]:
-    """Yield the batches of which not all rows are known, and note the places of all others.
+    """Yield the batches of which not all rows are known, and put all others into the table.
 
     A batch is done as a whole even where some of its rows are known: the last digits of a network
     depend on what is evaluated together, and a screening that was stopped shall give the same ones.
     """
+    first = 0
     while batch := list(itertools.islice(stream, size)):
         known = [journal.place(entry.name, entry.content) for entry in batch]
-        first = len(places)
-        places.extend(-1 if place is None else place for place in known)
-        if None in known:
+        places = [place for place in known if place is not None]
+        if len(places) < len(batch):
             yield _Batch(first, batch)
         else:
+            ordered.put(first, places)
             progress.advance(batch)
+        first += len(batch)
 
 
 def _check_gap_key(paths: list[Path], apart_from: Collection[Path], key: str) -> None:

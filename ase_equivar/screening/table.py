@@ -1,27 +1,15 @@
-"""The table of a screening: written when it is complete, with a journal until then."""
+"""Rows in the order of the structures, whatever order they are found in."""
 
 from __future__ import annotations
 
-import csv
-import json
-import logging
-import os
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
+from ase_equivar.screening.journal import Journal
+from ase_equivar.screening.output import Output
+from ase_equivar.screening.row import Row
 
-from ase_equivar.arguments import json_data
-from ase_equivar.io.output_files import replacing, write_text
-from ase_equivar.io.resumed import differences, digest
-from ase_equivar.screening.row import COLUMNS, Row
-
-logger = logging.getLogger(__name__)
-
-DIGITS = 5  # significant
 EXAMPLES = 10  # rows with a problem that a summary holds
 
 
@@ -47,185 +35,34 @@ class Summary:
     problems: tuple[Row, ...]
 
 
-class Journal:
-    """The rows found so far, in a file beside the table: what is in it need not be done again.
+@dataclass
+class OrderedRows:
+    """Hands rows to the table as soon as all before them are there.
 
-    Memory holds 16 bytes for each of them. Lines that a kill or a full disk has damaged are left
-    out, so that their crystals are done again.
-
-    Parameters
-    ----------
-    table : pathlib.Path
-        The table to be; the journal is called the same with ``.partial`` at the end.
-    settings : mapping of str to str
-        What the rows depend on: a journal of other settings is refused.
-
-    Raises
-    ------
-    ValueError
-        When the journal is of other settings, saying which, or is none.
+    Memory holds the places of those that wait in the journal, 8 bytes for each.
     """
 
-    def __init__(self, table: Path, settings: Mapping[str, str]) -> None:
-        self._table = table
-        self.path = journal_path(table)
-        first = json.dumps({"settings": settings}).encode() + b"\n"
-        # of what it held at the start: a number for each name and content, and where its line is
-        self._keys = np.empty(0, dtype=np.uint64)
-        self._places = np.empty(0, dtype=np.int64)
-        if self.path.exists() and self._is_begun(settings):
-            self._read()
-        else:
-            write_text(self.path, first.decode())
-        self._end = self.path.stat().st_size
+    journal: Journal
+    output: Output
+    n_written: int = field(default=0, init=False)
+    _waiting: dict[int, array[int]] = field(default_factory=dict, init=False)
+    _n_problems: int = field(default=0, init=False)
+    _n_gaps: int = field(default=0, init=False)
+    _examples: list[Row] = field(default_factory=list, init=False)
 
-    def place(self, name: str, content: str) -> int | None:
-        """Return where the row of a structure is, if it was there at the start.
+    def put(self, first: int, places: Sequence[int]) -> None:
+        """Take the places, in the journal, of the rows of structures from number `first` on."""
+        self._waiting[first] = array("q", places)
+        while (ready := self._waiting.pop(self.n_written, None)) is not None:
+            rows = self.journal.rows(ready)
+            self.output.write(rows)
+            self.n_written += len(rows)
+            self._n_gaps += sum(row.band_gap_eV is not None for row in rows)
+            problems = [row for row in rows if row.problem]
+            self._n_problems += len(problems)
+            self._examples += problems[: EXAMPLES - len(self._examples)]
 
-        Parameters
-        ----------
-        name : str
-        content : str
-            Of the structure: what goes by its name now need not be what went by it then.
-        """
-        key = _key(name, content)
-        after = int(np.searchsorted(self._keys, key, side="right"))
-        # Of several rows, the last counts.
-        return int(self._places[after - 1]) if after and self._keys[after - 1] == key else None
-
-    def add(self, rows: Sequence[Row], contents: Sequence[str]) -> list[int]:
-        """Keep rows, on the disk before anything else happens, and return where they are."""
-        lines = [
-            json.dumps({"content": content, **vars(row)}).encode() + b"\n"
-            for row, content in zip(rows, contents, strict=True)
-        ]
-        with open(self.path, "ab") as file:
-            file.write(b"".join(lines))
-            file.flush()
-            os.fsync(file.fileno())
-        places = [self._end + sum(map(len, lines[:k])) for k in range(len(lines))]
-        self._end += sum(map(len, lines))
-        return places
-
-    def finish(self, places: Sequence[int]) -> Summary:
-        """Write the table, with the rows at these places in this order, and remove the journal."""
-        n_problems = n_gaps = 0
-        examples: list[Row] = []
-        with (
-            replacing(self._table) as partial,
-            # names of files may be any bytes
-            open(partial, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-            open(self.path, "rb") as journal,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            for place in places:
-                journal.seek(place)
-                row, _ = _row(json_data("it", journal.readline().decode()))
-                writer.writerow([_cell(getattr(row, column)) for column in COLUMNS])
-                n_gaps += row.band_gap_eV is not None
-                n_problems += bool(row.problem)
-                if row.problem and len(examples) < EXAMPLES:
-                    examples.append(row)
-        self.path.unlink()
-        return Summary(len(places), n_problems, n_gaps, tuple(examples))
-
-    def _is_begun(self, settings: Mapping[str, str]) -> bool:
-        """Whether the first line is whole; refuse what is no journal, or one of other settings."""
-        with open(self.path, "rb") as file:
-            first = file.readline()
-        if not first.endswith(b"\n"):  # killed while it was made, or never more than that
-            if first.strip(b"\0 ") and not first.startswith(b'{"settings"'):
-                raise self._no_journal()
-            return False
-        try:
-            then = dict(json_data("it", first.decode())["settings"])
-        except (ValueError, TypeError, KeyError):
-            raise self._no_journal() from None
-        differing = differences(then, settings)
-        if differing:
-            raise ValueError(
-                f"{self.path} is of a screening with other settings: {'; '.join(differing)}. "
-                "Give another --output, or remove it to start anew"
-            )
-        return True
-
-    def _read(self) -> None:
-        """Learn which rows there are, and remove damaged lines."""
-        keys, places = array("Q"), array("q")
-        place = 0
-        is_whole = True
-        for line, key in self._lines():
-            if key is None:
-                is_whole = False
-                continue
-            if place:  # the first line holds the settings
-                keys.append(key)
-                places.append(place)
-            place += len(line)
-        if not is_whole:
-            with replacing(self.path) as partial, open(partial, "wb") as file:
-                lines = self._lines(is_told=True)
-                file.writelines(line for line, key in lines if key is not None)
-        order = np.argsort(np.asarray(keys), kind="stable")
-        self._keys = np.asarray(keys)[order]
-        self._places = np.asarray(places)[order]
-
-    def _lines(self, is_told: bool = False) -> Iterator[tuple[bytes, int | None]]:
-        """Yield lines, each with the key of its row; None for a damaged one, which is told."""
-        with open(self.path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                key: int | None = 0
-                if number > 1:
-                    try:
-                        row, content = _row(json_data("it", line.decode()))
-                        key = _key(row.name, content) if line.endswith(b"\n") else None
-                    except (ValueError, TypeError, KeyError):
-                        key = None
-                    if key is None and line.strip(b"\0 \r\n") and not is_told:
-                        logger.warning(
-                            "%s: line %d is damaged or cut off; its crystal is done again",
-                            self.path,
-                            number,
-                        )
-                yield line, key
-
-    def _no_journal(self) -> ValueError:
-        return ValueError(
-            f"{self.path} is no journal of this version's screenings, or its first line is "
-            "damaged; remove it to start anew, or give another --output"
-        )
-
-
-def _key(name: str, content: str) -> int:
-    """Return 64 bits that stand for a name and a content."""
-    return int(digest(name.encode(errors="surrogateescape"), content.encode()), 16)
-
-
-def _row(entry: Any) -> tuple[Row, str]:
-    """Return what a line holds: a row and the content of its structure."""
-    if not isinstance(entry, dict):
-        raise TypeError("a line is an object")
-    content = entry.pop("content")
-    row = Row(**entry)
-    for column in fields(Row):
-        value, kind = getattr(row, column.name), str(column.type)
-        if isinstance(value, bool) or not (
-            isinstance(value, str if "str" in kind else int | float)
-            or ("None" in kind and value is None)
-        ):
-            raise TypeError(column.name)
-    if not isinstance(content, str):
-        raise TypeError("content")
-    return row, content
-
-
-def journal_path(table: Path) -> Path:
-    """Return where the journal of a table is."""
-    return table.with_name(table.name + ".partial")
-
-
-def _cell(value: str | float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
+    def summary(self) -> Summary:
+        """Return what there is so far."""
+        examples = tuple(self._examples)
+        return Summary(self.n_written, self._n_problems, self._n_gaps, examples)

@@ -26,8 +26,6 @@ from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.io.infrared_files import write_csv
 from ase_equivar.io.output_files import replacing, write_text
 from ase_equivar.phonons import write_born
-from ase_equivar.screening.row import Row
-from ase_equivar.screening.table import Journal
 
 PACKAGE = Path(ase_equivar.__file__).parent
 
@@ -45,18 +43,12 @@ def born(path: Path) -> None:
     write_born(path, triclinic_pair(), (charges, 2.0 * np.eye(3)))
 
 
-def table(path: Path) -> None:
-    journal = Journal(path, {})
-    journal.finish(journal.add([Row("a", "NaCl", 2)], ["content"]))
-
-
 WRITERS: dict[str, Callable[[Path], None]] = {
     "text.json": lambda path: write_text(path, "new"),
     "table.csv": lambda path: write_csv(path, ["a"], [[1.0]]),
     "BORN": born,
     "frames.extxyz": lambda path: write_extxyz(path, labelled()),
     "frames.extxyz.gz": lambda path: write_extxyz(path, labelled()),
-    "screened.csv": table,
 }
 
 

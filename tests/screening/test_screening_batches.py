@@ -11,17 +11,18 @@ import pytest
 from ase import Atoms
 from ase.io import write
 from helpers.command_line import save_random_model
-from helpers.screening_runs import screened
+from helpers.screening_runs import read, screened
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.inference.predictor import Predictor
-from ase_equivar.screening import Limits, Recipe, Row, Summary, screen, screen_one
+from ase_equivar.screening import Limits, Recipe, Row, screen, screen_one
 from ase_equivar.screening.evaluation import screen_several
+from ase_equivar.screening.journal import Journal
 from ase_equivar.screening.limits import WatchedProcess, _Failure
+from ase_equivar.screening.output import _cell
 from ase_equivar.screening.structures import Entry, entries
 
 CELL = np.array([[4.1, 0.2, -0.3], [0.7, 4.6, 0.4], [-0.5, 0.9, 5.2]])
-NONE = Summary(0, 0, 0, ())
 
 
 def triclinic(n: int, seed: int = 0) -> Atoms:
@@ -112,15 +113,15 @@ def test_killed_anywhere_it_gives_the_same_table(recipe, tmp_path, monkeypatch, 
     write(tmp_path / "cif" / "a.cif", triclinic(1, 9))
     paths = [path, tmp_path / "cif"]
     journals = []
-    finish = "ase_equivar.screening.run.Journal.finish"
     with monkeypatch.context() as patch:
-        patch.setattr(finish, lambda journal, _: journals.append(journal.path.read_bytes()) or NONE)
+        patch.setattr(Journal, "remove", lambda journal: journals.append(journal.path.read_bytes()))
         screen(paths, whole, recipe)
     screen(paths, whole, recipe)
     ends = np.flatnonzero(np.frombuffer(journals[0], dtype=np.uint8) == ord("\n")) + 1
     assert len(ends) == 9  # settings and eight rows
     for cut in [0, 20, *ends.tolist(), *(ends[1:4] - 30).tolist()]:
         (tmp_path / "t.csv.partial").write_bytes(journals[0][:cut])
+        table.write_bytes(whole.read_bytes()[: cut // 2])
         screen(paths, table, recipe)
         assert table.read_bytes() == whole.read_bytes(), cut
         table.unlink()
@@ -131,7 +132,7 @@ def test_what_is_done_is_not_read_again(recipe, tmp_path, monkeypatch):
     write(tmp_path / "b.extxyz", [triclinic(1), triclinic(2)])
     paths = [tmp_path / "a.cif", tmp_path / "b.extxyz"]
     with monkeypatch.context() as patch:
-        patch.setattr("ase_equivar.screening.run.Journal.finish", lambda *_: 1 / 0)
+        patch.setattr(Journal, "remove", lambda journal: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             screen(paths, tmp_path / "t.csv", recipe)
     calls = []
@@ -152,6 +153,68 @@ def test_workers_that_finish_in_any_order_give_the_same_table(recipe, tmp_path, 
     ) as cluster:
         screen(paths, tmp_path / "far.csv", recipe, scheduler=cluster.scheduler_address)
     assert (tmp_path / "far.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+
+
+def test_the_table_grows_in_order_whatever_is_done_first(recipe, tmp_path, monkeypatch, in_threes):
+    """Batches come back in reverse here; rows wait for those before them, and no longer."""
+    path, table = tmp_path / "x.extxyz", tmp_path / "t.csv"
+    write(path, [triclinic(1, k) for k in range(8)])
+    lines = []
+
+    def backwards(batches, recipe, *_):
+        for batch in reversed(list(batches)):
+            yield batch, [Row(entry.name, problem="none") for entry in batch.entries]
+            lines.append(len(table.read_text().splitlines()))
+
+    monkeypatch.setattr("ase_equivar.screening.run._rows", backwards)
+    summary = screen([path], table, recipe)
+    assert lines == [1, 1, 9]
+    assert [row["name"] for row in read(table)] == [f"{path}:{k}" for k in range(8)]
+    assert (summary.n_crystals, summary.n_problems) == (8, 8)
+
+
+def test_a_killed_run_keeps_its_rows(recipe, tmp_path, monkeypatch, in_threes):
+    path, table = tmp_path / "x.extxyz", tmp_path / "t.csv"
+    write(path, [triclinic(1, k) for k in range(8)])
+    screen([path], tmp_path / "whole.csv", recipe)
+    add = Journal.add
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", lambda *given: add(*given) if len(given[1]) > 2 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            screen([path], table, recipe)
+    whole = (tmp_path / "whole.csv").read_text()
+    assert table.read_text() == "".join(whole.splitlines(keepends=True)[:7])
+    table.write_text("precious")  # a file of the user, by now
+    with pytest.raises(FileExistsError, match="exists already"):
+        screen([path], table, recipe)
+    assert table.read_text() == "precious"
+    table.unlink()
+    screen([path], table, recipe)
+    assert table.read_text() == whole
+
+
+def test_parquet_has_the_rows_of_csv(recipe, tmp_path, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    monkeypatch.setattr("ase_equivar.screening.output.GROUP", 3)
+    monkeypatch.setattr("ase_equivar.screening.evaluation.BATCH", 2)
+    write(tmp_path / "x.extxyz", [one for one in crystals() if np.isfinite(one.cell.array).all()])
+    screen([tmp_path / "x.extxyz"], tmp_path / "t.csv", recipe)
+    screen([tmp_path / "x.extxyz"], tmp_path / "t.parquet", recipe)
+    rows = parquet.read_table(tmp_path / "t.parquet").to_pylist()
+    assert [{k: _cell(v) for k, v in row.items()} for row in rows] == read(tmp_path / "t.csv")
+    assert {type(row["epsilon_infinity"]) for row in rows} == {float, type(None)}
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "model", "t.csv", "t.parquet", "x.extxyz",
+    ]  # fmt: skip
+
+
+def test_parquet_without_pyarrow_is_refused_before_any_work(recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    write(tmp_path / "x.extxyz", triclinic(1))
+    with pytest.raises(ImportError, match=r"Parquet needs pyarrow; .*pip install '.\[parquet\]'"):
+        screen([tmp_path / "x.extxyz"], tmp_path / "t.parquet", recipe)
+    with pytest.raises(ValueError, match=r"a \.csv or \.parquet file, not 't\.xlsx'"):
+        screen([tmp_path / "x.extxyz"], tmp_path / "t.xlsx", recipe)
 
 
 def test_many_structures_are_never_in_memory_together(tmp_path):

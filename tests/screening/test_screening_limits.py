@@ -16,7 +16,7 @@ from helpers.command_line import run, save_random_model
 from helpers.screening_runs import FormalCharges, read, salts, screened
 
 from ase_equivar.screening import Limits, Recipe, screen
-from ase_equivar.screening.table import Journal
+from ase_equivar.screening.journal import Journal
 
 LIMITS = Limits(seconds=60.0, gigabytes=8.0)
 
@@ -71,7 +71,7 @@ def test_a_restart_does_not_meet_the_same_crystal_again(tmp_path, monkeypatch):
     write(tmp_path / "x.extxyz", [salts()[0], *oxides(1)])
     files, recipe = [tmp_path / "x.extxyz"], Recipe(Greedy, None)
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Journal, "remove", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             screen(files, tmp_path / "t.csv", recipe, limits=LIMITS)
     assert "ended twice" in (tmp_path / "t.csv.partial").read_text()

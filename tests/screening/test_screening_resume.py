@@ -15,7 +15,7 @@ from helpers.screening_runs import FormalCharges, read, salts, screened
 
 from ase_equivar.inference.models import load_model, model_digest, save_model
 from ase_equivar.screening import Recipe, screen
-from ase_equivar.screening.table import Journal
+from ase_equivar.screening.journal import Journal
 
 WITHOUT_FORCES = Recipe(FormalCharges, None)
 
@@ -69,7 +69,7 @@ def test_other_weights_under_the_same_name_are_refused(stopped, tmp_path):
     message = r"t\.csv\.partial is of a screening with other settings: model was model [0-9a-f]{16}"
     assert_one_line_error(run(*stopped), 2, message)
     assert (tmp_path / "t.csv.partial").read_bytes() == before
-    assert not (tmp_path / "t.csv").exists()
+    assert len(read(tmp_path / "t.csv")) == 2
 
 
 def test_another_config_of_the_same_model_is_refused(stopped, tmp_path):
@@ -149,10 +149,10 @@ def test_a_damaged_line_costs_its_own_crystal_only(tmp_path, stop, monkeypatch, 
 
 def test_bytes_that_are_no_text_cost_their_line_only(tmp_path):
     write(tmp_path / "salts.extxyz", salts())
-    journal = Journal(tmp_path / "t.csv", {})
+    journal = Journal(tmp_path / "t.csv.partial", {})
     with journal.path.open("ab") as file:
         file.write(b'{"content": "\xff\xfe"}\n')
-    Journal(tmp_path / "t.csv", {})
+    Journal(tmp_path / "t.csv.partial", {})
     assert journal.path.read_text() == '{"settings": {}}\n'
 
 
@@ -163,14 +163,14 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path, content):
     path = tmp_path / "t.csv.partial"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="is no journal of this version's screenings"):
-        Journal(tmp_path / "t.csv", {})
+        Journal(tmp_path / "t.csv.partial", {})
     assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0\0", b'{"settings": {"a'])
 def test_a_journal_that_was_killed_at_birth_starts_anew(tmp_path, content):
     (tmp_path / "t.csv.partial").write_bytes(content)
-    Journal(tmp_path / "t.csv", {"a": "b"})
+    Journal(tmp_path / "t.csv.partial", {"a": "b"})
     written = json.loads((tmp_path / "t.csv.partial").read_text())
     assert written == {"settings": {"a": "b"}}
 
@@ -206,7 +206,8 @@ def test_a_killed_worker_does_not_count_as_done(tmp_path):
         address = cluster.scheduler_address
         with pytest.raises(RuntimeError, match=r"[1-5] crystals are not done, for their workers"):
             screen(files, tmp_path / "t.csv", Recipe(Deadly, None), scheduler=address)
-    assert not (tmp_path / "t.csv").exists()
+    assert len(read(tmp_path / "t.csv")) < 5
+    assert (tmp_path / "t.csv.partial").exists()
     screen(files, tmp_path / "t.csv", WITHOUT_FORCES)
     rows = read(tmp_path / "t.csv")
     assert [row["problem"] for row in rows] == [""] * 5

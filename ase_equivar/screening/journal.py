@@ -1,0 +1,188 @@
+"""The journal of a screening, which holds its rows until the table is complete."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ase_equivar.arguments import json_data
+from ase_equivar.io.output_files import replacing, write_text
+from ase_equivar.io.resumed import differences, digest
+from ase_equivar.screening.row import Row
+
+logger = logging.getLogger(__name__)
+
+
+class Journal:
+    """The rows found so far, in a file beside the table: what is in it need not be done again.
+
+    Memory holds 16 bytes for each of them. Lines that a kill or a full disk has damaged are left
+    out, so that their crystals are done again.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        See `journal_path`.
+    settings : mapping of str to str
+        What the rows depend on: a journal of other settings is refused.
+
+    Raises
+    ------
+    ValueError
+        When the journal is of other settings, saying which, or is none.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, str]) -> None:
+        self.path = path
+        first = json.dumps({"settings": settings}).encode() + b"\n"
+        # of what it held at the start: a number for each name and content, and where its line is
+        self._keys = np.empty(0, dtype=np.uint64)
+        self._places = np.empty(0, dtype=np.int64)
+        if self.path.exists() and self._is_begun(settings):
+            self._read()
+        else:
+            write_text(self.path, first.decode())
+        self._end = self.path.stat().st_size
+
+    def place(self, name: str, content: str) -> int | None:
+        """Return where the row of a structure is, if it was there at the start.
+
+        Parameters
+        ----------
+        name : str
+        content : str
+            Of the structure: what goes by its name now need not be what went by it then.
+        """
+        key = _key(name, content)
+        after = int(np.searchsorted(self._keys, key, side="right"))
+        # Of several rows, the last counts.
+        return int(self._places[after - 1]) if after and self._keys[after - 1] == key else None
+
+    def add(self, rows: Sequence[Row], contents: Sequence[str]) -> list[int]:
+        """Keep rows, on the disk before anything else happens, and return where they are."""
+        lines = [
+            json.dumps({"content": content, **vars(row)}).encode() + b"\n"
+            for row, content in zip(rows, contents, strict=True)
+        ]
+        with open(self.path, "ab") as file:
+            file.write(b"".join(lines))
+            file.flush()
+            os.fsync(file.fileno())
+        places = [self._end + sum(map(len, lines[:k])) for k in range(len(lines))]
+        self._end += sum(map(len, lines))
+        return places
+
+    def rows(self, places: Iterable[int]) -> list[Row]:
+        """Return the rows at these places."""
+        found = []
+        with open(self.path, "rb") as file:
+            for place in places:
+                file.seek(place)
+                found.append(_row(json_data("it", file.readline().decode()))[0])
+        return found
+
+    def remove(self) -> None:
+        """Remove it: the table is complete."""
+        self.path.unlink()
+
+    def _is_begun(self, settings: Mapping[str, str]) -> bool:
+        """Whether the first line is whole; refuse what is no journal, or one of other settings."""
+        with open(self.path, "rb") as file:
+            first = file.readline()
+        if not first.endswith(b"\n"):  # killed while it was made, or never more than that
+            if first.strip(b"\0 ") and not first.startswith(b'{"settings"'):
+                raise self._no_journal()
+            return False
+        try:
+            then = dict(json_data("it", first.decode())["settings"])
+        except (ValueError, TypeError, KeyError):
+            raise self._no_journal() from None
+        differing = differences(then, settings)
+        if differing:
+            raise ValueError(
+                f"{self.path} is of a screening with other settings: {'; '.join(differing)}. "
+                "Give another --output, or remove it and the table to start anew"
+            )
+        return True
+
+    def _read(self) -> None:
+        """Learn which rows there are, and remove damaged lines."""
+        keys, places = array("Q"), array("q")
+        place = 0
+        is_whole = True
+        for line, key in self._lines():
+            if key is None:
+                is_whole = False
+                continue
+            if place:  # the first line holds the settings
+                keys.append(key)
+                places.append(place)
+            place += len(line)
+        if not is_whole:
+            with replacing(self.path) as partial, open(partial, "wb") as file:
+                lines = self._lines(is_told=True)
+                file.writelines(line for line, key in lines if key is not None)
+        order = np.argsort(np.asarray(keys), kind="stable")
+        self._keys = np.asarray(keys)[order]
+        self._places = np.asarray(places)[order]
+
+    def _lines(self, is_told: bool = False) -> Iterator[tuple[bytes, int | None]]:
+        """Yield lines, each with the key of its row; None for a damaged one, which is told."""
+        with open(self.path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                key: int | None = 0
+                if number > 1:
+                    try:
+                        row, content = _row(json_data("it", line.decode()))
+                        key = _key(row.name, content) if line.endswith(b"\n") else None
+                    except (ValueError, TypeError, KeyError):
+                        key = None
+                    if key is None and line.strip(b"\0 \r\n") and not is_told:
+                        logger.warning(
+                            "%s: line %d is damaged or cut off; its crystal is done again",
+                            self.path,
+                            number,
+                        )
+                yield line, key
+
+    def _no_journal(self) -> ValueError:
+        return ValueError(
+            f"{self.path} is no journal of this version's screenings, or its first line is "
+            "damaged; remove it to start anew, or give another --output"
+        )
+
+
+def _key(name: str, content: str) -> int:
+    """Return 64 bits that stand for a name and a content."""
+    return int(digest(name.encode(errors="surrogateescape"), content.encode()), 16)
+
+
+def _row(entry: Any) -> tuple[Row, str]:
+    """Return what a line holds: a row and the content of its structure."""
+    if not isinstance(entry, dict):
+        raise TypeError("a line is an object")
+    content = entry.pop("content")
+    row = Row(**entry)
+    for column in fields(Row):
+        value, kind = getattr(row, column.name), str(column.type)
+        if isinstance(value, bool) or not (
+            isinstance(value, str if "str" in kind else int | float)
+            or ("None" in kind and value is None)
+        ):
+            raise TypeError(column.name)
+    if not isinstance(content, str):
+        raise TypeError("content")
+    return row, content
+
+
+def journal_path(table: Path) -> Path:
+    """Return where the journal of a table is: beside it, with ``.partial`` after its name."""
+    return table.with_name(table.name + ".partial")
