@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from polar_crystal_record import PolarCrystal
 from ase_equivar.cli.potentials import named_potential
 from ase_equivar.phonons import force_constants, make_phonon, relax
 from ase_equivar.phonons.cells import to_ase
+from ase_equivar.structures.symmetry import SYMPREC
 
 Lattice = Literal["measured", "relaxed"]
 RUNS = Path(__file__).resolve().parent.parent / "runs" / "validation"
@@ -66,24 +68,40 @@ def phonons(crystal: PolarCrystal, potential: Potential, lattice: Lattice) -> Ca
     lattice : {"measured", "relaxed"}
         Positions relaxed in the measured cell, or the cell relaxed with them.
     """
-    folder = RUNS / potential.name / lattice
-    folder.mkdir(parents=True, exist_ok=True)
-    path, times = folder / f"{crystal.name}.yaml", folder / f"{crystal.name}.json"
-    if not path.exists():
+
+    def made() -> Phonopy:
         forces = potential.forces
+        if lattice == "measured":
+            atoms = relax(_primitive(crystal.atoms(LATTICES[crystal.name])), forces, "positions")
+        else:
+            atoms = relax(_primitive(crystal.atoms()), forces, "cell")
+        return force_constants(atoms, forces, (1, 1, 1), progress=False)
+
+    return kept(RUNS / potential.name / lattice / f"{crystal.name}.yaml", made)
+
+
+def kept(path: Path, make: Callable[[], Phonopy], symprec: float = SYMPREC) -> Calculated:
+    """Return force constants from a file, which is written first if there is none.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of a phonopy.yaml; the CPU time goes beside it.
+    make : callable
+        Calculates them.
+    symprec : float
+        Symmetry tolerance with which they were calculated, Å.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    times = path.with_suffix(".json")
+    if not path.exists():
         begin = time.process_time()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the measured cell has stress; other cells are wanted
-            if lattice == "measured":
-                start = crystal.atoms(LATTICES[crystal.name])
-                atoms = relax(_primitive(start), forces, "positions")
-            else:
-                atoms = relax(_primitive(crystal.atoms()), forces, "cell")
-            made = force_constants(atoms, forces, (1, 1, 1), progress=False)
+            warnings.simplefilter("ignore")  # a cell that is not the potential's own has stress
+            made = make()
         times.write_text(json.dumps({"seconds": time.process_time() - begin}) + "\n")
         unfinished = path.with_suffix(".part.yaml")
         made.save(unfinished, settings={"force_constants": True})
         unfinished.rename(path)
-    return Calculated(
-        phonopy.load(path, is_nac=False, log_level=0), json.loads(times.read_text())["seconds"]
-    )
+    phonon = phonopy.load(path, is_nac=False, symprec=symprec, log_level=0)
+    return Calculated(phonon, json.loads(times.read_text())["seconds"])

@@ -1,0 +1,211 @@
+"""Ionic and total dielectric tensors of a potential's phonons against those of DFPT.
+
+    python benchmarks/ionic_dielectric.py                              # SevenNet-0
+    python benchmarks/ionic_dielectric.py --calculator sevennet-l3i5   # any name of a potential
+    python benchmarks/ionic_dielectric.py --every 4                    # a quarter of the crystals
+    python benchmarks/ionic_dielectric.py --relax positions            # default: none
+
+The crystals are those of crystals/test with an ionic tensor and up to 12 atoms (Materials Project,
+PBE; ../shared/data/README.md), in the structure of the label, whose forces come from the potential.
+Γ alone is needed, and it fits into any supercell: the primitive cell is enough. The same force
+constants get Z* and ε∞ of the bundled model and, once more, those of the label: what stays then is
+the error of the potential.
+
+The mean error is that of Mao, Li and Tan, npj Comput. Mater. 10, 265 (2024): of the six components,
+over crystals whose total tensor has all components between −10 and 100. Force constants are kept in
+runs/ionic_dielectric/, so that a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from phonopy import Phonopy
+from rich.console import Console
+from rich.progress import track
+from validation_phonons import Calculated, Potential, kept
+
+from ase_equivar import EquivarCalculator
+from ase_equivar.cli.potentials import POTENTIALS
+from ase_equivar.dielectric import infrared_modes, ionic_dielectric_error, static_dielectric
+from ase_equivar.io.extxyz import read_images
+from ase_equivar.phonons import RelaxMode, apply_nac, force_constants, relax
+from ase_equivar.phonons.born_source import Source
+from ase_equivar.structures.formula import empirical_formula
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT.parent / "shared" / "data" / "crystals"
+RUNS = ROOT / "runs" / "ionic_dielectric"
+SYMPREC = 1e-2  # Å, of labels
+SMALLEST, LARGEST = -10.0, 100.0  # components of the labels that Mao, Li and Tan keep
+WORST = 10
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A crystal and DFPT's tensors of it: Z* in |e|, relative dielectric tensors."""
+
+    name: str
+    atoms: Atoms
+    born_charges: Array
+    electronic: Array
+    ionic: Array
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether Mao, Li and Tan keep it."""
+        total = self.electronic + self.ionic
+        return bool(total.min() >= SMALLEST and total.max() <= LARGEST)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A crystal with Z* and ε∞ of one source; `softest` is its lowest polar mode, THz.
+
+    `ionic` is None where that mode is imaginary; `error` is the error bar of a third of its trace.
+    """
+
+    label: Labelled
+    electronic: Array
+    softest: float
+    ionic: Array | None
+    error: float
+
+    @classmethod
+    def of(cls, label: Labelled, phonon: Phonopy, source: Source) -> Compared:
+        """Calculate the tensors from force constants."""
+        modes = infrared_modes(apply_nac(phonon, source))
+        softest = min((mode.frequency for mode in modes.active), default=np.inf)
+        if softest <= 0:
+            return cls(label, modes.require_dielectric(), softest, None, np.inf)
+        tensors = static_dielectric(modes)
+        error = ionic_dielectric_error(modes)
+        return cls(label, tensors.electronic, softest, tensors.ionic, error)
+
+    @property
+    def difference(self) -> float:
+        """Error of a third of the trace of the ionic tensor."""
+        return np.inf if self.ionic is None else mean(self.ionic) - mean(self.label.ionic)
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the label lies within the error bar."""
+        return abs(self.difference) <= self.error
+
+
+def labelled(split: str, most_atoms: int) -> list[Labelled]:
+    """Return the crystals of a split that have an ionic tensor and are small enough."""
+    found = []
+    for number, atoms in enumerate(read_images(DATA / f"{split}.extxyz.gz")):
+        if "ionic_dielectric_tensor" not in atoms.info or len(atoms) > most_atoms:
+            continue
+        electronic, ionic = (
+            np.asarray(atoms.info[f"{kind}_dielectric_tensor"], dtype=float).reshape(3, 3)
+            for kind in ("electronic", "ionic")
+        )
+        found.append(
+            Labelled(
+                f"{empirical_formula(atoms)}-{number}",
+                Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True),
+                atoms.arrays["born_charges"].reshape(-1, 3, 3),
+                electronic,
+                ionic,
+            )
+        )
+    return found
+
+
+def forces_at_gamma(
+    label: Labelled, potential: Potential, mode: RelaxMode, folder: Path
+) -> Calculated:
+    """Return force constants of a crystal, from a file if there is one."""
+
+    def made() -> Phonopy:
+        atoms = relax(label.atoms, potential.forces, mode, symprec=SYMPREC)
+        return force_constants(atoms, potential.forces, (1, 1, 1), symprec=SYMPREC, progress=False)
+
+    return kept(folder / f"{label.name}.yaml", made, SYMPREC)
+
+
+def mean(tensor: Array) -> float:
+    """Return a third of the trace."""
+    return float(tensor.trace() / 3)
+
+
+def line(name: str, compared: Sequence[Compared]) -> str:
+    """Return a row of the table for one source of Z* and ε∞."""
+    stable = [one for one in compared if one.ionic is not None]
+    kept_ones = [one for one in stable if one.label.is_kept]
+    six = np.triu_indices(3)
+    ionic = [np.abs(one.ionic - one.label.ionic)[six].mean() for one in kept_ones]
+    total = [
+        np.abs(one.ionic + one.electronic - one.label.ionic - one.label.electronic)[six].mean()
+        for one in kept_ones
+    ]
+    relative = np.array([one.difference / mean(one.label.ionic) for one in stable])
+    within = sum(one.is_within for one in stable)
+    return (
+        f"| {name} | {len(kept_ones)} | {np.mean(ionic):.2f} | {np.mean(total):.2f} "
+        f"| {np.median(np.abs(relative)):.0%} | {np.median(relative):+.0%} "
+        f"| {within} of {len(stable)} | {len(compared) - len(stable)} |"
+    )
+
+
+def main() -> None:
+    """Calculate what is missing and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--calculator", default="sevennet-0", choices=sorted(POTENTIALS))
+    parser.add_argument("--relax", default="none", choices=get_args(RelaxMode))
+    parser.add_argument("--split", default="test", choices=("valid", "test"))
+    parser.add_argument("--most-atoms", type=int, default=12)
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth crystal")
+    options = parser.parse_args()
+    crystals = labelled(options.split, options.most_atoms)[:: options.every]
+    potential, model = Potential(options.calculator), EquivarCalculator(device="cpu")
+    folder = RUNS / options.calculator / options.relax / options.split
+    of_model, of_labels, seconds = [], [], []
+    for label in track(crystals, "crystals", console=Console(stderr=True)):
+        made = forces_at_gamma(label, potential, options.relax, folder)
+        seconds.append(made.seconds)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # soft and imaginary modes are in the table
+            of_model.append(Compared.of(label, made.phonon, model))
+            given = (label.born_charges, label.electronic)
+            of_labels.append(Compared.of(label, made.phonon, given))
+    print(
+        f"forces: {options.calculator}; relaxed: {options.relax}; {len(crystals)} crystals of "
+        f"crystals/{options.split}; {np.mean(seconds):.1f} s of CPU for each\n\n"
+        "| Z* and ε∞ | crystals | ionic, six components | total | median error | median of the "
+        "signed error | label within the error bar | polar mode imaginary |\n" + "|---" * 8 + "|"
+    )
+    print(line("model", of_model))
+    print(line("label", of_labels))
+    print(
+        f"\nThe {WORST} crystals with the largest errors of the ionic part, a third of the trace, "
+        "Z* and ε∞ of the model:\n\n"
+        "| crystal | DFPT | ours | error bar | label within | softest polar mode (THz) |\n"
+        + "|---" * 6
+        + "|"
+    )
+    for one in sorted(of_model, key=lambda one: -abs(one.difference))[:WORST]:
+        ours = "–" if one.ionic is None else f"{mean(one.ionic):.1f}"
+        print(
+            f"| {one.label.name} | {mean(one.label.ionic):.1f} | {ours} | {one.error:.1f} "
+            f"| {'yes' if one.is_within else 'no'} | {one.softest:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
