@@ -71,8 +71,8 @@ $(VENV)/.ready: constraints.txt
 # The extras that the fast tests need; torch brings its own triton. SevenNet asks for a newer e3nn
 # than we do: without it in the lowest environment, e3nn's own lower bound is tried.
 COMMA := ,
-TEST_EXTRAS := sevennet,train,screen,ipi,torchsim
-LOWEST_EXTRAS := train,screen,ipi
+TEST_EXTRAS := sevennet,train,screen,parquet,ipi,torchsim
+LOWEST_EXTRAS := train,screen,parquet,ipi
 
 $(VENV)-lowest/.ready: pyproject.toml tools/lowest_versions.py
 	$(PYTHON) -m venv $(VENV)-lowest
