@@ -23,6 +23,7 @@ command that started it raises; with several processes, all of them exit with th
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ from ase_equivar.fields import (
 )
 from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.forces import check_field
+from ase_equivar.warning_types import FieldWarning
 
 REFUSED = {
     "minimize": "a field has no energy that LAMMPS could minimize",
@@ -242,19 +244,27 @@ def _refuse(line: str, ghosts: float, depth: int = 0) -> None:
 
 
 def _watch_commands(lmp: Any, fix: FieldFix, identifier: str, ghosts: float) -> None:
-    """Make LAMMPS' commands raise errors of callbacks and refuse what a field does not allow."""
+    """Let commands of LAMMPS refuse what is wrong in a field, raise its errors and tell its end."""
 
     def watched(name: str) -> Callable[..., Any]:
         plain = getattr(lmp, name)
 
         @functools.wraps(plain)
         def run(given: Any) -> Any:
-            if lmp.has_id("fix", identifier):
+            there = lmp.has_id("fix", identifier)
+            if there:
                 text = Path(given).read_text() if name == "file" else given
                 for line in text.splitlines() if isinstance(text, str) else text:
                     _refuse(line, ghosts)
             result = plain(given)
             fix.raise_error()
+            if there and not lmp.has_id("fix", identifier):
+                warnings.warn(
+                    f"the fix '{identifier}' was removed: the field has ended, and later runs are "
+                    "without it. Add it again with field_fix if that was not intended",
+                    FieldWarning,
+                    stacklevel=2,
+                )
             return result
 
         return run

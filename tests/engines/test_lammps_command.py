@@ -7,6 +7,8 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -20,8 +22,10 @@ import ase_equivar
 from ase_equivar import EquivarCalculator, SumRuleWarning
 from ase_equivar.dynamics import drive, read_field_log
 from ase_equivar.engines.lammps import _refuse as refuse
+from ase_equivar.engines.lammps import _watch_commands as watch_commands
 from ase_equivar.engines.lammps_input import split_input
 from ase_equivar.fields import SineField
+from ase_equivar.warning_types import FieldWarning
 
 ENVIRONMENT = {
     **os.environ,
@@ -131,6 +135,29 @@ def test_what_a_field_cannot_have_is_found_in_files_and_conditions(tmp_path: Pat
             refuse(line, 0.0)
     for line in ("if '$n > 0' then \"run_style verlet\"", f"include {tmp_path / 'none'}", "run 5"):
         refuse(line, 0.0)
+
+
+def test_the_end_of_a_field_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever command removes the fix, and once only."""
+
+    class Instance:
+        fixes: ClassVar = {"field"}
+
+        def command(self, line: str) -> None:
+            if line in ("unfix field", "clear"):
+                self.fixes.discard("field")
+
+        commands_list = commands_string = file = command
+
+        def has_id(self, kind: str, name: str) -> bool:
+            return name in self.fixes
+
+    lmp = Instance()
+    watch_commands(lmp, SimpleNamespace(raise_error=lambda: None), "field", 0.0)
+    lmp.command("run 5")
+    with pytest.warns(FieldWarning, match="'field' was removed: the field has ended"):
+        lmp.command("clear")
+    lmp.command("run 5")
 
 
 WRONG = {
