@@ -32,6 +32,9 @@ from ase_equivar.io.output_files import replacing
 
 VERSION = 2  # version 1 had other units of time and frequency in fields
 NOT_STATE = ("max_steps", "masses", "_masses")
+OPTIONAL = ("drive/field_samples", "drive/largest_uncertainty")  # not in every checkpoint
+UNDEFINED = ("drive/largest_uncertainty",)  # nan where the source of Z* states none
+NOT_FINITE = "there are numbers that are not finite in "
 
 
 def save_checkpoint(driven: Drive, path: str | Path) -> None:
@@ -52,18 +55,17 @@ def save_checkpoint(driven: Drive, path: str | Path) -> None:
         If the run is an optimization.
     """
     path = Path(path)
-    atoms, dyn = driven.atoms, driven.dynamics
-    if not isinstance(dyn, MolecularDynamics):
+    if not isinstance(driven.dynamics, MolecularDynamics):
         raise TypeError(
-            f"checkpoints are for molecular dynamics; {type(dyn).__name__} has its own restart"
+            "checkpoints are for molecular dynamics; "
+            f"{type(driven.dynamics).__name__} has its own restart"
         )
-    arrays = {f"atoms/{name}": value for name, value in atoms.arrays.items()}
-    arrays["atoms/cell"] = atoms.cell.array
-    plain: dict[str, Any] = {"version": VERSION, "dynamics": type(dyn).__name__}
-    for name, value in _dynamics_state(dyn).items():
-        (arrays if isinstance(value, np.ndarray) else plain)[f"dyn/{name}"] = value
-    for name, value in driven.state().items():
-        (arrays if isinstance(value, np.ndarray) else plain)[f"drive/{name}"] = value
+    state = _state(driven)
+    arrays: dict[str, Any] = {
+        name: value for name, value in state.items() if isinstance(value, np.ndarray)
+    }
+    plain = {"version": VERSION, "dynamics": type(driven.dynamics).__name__}
+    plain |= {name: value for name, value in state.items() if name not in arrays}
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez(file, plain=np.array(json.dumps(plain)), **arrays)
 
@@ -100,17 +102,57 @@ def restore_checkpoint(driven: Drive, path: str | Path) -> None:
     atoms, dyn = driven.atoms, driven.dynamics
     if version != VERSION:
         raise ValueError(f"{path} has version {version}; this program reads {VERSION}")
-    if plain.pop("dynamics") != type(dyn).__name__:
+    if plain.pop("dynamics", None) != type(dyn).__name__:
         raise ValueError(f"{path} belongs to another dynamics than {type(dyn).__name__}")
-    if not np.array_equal(content["atoms/numbers"], atoms.numbers):
+    if not np.array_equal(content.get("atoms/numbers", ()), atoms.numbers):
         raise ValueError(f"{path} belongs to other atoms than {atoms.get_chemical_formula()}")
     values = content | plain
+    for name, present in _state(driven).items():
+        if problem := _problem(name, present, values):
+            raise ValueError(f"{path} is damaged: {problem}; start the run again, without it")
     driven.restore_state(_part(values, "drive/"))
     atoms.cell[:] = content.pop("atoms/cell")
     for name, value in _part(content, "atoms/").items():
         atoms.arrays[name] = value
     for name, value in _part(values, "dyn/").items():
         _set(dyn, name, value)
+
+
+def _state(driven: Drive) -> dict[str, Any]:
+    """Return all that a checkpoint holds, arrays and plain data by name."""
+    atoms = driven.atoms
+    return {
+        **{f"atoms/{name}": value for name, value in atoms.arrays.items()},
+        "atoms/cell": atoms.cell.array,
+        **{f"dyn/{name}": value for name, value in _dynamics_state(driven.dynamics).items()},
+        **{f"drive/{name}": value for name, value in driven.state().items()},
+    }
+
+
+def _problem(name: str, present: Any, values: dict[str, Any]) -> str:
+    """Return in what a value of a checkpoint cannot take the place of the present one."""
+    if name not in values:
+        return "" if name in OPTIONAL else f"it has no {name}"
+    value = values[name]
+    if isinstance(present, np.ndarray):
+        if not isinstance(value, np.ndarray) or value.shape != present.shape:
+            return f"{name} has shape {np.shape(value)}, not {present.shape}"
+        if value.dtype.kind != present.dtype.kind:
+            return f"{name} is of type {value.dtype}, not {present.dtype}"
+        return "" if value.dtype.kind not in "fc" or np.isfinite(value).all() else NOT_FINITE + name
+    if isinstance(present, dict) and not isinstance(value, dict):
+        return f"{name} is {value!r}, not the state of a random number generator"
+    if isinstance(present, int | float) and not isinstance(present, bool):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not (np.isfinite(value) or name in UNDEFINED):
+            return f"{name} is {value!r}, not a finite number"
+    if name == "dyn/nsteps" and not (isinstance(value, int) and value >= 0):
+        return f"{name} is {value!r}, not a number of steps"
+    if isinstance(present, bool) and not isinstance(value, bool):
+        return f"{name} is {value!r}, not true or false"
+    if isinstance(present, list | tuple) and not isinstance(value, list):
+        return f"{name} is {value!r}, not a list"
+    return ""
 
 
 def _part(values: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.constraints import FixAtoms, FixCom
 from ase.filters import Filter
@@ -16,7 +16,7 @@ from ase.md.verlet import VelocityVerlet
 from ase.optimize.optimize import BaseDynamics, Optimizer
 from numpy.typing import NDArray
 
-from ase_equivar.arguments import positive_number
+from ase_equivar.arguments import finite_real, positive_number
 from ase_equivar.dynamics.acting_field import ActingField
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.step_clock import is_a, time_step
@@ -29,6 +29,8 @@ FRICTION = {
     "Andersen": ("andersen_prob", "fix_com"),
 }
 """Dynamics that bring the cell as a whole to rest, if one of these attributes is not zero."""
+SMALLEST_MASS = 1e-3  # u, twice that of an electron
+LARGEST_VELOCITY = 10.0  # Å/fs; hydrogen of 5 keV
 LONGEST_TIME_STEP = 100.0  # fs; ten times the limit of the heaviest atoms
 ROUNDING = 1e-9  # relative, for time steps and tabulated times
 NET_CHARGE_LIMIT = 0.01  # |e|, largest element of Σ Z*
@@ -51,6 +53,41 @@ def atoms_of(dyn: BaseDynamics) -> Atoms:
     if atoms.calc is None:
         raise ValueError("the atoms of the dynamics have no calculator; set atoms.calc first")
     return atoms
+
+
+def check_motion(atoms: Atoms) -> None:
+    """Refuse masses, momenta and constraints with which no dynamics can run.
+
+    Raises
+    ------
+    ValueError
+        If a mass is not positive, a velocity not finite or beyond 10 Å/fs, or a constraint is for
+        an atom that does not exist.
+    """
+    masses = finite_real("the array of masses", atoms.get_masses(), None, unit="u")
+    light = np.flatnonzero(masses < SMALLEST_MASS)
+    if light.size:
+        i = light[0]
+        raise ValueError(
+            f"the mass of atom {i} ({atoms.symbols[i]}) is {masses[i]:g} u; give at least "
+            f"{SMALLEST_MASS} u"
+        )
+    finite_real(
+        "the array of velocities",
+        atoms.get_momenta() / masses[:, None] * units.fs,
+        None,
+        unit="Å/fs",
+        largest=LARGEST_VELOCITY,
+    )
+    for constraint in atoms.constraints:
+        if not hasattr(constraint, "get_indices"):
+            continue
+        for i in np.ravel(constraint.get_indices()):
+            if not -len(atoms) <= i < len(atoms):
+                raise ValueError(
+                    f"the constraint {type(constraint).__name__} is for atom {i}, but there are "
+                    f"{len(atoms)} atoms"
+                )
 
 
 def check_calculator(calculator: Any) -> None:

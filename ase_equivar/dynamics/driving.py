@@ -50,6 +50,7 @@ from ase_equivar.dynamics.charge_refresh import BornCharges
 from ase_equivar.dynamics.checks import (
     atoms_of,
     check_calculator,
+    check_motion,
     check_net_charge,
     check_optimizer,
     check_time_step,
@@ -119,7 +120,8 @@ def drive(
     Raises
     ------
     ValueError
-        If the field is not one of the forms above, an argument is out of range, the time step is 0,
+        If the field is not one of the forms above, an argument, mass or velocity is out of range, a
+        constraint is for an atom that does not exist, the time step is 0,
         above 100 fs or too long for the field, the cell is charged and nothing would stop its
         acceleration, the calculator already has a field, or a log is requested for atoms without a
         periodic cell.
@@ -143,6 +145,7 @@ def drive(
         start_time = finite_number("start_time", start_time, unit="fs")
     atoms = atoms_of(dyn)
     check_structure(atoms)
+    check_motion(atoms)
     wrapped = atoms.calc
     check_calculator(wrapped)
     source = wrapped if born_charges is None else born_charges

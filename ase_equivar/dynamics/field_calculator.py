@@ -16,12 +16,14 @@ from ase.calculators.calculator import (
 )
 from numpy.typing import NDArray
 
+from ase_equivar.arguments import finite_number, finite_real
 from ase_equivar.dynamics.acting_field import ActingField
 from ase_equivar.dynamics.charge_refresh import BornCharges
 from ase_equivar.fields import field_forces
 from ase_equivar.graph.geometry import changed_parts
 
 STRESS_NAMES = ("stress", "stresses")
+LARGEST_FORCE = 1e6  # eV/Å; no dynamics survives a step with such a force
 
 
 class FieldCalculator(Calculator):
@@ -132,11 +134,28 @@ class FieldCalculator(Calculator):
         properties: Sequence[str] = ("forces",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Calculate the requested properties, and store others that come at no extra cost."""
+        """Calculate the requested properties, and store others that come at no extra cost.
+
+        Raises
+        ------
+        FloatingPointError
+            If positions are not finite: the dynamics is unstable.
+        ValueError
+            If the wrapped calculator's energy or forces are not finite, or do not fit the atoms.
+        RuntimeError
+            If the wrapped calculator fails by a programming error.
+        """
         super().calculate(atoms, properties, system_changes)
         now = self.atoms
+        lost = np.flatnonzero(~np.isfinite(now.positions).all(axis=1))
+        if lost.size:
+            raise FloatingPointError(
+                f"the position of atom {lost[0]} ({now.symbols[lost[0]]}) is no longer finite at "
+                f"{self._clock(now):.4g} fs: the time step, the friction or the forces are too "
+                "large for a stable dynamics"
+            )
         for name in properties:
-            value = self._wrapped.get_property(name, now)
+            value = self._checked(name, self._from_wrapped(name, now), now)
             if name == "forces":
                 field = self._latest_field
                 self._added_by = self._charges(now, field)
@@ -146,7 +165,28 @@ class FieldCalculator(Calculator):
             self.results[name] = value
         for name, value in getattr(self._wrapped, "results", {}).items():
             if name in all_properties and name != "forces" and not self._refuses(name):
-                self.results[name] = value
+                self.results[name] = self._checked(name, value, now)
+
+    def _from_wrapped(self, name: str, atoms: Atoms) -> Any:
+        try:
+            return self._wrapped.get_property(name, atoms)
+        except (LookupError, AttributeError, TypeError, NameError, AssertionError) as error:
+            raise RuntimeError(
+                f"the calculator {type(self._wrapped).__name__} failed at "
+                f"{self._clock(atoms):.4g} fs: {type(error).__name__}: {error}"
+            ) from error
+
+    def _checked(self, name: str, value: Any, atoms: Atoms) -> Any:
+        of = f"of the calculator {type(self._wrapped).__name__}"
+        if name == "forces":
+            return finite_real(
+                f"the array of forces {of}",
+                value,
+                (len(atoms), 3),
+                unit="eV/Å",
+                largest=LARGEST_FORCE,
+            )
+        return finite_number(f"the energy {of}", value, unit="eV") if name == "energy" else value
 
     def _refuses(self, name: str) -> bool:
         return name in STRESS_NAMES and not self._stress_without_field

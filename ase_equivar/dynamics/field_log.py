@@ -73,12 +73,19 @@ class FieldLog:
         without = column_names(now.transported_charge)
         self._names, lines = [*without, UNCERTAINTY], []
         if self._path.exists():
-            header, *lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+            header, _, rest = _text(self._path).partition("\n")
+            lines = rest.splitlines(keepends=True)
             if header.split() == without:  # begun by an earlier version, and goes on as it began
                 self._names = without
             elif header.split() != self._names:
                 raise ValueError(f"{self._path} is not the log of an earlier part of this run")
-        kept = [line for line in lines if line.endswith("\n") and _time(line) < now.time - ROUNDING]
+        kept = []
+        for number, line in enumerate(lines, 2):
+            if not line.endswith("\n"):
+                continue  # of a run that was killed
+            numbers = _numbers(line, len(self._names), f"{self._path}, line {number}")
+            if numbers[0] < now.time - ROUNDING:
+                kept.append(line)
         write_text(self._path, "".join([_line(self._names), *kept]))
         self._begun = True
 
@@ -95,18 +102,29 @@ def read_field_log(path: str | Path) -> FieldRun:
         If the file is not such a log, has no line yet, or its times do not ascend, as when two
         processes have written it.
     """
-    first, _, rest = Path(path).read_text(encoding="utf-8").partition("\n")
+    first, _, rest = _text(Path(path)).partition("\n")
     header, mark, comment = first.partition("#")
     names = header.split()
     expected = ["Time[fs]", *ENERGIES]
-    if names[: len(expected)] != expected or "W[eV]" not in names:
+    vectors = [name.format(axis) for name in VECTORS for axis in "xyz"]
+    if (
+        names[: len(expected)] != expected
+        or not {"W[eV]", *vectors} <= set(names)
+        or len(set(names)) < len(names)
+    ):
         raise ValueError(f"{path} is not a log of a run in a field")
     complete, end, torn = rest.rpartition("\n")
     if torn:
         logger.warning("%s: the last line is incomplete and is left out", path)
     if not end:
         raise ValueError(f"{path} has no line yet")
-    table = np.loadtxt(complete.splitlines(), ndmin=2)
+    table = np.array(
+        [
+            _numbers(line, len(names), f"{path}, line {number}")
+            for number, line in enumerate(complete.splitlines(), 2)
+            if line.strip()
+        ]
+    )
     if mark + comment == BY_LAMMPS:
         table = _without_repeats(table)
     column = dict(zip(names, table.T, strict=True))
@@ -204,5 +222,21 @@ def _line(cells: list[str]) -> str:
     return " ".join(cell.rjust(WIDTH) for cell in cells) + "\n"
 
 
-def _time(line: str) -> float:
-    return float(line.split(maxsplit=1)[0])
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not a log of a run in a field, nor any text") from error
+
+
+def _numbers(line: str, count: int, where: str) -> list[float]:
+    """Return the numbers of a line of a log; ValueError if it is damaged."""
+    words = line.split()
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError as error:
+        raise ValueError(f"{where} is damaged: {error}") from error
+    # Temperature and uncertainty may be undefined, the rest of a run never is.
+    if len(numbers) != count or not np.isfinite(numbers[:1]).all():
+        raise ValueError(f"{where} is damaged: it should have {count} numbers, after its time")
+    return numbers

@@ -91,7 +91,7 @@ def observe(driven: Drive) -> Observables:
         electric_field=driven.electric_field,
         potential_energy=atoms.get_potential_energy(),
         kinetic_energy=atoms.get_kinetic_energy(),
-        temperature=atoms.get_temperature(),
+        temperature=atoms.get_temperature() if _can_move(atoms) else 0.0,
         work=driven.work,
         polarization_change=dipoles.sum(axis=0) / volume / UC_PER_CM2,
         current_density=current / volume / A_PER_CM2,
@@ -103,6 +103,11 @@ def observe(driven: Drive) -> Observables:
         },
         largest_uncertainty=driven.largest_uncertainty,
     )
+
+
+def _can_move(atoms: Atoms) -> bool:
+    """Say whether constraints leave a degree of freedom, without which no temperature exists."""
+    return atoms.get_number_of_degrees_of_freedom() > 0
 
 
 def check_cell(atoms: Atoms) -> None:

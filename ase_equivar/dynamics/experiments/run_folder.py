@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from ase.io.jsonio import encode
 
+from ase_equivar.arguments import json_data
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import write_text
@@ -72,11 +73,20 @@ def open_run_folder(folder: Path, description: Mapping[str, Any]) -> Path:
     Raises
     ------
     ValueError
-        If the folder holds another run; the message says in what they differ.
+        If the folder holds another run, or its description is damaged; the message says in what
+        they differ.
     """
     about = folder / "run.json"
     if about.exists():
-        differing = _differences(json.loads(about.read_text(encoding="utf-8")), description)
+        try:
+            before = json_data("it", about.read_text(encoding="utf-8"))
+            if not isinstance(before, dict):
+                raise ValueError("it should be an object")
+        except (ValueError, OSError) as error:
+            raise ValueError(
+                f"{about} is not the description of a run ({error}); name another folder"
+            ) from error
+        differing = _differences(before, description)
         if differing:
             raise ValueError(
                 f"{folder} holds another run, which differs in {', '.join(differing)} (see "

@@ -32,14 +32,14 @@ from ase_equivar.arguments import (
 )
 from ase_equivar.charge_source import ChargeSource
 from ase_equivar.dynamics.checkpoint import restore_checkpoint, save_checkpoint
-from ase_equivar.dynamics.checks import LONGEST_TIME_STEP
+from ase_equivar.dynamics.checks import LONGEST_TIME_STEP, check_motion
 from ase_equivar.dynamics.driving import drive
 from ase_equivar.dynamics.experiments.run_folder import (
     describe_start,
     locked_run_folder,
     open_run_folder,
 )
-from ase_equivar.dynamics.field_log import FieldLog, read_field_log
+from ase_equivar.dynamics.field_log import ROUNDING, FieldLog, read_field_log
 from ase_equivar.dynamics.observables import FieldRun, observe
 from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.forces import check_field
@@ -48,6 +48,7 @@ from ase_equivar.fields.waveforms import ConstantField
 from ase_equivar.structures.validation import check_structure
 
 MOST_STEPS = 10**9  # years of computing with any force field
+LARGEST_FRICTION = 1.0  # 1/fs; a Langevin thermostat with more hardly lets atoms move
 PROGRESS_FROM = 500  # steps; shorter runs need no progress bar
 CHECKPOINT_INTERVAL = 200  # steps
 HELD = (FixAtoms, FixCartesian, FixScaled, FixedLine, FixedMode, FixedPlane)
@@ -85,7 +86,9 @@ class MDSettings:
                 "temperature", self.temperature, "K", largest=LARGEST_TEMPERATURE, zero=True
             ),
             "timestep": positive_number("timestep", self.timestep, "fs", largest=LONGEST_TIME_STEP),
-            "friction": positive_number("friction", self.friction, "1/fs", zero=True),
+            "friction": positive_number(
+                "friction", self.friction, "1/fs", largest=LARGEST_FRICTION, zero=True
+            ),
             "seed": whole_number("seed", self.seed),
             "update_interval": whole_number("update_interval", self.update_interval, at_least=1),
         }
@@ -166,6 +169,7 @@ def field_run(
     steps = whole_number("steps", steps, at_least=1)
     interval = whole_number("interval", interval, at_least=1)
     check_structure(atoms)
+    check_motion(atoms)
     if atoms.calc is None:
         raise ValueError("the atoms have no calculator; set atoms.calc first")
     where = None if folder is None else Path(folder)
@@ -203,6 +207,7 @@ def _field_run(
         log = checkpoint.with_suffix(".log")
         if checkpoint.exists():
             restore_checkpoint(driven, checkpoint)
+            _check_log(log, driven.time, -(-dyn.nsteps // interval))
         else:
             log.unlink(missing_ok=True)  # killed before its first checkpoint
         dyn.attach(FieldLog(driven, log), interval=interval)
@@ -220,6 +225,22 @@ def _field_run(
         save_checkpoint(driven, checkpoint)
     driven.release()
     return FieldRun.of(rows) if folder is None else read_field_log(log)
+
+
+def _check_log(log: Path, time: float, expected: int) -> None:
+    """Refuse to go on from a checkpoint with a log that lacks a part of the run before it."""
+    start_again = f"remove {log.parent} and run again, or name another folder"
+    if not log.is_file():
+        raise ValueError(
+            f"{log} is missing, the log of the run until the checkpoint at {time:g} fs; "
+            f"{start_again}"
+        )
+    found = int((read_field_log(log).times < time - ROUNDING).sum()) if expected else 0
+    if found != expected:
+        raise ValueError(
+            f"{log} has {found} lines before the checkpoint at {time:g} fs, not {expected}: a part "
+            f"of it is lost; {start_again}"
+        )
 
 
 def steps_in(name: str, duration: float, md_settings: MDSettings) -> int:
