@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 from rich.markup import escape
 
 from ase_equivar.arguments import positive_number
 from ase_equivar.cli import inputs
+from ase_equivar.cli.corrected_phonon import epsilon_from
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
@@ -37,6 +38,13 @@ def screen(
             "cell, and positions with it."
         ),
     ] = "cell",
+    dielectric_tensor: Annotated[
+        str | None,
+        typer.Option(
+            help="'corrected': the model's ε∞, reduced by the overestimate of PBE relative to "
+            "experiment (expected error 8 %)."
+        ),
+    ] = None,
     gap_key: Annotated[
         str, typer.Option(help="Name under which structures may carry their band gap, eV.")
     ] = "band_gap",
@@ -74,13 +82,15 @@ def screen(
         from ase_equivar.screening import Limits, Recipe, screen
 
         limits = Limits(time_limit, memory_limit)
-
         mode = relax_mode("--relax", relax)
+        # refused there if it is another text
+        epsilon = cast(Literal["corrected"] | None, dielectric_tensor)
+        recipe = Recipe(source, forces, mode, gap_key, symprec, epsilon)
 
         summary = screen(
             structures,
             output,
-            Recipe(source, forces, mode, gap_key, symprec),
+            recipe,
             settings={
                 "model": f"{Path(model).name} {model_digest(model)}",
                 "calculator": inputs.calculator_identity(calculator),
@@ -97,4 +107,5 @@ def screen(
         if n_more:
             console.print(f"and {n_more} more, see the column 'problem'")
         count = f"{summary.n_crystals - summary.n_problems} of {summary.n_crystals} crystals"
-        console.print(escape(f"{count}, relaxed: {mode}; written: {output}"))
+        how = f"relaxed: {mode}; ε∞: {epsilon_from('model', epsilon)}"
+        console.print(escape(f"{count}, {how}; written: {output}"))

@@ -21,6 +21,7 @@ from ase_equivar.inference.prediction import Prediction
 from ase_equivar.inference.predictor import Predictor
 from ase_equivar.phonons.born_source import EPSILON, calculate_response, check_crystal
 from ase_equivar.phonons.cells import to_ase
+from ase_equivar.phonons.electronic_correction import corrected_dielectric
 from ase_equivar.phonons.nac import refuse_metallic, refuse_vacuum, symmetrize_response
 from ase_equivar.screening.crystal import Crystal, one_line
 from ase_equivar.screening.lattice import polar_columns
@@ -190,6 +191,8 @@ def _fill(crystal: Crystal, recipe: Recipe) -> None:
                 born, dielectric, crystal.primitive, recipe.symprec
             )
             born = neutralize(born)
+        if recipe.dielectric_tensor == "corrected":
+            dielectric = corrected_dielectric(dielectric)
     else:
         phonon, crystal.columns = polar_columns(
             crystal.atoms, crystal.gap, _calculator(recipe.calculator), source, recipe
@@ -203,6 +206,7 @@ def _fill(crystal: Crystal, recipe: Recipe) -> None:
     crystal.columns |= {
         "atoms": len(crystal.atoms),
         "epsilon_infinity": mean,
+        "epsilon_infinity_from": recipe.dielectric_tensor or "model",
         "refractive_index": float(np.sqrt(mean)),
         "max_born_charge_e": float(np.linalg.norm(born, ord=2, axis=(1, 2)).max()),
         "sum_rule_violation_e": response.per_atom,
@@ -212,7 +216,7 @@ def _fill(crystal: Crystal, recipe: Recipe) -> None:
     signs = [
         *signs_of_a_metal_in_structure(structure),
         *signs_of_a_metal_in_response(
-            structure, response.per_atom, dielectric, response.uncertainty
+            structure, response.per_atom, response.dielectric_tensor, response.uncertainty
         ),
     ]
     if signs:

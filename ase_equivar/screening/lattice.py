@@ -40,6 +40,7 @@ def polar_columns(
         source,
         supercell=(1, 1, 1),
         relax=recipe.relax,
+        dielectric_tensor=recipe.dielectric_tensor,
         symprec=recipe.symprec,
         progress=False,
     )

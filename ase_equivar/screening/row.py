@@ -10,6 +10,7 @@ from ase.calculators.calculator import BaseCalculator
 
 from ase_equivar.arguments import positive_number
 from ase_equivar.phonons import RelaxMode
+from ase_equivar.phonons.born_source import Corrected
 from ase_equivar.phonons.relaxation import relax_mode
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
 
@@ -33,11 +34,15 @@ class Recipe:
         Entry of a structure's ``info`` that may hold its band gap, eV.
     symprec : float
         Symmetry tolerance, Å.
+    dielectric_tensor : "corrected", optional
+        Correct ε∞ of `source`, which is one of PBE or PBEsol, as
+        `ase_equivar.phonons.corrected_dielectric` does. By default it is used as it is.
 
     Raises
     ------
     ValueError
-        If `symprec` is not a positive number.
+        If `symprec` is not a positive number, there is no such mode of relaxation, or
+        `dielectric_tensor` is something else.
     """
 
     source: Factory
@@ -45,9 +50,16 @@ class Recipe:
     relax: RelaxMode = "cell"
     gap_key: str = "band_gap"
     symprec: float = SYMPREC
+    dielectric_tensor: Corrected | None = None
 
     def __post_init__(self) -> None:
         relax_mode("relax", self.relax)
+        given: object = self.dielectric_tensor
+        if given is not None and not (isinstance(given, str) and given == "corrected"):
+            raise ValueError(
+                f"dielectric_tensor (--dielectric-tensor) is {given!r}; a screening takes only "
+                '"corrected": no ε∞ is that of all crystals'
+            )
         positive_number("symprec", self.symprec, "Å", largest=LONGEST_SYMPREC)
 
 
@@ -68,6 +80,8 @@ class Row:
     epsilon_infinity, epsilon_ionic, epsilon_static : float
         ε∞, the ionic part of ε0, and ε0. The latter two are missing where a polar mode is
         imaginary.
+    epsilon_infinity_from : str
+        "model", or "corrected" if ε∞ of the model is corrected for PBE's overestimate.
     epsilon_ionic_error : float
         Error of `epsilon_ionic`, and so of `epsilon_static`, if ω² of each polar mode is off by
         10 %.
@@ -102,6 +116,7 @@ class Row:
     formula: str | None = None
     atoms: int | None = None
     epsilon_infinity: float | None = None
+    epsilon_infinity_from: str | None = None
     epsilon_ionic: float | None = None
     epsilon_ionic_error: float | None = None
     epsilon_static: float | None = None

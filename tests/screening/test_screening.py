@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
@@ -13,10 +15,12 @@ from ase.calculators.calculator import all_changes
 from ase.io import write
 from helpers.screening_runs import RECIPE, FormalCharges, Repulsion, read, salts, screened
 
+from ase_equivar import EquivarCalculator
 from ase_equivar.dielectric import infrared_modes, static_dielectric
 from ase_equivar.io.lock import locked
-from ase_equivar.phonons import apply_nac, force_constants, lo_to_splitting
+from ase_equivar.phonons import apply_nac, corrected_dielectric, force_constants, lo_to_splitting
 from ase_equivar.screening import Recipe, screen, screen_one
+from ase_equivar.screening.journal import Journal
 from ase_equivar.screening.row import COLUMNS
 
 
@@ -148,6 +152,35 @@ def test_without_forces(tmp_path):
     assert row.max_born_charge_e == pytest.approx(1.1)
     assert row.epsilon_static is None
     assert row.lowest_cm is None
+
+
+def test_corrected_dielectric(tmp_path, monkeypatch):
+    """ε∞ decreases, the ionic part stays, and the one LO–TO gap grows: (LO² − TO²) ε∞ is fixed."""
+    corrected = replace(RECIPE, dielectric_tensor="corrected")
+    plain, row = (screen_one("salt", salts()[2], recipe) for recipe in (RECIPE, corrected))
+    expected = corrected_dielectric(2.28 * np.eye(3))[0, 0]
+    assert (plain.epsilon_infinity_from, row.epsilon_infinity_from) == ("model", "corrected")
+    assert row.epsilon_infinity == pytest.approx(expected)
+    assert expected < 2.2
+    assert row.epsilon_ionic == pytest.approx(plain.epsilon_ionic)
+    assert row.epsilon_static == pytest.approx(row.epsilon_ionic + expected)
+    both = [(one.softest_polar_cm, one.max_lo_to_gap_cm) for one in (plain, row)]
+    strengths = [(to + gap) ** 2 - to**2 for to, gap in both]
+    assert strengths[1] / strengths[0] == pytest.approx(2.28 / expected, rel=1e-4)
+    without = Recipe(FormalCharges, None, dielectric_tensor="corrected")
+    assert screen_one("salt", salts()[2], without).epsilon_infinity == pytest.approx(expected)
+    network = Recipe(EquivarCalculator, None, dielectric_tensor="corrected")
+    learned = EquivarCalculator().get_property("dielectric_tensor", salts()[2])
+    expected = corrected_dielectric(learned).trace() / 3
+    assert screen_one("salt", salts()[2], network).epsilon_infinity == pytest.approx(expected)
+    with pytest.raises(ValueError, match=r"takes only \"corrected\": no ε∞ is that of all"):
+        Recipe(FormalCharges, None, dielectric_tensor="2.3")
+    write(tmp_path / "x.extxyz", salts()[2])
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "remove", lambda journal: None)
+        screen([tmp_path / "x.extxyz"], tmp_path / "t.csv", Recipe(FormalCharges, None))
+    with pytest.raises(ValueError, match="dielectric_tensor was None, is now corrected"):
+        screen([tmp_path / "x.extxyz"], tmp_path / "t.csv", without)
 
 
 def test_unstable_and_unrelaxed_crystals_have_notes():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.io import write
+from helpers.command_line import assert_one_line_error, run, save_random_model
 from helpers.screening_runs import RECIPE, FormalCharges, Repulsion, read, salts, screened
 
 from ase_equivar.screening import Recipe, read_structures, screen, screen_one
@@ -260,3 +261,19 @@ def test_hostile_files_are_rows_with_a_problem(tmp_path):
         assert rows[name]["problem"], name
         assert "\n" not in rows[name]["problem"]
         assert not rows[name]["epsilon_infinity"]
+
+
+def test_the_command_says_which_dielectric_tensor_it_used(tmp_path):
+    model = save_random_model(tmp_path / "model")
+    write(tmp_path / "x.extxyz", salts()[2])
+    options = ("screen", tmp_path / "x.extxyz", "--calculator", "none", "--model", model)
+    with_table = (*options, "-o", tmp_path / "t.csv", "--dielectric-tensor")
+    assert_one_line_error(run(*with_table, "2.3"), 2, "is '2.3'; a screening takes only")
+    result = run(*with_table, "corrected")
+    assert result.exit_code == 0
+    assert "ε∞: model, corrected (expected error 8 %)" in " ".join(result.stdout.split())
+    result = run(*options, "-o", tmp_path / "plain.csv")
+    assert "ε∞: model; written" in " ".join(result.stdout.split())
+    plain, row = (read(tmp_path / name)[0] for name in ("plain.csv", "t.csv"))
+    assert (plain["epsilon_infinity_from"], row["epsilon_infinity_from"]) == ("model", "corrected")
+    assert float(row["epsilon_infinity"]) < float(plain["epsilon_infinity"])
