@@ -26,11 +26,13 @@ from ase_equivar.warning_types import (
 )
 
 ONCE_PER_CRYSTAL = (SumRuleWarning, MetalWarning, UncertaintyWarning)
-"""A calculator gives them once for all crystals of one formula and size; rows have columns, and a
-note of their own, instead."""
+"""A calculator gives them only once for all crystals of one formula and size, so they are left out:
+rows have columns, and a note of their own, instead."""
 
-MOST_ATOMS = 500  # of a cell in which translations are looked for; others get a symmetry search
-DOUBTFUL = 0.01  # Å; atoms that near to where a translation brings others need a symmetry search
+MOST_ATOMS = 500  # of a cell in which translations are looked for
+DOUBTFUL = 0.01  # Å
+"""A translation that holds within this distance but not within the symmetry tolerance leaves doubt
+about the primitive cell."""
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Crystal:
     name: str
     formula: str | None = None
     gap: float | None = None
-    primitive: PhonopyAtoms | None = None
+    primitive: PhonopyAtoms | None = None  # only where the space group is needed
     atoms: Atoms | None = None  # of the primitive cell
     prediction: Prediction | None = None
     columns: dict[str, Any] = field(default_factory=dict)
@@ -93,7 +95,10 @@ class Crystal:
 
 
 def _reduced(atoms: Atoms, symprec: float) -> Atoms | None:
-    """Return the primitive cell without a symmetry search; None if there is any doubt about it."""
+    """Return the primitive cell without a symmetry search, or None if there is any doubt about it.
+
+    Isotopes and magnetic moments, which a symmetry search respects, count as doubt.
+    """
     check_crystal_cell(atoms)
     if len(atoms) > MOST_ATOMS or atoms.has("initial_magmoms") or atoms.has("masses"):
         return None

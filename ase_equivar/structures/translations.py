@@ -73,7 +73,7 @@ def find_translations(atoms: Atoms, tolerance: float) -> Translations:
 
 
 def reduced_cell(atoms: Atoms, found: Translations) -> Atoms | None:
-    """Return the crystal in the smallest cell: its own, or one with vectors as short as possible.
+    """Return the crystal in the smallest cell, with vectors as short as possible.
 
     Directions and positions of the atoms that are kept do not change; nothing else of the
     structure is kept but its elements.
@@ -92,15 +92,25 @@ def reduced_cell(atoms: Atoms, found: Translations) -> Atoms | None:
         tolerance only.
     """
     n = len(found.shifts)
-    if n == 1:
-        return Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
     kept = np.unique(found.images.min(axis=0))
-    whole = np.rint(found.shifts * n).astype(np.int64)  # the order of each divides n
-    vectors = _basis(np.concatenate([n * np.eye(3, dtype=np.int64), whole]))
-    if len(kept) * n != len(atoms) or abs(np.diag(vectors).prod()) != n**2:
-        return None
-    cell, _ = minkowski_reduce(vectors / n @ atoms.cell.array)
+    cell = atoms.cell.array
+    if n > 1:
+        whole = np.rint(found.shifts * n).astype(np.int64)  # the order of each divides n
+        vectors = _basis(np.concatenate([n * np.eye(3, dtype=np.int64), whole]))
+        if len(kept) * n != len(atoms) or abs(np.diag(vectors).prod()) != n**2:
+            return None
+        cell = vectors / n @ cell
+    if n > 1 or _is_skewed(cell):
+        cell, _ = minkowski_reduce(cell)
     return Atoms(numbers=atoms.numbers[kept], positions=atoms.positions[kept], cell=cell, pbc=True)
+
+
+def _is_skewed(cell: NDArray[np.float64]) -> bool:
+    """Whether a vector becomes shorter by taking another from it, or adding it."""
+    products = cell @ cell.T
+    squares = np.diag(products)
+    others = 2 * np.abs(products - np.diag(squares))
+    return bool((others > np.minimum.outer(squares, squares) * (1 + 1e-9)).any())
 
 
 def _basis(vectors: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -86,6 +86,28 @@ def recipe(tmp_path):
     return Recipe(partial(EquivarCalculator, model=model), None)
 
 
+def test_vacuum_is_found_in_a_skewed_cell_too(recipe):
+    slab = triclinic(1)
+    slab.cell[2] *= 4
+    slab.cell[0] += slab.cell[2]
+    assert "of vacuum" in screen_one("slab", slab, recipe).problem
+
+
+def test_supercells_have_the_row_of_their_crystal(recipe):
+    """Whether translations tell the smaller cell, or a symmetry search because of isotopes."""
+    crystal = triclinic(2, 5)
+    double = crystal.repeat((1, 2, 1))
+    heavy = double.copy()
+    heavy.set_masses([23.5] * len(double))
+    names = ("crystal", "double", "heavy")
+    structures = zip(names, (crystal, double, heavy), strict=True)
+    rows = screen_several([Entry(name, "", atoms) for name, atoms in structures], recipe)
+    assert [row.atoms for row in rows] == [4, 4, 4]
+    for row in rows[1:]:
+        assert row.max_born_charge_e == pytest.approx(rows[0].max_born_charge_e, rel=1e-4)
+        assert row.epsilon_infinity == pytest.approx(rows[0].epsilon_infinity, rel=1e-5)
+
+
 def test_a_network_that_fails_for_one_spoils_no_other(recipe, monkeypatch):
     call = Predictor._call
 

@@ -65,6 +65,16 @@ def test_crystals_without_translations_and_doubtful_ones() -> None:
     assert len(find_translations(double, 0.01).shifts) == 1
 
 
+def test_a_skewed_cell_becomes_a_short_one() -> None:
+    skewed = TRICLINIC.copy()
+    skewed.cell[:] = [[1, 3, -2], [0, 1, 0], [0, 4, 1]] @ TRICLINIC.cell.array
+    small = reduced_cell(skewed, find_translations(skewed, 0.01))
+    assert small is not None
+    np.testing.assert_allclose(np.sort(small.cell.lengths()), np.sort(TRICLINIC.cell.lengths()))
+    assert abs(small.cell.volume) == pytest.approx(TRICLINIC.cell.volume)
+    np.testing.assert_array_equal(small.positions, TRICLINIC.positions)
+
+
 def test_as_many_atoms_as_spglib_finds() -> None:
     rng = np.random.default_rng(5)
     for _ in range(20):  # whole lattices of few sites, many of which are not primitive
