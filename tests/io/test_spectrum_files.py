@@ -177,4 +177,4 @@ def test_zipped_and_damaged_trajectories(run_file, model, tmp_path):
     empty = tmp_path / "empty.extxyz"
     empty.write_text("")
     result = run("spectrum", empty, "--timestep", 1.0, "--model", model)
-    assert_one_line_error(result, 2, r"ASE does not know the format of .*empty\.extxyz")
+    assert_one_line_error(result, 2, r"empty\.extxyz is an empty file")
