@@ -103,10 +103,7 @@ def infrared(
             ("static ε0", tensors.static),
         ):
             console.print(tensor_table(name, tensor))
-        console.print(
-            "error of the ionic part, a third of its trace, if each ω² is off by 10 %: "
-            f"{di.ionic_dielectric_error(modes):.3f}"
-        )
+        console.print(_ionic_range(modes))
         checks = di.lyddane_sachs_teller(made.phonon, tensors)
         worst = max(abs(check.error) for check in checks)
         console.print(f"Lyddane–Sachs–Teller relation holds within {worst:.1e}")
@@ -134,6 +131,26 @@ def infrared(
                 with replacing(path) as partial:
                     figure.savefig(partial)
             console.print(f"written: {escape(str(path))}")
+
+
+def _ionic_range(modes: InfraredModes) -> str:
+    """Return how well the ionic part is known, and which mode that depends on most."""
+    from ase_equivar.dielectric import ionic_dielectric_range
+
+    lowest, highest = ionic_dielectric_range(modes)
+    softest = min(modes.active, key=lambda mode: mode.frequency, default=None)
+    if softest is None:
+        return "ionic part: 0, as no mode is polar"
+    if math.isinf(highest):
+        return (
+            f"ionic part, a third of its trace: at least {lowest:.3g}; there is no upper limit, "
+            f"because with forces of usual accuracy the polar mode at {softest.frequency_cm:.0f} "
+            "cm⁻¹ may be imaginary"
+        )
+    return (
+        f"ionic part, a third of its trace: {lowest:.3g} to {highest:.3g}, where three DFPT "
+        "values out of four lie with forces of usual accuracy"
+    )
 
 
 def _widths(modes: InfraredModes, damping: list[float] | None, unit: FrequencyUnit) -> list[float]:

@@ -51,7 +51,7 @@ from ase_equivar.dielectric.raman_mode import RamanMode, RamanModes
 from ase_equivar.dielectric.static import (
     LyddaneSachsTeller,
     StaticDielectric,
-    ionic_dielectric_error,
+    ionic_dielectric_range,
     lyddane_sachs_teller,
     static_dielectric,
 )
@@ -81,7 +81,7 @@ __all__ = [
     "dielectric_function",
     "infrared_modes",
     "ionic_conductivity",
-    "ionic_dielectric_error",
+    "ionic_dielectric_range",
     "lyddane_sachs_teller",
     "piezoelectric",
     "polarization_along",

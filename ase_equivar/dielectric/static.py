@@ -6,6 +6,7 @@ S_m are the oscillator strengths of the modes of `infrared_modes`: Gonze and Lee
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ LARGE_ELECTRONIC = {"H": 4.8, "F": 3.8, "Cl": 4.6, "Br": 5.1, "I": 6.3, "O": 7.2
 From the crystals of Petousis et al., Sci. Data 4, 160134 (2017), grouped by their most
 electronegative element. See `_warn_if_static`.
 """
+
+RELATIVE_ERROR = 0.2  # of ω²; see `ionic_dielectric_range`
+SOFTENING = 5.0  # THz²
+STIFFENING = 1.0  # THz²
 
 SOFT_MODE = 30.0  # cm⁻¹; see `SoftModeWarning`
 
@@ -87,33 +92,56 @@ def static_dielectric(modes: InfraredModes) -> StaticDielectric:
     return StaticDielectric(electronic=electronic, ionic=ionic)
 
 
-def ionic_dielectric_error(modes: InfraredModes, relative_error: float = 0.1) -> float:
-    """Return the error of the ionic part of ε0 (trace/3) for a relative error of each ω².
+def ionic_dielectric_range(
+    modes: InfraredModes,
+    relative_error: float = RELATIVE_ERROR,
+    softening: float = SOFTENING,
+    stiffening: float = STIFFENING,
+) -> tuple[float, float]:
+    """Return between which values the ionic part of ε0 lies, a third of its trace.
 
-    S_m scales as 1/ω_m², so that to first order its relative error is that of ω_m². With errors of
-    the degenerate sets taken as independent, the result is relative_error · √Σ_m (tr S_m/3)². The
-    errors of ε∞ and Z* are not included. For soft modes, ω² is less accurate than the default
-    assumes: see `SoftModeWarning`.
+    The ionic part is Σ_m A_m/ω_m². Its lowest value is that with each ω_m² larger by
+    √((relative_error ω_m²)² + softening²), its highest that with each smaller by
+    √((relative_error ω_m²)² + stiffening²). All modes move together, since a potential is too soft,
+    or too stiff, in most modes of a crystal at once. In soft modes the absolute errors count most;
+    that by which a potential may be too soft is the larger one. The errors of Z* are not included.
 
     Parameters
     ----------
     modes : InfraredModes
         From `infrared_modes`.
     relative_error : float
-        Relative error of ω² of each polar mode. The default, 10 % (5 % of the frequency), is
-        typical of good universal potentials.
+        Of ω² of each polar mode.
+    softening, stiffening : float
+        By how much ω² may be too small and too large, THz².
+
+    Returns
+    -------
+    lowest, highest : float
+        `highest` is infinite where a polar mode is imaginary or may be so. With the defaults, about
+        three quarters of the values of DFPT lie between them with forces of SevenNet-l3i5: see
+        ``docs/howto/dielectric.md``.
 
     Raises
     ------
     ValueError
-        When a polar mode is imaginary or there is no ε∞: ε0 has no meaning then; or
-        `relative_error` is not positive.
+        When a polar mode is imaginary by more than its error or there is no ε∞: ε0 has no meaning
+        then; or an error is not positive.
     """
     relative = positive_number("relative_error", relative_error, "of ω²")
+    upward = positive_number("softening", softening, "THz²")
+    downward = positive_number("stiffening", stiffening, "THz²")
     modes.require_dielectric()
-    modes.require_stable()
-    parts = [float(mode.strength.trace()) / 3 for mode in modes if mode.frequency > 0]
-    return relative * float(np.linalg.norm(parts))
+    lowest = highest = 0.0
+    for mode in modes.active:
+        square, part = mode.frequency * abs(mode.frequency), float(mode.oscillator.trace()) / 3
+        stiff = square + math.hypot(relative * square, upward)
+        soft = square - math.hypot(relative * square, downward)
+        if stiff <= 0:
+            modes.require_stable()
+        lowest += part / stiff
+        highest += part / soft if soft > 0 else math.inf
+    return lowest, highest
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from phonopy import Phonopy
 
-from ase_equivar.dielectric import infrared_modes, ionic_dielectric_error, static_dielectric
+from ase_equivar.dielectric import infrared_modes, ionic_dielectric_range, static_dielectric
 from ase_equivar.phonons import LoToSplitting, lo_to_splitting, polar_phonon
 from ase_equivar.screening.row import Recipe
 
@@ -53,6 +54,10 @@ def polar_columns(
     softest = min(modes.active, key=lambda mode: mode.frequency, default=None)
     if softest is not None:
         columns["softest_polar_cm"] = softest.frequency_cm
+    with contextlib.suppress(ValueError):  # a polar mode is imaginary beyond doubt
+        lowest, highest = ionic_dielectric_range(modes)
+        columns["epsilon_ionic_lowest"] = lowest
+        columns["epsilon_ionic_highest"] = highest
     if all(mode.frequency > 0 for mode in modes.active):
         tensors = static_dielectric(modes)
         static = float(tensors.static.trace() / 3)
@@ -61,7 +66,6 @@ def polar_columns(
             columns["softest_polar_share"] = float(share)
         columns["epsilon_ionic"] = float(tensors.ionic.trace() / 3)
         columns["epsilon_static"] = static
-        columns["epsilon_ionic_error"] = ionic_dielectric_error(modes)
         columns["figure_of_merit_eV"] = None if gap is None else gap * static
     return phonon, columns
 

@@ -82,9 +82,10 @@ class Row:
         imaginary.
     epsilon_infinity_from : str
         "model", or "corrected" if ε∞ of the model is corrected for PBE's overestimate.
-    epsilon_ionic_error : float
-        Error of `epsilon_ionic`, and so of `epsilon_static`, if ω² of each polar mode is off by
-        10 %.
+    epsilon_ionic_lowest, epsilon_ionic_highest : float
+        Limits of `epsilon_ionic` by the error of the forces: see `ionic_dielectric_range`. The
+        latter is infinite where a polar mode may be imaginary; both are missing where it is so
+        beyond doubt.
     refractive_index : float
         √ε∞.
     max_lo_to_gap_cm : float
@@ -118,7 +119,8 @@ class Row:
     epsilon_infinity: float | None = None
     epsilon_infinity_from: str | None = None
     epsilon_ionic: float | None = None
-    epsilon_ionic_error: float | None = None
+    epsilon_ionic_lowest: float | None = None
+    epsilon_ionic_highest: float | None = None
     epsilon_static: float | None = None
     refractive_index: float | None = None
     max_lo_to_gap_cm: float | None = None

@@ -16,7 +16,7 @@ from ase_equivar.dielectric import (
     InfraredModes,
     dielectric_function,
     infrared_modes,
-    ionic_dielectric_error,
+    ionic_dielectric_range,
     static_dielectric,
 )
 from ase_equivar.phonons import apply_nac, force_constants
@@ -70,7 +70,7 @@ def test_modes_without_the_correction_are_those_with_it_but_for_the_dielectric_t
     assert [mode.label for mode in modes] == [mode.label for mode in expected]
     assert modes.oscillator_error < 1e-9
     assert modes.electronic is None
-    for ask in (static_dielectric, lambda m: dielectric_function(m, 0.1), ionic_dielectric_error):
+    for ask in (static_dielectric, lambda m: dielectric_function(m, 0.1), ionic_dielectric_range):
         with pytest.raises(ValueError, match="modes were made without ε∞"):
             ask(modes)
     with pytest.raises(ValueError, match="already has Z"):

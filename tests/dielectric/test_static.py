@@ -23,7 +23,7 @@ from ase_equivar.dielectric import (
     InfraredModes,
     dielectric_function,
     infrared_modes,
-    ionic_dielectric_error,
+    ionic_dielectric_range,
     lyddane_sachs_teller,
     static_dielectric,
 )
@@ -62,41 +62,50 @@ def test_low_symmetry_is_low(phonons):
     assert np.abs(transposed / linear_response(phonons["triclinic"]) - 1).max() > 0.1
 
 
-def test_error_of_two_modes_in_closed_form():
-    """S = A/ω²: both sets are off by their own 10 % of ω², one of three modes and one of one."""
-
-    def modes(factors):
-        made = [
-            InfraredMode(
-                frequency=sign * omega * np.sqrt(factor),
-                degeneracy=1,
-                charge=1.0,
-                intensity=1.0,
-                oscillator=np.diag(diagonal),
-                strength=sign * np.diag(diagonal) / (omega**2 * factor),
-                is_active=True,
-                label="",
-            )
-            for (sign, omega, diagonal), factor in zip(given, factors, strict=True)
-        ]
-        return InfraredModes(tuple(made), 2.0 * np.eye(3), ("Na", "Cl"), 40.0, np.diag(np.ones(3)))
-
-    given = [(1, 2.0, (12.0, 12.0, 12.0)), (1, 5.0, (0.0, 0.0, 75.0))]
-    exact = modes([1, 1])
-    assert static_dielectric(exact).ionic.trace() / 3 == pytest.approx(3.0 + 1.0)
-    assert ionic_dielectric_error(exact) == pytest.approx(np.hypot(0.3, 0.1))
-    assert ionic_dielectric_error(exact, 0.02) == pytest.approx(0.2 * np.hypot(0.3, 0.1))
-    shifts = []
-    for index in range(2):
-        high, low = (
-            static_dielectric(modes([factor if n == index else 1 for n in range(2)])).ionic
-            for factor in (0.999, 1.001)
+def two_modes(squares):
+    """A = 12 along each axis, and 75 along z alone, with these ω² (negative: imaginary)."""
+    made = [
+        InfraredMode(
+            frequency=np.sign(square) * np.sqrt(abs(square)),
+            degeneracy=1,
+            charge=1.0,
+            intensity=1.0,
+            oscillator=np.diag(diagonal),
+            strength=np.diag(diagonal) / square,
+            is_active=True,
+            label="",
         )
-        shifts.append((high - low).trace() / 6 / 0.001 * 0.1)
-    assert ionic_dielectric_error(exact) == pytest.approx(np.hypot(*shifts), rel=1e-4)
-    given[0] = (-1, *given[0][1:])
+        for square, diagonal in zip(squares, [(12.0, 12.0, 12.0), (0.0, 0.0, 75.0)], strict=True)
+    ]
+    return InfraredModes(tuple(made), 2.0 * np.eye(3), ("Na", "Cl"), 40.0, np.diag(np.ones(3)))
+
+
+def test_range_is_that_of_modes_whose_squares_are_moved_by_their_errors():
+    squares, errors = np.array([4.0, 25.0]), (0.1, 0.7, 0.3)
+    moved = [sign * np.hypot(0.1 * squares, error) for sign, error in ((1, 0.7), (-1, 0.3))]
+    expected = [static_dielectric(two_modes(squares + m)).ionic.trace() / 3 for m in moved]
+    assert ionic_dielectric_range(two_modes(squares), *errors) == pytest.approx(expected)
+    lowest, highest = expected
+    assert lowest < 12 / 4 + 25 / 25 < highest
+
+
+def test_soft_modes_have_a_wide_range():
+    """The softer one mode, the larger the relative width; it has no upper limit in the end."""
+    widths = []
+    for square in (25.0, 4.0, 1.1, 0.9):
+        lowest, highest = ionic_dielectric_range(two_modes([square, 25.0]), 0.1, 1.0, 1.0)
+        widths.append(highest / lowest)
+    assert np.all(np.diff(widths[:3]) > 0)
+    assert widths[0] < 1.3 < 5 < widths[2]
+    assert np.isinf(widths[3])
+
+
+def test_imaginary_polar_modes_have_a_lower_limit_within_their_error():
+    lowest, highest = ionic_dielectric_range(two_modes([-0.5, 25.0]), 0.1, 1.0, 0.2)
+    assert lowest == pytest.approx(12 / (np.hypot(0.05, 1) - 0.5) + 25 / (25 + np.hypot(2.5, 1)))
+    assert np.isinf(highest)
     with pytest.raises(ValueError, match=r"polar mode at 2\.00i THz"):
-        ionic_dielectric_error(modes([1, 1]))
+        ionic_dielectric_range(two_modes([-4.0, 25.0]), 0.1, 1.0, 1.0)
 
 
 def test_lyddane_sachs_teller(phonon):

@@ -128,11 +128,13 @@ ROWS: dict[str, Row] = {
         phonon=salt,
         dielectric=lambda: dielectric.static_dielectric(salt_once()[1]),
     ),
-    "dielectric.ionic_dielectric_error": row(
-        dielectric.ionic_dielectric_error,
-        {"relative_error": POSITIVE},
+    "dielectric.ionic_dielectric_range": row(
+        dielectric.ionic_dielectric_range,
+        {"relative_error": POSITIVE, "softening": POSITIVE, "stiffening": POSITIVE},
         modes=lambda: salt_once()[1],
         relative_error=0.1,
+        softening=0.5,
+        stiffening=0.4,
     ),
     "dielectric.StaticDielectric": row(
         dielectric.StaticDielectric,
