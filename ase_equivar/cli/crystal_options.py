@@ -12,6 +12,7 @@ import typer
 from ase_equivar.cli import inputs
 from ase_equivar.cli.option_groups import Command, with_options
 from ase_equivar.cli.phonopy_files import BornFile
+from ase_equivar.cli.potentials import DEFAULT_POTENTIAL
 from ase_equivar.io.output_files import check_folder, check_output
 from ase_equivar.structures.symmetry import SYMPREC
 
@@ -39,7 +40,7 @@ class CrystalOptions:
         tuple[int, int, int] | None,
         typer.Option(help="Repetitions of the cell; by default, images are 12 Å apart."),
     ] = None
-    calculator: inputs.Forces = "sevennet-0"
+    calculator: inputs.Forces = DEFAULT_POTENTIAL
     relax: Annotated[
         str,
         typer.Option(

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.option_groups import Command, with_options
+from ase_equivar.cli.potentials import DEFAULT_POTENTIAL
 from ase_equivar.io.output_files import check_output, replacing, write_text
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class FieldRunOptions:
         list[Path] | None,
         typer.Option("--output", "-o", help="May be repeated: .json (numbers) or a picture."),
     ] = None
-    calculator: inputs.Forces = "sevennet-0"
+    calculator: inputs.Forces = DEFAULT_POTENTIAL
     model: inputs.Model = "universal"
     device: inputs.Device = None
     index: inputs.Index = None

@@ -59,7 +59,7 @@ Format = Annotated[str | None, typer.Option(help="ASE's name of the file's forma
 Forces = Annotated[
     str,
     typer.Option(
-        help="Potential for the forces: sevennet-0, sevennet-l3i5, nequix, nequix:FILE, mace, "
+        help="Potential for the forces: sevennet-l3i5, sevennet-0, nequix, nequix:FILE, mace, "
         "chgnet, orb or mattersim, if installed; or module:factory, an importable function without "
         "arguments that returns an ASE calculator."
     ),

@@ -8,6 +8,7 @@ import typer
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.field_options import Repeat, Structure, charged_atoms
+from ase_equivar.cli.potentials import DEFAULT_POTENTIAL
 from ase_equivar.cli.tables import open_console
 
 
@@ -22,7 +23,7 @@ def ipi(
     ] = 31415,
     stress: Annotated[bool, typer.Option("--stress", help="Also send the virial.")] = False,
     repeat: Repeat = (1, 1, 1),
-    calculator: inputs.Forces = "sevennet-0",
+    calculator: inputs.Forces = DEFAULT_POTENTIAL,
     model: inputs.Model = "universal",
     device: inputs.Device = None,
     index: inputs.Index = None,

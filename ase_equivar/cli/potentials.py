@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 NEQUIX_FILE = "nequix:"
 
+DEFAULT_POTENTIAL = "sevennet-l3i5"
+"""The best of those that need no download: see ``docs/validation.md``."""
+
 
 @dataclass(frozen=True)
 class Potential:

@@ -13,6 +13,7 @@ from rich.markup import escape
 from ase_equivar.arguments import positive_number
 from ase_equivar.cli import inputs
 from ase_equivar.cli.corrected_phonon import epsilon_from
+from ase_equivar.cli.potentials import DEFAULT_POTENTIAL
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
@@ -26,11 +27,11 @@ def screen(
     calculator: Annotated[
         str,
         typer.Option(
-            help="Forces: sevennet-0, sevennet-l3i5, nequix, nequix:FILE, mace, chgnet, orb or "
+            help="Forces: sevennet-l3i5, sevennet-0, nequix, nequix:FILE, mace, chgnet, orb or "
             "mattersim, where installed; module:factory, an importable function without arguments "
             "that returns an ASE calculator; or none, for ε∞ and Z* alone."
         ),
-    ] = "sevennet-0",
+    ] = DEFAULT_POTENTIAL,
     relax: Annotated[
         str,
         typer.Option(

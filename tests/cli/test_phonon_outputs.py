@@ -49,7 +49,7 @@ def test_files_hold_what_was_calculated(crystal, model, tmp_path):
     ours = [line[f"corrected_{k}_THz"] for k in range(1, 13)]
     np.testing.assert_allclose(theirs.qpoints.frequencies[0], ours, atol=2e-4)
     content = json.loads((tmp_path / "a.json").read_text())
-    assert content["calculation"]["forces"] == "sevennet-0"
+    assert content["calculation"]["forces"] == "sevennet-l3i5"
     assert content["unit_cell"]["symbols"] == ["Na", "Na", "Cl", "Cl"]
     np.testing.assert_allclose(content["born_charges_primitive"], theirs.nac_params["born"])
     np.testing.assert_allclose(content["bands"][0]["corrected_THz"][5], ours, atol=1e-6)

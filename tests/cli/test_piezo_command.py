@@ -47,7 +47,7 @@ def test_piezo(salt_file, model, tmp_path):
         progress=False,
     )  # fmt: skip
     text = " ".join(result.output.split())
-    assert "ε∞: as given, forces: sevennet-0, clamped-ion part: as given" in text
+    assert "ε∞: as given, forces: sevennet-l3i5, clamped-ion part: as given" in text
     for value in (made.total[0, 3], made.strain_coefficients[2, 5], made.free_dielectric[1, 1]):
         assert f"{value:.3f}" in text
     content = json.loads(outputs[1].read_text(encoding="utf-8"))

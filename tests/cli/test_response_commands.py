@@ -179,7 +179,7 @@ def test_infrared(nacl_file, model, tmp_path, monkeypatch):
     arguments += ["--unit", "mev", "--damping", 2.0]
     result = run(*arguments, *(part for path in outputs for part in ("-o", path)))
     assert result.exit_code == 0, result.output
-    assert "forces: sevennet-0" in " ".join(result.output.split())
+    assert "forces: sevennet-l3i5" in " ".join(result.output.split())
     (row,) = [line.split() for line in result.output.splitlines() if line.startswith(" T1u")]
     assert float(row[1]) == pytest.approx(4.135668 * 7.917, abs=0.01)  # of the springs, in meV
     assert row[2] == "3"
