@@ -1,8 +1,8 @@
 """LO–TO splitting of rock salt: forces from SevenNet-l3i5, Z* and ε∞ from the bundled model.
 
-The lattice constant is the measured one, as in the file of a diffraction experiment. (Relaxed, it is
-5.69 Å, and TO and LO come out 10 and 7 cm⁻¹ lower, further from experiment: the functional that the
-potential was trained on makes crystals too large and therefore too soft.)
+The lattice constant is the measured one, as in the file of a diffraction experiment. (Relaxed, it
+is 5.69 Å, and TO and LO come out 10 and 7 cm⁻¹ lower, further from experiment: the functional that
+the potential was trained on makes crystals too large and therefore too soft.)
 
 Writes nacl_lo_to.png.
 """

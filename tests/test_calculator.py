@@ -435,7 +435,7 @@ def test_import_is_light():
 
 def test_charges_that_are_not_finite_are_refused(atoms):
     calc = calculator(model=ToyNetwork(scale=np.nan))
-    with pytest.raises(FloatingPointError, match="ToyNetwork gave Z\\* that are not finite"):
+    with pytest.raises(FloatingPointError, match="gave values of Z\\* that are not finite"):
         calc.get_property("born_charges", atoms)
 
 

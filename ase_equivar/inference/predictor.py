@@ -301,6 +301,6 @@ class Predictor:
 
     def _not_finite(self, what: str) -> FloatingPointError:
         return FloatingPointError(
-            f"the network {self.name} gave {what} that is not finite: its weights are damaged, or "
-            "distances between atoms are far from those in its training data"
+            f"the network {self.name} gave values of {what} that are not finite: its weights are "
+            "damaged, or distances between atoms are far from those in its training data"
         )

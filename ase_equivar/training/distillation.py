@@ -18,7 +18,7 @@ from rich.progress import track
 from ase_equivar.graph import build_graph, check_atoms, collate
 from ase_equivar.inference.models import load_model
 from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY, read_apart
-from ase_equivar.io.output_files import write_text
+from ase_equivar.io.output_files import replacing, write_text
 from ase_equivar.network import Network
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.augmentation import augmented_copy
@@ -161,9 +161,8 @@ def _label(network: Network, structures: Sequence[Atoms], file: Path) -> None:
                 atoms.set_array(COLUMN, neutralize(charges).reshape(-1, 9))
                 if dielectric is not None:
                     atoms.info[DIELECTRIC_KEY] = dielectric
-    unfinished = file.with_suffix(".unfinished")
-    ase.io.write(unfinished, structures, format="extxyz")
-    unfinished.replace(file)
+    with replacing(file) as partial:
+        ase.io.write(partial, structures, format="extxyz")
 
 
 def _refuse_others(config: TrainingConfig, folder: Path, n_structures: int) -> None:
