@@ -159,7 +159,7 @@ class StiffSalt(Springs):
 
 def test_bad_options_of_screen(nacl_file, model, tmp_path):
     common = ("screen", nacl_file, "--model", model)
-    assert_one_line_error(run(*common, "-o", tmp_path / "table.txt"), 2, "is a .csv file")
+    assert_one_line_error(run(*common, "-o", tmp_path / "table.txt"), 2, "is a .csv or .parquet")
     assert_one_line_error(run(*common, "-o", tmp_path / "no" / "t.csv"), 2, "no folder")
     result = run(*common, "-o", tmp_path / "t.csv", "--calculator", "magic")
     assert_one_line_error(result, 2, "unknown calculator 'magic'")
