@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from ase_equivar.arguments import json_data
-from ase_equivar.io.output_files import replacing
+from ase_equivar.io.output_files import make_folder, replacing
 from ase_equivar.io.resumed import digest
 from ase_equivar.network import Network, build_network
 
@@ -142,8 +142,7 @@ def save_model(
     state = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     if problem := _problem(state):
         raise ValueError(f"the network cannot be saved: {problem}")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     # Not save_file, which lets nobody else read what it writes.
     with replacing(folder / CONFIG_FILE) as config_file:
         config_file.write_text(text, encoding="utf-8")

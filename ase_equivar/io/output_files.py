@@ -17,6 +17,22 @@ def check_folder(path: str | Path) -> Path:
     return path
 
 
+def make_folder(path: str | Path) -> Path:
+    """Create a folder for outputs, and those above it, unless it is there.
+
+    Raises
+    ------
+    NotADirectoryError
+        If it is a file, or lies below one.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise NotADirectoryError(f"{path} is not a folder, or lies below a file") from None
+    return path
+
+
 def check_output(path: str | Path, *data: str) -> Path:
     """Return the path of an output file, or refuse it if its ending is not a known format.
 

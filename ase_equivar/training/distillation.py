@@ -18,7 +18,7 @@ from rich.progress import track
 from ase_equivar.graph import build_graph, check_atoms, collate
 from ase_equivar.inference.models import load_model
 from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY, read_apart
-from ase_equivar.io.output_files import replacing, write_text
+from ase_equivar.io.output_files import make_folder, replacing, write_text
 from ase_equivar.network import Network
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.augmentation import augmented_copy
@@ -182,7 +182,7 @@ def _refuse_others(config: TrainingConfig, folder: Path, n_structures: int) -> N
             f"{folder} holds labels made with other settings, see {note}; delete the folder, or "
             "give another output"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_text(note, text)
 
 

@@ -9,7 +9,7 @@ import torch
 import yaml
 from ase.data import chemical_symbols
 
-from ase_equivar.io.output_files import write_text
+from ase_equivar.io.output_files import make_folder, write_text
 from ase_equivar.network import Ensemble, GatedNetwork, Network, PolarNetwork, build_network
 from ase_equivar.training.config import POLAR, parse_config
 from ase_equivar.training.resume import CHECKPOINT
@@ -95,7 +95,7 @@ def write_recipe(
             f"{path} holds another recipe; give another output, or continue it with 'ase-equivar "
             f"train {path}'"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_text(path, text)
     return path
 

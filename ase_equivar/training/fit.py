@@ -28,6 +28,7 @@ from ase_equivar.inference.models import (
     save_model,
 )
 from ase_equivar.io.lock import locked
+from ase_equivar.io.output_files import make_folder
 from ase_equivar.network import GatedNetwork, Network, build_network
 from ase_equivar.training.batches import training_loader, validation_loader
 from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
@@ -79,7 +80,7 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
     output = Path(config.output)
     if os.environ.get("RANK", "0") != "0":  # the first process of a run holds the lock
         return _fit(config, progress=progress)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     with locked(output / "training.lock", f"the training in {output}"):
         return _fit(config, progress=progress)
 

@@ -24,7 +24,7 @@ import ase_equivar
 from ase_equivar import write_extxyz
 from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.io.infrared_files import write_csv
-from ase_equivar.io.output_files import replacing, write_text
+from ase_equivar.io.output_files import make_folder, replacing, write_text
 from ase_equivar.phonons import write_born
 
 PACKAGE = Path(ase_equivar.__file__).parent
@@ -162,3 +162,14 @@ def test_nothing_else_writes_whole_files() -> None:
     # input and output of programs, in a scratch folder; a picture in memory
     allowed = ("labelling/programs.py", "plotting/figure.py: self.savefig(buffer")
     assert not [one for one in found if not one.startswith(allowed)], found
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "new/below"])
+def test_folders_of_outputs(tmp_path, name):
+    (tmp_path / "file").write_text("")
+    if name.startswith("new"):
+        assert make_folder(tmp_path / name).is_dir()
+        assert make_folder(tmp_path / name).is_dir()  # is there
+    else:
+        with pytest.raises(NotADirectoryError, match=f"{name} is not a folder, or lies below"):
+            make_folder(tmp_path / name)

@@ -14,7 +14,7 @@ from ase.io.jsonio import encode
 from ase_equivar.arguments import json_data
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.io.lock import locked
-from ase_equivar.io.output_files import write_text
+from ase_equivar.io.output_files import make_folder, write_text
 
 # Tolerances within which two runs are the same: they cover the last digits of a file and single
 # precision on another machine. In the units of `describe_start`; energies per atom.
@@ -62,7 +62,7 @@ def locked_run_folder(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with locked(folder / "run.lock", f"the run in {folder}"):
         yield
 
