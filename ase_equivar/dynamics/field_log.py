@@ -118,13 +118,14 @@ def read_field_log(path: str | Path) -> FieldRun:
         logger.warning("%s: the last line is incomplete and is left out", path)
     if not end:
         raise ValueError(f"{path} has no line yet")
-    table = np.array(
-        [
-            _numbers(line, len(names), f"{path}, line {number}")
-            for number, line in enumerate(complete.splitlines(), 2)
-            if line.strip()
-        ]
-    )
+    rows = [
+        _numbers(line, len(names), f"{path}, line {number}")
+        for number, line in enumerate(complete.splitlines(), 2)
+        if line.partition("#")[0].strip()  # LAMMPS marks in a comment where a run goes on
+    ]
+    if not rows:
+        raise ValueError(f"{path} has no line yet")
+    table = np.array(rows)
     if mark + comment == BY_LAMMPS:
         table = _without_repeats(table)
     column = dict(zip(names, table.T, strict=True))
@@ -238,5 +239,5 @@ def _numbers(line: str, count: int, where: str) -> list[float]:
         raise ValueError(f"{where} is damaged: {error}") from error
     # Temperature and uncertainty may be undefined, the rest of a run never is.
     if len(numbers) != count or not np.isfinite(numbers[:1]).all():
-        raise ValueError(f"{where} is damaged: it should have {count} numbers, after its time")
+        raise ValueError(f"{where} is damaged: it should have {count} numbers, the first a time")
     return numbers

@@ -40,9 +40,13 @@ def test_incomplete_last_line_is_left_out(tmp_path, caplog):
             assert len(torn.times) == len(whole.times) - 1
             np.testing.assert_array_equal(torn.work, whole.work[:-1])
     assert "run.log: the last line is incomplete and is left out" in caplog.text
-    path.write_text(text[: len(text.splitlines()[0]) + 40])
-    with pytest.raises(ValueError, match="has no line yet"):
-        read_field_log(path)
+    header, *lines = text.splitlines(keepends=True)
+    path.write_text("".join([header, *lines[:2], "# from step 2 on\n", *lines[2:]]))
+    np.testing.assert_array_equal(read_field_log(path).work, whole.work)
+    for begun in (text[: len(header) + 40], header + "# from step 2 on\n"):
+        path.write_text(begun)
+        with pytest.raises(ValueError, match="has no line yet"):
+            read_field_log(path)
 
 
 def test_molecule_has_work_and_no_polarization(tmp_path):
