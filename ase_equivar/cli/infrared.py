@@ -144,12 +144,12 @@ def _ionic_range(modes: InfraredModes) -> str:
     if math.isinf(highest):
         return (
             f"ionic part, a third of its trace: at least {lowest:.3g}; there is no upper limit, "
-            f"because with forces of usual accuracy the polar mode at {softest.frequency_cm:.0f} "
-            "cm⁻¹ may be imaginary"
+            f"because with the accuracy of universal potentials the polar mode at "
+            f"{softest.frequency_cm:.0f} cm⁻¹ may be imaginary"
         )
     return (
-        f"ionic part, a third of its trace: {lowest:.3g} to {highest:.3g}, where three DFPT "
-        "values out of four lie with forces of usual accuracy"
+        f"ionic part, a third of its trace: {lowest:.3g} to {highest:.3g}, where with forces of "
+        "SevenNet-l3i5 four DFPT values out of five lie"
     )
 
 

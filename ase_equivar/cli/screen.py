@@ -108,5 +108,6 @@ def screen(
         if n_more:
             console.print(f"and {n_more} more, see the column 'problem'")
         count = f"{summary.n_crystals - summary.n_problems} of {summary.n_crystals} crystals"
-        how = f"relaxed: {mode}; ε∞: {epsilon_from('model', epsilon)}"
+        relaxed = "" if calculator == "none" else f"relaxed: {mode}; "
+        how = f"{relaxed}ε∞: {epsilon_from('model', epsilon)}"
         console.print(escape(f"{count}, {how}; written: {output}"))

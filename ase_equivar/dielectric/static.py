@@ -105,6 +105,7 @@ def ionic_dielectric_range(
     √((relative_error ω_m²)² + stiffening²). All modes move together, since a potential is too soft,
     or too stiff, in most modes of a crystal at once. In soft modes the absolute errors count most;
     that by which a potential may be too soft is the larger one. The errors of Z* are not included.
+    Being errors of ω², they make the range depend on the masses of isotopes, although ε0 does not.
 
     Parameters
     ----------

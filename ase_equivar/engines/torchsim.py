@@ -12,13 +12,14 @@ integrator the time, at which the field is evaluated, and records the work of th
 
 The state carries, besides Z* (``born_effective_charges``, |e|, row = field): ``external_E_field``
 (V/Å), ``field_time`` (fs), ``field_work`` (eV) and ``dipole_change`` (|e|·Å), one row for each
-system. They can be recorded by TorchSim's ``TrajectoryReporter``. TorchSim: O. Cohen et al., AI
-Sci. 1, 025003 (2025).
+system, the last three in double precision. They can be recorded by TorchSim's
+``TrajectoryReporter``. TorchSim: O. Cohen et al., AI Sci. 1, 025003 (2025).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ class FieldModel(ModelInterface):
         self.model = model
         self.potential = potential
         self.network: Any = load_model(model, device=self._device, dtype=self._precision)
+        self._is_timed = False  # within a step of `in_field`
 
     def forward(self, state: SimState, **_: Any) -> dict[str, torch.Tensor]:
         """Return energies, forces with those of the field, and Z*; see the notes of the class."""
@@ -106,6 +108,14 @@ class FieldModel(ModelInterface):
                 "systems: run it with integrator=in_field(…), or store it with "
                 "state.store_model_extras"
             )
+        if state.has_extras(TIME) and not self._is_timed:
+            raise ValueError(
+                "the state comes from a run in_field, whose field would stand still now: run it on "
+                f"with integrator=in_field(…); its Z* are in state.{BORN}"
+            )
+        for name in ("charge", "total_charge"):
+            if (charge := _extra(state, name)) is not None and bool(charge.any()):
+                raise ValueError(f"the state has a {name}; Z* here are those of neutral systems")
         found = dict(self.potential(state))
         found.pop("stress", None)
         with torch.no_grad():
@@ -118,6 +128,15 @@ class FieldModel(ModelInterface):
         if raw.polarization is not None:
             found[POLARIZATION] = self._dipoles(state, raw.polarization)
         return found
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Allow evaluations of states with a time: the field is that of the time now."""
+        self._is_timed = True
+        try:
+            yield
+        finally:
+            self._is_timed = False
 
     def _dipoles(self, state: SimState, raw: Any) -> torch.Tensor:
         charges = raw.charges.to(state.dtype).unsqueeze(1)
@@ -159,9 +178,9 @@ def in_field(
     integrator : torch_sim.Integrator
         One of constant volume: ``nve``, ``nvt_langevin``, ``nvt_nose_hoover``, ``nvt_vrescale``.
     field : Field or sequence of Field
-        E(t) in V/Å with t in fs: one for all systems, or one for each. If an autobatcher divides
-        the systems, store ``field_index`` in the state, which says which field acts on which
-        system (shape=(S,), counted from 0).
+        E(t) in V/Å with t in fs: one for all systems, or several, of which each system has the one
+        with the number that the state has as ``field_index`` (shape=(S,), from 0): an autobatcher
+        changes the order of systems, so their order in the run says nothing.
     start_time : float
         Time at the start of the run, fs. A state that a run in a field has returned goes on from
         its own ``field_time``, ``field_work`` and ``dipole_change``.
@@ -177,7 +196,7 @@ def in_field(
     Raises
     ------
     ValueError
-        If the integrator changes the cell, or there are not as many fields as systems.
+        If the integrator changes the cell, or there is no ``field_index`` for several fields.
     TypeError
         If it is no integrator of TorchSim, or a field is no function of time.
     """
@@ -196,28 +215,36 @@ def in_field(
             raise TypeError(f"the model must be a FieldModel, not {type(model).__name__}")
         _warn_of_doubts(state, model)
         if not state.has_extras(TIME):
-            zeros = state.positions.new_zeros(state.n_systems)
+            zeros = state.positions.new_zeros(state.n_systems, dtype=torch.float64)
             extras = {TIME: zeros + start_time, WORK: zeros, DIPOLE: zeros[:, None].repeat(1, 3)}
             state.store_model_extras(extras)
         state.store_model_extras({FIELD: fields.on(state, state.field_time)})
-        return begin(state=state, model=model, dt=dt, **_internal(integrator, "init", options))
+        with model.timed():
+            return begin(state=state, model=model, dt=dt, **_internal(integrator, "init", options))
 
     def step(state: Any, model: FieldModel, *, dt: Any, **options: Any) -> Any:
         before = state.positions.clone()
         charges, old_field = state.born_effective_charges, state.external_E_field
-        time = state.field_time + torch.as_tensor(dt).to(state.positions) / units.fs
+        time = state.field_time + torch.as_tensor(dt).to(state.field_time) / units.fs
         field = fields.on(state, time)
         state.store_model_extras({FIELD: field})
-        state = advance(state=state, model=model, dt=dt, **_internal(integrator, "step", options))
+        with model.timed():
+            options = _internal(integrator, "step", options)
+            state = advance(state=state, model=model, dt=dt, **options)
+        if not bool(torch.isfinite(state.positions).all()):
+            raise FloatingPointError(
+                f"positions are not finite after {float(time[0]):g} fs: the potential or the "
+                "integrator diverged"
+            )
         which, moved = state.system_idx, state.positions - before
         force = 0.5 * (
             torch.einsum("iab,ia->ib", charges, old_field[which])
             + torch.einsum("iab,ia->ib", state.born_effective_charges, field[which])
         )
-        work = state.field_work.index_add(0, which, (force * moved).sum(dim=1))
+        work = state.field_work.index_add(0, which, (force * moved).sum(dim=1).double())
         mean = 0.5 * (charges + state.born_effective_charges)
         change = torch.einsum("iab,ib->ia", mean, moved)
-        dipole = state.dipole_change.index_add(0, which, change)
+        dipole = state.dipole_change.index_add(0, which, change.double())
         state.store_model_extras({TIME: time, WORK: work, DIPOLE: dipole})
         return state
 
@@ -229,6 +256,8 @@ def polarization_change(state: SimState) -> torch.Tensor:
     change = _extra(state, DIPOLE)
     if change is None:
         raise ValueError(f"the state has no {DIPOLE}: it comes from no run in a field")
+    if not bool(torch.as_tensor(state.pbc).all()):
+        raise ValueError(f"only a periodic crystal has a polarization; use the state's {DIPOLE}")
     return change / (state.volume.unsqueeze(1) * UC_PER_CM2)
 
 
@@ -249,12 +278,12 @@ class _Fields:
         which = [0] * n
         if self._of_each:
             given = _extra(state, WHICH)
-            if given is None and len(self._fields) != n:
+            if given is None:
                 raise ValueError(
-                    f"{len(self._fields)} fields for {n} systems: give one for each, or store "
-                    f"{WHICH} in the state if an autobatcher divides them"
+                    f"{len(self._fields)} fields for {n} systems: store in the state which has "
+                    f"which, state.store_model_extras({{'{WHICH}': torch.arange({n})}})"
                 )
-            which = list(range(n)) if given is None else [int(one) for one in given]
+            which = [int(one) for one in given]
             if min(which) < 0 or max(which) >= len(self._fields):
                 raise ValueError(
                     f"{WHICH} must lie between 0 and {len(self._fields) - 1}, not {which}"

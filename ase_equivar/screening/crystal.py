@@ -82,6 +82,7 @@ class Crystal:
         if self.gap is not None and self.gap <= 0:
             raise ValueError(f"its band gap of {self.gap:g} eV makes it a metal")
         if not with_symmetry:
+            atoms.set_array("initial_magmoms", None)  # a network does not know them
             self.atoms = _reduced(atoms, recipe.symprec)
         if self.atoms is None:
             self.primitive = primitive_cell(atoms, symprec=recipe.symprec)
@@ -97,10 +98,10 @@ class Crystal:
 def _reduced(atoms: Atoms, symprec: float) -> Atoms | None:
     """Return the primitive cell without a symmetry search, or None if there is any doubt about it.
 
-    Isotopes and magnetic moments, which a symmetry search respects, count as doubt.
+    Isotopes, which a symmetry search respects, count as doubt.
     """
     check_crystal_cell(atoms)
-    if len(atoms) > MOST_ATOMS or atoms.has("initial_magmoms") or atoms.has("masses"):
+    if len(atoms) > MOST_ATOMS or atoms.has("masses"):
         return None
     found = find_translations(atoms, DOUBTFUL)
     return reduced_cell(atoms, found) if found.deviation <= symprec else None

@@ -69,6 +69,7 @@ def start(structures: list[Atoms]):
     state = torch_sim.io.atoms_to_state(structures, torch.device("cpu"), torch.float64)
     sites = state.positions.clone()
     state.store_model_extras({"site": torch.arange(len(sites))})
+    state.store_model_extras({"field_index": torch.arange(len(structures))})
     state.momenta = torch.zeros_like(state.positions)
     return state, Springs(sites)
 
@@ -96,17 +97,18 @@ def with_drive(atoms: Atoms, field):
     return moving, driven
 
 
-@pytest.mark.parametrize("divided", [False, True])
-def test_each_system_moves_as_with_drive_in_its_own_field(divided):
+@pytest.mark.parametrize("largest", [None, 9, 1000])
+def test_each_system_moves_as_with_drive_in_its_own_field(largest):
+    """In batches of one or two systems, too, and in one that has another order."""
     structures = crystals()
     state, springs = start(structures)
-    order = [2, 0, 1] if divided else [0, 1, 2]
-    fields = [FIELDS[k] for k in np.argsort(order)] if divided else FIELDS
+    order = [2, 0, 1] if largest else [0, 1, 2]
+    fields = [FIELDS[k] for k in np.argsort(order)] if largest else FIELDS
     options = {}
-    if divided:
+    if largest:
         state.store_model_extras({"field_index": torch.tensor(order)})
         options["autobatcher"] = torch_sim.BinningAutoBatcher(
-            FieldModel(springs), memory_scales_with="n_atoms", max_memory_scaler=9
+            FieldModel(springs), memory_scales_with="n_atoms", max_memory_scaler=largest
         )
     final = run(state, springs, in_field(Integrator.nve, fields), **options)
     for k, (atoms, field) in enumerate(zip(structures, FIELDS, strict=True)):
@@ -160,6 +162,25 @@ def test_friction_of_a_thermostat_has_the_unit_of_torchsim():
     assert moves[1] < 0.1 * moves[0]
 
 
+def without_index(state):
+    del state.system_extras["field_index"]
+    return state
+
+
+def charged(state):
+    state.store_model_extras({"charge": torch.tensor([0.0, 1.0, 0.0])})
+    return state
+
+
+def molecule(state):
+    state.store_model_extras({"dipole_change": torch.ones(state.n_systems, 3)})
+    state.pbc = False
+    return state
+
+
+IN_FIELDS = in_field(Integrator.nve, FIELDS)
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -171,7 +192,23 @@ def test_friction_of_a_thermostat_has_the_unit_of_torchsim():
         (lambda state, springs: in_field(Integrator.nve, [[0, 0, 1]]), "function of time"),
         (
             lambda state, springs: run(state, springs, in_field(Integrator.nve, FIELDS[:2])),
-            "2 fields for 3 systems",
+            r"field_index must lie between 0 and 1, not \[0, 1, 2\]",
+        ),
+        (
+            lambda state, springs: run(without_index(state), springs, IN_FIELDS),
+            "3 fields for 3 systems: store in the state which has which",
+        ),
+        (
+            lambda state, springs: run(run(state, springs, IN_FIELDS, 1), springs, Integrator.nve),
+            "whose field would stand still",
+        ),
+        (
+            lambda state, springs: run(charged(state), springs, IN_FIELDS),
+            "the state has a charge",
+        ),
+        (
+            lambda state, springs: polarization_change(molecule(state)),
+            "only a periodic crystal has a polarization",
         ),
         (lambda state, springs: polarization_change(state), "no run in a field"),
     ],
@@ -179,6 +216,28 @@ def test_friction_of_a_thermostat_has_the_unit_of_torchsim():
 def test_what_is_wrong_is_said(fault, said):
     with pytest.raises((ValueError, TypeError, FileNotFoundError), match=said):
         fault(*start(crystals()))
+
+
+def test_time_goes_on_in_single_precision():
+    """A sum in single precision would stand still from 1.7e7 fs on."""
+    atoms = bulk("MgO", "rocksalt", a=4.212)
+    state = torch_sim.io.atoms_to_state([atoms], torch.device("cpu"), torch.float32)
+    springs = Springs(state.positions.clone())
+    state.store_model_extras({"site": torch.arange(2)})
+    final = run(state, springs, in_field(Integrator.nve, FIELDS[0], start_time=3e7), 4)
+    assert final.field_time[0] == pytest.approx(3e7 + 4 * TIMESTEP, abs=1e-3)
+    expected = torch.as_tensor(FIELDS[0](float(final.field_time[0])))
+    torch.testing.assert_close(final.external_E_field[0].double(), expected, atol=1e-5, rtol=0)
+
+
+def test_a_run_that_diverges_stops():
+    class Bad(Springs):
+        def forward(self, state, **_):
+            return {**super().forward(state), "forces": torch.full_like(state.positions, torch.nan)}
+
+    state, springs = start(crystals()[:1])
+    with pytest.raises(FloatingPointError, match=r"not finite after 0\.5 fs"):
+        run(state, Bad(springs.sites), in_field(Integrator.nve, FIELDS[0]))
 
 
 def test_structures_are_checked_before_the_run():
