@@ -82,7 +82,9 @@ class Crystal:
         if self.gap is not None and self.gap <= 0:
             raise ValueError(f"its band gap of {self.gap:g} eV makes it a metal")
         if not with_symmetry:
-            atoms.set_array("initial_magmoms", None)  # a network does not know them
+            if atoms.has("initial_magmoms"):  # which a network does not know
+                atoms = atoms.copy()
+                atoms.set_array("initial_magmoms", None)
             self.atoms = _reduced(atoms, recipe.symprec)
         if self.atoms is None:
             self.primitive = primitive_cell(atoms, symprec=recipe.symprec)

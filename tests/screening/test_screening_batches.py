@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.io import write
 from helpers.command_line import save_random_model
 from helpers.screening_runs import read, screened
@@ -106,6 +107,17 @@ def test_supercells_have_the_row_of_their_crystal(recipe):
     for row in rows[1:]:
         assert row.max_born_charge_e == pytest.approx(rows[0].max_born_charge_e, rel=1e-4)
         assert row.epsilon_infinity == pytest.approx(rows[0].epsilon_infinity, rel=1e-5)
+
+
+def test_magnetic_moments_change_nothing_without_forces(recipe):
+    """This cell with these moments is one for which spglib finds no magnetic space group."""
+    cell = bulk("NaCl", "rocksalt", a=5.6) * (2, 1, 1)
+    moments = cell.copy()
+    moments.set_initial_magnetic_moments([2, 0, -2, 0])
+    plain, magnetic = (screen_one("a", atoms, recipe) for atoms in (cell, moments))
+    assert magnetic.problem == ""
+    assert magnetic == plain
+    assert moments.get_initial_magnetic_moments().any()  # those of the caller stay
 
 
 def test_a_network_that_fails_for_one_spoils_no_other(recipe, monkeypatch):
