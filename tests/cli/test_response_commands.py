@@ -159,11 +159,12 @@ class StiffSalt(Springs):
 
 def test_bad_options_of_screen(nacl_file, model, tmp_path):
     common = ("screen", nacl_file, "--model", model)
-    assert_one_line_error(run(*common, "-o", tmp_path / "table.txt"), 2, "is a .csv or .parquet")
-    assert_one_line_error(run(*common, "-o", tmp_path / "no" / "t.csv"), 2, "no folder")
+    alone = (*common, "--calculator", "none")
+    assert_one_line_error(run(*alone, "-o", tmp_path / "table.txt"), 2, "is a .csv or .parquet")
+    assert_one_line_error(run(*alone, "-o", tmp_path / "no" / "t.csv"), 2, "no folder")
     result = run(*common, "-o", tmp_path / "t.csv", "--calculator", "magic")
     assert_one_line_error(result, 2, "unknown calculator 'magic'")
-    result = run(*common, "-o", tmp_path / "t.csv", "--calculator", "none", "--workers", "0")
+    result = run(*alone, "-o", tmp_path / "t.csv", "--workers", "0")
     assert_one_line_error(result, 2, "workers is 0; give a whole number from 1 on")
     lacking = save_random_model(tmp_path / "charges", dielectric=False)
     result = run("screen", nacl_file, "-o", tmp_path / "t.csv", "--model", lacking)
