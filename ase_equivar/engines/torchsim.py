@@ -8,7 +8,7 @@ integrator the time, at which the field is evaluated, and records the work of th
         states, model, integrator=in_field(Integrator.nve, SineField([0, 0, 0.1], frequency=9)),
         n_steps=1000, timestep=0.0005, temperature=300,
     )
-    final.total_energy - final.field_work
+    final.field_work  # eV, one for each system
 
 The state carries, besides Z* (``born_effective_charges``, |e|, row = field): ``external_E_field``
 (V/Å), ``field_time`` (fs), ``field_work`` (eV) and ``dipole_change`` (|e|·Å), one row for each
