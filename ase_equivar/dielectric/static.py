@@ -120,7 +120,7 @@ def ionic_dielectric_range(
     -------
     lowest, highest : float
         `highest` is infinite where a polar mode is imaginary or may be so. With the defaults, about
-        three quarters of the values of DFPT lie between them with forces of SevenNet-l3i5: see
+        four fifths of the values of DFPT lie between them with forces of SevenNet-l3i5: see
         ``docs/howto/dielectric.md``.
 
     Raises
