@@ -39,10 +39,9 @@ from ase_equivar.inference.models import load_model
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.units import UC_PER_CM2
 
-FIELD, BORN, TIME, WORK = (
-    "external_E_field", "born_effective_charges", "field_time", "field_work",
-)  # fmt: skip
-DIPOLE, POLARIZATION, WHICH = "dipole_change", "total_polarization", "field_index"
+# Names in the state; those of the first line are TorchSim's.
+FIELD, BORN, POLARIZATION = "external_E_field", "born_effective_charges", "total_polarization"
+TIME, WORK, DIPOLE, WHICH = "field_time", "field_work", "dipole_change", "field_index"
 CONSTANT_VOLUME = ("nve", "nvt_langevin", "nvt_nose_hoover", "nvt_vrescale")
 
 
@@ -94,9 +93,11 @@ class FieldModel(ModelInterface):
         self._device, self._dtype = torch.device(potential.device), potential.dtype
         self._compute_forces, self._compute_stress = True, False
         self._precision = choose_dtype(dtype)
-        self.model = model
         self.potential = potential
         self.network: Any = load_model(model, device=self._device, dtype=self._precision)
+        self._calculator = EquivarCalculator(
+            model=model, device=self._device, dtype=self._precision
+        )
         self._is_timed = False  # within a step of `in_field`
 
     def forward(self, state: SimState, **_: Any) -> dict[str, torch.Tensor]:
@@ -128,6 +129,10 @@ class FieldModel(ModelInterface):
         if raw.polarization is not None:
             found[POLARIZATION] = self._dipoles(state, raw.polarization)
         return found
+
+    def check(self, state: SimState) -> None:
+        """Refuse what Z* cannot be predicted for, and warn of doubts, as the calculator does."""
+        self._calculator.predict(state.to_atoms())
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -213,7 +218,7 @@ def in_field(
     def init(state: SimState, model: FieldModel, *, dt: Any = None, **options: Any) -> Any:
         if not isinstance(model, FieldModel):
             raise TypeError(f"the model must be a FieldModel, not {type(model).__name__}")
-        _warn_of_doubts(state, model)
+        model.check(state)
         if not state.has_extras(TIME):
             zeros = state.positions.new_zeros(state.n_systems, dtype=torch.float64)
             extras = {TIME: zeros + start_time, WORK: zeros, DIPOLE: zeros[:, None].repeat(1, 3)}
@@ -304,9 +309,3 @@ def _internal(integrator: Integrator, channel: str, options: dict[str, Any]) -> 
             if where == channel and converted.get(name) is not None:
                 converted[name] = converted[name] * factor
     return converted
-
-
-def _warn_of_doubts(state: SimState, model: FieldModel) -> None:
-    """Refuse what Z* cannot be predicted for, and warn of what is doubtful, as the calculator."""
-    calculator = EquivarCalculator(model=model.model, device=model.device, dtype=model._precision)
-    calculator.predict(state.to_atoms())

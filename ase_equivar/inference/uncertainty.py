@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from ase_equivar.inference.known_bonds import N_NUMBERS, KnownBonds
@@ -237,11 +237,11 @@ class Calibration:
         try:
             with safe_open(path, "pt") as file:
                 of_weights = (file.metadata() or {}).get(WEIGHTS_DIGEST)
-            tensors = load_file(path)
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             _check(tensors)
         except (SafetensorError, OSError, ValueError) as error:
             raise ValueError(f"{path} is damaged or no calibration ({error}); {REMEDY}") from error
-        if of_weights not in (None, digest(folder / WEIGHTS_FILE)):
+        if of_weights is not None and of_weights != digest(folder / WEIGHTS_FILE):
             raise ValueError(f"{path} was made for other weights than {WEIGHTS_FILE}; {REMEDY}")
         log_scale, a, b, c = tensors.pop("powers").tolist()
         bonds = KnownBonds(tensors.pop("shortest_distances").double().numpy())

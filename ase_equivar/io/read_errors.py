@@ -40,19 +40,18 @@ def reading(path: str | Path, reader: str = "ASE", format: str | None = None) ->
     """
     try:
         yield
-    except (UnknownFileTypeError, StopIteration) as error:
+    except Exception as error:  # readers raise many kinds of errors on a damaged file
         if _is_empty(path):
-            raise ValueError(f"{path} is an empty file") from error
-        raise ValueError(
-            f"ASE does not know the format of {path}: name it with --format, if it is one of ASE's"
-        ) from error
-    except Exception as error:  # its readers raise many kinds of errors on a damaged file
-        if _is_empty(path):
-            raise ValueError(f"{path} is an empty file") from error
-        taken_for = _format(path, format) if reader == "ASE" else ""
-        raise ValueError(f"{reader} cannot read {path}{taken_for}: {reason(error, reader)}") from (
-            error
-        )
+            told = f"{path} is an empty file"
+        elif isinstance(error, UnknownFileTypeError | StopIteration):
+            told = (
+                f"ASE does not know the format of {path}: name it with --format, if it is one of "
+            )
+            told += "ASE's"
+        else:
+            taken_for = _format(path, format) if reader == "ASE" else ""
+            told = f"{reader} cannot read {path}{taken_for}: {reason(error, reader)}"
+        raise ValueError(told) from error
 
 
 def reason(error: Exception, reader: str = "ASE") -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +24,9 @@ from torch_sim.models.interface import ModelInterface  # noqa: E402
 
 from ase_equivar.engines.torchsim import FieldModel, in_field, polarization_change  # noqa: E402
 
-SPRING = 8.0  # eV/Å²
+EXAMPLE = runpy.run_path(str(Path(__file__).parents[2] / "examples/torchsim_field.py"))
+crystals = EXAMPLE["crystals"]
+SPRING = EXAMPLE["SPRING"]  # eV/Å²
 TIMESTEP = 0.5  # fs
 STEPS = 30
 FIELDS = [
@@ -46,22 +51,6 @@ class Springs(ModelInterface):
         total = energies.new_zeros(state.n_systems).index_add(0, state.system_idx, energies)
         stress = state.cell.new_zeros(state.n_systems, 3, 3)
         return {"energy": total, "forces": -SPRING * moved, "stress": stress}
-
-
-def crystals() -> list[Atoms]:
-    sheared = Atoms(
-        "BaTiO3",
-        scaled_positions=[
-            (0, 0, 0), (0.5, 0.5, 0.522), (0.5, 0.5, -0.024), (0.5, 0, 0.489), (0, 0.5, 0.489),
-        ],
-        cell=[[3.99, 0, 0], [0.1, 3.99, 0], [0.2, 0.1, 4.03]],
-        pbc=True,
-    )  # fmt: skip
-    zincite = bulk("ZnO", "wurtzite", a=3.25, c=5.2)
-    found = [bulk("MgO", "rocksalt", a=4.212, cubic=True), sheared, zincite]
-    for number, atoms in enumerate(found):
-        atoms.rattle(0.05, seed=number)
-    return found
 
 
 def start(structures: list[Atoms]):
