@@ -46,8 +46,8 @@ def reading(path: str | Path, reader: str = "ASE", format: str | None = None) ->
         elif isinstance(error, UnknownFileTypeError | StopIteration):
             told = (
                 f"ASE does not know the format of {path}: name it with --format, if it is one of "
+                "ASE's"
             )
-            told += "ASE's"
         else:
             taken_for = _format(path, format) if reader == "ASE" else ""
             told = f"{reader} cannot read {path}{taken_for}: {reason(error, reader)}"
