@@ -21,7 +21,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ase_equivar.inference.models import load_model
-from ase_equivar.io.extxyz import read_images
+from ase_equivar.io.structure_files import read_images
 from ase_equivar.training.comparison import compare
 from ase_equivar.training.config import TrainingConfig, read_config
 from ase_equivar.training.data import read_frames

@@ -37,7 +37,7 @@ from validation_phonons import Calculated, Potential, kept
 from ase_equivar import EquivarCalculator
 from ase_equivar.cli.potentials import POTENTIALS
 from ase_equivar.dielectric import infrared_modes, ionic_dielectric_range, static_dielectric
-from ase_equivar.io.extxyz import read_images
+from ase_equivar.io.structure_files import read_images
 from ase_equivar.phonons import RelaxMode, apply_nac, force_constants, relax
 from ase_equivar.phonons.born_source import Source
 from ase_equivar.structures.formula import empirical_formula

@@ -32,7 +32,7 @@ from ase_equivar import EquivarCalculator
 from ase_equivar.cli.potentials import named_potential
 from ase_equivar.dielectric import piezoelectric
 from ase_equivar.io import write_piezoelectric_json
-from ase_equivar.io.extxyz import read_images
+from ase_equivar.io.structure_files import read_images
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data" / "response"

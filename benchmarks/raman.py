@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from ase_equivar import EquivarCalculator
 from ase_equivar.dielectric import dielectric_derivative
 from ase_equivar.dielectric.raman import ERROR_OF_PARTS
-from ase_equivar.io.extxyz import read_images
+from ase_equivar.io.structure_files import read_images
 from ase_equivar.phonons import make_phonon
 
 ROOT = Path(__file__).resolve().parent.parent

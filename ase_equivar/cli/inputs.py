@@ -143,8 +143,8 @@ def read_structure(path: Path, index: str | None = None, format: str | None = No
 
     If there are several, its number is reported on stderr.
     """
-    from ase_equivar.io.extxyz import read_image
     from ase_equivar.io.label_files.reading import structure_of_program
+    from ase_equivar.io.structure_files import read_image
 
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")

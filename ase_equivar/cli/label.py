@@ -67,7 +67,7 @@ def label(
     time: the same command continues where it stopped. Failures are listed in OUTPUT.failures.jsonl.
     """
     with inputs.user_errors():
-        from ase_equivar.io.extxyz import read_images
+        from ase_equivar.io.structure_files import read_images
         from ase_equivar.labelling import Settings, label_all
 
         file, _, part = str(structures).partition("@")

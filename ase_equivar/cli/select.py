@@ -52,7 +52,7 @@ def select(
         check_folder(output)
         import ase.io
 
-        from ase_equivar.io.extxyz import read_images, read_numbered
+        from ase_equivar.io.structure_files import read_images, read_numbered
         from ase_equivar.training.config import split_selection
         from ase_equivar.training.selection import choose
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from ase import Atoms
 
-from ase_equivar.io.extxyz import (
+from ase_equivar.io.formats import file_format
+from ase_equivar.io.frame_texts import frames_in_file
+from ase_equivar.io.resumed import digest
+from ase_equivar.io.structure_files import (
     Frame,
     is_extxyz,
     iterate_frames,
     parsed_frame,
     read_apart,
 )
-from ase_equivar.io.formats import file_format
-from ase_equivar.io.frame_texts import frames_in_file
-from ase_equivar.io.resumed import digest
 
 LARGEST_OF_ONE = 10_000_000  # bytes; no file of one crystal is as large
 

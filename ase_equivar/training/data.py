@@ -14,8 +14,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
-from ase_equivar.io.extxyz import Frame
 from ase_equivar.io.label_files.reading import label_frames
+from ase_equivar.io.structure_files import Frame
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.training.config import split_selection
 from ase_equivar.training.polarizability import dielectric_of

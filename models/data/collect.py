@@ -20,7 +20,8 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY, read_apart, read_images
+from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
+from ase_equivar.io.structure_files import read_apart, read_images
 
 FILE = Path(__file__).parent / "displaced.extxyz.gz"
 MAX_VIOLATION = 0.04  # e per atom

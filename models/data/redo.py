@@ -12,7 +12,8 @@ import sys
 
 import numpy as np
 
-from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY, read_images
+from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
+from ase_equivar.io.structure_files import read_images
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.formula import Formula
 
-from ase_equivar.io.extxyz import read_images
+from ase_equivar.io.structure_files import read_images
 
 ZERO_SHOT = ("SiO2", "BaTiO3", "ZrO2")
 MAGNETIC = {"Fe", "Co", "Ni"}

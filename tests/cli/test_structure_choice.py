@@ -10,7 +10,7 @@ from helpers.command_line import assert_one_line_error, run, save_random_model, 
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli import main as cli
-from ase_equivar.io.extxyz import read_apart, read_image
+from ase_equivar.io.structure_files import read_apart, read_image
 
 ESPRESSO = """ &control
    calculation = 'scf'

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from ase_equivar.cli.inputs import read_frames as read_all
 from ase_equivar.cli.inputs import read_structure
 from ase_equivar.cli.main import app
-from ase_equivar.io.extxyz import read_apart, read_extxyz, read_images
+from ase_equivar.io.extxyz import read_extxyz
 from ase_equivar.io.label_files.reading import read_labels
+from ase_equivar.io.structure_files import read_apart, read_images
 from ase_equivar.training.data import Rejected, read_frames
 from ase_equivar.training.sections import DataConfig
 

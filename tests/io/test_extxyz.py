@@ -7,7 +7,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.given_charges import triclinic_pair
 
 from ase_equivar.io import write_extxyz
-from ase_equivar.io.extxyz import read_images
+from ase_equivar.io.structure_files import read_images
 
 
 def test_nine_numbers_of_each_atom_are_rows(tmp_path):

@@ -18,7 +18,7 @@ from helpers.told_warnings import told
 
 from ase_equivar import EquivarCalculator, available_models
 from ase_equivar.dielectric import polarization_change
-from ase_equivar.io.extxyz import read_images
+from ase_equivar.io.structure_files import read_images
 from ase_equivar.phonons import make_phonon, nac_params
 from ase_equivar.screening import Recipe, screen_one
 from ase_equivar.structures.formula import empirical_formula

@@ -14,7 +14,7 @@ from helpers.structures import triclinic
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dielectric import polarization_change, trajectory_current
-from ase_equivar.io.extxyz import read_apart, read_images
+from ase_equivar.io.structure_files import read_apart, read_images
 from ase_equivar.phonons import make_phonon, write_born
 from ase_equivar.screening import Recipe
 from ase_equivar.structures.validation import check_full_occupancy

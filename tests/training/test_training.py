@@ -25,7 +25,7 @@ from scipy.spatial.transform import Rotation
 from ase_equivar import EquivarCalculator
 from ase_equivar.graph import build_graph
 from ase_equivar.inference.models import load_model, read_metadata
-from ase_equivar.io.extxyz import read_images
+from ase_equivar.io.structure_files import read_images
 from ase_equivar.network import build_network
 from ase_equivar.training.batches import make_loader
 from ase_equivar.training.card import model_card
