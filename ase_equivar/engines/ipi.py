@@ -10,16 +10,18 @@ the first index, unlike here. i-PI adds Z* E(t) itself, so the calculator must n
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
-from ase.calculators.socketio import IPIProtocol, SocketClient
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.calculator import EquivarCalculator
 from ase_equivar.charge_source import read_charges
 from ase_equivar.dynamics.checks import check_calculator
+from ase_equivar.engines.ipi_socket import Answer, IPISocket
+from ase_equivar.sum_rule import neutralize
 
 DEFAULT_PORT = 31415
 SUM_RULE = 1e-8
@@ -67,7 +69,10 @@ def run_ipi_client(
 ) -> int:
     """Serve forces and Z* to i-PI until it closes the socket.
 
-    Start as many clients as replicas are to be calculated at the same time.
+    Start as many clients as replicas are to be calculated at the same time. If ``ffsocket`` of
+    i-PI's input has a ``batch_size``, each client receives so many replicas at once, and
+    `EquivarCalculator` gives their Z* by one call of its network; energies and forces are still
+    calculated one after the other.
 
     Parameters
     ----------
@@ -110,45 +115,34 @@ def run_ipi_client(
                 "needs"
             )
     ipi_born_charges(read_charges(atoms.calc)(atoms))
-    try:
-        client = _Client(unixsocket=unixsocket, host=host, port=port)
-    except OSError as error:
-        where = f"the UNIX socket /tmp/ipi_{unixsocket}" if unixsocket else f"{host}:{port}"
-        raise OSError(f"i-PI is not listening at {where}: {error}") from error
-    return sum(1 for _ in client.irun(atoms, use_stress=with_stress))
+    served = 0
+    with IPISocket.connected(unixsocket, host, port) as connection:
+        while (images := connection.next_structures(atoms)) is not None:
+            connection.answer(_answers(images, with_stress))
+            atoms.cell, atoms.positions = images[-1].cell, images[-1].positions
+            served += len(images)
+    return served
 
 
-class _Protocol(IPIProtocol):
-    """ASE's protocol, with a JSON text sent with each set of forces."""
+def _answers(images: Sequence[Atoms], with_stress: bool) -> list[Answer]:
+    """Calculate what i-PI expects of each structure."""
+    return [
+        Answer(
+            energy=image.get_potential_energy(),
+            forces=image.get_forces(),
+            virial=-image.get_volume() * image.get_stress(voigt=False)
+            if with_stress
+            else np.zeros((3, 3)),
+            extras=json.dumps({"BEC": ipi_born_charges(charges).tolist()}),
+        )
+        for image, charges in zip(images, _born_charges(images), strict=True)
+    ]
 
-    extras: bytes = b"{}"
-    n_atoms: int = 0
 
-    def recvposdata(self) -> Any:
-        cell, inverse, positions = super().recvposdata()
-        if len(positions) != self.n_atoms:
-            raise ValueError(f"i-PI has {len(positions)} atoms, but this client has {self.n_atoms}")
-        return cell, inverse, positions
-
-    def sendforce(self, energy: float, forces: Any, virial: Any, morebytes: Any = None) -> None:
-        super().sendforce(energy, forces, virial, np.frombuffer(self.extras, dtype=np.byte))
-
-
-class _Client(SocketClient):
-    """ASE's client, with Z* in i-PI's order in the JSON text."""
-
-    protocol: _Protocol
-
-    def __init__(self, **address: Any) -> None:
-        super().__init__(**address)
-        self.protocol = _Protocol(self.protocol.socket)
-
-    def irun(self, atoms: Atoms, use_stress: bool | None = None) -> Any:
-        self.protocol.n_atoms = len(atoms)
-        return super().irun(atoms, use_stress)
-
-    def calculate(self, atoms: Atoms, use_stress: bool) -> Any:
-        found = super().calculate(atoms, use_stress)
-        charges = read_charges(atoms.calc)(atoms)
-        self.protocol.extras = json.dumps({"BEC": ipi_born_charges(charges).tolist()}).encode()
-        return found
+def _born_charges(images: Sequence[Atoms]) -> list[NDArray[np.float64]]:
+    """Return the Z* of structures that share their calculator."""
+    calculator = images[0].calc
+    if len(images) > 1 and isinstance(calculator, EquivarCalculator):
+        return [neutralize(raw.born_charges) for raw in calculator.predictor.predict(images)]
+    charges = read_charges(calculator)
+    return [charges(image) for image in images]

@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 from ase import units
 from ase.md.verlet import VelocityVerlet
+from ase.spacegroup import crystal
 from helpers.polar_crystal import MASSES, N, PolarCrystal, ions
 from typer.testing import CliRunner
 
+from ase_equivar import EquivarCalculator
 from ase_equivar.cli import inputs
 from ase_equivar.cli import main as cli
 from ase_equivar.dynamics import drive
-from ase_equivar.engines.ipi import ipi_born_charges, run_ipi_client
+from ase_equivar.engines.ipi import _born_charges, ipi_born_charges, run_ipi_client
 from ase_equivar.fields import GaussianPulse, field_forces
 
 IPI = shutil.which("i-pi", path=str(Path(sys.executable).parent))
@@ -41,7 +43,7 @@ INPUT = """
   <prng><seed>31415</seed></prng>
   <ffsocket mode="{mode}" name="driver" pbc="false">
     <address>{address}</address>{port}
-    <latency>0.001</latency>
+    <latency>0.001</latency>{batch}
     <timeout>60</timeout>
   </ffsocket>
   <system>
@@ -79,8 +81,9 @@ def start():
     return atoms
 
 
-def ipi_run(folder, clients, steps, beads=1, port=None, ensemble="eda-nve"):
+def ipi_run(folder, clients, steps, beads=1, port=None, ensemble="eda-nve", batch_size=1):
     """Run i-PI with clients in threads; return its table, one row for each step."""
+    folder.mkdir(exist_ok=True)
     atoms = start()
     rows = [
         f"{symbol} " + " ".join(f"{x:.15f}" for x in position)
@@ -94,6 +97,7 @@ def ipi_run(folder, clients, steps, beads=1, port=None, ensemble="eda-nve"):
             columns=", ".join(f"atom_x{{angstrom}}({i})" for i in range(N)),
             steps=steps,
             beads=beads,
+            batch="" if batch_size == 1 else f"<batch_size>{batch_size}</batch_size>",
             mode="unix" if port is None else "inet",
             address=name if port is None else "localhost",
             port="" if port is None else f"<port>{port}</port>",
@@ -180,6 +184,37 @@ def test_replicas_of_a_path_integral_are_shared_by_clients_over_the_network(tmp_
     assert sum(served) >= 4 * 21
     assert min(served) > 10
     assert np.abs(table[-1, 5:] - table[0, 5:]).max() > 1e-3
+
+
+@pytest.mark.slow
+@needs_ipi
+def test_replicas_received_together_move_as_those_received_one_by_one(tmp_path):
+    settings = {"clients": 1, "steps": 12, "beads": 4, "ensemble": "eda-nvt"}
+    apart, served = ipi_run(tmp_path / "apart", **settings)
+    assert served[0] >= 4 * 13
+    for batch_size in 4, 3:  # 3: i-PI fills the second batch with copies
+        together, served = ipi_run(tmp_path / str(batch_size), **settings, batch_size=batch_size)
+        np.testing.assert_allclose(together, apart, atol=1e-9)
+        assert served[0] % batch_size == 0
+    # That this could tell: the replicas are not at the same places.
+    classical, _ = ipi_run(tmp_path / "classical", **(settings | {"beads": 1}))
+    assert np.abs(classical[-1, 5:] - apart[-1, 5:]).max() > 1e-3
+
+
+def test_one_call_of_the_network_gives_the_charges_of_all_replicas():
+    quartz = {"spacegroup": 152, "cellpar": [4.91, 4.91, 5.40, 90, 90, 120]}
+    atoms = crystal(["Si", "O"], [(0.470, 0, 1 / 3), (0.414, 0.266, 0.214)], **quartz)
+    images = [atoms.copy() for _ in range(3)]
+    calculator = EquivarCalculator()
+    for seed, image in enumerate(images):
+        image.rattle(0.05, seed=seed)
+        image.calc = calculator
+    apart = [calculator.get_property("born_charges", image).copy() for image in images]
+    together = _born_charges(images)
+    for one, other in zip(together, apart, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+        ipi_born_charges(one)  # sums to zero as closely as i-PI requires
+    assert np.abs(apart[0] - apart[1]).max() > 1e-2
 
 
 def test_command_tells_that_there_is_no_ipi(tmp_path, monkeypatch):
