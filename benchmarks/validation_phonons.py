@@ -1,4 +1,4 @@
-"""Force constants of the validation's crystals, kept in runs/validation/POTENTIAL/LATTICE/."""
+"""Force constants and modes of the validation's crystals, kept in runs/validation."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from measured_lattices import LATTICES
 from phonopy import Phonopy
-from polar_crystal_record import PolarCrystal
+from polar_crystal_record import Axis, PolarCrystal
 
 from ase_equivar.cli.potentials import named_potential
-from ase_equivar.phonons import force_constants, make_phonon, relax
+from ase_equivar.phonons import force_constants, lo_to_splitting, make_phonon, relax
 from ase_equivar.phonons.cells import to_ase
+from ase_equivar.phonons.lo_to import LoToPair
 from ase_equivar.structures.symmetry import SYMPREC
 
 Lattice = Literal["measured", "relaxed"]
+FAINT = 0.5  # cm⁻¹, largest LO–TO gap that an experiment may miss
 RUNS = Path(__file__).resolve().parent.parent / "runs" / "validation"
 
 
@@ -78,6 +80,31 @@ def phonons(crystal: PolarCrystal, potential: Potential, lattice: Lattice) -> Ca
         return force_constants(atoms, forces, (1, 1, 1), progress=False)
 
     return kept(RUNS / potential.name / lattice / f"{crystal.name}.yaml", made)
+
+
+def measured_pairs(phonon: Phonopy, axis: Axis) -> list[LoToPair]:
+    """Return the pairs of TO and LO modes along an axis that an experiment has measured.
+
+    Modes whose gap is too small to be measured, such as that of quartz at 130 cm⁻¹, are left out if
+    there are more modes than measured ones; the n-th pair belongs to the n-th measured one.
+
+    Raises
+    ------
+    RuntimeError
+        If a wider gap would have to be left out, or there are fewer modes than measured ones.
+    """
+    pairs = list(lo_to_splitting(phonon, [axis.vector])[0].pairs)
+    while len(pairs) > len(axis.transverse):
+        faintest = min(pairs, key=lambda pair: pair.lo_cm - pair.to_cm)
+        if faintest.lo_cm - faintest.to_cm > FAINT:
+            break
+        pairs.remove(faintest)
+    if len(pairs) != len(axis.transverse):
+        raise RuntimeError(
+            f"{len(pairs)} polar modes along {axis.name} cannot be compared with "
+            f"{len(axis.transverse)} measured ones"
+        )
+    return pairs
 
 
 def kept(path: Path, make: Callable[[], Phonopy], symprec: float = SYMPREC) -> Calculated:

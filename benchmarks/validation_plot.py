@@ -56,7 +56,7 @@ def parity(entries: Sequence[Entry], results: Sequence[Result]) -> Figure:
     constants.set_yscale("log")
     _finish(constants, "dielectric constants", "experiment", "calculated")
     for ticked in (constants.xaxis, constants.yaxis):
-        ticked.set_major_locator(FixedLocator([2, 5, 10, 20, 50]))
+        ticked.set_major_locator(FixedLocator([2, 5, 10, 20, 50, 200, 1000]))
         ticked.set_major_formatter(ScalarFormatter())
         ticked.set_minor_locator(NullLocator())
     constants.plot([], [], "o", color=MODEL, label="ε∞")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from phonopy import Phonopy
 from polar_crystal_record import Axis, PolarCrystal
-from validation_phonons import Calculated
+from validation_phonons import Calculated, measured_pairs
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dielectric import infrared_modes
-from ase_equivar.phonons import apply_nac, lo_to_splitting
+from ase_equivar.phonons import apply_nac
 
 SHOWN = ("MgO", "NaCl", "ZnO", "AlN")
 EPSILONS = ("model", "corrected", "measured")
@@ -102,7 +102,7 @@ def _pair(
                 phonon, calc, dielectric_tensor="corrected" if epsilon == "corrected" else None
             )
         modes = infrared_modes(phonon)
-        pair = lo_to_splitting(phonon, [axis.vector])[0].pairs[axis.largest]
+        pair = measured_pairs(phonon, axis)[axis.largest]
     unit = np.array(axis.vector)
     along = [mode for mode in modes if unit @ mode.oscillator @ unit > 1e-6]
     static = None

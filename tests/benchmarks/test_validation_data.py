@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ import spglib
 from helpers.paths import REPOSITORY
 
 from ase_equivar.phonons import make_phonon
+from ase_equivar.phonons.lo_to import LoToPair
+from ase_equivar.units import THZ_TO_CM
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+import validation_phonons
 from polar_crystals import CRYSTALS
 
 AXES = [(crystal.name, axis) for crystal in CRYSTALS for axis in crystal.axes]
@@ -43,3 +47,24 @@ def test_measured_modes(name, axis):
     # ε0 and modes are of different samples; hopping Ti adds to the ε0 of BaTiO3.
     tolerance = 0.6 if name == "BaTiO3" else 0.25
     assert axis.static / axis.electronic == pytest.approx(ratio, rel=tolerance)
+
+
+def test_modes_without_a_measurable_gap_do_not_shift_the_others(monkeypatch):
+    """Quartz has eight polar modes across its axis, of which the first splits by less than 0.1 cm⁻¹."""
+    (quartz,) = (one for one in CRYSTALS if one.name == "SiO2")
+    axis = quartz.axes[0]
+    measured = [
+        LoToPair(to / THZ_TO_CM, lo / THZ_TO_CM)
+        for to, lo in zip(axis.transverse, axis.longitudinal, strict=True)
+    ]
+
+    def found(extra):
+        pairs = tuple(sorted([*measured, extra], key=lambda pair: pair.to))
+        monkeypatch.setattr(
+            validation_phonons, "lo_to_splitting", lambda *_: [SimpleNamespace(pairs=pairs)]
+        )
+        return validation_phonons.measured_pairs(None, axis)
+
+    assert found(LoToPair(129.0 / THZ_TO_CM, 129.05 / THZ_TO_CM)) == measured
+    with pytest.raises(RuntimeError, match="8 polar modes along x cannot be compared with 7"):
+        found(LoToPair(129.0 / THZ_TO_CM, 131.0 / THZ_TO_CM))
