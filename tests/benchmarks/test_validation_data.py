@@ -50,7 +50,7 @@ def test_measured_modes(name, axis):
 
 
 def test_modes_without_a_measurable_gap_do_not_shift_the_others(monkeypatch):
-    """Quartz has eight polar modes across its axis, of which the first splits by less than 0.1 cm⁻¹."""
+    """Quartz has eight polar modes across its axis; the first splits by less than 0.1 cm⁻¹."""
     (quartz,) = (one for one in CRYSTALS if one.name == "SiO2")
     axis = quartz.axes[0]
     measured = [
