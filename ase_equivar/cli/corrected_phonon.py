@@ -93,7 +93,6 @@ def corrected_phonon(
         method=method,
         symprec=crystal.symprec,
     )
-    cells = phonon.supercell_matrix.diagonal()
     calculation = {
         "forces": calculator,
         "relax": mode,
@@ -103,7 +102,7 @@ def corrected_phonon(
     return CorrectedPhonon(
         phonon,
         origin=f"{describe_relaxation(mode, phonon.unitcell)}\n"
-        f"supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; "
+        f"{_describe_supercell(phonon)}; "
         f"{describe_tensors(calculation)}, forces: {calculator}",
         title=f"{empirical_formula(atoms)}, forces: {calculator}",
         calculation=calculation,
@@ -155,11 +154,20 @@ def _uncorrected(atoms: Atoms, crystal: CrystalOptions, mode: RelaxMode) -> Corr
     return CorrectedPhonon(
         phonon,
         origin=f"{describe_relaxation(mode, phonon.unitcell)}\n"
-        f"supercell {'×'.join(map(str, cells))}, {len(phonon.supercell)} atoms; no correction, "
+        f"{_describe_supercell(phonon)}; no correction, "
         f"forces: {calculator}",
         title=f"{empirical_formula(atoms)}, forces: {calculator}",
         calculation={"forces": calculator, "relax": mode},
     )
+
+
+def _describe_supercell(phonon: Phonopy) -> str:
+    matrix = phonon.supercell_matrix
+    sizes = matrix.diagonal()
+    # a matrix if the cell given was so skewed that other vectors were taken
+    is_diagonal = abs(matrix).sum() == abs(sizes).sum()
+    text = "×".join(map(str, sizes)) if is_diagonal else str(matrix.tolist())
+    return f"supercell {text}, {len(phonon.supercell)} atoms"
 
 
 def describe_tensors(calculation: dict[str, str]) -> str:

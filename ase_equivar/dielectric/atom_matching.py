@@ -7,6 +7,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from ase_equivar.structures.lattice import nearest_images
+
 SHORTER = 0.5  # ratio of sums of squared displacements that thermal motion alone does not reach
 NEGLIGIBLE = 0.01  # Å²: sum of squared displacements below which the given order is kept
 MAX_SHIFTS = 48
@@ -64,7 +66,8 @@ def _shifts(
     centers = [after[i] - before[rare[0]] for i in rare[:MAX_SHIFTS]]
     steps = after - before
     steps = steps - steps[0]  # as in the step itself: the nearest images, whatever the shift
-    common = after[0] - before[0] + np.median(steps - np.rint(steps), axis=0)
+    steps = nearest_images(steps, start.cell.array)
+    common = after[0] - before[0] + np.median(steps, axis=0)
     return [common, np.zeros(3), *centers]
 
 
@@ -79,7 +82,7 @@ def _assigned(
     for number in np.unique(start.numbers):
         old, new = np.flatnonzero(start.numbers == number), np.flatnonzero(end.numbers == number)
         steps = after[new][None] - before[old][:, None]
-        squares = (((steps - np.rint(steps)) @ cell) ** 2).sum(axis=2)
+        squares = ((nearest_images(steps, cell) @ cell) ** 2).sum(axis=2)
         rows, columns = linear_sum_assignment(squares)
         order[old[rows]] = new[columns]
     return order
@@ -93,6 +96,6 @@ def _squares(
 ) -> NDArray[np.float64]:
     """Return u² of each atom, Å², shape (N,): u to its nearest image, minus the median shift."""
     steps = after - before - shift
-    moved = (steps - np.rint(steps)) @ cell
+    moved = nearest_images(steps, cell) @ cell
     squares: NDArray[np.float64] = ((moved - np.median(moved, axis=0)) ** 2).sum(axis=1)
     return squares

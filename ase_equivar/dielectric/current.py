@@ -23,6 +23,7 @@ from ase_equivar.arguments import (
 )
 from ase_equivar.charge_source import ChargeSource, is_fixed, read_charges
 from ase_equivar.dielectric.temperature import MovingAtoms
+from ase_equivar.structures.lattice import nearest_images
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.warning_types import SamplingWarning
@@ -126,7 +127,7 @@ def trajectory_current(
             moved = atoms.get_scaled_positions(wrap=False) - last[0].get_scaled_positions(
                 wrap=False
             )
-            moved -= np.rint(moved)
+            moved = nearest_images(moved, atoms.cell.array)
             mean = (born + last[1]) / 2
             steps.append(np.einsum("iab,ib->a", mean, moved @ atoms.cell.array))
         last = atoms, born

@@ -9,6 +9,7 @@ import spglib
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_equivar.structures.lattice import compact_atoms, compact_vectors, nearest_images
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import PolarizationWarning
 
@@ -37,18 +38,19 @@ def reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
     """
     step = end.get_scaled_positions(wrap=False) - start.get_scaled_positions(wrap=False)
     step = step - step[0]  # a common shift must not decide which image is the nearest
-    step -= np.rint(step)
-    step = step - np.median(step, axis=0)
-    step -= np.rint(step)
-    farthest = int(np.abs(step).max(axis=1).argmax())
-    if np.abs(step[farthest]).max() > AMBIGUOUS:
+    cell = start.cell.array
+    step = nearest_images(step, cell)
+    step = nearest_images(step - np.median(step, axis=0), cell)
+    shortest = compact_vectors(cell, start.pbc)
+    fractions = np.abs(step @ cell @ np.linalg.inv(shortest)).max(axis=1)
+    farthest = int(fractions.argmax())
+    if fractions[farthest] > AMBIGUOUS:
         raise ValueError(
             f"atom {farthest} ({start.symbols[farthest]}) moves by "
-            f"{np.abs(step[farthest]).max():.2f} of a lattice vector relative to the others: its "
+            f"{fractions[farthest]:.2f} of a lattice vector relative to the others: its "
             "nearest image is ambiguous; insert an intermediate structure"
         )
-    moved: NDArray[np.float64] = step
-    return moved
+    return step
 
 
 def warn_of_order(start: Atoms, order: NDArray[np.int64], consequence: str) -> None:
@@ -82,6 +84,7 @@ def cell_of_polar(start: Atoms, end: Atoms) -> NDArray[np.float64]:
 
 def is_polar(atoms: Atoms) -> bool:
     """Say whether a crystal's point group allows a spontaneous polarization (within 0.01 Å)."""
+    atoms = compact_atoms(atoms)
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
     symmetry = spglib.get_symmetry(cell, symprec=0.01)
     if symmetry is None:  # spglib finds none at this tolerance

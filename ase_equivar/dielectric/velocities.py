@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.arguments import positive_number
 from ase_equivar.dielectric.current import LONGEST_TIMESTEP
+from ase_equivar.structures.lattice import nearest_images
 from ase_equivar.structures.validation import check_structure
 
 WIDTH = 5  # frames
@@ -49,8 +50,7 @@ def with_velocities(frames: Iterable[Atoms], timestep: float) -> Iterator[Atoms]
         scaled = atoms.get_scaled_positions(wrap=False)
         if window:
             last = window[-1][1]
-            step = scaled - last
-            scaled = last + step - np.rint(step) * atoms.pbc
+            scaled = last + nearest_images(scaled - last, atoms.cell.array, atoms.pbc)
         window.append((atoms, scaled))
         if len(window) == WIDTH:
             far_before, before, _, after, far_after = (places for _, places in window)

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from ase.geometry import complete_cell
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_equivar.arguments import LARGEST_LENGTH, positive_number
 from ase_equivar.compile_cache import numba_works
 from ase_equivar.graph.candidates import ROUNDING, Candidates, find_candidates
+from ase_equivar.structures.lattice import compact_vectors
 from ase_equivar.structures.validation import check_pairs
 
 logger = logging.getLogger(__name__)
@@ -138,12 +138,14 @@ class NeighborSearch:
 
 
 def periodic_cell(atoms: Atoms) -> NDArray[np.float64]:
-    """Return the cell, shape (3, 3), Å, with vectors along nonperiodic directions replaced.
+    """Return the cell, shape (3, 3), Å, in which neighbors are searched.
 
-    These do not affect neighbors, but may be zero or parallel to the others. They are replaced by
-    unit vectors orthogonal to the periodic ones.
+    Vectors along nonperiodic directions do not affect neighbors, but may be zero or parallel to the
+    others: they are replaced by unit vectors orthogonal to the periodic ones. Those of a cell that
+    is very flat because it is skewed, which would have very many images within a cutoff, are
+    replaced by the shortest ones of the same lattice.
     """
-    return np.asarray(complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)))
+    return compact_vectors(atoms.cell.array, atoms.pbc)
 
 
 def filter_pairs(

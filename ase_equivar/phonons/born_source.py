@@ -16,6 +16,7 @@ from ase_equivar.arguments import LARGEST_CHARGE, dielectric_array, finite_real
 from ase_equivar.charge_source import read_charges
 from ase_equivar.phonons.cells import to_ase, to_phonopy
 from ase_equivar.phonons.electronic_correction import corrected_dielectric
+from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 
 Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
@@ -232,8 +233,8 @@ def _match(phonon: Phonopy, atoms: Atoms) -> tuple[list[int], bool]:
 
 
 def _without_masses(atoms: Atoms) -> PhonopyAtoms:
-    """Return phonopy's cell; isotopes have the same Z*."""
-    plain = atoms.copy()
+    """Return phonopy's cell; isotopes have the same Z*, and very skewed cells are not kept."""
+    plain = compact_atoms(atoms).copy()
     plain.set_masses()
     return to_phonopy(plain)
 

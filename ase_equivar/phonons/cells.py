@@ -25,6 +25,7 @@ from phonopy.structure.cells import (
 
 from ase_equivar.arguments import finite_real, positive_number
 from ase_equivar.structures.conversion import as_atoms
+from ase_equivar.structures.lattice import compact_atoms, compact_vectors
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC, warn_if_nearly_symmetric
 from ase_equivar.structures.validation import check_structure
 
@@ -109,7 +110,8 @@ def make_phonon(
     """Return a Phonopy object of this crystal, with the primitive cell that phonopy finds.
 
     Different masses of atoms of one element break the symmetry and may enlarge the primitive cell.
-    The vectors of a left-handed cell are reversed.
+    The vectors of a left-handed cell are reversed. Those of a very skewed cell, along which
+    displacements would be nearly parallel, are replaced by the shortest ones of its lattice.
 
     Parameters
     ----------
@@ -132,8 +134,13 @@ def make_phonon(
     SymmetryWarning
         If 1e-3 Å would give a higher space group than `symprec`.
     """
-    cell = to_phonopy(atoms)
+    given = as_atoms(atoms)
+    compact = _compact(given)
+    cell = to_phonopy(compact)
     matrix = _supercell_matrix(supercell, len(cell))
+    if compact is not given:
+        vectors = compact_vectors(matrix.T @ given.cell.array, given.pbc)
+        matrix = _in_units_of(compact, vectors)
     symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
     with warnings.catch_warnings():
         # Phonopy warns that the primitive cell is now found by symmetry, which is intended here.
@@ -149,6 +156,17 @@ def make_phonon(
     return phonon
 
 
+def _compact(atoms: Atoms) -> Atoms:
+    """Return a crystal that has been checked, in a cell that is not very skewed."""
+    check_crystal_cell(atoms)
+    return compact_atoms(atoms)
+
+
+def _in_units_of(atoms: Atoms, vectors: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return lattice vectors (rows) in units of those of a cell, as phonopy's matrix (columns)."""
+    return np.asarray(np.rint(np.linalg.solve(atoms.cell.array.T, vectors.T)), dtype=np.int64)
+
+
 def _warn_if_nearly_symmetric(cell: PhonopyAtoms, symprec: float) -> None:
     lattice, positions, kinds, *_ = cell.totuple(distinguish_symbol_index=True)
     warn_if_nearly_symmetric((lattice, positions, kinds), symprec)
@@ -159,7 +177,7 @@ def primitive_cell(atoms: Atoms, *, symprec: float = SYMPREC) -> PhonopyAtoms:
 
     Parameters, errors and warnings as those of `make_phonon`.
     """
-    cell = to_phonopy(atoms)
+    cell = to_phonopy(_compact(as_atoms(atoms)))
     one = _supercell_matrix((1, 1, 1), len(cell))
     symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
     matrix = guess_primitive_matrix(cell, symprec=symprec, distinguish_symbol_index=True)
@@ -168,7 +186,9 @@ def primitive_cell(atoms: Atoms, *, symprec: float = SYMPREC) -> PhonopyAtoms:
     return primitive
 
 
-def supercell_for_length(atoms: Atoms, length: float = 12.0) -> tuple[int, int, int]:
+def supercell_for_length(
+    atoms: Atoms, length: float = 12.0
+) -> tuple[int, int, int] | NDArray[np.int64]:
     """Return the smallest diagonal supercell in which periodic images are `length` Å apart.
 
     The criterion is the distance between opposite faces of the supercell, not the length of its
@@ -180,14 +200,23 @@ def supercell_for_length(atoms: Atoms, length: float = 12.0) -> tuple[int, int, 
         The unit cell, also as a pymatgen or phonopy object.
     length : float
         Minimum distance between opposite faces, Å.
+
+    Returns
+    -------
+    tuple of three int, or ndarray of int64, shape (3, 3)
+        For `make_phonon`. A matrix for a very skewed cell: the supercell is then diagonal in the
+        shortest vectors of its lattice.
     """
     atoms = as_atoms(atoms)
     check_structure(atoms)
+    compact = compact_atoms(atoms)
     length = positive_number("length", length, "Å", largest=LONGEST_SUPERCELL)
-    spacings = 1.0 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
+    spacings = 1.0 / np.linalg.norm(compact.cell.reciprocal().array, axis=1)
     # The margin prevents a cell that just fits from being doubled because of rounding.
     n1, n2, n3 = (int(n) for n in np.maximum(1, np.ceil(length / spacings - 1e-6)))
-    return n1, n2, n3
+    if compact is atoms:
+        return n1, n2, n3
+    return _in_units_of(atoms, compact.cell.array * np.array([[n1], [n2], [n3]]))
 
 
 def _supercell_matrix(supercell: ArrayLike, n_atoms: int) -> NDArray[np.int64]:

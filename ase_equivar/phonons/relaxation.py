@@ -6,6 +6,7 @@ import logging
 import warnings
 from typing import Literal, TypeAlias, cast, get_args
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from ase.constraints import FixSymmetry
@@ -15,6 +16,7 @@ from ase.optimize import BFGS
 from ase_equivar.arguments import positive_number, whole_number
 from ase_equivar.phonons.finite_displacement import refuse_field
 from ase_equivar.structures.conversion import as_atoms
+from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import CellChangeWarning
@@ -81,9 +83,12 @@ def relax(
     steps = whole_number("steps", steps, at_least=1)
     symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
     refuse_field(calculator)
-    relaxed = atoms.copy()
+    # the symmetry of a very skewed cell is not found
+    compact = compact_atoms(atoms) if atoms.pbc.all() else atoms
+    relaxed = compact.copy()
     relaxed.set_constraint()
     if mode == "none":
+        relaxed.set_cell(atoms.cell)
         return relaxed
     relaxed.set_constraint(FixSymmetry(relaxed, symprec=symprec))
     relaxed.calc = calculator
@@ -97,6 +102,9 @@ def relax(
     relaxed.calc = None
     if mode == "positions":
         relaxed.set_cell(atoms.cell)  # restore the last bits, which the constraint rounds
+    elif compact is not atoms:
+        vectors = np.rint(np.linalg.solve(compact.cell.array.T, atoms.cell.array.T).T)
+        relaxed.set_cell(vectors @ relaxed.cell.array)
     change = relaxed.get_volume() / atoms.get_volume() - 1 if mode == "cell" else 0.0
     if abs(change) > CELL_CHANGE:
         warnings.warn(

@@ -17,6 +17,7 @@ from ase_equivar.phonons.cells import check_crystal_cell, primitive_cell, to_ase
 from ase_equivar.screening.row import Recipe, Row
 from ase_equivar.screening.structures import Entry
 from ase_equivar.structures.formula import empirical_formula
+from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.translations import find_translations, reduced_cell
 from ase_equivar.warning_types import (
     InputWarning,
@@ -105,6 +106,7 @@ def _reduced(atoms: Atoms, symprec: float) -> Atoms | None:
     check_crystal_cell(atoms)
     if len(atoms) > MOST_ATOMS or atoms.has("masses"):
         return None
+    atoms = compact_atoms(atoms)
     found = find_translations(atoms, DOUBTFUL)
     return reduced_cell(atoms, found) if found.deviation <= symprec else None
 

@@ -6,6 +6,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_equivar.structures.lattice import nearest_images
+
 SAME_PLACE = 0.01  # Å; files with few decimals are rounded by a few thousandths
 
 
@@ -35,8 +37,8 @@ def order_of_same_atoms(atoms: Atoms, other: Atoms) -> NDArray[np.int64]:
         raise ValueError(f"its cell vectors differ by up to {strain:.3f} Å")
     steps = other.positions[None] - atoms.positions[:, None]
     if atoms.cell.rank == 3:
-        reduced = steps @ np.linalg.inv(atoms.cell.array)
-        steps = (reduced - np.rint(reduced) * atoms.pbc) @ atoms.cell.array
+        cell = atoms.cell.array
+        steps = nearest_images(steps @ np.linalg.inv(cell), cell, atoms.pbc) @ cell
     distances = np.linalg.norm(steps, axis=2)
     distances[atoms.numbers[:, None] != other.numbers] = np.inf
     order: NDArray[np.int64] = distances.argmin(axis=1)

@@ -14,6 +14,8 @@ from ase import Atoms
 from ase.geometry.minkowski_reduction import minkowski_reduce
 from numpy.typing import NDArray
 
+from ase_equivar.structures.lattice import is_skewed
+
 
 @dataclass(frozen=True)
 class Translations:
@@ -100,17 +102,9 @@ def reduced_cell(atoms: Atoms, found: Translations) -> Atoms | None:
         if len(kept) * n != len(atoms) or abs(np.diag(vectors).prod()) != n**2:
             return None
         cell = vectors / n @ cell
-    if n > 1 or _is_skewed(cell):
+    if n > 1 or is_skewed(cell):
         cell, _ = minkowski_reduce(cell)
     return Atoms(numbers=atoms.numbers[kept], positions=atoms.positions[kept], cell=cell, pbc=True)
-
-
-def _is_skewed(cell: NDArray[np.float64]) -> bool:
-    """Whether a vector becomes shorter by taking another from it, or adding it."""
-    products = cell @ cell.T
-    squares = np.diag(products)
-    others = 2 * np.abs(products - np.diag(squares))
-    return bool((others > np.minimum.outer(squares, squares) * (1 + 1e-9)).any())
 
 
 def _basis(vectors: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,6 +9,9 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.geometry import complete_cell
+from numpy.typing import NDArray
+
+from ase_equivar.structures.lattice import compact_vectors, heights, is_skewed
 
 VACUUM_GAP = 3.0
 """Å between the covalent spheres of the atoms on both sides, from which on a gap is vacuum.
@@ -18,17 +21,27 @@ one of 5.6 Å that is a stack of sheets in vacuum (Pb4S4). Faces of caesium 8 Å
 
 
 def widest_gap(atoms: Atoms) -> float:
-    """Return the thickness (Å) of the widest empty slab parallel to a face of the cell.
+    """Return the thickness (Å) of the widest empty slab parallel to a lattice plane.
 
     Empty means not reached by any covalent sphere (radii of Cordero et al., Dalton Trans. 2832
-    (2008), as in ASE); 0 if there is no such slab.
+    (2008), as in ASE); 0 if there is no such slab. The planes are the faces of the cell, and those
+    of the cell with the shortest vectors: of a skewed cell, no face need be parallel to a sheet.
     """
-    inverse = np.linalg.inv(complete_cell(atoms.cell.array))
-    heights = 1.0 / np.linalg.norm(inverse, axis=0)
-    places = ((atoms.positions @ inverse) % 1.0) * heights
+    cell = np.asarray(complete_cell(atoms.cell.array))
+    widest = _widest_gap(atoms, cell)
+    if is_skewed(cell):
+        shortest = compact_vectors(cell, np.ones(3, dtype=bool), always=True)
+        widest = max(widest, _widest_gap(atoms, shortest))
+    return widest
+
+
+def _widest_gap(atoms: Atoms, cell: NDArray[np.float64]) -> float:
+    """Return that between planes parallel to the faces of this cell."""
+    inverse = np.linalg.inv(cell)
+    places = ((atoms.positions @ inverse) % 1.0) * heights(cell)
     radii = covalent_radii[atoms.numbers]
     widest = 0.0
-    for place, height in zip(places.T, heights, strict=True):
+    for place, height in zip(places.T, heights(cell), strict=True):
         order = np.argsort(place - radii)
         starts = (place - radii)[order]
         reached = np.maximum.accumulate((place + radii)[order])

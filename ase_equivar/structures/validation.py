@@ -17,10 +17,16 @@ from ase.geometry import complete_cell
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_LENGTH
+from ase_equivar.structures.lattice import (
+    MIN_HEIGHT,
+    compact_vectors,
+    heights,
+    is_singular,
+    volume,
+)
 
 MIN_RELATIVE_VOLUME = 1e-6  # relative to the rectangular box with the same edge lengths
 MIN_VOLUME = 1.0  # Å³ per atom; hydrogen at 500 GPa has 1.1
-MIN_HEIGHT = 0.3  # Å, height of a cell along a periodic direction
 MAX_PAIRS = 20_000  # per atom; 17 Å around an atom at the smallest volume
 FULL = 0.01  # a site is full if its occupancies add up to 1 within this
 NAMED = 4  # number of sites named in the message
@@ -36,7 +42,8 @@ def check_structure(atoms: Atoms) -> None:
     ValueError
         If there are no atoms; if sites are partly occupied or mixed; if a position or cell vector
         is not finite or beyond 10⁶ Å; if the cell vectors along periodic directions span no
-        volume, a height of less than 0.3 Å or, where there are three, less than 1 Å³ per atom.
+        volume, a height of less than 0.3 Å however they are chosen (a skewed cell is judged by the
+        shortest vectors of its lattice) or, where there are three, less than 1 Å³ per atom.
     """
     if not isinstance(atoms, Atoms):
         raise TypeError(f"atoms is a {type(atoms).__name__}; give an ase.Atoms")
@@ -135,7 +142,7 @@ def pairs_per_atom(atoms: Atoms, cutoff: float) -> float:
     extents = np.ptp(atoms.positions @ along.T, axis=0)
     open_ends = ~atoms.pbc & (extents > 2 * cutoff)
     periodic = full[atoms.pbc]
-    measure = float(np.sqrt(np.linalg.det(periodic @ periodic.T))) * extents[open_ends].prod()
+    measure = (volume(periodic) if len(periodic) else 1.0) * extents[open_ends].prod()
     n = int(atoms.pbc.sum() + open_ends.sum())
     ball = pi ** (n / 2) / gamma(n / 2 + 1) * cutoff**n
     return float(len(atoms) * ball / measure)
@@ -162,25 +169,28 @@ def _check_periodic(atoms: Atoms, periodic: NDArray[np.float64]) -> None:
     """Check the cell vectors along the periodic directions."""
     if not len(periodic):
         return
-    lengths = np.linalg.norm(periodic, axis=1)
-    volume = float(np.sqrt(max(np.linalg.det(periodic @ periodic.T), 0.0)))
     axes = [axis for axis, on in zip("abc", atoms.pbc, strict=True) if on]
-    if volume <= MIN_RELATIVE_VOLUME * lengths.prod():
+    reduced = periodic
+    if not is_singular(periodic):
+        reduced = compact_vectors(atoms.cell.array, atoms.pbc)[atoms.pbc]
+    size = volume(reduced)
+    if size <= MIN_RELATIVE_VOLUME * float(np.linalg.norm(reduced, axis=1).prod()):
         raise ValueError(
             f"the structure is periodic along {', '.join(axes)}, but these cell vectors span no "
             f"volume: {periodic.tolist()}; set the cell, or pbc=False along directions without one"
         )
-    inverse = np.linalg.inv(periodic) if len(periodic) == 3 else np.linalg.pinv(periodic, rcond=0)
-    heights = 1.0 / np.linalg.norm(inverse, axis=0)
-    flattest = int(heights.argmin())
-    if heights[flattest] < MIN_HEIGHT:
+    lowest, given = float(heights(reduced).min()), heights(periodic)
+    if lowest < MIN_HEIGHT:
+        where = f"along {axes[int(given.argmin())]}"
+        if not np.isclose(lowest, given.min()):
+            where = "with the shortest vectors of its lattice"
         raise ValueError(
-            f"the cell is {heights[flattest]:.3g} Å high along {axes[flattest]}, less than "
-            f"{MIN_HEIGHT} Å: check its cell vectors and their unit (Å)"
+            f"the cell is {lowest:.3g} Å high {where}, less than {MIN_HEIGHT} Å: check its cell "
+            "vectors and their unit (Å)"
         )
-    if len(periodic) == 3 and volume < MIN_VOLUME * len(atoms):
+    if len(periodic) == 3 and size < MIN_VOLUME * len(atoms):
         raise ValueError(
-            f"the cell has {volume / len(atoms):.3g} Å³ per atom, less than {MIN_VOLUME:g} Å³: "
+            f"the cell has {size / len(atoms):.3g} Å³ per atom, less than {MIN_VOLUME:g} Å³: "
             "check its cell vectors and their unit (Å)"
         )
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
 from ase_equivar.io.label_files.reading import label_frames
 from ase_equivar.io.structure_files import Frame
+from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.training.config import split_selection
 from ase_equivar.training.polarizability import dielectric_of
@@ -221,6 +222,7 @@ def _asymmetry(atoms: Atoms, charges: NDArray[np.float64]) -> float:
     """
     if not atoms.pbc.all():
         return 0.0
+    atoms = compact_atoms(atoms)
     scaled = atoms.get_scaled_positions()
     group = spglib.get_symmetry((atoms.cell.array, scaled, atoms.numbers), SYMMETRY_PRECISION)
     if group is None:

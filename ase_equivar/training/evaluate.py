@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.sum_rule import violation
 from ase_equivar.training.comparison import Comparison
 from ase_equivar.training.data import LabelledFrame
@@ -145,6 +146,7 @@ def evaluate(found: Comparison) -> Evaluation:
 
 def crystal_system(atoms: Atoms) -> str:
     """Crystal system of a structure from spglib; "none" if no space group is found."""
+    atoms = compact_atoms(atoms)
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
     found = spglib.get_symmetry_dataset(cell, symprec=1e-2) if atoms.pbc.all() else None
     if found is None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.io.label_files.labels import numbers_in, read_head, read_text, with_labels
 from ase_equivar.io.read_errors import reading
+from ase_equivar.structures.lattice import nearest_images
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +142,8 @@ def _distance(atoms: Atoms, other: Atoms) -> float:
     """Return the largest displacement of atoms or cell vectors between two structures, Å."""
     if list(atoms.numbers) != list(other.numbers):
         return np.inf
-    steps = (atoms.positions - other.positions) @ np.linalg.inv(other.cell.array)
-    moved = (steps - np.rint(steps)) @ other.cell.array
+    cell = other.cell.array
+    steps = (atoms.positions - other.positions) @ np.linalg.inv(cell)
+    moved = nearest_images(steps, cell) @ cell
     both = np.vstack([moved, atoms.cell.array - other.cell.array])
     return float(np.linalg.norm(both, axis=1).max())
