@@ -229,7 +229,7 @@ class Calibration:
         Raises
         ------
         ValueError
-            If the file is damaged, or was made for other weights.
+            If the file is damaged, or was not made for these weights.
         """
         path = folder / CALIBRATION_FILE
         if not path.is_file():
@@ -241,7 +241,9 @@ class Calibration:
             _check(tensors)
         except (SafetensorError, OSError, ValueError) as error:
             raise ValueError(f"{path} is damaged or no calibration ({error}); {REMEDY}") from error
-        if of_weights is not None and of_weights != digest(folder / WEIGHTS_FILE):
+        if of_weights is None:
+            raise ValueError(f"{path} does not say for which weights it was made; {REMEDY}")
+        if of_weights != digest(folder / WEIGHTS_FILE):
             raise ValueError(f"{path} was made for other weights than {WEIGHTS_FILE}; {REMEDY}")
         log_scale, a, b, c = tensors.pop("powers").tolist()
         bonds = KnownBonds(tensors.pop("shortest_distances").double().numpy())

@@ -11,9 +11,12 @@ import pytest
 import torch
 from helpers.calibrations import save_calibration
 from helpers.random_networks import GATED, make, triclinic
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from ase_equivar import EquivarCalculator, load_model, save_model
+from ase_equivar import EquivarCalculator, available_models, load_model, save_model
+from ase_equivar.inference.models import model_folder
+from ase_equivar.inference.uncertainty import Calibration
 
 WEIGHTS, CALIBRATION = "weights.safetensors", "calibration.safetensors"
 Tensors = dict[str, torch.Tensor]
@@ -33,8 +36,10 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 
 
 def change(path: Path, changed: Callable[[Tensors], Tensors]) -> None:
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
     try:
-        save_file(changed(load_file(path)), path)
+        save_file(changed(load_file(path)), path, metadata)
     except KeyError as kind:
         pytest.skip(f"this version of safetensors stores no {kind}")
 
@@ -111,8 +116,25 @@ def test_a_calibration_of_other_weights_is_refused(folder: Path, tmp_path: Path)
         EquivarCalculator(model=tmp_path / "other")
 
 
+def test_a_calibration_of_unknown_weights_is_refused(folder: Path) -> None:
+    save_file(load_file(folder / CALIBRATION), folder / CALIBRATION)
+    with pytest.raises(ValueError, match=r"does not say for which weights it was made.*calibrate"):
+        EquivarCalculator(model=folder)
+
+
+@pytest.mark.parametrize("name", available_models())
+def test_bundled_calibrations_are_of_their_weights(name: str, tmp_path: Path) -> None:
+    """As they lie there, and no longer once a weight has changed in its last digit."""
+    model = Path(shutil.copytree(model_folder(name), tmp_path / name))
+    assert (Calibration.load(model) is None) == (not (model / CALIBRATION).is_file())
+    if not (model / CALIBRATION).is_file():
+        return
+    change(model / WEIGHTS, lambda t: first_entry(largest(t), 0.123)(t))
+    with pytest.raises(ValueError, match="made for other weights"):
+        Calibration.load(model)
+
+
 def test_a_calibration_with_other_features_is_refused(folder: Path) -> None:
-    """As one from before the weights' digest was stored, of a network of another size."""
     change(folder / CALIBRATION, lambda t: t | {"mean": t["mean"][1:], "axes": t["axes"][1:]})
     calc = EquivarCalculator(model=folder)
     with pytest.raises(ValueError, match="the calibration is that of another model"):
