@@ -15,6 +15,7 @@ from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedErr
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_number, finite_real
+from ase_equivar.calculated_property import calculated_property
 
 Z_STAR = "born_effective_charges"
 DISPLACEMENT_FIRST = {Z_STAR: False, "becs": False, "BEC": True}
@@ -104,7 +105,7 @@ def _of_calculator(calculator: BaseCalculator) -> BornChargesOf:
 
     def charges(atoms: Atoms) -> NDArray[np.float64]:
         try:
-            given = calculator.get_property(property_name, atoms)
+            given = calculated_property(calculator, property_name, atoms)
         except PropertyNotImplementedError as error:
             raise PropertyNotImplementedError(f"{missing} ({error})") from error
         name = f"{property_name} of the calculator {kind}"

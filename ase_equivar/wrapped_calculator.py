@@ -9,6 +9,8 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, all_properties
 
+from ase_equivar.calculated_property import calculated_property
+
 ENERGY_NAMES = ("energy", "free_energy")
 STRESS_NAMES = ("stress", "stresses")
 
@@ -80,7 +82,7 @@ class WrappedCalculator:
         if self.calculator is None:
             return
         for name in names:
-            results[name] = self.calculator.get_property(name, atoms)
+            results[name] = calculated_property(self.calculator, name, atoms)
         left_out = {*of_model}
         if in_field:
             left_out.add("forces")  # they would need Z*, which nobody asked for

@@ -19,6 +19,7 @@ BASIS = {
     "sum_rule",
     "structures",
     "ase_properties",
+    "calculated_property",
     "charge_source",
     "warning_types",
 }
@@ -32,7 +33,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "warning_types": set(),
     "sum_rule": {"arguments"},
     "ase_properties": set(),
-    "charge_source": {"arguments"},
+    "calculated_property": set(),
+    "charge_source": {"arguments", "calculated_property"},
     "compile_cache": set(),
     "machine_code": {"compile_cache"},
     "structures": {"arguments", "sum_rule", "units", "warning_types"},
@@ -50,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "sum_rule",
     },
     "inference": {*BASIS, "io", "graph", "network"},
-    "wrapped_calculator": set(),
+    "wrapped_calculator": {"calculated_property"},
     "static_field": {"fields", "inference", "wrapped_calculator"},
     "available_properties": {"ase_properties", "inference", "static_field", "wrapped_calculator"},
     "calculator": {

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 
 from ase_equivar.ase_properties import CLAMPED_PIEZO
+from ase_equivar.calculated_property import calculated_property
 from ase_equivar.dielectric.infrared import infrared_modes, optical_modes
 from ase_equivar.dielectric.piezoelectric_tensors import PiezoelectricTensors, clamped_array
 from ase_equivar.dielectric.static import static_dielectric
@@ -283,7 +284,7 @@ def _clamped_of(source: Source, cell: Atoms) -> _Array | None:
         return None
     if CLAMPED_PIEZO not in calculator.implemented_properties:
         return None
-    value = calculator.get_property(CLAMPED_PIEZO, cell.copy())
+    value = calculated_property(calculator, CLAMPED_PIEZO, cell.copy())
     return clamped_array(f"{CLAMPED_PIEZO} of {type(calculator).__name__}", value)
 
 

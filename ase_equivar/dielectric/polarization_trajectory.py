@@ -16,6 +16,7 @@ from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedErr
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import finite_real
+from ase_equivar.calculated_property import calculated_property
 from ase_equivar.dielectric.structure_pairs import check_pair, reduced_step
 from ase_equivar.structures.metals import refuse_metal
 from ase_equivar.structures.validation import check_structure
@@ -73,7 +74,7 @@ def trajectory_polarization(
             check_pair(before, frame)
             scaled = before.get_scaled_positions(wrap=False) + reduced_step(before, frame)
             frame.set_positions(scaled @ frame.cell.array, apply_constraint=False)
-        given = calculator.get_property("polarization", frame)
+        given = calculated_property(calculator, "polarization", frame)
         polarization = finite_real(name, given, (3,), unit="C/m²")
         cell, volume = frame.cell.array, frame.get_volume()
         reduced = np.linalg.solve(cell.T, polarization * volume)

@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ase_equivar.arguments import dielectric_array, finite_real, positive_number
+from ase_equivar.calculated_property import calculated_property
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.operations import Operation, cartesian_operations
 from ase_equivar.structures.metals import refuse_metal
@@ -189,7 +190,7 @@ def dielectric_parts(atoms: Atoms, calculator: BaseCalculator) -> _Tensors | Non
 def _dielectric(atoms: Atoms, calculator: BaseCalculator) -> _Tensors:
     name = type(calculator).__name__
     try:
-        value = calculator.get_property("dielectric_tensor", atoms)
+        value = calculated_property(calculator, "dielectric_tensor", atoms)
     except PropertyNotImplementedError as error:
         raise ValueError(f"{name} does not give dielectric_tensor (ε∞): {error}") from error
     return dielectric_array(f"the dielectric tensor of {name}", value)

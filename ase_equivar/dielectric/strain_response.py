@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ase_equivar.arguments import finite_real, positive_number
+from ase_equivar.calculated_property import calculated_property
 from ase_equivar.phonons.operations import Operation, symmetrized, symmetrized_of_atoms
 from ase_equivar.structures.voigt import from_voigt, strain_tensor, to_voigt
 
@@ -131,10 +132,11 @@ def _calculate(
     strained = atoms.copy()
     strain = strain_tensor(components)
     strained.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
-    strained.calc = calculator
     name = type(calculator).__name__
-    forces = finite_real(f"the array of forces of {name}", strained.get_forces(), (len(atoms), 3))
+    given = calculated_property(calculator, "forces", strained)
+    forces = finite_real(f"the array of forces of {name}", given, (len(atoms), 3))
     if not has_stress:
         return forces, np.zeros(6)
-    stress = finite_real(f"the stress of {name}", strained.get_stress(), (6,))
+    given = calculated_property(calculator, "stress", strained)
+    stress = finite_real(f"the stress of {name}", given, (6,))
     return forces, stress / units.GPa

@@ -12,6 +12,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import dielectric_array, finite_real
+from ase_equivar.calculated_property import calculated_property
 from ase_equivar.dynamics.dipole_path import DipolePath
 from ase_equivar.dynamics.field_at_positions import FieldAtPositions
 from ase_equivar.dynamics.held_displacement import (
@@ -212,7 +213,7 @@ def _polarization_of(source: Any) -> PolarizationOf:
         )
 
     def polarization(atoms: Atoms) -> NDArray[np.float64]:
-        found = source.get_property("polarization", atoms)
+        found = calculated_property(source, "polarization", atoms)
         return finite_real("polarization", found, (3,), unit="C/m²")
 
     return polarization
@@ -231,7 +232,7 @@ def _dielectric_tensor(
                 f"{DIELECTRIC_TENSOR!r}, which is needed here: give {name}(..., "
                 "dielectric_tensor=ε∞)"
             )
-        tensor = able[0].get_property(DIELECTRIC_TENSOR, atoms)
+        tensor = calculated_property(able[0], DIELECTRIC_TENSOR, atoms)
     return dielectric_array(DIELECTRIC_TENSOR, tensor)
 
 

@@ -13,6 +13,7 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import get_atom_order
 
 from ase_equivar.arguments import LARGEST_CHARGE, dielectric_array, finite_real
+from ase_equivar.calculated_property import calculated_property
 from ase_equivar.charge_source import read_charges
 from ase_equivar.phonons.cells import to_ase, to_phonopy
 from ase_equivar.phonons.electronic_correction import corrected_dielectric
@@ -188,7 +189,7 @@ def _property(calc: BaseCalculator, name: str, atoms: Atoms) -> NDArray[np.float
     if name not in calc.implemented_properties and name not in getattr(calc, "results", {}):
         return None
     try:
-        value = calc.get_property(name, atoms)
+        value = calculated_property(calc, name, atoms)
     except PropertyNotImplementedError:
         return None
     if value is None:

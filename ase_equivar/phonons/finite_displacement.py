@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ase_equivar.arguments import positive_number
+from ase_equivar.calculated_property import calculated_property
 from ase_equivar.phonons.cells import make_phonon, to_ase
 from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.warning_types import NotRelaxedWarning
@@ -125,8 +126,7 @@ def _warn_if_not_relaxed(cell: PhonopyAtoms, calculator: BaseCalculator) -> None
 
 def _forces(cell: PhonopyAtoms, calculator: BaseCalculator) -> NDArray[np.float64]:
     atoms = to_ase(cell)
-    atoms.calc = calculator
-    forces = np.asarray(atoms.get_forces(), dtype=float)
+    forces = np.asarray(calculated_property(calculator, "forces", atoms), dtype=float)
     if not np.isfinite(forces).all():
         raise ValueError(f"the calculator gave forces of {atoms.symbols} that are not finite")
     return forces

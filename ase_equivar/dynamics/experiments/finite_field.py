@@ -11,6 +11,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_FIELD, positive_number
+from ase_equivar.calculated_property import calculated_property
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.units import UC_PER_CM2, VACUUM_PERMITTIVITY
@@ -122,7 +123,7 @@ def finite_field_dielectric(
         columns.append(response.mean(axis=0))
         errors.append(parts.std(axis=0, ddof=1) / np.sqrt(BLOCKS))
     try:
-        electronic = np.array(atoms.calc.get_property("dielectric_tensor", atoms))
+        electronic = np.array(calculated_property(atoms.calc, "dielectric_tensor", atoms))
     except (PropertyNotImplementedError, KeyError):
         electronic = None
     return FiniteFieldDielectric(np.array(columns).T, np.array(errors).T, electronic)
