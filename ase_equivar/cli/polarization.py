@@ -101,6 +101,11 @@ def _trajectory(
     from ase_equivar.io.infrared_files import write_csv
 
     changes = trajectory_polarization(inputs.read_frames(path, index, format), calc)
+    if len(changes) == 1:
+        raise ValueError(
+            f"{path.name} has one frame, and a polarization is a change: give a trajectory, or a "
+            "second structure"
+        )
     console = open_console()
     if output is not None:
         header = ["frame", *(f"polarization_change_{axis}_uC_per_cm2" for axis in "xyz")]

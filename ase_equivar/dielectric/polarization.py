@@ -40,6 +40,7 @@ from ase_equivar.dielectric.structure_pairs import (
     cell_of_polar,
     check_pair,
     reduced_step,
+    warn_if_same,
     warn_of_order,
 )
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
@@ -142,8 +143,9 @@ def polarization_change(
     MetalWarning
         When the raw Z* of a structure along the path violate the sum rule as those of metals do.
     PolarizationWarning
-        When atoms are matched in a different order, or when the cells differ and both structures
-        are polar, so that the polarization of the first one in its own cell is not known.
+        When atoms are matched in a different order; when the two structures are the same, or one is
+        the other shifted as a whole; or when the cells differ and both structures are polar, so
+        that the polarization of the first one in its own cell is not known.
     """
     n_points = whole_number("n_points", n_points)
     if n_points < 5 or n_points % 2 == 0:
@@ -164,6 +166,7 @@ def polarization_change(
         warn_of_order(start, order, ": this order is used instead of the one in the file")
         end = end[order]
     step = reduced_step(start, end)
+    warn_if_same(start, end, step)
     cells, rates, violations = [], [], []
     for fraction in np.linspace(0, 1, n_points):
         atoms = start.copy()
@@ -217,8 +220,9 @@ def polarization_along(
     Warns
     -----
     PolarizationWarning
-        When the cells differ and both the first and the last structure are polar, and when atoms of
-        an element would move less from one structure to the next in a different order.
+        When the cells differ and both the first and the last structure are polar; when atoms of an
+        element would move less from one structure to the next in a different order; and when there
+        are two structures, which are the same.
     """
     if len(images) < 2 or len(images) != len(born_charges):
         raise ValueError(
@@ -243,6 +247,8 @@ def polarization_along(
         if order is not None:
             warn_of_order(before, order, ": is their order the same in all structures?")
     steps = [reduced_step(a, b) for a, b in pairwise(images)]
+    if len(images) == 2:
+        warn_if_same(images[0], images[1], steps[0])
     change = np.zeros(3)
     for k, step in enumerate(steps):
         for side in (k, k + 1):

@@ -14,6 +14,7 @@ from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import PolarizationWarning
 
 AMBIGUOUS = 0.45  # of a lattice vector; beyond it, another periodic image could be the nearest
+SAME = 1e-6  # Å; finer than the displacements that anybody would differentiate by
 STRAINED = 1e-4  # strain above which two cells count as different
 
 
@@ -51,6 +52,20 @@ def reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
             "nearest image is ambiguous; insert an intermediate structure"
         )
     return step
+
+
+def warn_if_same(start: Atoms, end: Atoms, step: NDArray[np.float64]) -> None:
+    """Warn that two structures are the same, but for a shift as a whole: nothing changes."""
+    cell = end.cell.array
+    moved = (step - step.mean(axis=0)) @ cell
+    if max(np.abs(moved).max(), np.abs(cell - start.cell.array).max()) > SAME:
+        return
+    warnings.warn(
+        f"the two structures are the same within {SAME:g} Å, apart from a shift of the whole "
+        "crystal: the polarization does not change between them. Was one file given twice?",
+        PolarizationWarning,
+        stacklevel=3,
+    )
 
 
 def warn_of_order(start: Atoms, order: NDArray[np.int64], consequence: str) -> None:

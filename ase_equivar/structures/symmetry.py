@@ -43,9 +43,9 @@ def warn_if_nearly_symmetric(
     warnings.warn(
         f"within {symprec:g} Å the space group is {used.international} ({used.number}) with "
         f"{len(used.rotations)} operations in the cell, but within {LOOSE:g} Å it would be "
-        f"{loose.international} ({loose.number}) with {len(loose.rotations)}: more displacements "
-        "are calculated than necessary, and modes are labelled by the lower group. For the "
-        f"higher one, give symprec={LOOSE:g} (--symprec {LOOSE:g})",
+        f"{loose.international} ({loose.number}) with {len(loose.rotations)}. In the lower group, "
+        "phonons need more displacements, and modes have its labels. For the higher one, give "
+        f"symprec={LOOSE:g} (--symprec {LOOSE:g})",
         SymmetryWarning,
         stacklevel=3,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import ase.io
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from helpers.told_warnings import IGNORED
 from ase_equivar.dielectric import polarization_along, polarization_change
 from ase_equivar.dielectric.structure_pairs import is_polar
 from ase_equivar.units import UC_PER_CM2
+from ase_equivar.warning_types import PolarizationWarning
 
 
 class TriclinicIons(Calculator):
@@ -218,6 +221,29 @@ def test_bad_arguments():
         polarization_along([start, end], [np.zeros((2, 3, 3))] * 2)
     with pytest.raises(ValueError, match="at least two structures, and born_charges Z"):
         polarization_along([start], [np.zeros((3, 3, 3))])
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.7])
+@pytest.mark.parametrize("order", [[0, 1, 2], None])
+def test_a_structure_with_itself_is_told(shift, order):
+    start = Atoms("OTiO", [[0.1, 0.2, 0.3], [1.7, 1.9, 0.4], [0.5, 2.2, 2.1]], pbc=True)
+    start.set_cell([[4.0, 0.1, 0], [0.2, 4.3, 0.4], [0, 0.3, 4.6]])
+    end = start.copy()[order or [2, 1, 0]]
+    end.positions += shift
+    charges = np.random.default_rng(0).normal(size=(3, 3, 3))
+    with pytest.warns(PolarizationWarning, match="the same within 1e-06 Å.*given twice"):
+        assert np.abs(polarization_change(start, end, charges).change).max() < 1e-9
+    end.positions[1, 0] += 1e-4
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*the same within")
+        polarization_change(start, end, charges)
+
+
+def test_two_images_that_are_the_same_are_told():
+    atoms = bulk("MgO", "rocksalt", a=4.21)
+    charges = [np.array([np.eye(3), -np.eye(3)])] * 2
+    with pytest.warns(PolarizationWarning, match="given twice"):
+        polarization_along([atoms, atoms], charges)
 
 
 def test_too_few_points_are_warned_about():
