@@ -32,6 +32,12 @@ from torch_sim.neighbors import torchsim_nl
 from torch_sim.state import SimState
 
 from ase_equivar.calculator import EquivarCalculator
+from ase_equivar.engines.torchsim_checks import (
+    check_neutral,
+    check_timestep,
+    extra,
+    refuse_close_atoms,
+)
 from ase_equivar.fields import Field, check_field
 from ase_equivar.graph import Graph
 from ase_equivar.inference.device import choose_dtype
@@ -102,7 +108,7 @@ class FieldModel(ModelInterface):
 
     def forward(self, state: SimState, **_: Any) -> dict[str, torch.Tensor]:
         """Return energies, forces with those of the field, and Z*; see the notes of the class."""
-        field = _extra(state, FIELD)
+        field = extra(state, FIELD)
         if field is None or field.shape != (state.n_systems, 3):
             raise ValueError(
                 f"the state has no {FIELD} (V/Å) with a row for each of its {state.n_systems} "
@@ -114,9 +120,8 @@ class FieldModel(ModelInterface):
                 "the state comes from a run in_field, whose field would stand still now: run it on "
                 f"with integrator=in_field(…); its Z* are in state.{BORN}"
             )
-        for name in ("charge", "total_charge"):
-            if (charge := _extra(state, name)) is not None and bool(charge.any()):
-                raise ValueError(f"the state has a {name}; Z* here are those of neutral systems")
+        if not self._is_timed:  # a run in_field has looked at its start
+            check_neutral(state)
         found = dict(self.potential(state))
         found.pop("stress", None)
         with torch.no_grad():
@@ -132,6 +137,7 @@ class FieldModel(ModelInterface):
 
     def check(self, state: SimState) -> None:
         """Refuse what Z* cannot be predicted for, and warn of doubts, as the calculator does."""
+        check_neutral(state)
         self._calculator.predict(state.to_atoms())
 
     @contextmanager
@@ -160,6 +166,7 @@ class FieldModel(ModelInterface):
         receivers, senders = pairs[:, order]
         shifts = torch.einsum("ei,eij->ej", images.to(cell)[order], cell[systems[order]])
         vectors = state.positions[senders] - state.positions[receivers] + shifts
+        refuse_close_atoms(state, receivers, senders, vectors)
         return Graph(
             numbers=state.atomic_numbers.long(),
             senders=senders.long(),
@@ -201,7 +208,8 @@ def in_field(
     Raises
     ------
     ValueError
-        If the integrator changes the cell, or there is no ``field_index`` for several fields.
+        If the integrator changes the cell, there is no ``field_index`` for several fields, or the
+        time step is not one for all systems; in the run, if atoms come closer than 0.5 Å.
     TypeError
         If it is no integrator of TorchSim, or a field is no function of time.
     """
@@ -218,6 +226,7 @@ def in_field(
     def init(state: SimState, model: FieldModel, *, dt: Any = None, **options: Any) -> Any:
         if not isinstance(model, FieldModel):
             raise TypeError(f"the model must be a FieldModel, not {type(model).__name__}")
+        check_timestep(dt)
         model.check(state)
         if not state.has_extras(TIME):
             zeros = state.positions.new_zeros(state.n_systems, dtype=torch.float64)
@@ -258,7 +267,7 @@ def in_field(
 
 def polarization_change(state: SimState) -> torch.Tensor:
     """Return ΔP = ∫ Z* dr / Ω since the start of a run `in_field`, µC/cm², shape=(S, 3)."""
-    change = _extra(state, DIPOLE)
+    change = extra(state, DIPOLE)
     if change is None:
         raise ValueError(f"the state has no {DIPOLE}: it comes from no run in a field")
     if not bool(torch.as_tensor(state.pbc).all()):
@@ -282,7 +291,7 @@ class _Fields:
         n = state.n_systems
         which = [0] * n
         if self._of_each:
-            given = _extra(state, WHICH)
+            given = extra(state, WHICH)
             if given is None:
                 raise ValueError(
                     f"{len(self._fields)} fields for {n} systems: store in the state which has "
@@ -295,10 +304,6 @@ class _Fields:
                 )
         rows = [check_field(self._fields[k](float(t))) for k, t in zip(which, times, strict=True)]
         return torch.as_tensor(np.array(rows)).to(state.positions)
-
-
-def _extra(state: SimState, name: str) -> torch.Tensor | None:
-    return getattr(state, name) if state.has_extras(name) else None
 
 
 def _internal(integrator: Integrator, channel: str, options: dict[str, Any]) -> dict[str, Any]:

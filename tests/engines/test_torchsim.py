@@ -70,9 +70,7 @@ def run(state, springs, integrator, n_steps=STEPS, model="universal", **options)
             FieldModel(springs, model, dtype="float64"),
             integrator=integrator,
             n_steps=n_steps,
-            timestep=TIMESTEP / 1000,
-            temperature=0.0,
-            **options,
+            **{"timestep": TIMESTEP / 1000, "temperature": 0.0, **options},
         )
 
 
@@ -196,6 +194,14 @@ IN_FIELDS = in_field(Integrator.nve, FIELDS)
             "the state has a charge",
         ),
         (
+            lambda state, springs: run(state, springs, IN_FIELDS, timestep=torch.ones(3)),
+            "timestep has 3 numbers, but TorchSim's integrators take one",
+        ),
+        (
+            lambda state, springs: run(state, springs, IN_FIELDS, timestep=torch.ones(2)),
+            "timestep has 2 numbers",
+        ),
+        (
             lambda state, springs: polarization_change(molecule(state)),
             "only a periodic crystal has a polarization",
         ),
@@ -227,6 +233,27 @@ def test_a_run_that_diverges_stops():
     state, springs = start(crystals()[:1])
     with pytest.raises(FloatingPointError, match=r"not finite after 0\.5 fs"):
         run(state, Bad(springs.sites), in_field(Integrator.nve, FIELDS[0]))
+
+
+def test_atoms_that_come_too_close_stop_the_run():
+    """In the second of two systems, which the calculator would refuse from then on."""
+
+    class Pulling(Springs):
+        def forward(self, state, **_):
+            forces = torch.zeros_like(state.positions)
+            forces[-1] = 300.0 * (state.positions[-2] - state.positions[-1])
+            return {**super().forward(state), "forces": forces}
+
+    state, springs = start(crystals()[:2])
+    with pytest.raises(ValueError, match=r"in system 1, atoms \d+ .* are 0\.\d+ Å apart, closer"):
+        run(state, Pulling(springs.sites), in_field(Integrator.nve, FIELDS[1]), 40)
+
+
+def test_charges_of_a_state_are_looked_at_once(monkeypatch):
+    looked = []
+    monkeypatch.setattr("ase_equivar.engines.torchsim.check_neutral", looked.append)
+    run(*start(crystals()[:1]), in_field(Integrator.nve, FIELDS[0]), 5)
+    assert len(looked) == 1
 
 
 def test_structures_are_checked_before_the_run():
