@@ -29,8 +29,8 @@ from ase_equivar.screening.row import Factory, Recipe, Row
 from ase_equivar.screening.structures import Entry
 from ase_equivar.structures.metals import (
     describe_metal,
+    signs_of_a_metal_in_crystal,
     signs_of_a_metal_in_response,
-    signs_of_a_metal_in_structure,
     violation_per_atom,
 )
 from ase_equivar.structures.symmetry import SYMPREC
@@ -213,8 +213,8 @@ def _fill(crystal: Crystal, recipe: Recipe) -> None:
         "born_charges_uncertainty_e": response.uncertainty,
         "band_gap_eV": crystal.gap,
     }
-    signs = [
-        *signs_of_a_metal_in_structure(structure),
+    signs = [  # cells with vacuum were refused above
+        *signs_of_a_metal_in_crystal(structure),
         *signs_of_a_metal_in_response(
             structure, response.per_atom, response.dielectric_tensor, response.uncertainty
         ),

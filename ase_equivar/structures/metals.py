@@ -104,6 +104,11 @@ def signs_of_a_metal_in_structure(atoms: Atoms, total_charge: float = 0.0) -> li
     """
     if not atoms.pbc.all() or describe_vacuum(atoms) is not None:
         return []
+    return signs_of_a_metal_in_crystal(atoms, total_charge)
+
+
+def signs_of_a_metal_in_crystal(atoms: Atoms, total_charge: float = 0.0) -> list[str]:
+    """Return what `signs_of_a_metal_in_structure` does for a crystal known to have no vacuum."""
     if _is_made_of_metals(atoms):
         return ["no element in it is an anion"]
     neighbors = surplus_neighbors(atoms)

@@ -54,17 +54,17 @@ def find_translations(atoms: Atoms, tolerance: float) -> Translations:
         places, cell = atoms.get_scaled_positions(wrap=False), atoms.cell.array
         members = [np.flatnonzero(numbers == kinds[k]) for k in np.argsort(counts, kind="stable")]
         rarest = members[0]
-        for shift in places[rarest[1:]] - places[rarest[0]]:
+        proposed = places[rarest[1:]] - places[rarest[0]]
+        for mine in members:  # one atom of each element rules most of them out
+            distances = _distances(places[mine[-1]] + proposed, places[mine], cell)
+            proposed = proposed[distances.min(axis=1) < tolerance]
+        for shift in proposed:
             image = np.empty(n_atoms, dtype=np.int64)
             farthest = 0.0
             for mine in members:
-                for some in np.split(mine, [1]):  # one first: mostly it tells enough
-                    between = places[some, None] + shift - places[mine]
-                    distances = np.linalg.norm((between - np.rint(between)) @ cell, axis=2)
-                    image[some] = mine[distances.argmin(axis=1)]
-                    farthest = max(farthest, float(distances.min(axis=1).max(initial=0.0)))
-                    if farthest >= tolerance:
-                        break
+                distances = _distances(places[mine] + shift, places[mine], cell)
+                image[mine] = mine[distances.argmin(axis=1)]
+                farthest = max(farthest, float(distances.min(axis=1).max()))
                 if farthest >= tolerance:
                     break
             else:
@@ -72,6 +72,14 @@ def find_translations(atoms: Atoms, tolerance: float) -> Translations:
                 images.append(image)
                 deviation = max(deviation, farthest)
     return Translations(np.array(shifts), np.array(images), deviation)
+
+
+def _distances(
+    places: NDArray[np.float64], others: NDArray[np.float64], cell: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the distances (Å) of fractional coordinates, nearest images, shape (n, m)."""
+    between = places[:, None] - others
+    return np.asarray(np.linalg.norm((between - np.rint(between)) @ cell, axis=2))
 
 
 def reduced_cell(atoms: Atoms, found: Translations) -> Atoms | None:
