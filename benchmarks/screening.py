@@ -3,6 +3,7 @@
     python benchmarks/screening.py --structures 2000 20000 --workers 2
     python benchmarks/screening.py --structures 300 --other ../other_checkout
     python benchmarks/screening.py --no-network --structures 2000 20000 200000
+    python benchmarks/screening.py --kill --structures 20000 --workers 2
 
 Structures are those of the test set, at volumes that differ by up to 6 %; each of them keeps its
 symmetry. Printed are structures per second, CPU time for each, the largest memory of the process
@@ -11,6 +12,10 @@ same structures one after the other, and the largest difference of the two table
 Without the network, all is done but the evaluation of crystals: reading, the journal and the table;
 printed are CPU times of a first run, stopped just before its end, and of the one that resumes it,
 and by how much memory has grown.
+With ``--kill``, a screening is run to its end; another is killed (SIGKILL) when half of its rows
+are in the table, and resumed. Printed are times, memory at each quarter of the rows, how long the
+processes of the killed one lived on, how soon the resumed one had new rows, and whether both
+tables are equal.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import ase.io
@@ -103,6 +109,101 @@ def screen(checkout: Path, structures: Path, table: Path, workers: int) -> dict[
     return run(checkout, RUN, "screen", structures, *options)
 
 
+@dataclass
+class Watched:
+    """A screening in a session of its own, which is looked at while it goes on."""
+
+    structures: Path
+    table: Path
+    workers: int
+
+    def __post_init__(self) -> None:
+        """Start it."""
+        options = ["--output", self.table, "--calculator", "none", "--workers", str(self.workers)]
+        self.began = time.perf_counter()
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", RUN, "screen", self.structures, *options],
+            env={**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"},
+            cwd=HERE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.cpu: dict[int, float] = {}
+        self.reader = self.worker = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since its start."""
+        return time.perf_counter() - self.began
+
+    def rows(self) -> int:
+        """Return how many rows are in the table."""
+        if not self.table.exists():
+            return 0
+        with self.table.open("rb") as file:
+            return max(sum(1 for _ in file) - 1, 0)
+
+    def look(self) -> int:
+        """Update CPU times (s) and memory (MB) of the processes; return how many there are."""
+        command = ["ps", "-o", "pid=,rss=,cputimes=", "-s", str(self.process.pid)]
+        lines = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+        self.reader = self.worker = 0.0
+        for pid, kilobytes, cpu in (map(int, line.split()) for line in lines):
+            self.cpu[pid] = cpu
+            if pid == self.process.pid:
+                self.reader = kilobytes / 1000
+            else:
+                self.worker = max(self.worker, kilobytes / 1000)
+        return len(lines)
+
+    def until(self, rows: int) -> None:
+        """Wait until the table has that many rows, or for the end."""
+        while self.process.poll() is None and self.rows() < rows:
+            self.look()
+            time.sleep(0.5)
+
+    def follow(self, marks: list[int]) -> None:
+        """Print a line at each of these numbers of rows."""
+        for mark in marks:
+            self.until(mark)
+            print(
+                f"{self.rows()} | {self.seconds:.0f} | {sum(self.cpu.values()):.0f} | "
+                f"{self.reader:.0f} | {self.worker:.0f}",
+                flush=True,
+            )
+
+
+def killed_and_resumed(number: int, workers: int) -> None:
+    """Print what a whole run takes, and one that is killed half way and resumed."""
+    print("rows | seconds | CPU s of all processes | reader MB | largest worker MB")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "structures.extxyz")
+        write_structures(path, number)
+        whole = Watched(path, Path(folder, "whole.csv"), workers)
+        whole.follow([number // 4, number // 2, 3 * number // 4, number])
+        print(f"exit status {whole.process.wait()} after {whole.seconds:.0f} s")
+        stopped = Watched(path, Path(folder, "stopped.csv"), workers)
+        stopped.follow([number // 2])
+        stopped.process.kill()
+        stopped.process.wait()
+        killed = time.perf_counter()
+        while stopped.look():
+            time.sleep(0.1)
+        print(f"killed; the last of its processes ended {time.perf_counter() - killed:.1f} s later")
+        there = stopped.rows()
+        resumed = Watched(path, stopped.table, workers)
+        resumed.until(1)
+        print(f"resumed: {there} rows, first of them again after {resumed.seconds:.1f} s", end="")
+        resumed.until(there + 1)
+        print(f", {resumed.rows() - there} new ones after {resumed.seconds:.1f} s")
+        resumed.follow([number])
+        print(f"exit status {resumed.process.wait()} after {resumed.seconds:.0f} s")
+        same = whole.table.read_bytes() == stopped.table.read_bytes()
+        print(
+            f"tables: {whole.rows()} and {resumed.rows()} rows, {'equal' if same else 'DIFFERENT'}"
+        )
+
+
 def without_network(numbers: list[int]) -> None:
     """Print what all takes but the evaluation."""
     print("structures | first run, CPU ms each | resumed, CPU s | growth of memory, MB")
@@ -141,9 +242,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--other", type=Path)
     parser.add_argument("--no-network", action="store_true")
+    parser.add_argument("--kill", action="store_true")
     options = parser.parse_args()
     if options.no_network:
         without_network(options.structures)
+        return
+    if options.kill:
+        for number in options.structures:
+            killed_and_resumed(number, options.workers)
         return
     print("structures | checkout | structures/s | CPU ms each | reader MB | worker MB")
     for number in options.structures:
