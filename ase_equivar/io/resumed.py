@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 MISSING = "nothing"
+PIECE = 1 << 20  # bytes
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -21,10 +22,20 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def digest(*parts: bytes | Path) -> str:
     """Return a 16-digit hexadecimal hash of these bytes or file contents."""
+    return digest_of_all(parts)
+
+
+def digest_of_all(parts: Iterable[bytes | Path]) -> str:
+    """As `digest`, of parts that need not fit into memory together, nor a file by itself."""
     total = hashlib.sha256()
     for part in parts:
-        content = part.read_bytes() if isinstance(part, Path) else part
-        total.update(len(content).to_bytes(8, "big") + content)
+        if isinstance(part, bytes):
+            total.update(len(part).to_bytes(8, "big") + part)
+            continue
+        total.update(part.stat().st_size.to_bytes(8, "big"))
+        with part.open("rb") as file:
+            while piece := file.read(PIECE):
+                total.update(piece)
     return total.hexdigest()[:16]
 
 

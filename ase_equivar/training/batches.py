@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
-from ase_equivar.graph import Graph, build_graph, collate
-from ase_equivar.network import HybridNetwork, Network
+from ase_equivar.graph import Graph, collate
+from ase_equivar.network import Network
 from ase_equivar.training.config import TrainingConfig
 from ase_equivar.training.data import LabelledFrame
-
-MANY = 50  # structures whose features take a few seconds
-
-Example = tuple[Graph, LabelledFrame]
+from ase_equivar.training.examples import BuiltExamples, Example, StoredExamples
+from ase_equivar.training.processes import n_processes, rank
 
 
 @dataclass(frozen=True)
@@ -47,25 +42,19 @@ class Batch:
         )
 
 
-def make_batch(examples: Sequence[Example], dtype: torch.dtype) -> Batch:
+def make_batch(examples: Sequence[Example]) -> Batch:
     """Collate examples; called by a DataLoader."""
-    graph = collate([graph for graph, _ in examples]).to(dtype=dtype)
-    labels = np.concatenate([f.born_charges for _, f in examples])
-    charges = np.empty_like(labels)
-    charges[graph.places] = labels
-    missing = np.full((3, 3), np.nan)
-    dielectric = [missing if f.dielectric is None else f.dielectric for _, f in examples]
     return Batch(
-        graph=graph,
-        born_charges=torch.from_numpy(charges).to(dtype),
-        dielectric=torch.from_numpy(np.stack(dielectric)).to(dtype),
+        graph=collate([example.graph for example in examples]),
+        born_charges=torch.cat([example.born_charges for example in examples]),
+        dielectric=torch.stack([example.dielectric for example in examples]),
     )
 
 
 def make_loader(
     frames: Sequence[LabelledFrame], network: Network, batch_size: int
 ) -> DataLoader[Example]:
-    """Build all graphs once and return a loader that yields batches in the given order.
+    """Return a loader that yields batches in the given order; it builds graphs as it goes.
 
     Parameters
     ----------
@@ -75,22 +64,16 @@ def make_loader(
     batch_size : int
         Structures per batch.
     """
-    return _loader(_examples(frames, network), network, batch_size, None)
+    return _loader(BuiltExamples(frames, network), batch_size, None)
 
 
-def validation_loader(
-    frames: Sequence[LabelledFrame], network: Network, batch_size: int
-) -> DataLoader[Example]:
-    """As `make_loader`, with the frames divided among the processes of a run without repetition."""
-    return _loader(_examples(frames, network), network, batch_size, Share(len(frames)))
+def validation_loader(examples: StoredExamples, batch_size: int) -> DataLoader[Example]:
+    """Return a loader of batches in order; processes divide the examples without repetition."""
+    return _loader(examples, batch_size, Share(len(examples)))
 
 
 def training_loader(
-    frames: Sequence[LabelledFrame],
-    pseudo_labelled: Sequence[LabelledFrame],
-    network: Network,
-    config: TrainingConfig,
-    n_processes: int,
+    examples: StoredExamples, pseudo_labelled: StoredExamples | None, config: TrainingConfig
 ) -> DataLoader[Example]:
     """Return a loader whose order of examples changes from epoch to epoch.
 
@@ -99,22 +82,20 @@ def training_loader(
 
     Parameters
     ----------
-    frames : sequence of LabelledFrame
-        Frames with their own labels; each occurs once per epoch.
-    pseudo_labelled : sequence of LabelledFrame
-        Frames with labels of a teacher: some, different ones in each epoch, are added to each
-        batch.
-    network : torch.nn.Module
-        As for `make_loader`.
+    examples : StoredExamples
+        Those with their own labels; each occurs once per epoch.
+    pseudo_labelled : StoredExamples, optional
+        Those with labels of a teacher: some, different ones in each epoch, are added to each batch.
     config : TrainingConfig
-    n_processes : int
-        Number of processes that share each batch.
     """
-    own = config.fit.batch_size // n_processes
-    besides = 0 if config.teacher is None else config.teacher.batch_size // n_processes
-    examples = _examples([*frames, *pseudo_labelled], network)
-    sampler = BatchOrder(len(frames), len(pseudo_labelled), own, besides, config.fit.seed)
-    return _loader(examples, network, own + besides, sampler)
+    own = config.fit.batch_size // n_processes()
+    taught = 0 if pseudo_labelled is None else len(pseudo_labelled)
+    besides = 0 if config.teacher is None else config.teacher.batch_size // n_processes()
+    sampler = BatchOrder(len(examples), taught, own, besides, config.fit.seed)
+    both: Dataset[Example] = examples
+    if pseudo_labelled is not None:
+        both = ConcatDataset([examples, pseudo_labelled])
+    return _loader(both, own + besides, sampler)
 
 
 class Share(DistributedSampler[int]):
@@ -127,11 +108,11 @@ class Share(DistributedSampler[int]):
     def __init__(self, n: int) -> None:
         super().__init__(
             range(n),  # type: ignore[arg-type]  # only its length is used
-            num_replicas=_n_processes(),
-            rank=_rank(),
+            num_replicas=n_processes(),
+            rank=rank(),
             shuffle=False,
         )
-        self._mine = range(_rank(), n, _n_processes())
+        self._mine = range(rank(), n, n_processes())
 
     def __iter__(self) -> Iterator[int]:
         """Yield the indices."""
@@ -157,8 +138,8 @@ class BatchOrder(DistributedSampler[int]):
     def __init__(self, n_own: int, n_taught: int, own: int, besides: int, seed: int) -> None:
         super().__init__(
             range(n_own),  # type: ignore[arg-type]  # only its length is used
-            num_replicas=_n_processes(),
-            rank=_rank(),
+            num_replicas=n_processes(),
+            rank=rank(),
             seed=seed,
         )
         self.n_own, self.n_taught, self.own, self.besides = n_own, n_taught, own, besides
@@ -184,37 +165,13 @@ class BatchOrder(DistributedSampler[int]):
             yield from order[self.rank :: self.num_replicas].tolist()
 
 
-def _n_processes() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def _rank() -> int:
-    return int(os.environ.get("RANK", "0"))
-
-
-def _examples(frames: Sequence[LabelledFrame], network: Network) -> list[Example]:
-    """Build graphs, with the features that the network calculates in advance."""
-    dtype = next(network.parameters()).dtype
-    slow = isinstance(network, HybridNetwork) and len(frames) > MANY
-    bar = track(frames, "features", disable=not slow, console=Console(stderr=True))
-    with torch.no_grad():
-        return [
-            (network.prepared(build_graph(frame.atoms, network.cutoff, dtype=dtype)), frame)
-            for frame in bar
-        ]
-
-
 def _loader(
-    examples: list[Example],
-    network: Network,
-    batch_size: int,
-    sampler: DistributedSampler[int] | None,
+    examples: Dataset[Example], batch_size: int, sampler: DistributedSampler[int] | None
 ) -> DataLoader[Example]:
-    dtype = next(network.parameters()).dtype
     return DataLoader(
-        examples,  # type: ignore[arg-type]  # a list is a map-style dataset
+        examples,
         batch_size=batch_size,
         sampler=sampler,
         generator=torch.Generator(),  # torch's global one serves dropout
-        collate_fn=lambda chosen: make_batch(chosen, dtype),
+        collate_fn=make_batch,
     )

@@ -14,11 +14,11 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
-from ase_equivar.io.label_files.reading import label_frames
 from ase_equivar.io.structure_files import Frame
 from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.training.config import split_selection
+from ase_equivar.training.frame_source import Unread, unread_frames
 from ase_equivar.training.polarizability import dielectric_of
 from ase_equivar.training.sections import DataConfig
 
@@ -88,43 +88,66 @@ def read_frames(
     frames: list[LabelledFrame] = []
     rejected: list[Rejected] = []
     for file in files:
-        before, rejected_before = len(frames), len(rejected)
         path, selection = split_selection(file)
-        for frame in label_frames(path, selection):
-            try:
-                frames.append(_labelled(frame, config))
-            except ValueError as error:
-                rejected.append(Rejected(path, frame.number, str(error)))
-        if len(frames) == before:
-            reasons = [entry.reason for entry in rejected[rejected_before:]]
-            first = f"; the first: {reasons[0]}" if reasons else ""
-            raise ValueError(f"{file} has no usable frame{first}")
+        found = [read_labels_of(path, one, config) for one in unread_frames(path, selection)]
+        usable = [one for one in found if isinstance(one, LabelledFrame)]
+        others = [one for one in found if isinstance(one, Rejected)]
+        refuse_unusable(file, len(usable), others[0].reason if others else "")
+        frames += usable
+        rejected += others
     for entry in rejected:
         logger.warning("kept out: %s", entry)
-    _tell_dielectric(frames, config)
+    n = sum(frame.dielectric is not None for frame in frames)
+    there = set() if n else {name for f in frames for name in entries_of_nine(f.atoms)}
+    tell_dielectric(n, len(frames), there, config)
     return frames, rejected
 
 
-def _tell_dielectric(frames: list[LabelledFrame], config: DataConfig) -> None:
-    """Log how many frames have ε∞; refuse if none has it under a name given explicitly."""
-    n = sum(frame.dielectric is not None for frame in frames)
+def read_labels_of(path: str, unread: Unread, config: DataConfig) -> LabelledFrame | Rejected:
+    """Parse and check one frame of a file."""
+    try:
+        return _labelled(unread.frame(), config)
+    except ValueError as error:
+        return Rejected(path, unread.number, str(error))
+
+
+def refuse_unusable(file: str | Path, n_usable: int, first_reason: str) -> None:
+    """Refuse a file without a usable frame, with the reason to reject its first one."""
+    if n_usable == 0:
+        first = f"; the first: {first_reason}" if first_reason else ""
+        raise ValueError(f"{file} has no usable frame{first}")
+
+
+def tell_dielectric(n_labels: int, n_frames: int, there: Iterable[str], config: DataConfig) -> None:
+    """Log how many frames have ε∞; refuse if none has it under a name given explicitly.
+
+    Parameters
+    ----------
+    n_labels, n_frames : int
+        Numbers of frames with ε∞ and of all.
+    there : iterable of str
+        Names of other entries of nine numbers.
+    config : DataConfig
+    """
     names = [name for name in (config.dielectric, config.polarizability) if name is not None]
     told = " or ".join(map(repr, names))
-    if n:
-        if n < len(frames):
-            logger.warning("ε∞ from %s: in %d of %d frames", told, n, len(frames))
+    if n_labels:
+        if n_labels < n_frames:
+            logger.warning("ε∞ from %s: in %d of %d frames", told, n_labels, n_frames)
         return
-    there: set[str] = set()
-    for frame in frames:
-        there |= {name for name, value in _values(frame.atoms).items() if np.size(value) == 9}
     listed = ", ".join(sorted(there)) or "none"
     if names and names != [USUAL_DIELECTRIC]:
         raise ValueError(
-            f"none of {len(frames)} frames has ε∞ from {told}, neither in its info nor among its "
+            f"none of {n_frames} frames has ε∞ from {told}, neither in its info nor among its "
             f"results; entries of nine numbers: {listed}"
         )
-    if names and there:
+    if names and listed != "none":
         logger.warning("no frame has ε∞ from %s; entries of nine numbers: %s", told, listed)
+
+
+def entries_of_nine(atoms: Atoms) -> list[str]:
+    """Return the names of the entries of a frame that may be a tensor."""
+    return [name for name, value in _values(atoms).items() if np.size(value) == 9]
 
 
 def _values(atoms: Atoms) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import logging
 import os
 import platform
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,12 @@ from ase_equivar.training.batches import training_loader, validation_loader
 from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
 from ase_equivar.training.config import POLAR, TrainingConfig
 from ase_equivar.training.curve import record_epoch
-from ase_equivar.training.data import LabelledFrame, elements_of, read_frames
-from ase_equivar.training.distillation import pseudo_labelled_frames
+from ase_equivar.training.data import LabelledFrame
 from ase_equivar.training.finetuning import adapted
+from ase_equivar.training.label_summary import LabelSummary
 from ase_equivar.training.module import TrainingModule
 from ase_equivar.training.objective import start_from_labels
+from ase_equivar.training.processes import n_processes, once, rank
 from ase_equivar.training.resume import (
     CHECKPOINT,
     inputs,
@@ -47,6 +49,13 @@ from ase_equivar.training.resume import (
     portable,
     refuse_others,
     settings,
+)
+from ase_equivar.training.run_data import (
+    remove,
+    store_all_frames,
+    store_all_graphs,
+    stored_examples,
+    stored_frames,
 )
 
 logger = logging.getLogger(__name__)
@@ -78,7 +87,7 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
         If another run is using the output folder.
     """
     output = Path(config.output)
-    if os.environ.get("RANK", "0") != "0":  # the first process of a run holds the lock
+    if rank() != 0:  # the first process of a run holds the lock
         return _fit(config, progress=progress)
     make_folder(output)
     with locked(output / "training.lock", f"the training in {output}"):
@@ -88,14 +97,13 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
 def _fit(config: TrainingConfig, *, progress: bool) -> Path:
     """See `fit`; the folder is locked."""
     output = Path(config.output)
-    n_processes = int(os.environ.get("WORLD_SIZE", "1"))
     batch_sizes = {"fit.batch_size": config.fit.batch_size}
     if config.teacher is not None:
         batch_sizes["teacher.batch_size"] = config.teacher.batch_size
     for name, size in batch_sizes.items():
-        if size % n_processes:
+        if size % n_processes():
             raise ValueError(
-                f"{name} is {size}, which {n_processes} processes cannot share evenly; give a "
+                f"{name} is {size}, which {n_processes()} processes cannot share evenly; give a "
                 "multiple of their number"
             )
     state = last_state(output)
@@ -105,35 +113,22 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
             logger.info("this run is already finished; nothing was changed in %s", output)
             return output
     pl.seed_everything(config.fit.seed, workers=True, verbose=False)
-    train, rejected = read_frames(config.data.train, config.data)
-    valid, rejected_valid = read_frames(config.data.valid, config.data)
-    started_with = inputs(config, train)
+    once("frames", partial(store_all_frames, config, progress=progress))
+    train, valid = stored_frames(config)
+    started_with = inputs(config, train.summary)
     if state is not None:
         refuse_others(state, "inputs", started_with, config)
-    network = _first_network(config, train)
+    network = _first_network(config, train.summary, train)
     if isinstance(network, GatedNetwork):
         network.set_dropout(config.fit.dropout)
-    known = [frame for frame in valid if set(elements_of([frame])) <= set(network.elements)]
-    if len(known) < len(valid):
-        logger.warning(
-            "%d validation frames have elements that no training frame has and are not used",
-            len(valid) - len(known),
-        )
-    if not known:
-        raise ValueError("no validation frame is left; give some with the elements in data.train")
-    if len(known) < n_processes:
-        raise ValueError(
-            f"data.valid has {len(known)} usable frames for {n_processes} processes; give one for "
-            "each, or start fewer"
-        )
     if state is None or not is_finished(state, config):
-        pseudo_labelled = pseudo_labelled_frames(config, train, progress=progress)
+        once("graphs", partial(store_all_graphs, config, network, progress=progress))
         module = TrainingModule(network, config, started_with)
-        if not _run(module, train, pseudo_labelled, known, config, progress=progress):
+        if not _run(module, config, progress=progress):
             return output
         state = last_state(output)
         assert state is not None
-    if os.environ.get("RANK", "0") != "0":
+    if rank() != 0:
         return output
     # a checkpoint holds the averaged weights as the state of the module
     averaged = {name.removeprefix("network."): value for name, value in state["state_dict"].items()}
@@ -144,27 +139,20 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
         metadata={
             "training": portable(config),
             "n_train": len(train),
-            "n_valid": len(known),
-            "n_rejected": len(rejected) + len(rejected_valid),
+            "n_valid": len(valid),
+            "n_rejected": train.n_rejected + valid.n_rejected,
             "training_seconds": round(state["seconds"]),
-            "hardware": f"{n_processes} x {_hardware()}",
+            "hardware": f"{n_processes()} x {_hardware()}",
         },
     )
+    remove(config)
     return output
 
 
-def _run(
-    module: TrainingModule,
-    train: list[LabelledFrame],
-    pseudo_labelled: list[LabelledFrame],
-    valid: list[LabelledFrame],
-    config: TrainingConfig,
-    *,
-    progress: bool,
-) -> bool:
+def _run(module: TrainingModule, config: TrainingConfig, *, progress: bool) -> bool:
     """Run all remaining epochs; return False if the user interrupted them."""
     output, last = Path(config.output), Path(config.output) / CHECKPOINT
-    network = module.network
+    examples = stored_examples(config)
     resumed = last if last.is_file() else None
     if resumed is not None:
         logger.info("continuing from %s", resumed)
@@ -183,8 +171,8 @@ def _run(
         )
         trainer.fit(
             module,
-            training_loader(train, pseudo_labelled, network, config, trainer.world_size),
-            validation_loader(valid, network, 32),
+            training_loader(examples.train, examples.pseudo_labelled, config),
+            validation_loader(examples.valid, 32),
             ckpt_path=resumed,
             weights_only=True,  # no code is run on loading
         )
@@ -218,11 +206,13 @@ def _is_written(config: TrainingConfig) -> bool:
     return all(there.get(n) == ours[n] for n in ("start", "data", "network", "fit", "teacher"))
 
 
-def _first_network(config: TrainingConfig, train: list[LabelledFrame]) -> Network:
+def _first_network(
+    config: TrainingConfig, summary: LabelSummary, train: Sequence[LabelledFrame]
+) -> Network:
     """Return a new network for the training data, or the one to fine-tune."""
-    elements = elements_of(train)
+    elements = summary.elements
     if config.start is not None:
-        labelled = any(frame.dielectric is not None for frame in train)
+        labelled = summary.log_susceptibility is not None
         return adapted(
             load_model(config.start),
             elements,
@@ -231,7 +221,7 @@ def _first_network(config: TrainingConfig, train: list[LabelledFrame]) -> Networ
             polar=config.network == POLAR,
         )
     network = build_network({**(config.network or {}), "elements": elements}).float()
-    start_from_labels(network, train)
+    start_from_labels(network, summary, train)
     if (
         isinstance(network, GatedNetwork)
         and config.fit.element_start == "chemistry"
@@ -244,7 +234,7 @@ def _first_network(config: TrainingConfig, train: list[LabelledFrame]) -> Networ
 
 def _processes() -> dict[str, Any]:
     """Lightning's settings for the processes started by ``torchrun``, if any."""
-    total = int(os.environ.get("WORLD_SIZE", "1"))
+    total = n_processes()
     if total == 1:
         return {"devices": 1}
     here = int(os.environ.get("LOCAL_WORLD_SIZE", total))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from ase_equivar.network.readout import log_susceptibility
 from ase_equivar.sum_rule import excess_and_neutral
 from ase_equivar.training.batches import Batch
 from ase_equivar.training.data import LabelledFrame
+from ase_equivar.training.label_summary import LabelSummary
 from ase_equivar.training.sections import FitConfig
 
 SAMPLE = 300  # structures from which the scale of features is estimated
@@ -106,27 +106,30 @@ def _beside_labels(network: Network, batch: Batch) -> tuple[Tensor, Tensor, Tens
     return network.cartesian(parts), batch.born_charges, log_predicted
 
 
-def start_from_labels(network: Network, frames: Sequence[LabelledFrame]) -> None:
+def start_from_labels(
+    network: Network, summary: LabelSummary, frames: Sequence[LabelledFrame]
+) -> None:
     """Set offsets of an untrained network to each element's median charge and the mean ln(ε∞ - 1).
 
     A hybrid network also gets the scale of its features. Networks without such offsets (the
     published one) are not changed.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    summary : LabelSummary
+        Of all frames.
+    frames : sequence of LabelledFrame
     """
     if not isinstance(network, GatedNetwork):
         return
-    numbers = np.concatenate([frame.atoms.numbers for frame in frames])
-    charges = np.concatenate([frame.born_charges for frame in frames])
-    isotropic = np.trace(charges, axis1=1, axis2=2) / 3.0
     with torch.no_grad():
         for index, element in enumerate(network.elements):
-            network.shift.weight[index] = float(np.median(isotropic[numbers == element]))
-        labels = [frame.dielectric for frame in frames if frame.dielectric is not None]
+            network.shift.weight[index] = summary.median_charges[element]
         head = network.dielectric_head
-        if head is not None and labels:
+        if head is not None and summary.log_susceptibility is not None:
             assert head.scalar is not None  # ε∞ has a trace
-            logs = log_susceptibility(torch.from_numpy(np.stack(labels)))
-            mean = logs.diagonal(dim1=1, dim2=2).mean()
-            head.scalar.bias.fill_(3**0.5 * float(mean))
+            head.scalar.bias.fill_(3**0.5 * summary.log_susceptibility)
         if isinstance(network, HybridNetwork):
             some = frames[:: max(len(frames) // SAMPLE, 1)]
             network.start_from_graphs([build_graph(f.atoms, network.cutoff) for f in some])

@@ -7,14 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ase_equivar import __version__
 from ase_equivar.inference.models import model_digest
-from ase_equivar.io.resumed import differences, digest
+from ase_equivar.io.resumed import differences
 from ase_equivar.training.config import TrainingConfig
-from ase_equivar.training.data import LabelledFrame, elements_of
+from ase_equivar.training.label_summary import LabelSummary
 
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
 
@@ -44,27 +43,14 @@ def settings(config: TrainingConfig) -> dict[str, Any]:
     return flat
 
 
-def inputs(config: TrainingConfig, train: list[LabelledFrame]) -> dict[str, Any]:
+def inputs(config: TrainingConfig, train: LabelSummary) -> dict[str, Any]:
     """Return the inputs of a run: the contents of files, not their names, and the version."""
-    content = digest(
-        *(
-            array.tobytes()
-            for frame in train
-            for array in (
-                frame.atoms.numbers,
-                frame.atoms.cell.array,
-                frame.atoms.positions,
-                frame.born_charges,
-                np.zeros(0) if frame.dielectric is None else frame.dielectric,
-            )
-        )
-    )
     models = {"start": config.start, "teacher": config.teacher and config.teacher.model}
     return {
         "ase_equivar": __version__,
-        "number": len(train),
-        "elements": list(elements_of(train)),
-        "structures and labels": content,
+        "number": train.number,
+        "elements": list(train.elements),
+        "structures and labels": train.content,
         **{f"{name} weights": model_digest(model) for name, model in models.items() if model},
     }
 

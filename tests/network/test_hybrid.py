@@ -28,6 +28,7 @@ from ase_equivar.training.comparison import compare
 from ase_equivar.training.data import elements_of, read_frames
 from ase_equivar.training.evaluate import evaluate
 from ase_equivar.training.fit import fit
+from ase_equivar.training.label_summary import summarize
 from ase_equivar.training.module import TrainingModule
 from ase_equivar.training.objective import start_from_labels
 
@@ -354,7 +355,7 @@ def test_training(tmp_path: Path) -> None:
     assert trained.latent.channels == [256, 128, 64]
     frames, _ = read_frames(config.data.train, config.data)
     untrained = build_network({**shape, "elements": elements_of(frames)}).float()
-    start_from_labels(untrained, frames)
+    start_from_labels(untrained, summarize(frames), frames)
     for name, buffer in untrained.latent.named_buffers():
         assert torch.allclose(buffer, trained.latent.get_buffer(name), rtol=1e-5), name
     before, after = (evaluate(compare(net.eval(), frames)).born.mae for net in (untrained, trained))

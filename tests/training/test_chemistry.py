@@ -15,6 +15,7 @@ from ase_equivar.network import GatedNetwork
 from ase_equivar.training.chemistry import MIN_ELEMENTS, element_descriptors, start_of_embedding
 from ase_equivar.training.data import LabelledFrame, elements_of, read_frames
 from ase_equivar.training.fit import _first_network
+from ase_equivar.training.label_summary import summarize
 
 ALL = range(1, 119)
 
@@ -107,7 +108,8 @@ def test_networks_of_many_elements_start_there(tmp_path: Path) -> None:
     def weight(name: str, labelled: list[LabelledFrame]) -> torch.Tensor:
         torch.manual_seed(3)
         fit = dataclasses.replace(config.fit, element_start=name)
-        network = _first_network(dataclasses.replace(config, fit=fit), labelled)
+        changed = dataclasses.replace(config, fit=fit)
+        network = _first_network(changed, summarize(labelled), labelled)
         assert isinstance(network, GatedNetwork)
         return network.embedding.weight
 

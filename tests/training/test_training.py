@@ -34,6 +34,7 @@ from ase_equivar.training.curve import learning_curve, record_epoch
 from ase_equivar.training.data import elements_of, read_frames
 from ase_equivar.training.evaluate import crystal_system, evaluate
 from ase_equivar.training.fit import fit
+from ase_equivar.training.label_summary import summarize
 from ase_equivar.training.module import one_cycle
 from ase_equivar.training.objective import charge_loss, errors, start_from_labels
 from ase_equivar.training.sections import DataConfig, FitConfig
@@ -174,7 +175,7 @@ def test_losses_by_hand() -> None:
 def test_start_is_the_median_charge(tmp_path: Path) -> None:
     frames, _ = read_frames([write(tmp_path / "x.extxyz", labelled(4))], DataConfig((), ()))
     network = build_network({**NETWORK, "elements": elements_of(frames)})
-    start_from_labels(network, frames)
+    start_from_labels(network, summarize(frames), frames)
     element = network.elements[-1]
     traces = [
         np.trace(z) / 3
@@ -280,7 +281,7 @@ def test_evaluation_by_hand(tmp_path: Path) -> None:
     frames, _ = read_frames([write(tmp_path / "x.extxyz", labelled(4))], DataConfig((), ()))
     torch.manual_seed(0)
     network = build_network({**NETWORK, "elements": elements_of(frames)}).eval()
-    start_from_labels(network, frames)
+    start_from_labels(network, summarize(frames), frames)
     found = evaluate(compare(network, frames))
     differences, traces = [], []
     for frame in frames:

@@ -114,6 +114,17 @@ def structure_of_program(path: Path) -> Atoms | None:
         return None
 
 
+def program_of(path: str | Path) -> str:
+    """Return the name of the program that wrote a file with labels; "" for any other file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    """
+    return _recognized(Path(path))[0]
+
+
 def _recognized(path: Path) -> tuple[str, Callable[[Path], Atoms] | None]:
     """Return the program that wrote a file and its reader; "" and None for any other file."""
     if not path.is_file():
