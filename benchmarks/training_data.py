@@ -1,0 +1,155 @@
+"""Memory of a training process, time to its first step, and time per step, by number of frames.
+
+    python benchmarks/training_data.py 1000 10000 [--atoms small] [--processes 2]
+
+The frames are those of SiO2 of ../shared/data (72 atoms), rattled by 0.01 Å and repeated; with
+``--atoms small``, one formula unit of a made-up triclinic crystal, labelled by its distances. Each
+number of frames is trained twice for 30 steps of 16: with an empty output folder, and again. Memory
+is that of the process itself (RssAnon): pages of mapped files, which the system shares between
+processes and can drop, are given apart (RssFile). Times are CPU seconds of the first process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from itertools import cycle, islice
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "trajectories" / "SiO2.extxyz.gz"
+DIFFERENT = 1000  # frames; more are copies of these
+STEPS, FIRST_TIMED = 30, 10
+RECIPE = """
+output: model
+data: {train: train.extxyz, valid: valid.extxyz, polarizability: alpha}
+network: {architecture: gated, channels: 64, interactions: 3, cutoff: 5.0}
+fit: {epochs: 100, batch_size: 16}
+"""
+MEASURED = """
+import json, os, sys, threading, time
+import torch
+from ase_equivar.training.config import read_config
+from ase_equivar.training.fit import fit
+from ase_equivar.training.module import TrainingModule
+
+torch.set_num_threads(1)
+STEPS, FIRST_TIMED = map(int, sys.argv[2:])
+started, cpu = time.monotonic(), time.process_time()
+found, count, most, step = {}, 0, 0.0, TrainingModule.training_step
+
+def memory(kind):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(kind)) / 1024
+
+def watch():
+    global most
+    while True:
+        most = max(most, memory("RssAnon"))
+        time.sleep(0.2)
+
+def counted(self, batch, index):
+    global count, cpu, started
+    if count == 0:
+        found.update(cpu_s=time.process_time() - cpu, wall_s=time.monotonic() - started)
+        found.update(largest_before_MB=max(most, memory("RssAnon")))
+    if count == FIRST_TIMED:
+        cpu = time.process_time()
+    if count == STEPS:
+        found["step_ms"] = 1e3 * (time.process_time() - cpu) / (STEPS - FIRST_TIMED)
+        found.update(own_MB=memory("RssAnon"), mapped_MB=memory("RssFile"))
+        print("FOUND", os.environ.get("RANK", "0"), json.dumps(found), flush=True)
+        raise KeyboardInterrupt
+    count += 1
+    return step(self, batch, index)
+
+threading.Thread(target=watch, daemon=True).start()
+TrainingModule.training_step = counted
+fit(read_config(sys.argv[1]), progress=False)
+"""
+
+
+def frames_of(atoms: str) -> list[Atoms]:
+    """Return different frames, with positions and labels only."""
+    rng = np.random.default_rng(0)
+    found = []
+    known = small_crystals() if atoms == "small" else ase.io.read(DATA, ":")
+    for one in islice(cycle(known), DIFFERENT):
+        frame = Atoms(one.numbers, one.positions, cell=one.cell, pbc=True)
+        frame.positions += rng.normal(scale=0.01, size=frame.positions.shape)
+        frame.set_array("born_charges", one.arrays["born_charges"].reshape(-1, 9))
+        found.append(frame)
+    return found
+
+
+def small_crystals() -> list[Atoms]:
+    """Return a triclinic crystal of five atoms with neutral charges."""
+    places = [(0, 0, 0), (2.4, 2.5, 0.2), (0.3, 2.6, 2.8), (2.6, 0.1, 3.0), (3.9, 4.0, 4.4)]
+    atoms = Atoms(
+        "NaClONaMg", places, cell=[[4.9, 0.1, 0.0], [1.3, 5.3, 0.2], [-0.9, 0.7, 5.8]], pbc=True
+    )
+    charges = np.random.default_rng(1).normal(size=(5, 9))
+    atoms.set_array("born_charges", charges - charges.mean(axis=0))
+    return [atoms]
+
+
+def write_repeated(path: Path, frames: list[Atoms], number: int) -> None:
+    """Write `number` frames, of which those beyond the first few are copies."""
+    texts = path.with_name("texts.extxyz")
+    ase.io.write(texts, frames[: min(number, len(frames))], format="extxyz")
+    text = texts.read_text()
+    with path.open("w") as file:
+        for _ in range(max(1, number // len(frames))):
+            file.write(text)
+
+
+def measure(folder: Path, processes: int) -> list[dict[str, float]]:
+    """Train for some steps; return what each process found."""
+    script = folder / "measured.py"
+    script.write_text(MEASURED)
+    call = [sys.executable]
+    if processes > 1:
+        call += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    call += [str(script), str(folder / "recipe.yaml"), str(STEPS), str(FIRST_TIMED)]
+    run = subprocess.run(call, capture_output=True, text=True)
+    lines = [line.split(maxsplit=2) for line in run.stdout.splitlines() if "FOUND" in line]
+    if len(lines) != processes:
+        raise RuntimeError(run.stderr[-3000:])
+    return [json.loads(text) for _, _, text in sorted(lines)]
+
+
+def main() -> None:
+    """Print a row for each number of frames and each call."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("numbers", type=int, nargs="+", help="of frames, 1000 times any")
+    parser.add_argument("--atoms", choices=["sio2", "small"], default="sio2")
+    parser.add_argument("--processes", type=int, default=1)
+    options = parser.parse_args()
+    print("| frames | call | to first step, CPU s | wall s | most before, MB | own MB | mapped MB |")
+    print("|---|---|---|---|---|---|---|")
+    frames = frames_of(options.atoms)
+    for number in options.numbers:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "recipe.yaml").write_text(RECIPE.replace(", polarizability: alpha", ""))
+            write_repeated(folder / "train.extxyz", frames, number)
+            write_repeated(folder / "valid.extxyz", frames[:32], 32)
+            for call in ("first", "again"):
+                for rank, found in enumerate(measure(folder, options.processes)):
+                    print(
+                        f"| {number} | {call}, process {rank} | {found['cpu_s']:.1f} | "
+                        f"{found['wall_s']:.1f} | {found['largest_before_MB']:.0f} | "
+                        f"{found['own_MB']:.0f} | {found['mapped_MB']:.0f} | "
+                        f"{found['step_ms']:.0f} ms per step",
+                        flush=True,
+                    )
+
+
+if __name__ == "__main__":
+    main()
