@@ -131,7 +131,9 @@ def main() -> None:
     parser.add_argument("--atoms", choices=["sio2", "small"], default="sio2")
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
-    print("| frames | call | to first step, CPU s | wall s | most before, MB | own MB | mapped MB |")
+    print(
+        "| frames | call | to first step, CPU s | wall s | most before, MB | own MB | mapped MB |"
+    )
     print("|---|---|---|---|---|---|---|")
     frames = frames_of(options.atoms)
     for number in options.numbers:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ase.io.formats import string2index
 
-from ase_equivar.io.structure_files import Frame, is_extxyz, parsed_frame
 from ase_equivar.io.formats import file_format
 from ase_equivar.io.frame_texts import frames_in_file
 from ase_equivar.io.label_files.reading import label_frames, program_of
+from ase_equivar.io.structure_files import Frame, is_extxyz, parsed_frame
 
 
 @dataclass(frozen=True)
