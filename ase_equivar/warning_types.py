@@ -76,4 +76,4 @@ class UncertaintyWarning(EquivarWarning):
 
 
 class InputWarning(EquivarWarning):
-    """A part of the input is ignored."""
+    """A part of the input is ignored, or a file of an earlier part of a run lacks something."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.observables import FieldRun, Observables, check_cell, observe
 from ase_equivar.io.output_files import check_folder, write_text
+from ase_equivar.warning_types import InputWarning
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,7 @@ UNCERTAINTY = "dZ_max[e]"
 BY_LAMMPS = "# by LAMMPS"  # which rewrite the initial state at the start of each run
 WIDTH = 24  # width of a number with all its digits
 ROUNDING = 0.5e-5  # fs
+LONGEST_GAP = 1.5  # between the end of a file and the present time, relative to its steps
 
 
 class FieldLog:
@@ -79,13 +82,15 @@ class FieldLog:
                 self._names = without
             elif header.split() != self._names:
                 raise ValueError(f"{self._path} is not the log of an earlier part of this run")
-        kept = []
+        kept, times = [], []
         for number, line in enumerate(lines, 2):
             if not line.endswith("\n"):
                 continue  # of a run that was killed
             numbers = _numbers(line, len(self._names), f"{self._path}, line {number}")
             if numbers[0] < now.time - ROUNDING:
                 kept.append(line)
+                times.append(numbers[0])
+        warn_if_lost(self.driven, self._path, times)
         write_text(self._path, "".join([_line(self._names), *kept]))
         self._begun = True
 
@@ -185,6 +190,28 @@ def check_new(driven: Drive, path: Path) -> None:
         )
 
 
+def warn_if_lost(driven: Drive, path: Path, times: Sequence[float]) -> None:
+    """Warn that a file does not reach to the present time of the run that it is of.
+
+    Parameters
+    ----------
+    driven : Drive
+    path : pathlib.Path
+    times : sequence of float
+        Of what the file holds, before the present time, fs.
+    """
+    gaps = np.diff([*times, driven.time])
+    if not driven.continued or len(gaps) < 2 or gaps[-1] <= LONGEST_GAP * gaps[:-1].max():
+        return
+    warnings.warn(
+        f"{path} ends at {times[-1]:g} fs with steps of up to {gaps[:-1].max():g} fs, but the run "
+        f"goes on at {driven.time:g} fs: unless the interval was changed, the file has lost what "
+        "was in between",
+        InputWarning,
+        stacklevel=3,
+    )
+
+
 def column_names(species: Iterable[str]) -> list[str]:
     """Return the names of the columns of every log, for chemical symbols in this order."""
     symbols = list(species)
@@ -236,7 +263,7 @@ def _numbers(line: str, count: int, where: str) -> list[float]:
     try:
         numbers = [float(word) for word in words]
     except ValueError as error:
-        raise ValueError(f"{where} is damaged: {error}") from error
+        raise ValueError(f"{where} is damaged: {str(error)[:60]}") from error
     # Temperature and uncertainty may be undefined, the rest of a run never is.
     if len(numbers) != count or not np.isfinite(numbers[:1]).all():
         raise ValueError(f"{where} is damaged: it should have {count} numbers, the first a time")

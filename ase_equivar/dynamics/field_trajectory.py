@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.trajectory import Trajectory
 
 from ase_equivar.dynamics.driven import Drive
-from ase_equivar.dynamics.field_log import check_new
+from ase_equivar.dynamics.field_log import check_new, warn_if_lost
 from ase_equivar.dynamics.observables import check_cell, observe
 from ase_equivar.io.extxyz import write_extxyz
 from ase_equivar.io.frame_texts import complete_frames
 from ase_equivar.io.output_files import check_folder, replacing, write_text
+from ase_equivar.io.read_errors import reading
 
 FORCES = "field_forces"
 ENDINGS = (".extxyz", ".traj", ".h5")
@@ -66,7 +67,15 @@ class FieldTrajectory:
         if not self._begun:
             check_new(self.driven, self._path)
             if self._path.exists():
-                _DROP[self._path.suffix](self._path, self.driven.time)
+                try:
+                    with reading(self._path, "h5py" if self._path.suffix == ".h5" else "ASE"):
+                        times = _DROP[self._path.suffix](self._path, self.driven.time)
+                except ValueError as error:
+                    raise ValueError(
+                        f"{error}. The run goes on at {self.driven.time:g} fs: restore the file, "
+                        "or move it away to begin a new one"
+                    ) from error
+                warn_if_lost(self.driven, self._path, times)
             self._begun = True
         _WRITE[self._path.suffix](self._path, _frame(self.driven))
 
@@ -97,15 +106,15 @@ def _write_extxyz(path: Path, frame: Atoms) -> None:
     write_extxyz(path, frame, append=True)
 
 
-def _drop_extxyz(path: Path, time: float) -> None:
-    """Keep the frames before `time`, without an incomplete last frame."""
-    kept = []
-    for frame in complete_frames(path.read_text(encoding="utf-8"), str(path)):
-        info = ase.io.extxyz.key_val_str_to_dict(frame.split("\n", 2)[1])
-        if not _is_before(info["time"], time):
-            break
-        kept.append(frame)
-    write_text(path, "".join(kept))
+def _drop_extxyz(path: Path, time: float) -> list[float]:
+    """Keep the frames before `time`, without an incomplete last frame; return their times."""
+    frames = complete_frames(path.read_text(encoding="utf-8"), str(path))
+    if not frames:
+        raise ValueError("it holds no whole frame")
+    infos = (ase.io.extxyz.key_val_str_to_dict(frame.split("\n", 2)[1]) for frame in frames)
+    times = _times_before(time, (info["time"] for info in infos))
+    write_text(path, "".join(frames[: len(times)]))
+    return times
 
 
 def _write_traj(path: Path, frame: Atoms) -> None:
@@ -114,12 +123,16 @@ def _write_traj(path: Path, frame: Atoms) -> None:
         file.write(frame)
 
 
-def _drop_traj(path: Path, time: float) -> None:
-    with replacing(path) as partial, Trajectory(path) as old, Trajectory(partial, "w") as new:
-        for frame in old:
-            if not _is_before(frame.info["time"], time):
-                break
-            new.write(frame)
+def _drop_traj(path: Path, time: float) -> list[float]:
+    with Trajectory(path) as old:
+        times = _times_before(time, (frame.info["time"] for frame in old))
+        with replacing(path) as partial, Trajectory(partial, "w") as new:
+            for index in range(len(times)):
+                frame = old[index]
+                if not np.isfinite(frame.positions).all():
+                    raise ValueError(f"its positions are not finite at {times[index]:g} fs")
+                new.write(frame)
+    return times
 
 
 def _write_hdf5(path: Path, frame: Atoms) -> None:
@@ -140,18 +153,37 @@ def _write_hdf5(path: Path, frame: Atoms) -> None:
         for name, value in values.items():
             shape = np.shape(value)
             if name not in file:
-                file.create_dataset(name, (0, *shape), maxshape=(None, *shape), dtype="f8")
+                file.create_dataset(
+                    name, (0, *shape), maxshape=(None, *shape), dtype="f8", fletcher32=True
+                )
             file[name].resize(len(file[name]) + 1, axis=0)
             file[name][-1] = value
 
 
-def _drop_hdf5(path: Path, time: float) -> None:
+def _drop_hdf5(path: Path, time: float) -> list[float]:
     import h5py
 
+    with h5py.File(path, "r") as file:
+        times = _times_before(time, file["time"][:])
+        for name, values in file.items():
+            if len(values) < len(times) or not np.isfinite(values[: len(times)]).all():
+                raise ValueError(f"its {name} lacks numbers before {time:g} fs")
     with h5py.File(path, "a") as file:
-        kept = int(sum(_is_before(one, time) for one in file["time"][:]))
         for name in file:
-            file[name].resize(kept, axis=0)
+            file[name].resize(len(times), axis=0)
+    return times
+
+
+def _times_before(time: float, times: Iterable[float]) -> list[float]:
+    """Return the first times, up to the present one, of frames; ValueError if they are wrong."""
+    kept: list[float] = []
+    for one in map(float, times):
+        if not np.isfinite(one) or (kept and one <= kept[-1] and _is_before(kept[-1], time)):
+            raise ValueError(f"time {one:g} fs follows on {kept[-1] if kept else 'nothing'}")
+        if not _is_before(one, time):
+            break
+        kept.append(one)
+    return kept
 
 
 def _is_before(one: float, time: float) -> bool:
@@ -163,7 +195,7 @@ _WRITE: dict[str, Callable[[Path, Atoms], None]] = {
     ".traj": _write_traj,
     ".h5": _write_hdf5,
 }
-_DROP: dict[str, Callable[[Path, float], None]] = {
+_DROP: dict[str, Callable[[Path, float], list[float]]] = {
     ".extxyz": _drop_extxyz,
     ".traj": _drop_traj,
     ".h5": _drop_hdf5,
