@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
 import tracemalloc
 from functools import partial
 from types import SimpleNamespace
@@ -187,6 +190,43 @@ def test_workers_that_finish_in_any_order_give_the_same_table(recipe, tmp_path, 
     ) as cluster:
         screen(paths, tmp_path / "far.csv", recipe, scheduler=cluster.scheduler_address)
     assert (tmp_path / "far.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_or_stopped_lose_nothing(recipe, tmp_path, monkeypatch, in_threes):
+    """One of two processes is stopped after the first batch, and the other killed after the third.
+
+    Batches that they held are done by others: dask starts a process again for one killed.
+    """
+    distributed = pytest.importorskip("distributed", reason="dask is not installed")
+    write(tmp_path / "x.extxyz", [triclinic(1 + k % 3, k) for k in range(40)])
+    paths, tables = [tmp_path / "x.extxyz"], [tmp_path / "one.csv", tmp_path / "t.csv"]
+    screen(paths, tables[0], recipe)
+    n_added = itertools.count(1)
+    add = Journal.add
+
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        pids = client.run(os.getpid)
+
+        def added(journal, rows, contents):
+            number = next(n_added)
+            first, second = pids
+            if number == 1:
+                client.retire_workers([second], close_workers=True)
+            if number == 3:
+                os.kill(pids[first], signal.SIGKILL)
+            return add(journal, rows, contents)
+
+        monkeypatch.setattr(Journal, "add", added)
+        screen(paths, tables[1], recipe, scheduler=cluster.scheduler_address)
+        assert not set(client.run(os.getpid).values()) & set(pids.values())  # both are gone
+    assert next(n_added) == 15  # each of 14 batches came once
+    assert tables[1].read_bytes() == tables[0].read_bytes()
 
 
 def test_the_table_grows_in_order_whatever_is_done_first(recipe, tmp_path, monkeypatch, in_threes):
