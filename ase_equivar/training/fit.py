@@ -51,6 +51,7 @@ from ase_equivar.training.resume import (
     settings,
 )
 from ase_equivar.training.run_data import (
+    check_validation,
     remove,
     store_all_frames,
     store_all_graphs,
@@ -113,17 +114,14 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
             logger.info("this run is already finished; nothing was changed in %s", output)
             return output
     pl.seed_everything(config.fit.seed, workers=True, verbose=False)
-    once("frames", partial(store_all_frames, config, progress=progress))
+    once("frames", partial(_read_data, config, state, progress=progress))
     train, valid = stored_frames(config)
-    started_with = inputs(config, train.summary)
-    if state is not None:
-        refuse_others(state, "inputs", started_with, config)
     network = _first_network(config, train.summary, train)
     if isinstance(network, GatedNetwork):
         network.set_dropout(config.fit.dropout)
     if state is None or not is_finished(state, config):
         once("graphs", partial(store_all_graphs, config, network, progress=progress))
-        module = TrainingModule(network, config, started_with)
+        module = TrainingModule(network, config, inputs(config, train.summary))
         if not _run(module, config, progress=progress):
             return output
         state = last_state(output)
@@ -147,6 +145,14 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
     )
     remove(config)
     return output
+
+
+def _read_data(config: TrainingConfig, state: dict[str, Any] | None, *, progress: bool) -> None:
+    """Read and check all frames; refuse others than those with which the run was started."""
+    store_all_frames(config, progress=progress)
+    if state is not None:
+        refuse_others(state, "inputs", inputs(config, stored_frames(config)[0].summary), config)
+    check_validation(config)
 
 
 def _run(module: TrainingModule, config: TrainingConfig, *, progress: bool) -> bool:

@@ -41,11 +41,16 @@ def store_all_frames(config: TrainingConfig, *, progress: bool) -> None:
     Raises
     ------
     ValueError
-        As `data.read_frames`, and if there are too few frames for validation.
+        As `data.read_frames`.
     """
     folder = Path(config.output) / FOLDER
     for name, files in ((TRAIN_FRAMES, config.data.train), (VALID_FRAMES, config.data.valid)):
         store_frames(folder / name, files, config.data, progress=progress)
+
+
+def check_validation(config: TrainingConfig) -> None:
+    """Refuse too few frames for validation."""
+    folder = Path(config.output) / FOLDER
     n_valid, n_known = len(StoredFrames(folder / VALID_FRAMES)), len(stored_frames(config)[1])
     if n_known < n_valid:
         logger.warning(
