@@ -9,16 +9,19 @@ state that the package has.
 Trajectories (``.traj``) and JSON files and databases keep Z* then. ASE's SQLite databases (``.db``)
 have columns for a few properties only, neither of the two names among them: write
 ``db.write(atoms, data={"born_charges": charges})`` there. ASE's writer of extended XYZ, which fails
-for tensors of atoms (3.29), is made to write Z* as nine columns ``born_charges``, field first.
+for tensors of atoms (3.29), is made to write Z* as nine columns ``born_charges``, field first. The
+module of that writer is changed when it is first imported: `ase.io` imports half of SciPy.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
-import ase.io.extxyz
 from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.outputs import ArrayProperty, all_outputs
@@ -28,6 +31,7 @@ EFFECTIVE_CHARGES = "born_effective_charges"  # the name in ASE
 DIELECTRIC_TENSOR = "dielectric_tensor"
 UNCERTAINTY = "born_charges_uncertainty"
 CLAMPED_PIEZO = "piezoelectric_tensor_clamped"
+EXTXYZ = "ase.io.extxyz"
 SHAPES: dict[str, tuple[str | int, ...]] = {
     BORN_CHARGES: ("natoms", 3, 3),
     UNCERTAINTY: ("natoms",),
@@ -41,15 +45,51 @@ def register() -> None:
         all_outputs.setdefault(name, ArrayProperty(name, float, shape))
         if name not in all_properties:
             all_properties.append(name)
-    if CLAMPED_PIEZO not in ase.io.extxyz.per_config_properties:
-        ase.io.extxyz.per_config_properties.append(CLAMPED_PIEZO)
-    # Extended XYZ has no columns for tensors. Files with Z* as nine columns per atom are common,
-    # and their readers look for them in atoms.arrays, where ASE would no longer put them.
-    ase.io.extxyz.all_properties = [name for name in all_properties if name != BORN_CHARGES]
-    if not hasattr(ase.io.extxyz.save_calc_results, "__wrapped__"):
-        ase.io.extxyz.save_calc_results = _with_columns(ase.io.extxyz.save_calc_results)
+    extxyz = sys.modules.get(EXTXYZ)
+    if extxyz is not None:
+        _adapt_extxyz(extxyz)
+    elif not any(isinstance(finder, _ExtxyzFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _ExtxyzFinder())
     if not hasattr(Atoms, "get_property"):
         Atoms.get_property = get_property
+
+
+class _ExtxyzFinder:
+    """Finds ASE's module of extended XYZ where the other finders do, and changes it once loaded."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the other finders' specification; None for any other module."""
+        if name != EXTXYZ:
+            return None
+        others = [finder for finder in sys.meta_path if finder is not self]
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((one for one in found if one is not None), None)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def load_and_adapt(module: ModuleType) -> None:
+                load(module)
+                _adapt_extxyz(module)
+
+            spec.loader.exec_module = load_and_adapt  # type: ignore[method-assign]
+        return spec
+
+
+def _adapt_extxyz(extxyz: Any) -> None:
+    """Make ASE's module of extended XYZ read and write the properties; repeatable."""
+    if CLAMPED_PIEZO not in extxyz.per_config_properties:
+        extxyz.per_config_properties.append(CLAMPED_PIEZO)
+    # Extended XYZ has no columns for tensors. Files with Z* as nine columns per atom are common,
+    # and their readers look for them in atoms.arrays, where ASE would no longer put them.
+    extxyz.all_properties = [name for name in all_properties if name != BORN_CHARGES]
+    # the module lists all properties that it knows when it is loaded
+    ours = [name for name in (BORN_CHARGES, UNCERTAINTY) if name in extxyz.per_atom_properties]
+    for name in ours:
+        extxyz.per_atom_properties.remove(name)
+    if not hasattr(extxyz.save_calc_results, "__wrapped__"):
+        extxyz.save_calc_results = _with_columns(extxyz.save_calc_results)
 
 
 def _with_columns(save_results: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from numba import njit
 from numba.core.caching import CompileResultCacheImpl, _Cache
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from ase_equivar.compile_cache import cache_folder, read_verified, write_verified
@@ -55,7 +56,9 @@ class _KeptMachineCode(_Cache):
         return None if folder is None else str(folder)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        target_context.refresh()
+        # Machine code needs the memory of numba only. numba refreshes its whole context here, which
+        # imports half of SciPy; before it compiles anything, it does so anyway.
+        rtsys.initialize(target_context)
         path = self._path(sig, target_context.codegen())
         if path is None:
             return None

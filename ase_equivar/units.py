@@ -13,7 +13,14 @@ from enum import StrEnum
 
 import numpy as np
 from ase import units
-from scipy import constants
+
+# exact by the definition of the SI; SciPy has them too, but takes long to import
+SPEED_OF_LIGHT = 299_792_458.0
+"""In m/s."""
+ELEMENTARY_CHARGE = 1.602176634e-19
+"""In C."""
+PLANCK = 6.62607015e-34
+"""h in J s."""
 
 MV_PER_CM = 1e-2
 """One megavolt per centimeter, in V/Å."""
@@ -31,11 +38,11 @@ CM2_PER_VS = 1e16 / 1e15
 """One cm²/(V s), of a mobility, in Å²/(V fs)."""
 VACUUM_PERMITTIVITY = 1 / (4 * np.pi * units.Hartree * units.Bohr)
 """ε0 in |e|/(V·Å): from e²/(4πε0) = Hartree · Bohr."""
-THZ_TO_CM: float = 1e10 / constants.c
+THZ_TO_CM: float = 1e10 / SPEED_OF_LIGHT
 """cm⁻¹ per THz."""
-CONDUCTIVITY = constants.e * 1e25
+CONDUCTIVITY = ELEMENTARY_CHARGE * 1e25
 """1 e²/(Å fs eV) in S/m."""
-DEBYE = constants.e * constants.angstrom * constants.c * 1e21
+DEBYE = ELEMENTARY_CHARGE * SPEED_OF_LIGHT * 1e11
 """1 e·Å in debye."""
 
 
@@ -52,7 +59,7 @@ class FrequencyUnit(StrEnum):
         return {
             FrequencyUnit.CM: THZ_TO_CM,
             FrequencyUnit.THZ: 1.0,
-            FrequencyUnit.MEV: 1e15 * constants.h / constants.e,
+            FrequencyUnit.MEV: 1e15 * PLANCK / ELEMENTARY_CHARGE,
         }[self]
 
     @property

@@ -1,5 +1,7 @@
 """Z* in ASE's own machinery: properties, trajectories, databases, extended XYZ."""
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -41,6 +43,28 @@ def test_registration_can_be_repeated():
     register()
     assert all_properties.count("born_charges") == 1
     assert all_outputs["born_charges"].shapespec == ("natoms", 3, 3)
+
+
+EXTXYZ = """
+import sys
+IMPORTS
+assert FIRST == ("ase.io" in sys.modules)
+import ase.io.extxyz as x
+print(x.all_properties, x.per_atom_properties, x.per_config_properties)
+print(x.save_calc_results.__wrapped__.__name__)
+"""
+
+
+def test_extxyz_is_adapted_whichever_is_imported_first():
+    found = []
+    for imports in ("import ase_equivar", "import ase.io.extxyz, ase_equivar"):
+        code = EXTXYZ.replace("IMPORTS", imports).replace("FIRST", str("ase.io" in imports))
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert not done.stderr
+        found.append(done.stdout)
+    assert found[0] == found[1]
+    assert "piezoelectric_tensor_clamped" in found[0]
+    assert "'born_charges'" not in found[0]
 
 
 def test_get_property_of_a_calculator_that_knows_nothing_of_us():

@@ -13,8 +13,9 @@ from ase import Atoms
 from ase_equivar import EquivarCalculator
 
 HEAVY = ("e3nn", "phonopy", "matplotlib", "rich", "typer", "sevenn", "sympy", "torch._dynamo",
-    "spglib", "lightning")
-after_import = [name for name in HEAVY if name in sys.modules]
+    "spglib", "lightning", "pandas", "ase.io", "ase.build", "ase.neighborlist", "scipy.spatial",
+    "scipy.special", "scipy.linalg", "scipy.sparse", "scipy.constants")
+after_import = [name for name in (*HEAVY, "numba", "scipy") if name in sys.modules]
 cell = [[4.1, 0.3, 0.0], [0.2, 4.4, 0.5], [0.0, 0.4, 4.3]]
 positions = [[0.0, 0.0, 0.0], [2.1, 2.2, 0.2], [2.2, 0.1, 2.3], [0.1, 2.2, 2.1]]
 atoms = Atoms("MgOOMg", positions, cell=cell, pbc=True).repeat((2, 1, 1))

@@ -17,7 +17,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from torch import Tensor
 
 from ase_equivar.inference.known_bonds import N_NUMBERS, KnownBonds
 from ase_equivar.inference.models import CALIBRATION_FILE, WEIGHTS_FILE
+from ase_equivar.inference.nearest_points import Points
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.resumed import digest
 
@@ -131,26 +131,23 @@ class KnownAtoms:
         distance = np.full(len(places), UNKNOWN_DISTANCE)
         log_error = np.full(len(places), self._mean_log_error)
         for number in np.unique(elements):
-            if number not in self._searches:
+            if number not in self._by_element:
                 continue
-            tree, log_errors = self._searches[number]
+            points, log_errors = self._by_element[number]
             mine = elements == number
-            nearest = np.arange(1, min(NEAREST, len(log_errors)) + 1)
-            found, index = tree.query(places[mine], k=nearest)
+            found, index = points.nearest(places[mine], min(NEAREST, len(log_errors)))
             weights = (found + SMALL_DISTANCE) ** -2
             distance[mine] = found[:, 0]
             log_error[mine] = (weights * log_errors[index]).sum(axis=1) / weights.sum(axis=1)
         return Familiarity(distance, np.exp(log_error))
 
     @cached_property
-    def _searches(self) -> dict[int, tuple[Any, NDArray[np.float64]]]:
-        """Search tree and errors of the atoms of each element."""
-        from scipy.spatial import cKDTree  # slow to import, and not every model needs it
-
+    def _by_element(self) -> dict[int, tuple[Points, NDArray[np.float64]]]:
+        """Points and errors of the atoms of each element."""
         numbers, points = self.numbers.cpu().numpy(), self.points.cpu().double().numpy()
         log_errors = self.log_errors.cpu().double().numpy()
         return {
-            int(number): (cKDTree(points[numbers == number]), log_errors[numbers == number])
+            int(number): (Points(points[numbers == number]), log_errors[numbers == number])
             for number in np.unique(numbers)
         }
 

@@ -1,23 +1,31 @@
-"""Files: reading, with errors that name the file, and writing of structures and spectra."""
+"""Files: reading, with errors that name the file, and writing of structures and spectra.
 
-from ase_equivar.io.current_files import write_current_csv, write_current_json
-from ase_equivar.io.extxyz import read_extxyz, write_extxyz
-from ase_equivar.io.infrared_files import (
-    write_infrared_json,
-    write_modes_csv,
-    write_spectrum_csv,
-)
-from ase_equivar.io.label_files.reading import read_labels
-from ase_equivar.io.phonon_files import write_bands_csv, write_density_csv
-from ase_equivar.io.piezoelectric_files import (
-    write_piezoelectric_csv,
-    write_piezoelectric_json,
-)
-from ase_equivar.io.raman_files import (
-    write_raman_json,
-    write_raman_modes_csv,
-    write_raman_spectrum_csv,
-)
+A module is imported when one of its names is first used: most need `ase.io`, which imports half of
+SciPy, and a prediction needs none of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ase_equivar.io.current_files import write_current_csv, write_current_json
+    from ase_equivar.io.extxyz import read_extxyz, write_extxyz
+    from ase_equivar.io.infrared_files import (
+        write_infrared_json,
+        write_modes_csv,
+        write_spectrum_csv,
+    )
+    from ase_equivar.io.label_files.reading import read_labels
+    from ase_equivar.io.phonon_files import write_bands_csv, write_density_csv
+    from ase_equivar.io.piezoelectric_files import (
+        write_piezoelectric_csv,
+        write_piezoelectric_json,
+    )
+    from ase_equivar.io.raman_files import (
+        write_raman_json,
+        write_raman_modes_csv,
+        write_raman_spectrum_csv,
+    )
 
 __all__ = [
     "read_extxyz",
@@ -36,3 +44,46 @@ __all__ = [
     "write_raman_spectrum_csv",
     "write_spectrum_csv",
 ]
+
+_HOMES = {
+    "current_files": (
+        "write_current_csv",
+        "write_current_json",
+    ),
+    "extxyz": (
+        "read_extxyz",
+        "write_extxyz",
+    ),
+    "infrared_files": (
+        "write_infrared_json",
+        "write_modes_csv",
+        "write_spectrum_csv",
+    ),
+    "label_files.reading": ("read_labels",),
+    "phonon_files": (
+        "write_bands_csv",
+        "write_density_csv",
+    ),
+    "piezoelectric_files": (
+        "write_piezoelectric_csv",
+        "write_piezoelectric_json",
+    ),
+    "raman_files": (
+        "write_raman_json",
+        "write_raman_modes_csv",
+        "write_raman_spectrum_csv",
+    ),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module where it lives."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List public names, also those that are not imported yet, for completion."""
+    return sorted({*globals(), *__all__})

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 from ase import Atoms
 from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
 
 from ase_equivar.structures.translations import find_translations
 
@@ -156,6 +155,8 @@ def surplus_neighbors(atoms: Atoms) -> float:
     bonds = _BONDS.get(symbols.pop()) if len(symbols) == 1 else None
     if bonds is None:
         return 0.0
+    from ase.neighborlist import neighbor_list  # imports half of SciPy
+
     reach = _BOND_LENGTH * 2 * covalent_radii[atoms.numbers[0]]
     return len(neighbor_list("i", atoms, reach)) / len(atoms) - bonds
 
