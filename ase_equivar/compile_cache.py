@@ -16,6 +16,8 @@ import shutil
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +29,38 @@ MOST_BYTES = 200_000_000  # of one folder; all bundled models take some ten mill
 MOST_VERSIONS = 3
 
 _loading = threading.Lock()
+
+
+class KernelNotKeptError(Exception):
+    """A kernel is not in the cache, within `only_kept_kernels`."""
+
+
+class _Compilation(threading.local):
+    is_off = False
+
+
+_compilation = _Compilation()
+
+
+def compilation_is_off() -> bool:
+    """Whether this thread is within `only_kept_kernels`."""
+    return _compilation.is_off
+
+
+@contextmanager
+def only_kept_kernels(is_off: bool = True) -> Iterator[None]:
+    """Raise `KernelNotKeptError` where a kernel would have to be compiled, in this thread.
+
+    Parameters
+    ----------
+    is_off : bool
+        False: change nothing.
+    """
+    before, _compilation.is_off = _compilation.is_off, _compilation.is_off or is_off
+    try:
+        yield
+    finally:
+        _compilation.is_off = before
 
 
 @cache

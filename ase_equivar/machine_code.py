@@ -16,7 +16,13 @@ from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
-from ase_equivar.compile_cache import cache_folder, read_verified, write_verified
+from ase_equivar.compile_cache import (
+    KernelNotKeptError,
+    cache_folder,
+    compilation_is_off,
+    read_verified,
+    write_verified,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +62,12 @@ class _KeptMachineCode(_Cache):
         return None if folder is None else str(folder)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        found = self._kept(sig, target_context)
+        if found is None and compilation_is_off():
+            raise KernelNotKeptError(self._function.__name__)
+        return found
+
+    def _kept(self, sig: Any, target_context: Any) -> Any:
         # Machine code needs the memory of numba only. numba refreshes its whole context here, which
         # imports half of SciPy; before it compiles anything, it does so anyway.
         rtsys.initialize(target_context)

@@ -11,6 +11,7 @@ from helpers.springs import Springs
 from phonopy import Phonopy
 
 from ase_equivar.dielectric import infrared_modes
+from ase_equivar.inference import deferred_compilation
 from ase_equivar.phonons import force_constants
 
 
@@ -23,6 +24,14 @@ def pytest_pyfunc_call(pyfuncitem):
         if type(error).__name__ == "OldE3nnError":
             pytest.skip(str(error))
         raise
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels_at_once():
+    """Compile kernels at their first use on a machine without a cache: tests are of kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deferred_compilation, "MOST_EDGES", -1)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_equivar.arguments import LARGEST_LENGTH, positive_number
-from ase_equivar.compile_cache import numba_works
+from ase_equivar.compile_cache import KernelNotKeptError, numba_works
 from ase_equivar.graph.candidates import ROUNDING, Candidates, find_candidates
 from ase_equivar.structures.lattice import compact_vectors
 from ase_equivar.structures.validation import check_pairs
@@ -170,17 +170,20 @@ def filter_pairs(
     vectors = torch.empty(len(i), 3, dtype=dtype)
     from ase_equivar.graph.pair_kernel import near  # imports numba, which takes half a second
 
-    n, closest, least = near(
-        positions.numpy(),
-        cell.numpy(),
-        i.numpy(),
-        j.numpy(),
-        shifts.numpy(),
-        cutoff,
-        centers.numpy(),
-        neighbors.numpy(),
-        vectors.numpy(),
-    )
+    try:
+        n, closest, least = near(
+            positions.numpy(),
+            cell.numpy(),
+            i.numpy(),
+            j.numpy(),
+            shifts.numpy(),
+            cutoff,
+            centers.numpy(),
+            neighbors.numpy(),
+            vectors.numpy(),
+        )
+    except KernelNotKeptError:
+        return _by_torch(candidates, positions, cell, cutoff, dtype)
     nearest = None if n == 0 else (int(centers[closest]), int(neighbors[closest]), least)
     return Pairs(centers[:n], neighbors[:n], vectors[:n], nearest)
 

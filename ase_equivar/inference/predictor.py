@@ -14,14 +14,16 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_equivar.compile_cache import only_kept_kernels
 from ase_equivar.graph import Graph, build_graph, check_atoms, check_elements, collate
 from ase_equivar.graph.graph import Geometry
 from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference.coverage import CalledAtoms, Coverage
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
+from ase_equivar.inference.deferred_compilation import DeferredCompilation
 from ase_equivar.inference.device import choose_device, choose_dtype
 from ase_equivar.inference.models import load_model, model_folder
-from ase_equivar.inference.parts import dielectric_tensors_of_parts
+from ase_equivar.inference.parts import N_PARTS, dielectric_tensors_of_parts
 from ase_equivar.inference.polarization import Polarization
 from ase_equivar.inference.prediction import RawPrediction, TimedPrediction
 from ase_equivar.inference.uncertainty import Calibration
@@ -100,6 +102,9 @@ class Predictor:
         self._network = network
         chosen = getattr(network, "backend", None)
         self._used_backend = "torch" if chosen is None else used_backend(chosen, self.device)
+        self._compilation = DeferredCompilation(
+            network, chosen == "auto" and self._used_backend == "numba"
+        )
         logger.info("%s is computed by %s on %s", self.name, self._used_backend, self.device)
         self.cutoff = float(network.cutoff)
         self._search = NeighborSearch(self.cutoff, device=self.device)
@@ -120,7 +125,8 @@ class Predictor:
 
     def check(self, atoms: Atoms) -> None:
         """Refuse an invalid structure, or one with unknown elements; see `check_atoms`."""
-        check_atoms(atoms)
+        with only_kept_kernels():  # a pass over the pairs does not pay compilation
+            check_atoms(atoms)
         check_elements(atoms, self.elements)
 
     def predict(
@@ -182,7 +188,7 @@ class Predictor:
         backend = f"{self._used_backend} (CUDA graph)"
         if raw is None:
             [raw] = self._call([self._graph(atoms, self._following)])
-            backend = self._used_backend
+            backend = self._compilation.backend or self._used_backend
         seconds = time.perf_counter() - start
         self.count += not is_latest
         self.latest = TimedPrediction(geometry, raw, seconds, backend)
@@ -247,16 +253,20 @@ class Predictor:
         if self.calibration is None or not self.has_dielectric:
             return None
         graph = self._graph(atoms, self._search)
-        return dielectric_tensors_of_parts(self._network, graph)
+        network = self._network
+        return self._compilation.run(
+            lambda: dielectric_tensors_of_parts(network, graph), N_PARTS * graph.n_edges
+        )
 
     def _graph(self, atoms: Atoms, search: NeighborSearch) -> Graph:
-        return build_graph(atoms, search, dtype=self.dtype, known=self.elements)
+        with only_kept_kernels(self._compilation.is_pending):
+            return build_graph(atoms, search, dtype=self.dtype, known=self.elements)
 
     def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
         whole = graphs[0] if len(graphs) == 1 else collate(graphs)
         ends = np.cumsum([graph.n_atoms for graph in graphs]).tolist()
         with torch.inference_mode():
-            tensors = self._evaluated(whole)
+            tensors = self._compilation.run(lambda: self._evaluated(whole), whole.n_edges)
         called = (
             None
             if self.calibration is None

@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from ase_equivar.compile_cache import compilation_is_off, only_kept_kernels
 from ase_equivar.network.execution.edge_index import Chunk, EdgeIndex
 from ase_equivar.network.execution.threads import (
     available_threads,
@@ -55,11 +56,13 @@ def map_chunks(edges: EdgeIndex, work: Callable[[Chunk], _Result]) -> list[_Resu
     chunks = edges.chunks(min(math.ceil(n_edges / n_busy), EDGES_PER_CHUNK))
     if n_busy == 1:
         return [work(chunk) for chunk in chunks]
-    inference = torch.is_inference_mode_enabled()  # known to each thread for itself
+    # known to each thread for itself
+    inference, is_off = torch.is_inference_mode_enabled(), compilation_is_off()
 
     def alone(chunk: Chunk) -> _Result:
         torch.set_num_threads(1)
-        with torch.inference_mode(inference), torch.no_grad():  # the first turns gradients on
+        # the first turns gradients on
+        with torch.inference_mode(inference), torch.no_grad(), only_kept_kernels(is_off):
             return work(chunk)
 
     were_limited = torch_threads_are_limited()

@@ -87,21 +87,17 @@ def share_out(
     min_edges : int
         Smallest number of edges that justifies another thread.
     """
+    known = [a.detach().numpy() if isinstance(a, Tensor) else a for a in arguments]
     if not kernel.overloads:
         with compilation_announced():
-            _share_out(kernel, arguments, start, min_edges)
-    else:
-        _share_out(kernel, arguments, start, min_edges)
+            kernel(*known, 0, 0)  # in this thread, which may want kernels of the cache only
+    _share_out(kernel, known, start, min_edges)
 
 
 def _share_out(
-    kernel: Any,
-    arguments: Sequence[Tensor | NDArray[Any] | int],
-    start: Tensor,
-    min_edges: int,
+    kernel: Any, known: Sequence[NDArray[Any] | int], start: Tensor, min_edges: int
 ) -> None:
     n_atoms, n_threads = len(start) - 1, available_threads()
-    known = [a.detach().numpy() if isinstance(a, Tensor) else a for a in arguments]
     ends = start.numpy()
     n_edges = int(ends[-1])
     if n_threads == 1 or n_edges < min_edges * n_threads:
