@@ -51,10 +51,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "units",
         "sum_rule",
     },
-    "inference": {*BASIS, "io", "graph", "network"},
-    "wrapped_calculator": {"calculated_property"},
     "inference": {*BASIS, "compile_cache", "io", "graph", "network"},
-    "wrapped_calculator": set(),
+    "wrapped_calculator": {"calculated_property"},
     "static_field": {"fields", "inference", "wrapped_calculator"},
     "available_properties": {"ase_properties", "inference", "static_field", "wrapped_calculator"},
     "calculator": {
