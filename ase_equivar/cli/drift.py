@@ -7,7 +7,13 @@ from typing import Annotated
 import typer
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.field_options import FieldRunOptions, Vector, check_not_zero, field_command
+from ase_equivar.cli.field_options import (
+    FieldRunOptions,
+    Vector,
+    check_strength,
+    check_time,
+    field_command,
+)
 from ase_equivar.cli.tables import open_console
 from ase_equivar.structures.formula import empirical_formula
 
@@ -36,7 +42,9 @@ def drift(
     strengths before calling the ratio a mobility.
     """
     with inputs.user_errors():
-        check_not_zero("--field", field)
+        check_strength("--field", field)
+        check_time("--duration", duration)
+        check_time("--equilibration", equilibration, zero=True)
         options.check_outputs()
         charges: dict[str, dict[str, float] | None] = {"Born charges": None}
         if nominal is not None:

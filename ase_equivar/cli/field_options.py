@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from ase_equivar.dynamics.experiments.thermal_run import MDSettings
 
+MOST_ATOMS = 1_000_000  # Z* of more take 16 GB of memory
 Vector = tuple[float, float, float]
 Structure = Annotated[Path, typer.Argument(help="Any file that ASE reads.")]
 Repeat = Annotated[tuple[int, int, int], typer.Option(help="Repetitions of the cell.")]
@@ -63,9 +65,11 @@ class FieldRunOptions:
 
     def md_settings(self) -> MDSettings:
         """Return the settings of the MD."""
+        from ase_equivar.arguments import positive_number
         from ase_equivar.dynamics.experiments.thermal_run import MDSettings
         from ase_equivar.units import PICOSECOND
 
+        positive_number("--friction", self.friction, "1/ps", zero=True)
         return MDSettings(
             temperature=self.temperature,
             timestep=self.timestep,
@@ -107,10 +111,22 @@ def field_command(*, temperature: float, friction: float) -> Callable[[Command],
     return with_options(FieldRunOptions, first=("structure",), defaults=defaults)
 
 
-def check_not_zero(option: str, strength: Iterable[float]) -> None:
-    """Refuse a field of zero in the unit of the option, MV/cm."""
-    if not any(strength):
+def check_strength(option: str, strength: Iterable[float]) -> None:
+    """Refuse a field that is none, in the unit of the option, MV/cm."""
+    from ase_equivar.arguments import LARGEST_FIELD, finite_real
+    from ase_equivar.units import MV_PER_CM
+
+    given = list(strength)
+    finite_real(option, given, None, unit="MV/cm", largest=LARGEST_FIELD / MV_PER_CM)
+    if not any(given):
         raise ValueError(f"{option} is zero; give the field in MV/cm")
+
+
+def check_time(option: str, time: float, *, zero: bool = False) -> None:
+    """Refuse a time that is none, in the unit of the option, ps."""
+    from ase_equivar.arguments import positive_number
+
+    positive_number(option, time, "ps", zero=zero)
 
 
 def charged_atoms(
@@ -124,6 +140,12 @@ def charged_atoms(
     """Return the repeated cell with a calculator of forces, and Z* that sum to the charge."""
     if min(repeat) < 1:
         raise ValueError(f"--repeat is {' '.join(map(str, repeat))}; give numbers from 1 on")
+    n_atoms = len(unit_cell) * prod(repeat)
+    if n_atoms > MOST_ATOMS:
+        raise ValueError(
+            f"--repeat {' '.join(map(str, repeat))} makes {n_atoms:.3g} atoms, and at most "
+            f"{MOST_ATOMS:.0e} are allowed"
+        )
     atoms = unit_cell * repeat
     forces = inputs.forces_calculator(calculator, device)
     atoms.calc = inputs.equivar_calculator(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.field_options import FieldRunOptions, check_not_zero, field_command
+from ase_equivar.cli.field_options import FieldRunOptions, check_strength, check_time, field_command
 from ase_equivar.cli.tables import open_console, tensor_table
 from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.warning_types import StaticDielectricWarning
@@ -35,7 +35,9 @@ def finite_field(
     it: they agree if the structure is at its minimum and the crystal is harmonic.
     """
     with inputs.user_errors():
-        check_not_zero("--strength", [strength])
+        check_strength("--strength", [strength])
+        check_time("--duration", duration)
+        check_time("--equilibration", equilibration, zero=True)
         options.check_outputs()
         md_settings = options.md_settings()
         atoms = options.charged_atoms()

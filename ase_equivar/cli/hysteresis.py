@@ -7,7 +7,13 @@ from typing import Annotated
 import typer
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.field_options import FieldRunOptions, Vector, check_not_zero, field_command
+from ase_equivar.cli.field_options import (
+    FieldRunOptions,
+    Vector,
+    check_strength,
+    check_time,
+    field_command,
+)
 from ase_equivar.cli.tables import open_console
 from ase_equivar.structures.formula import empirical_formula
 
@@ -31,7 +37,8 @@ def hysteresis(
     within picoseconds: its coercive field is far above that of domain walls in a sample.
     """
     with inputs.user_errors():
-        check_not_zero("--amplitude", amplitude)
+        check_strength("--amplitude", amplitude)
+        check_time("--period", period)
         options.check_outputs()
         md_settings = options.md_settings()
         atoms = options.charged_atoms()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.field_options import UpdateInterval, Vector, check_not_zero
+from ase_equivar.cli.field_options import UpdateInterval, Vector, check_strength
 from ase_equivar.cli.tables import open_console
 
 if TYPE_CHECKING:
@@ -139,6 +139,6 @@ def _field(
             raise FileNotFoundError(f"there is no file {waveform}")
         return waveform_from_json(waveform.read_text(encoding="utf-8"))
     assert field is not None
-    check_not_zero("--field", field)
+    check_strength("--field", field)
     amplitude = np.array(field) * MV_PER_CM
     return SineField(amplitude, frequency=frequency) if frequency else ConstantField(amplitude)

@@ -7,7 +7,13 @@ from typing import Annotated
 import typer
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.field_options import FieldRunOptions, Vector, check_not_zero, field_command
+from ase_equivar.cli.field_options import (
+    FieldRunOptions,
+    Vector,
+    check_strength,
+    check_time,
+    field_command,
+)
 from ase_equivar.cli.tables import open_console
 from ase_equivar.structures.formula import empirical_formula
 
@@ -36,7 +42,8 @@ def pulse(
     and a weak pulse gives the susceptibility of the ions at the frequencies it contains.
     """
     with inputs.user_errors():
-        check_not_zero("--amplitude", amplitude)
+        check_strength("--amplitude", amplitude)
+        check_time("--duration", duration)
         options.check_outputs()
         md_settings = options.md_settings()
         if not width > 0:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from ase import Atoms
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -19,11 +21,13 @@ from ase_equivar.graph import Graph
 from ase_equivar.inference.features import invariants
 from ase_equivar.inference.known_bonds import KnownBonds
 from ase_equivar.inference.uncertainty import Calibration, KnownAtoms, log_terms
+from ase_equivar.io.resumed import digest
 from ase_equivar.network import Ensemble, GatedNetwork, Network
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.batches import make_loader
 from ase_equivar.training.comparison import Comparison, tensors_of_each
 from ase_equivar.training.data import LabelledFrame
+from ase_equivar.warning_types import InputWarning
 
 N_COMPONENTS = 12  # of the features; by cross-validation on crystals/valid
 MAX_ATOMS = 12_000  # of the training data, chosen at random where there are more
@@ -100,10 +104,20 @@ def calibrate(
     ------
     ValueError
         If the network is none whose features can be compared, or knows the elements of no
-        structure.
+        structure, or there are no structures.
+    TypeError
+        If `train` or `valid` hold anything but LabelledFrame.
+
+    Warns
+    -----
+    InputWarning
+        If structures are in both: errors of what was learned say little of those of others.
     """
-    known = describe(_comparable(network), train, progress=progress)
-    judged = describe(_comparable(network), valid, progress=progress)
+    comparable = _comparable(network)
+    train, valid = _frames("train", train), _frames("valid", valid)
+    _warn_of_shared(train, valid)
+    known = describe(comparable, train, progress=progress)
+    judged = describe(comparable, valid, progress=progress)
     atoms = _known_atoms(known)
     terms = [
         log_terms(atoms.familiarity(features, numbers), raw.sum(axis=0))
@@ -114,6 +128,38 @@ def calibrate(
     squares = [np.square(errors).mean(axis=(1, 2)) for errors in judged.errors]
     log_scale, exponents = fit_powers(terms, squares)
     return Calibration(atoms, KnownBonds.of(known.graphs), log_scale, exponents)
+
+
+def _frames(name: str, given: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """Return a list of at least one labelled structure, or say what is wrong."""
+    if not isinstance(given, Iterable) or isinstance(given, Atoms | str):
+        raise TypeError(f"{name} is a {type(given).__name__}; give a list of LabelledFrame")
+    frames = list(given)
+    for index, frame in enumerate(frames):
+        if not isinstance(frame, LabelledFrame):
+            raise TypeError(f"{name}[{index}] is a {type(frame).__name__}; give LabelledFrame")
+    if not frames:
+        raise ValueError(f"{name} has no structure; give at least one")
+    return frames
+
+
+def _warn_of_shared(train: Sequence[LabelledFrame], valid: Sequence[LabelledFrame]) -> None:
+    trained = {_geometry(frame.atoms) for frame in train}
+    shared = sum(_geometry(frame.atoms) in trained for frame in valid)
+    if shared:
+        warnings.warn(
+            f"{shared} of {len(valid)} validation structures are among those that the model was "
+            "trained on, for which its errors are smaller than for others: the uncertainties will "
+            "be too small. Give structures that it was not trained on",
+            InputWarning,
+            stacklevel=3,
+        )
+
+
+def _geometry(atoms: Atoms) -> str:
+    return digest(
+        *(part.tobytes() for part in (atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc))
+    )
 
 
 def fit_powers(

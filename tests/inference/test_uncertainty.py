@@ -24,8 +24,8 @@ from ase_equivar.inference.models import CALIBRATION_FILE, model_digest
 from ase_equivar.inference.uncertainty import Calibration
 from ase_equivar.inference.warnings import is_uncertain
 from ase_equivar.training.calibration import calibrate, fit_powers, quality
-from ase_equivar.training.data import read_frames
-from ase_equivar.warning_types import UncertaintyWarning
+from ase_equivar.training.data import LabelledFrame, read_frames
+from ase_equivar.warning_types import InputWarning, UncertaintyWarning
 
 
 @pytest.fixture(scope="module", params=[GATED, POLAR], ids=["gated", "polar"])
@@ -163,6 +163,8 @@ def test_calibrated_root_mean_square(tmp_path: Path) -> None:
     data = write(tmp_path / "x.extxyz", labelled(40))
     frames, _ = read_frames([data], run_config(tmp_path).data)
     found = calibrate(network, frames[:20], frames[20:])
+    with pytest.warns(InputWarning, match="5 of 20 validation structures are among those"):
+        calibrate(network, frames[:20], frames[15:35])
     save_model(network, tmp_path / "model")
     found.save(tmp_path / "model")
     calc = EquivarCalculator(model=tmp_path / "model")
@@ -253,3 +255,21 @@ def test_published_network_has_none(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["calibrate", str(tmp_path / "model"), data, "--train", data])
     assert result.exit_code != 0
     assert "only gated networks have an uncertainty" in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "error", "message"),
+    [
+        ("train", [], ValueError, "train has no structure"),
+        ("valid", [], ValueError, "valid has no structure"),
+        ("train", "frames.extxyz", TypeError, "train is a str; give a list of LabelledFrame"),
+        ("valid", triclinic(), TypeError, "valid is a Atoms"),
+        ("valid", [triclinic()], TypeError, r"valid\[0\] is a Atoms; give LabelledFrame"),
+        ("train", 3, TypeError, "train is a int"),
+        ("train", None, TypeError, "train is a NoneType"),
+    ],
+)
+def test_what_cannot_calibrate(name, given, error, message):
+    one = LabelledFrame(triclinic(), np.zeros((len(triclinic()), 3, 3)), None)
+    with pytest.raises(error, match=message):
+        calibrate(make(GATED), **{"train": [one], "valid": [one], name: given})
