@@ -93,6 +93,9 @@ def drift(
 def _charges(text: str) -> dict[str, float]:
     try:
         pairs = [part.split("=") for part in text.split(",")]
-        return {symbol.strip(): float(charge) for symbol, charge in pairs}
+        charges = {symbol.strip(): float(charge) for symbol, charge in pairs}
     except ValueError:
         raise ValueError(f"--nominal is {text!r}; write it as Li=1,P=5,O=-2") from None
+    if len(charges) < len(pairs):
+        raise ValueError(f"--nominal is {text!r}, with two charges for one element")
+    return charges

@@ -37,15 +37,20 @@ def finite_field(
     with inputs.user_errors():
         check_strength("--strength", [strength])
         check_time("--duration", duration)
-        check_time("--equilibration", equilibration, zero=True)
+        check_time("--equilibration", equilibration)
         options.check_outputs()
         md_settings = options.md_settings()
-        atoms = options.charged_atoms()
 
-        from ase_equivar.dynamics.experiments.finite_field import finite_field_dielectric
+        from ase_equivar.dynamics.experiments.finite_field import (
+            check_steps,
+            finite_field_dielectric,
+        )
         from ase_equivar.plotting import plot_finite_field
         from ase_equivar.units import MV_PER_CM, PICOSECOND
 
+        # before the phonons
+        check_steps(equilibration * PICOSECOND, duration * PICOSECOND, md_settings)
+        atoms = options.charged_atoms()
         phonons = _from_phonons(options.unit_cell(), atoms.calc)
         found = finite_field_dielectric(
             atoms,

@@ -32,6 +32,13 @@ def test_zero_fields_are_told_in_the_unit_of_the_option(command, option, zero, n
         ("pulse", ("--duration=0",), "--duration is 0.0; give a positive number of ps"),
         ("finite-field", ("--strength=inf",), "--strength is not finite"),
         ("finite-field", ("--friction=-3",), "--friction is -3.0; .* number of 1/ps"),
+        ("finite-field", ("--friction=0",), "without friction the run does not equilibrate"),
+        ("finite-field", ("--duration=1e300",), "duration is 1e.303 fs; give at least one"),
+        (
+            "drift",
+            ("--species", "Na", "--nominal", "Na=1,Na=2,Cl=-1"),
+            "--nominal is .*with two charges for one element",
+        ),
         ("pulse", ("--repeat", 2000, 2000, 2000), "makes 6.4e.10 atoms, and at most 1e.06"),
     ],
 )

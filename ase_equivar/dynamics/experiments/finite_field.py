@@ -96,15 +96,7 @@ def finite_field_dielectric(
     md_settings = md_settings or MDSettings()
     strength = positive_number("strength", strength, "V/Å", largest=LARGEST_FIELD)
     check_structure(atoms)
-    if not md_settings.friction:
-        raise ValueError(
-            "without friction the run does not equilibrate; give md_settings with a friction "
-            "above 0"
-        )
-    skipped = steps_in("equilibration", equilibration, md_settings)
-    steps = steps_in("duration", duration, md_settings)
-    if steps < BLOCKS:
-        raise ValueError(f"the duration is {steps} time steps; give at least {BLOCKS}")
+    skipped, steps = check_steps(equilibration, duration, md_settings)
     columns, errors = [], []
     for axis, name in enumerate("xyz"):
         found = []
@@ -124,6 +116,27 @@ def finite_field_dielectric(
         errors.append(parts.std(axis=0, ddof=1) / np.sqrt(BLOCKS))
     try:
         electronic = np.array(calculated_property(atoms.calc, "dielectric_tensor", atoms))
-    except (PropertyNotImplementedError, KeyError):
-        electronic = None
+    except (PropertyNotImplementedError, RuntimeError):
+        electronic = None  # the runs are worth having without it
     return FiniteFieldDielectric(np.array(columns).T, np.array(errors).T, electronic)
+
+
+def check_steps(equilibration: float, duration: float, md_settings: MDSettings) -> tuple[int, int]:
+    """Return the numbers of steps to leave out and to average over, or refuse them.
+
+    Parameters
+    ----------
+    equilibration, duration : float
+        fs.
+    md_settings : MDSettings
+    """
+    if not md_settings.friction:
+        raise ValueError(
+            "without friction the run does not equilibrate; give md_settings with a friction "
+            "above 0"
+        )
+    skipped = steps_in("equilibration", equilibration, md_settings)
+    steps = steps_in("duration", duration, md_settings)
+    if steps < BLOCKS:
+        raise ValueError(f"the duration is {steps} time steps; give at least {BLOCKS}")
+    return skipped, steps
