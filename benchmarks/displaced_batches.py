@@ -2,10 +2,10 @@
 
     python benchmarks/displaced_batches.py --potential 7net-l3i5 --threads 1
 
-A crystal without symmetry (Na, Cl and O, strained and rattled), of which 8 cells are evaluated, each
-with another atom displaced, as finite displacements of phonons are. The two ways take turns; printed
-is the CPU time for each cell, the median of the rounds, with graphs included, and the largest
-difference of forces.
+Of a crystal without symmetry (Na, Cl and O, strained and rattled), 8 cells with displaced atoms are
+evaluated, as `ase_equivar.phonons.force_constants` does. The two ways take turns. Printed are the
+CPU time for each cell, graphs included, as the median of some rounds, and the largest difference of
+forces.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from unittest import mock
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
+
+from ase_equivar.phonons import cell_forces
 
 CELLS = 8
 CELL = np.array([[4.1, 0.2, -0.3], [0.7, 4.6, 0.4], [-0.5, 0.9, 5.2]])
@@ -53,25 +57,9 @@ def one_by_one(calc: Calculator, cells: list[Atoms]) -> Forces:
 
 
 def together(calc: Calculator, cells: list[Atoms]) -> Forces:
-    """Evaluate all cells in one call of the network, as SevenNet's training does."""
-    from sevenn import _keys as key
-    from sevenn.atom_graph_data import AtomGraphData
-    from sevenn.train.dataload import unlabeled_atoms_to_graph
-    from torch_geometric.data import Batch
-
-    calc.model.set_is_batch_data(True)
-    try:
-        graphs = [
-            AtomGraphData.from_numpy_dict(
-                unlabeled_atoms_to_graph(cell, calc.cutoff, with_shift=False)
-            )
-            for cell in cells
-        ]
-        output = calc.model(Batch.from_data_list(graphs))
-    finally:
-        calc.model.set_is_batch_data(False)
-    forces = output[key.PRED_FORCE].detach().numpy()
-    return list(np.split(forces, np.cumsum([len(cell) for cell in cells])[:-1]))
+    """Evaluate all cells in one call of the network, whatever their size."""
+    with mock.patch.object(cell_forces, "SHARED_ATOMS", 10**6):
+        return list(cell_forces.forces_of_cells(cells, calc))
 
 
 def measured(function: Callable[[], Forces]) -> tuple[float, Forces]:
@@ -98,8 +86,8 @@ def main() -> None:
         times: list[tuple[float, float]] = []
         for number in range(options.rounds + 1):
             # cells of their own, so that ASE does not remember results
-            single, alone = measured(lambda cells=displaced(n_atoms): one_by_one(calc, cells))
-            batch, shared = measured(lambda cells=displaced(n_atoms): together(calc, cells))
+            single, alone = measured(partial(one_by_one, calc, displaced(n_atoms)))
+            batch, shared = measured(partial(together, calc, displaced(n_atoms)))
             if number:  # the first round compiles
                 times.append((single, batch))
         off = max(float(np.abs(a - b).max()) for a, b in zip(alone, shared, strict=True))

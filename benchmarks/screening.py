@@ -191,11 +191,16 @@ def killed_and_resumed(number: int, workers: int) -> None:
             time.sleep(0.1)
         print(f"killed; the last of its processes ended {time.perf_counter() - killed:.1f} s later")
         there = stopped.rows()
+        before = stopped.table.stat().st_ino
         resumed = Watched(path, stopped.table, workers)
-        resumed.until(1)
-        print(f"resumed: {there} rows, first of them again after {resumed.seconds:.1f} s", end="")
+        while stopped.table.stat().st_ino == before:  # until it is begun anew
+            time.sleep(0.02)
+        print(f"resumed: table begun anew after {resumed.seconds:.1f} s", end="")
+        while resumed.rows() < there:
+            time.sleep(0.02)
+        print(f", its {there} rows are back after {resumed.seconds:.1f} s", end="")
         resumed.until(there + 1)
-        print(f", {resumed.rows() - there} new ones after {resumed.seconds:.1f} s")
+        print(f", new ones after {resumed.seconds:.1f} s")
         resumed.follow([number])
         print(f"exit status {resumed.process.wait()} after {resumed.seconds:.0f} s")
         same = whole.table.read_bytes() == stopped.table.read_bytes()

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
 from rich.console import Console
 from rich.progress import track
 
 from ase_equivar.arguments import positive_number
-from ase_equivar.calculated_property import calculated_property
+from ase_equivar.phonons.cell_forces import forces_of_cells
 from ase_equivar.phonons.cells import make_phonon, to_ase
 from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.warning_types import NotRelaxedWarning
@@ -83,23 +83,24 @@ def force_constants(
     task = f"{len(displaced)} displacements in a supercell of {len(phonon.supercell)} atoms"
     logger.info(task)
     console = Console(stderr=True)
-    phonon.forces = [
-        _forces(cell, calculator)
-        for cell in track(
-            displaced,
+    phonon.forces = list(
+        track(
+            forces_of_cells([to_ase(cell) for cell in displaced], calculator),
             description=task,
+            total=len(displaced),
             console=console,
             transient=True,
             disable=not (progress and console.is_terminal),
         )
-    ]
+    )
     phonon.produce_force_constants()
     phonon.symmetrize_force_constants()
     return phonon
 
 
 def _warn_if_not_relaxed(cell: PhonopyAtoms, calculator: BaseCalculator) -> None:
-    largest = np.linalg.norm(_forces(cell, calculator), axis=1).max()
+    [forces] = forces_of_cells([to_ase(cell)], calculator)
+    largest = np.linalg.norm(forces, axis=1).max()
     if largest > RESIDUAL_FORCE_WARNING:
         warnings.warn(
             f"an atom of the input structure feels {largest:.3f} eV/Å: it is not relaxed with this "
@@ -122,14 +123,6 @@ def _warn_if_not_relaxed(cell: PhonopyAtoms, calculator: BaseCalculator) -> None
             NotRelaxedWarning,
             stacklevel=3,
         )
-
-
-def _forces(cell: PhonopyAtoms, calculator: BaseCalculator) -> NDArray[np.float64]:
-    atoms = to_ase(cell)
-    forces = np.asarray(calculated_property(calculator, "forces", atoms), dtype=float)
-    if not np.isfinite(forces).all():
-        raise ValueError(f"the calculator gave forces of {atoms.symbols} that are not finite")
-    return forces
 
 
 def refuse_field(calculator: BaseCalculator) -> None:
