@@ -4,7 +4,8 @@
 
 Each checkout has a process of its own, and both take turns, so that a busy machine disturbs both
 alike. Printed are medians over the turns: the time from a fresh interpreter to the first Z*, with
-kernels in the cache, and a call for crystals of several sizes whose atoms move as in an MD.
+kernels in the cache and with an empty one, and a call for crystals of several sizes whose atoms
+move as in an MD.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 SIZES = (2, 8, 64, 512, 4096)
@@ -24,7 +26,7 @@ from ase_equivar import EquivarCalculator
 a = 2.12
 atoms = Atoms("MgO", [[0, 0, 0], [a, a, 2.2]], cell=[[0, a, a], [a, 0, a], [a, a, 0]], pbc=True)
 atoms = atoms.repeat((2, 2, 1))
-atoms.calc = EquivarCalculator()
+atoms.calc = EquivarCalculator(backend=BACKEND)
 atoms.calc.get_property("born_charges", atoms)
 print(time.process_time())
 """
@@ -43,7 +45,7 @@ for line in sys.stdin:
             atoms = atoms.repeat((n, n, n))
         assert len(atoms) == size
         atoms.rattle(0.03, rng=random)
-        atoms.calc = EquivarCalculator()
+        atoms.calc = EquivarCalculator(backend="numba")
         for _ in range(3):
             atoms.positions += random.normal(scale=0.002, size=atoms.positions.shape)
             atoms.calc.get_property("born_charges", atoms)
@@ -63,11 +65,13 @@ def environment(checkout: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
 
 
-def first_answer(checkout: Path) -> float:
-    """CPU seconds of a fresh interpreter up to its first Z*."""
+def first_answer(checkout: Path, cache: str | None = None, backend: str | None = None) -> float:
+    """CPU seconds of a fresh interpreter up to its first Z*; `cache` may replace the user's."""
+    others = {} if cache is None else {"XDG_CACHE_HOME": cache}
     found = subprocess.run(
-        [sys.executable, "-c", FIRST],
-        env=environment(checkout),
+        [sys.executable, "-c", FIRST.replace("BACKEND", repr(backend))],
+        cwd=checkout,  # which Python searches before PYTHONPATH
+        env={**environment(checkout), **others},
         capture_output=True,
         text=True,
         check=True,
@@ -75,22 +79,34 @@ def first_answer(checkout: Path) -> float:
     return float(found.stdout)
 
 
+def without_cache(checkout: Path) -> float:
+    """As `first_answer`, with an empty cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        return first_answer(checkout, folder)
+
+
 def main() -> None:
     """Print one line for each size."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("other", type=Path, help="checkout to compare with")
     parser.add_argument("--turns", type=int, default=11)
-    parser.add_argument("--fresh", type=int, default=4, help="turns of fresh interpreters")
+    parser.add_argument("--fresh", type=int, default=3, help="turns of fresh interpreters")
+    parser.add_argument("--empty", action="store_true", help="and with an empty cache, once")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     arguments = parser.parse_args()
     checkouts = [arguments.other.resolve(), Path(__file__).resolve().parent.parent]
     print(f"{'':>14} {'other':>10} {'this':>10}  this/other, median of the turns' ratios")
-    fresh = [[first_answer(one) for one in checkouts] for _ in range(arguments.fresh)]
-    if len(fresh) > 1:
-        show("first Z*, s", fresh[1:], 1.0)  # the first turn fills the cache
+    if arguments.fresh:
+        for one in checkouts:
+            first_answer(one, backend="numba")  # fills the cache
+        fresh = [[first_answer(one) for one in checkouts] for _ in range(arguments.fresh)]
+        show("first Z*, s", fresh, 1.0)
+    if arguments.empty:
+        show("no cache, s", [[without_cache(one) for one in checkouts]], 1.0)
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", STEADY],
+            cwd=checkout,
             env=environment(checkout),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

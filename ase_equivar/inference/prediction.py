@@ -123,8 +123,9 @@ class Diagnostics:
     seconds : float
         Wall time for graph and network.
     backend : str
-        What computed the network: "numba" or "triton" (compiled kernels), "torch" (none, or a
-        network without a choice of backends) or "e3nn"; with " (CUDA graph)" if one was replayed.
+        What computed the network: "numba" or "triton" (compiled kernels), "torch" (none, none yet,
+        or a network without a choice of backends) or "e3nn"; with " (CUDA graph)" if one was
+        replayed.
     """
 
     raw_born_charges: NDArray[np.float64]
