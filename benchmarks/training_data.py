@@ -6,6 +6,11 @@ The frames are the crystals of ../shared/data (12.6 atoms on average), rattled b
 repeated. Each number of frames is trained twice for 12 steps of 16: with an empty output folder,
 and again. Memory is that of the process itself (RssAnon); pages of mapped files (RssFile), which
 processes share and the system can drop, are given apart. Times are CPU seconds of each process.
+
+    python benchmarks/training_data.py --stored 1000 10000 100000
+
+writes that many copies of graphs of 200 of the crystals and draws batches of 16 from them at
+random, without a network: memory before and after, and time of a batch.
 """
 
 from __future__ import annotations
@@ -17,15 +22,27 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
+from itertools import islice
 from pathlib import Path
 
 import ase.io
 import numpy as np
+import torch
 from ase import Atoms
+
+from ase_equivar.inference.models import load_model
+from ase_equivar.training.batches import BatchOrder, make_batch
+from ase_equivar.training.data import read_frames
+from ase_equivar.training.examples import StoredExamples, example_record, make_example
+from ase_equivar.training.record_writer import writing_records
+from ase_equivar.training.records import Record
+from ase_equivar.training.sections import DataConfig
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "crystals" / "train.extxyz.gz"
 DIFFERENT = 1000  # frames; more are copies of these
 STEPS, FIRST_TIMED = 12, 2
+BATCHES = 60
 RECIPE = """
 output: model
 data: {train: train.extxyz, valid: valid.extxyz, dielectric: null}
@@ -114,12 +131,52 @@ def measure(folder: Path, processes: int) -> list[dict[str, float]]:
     return [json.loads(text) for _, _, text in sorted(lines)]
 
 
+def draw_from_stored(number: int, records: list[Record]) -> str:
+    """Return a row: size, memory before and after batches are drawn, time of a batch."""
+    with tempfile.TemporaryDirectory() as name:
+        with writing_records(Path(name) / "graphs", {}) as writer:
+            for index in range(number):
+                writer.append(records[index % len(records)])
+            writer.finish({})
+        size = sum(file.stat().st_size for file in (Path(name) / "graphs").iterdir())
+        before = own_memory()
+        examples = StoredExamples(Path(name) / "graphs")
+        order = iter(BatchOrder(number, 0, 16, 0, seed=0))
+        started = time.process_time()
+        for _ in range(BATCHES):
+            make_batch([examples[index] for index in islice(order, 16)])
+        spent = 1e3 * (time.process_time() - started) / BATCHES
+        return f"| {number} | {size / 1e6:.0f} | {before:.0f} | {own_memory():.0f} | {spent:.1f} |"
+
+
+def own_memory() -> float:
+    """Return the memory of this process without mapped files, MB."""
+    with Path("/proc/self/status").open() as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
+
+
+def stored_records() -> list[Record]:
+    """Return the records of the graphs of some crystals, for the network of `universal`."""
+    torch.set_num_threads(1)
+    frames, _ = read_frames([f"{DATA}@:200"], DataConfig((), ()))
+    network = load_model("universal")
+    return [example_record(make_example(frame, network)) for frame in frames]
+
+
 def main() -> None:
     """Print a row for each number of frames and each call."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("numbers", type=int, nargs="+", help=f"of frames, multiples of {DIFFERENT}")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--stored", action="store_true", help="draw batches only")
     options = parser.parse_args()
+    if options.stored:
+        print("| graphs | MB on disk | own memory before, MB | after, MB | CPU ms per batch |")
+        print("|---|---|---|---|---|")
+        records = stored_records()
+        for number in options.numbers:
+            print(draw_from_stored(number, records), flush=True)
+        return
     print(
         "| frames | call | CPU s to the first step | wall s | largest before, MB | own, MB | "
         "mapped, MB | CPU ms per step |\n|---|---|---|---|---|---|---|---|"

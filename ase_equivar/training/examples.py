@@ -168,7 +168,7 @@ def store_examples(
             transient=True,
         )
         for number in bar:
-            writer.append(_record(make_example(frames[number], network)))
+            writer.append(example_record(make_example(frames[number], network)))
         writer.finish({})
 
 
@@ -187,7 +187,8 @@ def _made_from(network: Network) -> dict[str, Any]:
     return found
 
 
-def _record(example: Example) -> Record:
+def example_record(example: Example) -> Record:
+    """Return the arrays of an example that `StoredExamples` makes it from again."""
     graph = example.graph
     degrees = torch.bincount(graph.receivers, minlength=graph.n_atoms)
     latent = {f"{LATENT}{k}": block.numpy() for k, block in enumerate(graph.latent or ())}
