@@ -27,7 +27,7 @@ from ase_equivar.warning_types import (
 )
 
 ONCE_PER_CRYSTAL = (SumRuleWarning, MetalWarning, UncertaintyWarning)
-"""A calculator gives them only once for all crystals of one formula and size, so they are left out:
+"""Not made notes, because a calculator gives them only once for all crystals of a formula and size:
 rows have columns, and a note of their own, instead."""
 
 MOST_ATOMS = 500  # of a cell in which translations are looked for
@@ -52,12 +52,12 @@ class Crystal:
 
     @contextlib.contextmanager
     def keeping_troubles(self) -> Iterator[None]:
-        """Let warnings become notes, and an error the problem of this crystal alone."""
+        """Turn warnings into notes of this crystal, and an error into its problem."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
                 yield
-            except Exception as error:  # whatever is wrong with one must not stop the others
+            except Exception as error:  # a bad crystal must not stop the others
                 self.problem = one_line(error)
         self.notes += [
             one_line(w.message)
@@ -112,7 +112,7 @@ def _reduced(atoms: Atoms, symprec: float) -> Atoms | None:
 
 
 def _band_gap(atoms: Atoms, key: str) -> float | None:
-    """Return the gap that a structure brings along, eV; one that is no number is left out."""
+    """Return the band gap in the info of a structure, eV; ignore one that is not a number."""
     given = atoms.info.get(key)
     if given is None:
         return None
@@ -122,7 +122,7 @@ def _band_gap(atoms: Atoms, key: str) -> float | None:
         gap = np.nan
     if not np.isfinite(gap):
         warnings.warn(
-            f"its {key} {given!r} is no number of eV and left out", InputWarning, stacklevel=2
+            f"its {key} {given!r} is not a number (eV) and is ignored", InputWarning, stacklevel=2
         )
         return None
     return gap

@@ -43,7 +43,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @dataclass(frozen=True)
 class Response:
-    """Z* (|e|) and ε∞ of a primitive cell, and how doubtful they are.
+    """Z* (|e|) and ε∞ of a primitive cell, and measures of their reliability.
 
     `per_atom` is the violation of the sum rule before its removal, `uncertainty` the largest
     expected error of an atom's Z*, both in |e|.
@@ -66,7 +66,7 @@ class Response:
 
     @classmethod
     def predicted(cls, prediction: Prediction) -> Response:
-        """Take it from the prediction of a network."""
+        """Convert the prediction of a network."""
         born, uncertainty = prediction.born_charges, prediction.born_charges_uncertainty
         return cls(
             born,
@@ -77,7 +77,7 @@ class Response:
 
 
 def screen_one(name: str, atoms: Atoms, recipe: Recipe) -> Row:
-    """Return what can be found out about one crystal; what goes wrong is told in its `problem`."""
+    """Return the row of one crystal; if it cannot be calculated, its `problem` says why."""
     [row] = screen_several([Entry(name, "", atoms)], recipe)
     return row
 
@@ -87,18 +87,18 @@ def screen_several(
     recipe: Recipe,
     begin: Callable[[int | None], None] = lambda number: None,
 ) -> list[Row]:
-    """Return the rows of some crystals, one for each; what goes wrong with one is in its `problem`.
+    """Return one row for each crystal; if one cannot be calculated, its `problem` says why.
 
     Parameters
     ----------
     entries : sequence of Entry
     recipe : Recipe
     begin : callable
-        Told the number of the crystal in `entries` that comes next, or None before all are done
-        together.
+        Called with the index in `entries` of the crystal that comes next, or with None before all
+        are evaluated together.
     """
-    # A worker may have several threads: neither calculators nor the catching of warnings are for
-    # them.
+    # A worker may have several threads, but neither calculators nor catching warnings is safe in
+    # threads.
     with _ONE_AT_A_TIME, _one_torch_thread():
         crystals = [Crystal(entry.name) for entry in entries]
         source = _calculator(recipe.source)
@@ -119,7 +119,7 @@ def screen_several(
 
 
 def batch_size(recipe: Recipe) -> int:
-    """Return how many crystals are worth doing together: one, unless only a network is needed."""
+    """Return how many crystals to evaluate together: one, unless only a network is needed."""
     return 1 if _network(recipe) is None else BATCH
 
 
@@ -130,7 +130,7 @@ def _network(recipe: Recipe) -> Predictor | None:
 
 
 def make_calculators(recipe: Recipe) -> None:
-    """Make the calculators of a recipe, so that the first crystal need not wait for them."""
+    """Make the calculators of a recipe before the first crystal needs them."""
     for make in (recipe.source, recipe.calculator):
         if make is not None:
             _calculator(make)
@@ -153,7 +153,7 @@ def _predict(crystals: Sequence[Crystal], source: BaseCalculator, predictor: Pre
 
     try:
         found = _predictions(predictor, graphs())
-    except Exception:  # which of them is to blame is known if each is done alone
+    except Exception:  # evaluate each alone to find out which one fails
         for crystal in crystals:
             if crystal.atoms is not None and not crystal.problem:
                 with crystal.keeping_troubles():
@@ -173,7 +173,7 @@ def _predictions(predictor: Predictor, graphs: Iterable[Graph]) -> list[Predicti
 
 
 def _fill(crystal: Crystal, recipe: Recipe) -> None:
-    """Find out all columns of a crystal."""
+    """Fill all columns of a crystal."""
     source = _calculator(recipe.source)
     assert crystal.atoms is not None
     if recipe.calculator is None:
@@ -184,7 +184,7 @@ def _fill(crystal: Crystal, recipe: Recipe) -> None:
         else:
             response = Response.predicted(crystal.prediction)
         born, dielectric = response.born_charges, response.dielectric_tensor
-        if crystal.primitive is None:  # networks keep the symmetry, so that averages change nothing
+        if crystal.primitive is None:  # Z* and ε∞ of a network have the symmetry of the crystal
             refuse_metallic(dielectric)
         else:
             born, dielectric = symmetrize_response(

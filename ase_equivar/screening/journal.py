@@ -22,22 +22,22 @@ logger = logging.getLogger(__name__)
 
 
 class Journal:
-    """The rows found so far, in a file beside the table: what is in it need not be done again.
+    """All rows calculated so far, in a file beside the table.
 
-    Memory holds 16 bytes for each of them. Lines that a kill or a full disk has damaged are left
-    out, so that their crystals are done again.
+    It takes 16 bytes of memory for each of them. Lines that were damaged by a kill or a full disk
+    are ignored, and their crystals are calculated again.
 
     Parameters
     ----------
     path : pathlib.Path
         See `journal_path`.
     settings : mapping of str to str
-        What the rows depend on: a journal of other settings is refused.
+        What the rows depend on. A journal with other settings is refused.
 
     Raises
     ------
     ValueError
-        When the journal is of other settings, saying which, or is none.
+        When the file was written with other settings, which are named, or is not a journal.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, str]) -> None:
@@ -59,7 +59,7 @@ class Journal:
         ----------
         name : str
         content : str
-            Of the structure: what goes by its name now need not be what went by it then.
+            Digest of the structure, which may have been replaced by another of the same name.
         """
         key = _key(name, content)
         after = int(np.searchsorted(self._keys, key, side="right"))
@@ -67,7 +67,7 @@ class Journal:
         return int(self._places[after - 1]) if after and self._keys[after - 1] == key else None
 
     def add(self, rows: Sequence[Row], contents: Sequence[str]) -> list[int]:
-        """Keep rows, on the disk before anything else happens, and return where they are."""
+        """Write rows to the disk, synchronously, and return their places."""
         lines = [
             json.dumps({"content": content, **vars(row)}).encode() + b"\n"
             for row, content in zip(rows, contents, strict=True)
@@ -94,7 +94,7 @@ class Journal:
         self.path.unlink()
 
     def _is_begun(self, settings: Mapping[str, str]) -> bool:
-        """Whether the first line is whole; refuse what is no journal, or one of other settings."""
+        """Whether the first line is complete; refuse another file, or other settings."""
         with open(self.path, "rb") as file:
             first = file.readline()
         if not first.endswith(b"\n"):  # killed while it was made, or never more than that
@@ -114,7 +114,7 @@ class Journal:
         return True
 
     def _read(self) -> None:
-        """Learn which rows there are, and remove damaged lines."""
+        """Read which rows there are, and remove damaged lines."""
         keys, places = array("Q"), array("q")
         place = 0
         is_whole = True
@@ -135,7 +135,7 @@ class Journal:
         self._places = np.asarray(places)[order]
 
     def _lines(self, is_told: bool = False) -> Iterator[tuple[bytes, int | None]]:
-        """Yield lines, each with the key of its row; None for a damaged one, which is told."""
+        """Yield lines, each with the key of its row; None for a damaged one, with a warning."""
         with open(self.path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 key: int | None = 0
@@ -147,7 +147,7 @@ class Journal:
                         key = None
                     if key is None and line.strip(b"\0 \r\n") and not is_told:
                         logger.warning(
-                            "%s: line %d is damaged or cut off; its crystal is done again",
+                            "%s: line %d is damaged or cut off; its crystal is calculated again",
                             self.path,
                             number,
                         )
@@ -155,7 +155,7 @@ class Journal:
 
     def _no_journal(self) -> ValueError:
         return ValueError(
-            f"{self.path} is no journal of this version's screenings, or its first line is "
+            f"{self.path} is not a journal of screenings with this version, or its first line is "
             "damaged; remove it to start anew, or give another --output"
         )
 

@@ -1,4 +1,4 @@
-"""What the lattice adds to a row: phonons at Γ, the ionic part of ε0, LO–TO splitting."""
+"""Columns that depend on the lattice: phonons at Γ, the ionic part of ε0, LO–TO splitting."""
 
 from __future__ import annotations
 

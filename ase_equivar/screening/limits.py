@@ -1,9 +1,9 @@
-"""A limit of time and memory for each crystal, in a process of its own that can be ended.
+"""Limits of time and memory for each crystal, which is calculated in a process that can be ended.
 
-What a symmetry search or a relaxation needs cannot be foreseen for every crystal of a database, and
-neither can be stopped from within. So one process does the work and says which crystal it is at;
-another watches it and ends it where a crystal takes too much: that crystal gets a row with the
-problem, and a fresh process goes on with the others.
+The time and memory of a symmetry search or a relaxation cannot be predicted, and neither can be
+stopped from within. One process therefore does the work and reports which crystal it is working on.
+Another one watches it, and ends it if a crystal exceeds a limit: that crystal gets a row with the
+problem, and a new process continues with the others.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ DIE_WITH_PARENT = 1  # Linux: PR_SET_PDEATHSIG
 
 @dataclass(frozen=True)
 class Limits:
-    """What one crystal may take.
+    """Limits for one crystal.
 
     Attributes
     ----------
     seconds : float
-        Wall time; making the calculators does not count.
+        Wall time, without that of making the calculators.
     gigabytes : float
         Memory of the process, Python and the models included. Watched on Linux only.
     """
@@ -62,9 +62,9 @@ class _Failure:
     ----------
     problem : str
     number : int or None
-        Of the crystal that it was at; None while all were done together.
+        Of the crystal it was working on; None if all were evaluated together.
     final : bool
-        Whether another attempt is in vain.
+        Whether another attempt would fail too.
     """
 
     problem: str
@@ -90,9 +90,9 @@ class WatchedProcess:
         self.end()
 
     def screen(self, entries: Sequence[Entry]) -> list[Row]:
-        """Return what `screen_several` does, with a row for each that says which limit it exceeded.
+        """Return the rows of `screen_several`; that of a crystal over a limit says which one.
 
-        Crystals that share a batch with one that exceeds a limit are done again without it.
+        The other crystals of its batch are calculated again without it.
         """
         rows: dict[int, Row] = {}
         failures: Counter[int] = Counter()
@@ -104,7 +104,7 @@ class WatchedProcess:
                 rows.update(zip(group, found, strict=True))
                 continue
             self.end()
-            if found.number is None and len(group) > 1:  # one of them is to blame
+            if found.number is None and len(group) > 1:  # which of them is unknown
                 groups += [[k] for k in reversed(group)]
                 continue
             at_fault = group[found.number or 0]
@@ -178,7 +178,7 @@ class WatchedProcess:
             ready = "it ended before it was ready"
         if ready is not None:
             self.end()
-            raise RuntimeError(f"the process that should screen cannot start: {ready}")
+            raise RuntimeError(f"the screening process cannot start: {ready}")
         return self._process, ours
 
 
@@ -187,9 +187,9 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def screen_within(entries: Sequence[Entry], recipe: Recipe, limits: Limits) -> list[Row]:
-    """Return the rows of some crystals; the process that does them is kept for the next ones.
+    """Return the rows of some crystals, calculated in a process that is kept for the next ones.
 
-    For workers of a dask cluster: it ends with them.
+    For workers of a dask cluster; the process ends with its worker.
     """
     with _ONE_AT_A_TIME:
         key = pickle.dumps((recipe, limits))
@@ -199,7 +199,7 @@ def screen_within(entries: Sequence[Entry], recipe: Recipe, limits: Limits) -> l
 
 
 def serve(descriptor: int) -> None:
-    """Screen what comes through a connection: the other side of `WatchedProcess`."""
+    """Screen the crystals that `WatchedProcess` sends through a connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the watcher ends this process
     if sys.platform == "linux":  # also where the watcher is killed
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
@@ -207,7 +207,7 @@ def serve(descriptor: int) -> None:
     try:
         recipe: Recipe = pickle.loads(connection.recv_bytes())
         make_calculators(recipe)
-    except Exception as error:  # a factory runs whatever its author wrote
+    except Exception as error:  # of any kind: the factory is the user's
         connection.send(f"{type(error).__name__}: {error}")
         return
     connection.send(None)

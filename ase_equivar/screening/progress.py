@@ -20,10 +20,10 @@ WINDOW = 600.0  # s of work from which the rest is estimated
 
 @dataclass
 class Progress:
-    """A bar on a terminal, and a line of the log every minute elsewhere.
+    """A progress bar on a terminal; elsewhere a line of the log every minute.
 
-    The number of structures is not known before all files are read, so the share that is done is
-    that of their bytes.
+    The number of structures is not known before all files are read. Progress is therefore measured
+    in bytes.
 
     Parameters
     ----------

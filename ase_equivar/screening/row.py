@@ -65,7 +65,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; None where there is no answer.
+    """One line of the table; None where a value does not exist or is not known.
 
     Dielectric constants are a third of the trace. No column depends on the orientation of the
     crystal.
@@ -97,20 +97,20 @@ class Row:
         Frequency of the lowest optical mode at Γ without field, and of the lowest one with a
         dipole, cm⁻¹; negative if imaginary.
     softest_polar_share : float
-        Part of `epsilon_ionic` that comes from the latter, from 0 to 1.
+        Share of the latter in `epsilon_ionic`, from 0 to 1.
     sum_rule_violation_e : float
         Largest singular value of the sum of Z* before its removal, per atom, |e|: like the next
-        column, the model's own measure of how doubtful its prediction is.
+        column, a measure of how reliable the model's prediction is.
     born_charges_uncertainty_e : float
         Largest expected error of the Z* of an atom, |e|.
     band_gap_eV : float
-        As the file gives it.
+        From the file.
     figure_of_merit_eV : float
         Band gap times ε0.
     problem : str
         Why nothing could be calculated.
     notes : str
-        What casts doubt on the numbers.
+        Reasons to doubt the numbers.
     """
 
     name: str

@@ -30,8 +30,8 @@ from ase_equivar.screening.table import OrderedRows, Summary
 logger = logging.getLogger(__name__)
 
 WAITING = 4  # batches per worker that are handed out ahead
-PATIENCE = 600.0  # s without a row, until a word is said
-SHOWN = 3  # names
+PATIENCE = 600.0  # s without a row, until a warning is logged
+SHOWN = 3  # names in a message
 USUAL_GAP_KEY = Recipe.gap_key
 
 
@@ -47,30 +47,31 @@ def screen(
 ) -> Summary:
     """Screen crystals and write a table with a row for each.
 
-    Structures are read as they are needed and rows are written as they are found, so that memory
-    does not grow with their number. Without forces, many crystals share a call of the network.
+    Structures are read when needed and rows are written when ready, so that memory does not grow
+    with their number. Without forces, many crystals share a call of the network.
 
     Parameters
     ----------
     paths : list of pathlib.Path
         Files that ASE reads, and folders of them.
     table : pathlib.Path
-        In the order of the structures: CSV (``.csv``), which grows as rows are found, or Parquet
-        (``.parquet``, needs pyarrow), which is written at the end. Until it is complete, a journal
-        beside it holds the rows found so far; a screening that was stopped continues from it.
-        Structures that were replaced in between are calculated again.
+        CSV (``.csv``), which grows during the screening, or Parquet (``.parquet``, needs pyarrow),
+        which is written at the end; rows are in the order of the structures. Until it is complete,
+        a journal beside it holds all rows calculated so far, from which a screening that was
+        stopped continues. Structures that were replaced in between are calculated again.
     recipe : Recipe
         How each crystal is calculated.
     settings : mapping of str to str
-        What the two calculators are (name, version, hash of weights), so that a journal of others
-        is refused. The rest of `recipe` and the version of this package are compared too.
+        Identity of the two calculators (name, version, hash of weights). A journal written with
+        other settings, another `recipe` or another version of this package is refused.
     workers : int
-        Processes on this machine; with one, none is started.
+        Processes on this machine; with 1, crystals are calculated in this one.
     scheduler : str, optional
         Address of a dask scheduler whose workers are used instead.
     limits : Limits, optional
-        Of time and memory for each crystal; one that exceeds them gets a row with the problem.
-        Needs factories that another process can import. Not on Windows.
+        Time and memory for each crystal; one that exceeds them gets a row with the problem.
+        Crystals are then calculated in processes of their own, which must be able to import the
+        factories of `recipe`. Not on Windows.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def screen(
     BlockingIOError
         When another process writes the same table.
     RuntimeError
-        When workers were killed, so that some crystals are not done; the others are kept.
+        When some crystals are missing because workers were killed; the others are kept.
     """
     workers = whole_number("workers", workers, at_least=1)
     check_folder(table)
@@ -122,7 +123,7 @@ def screen(
 
 @dataclass(frozen=True)
 class _Batch:
-    """Structures that are done together, the first of which has this number among all."""
+    """Structures that are calculated together; `first` is the number of the first among all."""
 
     first: int
     entries: list[Entry]
@@ -133,8 +134,9 @@ def _unfinished(
 ) -> Iterator[_Batch]:
     """Yield the batches of which not all rows are known, and put all others into the table.
 
-    A batch is done as a whole even where some of its rows are known: the last digits of a network
-    depend on what is evaluated together, and a screening that was stopped shall give the same ones.
+    A batch is calculated as a whole even if some of its rows are known: the last digits of a
+    prediction depend on what is evaluated together, and must not depend on whether a screening was
+    stopped.
     """
     first = 0
     while batch := list(itertools.islice(stream, size)):
@@ -149,7 +151,7 @@ def _unfinished(
 
 
 def _check_gap_key(paths: list[Path], apart_from: Collection[Path], key: str) -> None:
-    """Refuse a name of band gaps that no structure knows; the usual one need not be there."""
+    """Refuse a `gap_key` that no structure has; the default one may be missing."""
     if key == USUAL_GAP_KEY:
         return
     there: set[str] = set()
@@ -222,7 +224,7 @@ def _rows_of_workers(
             finished = wait(list(running), timeout=PATIENCE, return_when="FIRST_COMPLETED").done
         except TimeoutError:
             logger.warning(
-                "no crystal was done for %g s: waiting for %s, on %d workers",
+                "no crystal was finished for %g s: waiting for %s, on %d workers",
                 PATIENCE,
                 _some([entry.name for batch in running.values() for entry in batch.entries]),
                 len(client.scheduler_info(n_workers=-1)["workers"]),
@@ -235,13 +237,15 @@ def _rows_of_workers(
                 yield batch, future.result()
             else:  # its worker was killed, again and again
                 names = [entry.name for entry in batch.entries]
-                logger.warning("%s: not done: %s: %s", _some(names), type(error).__name__, error)
+                logger.warning(
+                    "%s: not calculated: %s: %s", _some(names), type(error).__name__, error
+                )
                 n_killed += len(names)
                 killed = (killed + names)[: SHOWN + 1]
     if killed:
         raise RuntimeError(
-            f"{n_killed} crystals are not done, for their workers were killed: {_some(killed)}. "
-            "The others are kept; the same command goes on with these"
+            f"{n_killed} crystals are missing, because their workers were killed: {_some(killed)}. "
+            "All others are kept; give the same command again to calculate these"
         )
 
 

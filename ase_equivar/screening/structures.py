@@ -33,14 +33,14 @@ class Entry:
     name : str
         That of the file and, where it holds several structures, the index in it.
     content : str
-        Tells it from others under the same name.
+        Digest that tells it from others of the same name.
     source : ase.Atoms, str, pathlib.Path or None
-        The structure, its frame of extended XYZ, or the file that holds it alone. None: it cannot
-        be read.
+        The structure, the text of its frame in extended XYZ, or a file with this structure alone;
+        None if it cannot be read.
     trouble : str
         Why it cannot be read.
     size : int
-        Bytes of the file that it takes, about.
+        Its approximate share of the file, bytes.
     """
 
     name: str
@@ -68,23 +68,23 @@ def read_structures(
 ) -> Iterator[tuple[str, Atoms | str]]:
     """Yield all structures of some files and folders by name, or what is wrong with one.
 
-    The name is that of the file and, where it holds several structures, the index in it. One that
-    cannot be read costs none of those before it, nor, in extended XYZ, of those after it.
+    The name is that of the file and, if it holds several structures, the index in it. If one cannot
+    be read, those before it are kept and, in extended XYZ, those after it too.
 
     Parameters
     ----------
     paths : list of pathlib.Path
-        Files that ASE reads, and folders of them. Of extended XYZ, and of other formats that ASE
-        reads structure by structure, no more than one is in memory.
+        Files that ASE reads, and folders of them. Only one structure at a time is in memory, for
+        extended XYZ and other formats that ASE reads structure by structure.
     apart_from : collection of pathlib.Path
-        Files of a folder that are none of these.
+        Files in these folders that are not structures.
 
     Raises
     ------
     FileNotFoundError
-        When one of them is not there; nothing is read then.
+        When one of them does not exist; nothing is read then.
     ValueError
-        When a file is given twice, by itself and with its folder perhaps.
+        When a file is given twice, for instance by itself and in its folder.
     """
     for entry in entries(paths, apart_from):
         yield entry.name, entry.read()
@@ -96,7 +96,7 @@ def entries(
     gap_key: str = "",
     is_done: Callable[[str, str], bool] = lambda name, content: False,
 ) -> Iterator[Entry]:
-    """Yield all structures of some files and folders without reading more than tells them apart.
+    """Yield all structures of some files and folders, reading only what is needed to identify them.
 
     Parameters
     ----------
@@ -114,17 +114,17 @@ def entries(
                 yield from _extxyz_entries(file)
             else:
                 yield from _other_entries(file, gap_key, is_done)
-        except (OSError, ValueError) as error:  # no permission, say, or nothing to be read in it
+        except (OSError, ValueError) as error:  # no permission, or no structure in it
             yield _trouble(str(file), str(error))
 
 
 def total_size(paths: list[Path], apart_from: Collection[Path] = ()) -> int:
-    """Return how many bytes there are to be read."""
+    """Return the size of all files, bytes."""
     return sum(file.stat().st_size for file in _files(paths, apart_from))
 
 
 def fingerprint(atoms: Atoms, gap: object = None) -> str:
-    """Return what tells a structure from others under the same name."""
+    """Return a digest that tells a structure from others of the same name."""
     parts = [atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc]
     if atoms.has("masses"):
         parts.append(atoms.get_masses())
@@ -132,7 +132,7 @@ def fingerprint(atoms: Atoms, gap: object = None) -> str:
 
 
 def _check_paths(paths: list[Path]) -> None:
-    """Refuse what is not there, or given twice; a link to a file is another file."""
+    """Refuse files that do not exist or are given twice; a link counts as a file of its own."""
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"there is no file or folder {path}")
@@ -198,7 +198,7 @@ def _other_entries(
 def _entry(name: str, frame: Frame, gap_key: str) -> Entry:
     if frame.atoms is None:
         return _trouble(name, frame.trouble)
-    frame.atoms.calc = None  # what the file says of energies and forces is not wanted
+    frame.atoms.calc = None  # energies and forces in the file are not used
     return Entry(name, fingerprint(frame.atoms, frame.atoms.info.get(gap_key)), frame.atoms)
 
 

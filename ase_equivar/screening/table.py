@@ -1,4 +1,4 @@
-"""Rows in the order of the structures, whatever order they are found in."""
+"""Rows in the order of the structures, whatever the order in which they are calculated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXAMPLES = 10  # rows with a problem that a summary holds
 
 @dataclass(frozen=True)
 class Summary:
-    """What a screening came to; its rows are in the table.
+    """Summary of a screening, whose rows are in the table.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class Summary:
 
 @dataclass
 class OrderedRows:
-    """Hands rows to the table as soon as all before them are there.
+    """Writes rows into the table as soon as all rows before them are known.
 
-    Memory holds the places of those that wait in the journal, 8 bytes for each.
+    Rows that wait are in the journal; memory holds their places there, 8 bytes for each.
     """
 
     journal: Journal
@@ -51,7 +51,7 @@ class OrderedRows:
     _examples: list[Row] = field(default_factory=list, init=False)
 
     def put(self, first: int, places: Sequence[int]) -> None:
-        """Take the places, in the journal, of the rows of structures from number `first` on."""
+        """Accept the places, in the journal, of the rows of structures from number `first` on."""
         self._waiting[first] = array("q", places)
         while (ready := self._waiting.pop(self.n_written, None)) is not None:
             rows = self.journal.rows(ready)
@@ -63,6 +63,6 @@ class OrderedRows:
             self._examples += problems[: EXAMPLES - len(self._examples)]
 
     def summary(self) -> Summary:
-        """Return what there is so far."""
+        """Return the summary of the rows written so far."""
         examples = tuple(self._examples)
         return Summary(self.n_written, self._n_problems, self._n_gaps, examples)

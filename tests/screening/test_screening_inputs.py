@@ -172,7 +172,7 @@ def test_a_gap_that_is_no_number_is_left_out(gap):
     row = screen_one("salt", salt, RECIPE)
     assert row.problem == ""
     assert "band_gap" in row.notes
-    assert "is no number of eV and left out" in row.notes
+    assert "is not a number (eV) and is ignored" in row.notes
     assert row.band_gap_eV is None
     assert row.figure_of_merit_eV is None
     assert row.epsilon_static is not None

@@ -162,7 +162,7 @@ def test_bytes_that_are_no_text_cost_their_line_only(tmp_path):
 def test_a_file_that_is_no_journal_is_refused(tmp_path, content):
     path = tmp_path / "t.csv.partial"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="is no journal of this version's screenings"):
+    with pytest.raises(ValueError, match="is not a journal of screenings with this version"):
         Journal(tmp_path / "t.csv.partial", {})
     assert path.read_bytes() == content
 
@@ -204,7 +204,9 @@ def test_a_killed_worker_does_not_count_as_done(tmp_path):
         ) as cluster,
     ):
         address = cluster.scheduler_address
-        with pytest.raises(RuntimeError, match=r"[1-5] crystals are not done, for their workers"):
+        with pytest.raises(
+            RuntimeError, match=r"[1-5] crystals are missing, because their workers"
+        ):
             screen(files, tmp_path / "t.csv", Recipe(Deadly, None), scheduler=address)
     assert len(read(tmp_path / "t.csv")) < 5
     assert (tmp_path / "t.csv.partial").exists()
@@ -224,5 +226,5 @@ def test_a_wait_is_told(tmp_path, monkeypatch, caplog):
     ) as cluster:
         (row,) = screened(files, tmp_path / "t.csv", recipe, scheduler=cluster.scheduler_address)
     assert row.problem == ""
-    assert "no crystal was done for 0.3 s: waiting for " in caplog.text
+    assert "no crystal was finished for 0.3 s: waiting for " in caplog.text
     assert "salts.extxyz, on 1 workers" in caplog.text
