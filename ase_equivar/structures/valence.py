@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from ase import Atoms
 from ase.data import covalent_radii
 
+from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.translations import find_translations
 
 # fmt: off
@@ -133,7 +134,7 @@ def _count_translations(atoms: Atoms) -> int:
     """Count the primitive cells in a cell; 1 for large cells, which are mostly from MD."""
     if len(atoms) > _MAX_SEARCHED:
         return 1
-    return len(find_translations(atoms, _TOLERANCE).shifts)
+    return len(find_translations(compact_atoms(atoms), _TOLERANCE).shifts)
 
 
 def surplus_neighbors(atoms: Atoms) -> float:
