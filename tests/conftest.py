@@ -11,7 +11,7 @@ from helpers.springs import Springs
 from phonopy import Phonopy
 
 from ase_equivar.dielectric import infrared_modes
-from ase_equivar.inference import deferred_compilation
+from ase_equivar.network.execution import deferred_compilation
 from ase_equivar.phonons import force_constants
 
 

@@ -3,7 +3,8 @@
 The reader opens each function where it is first called. A *stay* begins with each call that leads
 into another file (several calls into one file in a row are one stay), a *climb* is a stay in a file
 that the walk came to earlier than to the file it is called from. Left out is what need not be read
-to follow the flow: how networks run and compiled loops, checks of single numbers, and properties.
+to follow the flow: how networks run and compiled loops, the linear algebra of cells, checks of
+single numbers, and properties.
 
 The walk ends where `neutralize` returns Z*. The uncertainty and the warnings come after it, and
 never go back to a graph or a network.
@@ -28,7 +29,14 @@ from ase_equivar import EquivarCalculator
 from ase_equivar.sum_rule import neutralize
 
 PACKAGE = Path(ase_equivar.__file__).parent
-MACHINERY = ("network/execution/", "network/kernels/", "graph/pair_kernel.py", "arguments.py")
+MACHINERY = (
+    "network/execution/",
+    "network/kernels/",
+    "compile_cache.py",
+    "graph/pair_kernel.py",
+    "structures/lattice.py",
+    "arguments.py",
+)
 BEFORE_Z = ("graph/", "network/", "inference/predictor.py")
 MOST_STAYS, MOST_CLIMBS = 14, 3
 

@@ -20,7 +20,6 @@ from ase_equivar.graph.graph import Geometry
 from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference.coverage import CalledAtoms, Coverage
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
-from ase_equivar.inference.deferred_compilation import DeferredCompilation
 from ase_equivar.inference.device import choose_device, choose_dtype
 from ase_equivar.inference.models import load_model, model_folder
 from ase_equivar.inference.parts import N_PARTS, dielectric_tensors_of_parts
@@ -28,6 +27,7 @@ from ase_equivar.inference.polarization import Polarization
 from ase_equivar.inference.prediction import RawPrediction, TimedPrediction
 from ase_equivar.inference.uncertainty import Calibration
 from ase_equivar.network.execution.backends import used_backend
+from ase_equivar.network.execution.deferred_compilation import DeferredCompilation
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.readout import RawTensors
 from ase_equivar.structures.validation import check_full_occupancy

@@ -23,9 +23,9 @@ from ase_equivar.compile_cache import (
     load_source,
     only_kept_kernels,
 )
-from ase_equivar.inference import deferred_compilation
-from ase_equivar.inference.deferred_compilation import DeferredCompilation
+from ase_equivar.network.execution import deferred_compilation
 from ase_equivar.network.execution.chunking import map_chunks
+from ase_equivar.network.execution.deferred_compilation import DeferredCompilation
 from ase_equivar.network.execution.edge_index import EdgeIndex
 from ase_equivar.network.execution.threads import torch_threads_restored
 from ase_equivar.network.kernels.launch_numba import share_out
