@@ -30,6 +30,7 @@ import ase.io
 import numpy as np
 import torch
 from ase import Atoms
+from training_steps import memory
 
 from ase_equivar.inference.models import load_model
 from ase_equivar.training.batches import BatchOrder, make_batch
@@ -41,6 +42,7 @@ from ase_equivar.training.sections import DataConfig
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "crystals" / "train.extxyz.gz"
 DIFFERENT = 1000  # frames; more are copies of these
+SCRIPT = Path(__file__).with_name("training_steps.py")
 STEPS, FIRST_TIMED = 12, 2
 BATCHES = 60
 RECIPE = """
@@ -48,47 +50,6 @@ output: model
 data: {train: train.extxyz, valid: valid.extxyz, dielectric: null}
 network: {architecture: gated, channels: 64, interactions: 3, cutoff: 5.0}
 fit: {epochs: 100, batch_size: 16}
-"""
-MEASURED = """
-import json, os, sys, threading, time
-import torch
-from ase_equivar.training.config import read_config
-from ase_equivar.training.fit import fit
-from ase_equivar.training.module import TrainingModule
-
-torch.set_num_threads(1)
-STEPS, FIRST_TIMED = map(int, sys.argv[2:])
-started, cpu = time.monotonic(), time.process_time()
-found, count, most, step = {}, 0, 0.0, TrainingModule.training_step
-
-def memory(kind):
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(kind)) / 1024
-
-def watch():
-    global most
-    while True:
-        most = max(most, memory("RssAnon"))
-        time.sleep(0.2)
-
-def counted(self, batch, index):
-    global count, cpu, started
-    if count == 0:
-        found.update(cpu_s=time.process_time() - cpu, wall_s=time.monotonic() - started)
-        found.update(largest_before_MB=max(most, memory("RssAnon")))
-    if count == FIRST_TIMED:
-        cpu = time.process_time()
-    if count == STEPS:
-        found["step_ms"] = 1e3 * (time.process_time() - cpu) / (STEPS - FIRST_TIMED)
-        found.update(own_MB=memory("RssAnon"), mapped_MB=memory("RssFile"))
-        print("FOUND", os.environ.get("RANK", "0"), json.dumps(found), flush=True)
-        raise KeyboardInterrupt
-    count += 1
-    return step(self, batch, index)
-
-threading.Thread(target=watch, daemon=True).start()
-TrainingModule.training_step = counted
-fit(read_config(sys.argv[1]), progress=False)
 """
 
 
@@ -118,12 +79,10 @@ def write_repeated(path: Path, frames: list[Atoms], number: int) -> None:
 
 def measure(folder: Path, processes: int) -> list[dict[str, float]]:
     """Train for some steps; return what each process found."""
-    script = folder / "measured.py"
-    script.write_text(MEASURED)
     call = [sys.executable]
     if processes > 1:
         call += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    call += [str(script), str(folder / "recipe.yaml"), str(STEPS), str(FIRST_TIMED)]
+    call += [str(SCRIPT), str(folder / "recipe.yaml"), str(STEPS), str(FIRST_TIMED)]
     run = subprocess.run(call, capture_output=True, text=True)
     lines = [line.split(maxsplit=2) for line in run.stdout.splitlines() if "FOUND" in line]
     if len(lines) != processes:
@@ -139,20 +98,15 @@ def draw_from_stored(number: int, records: list[Record]) -> str:
                 writer.append(records[index % len(records)])
             writer.finish({})
         size = sum(file.stat().st_size for file in (Path(name) / "graphs").iterdir())
-        before = own_memory()
+        before = memory("RssAnon")
         examples = StoredExamples(Path(name) / "graphs")
         order = iter(BatchOrder(number, 0, 16, 0, seed=0))
         started = time.process_time()
         for _ in range(BATCHES):
             make_batch([examples[index] for index in islice(order, 16)])
         spent = 1e3 * (time.process_time() - started) / BATCHES
-        return f"| {number} | {size / 1e6:.0f} | {before:.0f} | {own_memory():.0f} | {spent:.1f} |"
-
-
-def own_memory() -> float:
-    """Return the memory of this process without mapped files, MB."""
-    with Path("/proc/self/status").open() as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
+        after = memory("RssAnon")
+        return f"| {number} | {size / 1e6:.0f} | {before:.0f} | {after:.0f} | {spent:.1f} |"
 
 
 def stored_records() -> list[Record]:

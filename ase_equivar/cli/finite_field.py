@@ -91,7 +91,7 @@ def _from_phonons(atoms: Atoms, calculator: BaseCalculator) -> NDArray[np.float6
         phonon = ph.force_constants(atoms, calculator, ph.supercell_for_length(atoms))
         modes = di.infrared_modes(ph.apply_nac(phonon, calculator))
         return di.static_dielectric(modes).ionic
-    except (ValueError, NotImplementedError) as error:
+    except (ValueError, RuntimeError) as error:
         warnings.warn(
             f"the phonons give no static dielectric tensor: {error}",
             StaticDielectricWarning,

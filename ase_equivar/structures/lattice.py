@@ -6,6 +6,8 @@ another leaves the lattice as it is, but makes the cell flat and long.
 
 from __future__ import annotations
 
+from math import sqrt
+
 import numpy as np
 from ase import Atoms
 from ase.geometry import complete_cell
@@ -23,6 +25,20 @@ def heights(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the distances (Å) between opposite faces of the cell that 1 to 3 vectors span."""
     inverse = np.linalg.inv(vectors) if len(vectors) == 3 else np.linalg.pinv(vectors, rcond=0)
     return np.asarray(1.0 / np.linalg.norm(inverse, axis=0))
+
+
+def is_ordinary(cell: NDArray[np.float64]) -> bool:
+    """Whether three vectors are clearly neither flat nor short, as those of nearly all crystals.
+
+    This is a quick test for structures in molecular dynamics: the volume relative to the product of
+    the lengths is a lower bound of the smallest singular value times 3/2, and times a length of the
+    height.
+    """
+    (a, b, c), (d, e, f), (g, h, i) = cell.tolist()
+    lengths = sqrt(a * a + b * b + c * c), sqrt(d * d + e * e + f * f), sqrt(g * g + h * h + i * i)
+    span = abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
+    relative = span / (lengths[0] * lengths[1] * lengths[2] or 1.0)
+    return relative > 1.5 * FLATTEST and relative * min(lengths) > MIN_HEIGHT
 
 
 def volume(vectors: NDArray[np.float64]) -> float:
@@ -63,6 +79,8 @@ def compact_vectors(
         `cell` itself, unless it is less than 0.3 Å high along a periodic direction, or its vectors
         are nearly parallel or in a plane, or `always`; then the Minkowski-reduced vectors.
     """
+    if pbc.all() and not always and is_ordinary(cell):
+        return cell.copy()
     full = np.asarray(complete_cell(np.where(pbc[:, None], cell, 0.0)))
     if not (always or _is_flat(full[pbc])):
         return full
@@ -106,7 +124,7 @@ def nearest_images(
 
 
 def _is_flat(vectors: NDArray[np.float64]) -> bool:
-    if len(vectors) == 0:
+    if len(vectors) == 0 or (len(vectors) == 3 and is_ordinary(vectors)):
         return False
     along = vectors / np.linalg.norm(vectors, axis=1)[:, None]
     if np.linalg.svd(along, compute_uv=False).min() < FLATTEST:

@@ -21,6 +21,7 @@ from ase_equivar.structures.lattice import (
     MIN_HEIGHT,
     compact_vectors,
     heights,
+    is_ordinary,
     is_singular,
     volume,
 )
@@ -169,6 +170,9 @@ def _check_periodic(atoms: Atoms, periodic: NDArray[np.float64]) -> None:
     """Check the cell vectors along the periodic directions."""
     if not len(periodic):
         return
+    if len(periodic) == 3 and is_ordinary(periodic):
+        _check_volume(atoms, atoms.get_volume())
+        return
     axes = [axis for axis, on in zip("abc", atoms.pbc, strict=True) if on]
     reduced = periodic
     if not is_singular(periodic):
@@ -188,7 +192,12 @@ def _check_periodic(atoms: Atoms, periodic: NDArray[np.float64]) -> None:
             f"the cell is {lowest:.3g} Å high {where}, less than {MIN_HEIGHT} Å: check its cell "
             "vectors and their unit (Å)"
         )
-    if len(periodic) == 3 and size < MIN_VOLUME * len(atoms):
+    if len(periodic) == 3:
+        _check_volume(atoms, size)
+
+
+def _check_volume(atoms: Atoms, size: float) -> None:
+    if size < MIN_VOLUME * len(atoms):
         raise ValueError(
             f"the cell has {size / len(atoms):.3g} Å³ per atom, less than {MIN_VOLUME:g} Å³: "
             "check its cell vectors and their unit (Å)"

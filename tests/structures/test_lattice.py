@@ -14,7 +14,15 @@ from ase_equivar import EquivarCalculator
 from ase_equivar.dielectric import polarization_change, with_velocities
 from ase_equivar.graph import build_graph
 from ase_equivar.phonons import force_constants, relax, supercell_for_length
-from ase_equivar.structures.lattice import compact_vectors, heights, nearest_images, volume
+from ase_equivar.structures.lattice import (
+    FLATTEST,
+    MIN_HEIGHT,
+    compact_vectors,
+    heights,
+    is_ordinary,
+    nearest_images,
+    volume,
+)
 from ase_equivar.structures.vacuum import describe_vacuum
 from ase_equivar.structures.validation import check_structure
 
@@ -148,3 +156,22 @@ def test_nearest_images_along_periodic_directions_only():
     np.testing.assert_allclose(whole, np.rint(whole), atol=1e-9)
     np.testing.assert_allclose(found[:, 2], steps[:, 2])
     assert np.abs((found @ cell)[:, :2]).max() <= 1.5 + 1e-9
+
+
+@pytest.mark.parametrize("shear", [0.0, 0.3, 0.9, 3.0, 30.0])
+def test_the_quick_test_of_ordinary_cells_agrees_with_the_whole_one(shear):
+    rng = np.random.default_rng(7)
+    for _ in range(200):
+        cell = rng.uniform(0.2, 6.0) * rng.normal(size=(3, 3)) * rng.uniform(0.05, 1.0, size=(3, 1))
+        cell[0] += shear * cell[1]
+        if is_ordinary(cell):
+            along = cell / np.linalg.norm(cell, axis=1)[:, None]
+            assert np.linalg.svd(along, compute_uv=False).min() > FLATTEST
+            assert heights(cell).min() > MIN_HEIGHT
+    assert is_ordinary(np.diag([3.0, 4.0, 5.0]))
+    assert not is_ordinary(np.zeros((3, 3)))
+
+
+def test_a_cell_that_changes_in_place_is_not_shared():
+    cell = np.diag([3.0, 4.0, 5.0])
+    assert not np.shares_memory(compact_vectors(cell, np.array([True] * 3)), cell)
