@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -63,18 +64,32 @@ class _ExtxyzFinder:
         """Return the other finders' specification; None for any other module."""
         if name != EXTXYZ:
             return None
-        others = [finder for finder in sys.meta_path if finder is not self]
-        found = (finder.find_spec(name, path, target) for finder in others)
-        spec = next((one for one in found if one is not None), None)
+        others = [getattr(one, "find_spec", None) for one in sys.meta_path if one is not self]
+        found = (find_spec(name, path, target) for find_spec in others if find_spec is not None)
+        spec: ModuleSpec | None = next((one for one in found if one is not None), None)
         if spec is not None and spec.loader is not None:
-            load = spec.loader.exec_module
-
-            def load_and_adapt(module: ModuleType) -> None:
-                load(module)
-                _adapt_extxyz(module)
-
-            spec.loader.exec_module = load_and_adapt  # type: ignore[method-assign]
+            spec.loader = _ExtxyzLoader(spec.loader)
         return spec
+
+
+class _ExtxyzLoader(Loader):
+    """Loads one module as another loader does, which may load others too, and then changes it."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Return what the other loader returns."""
+        created: ModuleType | None = self._loader.create_module(spec)
+        return created
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Load the module, which then looks as if the other loader had done it alone."""
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        _adapt_extxyz(module)
 
 
 def _adapt_extxyz(extxyz: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ase import Atoms
@@ -29,8 +31,15 @@ def calculated_property(calculator: BaseCalculator, name: str, atoms: Atoms) -> 
         structure, and the calculator's own error is its cause. Errors of ASE's own kinds, and of
         the calculators here, stay as they are.
     """
-    try:
+    with naming_failures(calculator, name, atoms):
         return calculator.get_property(name, atoms)
+
+
+@contextmanager
+def naming_failures(calculator: BaseCalculator, name: str, atoms: Atoms) -> Iterator[None]:
+    """Name the calculator and the property in errors, as `calculated_property` says."""
+    try:
+        yield
     except (PropertyNotImplementedError, CalculatorError, MemoryError):
         raise
     except Exception as error:

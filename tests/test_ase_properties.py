@@ -1,12 +1,16 @@
 """Z* in ASE's own machinery: properties, trajectories, databases, extended XYZ."""
 
+import importlib.machinery
+import importlib.util
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 import ase.db
 import ase.io
+import ase.io.extxyz
 import numpy as np
 import pytest
 from ase import Atoms
@@ -18,7 +22,7 @@ from ase.outputs import all_outputs
 from helpers import structures
 from helpers.toy_network import ToyNetwork
 
-from ase_equivar import EquivarCalculator, read_extxyz, write_extxyz
+from ase_equivar import EquivarCalculator, ase_properties, read_extxyz, write_extxyz
 from ase_equivar.ase_properties import register
 
 pytestmark = pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")
@@ -65,6 +69,40 @@ def test_extxyz_is_adapted_whichever_is_imported_first():
     assert found[0] == found[1]
     assert "piezoelectric_tensor_clamped" in found[0]
     assert "'born_charges'" not in found[0]
+
+
+def test_a_loader_that_loads_other_modules_too_stays_as_it_is(monkeypatch):
+    """The loader of a zipped folder serves all of its modules."""
+
+    class Shared:
+        loads: ClassVar = []
+
+        def create_module(self, spec):
+            return None
+
+        def exec_module(self, module):
+            self.loads.append(module.__name__)
+            names = vars(ase.io.extxyz)
+            module.__dict__.update({k: names[k] for k in names if not k.startswith("__")})
+
+    shared = Shared()
+
+    class Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            return importlib.machinery.ModuleSpec(name, shared)
+
+    ours = ase_properties._ExtxyzFinder()
+    monkeypatch.setattr(sys, "meta_path", [object(), ours, Finder])
+    spec = ours.find_spec(ase_properties.EXTXYZ)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.__spec__.loader is shared
+    assert hasattr(module.save_calc_results, "__wrapped__")
+    other = importlib.machinery.ModuleSpec("other", shared)
+    shared.exec_module(importlib.util.module_from_spec(other))
+    assert shared.loads == [ase_properties.EXTXYZ, "other"]
+    assert "exec_module" not in vars(shared)
 
 
 def test_get_property_of_a_calculator_that_knows_nothing_of_us():

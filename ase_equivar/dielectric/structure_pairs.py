@@ -9,7 +9,12 @@ import spglib
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_equivar.structures.lattice import compact_atoms, compact_vectors, nearest_images
+from ase_equivar.structures.lattice import (
+    compact_atoms,
+    compact_vectors,
+    is_skewed,
+    nearest_images,
+)
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import PolarizationWarning
 
@@ -42,7 +47,7 @@ def reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
     cell = start.cell.array
     step = nearest_images(step, cell)
     step = nearest_images(step - np.median(step, axis=0), cell)
-    shortest = compact_vectors(cell, start.pbc)
+    shortest = compact_vectors(cell, start.pbc, always=is_skewed(cell))
     fractions = np.abs(step @ cell @ np.linalg.inv(shortest)).max(axis=1)
     farthest = int(fractions.argmax())
     if fractions[farthest] > AMBIGUOUS:

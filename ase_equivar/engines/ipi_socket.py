@@ -49,6 +49,7 @@ class IPISocket:
         self._protocol = protocol
         self._batch_size = 1
         self._state = "NEEDINIT"
+        self._is_closed = False
 
     @classmethod
     @contextmanager
@@ -88,7 +89,7 @@ class IPISocket:
         ValueError
             If i-PI has another number of atoms, or sends positions that are not finite.
         """
-        while True:
+        while not self._is_closed:
             try:
                 message = self._protocol.recvmsg()
             except SocketClosed:
@@ -108,12 +109,22 @@ class IPISocket:
                     raise ValueError("i-PI sent a cell or positions that are not finite") from error
             else:
                 raise ValueError(f"i-PI sent {message!r}, which this client does not know")
+        return None
 
     def answer(self, answers: Sequence[Answer]) -> None:
-        """Send the results of the structures of `next_structures`, once i-PI asks for them."""
+        """Send the results of the structures of `next_structures`, once i-PI asks for them.
+
+        If it has closed the connection meanwhile, `next_structures` will say so.
+        """
         self._state = "HAVEDATA"
-        while (message := self._protocol.recvmsg()) == "STATUS":
-            self._protocol.sendmsg(self._state)
+        try:
+            while (message := self._protocol.recvmsg()) == "STATUS":
+                self._protocol.sendmsg(self._state)
+        except SocketClosed:
+            return
+        if message == "EXIT":
+            self._is_closed = True
+            return
         if message != "GETFORCE":
             raise ValueError(f"i-PI sent {message!r} where it should ask for forces")
         if self._batch_size > 1:

@@ -123,6 +123,10 @@ class Predictor:
         self.has_dielectric = bool(network.has_dielectric)
         self.has_polarization = bool(getattr(network, "has_polarization", False))
 
+    def compile_at_once(self) -> None:
+        """Let no prediction depend on those before it, not even by rounding."""
+        self._compilation = DeferredCompilation(self._network, is_possible=False)
+
     def check(self, atoms: Atoms) -> None:
         """Refuse an invalid structure, or one with unknown elements; see `check_atoms`."""
         with only_kept_kernels():  # a pass over the pairs does not pay compilation

@@ -241,5 +241,9 @@ def _calculator(make: Factory) -> BaseCalculator:
     """Make a calculator once in each process: loading a model takes longer than a small crystal."""
     key = pickle.dumps(make)  # each task brings a copy of its own, which says the same
     if key not in _CALCULATORS:
-        _CALCULATORS[key] = make()
+        made = _CALCULATORS[key] = make()
+        predictor = getattr(made, "predictor", None)
+        if isinstance(predictor, Predictor):
+            # Rows must not depend on what a process evaluated before them.
+            predictor.compile_at_once()
     return _CALCULATORS[key]

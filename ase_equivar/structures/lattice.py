@@ -115,10 +115,11 @@ def nearest_images(
         Periodic directions.
     """
     periodic = np.broadcast_to(pbc, (3,))
-    if not _is_flat(cell[periodic]):
+    full = complete_cell(np.where(periodic[:, None], cell, 0.0))
+    if not is_skewed(full):
         return np.asarray(steps - np.rint(steps) * periodic)
-    full, compact = complete_cell(cell), compact_vectors(cell, periodic)
-    # In units of nearly parallel vectors, the nearest image is not the one by rounding.
+    compact = compact_vectors(cell, periodic, always=True)
+    # In units of skewed vectors, the nearest image is not the one by rounding.
     whole = np.rint(steps @ full @ np.linalg.inv(compact)) * periodic
     return np.asarray(steps - np.rint(whole @ compact @ np.linalg.inv(full)))
 

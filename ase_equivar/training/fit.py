@@ -115,6 +115,8 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
             return output
     pl.seed_everything(config.fit.seed, workers=True, verbose=False)
     once("frames", partial(_read_data, config, state, progress=progress))
+    if rank() != 0 and state is not None and is_finished(state, config):
+        return output  # the first process writes the model, and removes the data
     train, valid = stored_frames(config)
     network = _first_network(config, train.summary, train)
     if isinstance(network, GatedNetwork):

@@ -29,7 +29,7 @@ class LabelSummary:
     log_susceptibility : float or None
         Mean of the diagonal of ln(ε∞ - 1); None without labels of ε∞.
     content : str
-        Hash of all structures and labels.
+        Hash of all structures, periodic directions included, and labels.
     """
 
     number: int
@@ -67,7 +67,7 @@ def summarize(frames: Iterable[LabelledFrame]) -> LabelSummary:
                 dielectric.append(frame.dielectric)
             tensor = np.zeros(0) if frame.dielectric is None else frame.dielectric
             atoms = frame.atoms
-            for array in (atoms.numbers, atoms.cell.array, atoms.positions):
+            for array in (atoms.numbers, atoms.cell.array, atoms.pbc, atoms.positions):
                 yield array.tobytes()
             yield frame.born_charges.tobytes()
             yield tensor.tobytes()

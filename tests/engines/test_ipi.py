@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import units
+from ase.calculators.socketio import IPIProtocol
 from ase.md.verlet import VelocityVerlet
 from ase.spacegroup import crystal
 from helpers.polar_crystal import MASSES, N, PolarCrystal, ions
@@ -22,6 +23,7 @@ from ase_equivar.cli import inputs
 from ase_equivar.cli import main as cli
 from ase_equivar.dynamics import drive
 from ase_equivar.engines.ipi import _born_charges, ipi_born_charges, run_ipi_client
+from ase_equivar.engines.ipi_socket import Answer, IPISocket
 from ase_equivar.fields import GaussianPulse, field_forces
 
 IPI = shutil.which("i-pi", path=str(Path(sys.executable).parent))
@@ -199,6 +201,27 @@ def test_replicas_received_together_move_as_those_received_one_by_one(tmp_path):
     # That this could tell: the replicas are not at the same places.
     classical, _ = ipi_run(tmp_path / "classical", **(settings | {"beads": 1}))
     assert np.abs(classical[-1, 5:] - apart[-1, 5:]).max() > 1e-3
+
+
+@pytest.mark.parametrize("last", [b"", b"EXIT".ljust(12)], ids=["closed", "EXIT"])
+def test_ipi_may_end_while_the_client_calculates(last):
+    atoms = start()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        connection = IPISocket(IPIProtocol(ours))
+        protocol = IPIProtocol(theirs)
+        protocol.sendmsg("INIT")
+        for number in (0, 1):
+            protocol.send([number], np.int32)
+        protocol.send([0], np.byte)
+        protocol.sendposdata(atoms.cell.array, np.linalg.inv(atoms.cell.array), atoms.positions)
+        [received] = connection.next_structures(atoms)
+        np.testing.assert_allclose(received.positions, atoms.positions, atol=1e-12)
+        theirs.sendall(last)
+        theirs.close()
+        connection.answer([Answer(0.0, np.zeros((N, 3)), np.zeros((3, 3)), "{}")])
+        assert connection.next_structures(atoms) is None
+    ours.close()
 
 
 def test_one_call_of_the_network_gives_the_charges_of_all_replicas():

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,22 @@ def test_a_large_structure_has_them_compiled_at_once() -> None:
 
 def test_where_a_backend_was_chosen_nothing_is_put_off() -> None:
     assert backends(1, 1, is_possible=False) == ["numba"]
+
+
+def test_threads_that_share_a_network_leave_its_backend_as_it_was() -> None:
+    network = Network()
+    deferred = DeferredCompilation(network, is_possible=True)
+    assert deferred.run(network.run, 1) == "torch"
+    inside = threading.Barrier(2)
+
+    def wait() -> str:
+        inside.wait(timeout=20)
+        return network.backend
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(deferred.run, wait, 1) for _ in range(2)]
+        assert {one.result(timeout=30) for one in found} <= {"torch", "auto"}
+    assert network.backend == "auto"
 
 
 def test_nothing_is_compiled_in_other_threads_either(two_threads: None) -> None:

@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import graphene
 from ase.calculators.lj import LennardJones
+from ase.units import fs
 from helpers.structures import sheet, triclinic
 from helpers.toy_network import ToyNetwork
 
@@ -175,3 +176,34 @@ def test_the_quick_test_of_ordinary_cells_agrees_with_the_whole_one(shear):
 def test_a_cell_that_changes_in_place_is_not_shared():
     cell = np.diag([3.0, 4.0, 5.0])
     assert not np.shares_memory(compact_vectors(cell, np.array([True] * 3)), cell)
+
+
+@pytest.mark.parametrize("k", range(13))
+def test_nearest_images_are_the_nearest_however_moderately_a_cell_is_skewed(k):
+    """Between 4 and 9 vectors added, rounding in units of the cell was 20 Å off."""
+    cell = np.diag([4.0, 4.3, 4.6])
+    cell[2] += k * cell[0] - (k // 2) * cell[1]
+    moved = np.array([[0.1, -0.2, 0.5], [-1.4, 1.3, 1.9], [1.9, 0.0, -0.4]])
+    rng = np.random.default_rng(k)
+    there = moved + rng.integers(-3, 4, size=(3, 3)) @ cell
+    found = nearest_images(there @ np.linalg.inv(cell), cell) @ cell
+    np.testing.assert_allclose(found, moved, atol=1e-9)
+
+
+@pytest.mark.parametrize("k", [0, 5, 6, 9])
+def test_velocities_and_polarization_do_not_depend_on_the_skew(k):
+    start = Atoms("BaTiO3", positions=[[0, 0, 0], [2, 2, 2], [2, 2, 0], [2, 0, 2], [0, 2, 2]])
+    cell = np.diag([4.0, 4.0, 4.0])
+    cell[2] += k * cell[0]
+    start.set_cell(cell)
+    start.pbc = True
+    charges = np.array([2.7, 7.0, -5.5, -2.1, -2.1])[:, None, None] * np.eye(3)
+    frames = [start.copy() for _ in range(6)]
+    for number, frame in enumerate(frames):
+        frame.positions[1, 2] += 0.35 * number
+        frame.wrap()
+    moving = next(with_velocities(frames, 1.0)).get_velocities()[1] * fs
+    np.testing.assert_allclose(moving, [0, 0, 0.35], atol=1e-9)
+    change = polarization_change(start, frames[1], charges).change
+    expected = 7.0 * 0.35 / 64 * 1602.176634  # µC/cm²
+    np.testing.assert_allclose(change, [0, 0, expected], atol=1e-6)

@@ -76,6 +76,13 @@ def test_stored_frames_are_those_read(tmp_path: Path) -> None:
     assert len(stored.with_elements([8, 11, 12])) == 0
 
 
+def test_content_tells_a_molecule_from_the_same_crystal(tmp_path: Path) -> None:
+    [frame], _ = read_frames([write(tmp_path / "a.extxyz", labelled(1))], DataConfig((), ()))
+    other = replace(frame, atoms=frame.atoms.copy())
+    other.atoms.pbc = False
+    assert summarize([frame]).content != summarize([other]).content
+
+
 def test_summary_by_hand(tmp_path: Path) -> None:
     frames, _ = read_frames([write(tmp_path / "a.extxyz", labelled(4))], DataConfig((), ()))
     frames[0] = replace(frames[0], dielectric=None)

@@ -39,6 +39,7 @@ class DeferredCompilation:
 
     def __init__(self, network: Any, is_possible: bool) -> None:
         self._network = network
+        self._chosen = getattr(network, "backend", None)
         self._by_torch, self._by_kernels, self._is_over = False, False, not is_possible
         self._edges_left = MOST_EDGES
 
@@ -79,8 +80,8 @@ class DeferredCompilation:
         if self._edges_left < 0:
             self._by_torch, self._is_over = False, True
             return work()
-        chosen, self._network.backend = self._network.backend, "torch"
+        self._network.backend = "torch"
         try:
             return work()
         finally:
-            self._network.backend = chosen
+            self._network.backend = self._chosen
