@@ -138,6 +138,7 @@ def test_stress_is_the_strain_derivative_at_constant_voltage() -> None:
         assert abs(stress - plain)[b, c] > 1e-6
 
 
+@pytest.mark.slow
 def test_energy_is_conserved() -> None:
     """To 1e-6 eV per atom over 1 ps of constant field; the energy without its part is not."""
     atoms = triclinic()[:3]

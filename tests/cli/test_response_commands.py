@@ -157,6 +157,7 @@ class StiffSalt(Springs):
         super().__init__(bulk("NaCl", "rocksalt", a=5.64), 4.5)
 
 
+@pytest.mark.slow
 def test_bad_options_of_screen(nacl_file, model, tmp_path):
     common = ("screen", nacl_file, "--model", model)
     alone = (*common, "--calculator", "none")
@@ -219,6 +220,7 @@ def test_infrared_of_a_phonopy_file(salt_phonon, salt_yaml, model, tmp_path):
     assert "2.750" not in of_model.output
 
 
+@pytest.mark.slow
 def test_infrared_of_an_unstable_crystal(salt_phonon, salt_yaml, model):
     """The table shows what is imaginary, before ε0 is refused."""
     charges = np.multiply.outer([1, 1, -1, -1], np.eye(3))

@@ -54,6 +54,7 @@ def test_peaks_and_strengths_are_those_of_the_phonons(harmonic, modes):
         np.testing.assert_allclose(2 / np.pi * area, mode.oscillator, atol=allowed)
 
 
+@pytest.mark.slow
 def test_total_strength_and_static_limit(harmonic, modes):
     spectrum = current_spectrum(harmonic, ELECTRONIC, correlation_time=4000, n_blocks=4)
     f, epsilon = spectrum.dielectric.frequencies, spectrum.dielectric.epsilon
@@ -195,6 +196,7 @@ def test_errors_of_blocks_are_the_scatter_of_runs():
     assert np.std(values, ddof=1) == pytest.approx(np.mean(errors), rel=0.6)
 
 
+@pytest.mark.slow
 def test_drude_spectrum_of_brownian_particles(brownian):
     """σ(ω) = σ(0)/(1 − iω/γ) at low frequencies."""
     spectrum = current_spectrum(

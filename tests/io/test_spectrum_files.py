@@ -56,6 +56,7 @@ def test_csv_holds_the_absorption_and_how_it_was_found(spectrum, tmp_path, corre
     assert {float(row["correlation_time_fs"]) for row in rows} == {300.0}
 
 
+@pytest.mark.slow
 def test_corrections_differ_in_the_file(spectrum, tmp_path):
     for name in ("harmonic", "schofield"):
         write_current_json(tmp_path / f"{name}.json", spectrum, correction=name)

@@ -150,6 +150,7 @@ def test_tensors_turn_with_the_crystal(
     assert np.abs(turn @ epsilon @ turn.T - epsilon_turned).max() < 1e-5 * np.abs(epsilon).max()
 
 
+@pytest.mark.slow
 def test_supercell_and_order(network: HybridNetwork) -> None:
     atoms = triclinic()
     charges, epsilon = tensors(network, atoms)
@@ -163,6 +164,7 @@ def test_supercell_and_order(network: HybridNetwork) -> None:
     assert np.abs(tensors(network, atoms[order])[0] - charges[order]).max() < 1e-5 * scale
 
 
+@pytest.mark.slow
 def test_precision_is_single_at_least(network: HybridNetwork) -> None:
     exact = copy.deepcopy(network).double()
     with torch.no_grad():

@@ -31,6 +31,7 @@ def test_coefficients_of_the_largest_degrees_equal_e3nns() -> None:
         torch.testing.assert_close(wigner_3j(8, 8, l3), oracle, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-13), (torch.float32, 2e-5)])
 def test_harmonics_and_their_derivatives_equal_e3nns(dtype: torch.dtype, bound: float) -> None:
     random = np.random.default_rng(3)

@@ -202,6 +202,7 @@ def test_continuous_across_the_cutoff(config: dict[str, Any]) -> None:
     assert jump_at_cutoff(config) < 1e-5
 
 
+@pytest.mark.slow
 def test_published_cutoff_is_sharp() -> None:
     """As in the paper; also the proof that the test above can fail."""
     assert jump_at_cutoff({**MIRRORABLE, "smooth": False}) > 1e-3

@@ -98,6 +98,7 @@ def test_gaps_go_as_the_inverse_of_the_tensor():
         )
 
 
+@pytest.mark.slow
 def test_commands_name_what_they_used(tmp_path, model, monkeypatch):
     atoms = triclinic_salt()
     file = tmp_path / "salt.extxyz"

@@ -156,6 +156,7 @@ def test_without_forces(tmp_path):
     assert row.lowest_cm is None
 
 
+@pytest.mark.slow
 def test_corrected_dielectric(tmp_path, monkeypatch):
     """ε∞ decreases, the ionic part stays, and the one LO–TO gap grows: (LO² − TO²) ε∞ is fixed."""
     corrected = replace(RECIPE, dielectric_tensor="corrected")
@@ -241,6 +242,7 @@ def test_without_dask(files, tmp_path, monkeypatch):
         screen(files, tmp_path / "table.csv", RECIPE, workers=2)
 
 
+@pytest.mark.slow
 def test_table_in_use_is_refused(files, tmp_path):
     table = tmp_path / "table.csv"
     with locked(tmp_path / "table.csv.lock", "the first screening"):

@@ -338,3 +338,13 @@ def test_who_exceeds_a_limit_spoils_no_other(names, attempts):
     assert {row.name for row in rows if row.problem} == set(names) & set("skm")
     assert {row.formula for row in rows if row.problem} <= {"NaCl"}
     assert process.attempts == attempts
+
+
+def test_rows_do_not_depend_on_the_kernels_in_the_cache(tmp_path, monkeypatch):
+    """PyTorch in place of kernels gives other last digits, for some of the crystals only."""
+    compiled = []
+    monkeypatch.setattr(Predictor, "compile_at_once", lambda self: compiled.append(self.name))
+    save_random_model(tmp_path)
+    recipe = Recipe(partial(EquivarCalculator, model=str(tmp_path), device="cpu"), None)
+    screen_several([Entry("one", "", triclinic(1))], recipe)
+    assert len(compiled) == 1

@@ -44,6 +44,7 @@ def test_a_damaged_structure_costs_none_of_the_others(lines, tmp_path, name):
     assert [row.problem for row in rows if row.formula] == [""] * 4
 
 
+@pytest.mark.slow
 def test_what_is_before_a_damaged_header_or_a_cut_off_end_is_kept(lines, tmp_path):
     path = tmp_path / "some.extxyz"
     path.write_text("".join(lines[:8]) + "two\n" + "".join(lines[9:]))
@@ -135,6 +136,7 @@ class Stopping(FormalCharges):
         super().calculate(atoms, properties, system_changes)
 
 
+@pytest.mark.slow
 def test_a_structure_that_was_replaced_is_done_again(tmp_path, monkeypatch):
     monkeypatch.setattr(Stopping, "done", [])
     path, table = tmp_path / "salts.extxyz", tmp_path / "table.csv"
@@ -263,6 +265,7 @@ def test_hostile_files_are_rows_with_a_problem(tmp_path):
         assert not rows[name]["epsilon_infinity"]
 
 
+@pytest.mark.slow
 def test_the_command_says_which_dielectric_tensor_it_used(tmp_path):
     model = save_random_model(tmp_path / "model")
     write(tmp_path / "x.extxyz", salts()[2])

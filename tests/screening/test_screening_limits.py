@@ -45,6 +45,7 @@ def oxides(n):
     ]
 
 
+@pytest.mark.slow
 def test_what_exceeds_a_limit_is_a_row_with_a_problem(tmp_path):
     greedy = salts()
     write(tmp_path / "x.extxyz", [*oxides(1), greedy[0], greedy[1], greedy[3], *oxides(2)])
@@ -66,6 +67,7 @@ def test_rows_do_not_depend_on_the_process(tmp_path):
     assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_restart_does_not_meet_the_same_crystal_again(tmp_path, monkeypatch):
     """The journal keeps the row of what exceeded a limit."""
     write(tmp_path / "x.extxyz", [salts()[0], *oxides(1)])
@@ -83,6 +85,7 @@ def unusable():
     raise ValueError("no weights here")
 
 
+@pytest.mark.slow
 def test_a_factory_that_fails_there_is_told(tmp_path):
     write(tmp_path / "x.extxyz", oxides(1))
     recipe = Recipe(FormalCharges, unusable)
@@ -107,6 +110,7 @@ def hostile():
         yield name, atoms
 
 
+@pytest.mark.slow
 def test_hostile_cells_are_rows_with_a_problem(tmp_path):
     """From the command line to the table, within a minute and a gigabyte for all of them."""
     folder = tmp_path / "crystals"
@@ -135,6 +139,7 @@ def test_limits_are_positive_numbers():
             replace(LIMITS, **{name: value})
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind(tmp_path):
     write(tmp_path / "x.extxyz", oxides(1))
     screen([tmp_path / "x.extxyz"], tmp_path / "t.csv", Recipe(FormalCharges, None), limits=LIMITS)

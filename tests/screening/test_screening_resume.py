@@ -56,11 +56,13 @@ def stopped(tmp_path, monkeypatch, stop):
     return arguments
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on(stopped, tmp_path):
     assert run(*stopped).exit_code == 0
     assert [row["formula"] for row in read(tmp_path / "t.csv")] == ["NaCl"] * 3
 
 
+@pytest.mark.slow
 def test_other_weights_under_the_same_name_are_refused(stopped, tmp_path):
     before = (tmp_path / "t.csv.partial").read_bytes()
     network = load_model(tmp_path / "model")
@@ -72,6 +74,7 @@ def test_other_weights_under_the_same_name_are_refused(stopped, tmp_path):
     assert len(read(tmp_path / "t.csv")) == 2
 
 
+@pytest.mark.slow
 def test_another_config_of_the_same_model_is_refused(stopped, tmp_path):
     digest = model_digest(tmp_path / "model")
     save_model(load_model(tmp_path / "model"), tmp_path / "model", metadata={"note": "changed"})
@@ -79,6 +82,7 @@ def test_another_config_of_the_same_model_is_refused(stopped, tmp_path):
     assert_one_line_error(run(*stopped), 2, "model was")
 
 
+@pytest.mark.slow
 def test_another_potential_under_the_same_name_is_refused(stopped, tmp_path):
     (module,) = tmp_path.glob("forces_of_*.py")
     with module.open("a") as file:
@@ -87,6 +91,7 @@ def test_another_potential_under_the_same_name_is_refused(stopped, tmp_path):
     assert_one_line_error(run(*stopped), 2, "calculator was .*:make, [0-9a-f]{16}, is now")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -131,6 +136,7 @@ def damaged(journal, how):
 HOW = ["cut off", "no number", "no JSON", "a list", "no name", "other columns", "deep", "zeros"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [*HOW, "a middle line"])
 def test_a_damaged_line_costs_its_own_crystal_only(tmp_path, stop, monkeypatch, caplog, how):
     files = [tmp_path / "salts.extxyz"]
@@ -192,6 +198,7 @@ class Slow(FormalCharges):
         super().calculate(atoms, properties, system_changes)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_does_not_count_as_done(tmp_path):
     dask = pytest.importorskip("dask", reason="dask is not installed")
     distributed = pytest.importorskip("distributed", reason="dask is not installed")

@@ -197,6 +197,7 @@ METALS_OF = {"sio2": [bulk("Si", "sc", a=2.55)], "batio3": rock_salts(TiO=4.18)}
 INSULATORS_OF = {"sio2": [bulk("Si")], "batio3": rock_salts(BaO=5.52)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", available_models())
 def test_every_bundled_model_warns_of_metals_once_each(model):
     """Those that know few elements, of others than those that know many."""
@@ -238,6 +239,7 @@ def test_insulators_that_large_dielectric_constants_made_metals_of():
         calc.get_property("born_charges", vanadate)
 
 
+@pytest.mark.slow
 def test_a_large_uncertainty_is_warned_of_once():
     calc = EquivarCalculator(device="cpu")
     with told() as caught:
@@ -253,6 +255,7 @@ def test_a_large_uncertainty_is_warned_of_once():
     assert warning.filename == __file__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

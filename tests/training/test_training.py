@@ -246,6 +246,7 @@ def test_killed_run_resumes(tmp_path: Path) -> None:
     assert all("valid_mae" in row and "train_mae" in row for row in curve)
 
 
+@pytest.mark.slow
 def test_curve_is_never_behind_the_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
