@@ -10,6 +10,8 @@ from ase import Atoms
 from ase.geometry.minkowski_reduction import minkowski_reduce
 from numpy.typing import NDArray
 
+from ase_equivar.structures.lattice import compact_vectors, is_skewed
+
 SAME = 1e-3  # Å
 SAME_ANGLE = 0.1  # degrees
 LARGEST_EXCESS = 3  # numbers of points beyond the smallest to be tried along an axis
@@ -42,14 +44,10 @@ def compact_cell(atoms: Atoms) -> Atoms:
     Z* and ε∞ are those of the cell given.
     """
     new = atoms.copy()
-    # already reduced: kept as it is
-    reduced, _ = minkowski_reduce(atoms.cell)
-    if np.linalg.norm(reduced, axis=1).sum() < atoms.cell.lengths().sum() - 1e-6:
-        if np.linalg.det(reduced) < 0:
-            reduced = -reduced
-        new.set_cell(reduced)
-    elif atoms.cell.handedness < 0:
-        new.set_cell(-atoms.cell[:])
+    if is_skewed(atoms.cell.array):
+        new.set_cell(compact_vectors(atoms.cell.array, atoms.pbc, always=True))
+    if new.cell.handedness < 0:
+        new.set_cell(-new.cell.array)
     return new
 
 
