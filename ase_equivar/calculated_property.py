@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ase import Atoms
 from ase.calculators.calculator import (
@@ -12,6 +11,8 @@ from ase.calculators.calculator import (
     CalculatorError,
     PropertyNotImplementedError,
 )
+
+_Result = TypeVar("_Result")
 
 
 def calculated_property(calculator: BaseCalculator, name: str, atoms: Atoms) -> Any:
@@ -31,15 +32,17 @@ def calculated_property(calculator: BaseCalculator, name: str, atoms: Atoms) -> 
         structure, and the calculator's own error is its cause. Errors of ASE's own kinds, and of
         the calculators here, stay as they are.
     """
-    with naming_failures(calculator, name, atoms):
-        return calculator.get_property(name, atoms)
+    return with_failures_named(
+        lambda: calculator.get_property(name, atoms), calculator, name, atoms
+    )
 
 
-@contextmanager
-def naming_failures(calculator: BaseCalculator, name: str, atoms: Atoms) -> Iterator[None]:
-    """Name the calculator and the property in errors, as `calculated_property` says."""
+def with_failures_named(
+    calculate: Callable[[], _Result], calculator: BaseCalculator, name: str, atoms: Atoms
+) -> _Result:
+    """Return what a function returns; its errors are those of `calculated_property`."""
     try:
-        yield
+        return calculate()
     except (PropertyNotImplementedError, CalculatorError, MemoryError):
         raise
     except Exception as error:

@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 
-from ase_equivar.calculated_property import calculated_property, naming_failures
+from ase_equivar.calculated_property import calculated_property, with_failures_named
 
 SHARED_ATOMS = 64
 """Atoms of all cells in one call. Larger calls gain nothing: see docs/developer/performance.md."""
@@ -77,7 +77,7 @@ def _together(cells: Sequence[Atoms], calculator: Any) -> list[NDArray[np.float6
     from sevenn.train.dataload import unlabeled_atoms_to_graph
     from torch_geometric.data import Batch
 
-    with naming_failures(calculator, "forces", cells[0]):
+    def evaluated() -> Any:
         calculator.set_atoms(cells[0])  # refuses unknown elements
         graphs = [
             AtomGraphData.from_numpy_dict(unlabeled_atoms_to_graph(atoms, calculator.cutoff))
@@ -86,8 +86,10 @@ def _together(cells: Sequence[Atoms], calculator: Any) -> list[NDArray[np.float6
         batch = Batch.from_data_list(graphs).to(calculator.device)
         calculator.model.set_is_batch_data(True)
         try:
-            output = calculator.model(batch)
+            return calculator.model(batch)
         finally:
             calculator.model.set_is_batch_data(False)
+
+    output = with_failures_named(evaluated, calculator, "forces", cells[0])
     forces = output[key.PRED_FORCE].detach().cpu().numpy().astype(float)
     return np.split(forces, len(cells))

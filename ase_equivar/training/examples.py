@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -157,18 +157,12 @@ def store_examples(
     if is_complete(folder, made_from):
         return
     with writing_records(folder, made_from) as writer:
-        missing = range(len(writer), len(frames))
-        bar = track(
-            missing,
-            "building graphs",
-            total=len(frames),
-            completed=len(writer),
-            disable=not progress,
-            console=Console(stderr=True),
-            transient=True,
-        )
-        for number in bar:
-            writer.append(example_record(make_example(frames[number], network)))
+        console = Console(stderr=True)
+        with Progress(console=console, disable=not progress, transient=True) as bar:
+            task = bar.add_task("building graphs", total=len(frames), completed=len(writer))
+            for number in range(len(writer), len(frames)):
+                writer.append(example_record(make_example(frames[number], network)))
+                bar.advance(task)
         writer.finish({})
 
 
