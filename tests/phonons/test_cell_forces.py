@@ -70,7 +70,7 @@ def test_cells_share_calls_of_sevennet():
     unknown = crystal()
     unknown.symbols[0] = "Rn"
     calc.type_map = {z: k for z, k in calc.type_map.items() if z != 86}
-    with pytest.raises(RuntimeError, match="SevenNetCalculator failed to give .forces. of .*86"):
+    with pytest.raises(RuntimeError, match=r"SevenNetCalculator failed to give .forces. of .*86"):
         list(forces_of_cells(displaced(unknown, 2), calc))
     # and the network takes single structures again, as `phonons` goes on to do
     phonon = force_constants(triclinic_pair(), calc, (1, 1, 1), progress=False)
