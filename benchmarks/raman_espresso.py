@@ -9,7 +9,8 @@ of them. Eigenvectors are those of SevenNet-l3i5. Printed are
 - changes of ε∞ when all atoms are displaced in random directions, calculated directly and from the
   derivatives;
 - the Raman activities of all modes, Å⁴/u, with ε∞ of DFPT and of the bundled models, and the
-  cosine between the derivatives ∂ε∞/∂u of a model and of DFPT.
+  cosine between the derivatives ∂ε∞/∂u of a model and of DFPT, with the error that the model
+  expects of itself.
 
 Each DFPT calculation takes some minutes and is kept in the folder of results, so that a run that
 was stopped goes on.
@@ -116,10 +117,12 @@ def table(found: dict[str, RamanModes]) -> str:
     active = [index for index, mode in enumerate(reference) if mode.is_active]
     modes = [reference[index] for index in active]
     names = [f"{mode.label}, {mode.frequency_cm:.0f} cm⁻¹" for mode in modes]
-    rows = [f"| ε∞ of | {' | '.join(names)} | cosine |", "|---" * (len(active) + 2) + "|"]
+    rows = [f"| ε∞ of | {' | '.join(names)} | cosine | expected error |"]
+    rows.append("|---" * (len(active) + 3) + "|")
     for name, one in found.items():
         cells = " | ".join(f"{one[index].activity:.2f}" for index in active)
-        rows.append(f"| {name} | {cells} | {cosine(one, reference):.3f} |")
+        expected = "–" if one.expected_error is None else f"{one.expected_error:.0%}"
+        rows.append(f"| {name} | {cells} | {cosine(one, reference):.3f} | {expected} |")
     return "\n".join(rows)
 
 
@@ -149,10 +152,10 @@ def main() -> None:
     )
     espresso = EspressoDielectric(settings, options.folder)
     found = {"DFPT": raman_modes(phonon, espresso)}
-    print(directly(to_ase(phonon.primitive), espresso, found["DFPT"].derivative))
     for model in MODELS:
         found[f"`{model}`"] = raman_modes(phonon, EquivarCalculator(model=model))
-    print(table(found))
+    print(table(found), flush=True)
+    print(directly(to_ase(phonon.primitive), espresso, found["DFPT"].derivative))
 
 
 if __name__ == "__main__":
