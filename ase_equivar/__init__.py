@@ -4,10 +4,10 @@ Importing the package makes ``born_charges`` known to ASE; see `ase_equivar.ase_
 The rest is imported when it is first used, so that the import itself is quick.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ase_equivar.ase_properties import register
+from ase_equivar.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from ase_equivar.calculator import EquivarCalculator
@@ -44,18 +44,6 @@ _HOMES = {
     "warning_types": ("EquivarWarning", "SumRuleWarning", "VacuumWarning"),
     "inference.models": ("available_models", "load_model", "save_model"),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
 register()
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name from the module where it lives."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """List public names, also those that are not imported yet, for completion."""
-    return sorted({*globals(), *__all__})

@@ -45,7 +45,7 @@ def with_failures_named(
         return calculate()
     except (PropertyNotImplementedError, CalculatorError, MemoryError):
         raise
-    except Exception as error:
+    except Exception as error:  # calculators of other packages raise whatever they like
         kind = type(calculator)
         if kind.__module__.partition(".")[0] == "ase_equivar":
             raise

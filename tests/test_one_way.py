@@ -26,7 +26,8 @@ BASIS = {
 TENSORS = {*BASIS, "io", "fields"}
 PHYSICS = {*TENSORS, "phonons", "dielectric"}
 MAY_IMPORT: dict[str, set[str]] = {
-    "__init__": {"ase_properties"},
+    "__init__": {"ase_properties", "lazy_names"},
+    "lazy_names": set(),
     "arguments": set(),
     "extras": set(),
     "units": set(),
@@ -38,13 +39,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compile_cache": set(),
     "machine_code": {"compile_cache"},
     "structures": {"arguments", "sum_rule", "units", "warning_types"},
-    "io": BASIS,
+    "io": {*BASIS, "lazy_names"},
     # Atoms → graph → network → neutral tensors
     "labelling": {"arguments", "units", "io", "structures"},
     "graph": {"arguments", "compile_cache", "machine_code", "units", "structures"},
     "network": {
         "arguments",
         "extras",
+        "lazy_names",
         "compile_cache",
         "machine_code",
         "graph",

@@ -4,8 +4,9 @@ A module is imported when one of its names is first used: most need `ase.io`, wh
 SciPy, and a prediction needs none of them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ase_equivar.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from ase_equivar.io.current_files import write_current_csv, write_current_json
@@ -74,16 +75,4 @@ _HOMES = {
         "write_raman_spectrum_csv",
     ),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name from the module where it lives."""
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """List public names, also those that are not imported yet, for completion."""
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -1,7 +1,8 @@
 """Networks that map a graph of atoms to raw Z* and ε∞ tensors."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ase_equivar.lazy_names import lazy_names
 from ase_equivar.network.build import Network, build_network
 from ase_equivar.network.ensemble import Ensemble
 from ase_equivar.network.equivar_config import PRESETS, EquivarConfig
@@ -29,11 +30,5 @@ __all__ = [
     "build_network",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import the published network, which needs e3nn, on first access."""
-    if name != "Equivar":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ase_equivar.network.equivar import Equivar
-
-    return Equivar
+# the published network needs e3nn
+__getattr__, __dir__ = lazy_names(__name__, {"equivar": ("Equivar",)})

@@ -11,10 +11,9 @@ from math import gcd
 
 import numpy as np
 from ase import Atoms
-from ase.geometry.minkowski_reduction import minkowski_reduce
 from numpy.typing import NDArray
 
-from ase_equivar.structures.lattice import is_skewed
+from ase_equivar.structures.lattice import compact_vectors, is_skewed
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def reduced_cell(atoms: Atoms, found: Translations) -> Atoms | None:
             return None
         cell = vectors / n @ cell
     if n > 1 or is_skewed(cell):
-        cell, _ = minkowski_reduce(cell)
+        cell = compact_vectors(cell, np.ones(3, dtype=bool), always=True)
     return Atoms(numbers=atoms.numbers[kept], positions=atoms.positions[kept], cell=cell, pbc=True)
 
 

@@ -37,11 +37,11 @@ def widest_gap(atoms: Atoms) -> float:
 
 def _widest_gap(atoms: Atoms, cell: NDArray[np.float64]) -> float:
     """Return that between planes parallel to the faces of this cell."""
-    inverse = np.linalg.inv(cell)
-    places = ((atoms.positions @ inverse) % 1.0) * heights(cell)
+    inverse, spacings = np.linalg.inv(cell), heights(cell)
+    places = ((atoms.positions @ inverse) % 1.0) * spacings
     radii = covalent_radii[atoms.numbers]
     widest = 0.0
-    for place, height in zip(places.T, heights(cell), strict=True):
+    for place, height in zip(places.T, spacings, strict=True):
         order = np.argsort(place - radii)
         starts = (place - radii)[order]
         reached = np.maximum.accumulate((place + radii)[order])
