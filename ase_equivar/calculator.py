@@ -271,7 +271,8 @@ class EquivarCalculator(Calculator):
         Returns
         -------
         numpy.ndarray or None
-            shape=(S, 3, 3). None for a model without ε∞, or that is not calibrated.
+            shape=(S, 3, 3). None for a model without ε∞, or that was trained without dropout:
+            what is left of it says nothing.
 
         Raises
         ------

@@ -99,6 +99,19 @@ def read_metadata(name_or_path: str | Path) -> dict[str, Any]:
     return metadata
 
 
+def trained_with_dropout(name_or_path: str | Path) -> bool:
+    """Whether a model, or each member of an ensemble, was trained with dropout.
+
+    Only then is what remains without some channels a model of its own. Errors as in `load_model`.
+    """
+    metadata = read_metadata(name_or_path)
+    try:
+        members = metadata.get("members", [metadata])
+        return all(one["training"]["fit"]["dropout"] > 0.0 for one in members)
+    except (AttributeError, KeyError, TypeError):  # not as our training writes it
+        return False
+
+
 def model_digest(name_or_path: str | Path) -> str:
     """Return 16 hexadecimal digits that identify weights, configuration and calibration.
 

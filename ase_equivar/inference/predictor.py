@@ -21,7 +21,7 @@ from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference.coverage import CalledAtoms, Coverage
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.device import choose_device, choose_dtype
-from ase_equivar.inference.models import load_model, model_folder
+from ase_equivar.inference.models import load_model, model_folder, trained_with_dropout
 from ase_equivar.inference.parts import N_PARTS, dielectric_tensors_of_parts
 from ase_equivar.inference.polarization import Polarization
 from ase_equivar.inference.prediction import RawPrediction, TimedPrediction
@@ -86,9 +86,10 @@ class Predictor:
             with torch.inference_mode(mode=False):  # radial tables need gradients
                 network = copy.deepcopy(model).to(device=self.device, dtype=self.dtype)
             network.eval().requires_grad_(False)
-            self.calibration = None
+            self.calibration, self._has_parts = None, False
         else:
             self.name = str(model)
+            self._has_parts = trained_with_dropout(model)
             self.calibration = Calibration.load(model_folder(model))
             if self.calibration is not None:
                 self.calibration = self.calibration.to(self.device, self.dtype)
@@ -254,7 +255,7 @@ class Predictor:
 
     def dielectric_tensors_of_parts(self, atoms: Atoms) -> NDArray[np.float64] | None:
         """Return ε∞ of each part of the network, shape (S, 3, 3); None if there are none."""
-        if self.calibration is None or not self.has_dielectric:
+        if not (self._has_parts and self.has_dielectric):
             return None
         graph = self._graph(atoms, self._search)
         network = self._network

@@ -186,8 +186,7 @@ def test_dielectric_tensors_of_parts(config: dict[str, Any], tmp_path: Path) -> 
     for seed in range(8):
         with torch.no_grad(), network.channel_mask(0.15, seed):
             expected.append(network(graph).dielectric[0].numpy())
-    save_model(network, tmp_path / "model")
-    save_calibration(tmp_path / "model", atoms)
+    save_model(network, tmp_path / "model", metadata={"training": {"fit": {"dropout": 0.1}}})
     calc = EquivarCalculator(model=tmp_path / "model", dtype="float64")
     parts = calc.dielectric_tensor_parts(atoms)
     with torch.no_grad():
@@ -202,6 +201,27 @@ def test_dielectric_tensors_of_parts(config: dict[str, Any], tmp_path: Path) -> 
         calc.dielectric_tensor_parts(turned), turn @ parts @ turn.T, rtol=1e-6, atol=1e-9
     )
     assert EquivarCalculator(model=network).dielectric_tensor_parts(atoms) is None
+
+
+def test_a_model_trained_without_dropout_has_no_parts(tmp_path: Path) -> None:
+    """With channels left out it would be no model: the spread would be a false alarm."""
+    network, atoms = make({**GATED, "dielectric": True}), triclinic()
+    without, with_dropout = ({"training": {"fit": {"dropout": p}}} for p in (0.0, 0.1))
+    for number, (metadata, has_parts) in enumerate(
+        [
+            (without, False),
+            (with_dropout, True),
+            (None, False),
+            ({"training": "by hand"}, False),
+            ({"members": [with_dropout, with_dropout]}, True),
+            ({"members": [with_dropout, without]}, False),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        save_model(network, folder, metadata=metadata)
+        save_calibration(folder, atoms)
+        found = EquivarCalculator(model=folder).dielectric_tensor_parts(atoms)
+        assert (found is not None) == has_parts
 
 
 def test_quality_of_known_errors() -> None:
