@@ -1,9 +1,10 @@
-"""Limits of time and memory for each crystal, which is calculated in a process that can be ended.
+"""A process of its own for crystals, which can be ended, and limits of time and memory for each.
 
 The time and memory of a symmetry search or a relaxation cannot be predicted, and neither can be
 stopped from within. One process therefore does the work and reports which crystal it is working on.
 Another one watches it, and ends it if a crystal exceeds a limit: that crystal gets a row with the
-problem, and a new process continues with the others.
+problem, and a new process continues with the others. The same happens if the process ends by
+itself, twice, at a crystal.
 """
 
 from __future__ import annotations
@@ -53,6 +54,22 @@ class Limits:
         for name, unit in (("seconds", "s"), ("gigabytes", "GB")):
             object.__setattr__(self, name, positive_number(name, getattr(self, name), unit))
 
+    def exceeded(self, began: float, pid: int) -> str:
+        """Return what a crystal exceeds, or an empty text.
+
+        Parameters
+        ----------
+        began : float
+            When it was begun, by the monotonic clock.
+        pid : int
+            Of the process that works on it.
+        """
+        if time.monotonic() - began > self.seconds:
+            return f"takes more than {self.seconds:g} s (--time-limit)"
+        if _memory(pid) > self.gigabytes:
+            return f"takes more than {self.gigabytes:g} GB (--memory-limit)"
+        return ""
+
 
 @dataclass(frozen=True)
 class _Failure:
@@ -74,25 +91,26 @@ class _Failure:
 
 @dataclass
 class WatchedProcess:
-    """Screens crystals in a process of its own, within limits; leave its context to end it."""
+    """Screens crystals in a process of its own, within limits if there are any.
+
+    The process is started for the first crystals, and kept for others until `stop`.
+    """
 
     recipe: Recipe
-    limits: Limits
+    limits: Limits | None
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _connection: Connection | None = field(default=None, init=False)
-
-    def __enter__(self) -> WatchedProcess:
-        """Start nothing yet."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the process."""
-        self.end()
+    _is_stopped: bool = field(default=False, init=False)
 
     def screen(self, entries: Sequence[Entry]) -> list[Row]:
         """Return the rows of `screen_several`; that of a crystal over a limit says which one.
 
         The other crystals of its batch are calculated again without it.
+
+        Raises
+        ------
+        RuntimeError
+            If the process cannot start, or `stop` is called meanwhile.
         """
         rows: dict[int, Row] = {}
         failures: Counter[int] = Counter()
@@ -103,7 +121,7 @@ class WatchedProcess:
             if not isinstance(found, _Failure):
                 rows.update(zip(group, found, strict=True))
                 continue
-            self.end()
+            self._end()
             if found.number is None and len(group) > 1:  # which of them is unknown
                 groups += [[k] for k in reversed(group)]
                 continue
@@ -116,8 +134,16 @@ class WatchedProcess:
                 groups.append(group)
         return [rows[k] for k in range(len(entries))]
 
-    def end(self) -> None:
-        """End the process, whatever it does."""
+    def stop(self) -> None:
+        """End the process for good, whatever it does and whichever thread waits for it."""
+        self._is_stopped = True
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def _end(self) -> None:
+        """End the process, so that a new one is started for the next crystals."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -129,18 +155,13 @@ class WatchedProcess:
         """Return the rows, or why there are none."""
         process, connection = self._started()
         number: int | None = 0
-        seconds, gigabytes = self.limits.seconds, self.limits.gigabytes
         try:
             connection.send(entries)
             began = time.monotonic()
             while True:
-                while not connection.poll(INTERVAL):
-                    if time.monotonic() - began > seconds:
-                        return _Failure(
-                            f"takes more than {seconds:g} s (--time-limit)", number, True
-                        )
-                    if _memory(process.pid) > gigabytes:
-                        problem = f"takes more than {gigabytes:g} GB (--memory-limit)"
+                while self.limits is not None and not connection.poll(INTERVAL):
+                    problem = self.limits.exceeded(began, process.pid)
+                    if problem:
                         return _Failure(problem, number, True)
                 told: list[Row] | int | None = connection.recv()
                 if isinstance(told, list):
@@ -150,6 +171,8 @@ class WatchedProcess:
                 number = told
         except (EOFError, OSError):
             code = process.wait()
+            if self._is_stopped:
+                raise RuntimeError("the screening was stopped") from None
             how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
             problem = f"its process was ended twice ({how}); out of memory, perhaps"
             return _Failure(problem, number, False)
@@ -171,13 +194,15 @@ class WatchedProcess:
         )
         self._connection = ours
         theirs.close()
+        if self._is_stopped:  # by a thread that did not see this process yet
+            self._process.kill()
         try:
             ours.send_bytes(pickle.dumps(self.recipe))
             ready = ours.recv()
         except (EOFError, OSError):
             ready = "it ended before it was ready"
         if ready is not None:
-            self.end()
+            self._end()
             raise RuntimeError(f"the screening process cannot start: {ready}")
         return self._process, ours
 

@@ -64,8 +64,6 @@ def lowest_of_lennard_jones():
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_screening_with_a_calculator_of_the_current_folder(folder, model, workers):
-    if workers > 1:
-        pytest.importorskip("distributed", reason="dask is not installed")
     arguments = ("screen", "salt.cif", "-o", "t.csv", "--model", model, "--relax", "none")
     result = run(*arguments, "--calculator", "my_lj:make", "--workers", workers)
     assert result.exit_code == 0, result.output

@@ -51,7 +51,7 @@ def test_what_exceeds_a_limit_is_a_row_with_a_problem(tmp_path):
     write(tmp_path / "x.extxyz", [*oxides(1), greedy[0], greedy[1], greedy[3], *oxides(2)])
     files, recipe = [tmp_path / "x.extxyz"], Recipe(Greedy, None)
     limits = Limits(seconds=20.0, gigabytes=1.5)
-    rows = screened(files, tmp_path / "t.csv", recipe, limits=limits)
+    rows = screened(files, tmp_path / "t.csv", recipe, workers=2, limits=limits)
     assert [bool(row.epsilon_infinity) for row in rows] == [True, False, False, False, True, True]
     assert rows[1].problem == "its process was ended twice (SIGKILL); out of memory, perhaps"
     assert rows[2].problem == "takes more than 20 s (--time-limit)"
@@ -63,7 +63,7 @@ def test_rows_do_not_depend_on_the_process(tmp_path):
     write(tmp_path / "x.extxyz", salts())
     files, recipe = [tmp_path / "x.extxyz"], Recipe(FormalCharges, None)
     screen(files, tmp_path / "here.csv", recipe)
-    screen(files, tmp_path / "there.csv", recipe, limits=LIMITS)
+    screen(files, tmp_path / "there.csv", recipe, workers=2)
     assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
 
 
@@ -140,12 +140,29 @@ def test_limits_are_positive_numbers():
 
 
 @pytest.mark.slow
-def test_nothing_is_left_behind(tmp_path):
-    write(tmp_path / "x.extxyz", oxides(1))
-    screen([tmp_path / "x.extxyz"], tmp_path / "t.csv", Recipe(FormalCharges, None), limits=LIMITS)
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    if children.exists():
-        commands = [
-            Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children.read_text().split()
-        ]
-        assert not [command for command in commands if b"screening.limits" in command]
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lists processes as Linux does")
+def test_an_interruption_ends_all_processes_at_once(tmp_path, monkeypatch):
+    """One of them is at a crystal that takes ten minutes, and others wait for it."""
+    write(tmp_path / "x.extxyz", [salts()[1], *oxides(1), *[salts()[1]] * 8])
+    files, recipe = [tmp_path / "x.extxyz"], Recipe(Greedy, None)
+
+    def interrupted(*_):
+        assert len(screening_processes()) == 2
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "add", interrupted)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        screen(files, tmp_path / "t.csv", recipe, workers=2)
+    assert time.monotonic() - began < 300
+    assert not screening_processes()
+
+
+def screening_processes():
+    """Return the command lines of the processes that this one started for crystals."""
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        for pid in (task / "children").read_text().split():
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            found += [command] if b"screening.limits" in command else []
+    return found

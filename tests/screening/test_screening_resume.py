@@ -226,7 +226,7 @@ def test_a_killed_worker_does_not_count_as_done(tmp_path):
 def test_a_wait_is_told(tmp_path, monkeypatch, caplog):
     distributed = pytest.importorskip("distributed", reason="dask is not installed")
     write(tmp_path / "salts.extxyz", salts()[:1])
-    monkeypatch.setattr("ase_equivar.screening.run.PATIENCE", 0.3)
+    monkeypatch.setattr("ase_equivar.screening.workers.PATIENCE", 0.3)
     files, recipe = [tmp_path / "salts.extxyz"], Recipe(Slow, None)
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None

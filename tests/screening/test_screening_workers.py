@@ -1,0 +1,89 @@
+"""Who calculates which batch, and what comes of it when one fails, without real processes."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+import pytest
+from ase.io import write
+from helpers.screening_runs import FormalCharges, salts
+
+from ase_equivar.screening import Recipe, Row, screen
+from ase_equivar.screening.structures import Entry
+from ase_equivar.screening.workers import WAITING, Batch, rows_of_processes
+
+
+class Imagined:
+    """Stands for a process; calculates each batch when all of them are at work."""
+
+    def __init__(self, recipe, limits):
+        self.barrier, self.stopped = recipe, threading.Event()
+
+    def screen(self, entries):
+        if entries[0].name == "cannot start":
+            raise RuntimeError("no weights here")
+        if entries[0].name == "endless":
+            self.stopped.wait()
+            raise RuntimeError("stopped")
+        self.barrier.wait(timeout=60)
+        return [Row(entry.name) for entry in entries]
+
+    def stop(self):
+        self.stopped.set()
+
+
+@pytest.fixture(autouse=True)
+def imagined(monkeypatch):
+    monkeypatch.setattr("ase_equivar.screening.workers.WatchedProcess", Imagined)
+
+
+def batches(names):
+    return (Batch(number, [Entry(name, "", None)]) for number, name in enumerate(names))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_all_processes_work_at_once_and_each_batch_has_its_rows(workers):
+    names = [f"crystal {k}" for k in range(3 * 4)]
+    barrier = threading.Barrier(workers)  # passed by that many threads together only
+    found = dict(
+        (batch.first, rows)
+        for batch, rows in rows_of_processes(batches(names), barrier, workers, None)
+    )
+    assert found == {number: [Row(name)] for number, name in enumerate(names)}
+
+
+def test_batches_are_read_only_a_little_ahead():
+    taken = []
+    stream = (taken.append(batch) or batch for batch in batches(map(str, itertools.count())))
+    rows = rows_of_processes(stream, threading.Barrier(1), 2, None)
+    for _ in range(5):
+        next(rows)
+    assert len(taken) <= 2 * WAITING + 5
+    rows.close()
+
+
+def test_what_prevents_a_start_is_raised_although_another_works_on():
+    rows = rows_of_processes(batches(["endless", "cannot start"]), threading.Barrier(1), 2, None)
+    with pytest.raises(RuntimeError, match="no weights here"):
+        list(rows)
+
+
+def test_leaving_ends_threads_at_once():
+    rows = rows_of_processes(batches(["a", *["endless"] * 5]), threading.Barrier(1), 2, None)
+    next(rows)
+    rows.close()
+    assert not [thread for thread in threading.enumerate() if "screening" in thread.name]
+
+
+def test_workers_of_two_kinds_are_refused_before_any_work(tmp_path):
+    write(tmp_path / "x.extxyz", salts())
+    with pytest.raises(ValueError, match=r"workers \(--workers\) is 2, but with a scheduler"):
+        screen(
+            [tmp_path / "x.extxyz"],
+            tmp_path / "t.csv",
+            Recipe(FormalCharges, None),
+            workers=2,
+            scheduler="tcp://127.0.0.1:1",
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["x.extxyz"]
