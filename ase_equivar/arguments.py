@@ -169,11 +169,12 @@ def json_data(name: str, text: object) -> Any:
     """
     if not isinstance(text, str):
         raise ValueError(f"{name} is {_shown(text)}; give text")
-    depth = 0
-    for bracket in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text, flags=re.DOTALL):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(bracket.group(), 0)
-        if depth > DEEPEST:
-            raise ValueError(f"{name} has more than {DEEPEST} lists or objects in each other")
+    if text.count("[") + text.count("{") > DEEPEST:  # strings of most texts need no search
+        depth = 0
+        for bracket in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text, flags=re.DOTALL):
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(bracket.group(), 0)
+            if depth > DEEPEST:
+                raise ValueError(f"{name} has more than {DEEPEST} lists or objects in each other")
     try:
         return json.loads(text)
     except ValueError as error:
