@@ -93,7 +93,7 @@ class _Failure:
 class WatchedProcess:
     """Screens crystals in a process of its own, within limits if there are any.
 
-    The process is started for the first crystals, and kept for others until `stop`.
+    The process is started for the first crystals at the latest, and kept until `stop`.
     """
 
     recipe: Recipe
@@ -101,6 +101,16 @@ class WatchedProcess:
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _connection: Connection | None = field(default=None, init=False)
     _is_stopped: bool = field(default=False, init=False)
+
+    def start(self) -> None:
+        """Start the process now, and make its calculators.
+
+        Raises
+        ------
+        RuntimeError
+            If it cannot start.
+        """
+        self._started()
 
     def screen(self, entries: Sequence[Entry]) -> list[Row]:
         """Return the rows of `screen_several`; that of a crystal over a limit says which one.
@@ -181,6 +191,13 @@ class WatchedProcess:
         """Return the process, started and with its calculators made."""
         if self._process is not None and self._connection is not None:
             return self._process, self._connection
+        try:
+            recipe = pickle.dumps(self.recipe)
+        except (AttributeError, TypeError, pickle.PicklingError) as error:
+            raise TypeError(
+                f"a factory of the recipe cannot be sent to another process ({error}); give a "
+                "function of a module, or functools.partial of one"
+            ) from error
         ours, theirs = Pipe()
         # Not multiprocessing.Process: it runs the user's script again, and dask's workers may have
         # none. Not fork: threads of torch do not survive it.
@@ -197,7 +214,7 @@ class WatchedProcess:
         if self._is_stopped:  # by a thread that did not see this process yet
             self._process.kill()
         try:
-            ours.send_bytes(pickle.dumps(self.recipe))
+            ours.send_bytes(recipe)
             ready = ours.recv()
         except (EOFError, OSError):
             ready = "it ended before it was ready"

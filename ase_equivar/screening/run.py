@@ -82,6 +82,8 @@ def screen(
         When the table has another ending, there are no structures, a file is given twice, no
         structure has the given `gap_key`, `workers` is not positive or given together with a
         `scheduler`, or the journal is of another screening.
+    TypeError
+        When a factory of `recipe` cannot be sent to other processes.
     BlockingIOError
         When another process writes the same table.
     RuntimeError

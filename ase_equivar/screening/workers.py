@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
@@ -41,11 +42,15 @@ def rows_of_processes(
 ) -> Done:
     """Yield the rows that processes on this machine calculate.
 
-    Each is driven by a thread, is kept for all batches, and is replaced if it ends.
+    Each is driven by a thread, is kept for all batches, and is replaced if it ends. They start
+    while the first batches are read, which takes a while if most rows are known already.
     """
     processes = [WatchedProcess(recipe, limits) for _ in range(workers)]
     idle: SimpleQueue[WatchedProcess] = SimpleQueue()
-    for process in processes:
+
+    def begun(process: WatchedProcess) -> None:
+        with suppress(Exception):  # it will fail again at its first crystals, and be raised there
+            process.start()
         idle.put(process)
 
     def screened(entries: Sequence[Entry]) -> list[Row]:
@@ -58,6 +63,8 @@ def rows_of_processes(
     # The system ends a process with the thread that started it; these live until the end.
     threads = ThreadPoolExecutor(workers, thread_name_prefix="screening")
     try:
+        for process in processes:
+            threads.submit(begun, process)
         yield from _rows(batches, threads, screened, lambda: workers)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)

@@ -19,8 +19,13 @@ class Imagined:
 
     def __init__(self, recipe, limits):
         self.barrier, self.stopped = recipe, threading.Event()
+        self.is_started = False
+
+    def start(self):
+        self.is_started = True
 
     def screen(self, entries):
+        assert self.is_started
         if entries[0].name == "cannot start":
             raise RuntimeError("no weights here")
         if entries[0].name == "endless":
@@ -33,7 +38,7 @@ class Imagined:
         self.stopped.set()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def imagined(monkeypatch):
     monkeypatch.setattr("ase_equivar.screening.workers.WatchedProcess", Imagined)
 
@@ -42,6 +47,7 @@ def batches(names):
     return (Batch(number, [Entry(name, "", None)]) for number, name in enumerate(names))
 
 
+@pytest.mark.usefixtures("imagined")
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_all_processes_work_at_once_and_each_batch_has_its_rows(workers):
     names = [f"crystal {k}" for k in range(3 * 4)]
@@ -53,6 +59,7 @@ def test_all_processes_work_at_once_and_each_batch_has_its_rows(workers):
     assert found == {number: [Row(name)] for number, name in enumerate(names)}
 
 
+@pytest.mark.usefixtures("imagined")
 def test_batches_are_read_only_a_little_ahead():
     taken = []
     stream = (taken.append(batch) or batch for batch in batches(map(str, itertools.count())))
@@ -63,12 +70,20 @@ def test_batches_are_read_only_a_little_ahead():
     rows.close()
 
 
+@pytest.mark.usefixtures("imagined")
 def test_what_prevents_a_start_is_raised_although_another_works_on():
     rows = rows_of_processes(batches(["endless", "cannot start"]), threading.Barrier(1), 2, None)
     with pytest.raises(RuntimeError, match="no weights here"):
         list(rows)
 
 
+def test_a_factory_that_no_other_process_has_is_refused():
+    recipe = Recipe(lambda: FormalCharges(), None)
+    with pytest.raises(TypeError, match="cannot be sent to another process"):
+        list(rows_of_processes(batches(["a", "b", "c"]), recipe, 2, None))
+
+
+@pytest.mark.usefixtures("imagined")
 def test_leaving_ends_threads_at_once():
     rows = rows_of_processes(batches(["a", *["endless"] * 5]), threading.Barrier(1), 2, None)
     next(rows)
