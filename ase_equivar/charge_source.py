@@ -15,6 +15,7 @@ from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedErr
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_number, finite_real
+from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.calculated_property import calculated_property
 
 Z_STAR = "born_effective_charges"
@@ -48,6 +49,13 @@ class BornChargesOf(Protocol):
 def is_fixed(source: ChargeSource) -> bool:
     """Say whether a source gives the same Z* for every structure of the same atoms."""
     return not (isinstance(source, BaseCalculator) or callable(source))
+
+
+def largest_uncertainty(source: ChargeSource) -> float:
+    """Return that of the Z* that a source has just given, |e|; NaN where it states none."""
+    results = getattr(source, "results", {}) if isinstance(source, BaseCalculator) else {}
+    found = results.get(UNCERTAINTY)
+    return np.nan if found is None else float(np.max(found))
 
 
 def read_charges(source: ChargeSource, name: str = "born_charges") -> BornChargesOf:

@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sum_rule": {"arguments"},
     "ase_properties": set(),
     "calculated_property": set(),
-    "charge_source": {"arguments", "calculated_property"},
+    "charge_source": {"arguments", "ase_properties", "calculated_property"},
     "compile_cache": set(),
     "machine_code": {"compile_cache"},
     "structures": {"arguments", "sum_rule", "units", "warning_types"},

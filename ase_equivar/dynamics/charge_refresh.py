@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_LENGTH, positive_number, whole_number
-from ase_equivar.ase_properties import UNCERTAINTY
-from ase_equivar.charge_source import ChargeSource, is_fixed, read_charges
+from ase_equivar.charge_source import ChargeSource, is_fixed, largest_uncertainty, read_charges
 from ase_equivar.fields import field_forces
 
 
@@ -123,7 +121,7 @@ class BornCharges:
                 change = new - self._kept
                 self.report = self.report.with_error(change, field_forces(change, field))
             self._kept, self._kept_at, self._age = new, atoms.positions.copy(), 0
-            self.largest_uncertainty = _largest_uncertainty(self._source)
+            self.largest_uncertainty = largest_uncertainty(self._source)
         self._geometry = (atoms.positions.copy(), atoms.cell.array.copy())
         return self._kept
 
@@ -164,10 +162,3 @@ class BornCharges:
         moved = np.linalg.norm(atoms.positions - self._kept_at, axis=1).max()
         too_far = self._max_displacement is not None and moved > self._max_displacement
         return bool(self._age >= self._interval or too_far)
-
-
-def _largest_uncertainty(source: ChargeSource) -> float:
-    """Return that of the Z* that a source has just given, as far as it has worked it out."""
-    results = getattr(source, "results", {}) if isinstance(source, BaseCalculator) else {}
-    found = results.get(UNCERTAINTY)
-    return np.nan if found is None else float(np.max(found))

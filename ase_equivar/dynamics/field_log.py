@@ -98,8 +98,8 @@ class FieldLog:
 def read_field_log(path: str | Path) -> FieldRun:
     """Read a file written by `FieldLog`.
 
-    An incomplete last line, of a run that was killed or is still going on, is left out. Logs by
-    LAMMPS, and those of earlier versions, have no uncertainties.
+    An incomplete last line, of a run that was killed or is still going on, is left out. Logs of
+    earlier versions have no uncertainties.
 
     Raises
     ------

@@ -56,8 +56,8 @@ REFUSED = {
     "run_style": "multiple time steps would take the field's forces at the wrong times",
 }
 MOST_INCLUDES = 16  # nesting depth of included files, the limit of LAMMPS
-VECTOR = 10  # work, field, change of polarization, current density; then for each element
-OF_ELEMENT = 6  # transported charge, displacement
+VECTOR = 11  # work, field, change of polarization, current density; last, an uncertainty
+OF_ELEMENT = 6  # between these: transported charge, displacement
 
 
 def field_fix(
@@ -153,6 +153,7 @@ def field_fix(
         group=group,
         update_interval=interval,
         stress_without_field=stress_without_field,
+        log_interval=None if log is None else log_interval,
     )
     earlier = None if log is None else earlier_account(lmp, log, fix.dipole_changes, communicator)
     lmp.command(
@@ -160,12 +161,13 @@ def field_fix(
     )
     lmp.command(f"fix {identifier} {group} external pf/callback 1 1")
     lmp.command(f"fix_modify {identifier} energy yes")
-    lmp.fix_external_set_vector_length(identifier, VECTOR + OF_ELEMENT * len(fix.dipole_changes))
+    length = VECTOR + OF_ELEMENT * len(fix.dipole_changes)
+    lmp.fix_external_set_vector_length(identifier, length)
     lmp.set_fix_external_callback(identifier, fix.callback, None)
     if log is not None:
         if earlier is not None:
             fix.resume(earlier)
-        write_log(lmp, identifier, log, log_interval, list(fix.dipole_changes), earlier is not None)
+        write_log(lmp, identifier, log, log_interval, list(fix.dipole_changes), earlier)
     _watch_commands(lmp, fix, identifier, ghosts)
     return fix
 

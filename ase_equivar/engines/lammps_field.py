@@ -30,8 +30,8 @@ class FieldFix:
     ``f_ID[4]`` the field (V/Å), ``f_ID[5]`` to ``f_ID[7]`` `polarization_change` (µC/cm²),
     ``f_ID[8]`` to ``f_ID[10]`` `current_density` (A/cm²), and then for each element, in the order
     of types, the charge transported along the three box vectors (|e|) and the mean displacement
-    (Å). ``d2_ID_born[1]`` to ``d2_ID_born[9]`` are the Z* of the atoms (|e|, rows = field), for
-    thermo output and dumps.
+    (Å); the last one is `largest_uncertainty` (|e|). ``d2_ID_born[1]`` to ``d2_ID_born[9]`` are the
+    Z* of the atoms (|e|, rows = field), for thermo output and dumps.
 
     Attributes
     ----------
@@ -50,6 +50,9 @@ class FieldFix:
         The sum of `dipole_changes` divided by the volume, µC/cm², shape=(3,).
     current_density : numpy.ndarray
         Mean over the last step, A/cm², shape=(3,).
+    largest_uncertainty : float
+        That of the Z* of an atom when a line of the log was last written, |e|; NaN without a log,
+        and if the source of Z* states none.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class FieldFix:
         group: str,
         update_interval: int,
         stress_without_field: bool,
+        log_interval: int | None,
     ) -> None:
         self._lmp, self._field, self._charges = lmp, field, charges
         self._identifier, self._communicator = identifier, communicator
@@ -71,6 +75,7 @@ class FieldFix:
         self._group_bit = 1 << lmp.available_ids("group").index(group)
         self._update_interval = update_interval
         self._stress_without_field = stress_without_field
+        self._log_interval = log_interval
         self._error: BaseException | None = None
         self._step: int | None = None
         self._since_update = 0
@@ -85,6 +90,7 @@ class FieldFix:
         self.displacements = {symbol: np.zeros(3) for symbol in self.dipole_changes}
         self.polarization_change = np.zeros(3)
         self.current_density = np.zeros(3)
+        self.largest_uncertainty = np.nan
 
     def resume(self, earlier: EarlierAccount) -> None:
         """Continue from the totals of an earlier part of the run; call before the first step."""
@@ -166,6 +172,8 @@ class FieldFix:
         if not follows or self._since_update >= self._update_interval:
             kept[:] = self._charges(here, same_ghosts=not self._new_lists).reshape(-1, 9)
             self._since_update, self._new_lists = 0, False
+        if self._log_interval is not None and step % self._log_interval == 0:
+            self.largest_uncertainty = self._largest(self._charges.largest_uncertainty())
         born = kept.reshape(-1, 3, 3)
         place, cell = here.fractional()
         moved = np.zeros((here.n_local, 3))
@@ -236,6 +244,7 @@ class FieldFix:
         ]
         for symbol, dipole in self.dipole_changes.items():
             vector += [*(dipole @ to_box), *self.displacements[symbol]]
+        vector.append(self.largest_uncertainty)
         for index, value in enumerate(vector, start=1):
             lmp.fix_external_set_vector(name, index, float(value))
         lmp.fix_external_set_energy_global(name, -self.work * lmp.extract_global("qe2f"))

@@ -15,7 +15,7 @@ import numpy as np
 from ase import units
 from numpy.typing import NDArray
 
-from ase_equivar.dynamics.field_log import BY_LAMMPS, column_names, read_field_log
+from ase_equivar.dynamics.field_log import BY_LAMMPS, UNCERTAINTY, column_names, read_field_log
 from ase_equivar.io.output_files import check_folder, write_text
 
 SAME_TIME = 1e-6  # fs
@@ -24,12 +24,16 @@ NUMBER = "%24.17g"
 
 @dataclass(frozen=True)
 class EarlierAccount:
-    """Totals of an earlier part of a run; see `FieldFix` for the names."""
+    """Totals of an earlier part of a run; see `FieldFix` for the names.
+
+    Logs begun by earlier versions have no column of uncertainties, and go on without.
+    """
 
     work: float
     polarization_change: NDArray[np.float64]
     transported_charge: dict[str, NDArray[np.float64]]
     displacements: dict[str, NDArray[np.float64]]
+    has_uncertainties: bool
 
 
 def earlier_account(
@@ -68,7 +72,12 @@ def earlier_account(
 
 
 def write_log(
-    lmp: Any, identifier: str, path: str | Path, interval: int, species: list[str], goes_on: bool
+    lmp: Any,
+    identifier: str,
+    path: str | Path,
+    interval: int,
+    species: list[str],
+    earlier: EarlierAccount | None,
 ) -> None:
     """Make LAMMPS write the log of the field with this identifier."""
     name = identifier
@@ -94,11 +103,15 @@ def write_log(
             for one in range(len(species))
             for axis in range(3)
         ]
+    names = column_names(species)
+    if earlier is None or earlier.has_uncertainties:
+        names.append(UNCERTAINTY)
+        numbers.append(f"f_{name}[{first + 6 * len(species)}]")
     line = " ".join(f"$({number}:{NUMBER})" for number in numbers)
-    header = " ".join([*(column.rjust(24) for column in column_names(species)), BY_LAMMPS])
+    header = " ".join([*(column.rjust(24) for column in names), BY_LAMMPS])
     mode, title = (
         ("append", f"# from step {lmp.extract_global('ntimestep')} on")
-        if goes_on
+        if earlier is not None
         else ("file", header)
     )
     lmp.command(
@@ -119,7 +132,8 @@ def _read(lmp: Any, path: Path, species: list[str]) -> EarlierAccount | None:
             "continue an earlier run, use read_restart first"
         )
     header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    if header.partition("#")[0].split() != column_names(species):
+    names, without = header.partition("#")[0].split(), column_names(species)
+    if names not in (without, [*without, UNCERTAINTY]):
         raise ValueError(f"{path} is not the log of an earlier part of this run")
     run = read_field_log(path)
     here = np.flatnonzero(np.abs(run.times - time) < SAME_TIME)
@@ -137,4 +151,5 @@ def _read(lmp: Any, path: Path, species: list[str]) -> EarlierAccount | None:
         polarization_change=run.polarization_change[row],
         transported_charge={one: run.transported_charge[one][row] for one in species},
         displacements={one: run.displacement[one][row] for one in species},
+        has_uncertainties=names != without,
     )

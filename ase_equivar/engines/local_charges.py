@@ -12,11 +12,12 @@ from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 
 from ase_equivar.calculator import EquivarCalculator
-from ase_equivar.charge_source import read_charges
+from ase_equivar.charge_source import largest_uncertainty, read_charges
 from ase_equivar.engines.halo import Halo
 from ase_equivar.engines.lammps_atoms import LocalAtoms
 from ase_equivar.graph import Graph, check_distances, check_elements
 from ase_equivar.graph.neighbors import NeighborSearch
+from ase_equivar.inference.coverage import CalledAtoms
 from ase_equivar.inference.predictor import Predictor
 
 
@@ -25,6 +26,10 @@ class LocalCharges(Protocol):
 
     def __call__(self, here: LocalAtoms, *, same_ghosts: bool) -> NDArray[np.float64]:
         """Return Z* of the process' own atoms, |e|, shape=(n_local, 3, 3)."""
+        ...
+
+    def largest_uncertainty(self) -> float:
+        """Return that of the Z* of its own atoms that were returned last, |e|; NaN for none."""
         ...
 
 
@@ -49,6 +54,8 @@ class SharedCharges:
         self._communicator = communicator
         self._search = NeighborSearch(predictor.cutoff, device=predictor.device)
         self._halo: Halo | None = None
+        self._called: CalledAtoms | None = None
+        self._excess, self._n_atoms = np.zeros((3, 3)), 0
 
     def __call__(
         self,
@@ -69,12 +76,25 @@ class SharedCharges:
         """
         if self._halo is None or not same_ghosts:
             self._halo = Halo(here.tags, here.n_local, self._communicator)
-        raw = self._predictor.local_charges(self._graph(here), here.n_local)
+        raw, self._called = self._predictor.local_charges(self._graph(here), here.n_local)
         sums = np.array([*raw.sum(axis=0).ravel(), here.n_local])
         if self._communicator is not None:
             self._communicator.Allreduce(sums.copy(), sums)
-        excess = sums[:9].reshape(3, 3) - self._total_charge * np.eye(3)
-        return raw - excess / sums[9]
+        self._excess = sums[:9].reshape(3, 3) - self._total_charge * np.eye(3)
+        self._n_atoms = round(sums[9])
+        return raw - self._excess / self._n_atoms
+
+    def largest_uncertainty(self) -> float:
+        """Return that of the Z* of this process' atoms that were returned last, |e|.
+
+        NaN if the model is not calibrated; 0 if the process has no atoms.
+        """
+        if self._called is None:
+            return np.nan
+        found = self._called.calibration.born_charges_uncertainty(
+            self._called.familiarity, self._excess, self._n_atoms
+        )
+        return float(found.max(initial=0.0))
 
     def _graph(self, here: LocalAtoms) -> Graph:
         """Connect own atoms with all their neighbors."""
@@ -99,6 +119,7 @@ class WholeCharges:
 
     def __init__(self, calculator: BaseCalculator) -> None:
         self._born_charges = read_charges(calculator)
+        self._calculator = calculator
 
     def __call__(self, here: LocalAtoms, *, same_ghosts: bool) -> NDArray[np.float64]:
         """Return Z* of all atoms, |e|, shape=(N, 3, 3)."""
@@ -112,6 +133,10 @@ class WholeCharges:
         born = np.empty((here.n_local, 3, 3))
         born[order] = self._born_charges(atoms)
         return born
+
+    def largest_uncertainty(self) -> float:
+        """Return that of the Z* that were returned last, |e|; NaN where none is stated."""
+        return largest_uncertainty(self._calculator)
 
 
 def charges_of(

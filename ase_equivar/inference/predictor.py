@@ -204,7 +204,9 @@ class Predictor:
         """Whether several processes can share a structure; see `local_charges`."""
         return type(self._network) is GatedNetwork
 
-    def local_charges(self, graph: Graph, n_local: int) -> NDArray[np.float64]:
+    def local_charges(
+        self, graph: Graph, n_local: int
+    ) -> tuple[NDArray[np.float64], CalledAtoms | None]:
         """Predict the atoms of this process, which shares a structure with others.
 
         Parameters
@@ -217,9 +219,10 @@ class Predictor:
 
         Returns
         -------
-        numpy.ndarray
-            Z* in |e| before neutrality, which needs the sum over all processes.
-            shape=(n_local, 3, 3).
+        born_charges : numpy.ndarray
+            In |e| before neutrality, which needs the sum over all processes; shape=(n_local, 3, 3).
+        called : CalledAtoms or None
+            How well the training data cover these atoms; None if the model is not calibrated.
 
         Raises
         ------
@@ -238,7 +241,12 @@ class Predictor:
                 f"the model {self.name} cannot run in several processes; use 'universal'"
             )
         with torch.inference_mode():
-            return self._arrays(self._evaluated(graph))[0][:n_local]
+            tensors = self._evaluated(graph)
+        born = self._arrays(tensors)[0][:n_local]
+        if self.calibration is None:
+            return born, None
+        own = [block[:n_local] for block in tensors.features]
+        return born, CalledAtoms(self.calibration, own, graph.numbers[:n_local])
 
     def _replayed(self, atoms: Atoms) -> RawPrediction | None:
         """Predict one structure by replaying a CUDA graph, if there is one."""

@@ -180,7 +180,7 @@ class Calibration:
         return replace(self, known=self.known.to(device, dtype))
 
     def born_charges_uncertainty(
-        self, familiarity: Familiarity, excess: NDArray[np.float64]
+        self, familiarity: Familiarity, excess: NDArray[np.float64], n_atoms: int | None = None
     ) -> NDArray[np.float64]:
         """Estimate the error of Z* of each atom of one structure.
 
@@ -190,6 +190,8 @@ class Calibration:
             Of its atoms.
         excess : ndarray, shape (3, 3)
             Σ_i Z_i − Q·1 of raw Z*, e.
+        n_atoms : int, optional
+            Of the structure, if these are only some of its atoms.
 
         Returns
         -------
@@ -197,7 +199,7 @@ class Calibration:
             Expected root mean square error of the nine components of Z*, e. It does not change when
             the structure is rotated, reflected or repeated.
         """
-        terms = log_terms(familiarity, excess)
+        terms = log_terms(familiarity, excess, n_atoms)
         return np.asarray(np.exp(self.log_scale + terms @ np.array(self.exponents)))
 
     def save(self, folder: Path) -> None:
@@ -281,10 +283,15 @@ def _check(tensors: dict[str, Tensor]) -> None:
         raise ValueError("log_errors holds errors that are not of the order of 1 e or less")
 
 
-def log_terms(familiarity: Familiarity, excess: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithms of violation, distance and errors nearby of the atoms of a structure, (N, 3)."""
+def log_terms(
+    familiarity: Familiarity, excess: NDArray[np.float64], n_atoms: int | None = None
+) -> NDArray[np.float64]:
+    """Logarithms of violation, distance and errors nearby of the atoms of a structure, (N, 3).
+
+    Of only some atoms if there are `n_atoms` in the structure.
+    """
     n = len(familiarity.distance)
-    violation = float(np.sqrt(np.square(excess).mean())) / n
+    violation = float(np.sqrt(np.square(excess).mean())) / (n_atoms or n)
     columns = (
         np.full(n, violation + SMALL_VIOLATION),
         familiarity.distance + SMALL_DISTANCE,

@@ -101,6 +101,8 @@ def test_other_fields_and_the_log_are_those_of_drive(field: str, tmp_path: Path)
             np.testing.assert_allclose(
                 getattr(two, name)[symbol], getattr(one, name)[symbol], atol=1e-5
             )
+    np.testing.assert_allclose(two.largest_uncertainty, one.largest_uncertainty, rtol=1e-5)
+    assert one.largest_uncertainty.min() > 0.01
 
 
 @pytest.mark.slow
@@ -115,6 +117,7 @@ def test_a_restarted_run_goes_on_with_its_account(tmp_path: Path) -> None:
     for name in ("times", "work", "potential_energy", "polarization_change", "electric_field"):
         np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), atol=1e-9)
     np.testing.assert_allclose(parts.displacement["Ti"], whole.displacement["Ti"], atol=1e-9)
+    np.testing.assert_allclose(parts.largest_uncertainty, whole.largest_uncertainty, rtol=1e-9)
     assert "gap.log has no line at 6 fs, the present time of LAMMPS" in found["told"]["gap"]
     assert "exists, but this is a new run" in found["told"]["exists"]
 
