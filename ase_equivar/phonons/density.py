@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrix, DynamicalMatrixNAC
-from phonopy.phonon.dos import TotalDos
 from phonopy.phonon.mesh import Mesh
+from phonopy.phonon.spectrum import TetrahedronDOSAccumulator
 
 from ase_equivar.arguments import positive_number, whole_number
 from ase_equivar.phonons.lo_to import warn_if_imaginary
@@ -79,12 +79,11 @@ def density_of_states(
     highest = max(float(mesh.frequencies.max()) for mesh in meshes)
     warn_if_imaginary(float(meshes[-1].frequencies.min()), "on the mesh")
     margin = 0.02 * (highest - lowest)
-    ends = min(lowest, 0.0) - margin, highest + margin
-    frequencies, uncorrected = _density(without, ends, n_points)
+    frequencies = np.linspace(min(lowest, 0.0) - margin, highest + margin, n_points)
     return DensityOfStates(
         frequencies=frequencies,
-        uncorrected=uncorrected,
-        corrected=None if with_field is None else _density(with_field, ends, n_points)[1],
+        uncorrected=_density(without, frequencies),
+        corrected=None if with_field is None else _density(with_field, frequencies),
     )
 
 
@@ -101,10 +100,19 @@ def _mesh(phonon: Phonopy, matrix: DynamicalMatrix, length: float) -> Mesh:
     return mesh
 
 
-def _density(
-    mesh: Mesh, ends: tuple[float, float], n_points: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    total = TotalDos(mesh, use_tetrahedron_method=True)
-    total.set_draw_area(*ends, (ends[1] - ends[0]) / (n_points - 1))
-    total.run()
-    return np.asarray(total.frequency_points, dtype=float), np.asarray(total.dos, dtype=float)
+def _density(mesh: Mesh, frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum the densities of the bands, each at those frequencies only that it has."""
+    density = np.zeros(len(frequencies))
+    for band in mesh.frequencies.T:
+        inside = slice(*np.searchsorted(frequencies, [band.min(), band.max()]))
+        if inside.start == inside.stop:  # as flat as the distance of two frequencies
+            continue
+        density[inside] += TetrahedronDOSAccumulator(
+            band[:, None],
+            mesh.bz_grid,
+            ir_grid_points=mesh.ir_grid_points,
+            ir_grid_weights=mesh.weights,
+            ir_grid_map=mesh.grid_mapping_table,
+            sampling_points=frequencies[inside],
+        ).result.density[0, :, 0]
+    return density

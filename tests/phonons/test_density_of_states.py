@@ -25,6 +25,21 @@ def test_density_of_states_is_phonopys_own(nacl_phonon, method):
     assert np.abs(density.corrected - density.uncorrected).max() > 0.1
 
 
+def test_density_of_states_of_a_triclinic_crystal_is_phonopys_own():
+    """Bands that overlap, and one atom so heavy that its bands are nearly flat."""
+    atoms = triclinic_pair()
+    atoms.set_masses([1.0, 4000.0])
+    phonon = force_constants(atoms, Springs(atoms, 5.0), (2, 2, 2), progress=False)
+    density = density_of_states(phonon, mesh_length=25, n_points=60)
+    x = density.frequencies
+    phonon.run_mesh(25.0)
+    phonon.run_total_dos(
+        freq_min=x[0], freq_max=x[-1], freq_pitch=x[1] - x[0], use_tetrahedron_method=True
+    )
+    np.testing.assert_allclose(density.uncorrected, phonon.total_dos.dos, atol=1e-9)
+    assert density.uncorrected.max() > 0.1
+
+
 @pytest.mark.slow
 def test_moments_of_the_density_of_states():
     """All modes are there, and Σ ω² is the trace of the dynamical matrix averaged over q:
