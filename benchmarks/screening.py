@@ -1,27 +1,29 @@
 """Speed and memory of ``ase-equivar screen --calculator none``.
 
-    python benchmarks/screening.py --structures 2000 20000 --workers 2
+    python benchmarks/screening.py --structures 1000 --workers 1 2 4
     python benchmarks/screening.py --structures 300 --other ../other_checkout
     python benchmarks/screening.py --no-network --structures 2000 20000 200000
     python benchmarks/screening.py --kill --structures 20000 --workers 2
 
 Structures are those of the test set, at volumes that differ by up to 6 %; each of them keeps its
-symmetry. Printed are structures per second, CPU time for each, the largest memory of the process
-that reads and writes, and that of a process that works for it. With another checkout, both do the
-same structures one after the other, and the largest difference of the two tables is printed.
+symmetry. Printed are, for each number of workers, wall time, CPU time of all processes, that for
+each structure (start included), the largest memory of the process that reads and writes, and that
+of a process that works for it; then how many different tables there are. With another checkout,
+both do the same structures one after the other.
 Without the network, all is done but the evaluation of crystals: reading, the journal and the table;
 printed are CPU times of a first run, stopped just before its end, and of the one that resumes it,
 and by how much memory has grown.
 With ``--kill``, a screening is run to its end; another is killed (SIGKILL) when half of its rows
 are in the table, and resumed. Printed are times, memory at each quarter of the rows, how long the
-processes of the killed one lived on, how soon the resumed one had new rows, and whether both
-tables are equal.
+processes of the killed one lived on, how soon the resumed one had new rows and at how much CPU time
+of all processes, and whether both tables are equal.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import subprocess
@@ -200,7 +202,8 @@ def killed_and_resumed(number: int, workers: int) -> None:
             time.sleep(0.02)
         print(f", its {there} rows are back after {resumed.seconds:.1f} s", end="")
         resumed.until(there + 1)
-        print(f", new ones after {resumed.seconds:.1f} s")
+        resumed.look()
+        print(f", new ones after {resumed.seconds:.1f} s, {sum(resumed.cpu.values()):.0f} CPU s")
         resumed.follow([number])
         print(f"exit status {resumed.process.wait()} after {resumed.seconds:.0f} s")
         same = whole.table.read_bytes() == stopped.table.read_bytes()
@@ -241,10 +244,10 @@ def largest_difference(first: Path, second: Path) -> float:
 
 
 def main() -> None:
-    """Print one line for each number of structures and checkout."""
+    """Print a line for each number of structures and workers, and each checkout."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--structures", type=int, nargs="+", default=[2000])
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1])
     parser.add_argument("--other", type=Path)
     parser.add_argument("--no-network", action="store_true")
     parser.add_argument("--kill", action="store_true")
@@ -253,27 +256,34 @@ def main() -> None:
         without_network(options.structures)
         return
     if options.kill:
-        for number in options.structures:
-            killed_and_resumed(number, options.workers)
+        for number, workers in itertools.product(options.structures, options.workers):
+            killed_and_resumed(number, workers)
         return
-    print("structures | checkout | structures/s | CPU ms each | reader MB | worker MB")
+    checkouts = [HERE, *([options.other.resolve()] if options.other else [])]
+    print(
+        "structures | checkout | workers | s | CPU s of all | CPU ms each | reader MB | worker MB"
+    )
     for number in options.structures:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "structures.extxyz")
             n_atoms = write_structures(path, number)
             tables = []
-            for checkout in [HERE, *([options.other.resolve()] if options.other else [])]:
+            for workers, checkout in itertools.product(options.workers, checkouts):
                 table = Path(folder, f"{len(tables)}.csv")
-                took = screen(checkout, path, table, options.workers)
+                took = screen(checkout, path, table, workers)
                 tables.append(table)
                 print(
-                    f"{number} of {n_atoms:.1f} atoms | {checkout.name} | "
-                    f"{number / took['seconds']:.1f} | {1000 * took['cpu'] / number:.1f} | "
+                    f"{number} of {n_atoms:.1f} atoms | {checkout.name} | {workers} | "
+                    f"{took['seconds']:.0f} | {took['cpu']:.1f} | "
+                    f"{1000 * took['cpu'] / number:.1f} | "
                     f"{took['reader']:.0f} | {took['worker']:.0f}",
                     flush=True,
                 )
-            if options.other:
-                print(f"largest relative difference: {largest_difference(*tables):.1e}")
+            for k, table in enumerate(tables[1:], start=1):
+                if table.read_bytes() != tables[0].read_bytes():
+                    difference = largest_difference(tables[0], table)
+                    print(f"table {k + 1} differs from the first: {difference:.1e} at most")
+            print(f"{len({table.read_bytes() for table in tables})} different table(s)")
 
 
 if __name__ == "__main__":
