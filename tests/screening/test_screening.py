@@ -93,7 +93,6 @@ def test_bad_structures_are_reported_and_skipped(files, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 4])
 def test_any_number_of_workers_gives_the_same_table(files, tmp_path, workers):
-    pytest.importorskip("distributed", reason="dask is not installed")
     screen(files, tmp_path / "one.csv", RECIPE)
     screen(files, tmp_path / "many.csv", RECIPE, workers=workers)
     assert (tmp_path / "many.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
@@ -236,10 +235,10 @@ def test_what_stops_a_screening_before_it_starts(files, tmp_path):
         screen(files, tmp_path / "other.csv", RECIPE, settings={"model": "a"})
 
 
-def test_without_dask(files, tmp_path, monkeypatch):
+def test_a_scheduler_without_dask(files, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
     with pytest.raises(ImportError, match=r"pip install '.\[screen\]'"):
-        screen(files, tmp_path / "table.csv", RECIPE, workers=2)
+        screen(files, tmp_path / "table.csv", RECIPE, scheduler="tcp://127.0.0.1:1")
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def test_rows_do_not_depend_on_the_process(tmp_path):
     write(tmp_path / "x.extxyz", salts())
     files, recipe = [tmp_path / "x.extxyz"], Recipe(FormalCharges, None)
     screen(files, tmp_path / "here.csv", recipe)
-    screen(files, tmp_path / "there.csv", recipe, workers=2)
+    screen(files, tmp_path / "there.csv", recipe, limits=LIMITS)
     assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
 
 
