@@ -247,7 +247,14 @@ def serve(descriptor: int) -> None:
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     connection = Connection(descriptor)
     try:
-        recipe: Recipe = pickle.loads(connection.recv_bytes())
+        try:
+            recipe: Recipe = pickle.loads(connection.recv_bytes())
+        except (AttributeError, ImportError) as error:
+            connection.send(
+                f"it cannot import a factory of the recipe ({error}); give a function of a module, "
+                "not of the script or notebook itself"
+            )
+            return
         make_calculators(recipe)
     except Exception as error:  # of any kind: the factory is the user's
         connection.send(f"{type(error).__name__}: {error}")

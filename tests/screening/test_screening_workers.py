@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 
 import pytest
@@ -12,6 +13,10 @@ from helpers.screening_runs import FormalCharges, salts
 from ase_equivar.screening import Recipe, Row, screen
 from ase_equivar.screening.structures import Entry
 from ase_equivar.screening.workers import WAITING, Batch, rows_of_processes
+
+
+class OfScript(FormalCharges):
+    """As if a script had defined it."""
 
 
 class Imagined:
@@ -81,6 +86,15 @@ def test_a_factory_that_no_other_process_has_is_refused():
     recipe = Recipe(lambda: FormalCharges(), None)
     with pytest.raises(TypeError, match="cannot be sent to another process"):
         list(rows_of_processes(batches(["a", "b", "c"]), recipe, 2, None))
+
+
+def test_a_factory_of_a_script_is_refused(monkeypatch):
+    """Other processes do not run the script again."""
+    monkeypatch.setattr(sys.modules["__main__"], "OfScript", OfScript, raising=False)
+    monkeypatch.setattr(OfScript, "__module__", "__main__")
+    rows = rows_of_processes(batches(["a", "b"]), Recipe(OfScript, None), 1, None)
+    with pytest.raises(RuntimeError, match="give a function of a module, not of the script"):
+        list(rows)
 
 
 @pytest.mark.usefixtures("imagined")
