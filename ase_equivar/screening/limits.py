@@ -201,7 +201,10 @@ class WatchedProcess:
         ours, theirs = Pipe()
         # Not multiprocessing.Process: it runs the user's script again, and dask's workers may have
         # none. Not fork: threads of torch do not survive it.
-        command = f"from {__name__} import serve; serve({theirs.fileno()})"
+        command = (  # the watcher ends it, also if it is interrupted before it has imported this
+            "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+            f"from {__name__} import serve; serve({theirs.fileno()})"
+        )
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -242,7 +245,6 @@ def screen_within(entries: Sequence[Entry], recipe: Recipe, limits: Limits) -> l
 
 def serve(descriptor: int) -> None:
     """Screen the crystals that `WatchedProcess` sends through a connection."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the watcher ends this process
     if sys.platform == "linux":  # also where the watcher is killed
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     connection = Connection(descriptor)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import signal
+import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from ase.io import write
 from helpers.screening_runs import FormalCharges, salts
 
 from ase_equivar.screening import Recipe, Row, screen
+from ase_equivar.screening.limits import WatchedProcess
 from ase_equivar.screening.structures import Entry
 from ase_equivar.screening.workers import WAITING, Batch, rows_of_processes
 
@@ -116,3 +120,21 @@ def test_workers_of_two_kinds_are_refused_before_any_work(tmp_path):
             scheduler="tcp://127.0.0.1:1",
         )
     assert [path.name for path in tmp_path.iterdir()] == ["x.extxyz"]
+
+
+def test_an_interrupt_while_a_process_starts_is_left_to_its_watcher(monkeypatch):
+    """Ctrl-C reaches all processes of a terminal, also those that are still importing."""
+
+    def interrupted(*arguments, **options):
+        process = popen(*arguments, **options)
+        time.sleep(0.5)  # Python has started, and imports
+        process.send_signal(signal.SIGINT)
+        return process
+
+    popen = subprocess.Popen
+    monkeypatch.setattr("ase_equivar.screening.limits.subprocess.Popen", interrupted)
+    process = WatchedProcess(Recipe(FormalCharges, None), None)
+    try:
+        process.start()
+    finally:
+        process.stop()
