@@ -107,8 +107,8 @@ def trained_with_dropout(name_or_path: str | Path) -> bool:
     metadata = read_metadata(name_or_path)
     try:
         members = metadata.get("members", [metadata])
-        return all(one["training"]["fit"]["dropout"] > 0.0 for one in members)
-    except (AttributeError, KeyError, TypeError):  # not as our training writes it
+        return min(one["training"]["fit"]["dropout"] for one in members) > 0.0
+    except (AttributeError, KeyError, TypeError, ValueError):  # not as our training writes it
         return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,12 @@ from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrix, DynamicalMatrixNAC
 from phonopy.phonon.mesh import Mesh
 from phonopy.phonon.spectrum import TetrahedronDOSAccumulator
+from scipy.integrate import trapezoid
 
 from ase_equivar.arguments import positive_number, whole_number
 from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.requirements import require_force_constants
+from ase_equivar.warning_types import InputWarning
 
 LONGEST_MESH = 1000.0  # Å; already some 10⁷ points
 
@@ -65,6 +68,9 @@ def density_of_states(
     -----
     ImaginaryModesWarning
         If modes are imaginary; their states are at negative frequencies.
+    InputWarning
+        If a tenth of the modes or more is missing, because the mesh has one point only, or because
+        bands are flatter than the distance of two frequencies.
     """
     matrix = require_force_constants(phonon)
     mesh_length = positive_number("mesh_length", mesh_length, "Å", largest=LONGEST_MESH)
@@ -80,9 +86,19 @@ def density_of_states(
     warn_if_imaginary(float(meshes[-1].frequencies.min()), "on the mesh")
     margin = 0.02 * (highest - lowest)
     frequencies = np.linspace(min(lowest, 0.0) - margin, highest + margin, n_points)
+    uncorrected = _density(without, frequencies)
+    found, there = float(trapezoid(uncorrected, frequencies)), without.frequencies.shape[1]
+    if found < 0.9 * there:
+        warnings.warn(
+            f"the density of states holds {found:.2f} of {there} modes: with a mesh_length of "
+            f"{mesh_length:g} Å and {n_points} frequencies, bands are too flat to be resolved; "
+            "increase both",
+            InputWarning,
+            stacklevel=2,
+        )
     return DensityOfStates(
         frequencies=frequencies,
-        uncorrected=_density(without, frequencies),
+        uncorrected=uncorrected,
         corrected=None if with_field is None else _density(with_field, frequencies),
     )
 

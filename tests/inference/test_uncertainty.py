@@ -213,6 +213,7 @@ def test_a_model_trained_without_dropout_has_no_parts(tmp_path: Path) -> None:
             (with_dropout, True),
             (None, False),
             ({"training": "by hand"}, False),
+            ({"members": []}, False),
             ({"members": [with_dropout, with_dropout]}, True),
             ({"members": [with_dropout, without]}, False),
         ]

@@ -10,6 +10,7 @@ from helpers.springs import Springs
 from scipy.integrate import trapezoid
 
 from ase_equivar.phonons import apply_nac, density_of_states, force_constants, make_phonon
+from ase_equivar.warning_types import InputWarning
 
 
 @pytest.mark.parametrize("method", ["gonze", "wang"])
@@ -57,6 +58,12 @@ def test_moments_of_the_density_of_states():
     ]
     moment = trapezoid(g * x**2, x) / phonon.unit_conversion_factor**2
     assert moment == pytest.approx(sum(own), rel=5e-3)
+
+
+@pytest.mark.parametrize(("mesh_length", "n_points"), [(1.0, 801), (30.0, 2)])
+def test_modes_that_are_missing_are_told(nacl_phonon, mesh_length, n_points):
+    with pytest.warns(InputWarning, match=r"holds 0.00 of 6 modes: .* increase both"):
+        density_of_states(nacl_phonon, mesh_length=mesh_length, n_points=n_points)
 
 
 def test_density_of_states_without_force_constants_or_mesh(nacl_phonon):
