@@ -1,7 +1,7 @@
 """Piezoelectric tensors: the ionic part from Z* and a potential, against DFPT and experiment.
 
-    python benchmarks/piezoelectricity.py                            # SevenNet-0
-    python benchmarks/piezoelectricity.py --calculator sevennet-l3i5
+    python benchmarks/piezoelectricity.py                            # SevenNet-l3i5
+    python benchmarks/piezoelectricity.py --calculator sevennet-0
     python benchmarks/piezoelectricity.py --most-atoms 12            # default: 8
 
 The crystals are those of crystals/test that have both labels (../shared/data/README.md): a
@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--calculator", default="sevennet-0", help="name of a potential")
+    parser.add_argument("--calculator", default="sevennet-l3i5", help="name of a potential")
     parser.add_argument("--most-atoms", type=int, default=8)
     options = parser.parse_args()
     print(f"forces: {options.calculator}; C/m²\n")
