@@ -73,15 +73,11 @@ class FieldLog:
 
     def _begin(self, now: Observables) -> None:
         check_new(self.driven, self._path)
-        without = column_names(now.transported_charge)
-        self._names, lines = [*without, UNCERTAINTY], []
+        self._names, lines = column_names(now.transported_charge), []
         if self._path.exists():
             header, _, rest = _text(self._path).partition("\n")
             lines = rest.splitlines(keepends=True)
-            if header.split() == without:  # begun by an earlier version, and goes on as it began
-                self._names = without
-            elif header.split() != self._names:
-                raise ValueError(f"{self._path} is not the log of an earlier part of this run")
+            self._names = columns_of_earlier(header, now.transported_charge, self._path)
         kept, times = [], []
         for number, line in enumerate(lines, 2):
             if not line.endswith("\n"):
@@ -213,12 +209,26 @@ def warn_if_lost(driven: Drive, path: Path, times: Sequence[float]) -> None:
 
 
 def column_names(species: Iterable[str]) -> list[str]:
-    """Return the names of the columns of every log, for chemical symbols in this order."""
+    """Return the names of the columns of a log, for chemical symbols in this order."""
     symbols = list(species)
     vectors = [name.format(axis) for name in VECTORS for axis in "xyz"]
     charges = [CHARGE.format(symbol, v) for symbol in symbols for v in "abc"]
     ways = [DISPLACEMENT.format(symbol, axis) for symbol in symbols for axis in "xyz"]
-    return ["Time[fs]", *ENERGIES, "W[eV]", "Etot-W[eV]", *vectors, *charges, *ways]
+    return ["Time[fs]", *ENERGIES, "W[eV]", "Etot-W[eV]", *vectors, *charges, *ways, UNCERTAINTY]
+
+
+def columns_of_earlier(header: str, species: Iterable[str], path: Path) -> list[str]:
+    """Return the columns of a log that goes on; those of earlier versions lack the last one.
+
+    Raises
+    ------
+    ValueError
+        If it is the log of another run.
+    """
+    names, found = column_names(species), header.split()
+    if found not in (names, names[:-1]):
+        raise ValueError(f"{path} is not the log of an earlier part of this run")
+    return found
 
 
 def _values(now: Observables) -> list[str]:

@@ -161,8 +161,7 @@ def field_fix(
     )
     lmp.command(f"fix {identifier} {group} external pf/callback 1 1")
     lmp.command(f"fix_modify {identifier} energy yes")
-    length = VECTOR + OF_ELEMENT * len(fix.dipole_changes)
-    lmp.fix_external_set_vector_length(identifier, length)
+    lmp.fix_external_set_vector_length(identifier, VECTOR + OF_ELEMENT * len(fix.dipole_changes))
     lmp.set_fix_external_callback(identifier, fix.callback, None)
     if log is not None:
         if earlier is not None:

@@ -15,7 +15,12 @@ import numpy as np
 from ase import units
 from numpy.typing import NDArray
 
-from ase_equivar.dynamics.field_log import BY_LAMMPS, UNCERTAINTY, column_names, read_field_log
+from ase_equivar.dynamics.field_log import (
+    BY_LAMMPS,
+    column_names,
+    columns_of_earlier,
+    read_field_log,
+)
 from ase_equivar.io.output_files import check_folder, write_text
 
 SAME_TIME = 1e-6  # fs
@@ -24,16 +29,14 @@ NUMBER = "%24.17g"
 
 @dataclass(frozen=True)
 class EarlierAccount:
-    """Totals of an earlier part of a run; see `FieldFix` for the names.
+    """Columns of the log of an earlier part of a run, and its totals, named as in `FieldFix`."""
 
-    Logs begun by earlier versions have no column of uncertainties, and go on without.
-    """
+    columns: list[str]
 
     work: float
     polarization_change: NDArray[np.float64]
     transported_charge: dict[str, NDArray[np.float64]]
     displacements: dict[str, NDArray[np.float64]]
-    has_uncertainties: bool
 
 
 def earlier_account(
@@ -103,11 +106,9 @@ def write_log(
             for one in range(len(species))
             for axis in range(3)
         ]
-    names = column_names(species)
-    if earlier is None or earlier.has_uncertainties:
-        names.append(UNCERTAINTY)
-        numbers.append(f"f_{name}[{first + 6 * len(species)}]")
-    line = " ".join(f"$({number}:{NUMBER})" for number in numbers)
+    numbers.append(f"f_{name}[{first + 6 * len(species)}]")  # the uncertainty
+    names = column_names(species) if earlier is None else earlier.columns
+    line = " ".join(f"$({number}:{NUMBER})" for number in numbers[: len(names)])
     header = " ".join([*(column.rjust(24) for column in names), BY_LAMMPS])
     mode, title = (
         ("append", f"# from step {lmp.extract_global('ntimestep')} on")
@@ -132,9 +133,7 @@ def _read(lmp: Any, path: Path, species: list[str]) -> EarlierAccount | None:
             "continue an earlier run, use read_restart first"
         )
     header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    names, without = header.partition("#")[0].split(), column_names(species)
-    if names not in (without, [*without, UNCERTAINTY]):
-        raise ValueError(f"{path} is not the log of an earlier part of this run")
+    columns = columns_of_earlier(header.partition("#")[0], species, path)
     run = read_field_log(path)
     here = np.flatnonzero(np.abs(run.times - time) < SAME_TIME)
     if not here.size:
@@ -147,9 +146,9 @@ def _read(lmp: Any, path: Path, species: list[str]) -> EarlierAccount | None:
     write_text(path, "".join([header, *kept]))
     row = here[0]
     return EarlierAccount(
+        columns=columns,
         work=float(run.work[row]),
         polarization_change=run.polarization_change[row],
         transported_charge={one: run.transported_charge[one][row] for one in species},
         displacements={one: run.displacement[one][row] for one in species},
-        has_uncertainties=names != without,
     )

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import logging
 import os
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
@@ -22,10 +22,10 @@ from ase_equivar.screening.journal import Journal, journal_path
 from ase_equivar.screening.limits import Limits
 from ase_equivar.screening.output import check_table, opened
 from ase_equivar.screening.progress import Progress
-from ase_equivar.screening.row import Recipe, Row
+from ase_equivar.screening.row import Recipe
 from ase_equivar.screening.structures import Entry, entries, read_structures, total_size
 from ase_equivar.screening.table import OrderedRows, Summary
-from ase_equivar.screening.workers import Batch, rows_of_cluster, rows_of_processes
+from ase_equivar.screening.workers import Batch, Done, rows_of_cluster, rows_of_processes
 
 logger = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ def _rows(
     workers: int,
     scheduler: str | None,
     limits: Limits | None,
-) -> Generator[tuple[Batch, list[Row]], None, None]:
+) -> Done:
     """Yield the rows of batches as they become ready, in any order."""
     if scheduler is not None:
         yield from rows_of_cluster(batches, recipe, scheduler, limits)
