@@ -1,6 +1,7 @@
 """Runs of LAMMPS in a field, a program for `mpiexec`, and the same run with `drive`.
 
-python lammps_runs.py CASE JSON, where JSON has what the function CASE takes.
+python lammps_runs.py JSON, with a list of [CASE, SETTINGS]: functions, and what they take. Several
+cases in one program share the seconds in which it starts.
 """
 
 from __future__ import annotations
@@ -338,9 +339,10 @@ def polar_run() -> dict[str, Any]:
 CASES = (field_run, restarted_run, failing_run, waiting_run, refusals, polar_run)
 
 if __name__ == "__main__":
-    [case] = [case for case in CASES if case.__name__ == sys.argv[1]]
-    result = case(**json.loads(sys.argv[2]))
     from mpi4py import MPI
 
-    if MPI.COMM_WORLD.rank == 0:
-        print("RESULT", json.dumps(result), flush=True)
+    for name, settings in json.loads(sys.argv[1]):
+        [case] = [case for case in CASES if case.__name__ == name]
+        result = case(**settings)
+        if MPI.COMM_WORLD.rank == 0:
+            print("RESULT", json.dumps(result), flush=True)
