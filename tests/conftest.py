@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import sys
+
 import pytest
 from ase.build import bulk
 from helpers.command_line import save_random_model, triclinic_salt
@@ -31,6 +34,26 @@ def kernels_at_once():
     """Compile kernels at their first use on a machine without a cache: tests are of kernels."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deferred_compilation, "MOST_EDGES", -1)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sevennets_built_once():
+    """Copies of one SevenNet, in 0.3 s instead of 1.4: tests load it dozens of times."""
+    checkpoint = sys.modules.get("sevenn.checkpoint")
+    if checkpoint is None:  # none of the tests that are run imports it
+        yield
+        return
+    build, built = checkpoint.SevenNetCheckpoint.build_model, {}
+
+    def build_once(self, **options):
+        key = (str(self._checkpoint_path), *sorted(options.items()))
+        if key not in built:
+            built[key] = build(self, **options)
+        return copy.deepcopy(built[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint.SevenNetCheckpoint, "build_model", build_once)
         yield
 
 

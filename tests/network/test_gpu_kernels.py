@@ -33,6 +33,8 @@ pytestmark = pytest.mark.skipif(
 )
 pytest.importorskip("triton", minversion="3.3", reason="that of this torch is older than 3.3")
 
+N_ATOMS, N_EDGES = 4, 5  # the interpreter takes milliseconds for each; an atom has several edges
+
 NATURAL = tuple(map(Irrep.parse, ("0e", "1o", "2e")))
 ODD = tuple(map(Irrep.parse, ("0o", "1e", "2o")))
 LONELY = tuple(map(Irrep.parse, ("0e", "4e")))  # no path leads from 4e
@@ -63,7 +65,9 @@ def test_kernel_equals_e3nn(
 ) -> None:
     """Result and derivatives up to the second; numbers of channels that fill no block."""
     coupling = Coupling(inputs, (*NATURAL, Irrep.parse("0o")), 2, summed=summed)
-    for ours, reference in results_and_gradients(coupling, 4, 9, channels, dtype, "triton"):
+    for ours, reference in results_and_gradients(
+        coupling, N_ATOMS, N_EDGES, channels, dtype, "triton"
+    ):
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
 
@@ -76,7 +80,9 @@ def test_kernel_with_a_table_equals_e3nn(
 ) -> None:
     """Result and first derivatives."""
     coupling = Coupling(NATURAL, (*NATURAL, Irrep.parse("0o")), 2)
-    for ours, reference in tabulated_and_gradients(coupling, 4, 9, channels, dtype, "triton", 2):
+    for ours, reference in tabulated_and_gradients(
+        coupling, N_ATOMS, N_EDGES, channels, dtype, "triton", 2
+    ):
         assert (ours - reference).abs().max() <= bound * reference.abs().max()
 
 

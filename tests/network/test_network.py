@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import e3nn
 import numpy as np
 import pytest
 import torch
@@ -65,9 +67,18 @@ def transformed(atoms: Atoms, matrix: np.ndarray) -> Atoms:
     return new
 
 
+@pytest.fixture
+def quickly_built() -> Iterator[None]:
+    """e3nn takes most of the time in which a network is built for the order of its products."""
+    before = e3nn.get_optimization_defaults()
+    e3nn.set_optimization_defaults(optimize_einsums=False)
+    yield
+    e3nn.set_optimization_defaults(**before)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("shape", "n_parameters"), PUBLISHED_SIZES)
-def test_published_sizes(shape: tuple[int, ...], n_parameters: int) -> None:
+def test_published_sizes(quickly_built: None, shape: tuple[int, ...], n_parameters: int) -> None:
     names = ("embedding", "radial_functions", "features", "l_max", "interactions")
     network = build_network({"architecture": "equivar", **dict(zip(names, shape, strict=True))})
     assert sum(p.numel() for p in network.parameters()) == n_parameters
@@ -75,7 +86,7 @@ def test_published_sizes(shape: tuple[int, ...], n_parameters: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("preset", "n_parameters"), [("bm1", 510081), ("bm2", 139905)])
-def test_presets(preset: str, n_parameters: int) -> None:
+def test_presets(quickly_built: None, preset: str, n_parameters: int) -> None:
     network = build_network({"architecture": "equivar", "preset": preset})
     assert sum(p.numel() for p in network.parameters()) == n_parameters
     assert network.cutoff == 3.0

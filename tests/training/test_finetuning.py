@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from helpers.random_networks import GATED, PUBLISHED
 from helpers.training_runs import labelled, run_config, write
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
@@ -52,8 +53,8 @@ def test_fine_tuning_starts_where_the_model_stands(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_adapted_network_says_the_same_and_refuses_what_it_did_not_learn() -> None:
     torch.manual_seed(0)
-    for architecture in ("gated", "equivar"):
-        network = build_network({"architecture": architecture, "elements": (6, 8, 14, 22)})
+    for config in (GATED, PUBLISHED):
+        network = build_network({**config, "elements": (6, 8, 14, 22)})
         network = network.float().eval()
         graph = build_graph(Atoms("SiOO", [[0, 0, 0], [1.6, 0, 0.2], [0, 1.7, 0]]), network.cutoff)
         smaller = adapted(network, (8, 14), "big", dielectric=False).eval()

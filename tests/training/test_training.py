@@ -189,12 +189,12 @@ def test_start_is_the_median_charge(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_training_learns(tmp_path: Path) -> None:
     """A handful of crystals is learned almost by heart."""
-    config = run_config(tmp_path, epochs=200, n=4)
+    config = run_config(tmp_path, epochs=80, n=4)
     config = replace(
         config,
         data=replace(config.data, valid=config.data.train),
-        network={**NETWORK, "channels": 16, "radial_hidden": 16, "embedding": 8},
-        fit=replace(config.fit, averaging=0.9, learning_rate=1e-2),
+        network={**NETWORK, "channels": 8, "radial_hidden": 16, "embedding": 8},
+        fit=replace(config.fit, averaging=0.9, learning_rate=1e-2, batch_size=1),
     )
     folder = fit(config, progress=False)
     rows = learning_curve(folder)
@@ -208,7 +208,7 @@ def test_training_learns(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_killed_run_resumes(tmp_path: Path) -> None:
     """Kill the command with no warning; the next call goes on and loses at most one epoch."""
-    epochs = 60
+    epochs = 30
     run_config(tmp_path)
     content = {
         "output": "model",
