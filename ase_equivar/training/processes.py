@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,6 +10,9 @@ from datetime import timedelta
 from torch.distributed.rendezvous import rendezvous
 
 LONGEST_WAIT = timedelta(days=30)
+
+# of calls of `once`, which all processes make in the same order: a program may train several times
+_numbers = itertools.count()
 
 
 def n_processes() -> int:
@@ -29,9 +33,10 @@ def once(what: str, work: Callable[[], None]) -> None:
     Parameters
     ----------
     what : str
-        Name of the work, different from that of other work of the run.
+        Name of the work.
     work : callable
     """
+    what = f"{what} {next(_numbers)}"
     if rank() == 0:
         work()
     if n_processes() > 1:
