@@ -118,22 +118,31 @@ np.save(folder / "end.npy", [atoms.positions, atoms.get_momenta()])
 """
 
 
+def start(folder, pause):
+    folder.mkdir(exist_ok=True)
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"}
+    command = [sys.executable, "-c", SCRIPT, str(folder), str(pause)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run that was not killed."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert start(folder, 0).communicate(timeout=120) == ("", None)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "pause", "possible"),
     [(51, 0.02, range(40, 200)), (5, 0.1, range(1))],
     ids=["between checkpoints", "before the first after the start"],
 )
-def test_killed_run_leaves_the_same_files_as_one_that_was_not(tmp_path, lines, pause, possible):
-    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"}
-
-    def start(folder, pause):
-        folder.mkdir(exist_ok=True)
-        command = [sys.executable, "-c", SCRIPT, str(folder), str(pause)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    undisturbed = start(whole, 0)
+def test_killed_run_leaves_the_same_files_as_one_that_was_not(
+    tmp_path, whole, lines, pause, possible
+):
+    killed = tmp_path / "killed"
     run = start(killed, pause)
     log = killed / "run.log"
     deadline = time.monotonic() + 120
@@ -153,7 +162,6 @@ def test_killed_run_leaves_the_same_files_as_one_that_was_not(tmp_path, lines, p
     resumed = start(killed, 0)
     printed, _ = resumed.communicate(timeout=120)
     assert int(printed) in possible
-    assert undisturbed.communicate(timeout=120) == ("", None)
     for name in ("end.npy", "run.log", "run.extxyz"):
         assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
     one, other = (ase.io.read(folder / "run.traj", ":") for folder in (whole, killed))
