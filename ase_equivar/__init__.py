@@ -12,7 +12,8 @@ from ase_equivar.lazy_names import lazy_names
 if TYPE_CHECKING:
     from ase_equivar.calculator import EquivarCalculator
     from ase_equivar.fields import field_forces
-    from ase_equivar.inference.models import available_models, load_model, save_model
+    from ase_equivar.inference.model_files import available_models
+    from ase_equivar.inference.models import load_model, save_model
     from ase_equivar.inference.prediction import Diagnostics, Prediction
     from ase_equivar.io.extxyz import read_extxyz, write_extxyz
     from ase_equivar.sum_rule import neutralize
@@ -42,7 +43,8 @@ _HOMES = {
     "inference.prediction": ("Diagnostics", "Prediction"),
     "sum_rule": ("neutralize",),
     "warning_types": ("EquivarWarning", "SumRuleWarning", "VacuumWarning"),
-    "inference.models": ("available_models", "load_model", "save_model"),
+    "inference.model_files": ("available_models",),
+    "inference.models": ("load_model", "save_model"),
 }
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)
 

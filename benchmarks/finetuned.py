@@ -12,7 +12,8 @@ from pathlib import Path
 from ase.io import read
 
 from ase_equivar import EquivarCalculator, SumRuleWarning
-from ase_equivar.inference.models import load_model, read_metadata
+from ase_equivar.inference.model_files import read_metadata
+from ase_equivar.inference.models import load_model
 from ase_equivar.training.comparison import compare
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import Evaluation, evaluate

@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ase_equivar.inference.models import load_model, read_metadata
+from ase_equivar.inference.model_files import read_metadata
+from ase_equivar.inference.models import load_model
 from ase_equivar.training.comparison import compare
 from ase_equivar.training.config import TrainingConfig, read_config
 from ase_equivar.training.curve import learning_curve

@@ -23,7 +23,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
-from ase_equivar.inference.models import load_model, model_folder
+from ase_equivar.inference.model_files import model_folder
+from ase_equivar.inference.models import load_model
 from ase_equivar.inference.uncertainty import Calibration, log_terms
 from ase_equivar.inference.warnings import is_uncertain
 from ase_equivar.network import Ensemble, GatedNetwork

@@ -28,7 +28,7 @@ from ase_equivar import (
     read_extxyz,
     write_extxyz,
 )
-from ase_equivar.inference.models import model_folder
+from ase_equivar.inference.model_files import model_folder
 from ase_equivar.warning_types import MetalWarning
 
 

@@ -68,11 +68,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {*BASIS, "io", "graph", "network", "inference", "__version__"},
     # neutral tensors → physics, whatever calculator they come from
     "fields": {"arguments", "units"},
-    "phonons": {*BASIS, "io"},
+    "phonons": {*BASIS, "lazy_names", "io"},
     "dielectric": {*TENSORS, "phonons"},
     "dynamics": {*PHYSICS, "graph"},
     "engines": {*PHYSICS, "graph", "inference", "calculator", "dynamics"},
-    "screening": {*PHYSICS, "graph", "inference", "__version__"},
+    "screening": {*PHYSICS, "lazy_names", "graph", "inference", "__version__"},
     "plotting": {*PHYSICS, "dynamics"},
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "__version__"} - {"__init__"}

@@ -61,7 +61,7 @@ def corrected_phonon(
 ) -> CorrectedPhonon:
     """Calculate force constants, or read them from a phonopy.yaml, and add Z* and ε∞."""
     from ase_equivar import phonons as ph
-    from ase_equivar.phonons.relaxation import relax_mode
+    from ase_equivar.phonons.relax_modes import relax_mode
 
     mode, path, epsilon = relax_mode("--relax", crystal.relax), crystal.structure, crystal.epsilon()
     if method is None and epsilon is not None:

@@ -49,7 +49,7 @@ def evaluate(
 ) -> None:
     """Errors of a model for labelled structures: overall, by source, element and crystal system."""
     with training_errors():
-        from ase_equivar.inference.models import model_folder, read_metadata
+        from ase_equivar.inference.model_files import model_folder, read_metadata
         from ase_equivar.inference.uncertainty import Calibration
         from ase_equivar.io.output_files import check_folder
         from ase_equivar.training.calibration import uncertainty_quality
@@ -94,7 +94,8 @@ def calibrate(
     that it makes for these, and from the violation of the sum rule.
     """
     with training_errors():
-        from ase_equivar.inference.models import load_model, model_folder
+        from ase_equivar.inference.model_files import model_folder
+        from ase_equivar.inference.models import load_model
         from ase_equivar.training.calibration import calibrate as run
         from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import uncertainty_lines
@@ -133,7 +134,7 @@ def plot(
 ) -> None:
     """Plot a model's errors: parity, by element, and the learning curve if available."""
     with training_errors():
-        from ase_equivar.inference.models import model_folder
+        from ase_equivar.inference.model_files import model_folder
         from ase_equivar.plotting.models import plot_errors
         from ase_equivar.training.curve import learning_curve
         from ase_equivar.training.evaluate import evaluate as run
@@ -151,7 +152,7 @@ def plot(
 
 def _refuse_bundled(model: str, reason: str) -> None:
     """Refuse to write into a bundled model given by its name."""
-    from ase_equivar.inference.models import available_models, model_folder
+    from ase_equivar.inference.model_files import available_models, model_folder
 
     if model in available_models():
         raise ValueError(
@@ -182,7 +183,7 @@ def _check_file(data: str) -> None:
 
 def _trained_on(model: str) -> list[str]:
     """Name the files that a model was trained on, by its metadata."""
-    from ase_equivar.inference.models import model_folder, read_metadata
+    from ase_equivar.inference.model_files import model_folder, read_metadata
     from ase_equivar.training.config import split_selection
 
     metadata, folder = read_metadata(model), model_folder(model)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import importlib
 import io
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,59 +220,8 @@ def equivar_calculator(**arguments: Any) -> EquivarCalculator:
 
 def forces_calculator(name: str, device: str | None) -> BaseCalculator:
     """Return the potential of that name, or the calculator from a function at that path."""
-    from ase_equivar.cli.potentials import NEQUIX_FILE, named_potential
+    from ase_equivar.cli.potentials import NEQUIX_FILE, imported_potential, named_potential
 
     if ":" in name and not name.startswith(NEQUIX_FILE):
-        return _imported_calculator(name)
+        return imported_potential(name)
     return named_potential(name, device)
-
-
-def calculator_identity(name: str) -> str:
-    """Name a potential with the version of its package and a digest of its module's file."""
-    from importlib.metadata import packages_distributions, version
-
-    from ase_equivar.io.resumed import digest
-
-    if name == "none":
-        return name
-    module_name = name.partition(":")[0] if ":" in name else "sevenn"
-    parts = [name]
-    for package in packages_distributions().get(module_name.partition(".")[0], [])[:1]:
-        parts.append(f"{package} {version(package)}")
-    file = getattr(sys.modules.get(module_name), "__file__", None)
-    if ":" in name and file is not None:
-        parts.append(digest(Path(file)))
-    return ", ".join(parts)
-
-
-def _imported_calculator(path: str) -> BaseCalculator:
-    """Call the factory module:factory, of an installed module or one in the current folder."""
-    from ase.calculators.calculator import BaseCalculator
-
-    module_name, _, factory_name = path.partition(":")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.append(folder)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # importing a module may raise anything
-        raise ValueError(
-            f"cannot import the module {module_name!r} of the calculator {path!r}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    factory = getattr(module, factory_name, None)
-    if not callable(factory):
-        raise ValueError(
-            f"the module {module_name!r} has no function {factory_name!r}, which the calculator "
-            f"{path!r} needs"
-        )
-    try:
-        made = factory()
-    except Exception as error:  # so may a function
-        raise ValueError(
-            f"{path} must return a calculator when called without arguments, but failed: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(made, BaseCalculator):
-        raise ValueError(f"{path} returned a {type(made).__name__}, which is not an ASE calculator")
-    return made

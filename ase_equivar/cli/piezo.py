@@ -66,7 +66,7 @@ def piezo(
         from ase_equivar.dielectric import piezoelectric
         from ase_equivar.dielectric.piezoelectricity import piezoelectric_crystal
         from ase_equivar.dielectric.strain_response import check_strain_step
-        from ase_equivar.phonons.relaxation import relax_mode
+        from ase_equivar.phonons.relax_modes import relax_mode
 
         mode, epsilon = relax_mode("--relax", crystal.relax), crystal.epsilon()
         check_strain_step(step)

@@ -1,4 +1,4 @@
-"""Potentials that the commands know by name: which package makes them, under which licence.
+"""Potentials of the commands, by name or import path: which package makes them, which licence.
 
 None of them but SevenNet is an extra of this package; where one is not installed, the message says
 how to get it.
@@ -7,9 +7,11 @@ how to get it.
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,15 +92,13 @@ POTENTIALS = {
 }
 
 
-def named_potential(name: str, device: str | None) -> BaseCalculator:
-    """Return the calculator of a potential.
+def find_potential(name: str) -> Potential:
+    """Return a potential without importing its package.
 
     Parameters
     ----------
     name : str
         A key of `POTENTIALS`, or "nequix:FILE" for weights in a file.
-    device : str or None
-        "cpu" or "cuda"; None: what its package takes by default.
 
     Raises
     ------
@@ -106,23 +106,36 @@ def named_potential(name: str, device: str | None) -> BaseCalculator:
         When there is no such name.
     FileNotFoundError
         When there is no such file of weights.
-    ImportError
-        When the package is not installed.
     """
-    potential = POTENTIALS.get(name)
     if name.startswith(NEQUIX_FILE):
         path = Path(name.removeprefix(NEQUIX_FILE))
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path} with weights of nequix")
-        nequix = POTENTIALS["nequix"]
-        potential = Potential(
-            nequix.module, nequix.package, nequix.licence, _nequix(model_path=str(path))
-        )
-    if potential is None:
+        return replace(POTENTIALS["nequix"], make=_nequix(model_path=str(path)))
+    if name not in POTENTIALS:
         raise ValueError(
             f"unknown calculator {name!r}; there are {', '.join(POTENTIALS)}, nequix:FILE, and any "
             "other by its import path module:factory, as ase.calculators.emt:EMT"
         )
+    return POTENTIALS[name]
+
+
+def named_potential(name: str, device: str | None) -> BaseCalculator:
+    """Return the calculator of a potential.
+
+    Parameters
+    ----------
+    name : str
+        As for `find_potential`, with its errors.
+    device : str or None
+        "cpu" or "cuda"; None: what its package takes by default.
+
+    Raises
+    ------
+    ImportError
+        When the package is not installed.
+    """
+    potential = find_potential(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about accelerators that need not be there
         try:
@@ -133,3 +146,90 @@ def named_potential(name: str, device: str | None) -> BaseCalculator:
                 f"(licence: {potential.licence})"
             ) from error
         return potential.make(module, device)
+
+
+def imported_potential(path: str) -> BaseCalculator:
+    """Call the factory module:factory, of an installed module or one in the current folder.
+
+    Raises
+    ------
+    ValueError
+        When it cannot be imported, or returns no calculator.
+    """
+    from ase.calculators.calculator import BaseCalculator
+
+    module_name, _, factory_name = path.partition(":")
+    _search_current_folder()
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # importing a module may raise anything
+        raise ValueError(
+            f"cannot import the module {module_name!r} of the calculator {path!r}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        raise ValueError(
+            f"the module {module_name!r} has no function {factory_name!r}, which the calculator "
+            f"{path!r} needs"
+        )
+    try:
+        made = factory()
+    except Exception as error:  # so may a function
+        raise ValueError(
+            f"{path} must return a calculator when called without arguments, but failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(made, BaseCalculator):
+        raise ValueError(f"{path} returned a {type(made).__name__}, which is not an ASE calculator")
+    return made
+
+
+def calculator_identity(name: str) -> str:
+    """Name a potential with the version of its package and a digest of its own code or weights.
+
+    Nothing is imported, which for most potentials would take seconds. Errors as `find_potential`.
+    """
+    from importlib.metadata import packages_distributions, version
+
+    from ase_equivar.io.resumed import digest
+
+    if name == "none":
+        return name
+    if name.startswith(NEQUIX_FILE):
+        module_name = find_potential(name).module
+        file: Path | None = Path(name.removeprefix(NEQUIX_FILE))
+    elif ":" in name:
+        module_name = name.partition(":")[0]
+        file = _module_file(module_name)
+    else:
+        module_name, file = find_potential(name).module, None
+    parts = [name]
+    for package in packages_distributions().get(module_name.partition(".")[0], [])[:1]:
+        parts.append(f"{package} {version(package)}")
+    if file is not None:
+        parts.append(digest(file))
+    return ", ".join(parts)
+
+
+def _module_file(name: str) -> Path | None:
+    """Return the file of a module that may not be imported yet; None if it has none."""
+    _search_current_folder()
+    parts = name.split(".")
+    if not all(parts):
+        return None
+    spec, where = None, None
+    for module in accumulate(parts, "{}.{}".format):
+        finders = (getattr(finder, "find_spec", None) for finder in sys.meta_path)
+        found = (find(module, where) for find in finders if find is not None)
+        spec = next((one for one in found if one is not None), None)
+        if spec is None:
+            return None
+        where = spec.submodule_search_locations
+    return None if spec is None or not spec.has_location else Path(spec.origin)
+
+
+def _search_current_folder() -> None:
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 from rich.markup import escape
@@ -13,10 +13,27 @@ from rich.markup import escape
 from ase_equivar.arguments import positive_number
 from ase_equivar.cli import inputs
 from ase_equivar.cli.corrected_phonon import epsilon_from
-from ase_equivar.cli.potentials import DEFAULT_POTENTIAL
+from ase_equivar.cli.potentials import DEFAULT_POTENTIAL, calculator_identity
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
+
+if TYPE_CHECKING:
+    from ase_equivar.calculator import EquivarCalculator
+
+
+def source_calculator(model: str, device: str | None) -> EquivarCalculator:
+    """Return the calculator of Z* and ε∞, in a process that calculates crystals.
+
+    Raises
+    ------
+    ValueError
+        If the model does not predict ε∞.
+    """
+    made = inputs.equivar_calculator(model=model, device=device)
+    if "dielectric_tensor" not in made.implemented_properties:
+        raise ValueError(f"screening needs ε∞, which the model {model!r} does not predict")
+    return made
 
 
 def screen(
@@ -70,31 +87,27 @@ def screen(
     with inputs.user_errors():
         check_folder(output)
         symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
-        source = partial(inputs.equivar_calculator, model=model, device=device)
-        if "dielectric_tensor" not in source().implemented_properties:
-            raise ValueError(f"screening needs ε∞, which the model {model!r} does not predict")
-        forces = None
-        if calculator != "none":
-            forces = partial(inputs.forces_calculator, calculator, device)
-            forces()  # tells now what would fail for every crystal
 
-        from ase_equivar.inference.models import model_digest
-        from ase_equivar.phonons.relaxation import relax_mode
+        from ase_equivar.inference.model_files import model_digest
+        from ase_equivar.phonons.relax_modes import relax_mode
         from ase_equivar.screening import Limits, Recipe, screen
 
         limits = Limits(time_limit, memory_limit)
         mode = relax_mode("--relax", relax)
         # refused there if it is another text
         epsilon = cast(Literal["corrected"] | None, dielectric_tensor)
+        source = partial(source_calculator, model, device)
+        forces = None
+        if calculator != "none":
+            forces = partial(inputs.forces_calculator, calculator, device)
         recipe = Recipe(source, forces, mode, gap_key, symprec, epsilon)
-
         summary = screen(
             structures,
             output,
             recipe,
             settings={
                 "model": f"{Path(model).name} {model_digest(model)}",
-                "calculator": inputs.calculator_identity(calculator),
+                "calculator": calculator_identity(calculator),
                 "device": device or "automatic",
             },
             workers=workers,

@@ -38,13 +38,14 @@ from ase_equivar.dielectric.strain_response import (
     strain_responses,
 )
 from ase_equivar.phonons import relaxation
-from ase_equivar.phonons.born_source import Corrected, Source, given_dielectric
+from ase_equivar.phonons.born_source import Source, given_dielectric
 from ase_equivar.phonons.cells import make_phonon, to_ase
+from ase_equivar.phonons.electronic_correction import Corrected
 from ase_equivar.phonons.finite_displacement import force_constants, refuse_field
 from ase_equivar.phonons.gamma import uncorrected_gamma_matrix
 from ase_equivar.phonons.nac import apply_nac, nac_params
 from ase_equivar.phonons.operations import Operation, cartesian_operations, symmetrized
-from ase_equivar.phonons.relaxation import RelaxMode, relax_mode
+from ase_equivar.phonons.relax_modes import RelaxMode, relax_mode
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.structures.vacuum import describe_vacuum

@@ -26,7 +26,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ase_equivar.inference.known_bonds import N_NUMBERS, KnownBonds
-from ase_equivar.inference.models import CALIBRATION_FILE, WEIGHTS_FILE
+from ase_equivar.inference.model_files import CALIBRATION_FILE, WEIGHTS_FILE
 from ase_equivar.inference.nearest_points import Points
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.resumed import digest

@@ -10,8 +10,9 @@ from phonopy import Phonopy
 from phonopy.file_IO import get_BORN_lines
 
 from ase_equivar.io.output_files import write_text
-from ase_equivar.phonons.born_source import Corrected, Source
+from ase_equivar.phonons.born_source import Source
 from ase_equivar.phonons.cells import make_phonon
+from ase_equivar.phonons.electronic_correction import Corrected
 from ase_equivar.phonons.nac import nac_params
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.symmetry import SYMPREC

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from ase import Atoms
@@ -16,16 +16,12 @@ from ase_equivar.arguments import LARGEST_CHARGE, dielectric_array, finite_real
 from ase_equivar.calculated_property import calculated_property
 from ase_equivar.charge_source import read_charges
 from ase_equivar.phonons.cells import to_ase, to_phonopy
-from ase_equivar.phonons.electronic_correction import corrected_dielectric
+from ase_equivar.phonons.electronic_correction import Corrected, corrected_dielectric
 from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.metals import refuse_metal, violation_per_atom, warn_if_like_a_metal
 
 Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
 """What gives Z* and ε∞: a calculator, Atoms with one, or (born_charges, dielectric_tensor)."""
-
-
-Corrected: TypeAlias = Literal["corrected"]
-"""In place of ε∞: that of the source, as `corrected_dielectric` corrects it."""
 
 LARGEST_INDEX = 10.0  # larger values mean a metal
 EPSILON = "the dielectric tensor"  # name in messages

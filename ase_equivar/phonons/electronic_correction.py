@@ -13,10 +13,15 @@ measured crystals of ``benchmarks/epsilon_correction.py``; the other half gives 
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import dielectric_array
+
+Corrected: TypeAlias = Literal["corrected"]
+"""In place of ε∞: that of the source, as `corrected_dielectric` corrects it."""
 
 GAP_SHIFT = 0.051  # by which PBE's mean gap is too small, in units of the plasma energy
 EXPECTED_ERROR = 0.08  # rms of corrected ε∞ over measured on the half that was not fitted

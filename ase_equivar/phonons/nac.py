@@ -24,12 +24,12 @@ from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
 from ase_equivar.phonons.born_source import (
-    Corrected,
     Source,
     given_dielectric,
     read_source,
     unit_cell_atoms_of_primitive,
 )
+from ase_equivar.phonons.electronic_correction import Corrected
 from ase_equivar.phonons.gamma import (
     NAC_FACTOR,
     check_units,

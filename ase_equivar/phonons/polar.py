@@ -8,11 +8,12 @@ from numpy.typing import ArrayLike
 from phonopy import Phonopy
 
 from ase_equivar.phonons import relaxation
-from ase_equivar.phonons.born_source import Corrected, Source, given_dielectric
+from ase_equivar.phonons.born_source import Source, given_dielectric
 from ase_equivar.phonons.cells import make_phonon, supercell_for_length
+from ase_equivar.phonons.electronic_correction import Corrected
 from ase_equivar.phonons.finite_displacement import force_constants
 from ase_equivar.phonons.nac import NacMethod, apply_nac, nac_params
-from ase_equivar.phonons.relaxation import RelaxMode, relax_mode
+from ase_equivar.phonons.relax_modes import RelaxMode, relax_mode
 from ase_equivar.structures.symmetry import SYMPREC
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from typing import Literal, TypeAlias, cast, get_args
 
 import numpy as np
 from ase import Atoms
@@ -15,6 +14,7 @@ from ase.optimize import BFGS
 
 from ase_equivar.arguments import positive_number, whole_number
 from ase_equivar.phonons.finite_displacement import refuse_field
+from ase_equivar.phonons.relax_modes import RelaxMode, relax_mode
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
@@ -23,19 +23,7 @@ from ase_equivar.warning_types import CellChangeWarning
 
 logger = logging.getLogger(__name__)
 
-
 CELL_CHANGE = 0.03  # relative change of volume; 1 % of a lattice constant
-
-RelaxMode: TypeAlias = Literal["none", "positions", "cell"]
-"""What is relaxed: nothing; the positions in the cell given, as for a measured cell; or both."""
-
-
-def relax_mode(name: str, value: str) -> RelaxMode:
-    """Return a valid relaxation mode, or raise a ValueError that names the argument."""
-    for mode in get_args(RelaxMode):
-        if value == mode:
-            return cast(RelaxMode, mode)
-    raise ValueError(f"{name} is {value!r}; give none, positions or cell")
 
 
 def relax(

@@ -118,8 +118,17 @@ def screen_several(
         return [crystal.row() for crystal in crystals]
 
 
-def batch_size(recipe: Recipe) -> int:
-    """Return how many crystals to evaluate together: one, unless only a network is needed."""
+def make_calculators(recipe: Recipe) -> int:
+    """Make the calculators of a recipe before the first crystal needs them.
+
+    Returns
+    -------
+    int
+        How many crystals to evaluate together: one, unless only a network is needed.
+    """
+    for make in (recipe.source, recipe.calculator):
+        if make is not None:
+            _calculator(make)
     return 1 if _network(recipe) is None else BATCH
 
 
@@ -127,13 +136,6 @@ def _network(recipe: Recipe) -> Predictor | None:
     """Return the network, if nothing else is needed."""
     predictor = getattr(_calculator(recipe.source), "predictor", None)
     return predictor if recipe.calculator is None and isinstance(predictor, Predictor) else None
-
-
-def make_calculators(recipe: Recipe) -> None:
-    """Make the calculators of a recipe before the first crystal needs them."""
-    for make in (recipe.source, recipe.calculator):
-        if make is not None:
-            _calculator(make)
 
 
 def _predict(crystals: Sequence[Crystal], source: BaseCalculator, predictor: Predictor) -> None:

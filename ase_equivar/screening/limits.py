@@ -9,8 +9,6 @@ itself, twice, at a crystal.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import pickle
 import signal
@@ -25,14 +23,12 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from ase_equivar.arguments import positive_number
-from ase_equivar.screening.evaluation import make_calculators, screen_several
 from ase_equivar.screening.row import Recipe, Row
 from ase_equivar.screening.structures import Entry
 from ase_equivar.structures.formula import empirical_formula
 
 INTERVAL = 0.05  # s between two looks at the memory
 ATTEMPTS = 2  # a process may be ended by others, too
-DIE_WITH_PARENT = 1  # Linux: PR_SET_PDEATHSIG
 
 
 @dataclass(frozen=True)
@@ -100,17 +96,26 @@ class WatchedProcess:
     limits: Limits | None
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _connection: Connection | None = field(default=None, init=False)
+    _batch_size: int = field(default=1, init=False)
     _is_stopped: bool = field(default=False, init=False)
 
-    def start(self) -> None:
+    def start(self) -> int:
         """Start the process now, and make its calculators.
+
+        Returns
+        -------
+        int
+            How many crystals to evaluate together.
 
         Raises
         ------
+        ValueError, ImportError, OSError
+            Those of a factory, with its message.
         RuntimeError
-            If it cannot start.
+            If the process cannot start for another reason.
         """
         self._started()
+        return self._batch_size
 
     def screen(self, entries: Sequence[Entry]) -> list[Row]:
         """Return the rows of `screen_several`; that of a crystal over a limit says which one.
@@ -120,7 +125,7 @@ class WatchedProcess:
         Raises
         ------
         RuntimeError
-            If the process cannot start, or `stop` is called meanwhile.
+            If `stop` is called meanwhile. Further errors as `start`.
         """
         rows: dict[int, Row] = {}
         failures: Counter[int] = Counter()
@@ -203,7 +208,7 @@ class WatchedProcess:
         # none. Not fork: threads of torch do not survive it.
         command = (  # the watcher ends it, also if it is interrupted before it has imported this
             "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
-            f"from {__name__} import serve; serve({theirs.fileno()})"
+            f"from {__package__}.serving import serve; serve({theirs.fileno()})"
         )
         environment = {
             **os.environ,
@@ -218,12 +223,13 @@ class WatchedProcess:
             self._process.kill()
         try:
             ours.send_bytes(recipe)
-            ready = ours.recv()
+            told: int | Exception = ours.recv()
         except (EOFError, OSError):
-            ready = "it ended before it was ready"
-        if ready is not None:
+            told = RuntimeError("the screening process ended before it was ready")
+        if isinstance(told, Exception):
             self._end()
-            raise RuntimeError(f"the screening process cannot start: {ready}")
+            raise told
+        self._batch_size = told
         return self._process, ours
 
 
@@ -241,30 +247,6 @@ def screen_within(entries: Sequence[Entry], recipe: Recipe, limits: Limits) -> l
         if key not in _WATCHED:
             _WATCHED[key] = WatchedProcess(recipe, limits)
         return _WATCHED[key].screen(entries)
-
-
-def serve(descriptor: int) -> None:
-    """Screen the crystals that `WatchedProcess` sends through a connection."""
-    if sys.platform == "linux":  # also where the watcher is killed
-        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
-    connection = Connection(descriptor)
-    try:
-        try:
-            recipe: Recipe = pickle.loads(connection.recv_bytes())
-        except (AttributeError, ImportError) as error:
-            connection.send(
-                f"it cannot import a factory of the recipe ({error}); give a function of a module, "
-                "not of the script or notebook itself"
-            )
-            return
-        make_calculators(recipe)
-    except Exception as error:  # of any kind: the factory is the user's
-        connection.send(f"{type(error).__name__}: {error}")
-        return
-    connection.send(None)
-    with contextlib.suppress(EOFError, OSError):  # the watcher is gone
-        while True:
-            connection.send(screen_several(connection.recv(), recipe, connection.send))
 
 
 def _row_of_problem(entry: Entry, problem: str) -> Row:

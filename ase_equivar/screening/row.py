@@ -9,9 +9,8 @@ from typing import TypeAlias
 from ase.calculators.calculator import BaseCalculator
 
 from ase_equivar.arguments import positive_number
-from ase_equivar.phonons import RelaxMode
-from ase_equivar.phonons.born_source import Corrected
-from ase_equivar.phonons.relaxation import relax_mode
+from ase_equivar.phonons.electronic_correction import Corrected
+from ase_equivar.phonons.relax_modes import RelaxMode, relax_mode
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
 
 Factory: TypeAlias = Callable[[], BaseCalculator]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,6 @@ from ase_equivar import __version__
 from ase_equivar.arguments import whole_number
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import check_folder
-from ase_equivar.screening.evaluation import batch_size, screen_several
 from ase_equivar.screening.journal import Journal, journal_path
 from ase_equivar.screening.limits import Limits
 from ase_equivar.screening.output import check_table, opened
@@ -25,7 +24,7 @@ from ase_equivar.screening.progress import Progress
 from ase_equivar.screening.row import Recipe
 from ase_equivar.screening.structures import Entry, entries, read_structures, total_size
 from ase_equivar.screening.table import OrderedRows, Summary
-from ase_equivar.screening.workers import Batch, Done, rows_of_cluster, rows_of_processes
+from ase_equivar.screening.workers import Batch, Workers, cluster, processes, this_process
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +44,8 @@ def screen(
     """Screen crystals and write a table with a row for each.
 
     Structures are read when needed and rows are written when ready, so that memory does not grow
-    with their number. Without forces, many crystals share a call of the network.
+    with their number. Without forces, many crystals share a call of the network. Errors of the
+    calculators' factories are raised before anything is written.
 
     Parameters
     ----------
@@ -86,6 +86,8 @@ def screen(
         When a factory of `recipe` cannot be sent to other processes.
     BlockingIOError
         When another process writes the same table.
+    OSError
+        When there is no scheduler at that address.
     RuntimeError
         When processes that calculate crystals cannot start, or crystals are missing because
         workers of dask were killed; the others are kept.
@@ -109,12 +111,15 @@ def screen(
         if next(entries(paths, apart_from), None) is None:
             raise ValueError(f"there are no structures in {', '.join(map(str, paths))}")
         _check_gap_key(paths, apart_from, recipe.gap_key)
-        size = batch_size(recipe)
-        journal = Journal(journal_path(table), {**settings, **_settings(recipe)})
-        with opened(table) as output:
-            apart_from.append(output.path)
-            ordered = OrderedRows(journal, output)
-            with Progress(total_size(paths, apart_from)) as progress:
+        with _calculating(recipe, workers, scheduler, limits) as those:
+            if not journal_path(table).exists():  # begin none for calculators that cannot be made
+                those.batch_size()
+            journal = Journal(journal_path(table), {**settings, **_settings(recipe)})
+            size = those.batch_size()
+            total = total_size(paths, apart_from)
+            with opened(table) as output, Progress(total) as progress:
+                apart_from.append(output.path)
+                ordered = OrderedRows(journal, output)
                 stream = entries(
                     paths,
                     apart_from,
@@ -122,11 +127,10 @@ def screen(
                     lambda name, content: journal.place(name, content) is not None,
                 )
                 batches = _unfinished(stream, size, journal, ordered, progress)
-                with contextlib.closing(_rows(batches, recipe, workers, scheduler, limits)) as done:
-                    for batch, rows in done:
-                        kept = journal.add(rows, [entry.content for entry in batch.entries])
-                        ordered.put(batch.first, kept)
-                        progress.advance(batch.entries)
+                for batch, rows in those.rows(batches):
+                    kept = journal.add(rows, [entry.content for entry in batch.entries])
+                    ordered.put(batch.first, kept)
+                    progress.advance(batch.entries)
         journal.remove()
     summary = ordered.summary()
     logger.info("%d of %d structures have a band gap", summary.n_gaps, summary.n_crystals)
@@ -181,18 +185,12 @@ def _settings(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def _rows(
-    batches: Iterator[Batch],
-    recipe: Recipe,
-    workers: int,
-    scheduler: str | None,
-    limits: Limits | None,
-) -> Done:
-    """Yield the rows of batches as they become ready, in any order."""
+def _calculating(
+    recipe: Recipe, workers: int, scheduler: str | None, limits: Limits | None
+) -> AbstractContextManager[Workers]:
+    """Return those who calculate."""
     if scheduler is not None:
-        yield from rows_of_cluster(batches, recipe, scheduler, limits)
-    elif workers > 1 or limits is not None:
-        yield from rows_of_processes(batches, recipe, workers, limits)
-    else:
-        for batch in batches:
-            yield batch, screen_several(batch.entries, recipe)
+        return cluster(recipe, scheduler, limits)
+    if workers > 1 or limits is not None:
+        return processes(recipe, workers, limits)
+    return this_process(recipe)

@@ -1,4 +1,4 @@
-"""Batches of crystals for several processes: of this machine, or of a dask cluster."""
+"""Who calculates batches of crystals: this process, others of this machine, or a dask cluster."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import itertools
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from typing import TypeAlias
 
 from ase_equivar.extras import install_hint
-from ase_equivar.screening.evaluation import screen_several
 from ase_equivar.screening.limits import Limits, WatchedProcess, screen_within
 from ase_equivar.screening.row import Recipe, Row
 from ase_equivar.screening.structures import Entry
@@ -37,21 +36,50 @@ Done: TypeAlias = Generator[tuple[Batch, list[Row]], None, None]
 """The rows of batches as they become ready, in any order."""
 
 
-def rows_of_processes(
-    batches: Iterator[Batch], recipe: Recipe, workers: int, limits: Limits | None
-) -> Done:
-    """Yield the rows that processes on this machine calculate.
+@dataclass(frozen=True)
+class Workers:
+    """Those who calculate crystals, within the context that returned them.
 
-    Each is driven by a thread, is kept for all batches, and is replaced if it ends. They start
-    while the first batches are read, which takes a while if most rows are known already.
+    Attributes
+    ----------
+    batch_size : callable
+        Returns how many crystals to evaluate together. It waits until there are calculators, and
+        raises what prevents that.
+    rows : callable
+        Returns the rows of batches.
     """
-    processes = [WatchedProcess(recipe, limits) for _ in range(workers)]
+
+    batch_size: Callable[[], int]
+    rows: Callable[[Iterator[Batch]], Done]
+
+
+@contextmanager
+def this_process(recipe: Recipe) -> Iterator[Workers]:
+    """Let this process calculate."""
+    from ase_equivar.screening.evaluation import make_calculators, screen_several
+
+    def rows(batches: Iterator[Batch]) -> Done:
+        for batch in batches:
+            yield batch, screen_several(batch.entries, recipe)
+
+    yield Workers(partial(make_calculators, recipe), rows)
+
+
+@contextmanager
+def processes(recipe: Recipe, number: int, limits: Limits | None) -> Iterator[Workers]:
+    """Let processes on this machine calculate, which end with the context.
+
+    Each is driven by a thread, is kept for all batches, and is replaced if it ends. They start at
+    once, while this process does other things.
+    """
+    watched = [WatchedProcess(recipe, limits) for _ in range(number)]
     idle: SimpleQueue[WatchedProcess] = SimpleQueue()
 
-    def begun(process: WatchedProcess) -> None:
-        with suppress(Exception):  # it will fail again at its first crystals, and be raised there
-            process.start()
-        idle.put(process)
+    def begun(process: WatchedProcess) -> int:
+        try:
+            return process.start()
+        finally:  # one that cannot start will fail again at its first crystals
+            idle.put(process)
 
     def screened(entries: Sequence[Entry]) -> list[Row]:
         process = idle.get()
@@ -61,34 +89,40 @@ def rows_of_processes(
             idle.put(process)
 
     # The system ends a process with the thread that started it; these live until the end.
-    threads = ThreadPoolExecutor(workers, thread_name_prefix="screening")
+    threads = ThreadPoolExecutor(number, thread_name_prefix="screening")
     try:
-        for process in processes:
-            threads.submit(begun, process)
-        yield from _rows(batches, threads, screened, lambda: workers)
+        starts = [threads.submit(begun, process) for process in watched]
+        yield Workers(
+            starts[0].result, lambda batches: _rows(batches, threads, screened, lambda: number)
+        )
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+        for process in watched:
             process.stop()
         threads.shutdown()
 
 
-def rows_of_cluster(
-    batches: Iterator[Batch], recipe: Recipe, scheduler: str, limits: Limits | None
-) -> Done:
-    """Yield the rows that the workers of a dask scheduler calculate.
+@contextmanager
+def cluster(recipe: Recipe, scheduler: str, limits: Limits | None) -> Iterator[Workers]:
+    """Let the workers of a dask scheduler calculate; there may be none yet.
+
+    Whether there are calculators is found out in this process.
 
     Raises
     ------
     ImportError
         If dask is not installed.
+    OSError
+        If there is no scheduler at that address.
     RuntimeError
-        At the end, if some crystals are missing because their workers were killed.
+        At the end of the rows, if some crystals are missing because their workers were killed.
     """
     try:
         from distributed import Client, KilledWorker
     except ImportError as error:
         raise ImportError(f"a scheduler needs dask; {install_hint('screen')}") from error
+
+    from ase_equivar.screening.evaluation import make_calculators, screen_several
 
     screened: Callable[[Sequence[Entry]], list[Row]] = partial(screen_several, recipe=recipe)
     if limits is not None:
@@ -98,9 +132,11 @@ def rows_of_cluster(
         def n_workers() -> int:
             return len(client.scheduler_info(n_workers=-1)["workers"])
 
-        yield from _rows(
-            batches, client.get_executor(pure=False), screened, n_workers, KilledWorker
-        )
+        def rows(batches: Iterator[Batch]) -> Done:
+            executor = client.get_executor(pure=False)
+            return _rows(batches, executor, screened, n_workers, KilledWorker)
+
+        yield Workers(partial(make_calculators, recipe), rows)
 
 
 def _rows(

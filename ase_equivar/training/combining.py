@@ -6,13 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ase_equivar.inference.models import (
-    CONFIG_FILE,
-    load_model,
-    model_folder,
-    read_metadata,
-    save_model,
-)
+from ase_equivar.inference.model_files import CONFIG_FILE, model_folder, read_metadata
+from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.network import Ensemble
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ase_equivar.inference.models import model_folder
+from ase_equivar.inference.model_files import model_folder
 from ase_equivar.network import build_network
 from ase_equivar.training.sections import DataConfig, FitConfig, TeacherConfig
 

@@ -21,13 +21,8 @@ from lightning.pytorch.callbacks import (
     RichProgressBar,
 )
 
-from ase_equivar.inference.models import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    load_model,
-    read_metadata,
-    save_model,
-)
+from ase_equivar.inference.model_files import CONFIG_FILE, WEIGHTS_FILE, read_metadata
+from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import make_folder
 from ase_equivar.network import GatedNetwork, Network, build_network

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ase_equivar import __version__
-from ase_equivar.inference.models import model_digest
+from ase_equivar.inference.model_files import model_digest
 from ase_equivar.io.resumed import differences
 from ase_equivar.training.config import TrainingConfig
 from ase_equivar.training.label_summary import LabelSummary

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import email.mime.text
+import hashlib
+import re
 import sys
 from pathlib import Path
 
+import ase
 import pytest
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
@@ -13,6 +17,7 @@ from helpers.command_line import assert_one_line_error, run, save_random_model
 from helpers.screening_runs import read
 
 from ase_equivar.cli.inputs import forces_calculator
+from ase_equivar.cli.potentials import calculator_identity
 from ase_equivar.dielectric import infrared_modes
 from ase_equivar.phonons import apply_nac, force_constants
 
@@ -99,7 +104,46 @@ def test_an_installed_class():
         ("my_lj:number", "my_lj:number returned a int, which is not an ASE calculator"),
     ],
 )
-def test_paths_that_do_not_serve(folder, model, path, message):
+def test_paths_that_do_not_serve(folder, path, message):
+    with pytest.raises(ValueError, match=message):
+        forces_calculator(path, None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("m3gnet", "unknown calculator 'm3gnet'"),
+        (":make", "cannot import the module ''"),
+        ("my_lj:absent", "the module 'my_lj' has no function 'absent'"),
+    ],
+)
+def test_screening_tells_them_before_anything_is_written(folder, model, path, message):
     arguments = ("screen", "salt.cif", "-o", "t.csv", "--model", model, "--calculator", path)
     assert_one_line_error(run(*arguments), 2, message)
-    assert not Path("t.csv").exists()
+    assert not list(Path.cwd().glob("t.csv*"))
+
+
+def test_the_identity_of_a_calculator_needs_no_import(folder):
+    """It changes with the code or the weights, and says the version of the package."""
+    plain = calculator_identity("my_lj:make")
+    with Path("my_lj.py").open("a") as file:
+        file.write("# edited\n")
+    assert "my_lj" not in sys.modules
+    edited = calculator_identity("my_lj:make")
+    assert re.fullmatch("my_lj:make, [0-9a-f]{16}", plain)
+    assert re.fullmatch("my_lj:make, [0-9a-f]{16}", edited)
+    assert plain != edited
+    parent = calculator_identity("email.mime.text:MIMEText")  # a module two folders down
+    digest = hashlib.sha256()
+    content = Path(email.mime.text.__file__).read_bytes()
+    digest.update(len(content).to_bytes(8, "big") + content)
+    assert parent == f"email.mime.text:MIMEText, {digest.hexdigest()[:16]}"
+    assert calculator_identity("ase.calculators.lj:LennardJones").split(", ")[1] == (
+        f"ase {ase.__version__}"
+    )
+    assert calculator_identity("no_such.module:make") == "no_such.module:make"
+    Path("weights").write_bytes(b"1")
+    first = calculator_identity("nequix:weights")
+    Path("weights").write_bytes(b"2")
+    assert calculator_identity("nequix:weights") != first

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ase_equivar import EquivarCalculator, available_models, load_model, save_model
-from ase_equivar.inference.models import model_folder
+from ase_equivar.inference.model_files import model_folder
 from ase_equivar.inference.uncertainty import Calibration
 
 WEIGHTS, CALIBRATION = "weights.safetensors", "calibration.safetensors"

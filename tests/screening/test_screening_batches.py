@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -25,6 +26,7 @@ from ase_equivar.screening.journal import Journal
 from ase_equivar.screening.limits import WatchedProcess, _Failure
 from ase_equivar.screening.output import _cell
 from ase_equivar.screening.structures import Entry, entries
+from ase_equivar.screening.workers import Workers
 
 CELL = np.array([[4.1, 0.2, -0.3], [0.7, 4.6, 0.4], [-0.5, 0.9, 5.2]])
 
@@ -173,7 +175,9 @@ def test_what_is_done_is_not_read_again(recipe, tmp_path, monkeypatch):
         with pytest.raises(ZeroDivisionError):
             screen(paths, tmp_path / "t.csv", recipe)
     calls = []
-    monkeypatch.setattr("ase_equivar.screening.run.screen_several", lambda *_: calls.append(1))
+    monkeypatch.setattr(
+        "ase_equivar.screening.evaluation.screen_several", lambda *_: calls.append(1)
+    )
     monkeypatch.setattr("ase_equivar.screening.structures.parsed_frame", lambda *_: calls.append(2))
     rows = screened(paths, tmp_path / "t.csv", recipe)
     assert [row.problem for row in rows] == [""] * 3
@@ -229,18 +233,19 @@ def test_workers_that_are_killed_or_stopped_lose_nothing(recipe, tmp_path, monke
     assert tables[1].read_bytes() == tables[0].read_bytes()
 
 
-def test_the_table_grows_in_order_whatever_is_done_first(recipe, tmp_path, monkeypatch, in_threes):
+def test_the_table_grows_in_order_whatever_is_done_first(recipe, tmp_path, monkeypatch):
     """Batches come back in reverse here; rows wait for those before them, and no longer."""
     path, table = tmp_path / "x.extxyz", tmp_path / "t.csv"
     write(path, [triclinic(1, k) for k in range(8)])
     lines = []
 
-    def backwards(batches, recipe, *_):
+    def backwards(batches):
         for batch in reversed(list(batches)):
             yield batch, [Row(entry.name, problem="none") for entry in batch.entries]
             lines.append(len(table.read_text().splitlines()))
 
-    monkeypatch.setattr("ase_equivar.screening.run._rows", backwards)
+    those = contextlib.nullcontext(Workers(lambda: 3, backwards))
+    monkeypatch.setattr("ase_equivar.screening.run._calculating", lambda *_: those)
     summary = screen([path], table, recipe)
     assert lines == [1, 1, 9]
     assert [row["name"] for row in read(table)] == [f"{path}:{k}" for k in range(8)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 
 import pytest
@@ -13,7 +12,8 @@ from ase.io import write
 from helpers.command_line import assert_one_line_error, run, save_random_model
 from helpers.screening_runs import FormalCharges, read, salts, screened
 
-from ase_equivar.inference.models import load_model, model_digest, save_model
+from ase_equivar.inference.model_files import model_digest
+from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.screening import Recipe, screen
 from ase_equivar.screening.journal import Journal
 
@@ -87,7 +87,6 @@ def test_another_potential_under_the_same_name_is_refused(stopped, tmp_path):
     (module,) = tmp_path.glob("forces_of_*.py")
     with module.open("a") as file:
         file.write("# edited\n")
-    del sys.modules[module.stem]
     assert_one_line_error(run(*stopped), 2, "calculator was .*:make, [0-9a-f]{16}, is now")
 
 

@@ -16,7 +16,7 @@ from helpers.screening_runs import FormalCharges, salts
 from ase_equivar.screening import Recipe, Row, screen
 from ase_equivar.screening.limits import WatchedProcess
 from ase_equivar.screening.structures import Entry
-from ase_equivar.screening.workers import WAITING, Batch, rows_of_processes
+from ase_equivar.screening.workers import WAITING, Batch, processes
 
 
 class OfScript(FormalCharges):
@@ -32,6 +32,7 @@ class Imagined:
 
     def start(self):
         self.is_started = True
+        return 7
 
     def screen(self, entries):
         assert self.is_started
@@ -61,10 +62,9 @@ def batches(names):
 def test_all_processes_work_at_once_and_each_batch_has_its_rows(workers):
     names = [f"crystal {k}" for k in range(3 * 4)]
     barrier = threading.Barrier(workers)  # passed by that many threads together only
-    found = dict(
-        (batch.first, rows)
-        for batch, rows in rows_of_processes(batches(names), barrier, workers, None)
-    )
+    with processes(barrier, workers, None) as those:
+        assert those.batch_size() == 7
+        found = {batch.first: rows for batch, rows in those.rows(batches(names))}
     assert found == {number: [Row(name)] for number, name in enumerate(names)}
 
 
@@ -72,40 +72,46 @@ def test_all_processes_work_at_once_and_each_batch_has_its_rows(workers):
 def test_batches_are_read_only_a_little_ahead():
     taken = []
     stream = (taken.append(batch) or batch for batch in batches(map(str, itertools.count())))
-    rows = rows_of_processes(stream, threading.Barrier(1), 2, None)
-    for _ in range(5):
-        next(rows)
+    with processes(threading.Barrier(1), 2, None) as those:
+        rows = those.rows(stream)
+        for _ in range(5):
+            next(rows)
     assert len(taken) <= 2 * WAITING + 5
-    rows.close()
 
 
 @pytest.mark.usefixtures("imagined")
 def test_what_prevents_a_start_is_raised_although_another_works_on():
-    rows = rows_of_processes(batches(["endless", "cannot start"]), threading.Barrier(1), 2, None)
-    with pytest.raises(RuntimeError, match="no weights here"):
-        list(rows)
+    with (
+        pytest.raises(RuntimeError, match="no weights here"),
+        processes(threading.Barrier(1), 2, None) as those,
+    ):
+        list(those.rows(batches(["endless", "cannot start"])))
 
 
 def test_a_factory_that_no_other_process_has_is_refused():
     recipe = Recipe(lambda: FormalCharges(), None)
-    with pytest.raises(TypeError, match="cannot be sent to another process"):
-        list(rows_of_processes(batches(["a", "b", "c"]), recipe, 2, None))
+    with (
+        pytest.raises(TypeError, match="cannot be sent to another process"),
+        processes(recipe, 2, None) as those,
+    ):
+        those.batch_size()
 
 
 def test_a_factory_of_a_script_is_refused(monkeypatch):
     """Other processes do not run the script again."""
     monkeypatch.setattr(sys.modules["__main__"], "OfScript", OfScript, raising=False)
     monkeypatch.setattr(OfScript, "__module__", "__main__")
-    rows = rows_of_processes(batches(["a", "b"]), Recipe(OfScript, None), 1, None)
-    with pytest.raises(RuntimeError, match="give a function of a module, not of the script"):
-        list(rows)
+    with (
+        pytest.raises(RuntimeError, match="give a function of a module, not of the script"),
+        processes(Recipe(OfScript, None), 1, None) as those,
+    ):
+        those.batch_size()
 
 
 @pytest.mark.usefixtures("imagined")
 def test_leaving_ends_threads_at_once():
-    rows = rows_of_processes(batches(["a", *["endless"] * 5]), threading.Barrier(1), 2, None)
-    next(rows)
-    rows.close()
+    with processes(threading.Barrier(1), 2, None) as those:
+        next(those.rows(batches(["a", *["endless"] * 5])))
     assert not [thread for thread in threading.enumerate() if "screening" in thread.name]
 
 

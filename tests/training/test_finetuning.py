@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from ase_equivar.cli.main import app
 from ase_equivar.graph import build_graph
-from ase_equivar.inference.models import load_model, read_metadata
+from ase_equivar.inference.model_files import read_metadata
+from ase_equivar.inference.models import load_model
 from ase_equivar.network import PolarNetwork, build_network
 from ase_equivar.plotting.models import plot_errors
 from ase_equivar.training.comparison import compare

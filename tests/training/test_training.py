@@ -24,7 +24,8 @@ from scipy.spatial.transform import Rotation
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.graph import build_graph
-from ase_equivar.inference.models import load_model, read_metadata
+from ase_equivar.inference.model_files import read_metadata
+from ase_equivar.inference.models import load_model
 from ase_equivar.io.structure_files import read_images
 from ase_equivar.network import build_network
 from ase_equivar.training.batches import make_loader

@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 from ase_equivar.cli.main import app
-from ase_equivar.inference.models import load_model, model_folder
+from ase_equivar.inference.model_files import model_folder
+from ase_equivar.inference.models import load_model
 from ase_equivar.plotting.models import plot_errors
 from ase_equivar.training.card import model_card
 from ase_equivar.training.comparison import Comparison, compare

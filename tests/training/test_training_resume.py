@@ -12,7 +12,8 @@ import pytest
 import torch
 from helpers.training_runs import batches, labelled, run_config, write
 
-from ase_equivar.inference.models import CALIBRATION_FILE, load_model, read_metadata, save_model
+from ase_equivar.inference.model_files import CALIBRATION_FILE, read_metadata
+from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.io.lock import locked
 from ase_equivar.training.fit import fit
 from ase_equivar.training.resume import CHECKPOINT
