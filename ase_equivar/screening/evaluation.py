@@ -24,7 +24,6 @@ from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.electronic_correction import corrected_dielectric
 from ase_equivar.phonons.nac import refuse_metallic, refuse_vacuum, symmetrize_response
 from ase_equivar.screening.crystal import Crystal, one_line
-from ase_equivar.screening.lattice import polar_columns
 from ase_equivar.screening.row import Factory, Recipe, Row
 from ase_equivar.screening.structures import Entry
 from ase_equivar.structures.metals import (
@@ -196,6 +195,8 @@ def _fill(crystal: Crystal, recipe: Recipe) -> None:
         if recipe.dielectric_tensor == "corrected":
             dielectric = corrected_dielectric(dielectric)
     else:
+        from ase_equivar.screening.lattice import polar_columns  # half of phonopy and SciPy
+
         phonon, crystal.columns = polar_columns(
             crystal.atoms, crystal.gap, _calculator(recipe.calculator), source, recipe
         )

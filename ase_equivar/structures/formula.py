@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from math import gcd
+
 from ase import Atoms
-from ase.formula import Formula
+from ase.data import chemical_symbols
 
 # fmt: off
 NONMETALS = (
@@ -12,6 +15,7 @@ NONMETALS = (
 )
 # fmt: on
 """In the order of a formula: that of IUPAC's Red Book (2005), Table VI."""
+_RANK = {symbol: place for place, symbol in enumerate(NONMETALS)}
 
 
 def empirical_formula(atoms: Atoms) -> str:
@@ -22,8 +26,8 @@ def empirical_formula(atoms: Atoms) -> str:
     atoms : ase.Atoms
         For example, "SiO2" for three or nine atoms of quartz.
     """
-    reduced, _ = Formula(atoms.get_chemical_formula()).reduce()
-    counts = reduced.count()
-    rank = {symbol: place for place, symbol in enumerate(NONMETALS)}
-    order = sorted(counts, key=lambda symbol: (rank.get(symbol, -1), symbol))
-    return "".join(f"{symbol}{counts[symbol] if counts[symbol] > 1 else ''}" for symbol in order)
+    counts = Counter(atoms.numbers.tolist())
+    n_units = gcd(*counts.values())
+    units = {chemical_symbols[number]: count // n_units for number, count in counts.items()}
+    order = sorted(units, key=lambda symbol: (_RANK.get(symbol, -1), symbol))
+    return "".join(f"{symbol}{units[symbol] if units[symbol] > 1 else ''}" for symbol in order)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from math import gcd
 
 from ase import Atoms
 from ase.data import covalent_radii
@@ -125,6 +126,9 @@ def has_odd_electrons(atoms: Atoms, total_charge: float = 0.0) -> bool:
         or (symbols & _4D_5D and with_halogen)
     ):
         return False
+    counts = Counter(atoms.numbers.tolist())
+    if total_charge == 0 and atoms.numbers.sum() // gcd(*counts.values()) % 2 == 0:
+        return False  # no cell of whole formula units has an odd number
     copies = _count_translations(atoms)
     n_electrons = (float(atoms.numbers.sum()) - total_charge) / copies
     return len(atoms) <= _MAX_ATOMS * copies and n_electrons % 2 == 1

@@ -9,6 +9,7 @@ from ase.spacegroup import crystal
 from helpers.structures import triclinic
 
 from ase_equivar.structures.metals import signs_of_a_metal_in_structure
+from ase_equivar.structures.valence import has_odd_electrons
 
 
 def rock_salt(formula: str) -> Atoms:
@@ -99,6 +100,32 @@ def test_defects_of_insulators_make_no_metals() -> None:
     assert signs_of_a_metal_in_structure(crystal[:1] + crystal[2:]) == []
     hole = bulk("NaCl", "rocksalt", a=5.64, cubic=True) * (2, 2, 2)
     assert signs_of_a_metal_in_structure(hole[1:]) == []
+
+
+@pytest.mark.parametrize(
+    ("formula", "units", "charge", "odd"),
+    [
+        ("PdH", 1, 0.0, True),  # 47 electrons
+        ("PdH", 2, 0.0, False),  # 94, and no translation within the cell
+        ("PdH", 3, 0.0, True),
+        ("MgO", 1, 0.0, False),
+        ("MgO", 3, 0.0, False),
+        ("MgO", 1, 1.0, True),
+        ("MgO", 2, 1.0, True),
+        ("MgO", 1, 0.5, False),
+    ],
+)
+def test_the_primitive_cell_decides_on_odd_electrons(
+    formula: str, units: int, charge: float, odd: bool
+) -> None:
+    """The atoms of a primitive cell are displaced at random; larger cells are copies of it."""
+    cell = [[3.9, 0.2, 0.1], [0.3, 4.3, -0.2], [-0.1, 0.5, 4.8]]
+    atoms = Atoms(formula, [[0, 0, 0], [1.9, 2.1, 2.3]], cell=cell, pbc=True) * (1, 1, units)
+    atoms.rattle(0.1, seed=1)
+    assert has_odd_electrons(atoms, charge) == odd
+    for repeat in (2, 1, 1), (1, 3, 1), (2, 2, 1):
+        larger = atoms * repeat
+        assert has_odd_electrons(larger, charge * len(larger) / len(atoms)) == odd
 
 
 def test_the_charge_of_the_cell_counts() -> None:
