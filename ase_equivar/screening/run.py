@@ -81,7 +81,8 @@ def screen(
     ValueError
         When the table has another ending, there are no structures, a file is given twice, no
         structure has the given `gap_key`, `workers` is not positive or given together with a
-        `scheduler`, or the journal is of another screening.
+        `scheduler`, the journal is of another screening, or other processes cannot import a factory
+        of `recipe`, for instance one of a script.
     TypeError
         When a factory of `recipe` cannot be sent to other processes.
     BlockingIOError

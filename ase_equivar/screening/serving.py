@@ -13,7 +13,7 @@ from ase_equivar.screening.evaluation import make_calculators, screen_several
 from ase_equivar.screening.row import Recipe
 
 DIE_WITH_PARENT = 1  # Linux: PR_SET_PDEATHSIG
-BAD_INPUT = (ValueError, ImportError, FileNotFoundError, OSError)
+BAD_INPUT = (ValueError, ImportError, FileNotFoundError, OSError)  # the first that fits
 
 
 def serve(descriptor: int) -> None:
@@ -26,34 +26,33 @@ def serve(descriptor: int) -> None:
     if sys.platform == "linux":  # also where the watcher is killed
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     connection = Connection(descriptor)
-    try:
-        recipe: Recipe = pickle.loads(connection.recv_bytes())
-    except (AttributeError, ImportError) as error:
-        connection.send(
-            _cannot_start(
-                f"it cannot import a factory of the recipe ({error}); give a function of a module, "
-                "not of the script or notebook itself"
-            )
-        )
-        return
-    try:
-        size = make_calculators(recipe)
-    except Exception as error:  # of any kind: the factory is the user's
-        connection.send(_sendable(error))
-        return
-    connection.send(size)
     with contextlib.suppress(EOFError, OSError):  # the watcher is gone
-        while True:
+        content = connection.recv_bytes()
+        told: int | Exception
+        try:
+            recipe = _recipe(content)
+            told = make_calculators(recipe)
+        except Exception as error:  # of any kind: the factories are the user's
+            told = _sendable(error)
+        connection.send(told)
+        while not isinstance(told, Exception):
             connection.send(screen_several(connection.recv(), recipe, connection.send))
 
 
+def _recipe(content: bytes) -> Recipe:
+    try:
+        recipe: Recipe = pickle.loads(content)
+    except (AttributeError, ImportError) as error:
+        raise ValueError(
+            f"another process cannot import a factory of the recipe ({error}); give a function of "
+            "a module, not of the script or notebook itself"
+        ) from error
+    return recipe
+
+
 def _sendable(error: Exception) -> Exception:
-    """Return an exception of its kind that every process can read."""
+    """Return an error that every process can read, of the same kind if it is of bad input."""
     for kind in BAD_INPUT:
         if isinstance(error, kind):
             return kind(str(error))
-    return _cannot_start(f"{type(error).__name__}: {error}")
-
-
-def _cannot_start(reason: str) -> RuntimeError:
-    return RuntimeError(f"the screening process cannot start: {reason}")
+    return RuntimeError(f"the screening process cannot start: {type(error).__name__}: {error}")

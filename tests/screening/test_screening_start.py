@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from functools import partial
+from multiprocessing.connection import Pipe
 
 import pytest
 from ase.io import write
@@ -125,3 +127,24 @@ def test_a_scheduler_that_is_not_there_is_told_before_anything_is_written(tmp_pa
     ):
         screen([tmp_path / "x.extxyz"], tmp_path / "t.csv", recipe, scheduler=address)
     assert [path.name for path in tmp_path.iterdir()] == ["x.extxyz"]
+
+
+@pytest.mark.slow
+def test_a_process_whose_watcher_is_gone_ends_without_a_word():
+    """Whether it was gone before the recipe came, or before its calculators were made."""
+    for content in (None, pickle.dumps(Recipe(FormalCharges, None))):
+        ours, theirs = Pipe()
+        command = f"from ase_equivar.screening.serving import serve; serve({theirs.fileno()})"
+        process = subprocess.Popen(
+            [sys.executable, "-c", command],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            pass_fds=[theirs.fileno()],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        theirs.close()
+        if content is not None:
+            ours.send_bytes(content)
+        ours.close()
+        assert process.communicate(timeout=300)[1] == ""
+        assert process.returncode == 0

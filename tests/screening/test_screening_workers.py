@@ -102,7 +102,7 @@ def test_a_factory_of_a_script_is_refused(monkeypatch):
     monkeypatch.setattr(sys.modules["__main__"], "OfScript", OfScript, raising=False)
     monkeypatch.setattr(OfScript, "__module__", "__main__")
     with (
-        pytest.raises(RuntimeError, match="give a function of a module, not of the script"),
+        pytest.raises(ValueError, match="give a function of a module, not of the script"),
         processes(Recipe(OfScript, None), 1, None) as those,
     ):
         those.batch_size()
