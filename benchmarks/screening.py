@@ -3,7 +3,7 @@
     python benchmarks/screening.py --structures 1000 --workers 1 2 4
     python benchmarks/screening.py --structures 300 --other ../other_checkout
     python benchmarks/screening.py --no-network --structures 2000 20000 200000
-    python benchmarks/screening.py --kill --structures 20000 --workers 2
+    python benchmarks/screening.py --kill --structures 20000 --workers 1 2
 
 Structures are those of the test set, at volumes that differ by up to 6 %; each of them keeps its
 symmetry. Printed are, for each number of workers, wall time, CPU time of all processes, that for
@@ -13,10 +13,12 @@ both do the same structures one after the other.
 Without the network, all is done but the evaluation of crystals: reading, the journal and the table;
 printed are CPU times of a first run, stopped just before its end, and of the one that resumes it,
 and by how much memory has grown.
-With ``--kill``, a screening is run to its end; another is killed (SIGKILL) when half of its rows
-are in the table, and resumed. Printed are times, memory at each quarter of the rows, how long the
-processes of the killed one lived on, how soon the resumed one had new rows and at how much CPU time
-of all processes, and whether both tables are equal.
+With ``--kill``, a screening with the last number of workers is run to its end; another is killed
+(SIGKILL) when half of its rows are in the table, and resumed with each number of workers, the last
+time to its end. Printed are wall time, CPU time of all processes and the largest memory of each so
+far, at each quarter of the rows; how long the processes of the killed one lived on; how soon the
+resumed ones had new rows and at how much CPU time of all processes; and whether the tables are
+equal. Linux only.
 """
 
 from __future__ import annotations
@@ -30,37 +32,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import ase.io
 import numpy as np
+from watched_screening import HERE, RUN, Watched
 
-HERE = Path(__file__).parents[1]
 CRYSTALS = HERE.parent / "shared/data/crystals/test.extxyz.gz"
-RUN = """
-import json, resource, sys
-from ase_equivar.cli.main import app
-try:
-    app(sys.argv[1:], standalone_mode=False)
-finally:
-    own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF,
-                                                       resource.RUSAGE_CHILDREN))
-    print(json.dumps({
-        "cpu": sum(u.ru_utime + u.ru_stime for u in (own, others)),
-        "reader": own.ru_maxrss / 1000, "worker": others.ru_maxrss / 1000,
-    }))
-"""
-
 WITHOUT_NETWORK = """
 import json, resource, sys, time
+from contextlib import nullcontext
 from pathlib import Path
 from ase_equivar.screening import Recipe, Row, run
+from ase_equivar.screening.workers import Workers
 
-def evaluated(entries, recipe):
-    return [Row(e.name, formula="NaCl", epsilon_infinity=2.0) for e in entries]
+def rows(batches):
+    for batch in batches:
+        yield batch, [Row(e.name, formula="NaCl", epsilon_infinity=2.0) for e in batch.entries]
 
-run.screen_several, run.batch_size = evaluated, lambda recipe: 64
+run._calculating = lambda *_: nullcontext(Workers(lambda: 64, rows))
 structures, table = map(Path, sys.argv[1:])
 memory = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 started, taken = memory(), []
@@ -111,102 +101,29 @@ def screen(checkout: Path, structures: Path, table: Path, workers: int) -> dict[
     return run(checkout, RUN, "screen", structures, *options)
 
 
-@dataclass
-class Watched:
-    """A screening in a session of its own, which is looked at while it goes on."""
-
-    structures: Path
-    table: Path
-    workers: int
-
-    def __post_init__(self) -> None:
-        """Start it."""
-        options = ["--output", self.table, "--calculator", "none", "--workers", str(self.workers)]
-        self.began = time.perf_counter()
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", RUN, "screen", self.structures, *options],
-            env={**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"},
-            cwd=HERE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self.cpu: dict[int, float] = {}
-        self.reader = self.worker = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Wall time since its start."""
-        return time.perf_counter() - self.began
-
-    def rows(self) -> int:
-        """Return how many rows are in the table."""
-        if not self.table.exists():
-            return 0
-        with self.table.open("rb") as file:
-            return max(sum(1 for _ in file) - 1, 0)
-
-    def look(self) -> int:
-        """Update CPU times (s) and memory (MB) of the processes; return how many there are."""
-        command = ["ps", "-o", "pid=,rss=,cputimes=", "-s", str(self.process.pid)]
-        lines = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-        self.reader = self.worker = 0.0
-        for pid, kilobytes, cpu in (map(int, line.split()) for line in lines):
-            self.cpu[pid] = cpu
-            if pid == self.process.pid:
-                self.reader = kilobytes / 1000
-            else:
-                self.worker = max(self.worker, kilobytes / 1000)
-        return len(lines)
-
-    def until(self, rows: int) -> None:
-        """Wait until the table has that many rows, or for the end."""
-        while self.process.poll() is None and self.rows() < rows:
-            self.look()
-            time.sleep(0.5)
-
-    def follow(self, marks: list[int]) -> None:
-        """Print a line at each of these numbers of rows."""
-        for mark in marks:
-            self.until(mark)
-            print(
-                f"{self.rows()} | {self.seconds:.0f} | {sum(self.cpu.values()):.0f} | "
-                f"{self.reader:.0f} | {self.worker:.0f}",
-                flush=True,
-            )
-
-
-def killed_and_resumed(number: int, workers: int) -> None:
+def killed_and_resumed(number: int, workers: list[int]) -> None:
     """Print what a whole run takes, and one that is killed half way and resumed."""
-    print("rows | seconds | CPU s of all processes | reader MB | largest worker MB")
+    print("rows | s | CPU s of all processes | largest memory of the reader, MB | of the workers")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "structures.extxyz")
+        path, table = Path(folder, "structures.extxyz"), Path(folder, "stopped.csv")
         write_structures(path, number)
-        whole = Watched(path, Path(folder, "whole.csv"), workers)
+        whole = Watched(path, Path(folder, "whole.csv"), workers[-1])
         whole.follow([number // 4, number // 2, 3 * number // 4, number])
         print(f"exit status {whole.process.wait()} after {whole.seconds:.0f} s")
-        stopped = Watched(path, Path(folder, "stopped.csv"), workers)
+        stopped = Watched(path, table, workers[-1])
         stopped.follow([number // 2])
-        stopped.process.kill()
-        stopped.process.wait()
-        killed = time.perf_counter()
-        while stopped.look():
-            time.sleep(0.1)
-        print(f"killed; the last of its processes ended {time.perf_counter() - killed:.1f} s later")
-        there = stopped.rows()
-        before = stopped.table.stat().st_ino
-        resumed = Watched(path, stopped.table, workers)
-        while stopped.table.stat().st_ino == before:  # until it is begun anew
-            time.sleep(0.02)
-        print(f"resumed: table begun anew after {resumed.seconds:.1f} s", end="")
-        while resumed.rows() < there:
-            time.sleep(0.02)
-        print(f", its {there} rows are back after {resumed.seconds:.1f} s", end="")
-        resumed.until(there + 1)
-        resumed.look()
-        print(f", new ones after {resumed.seconds:.1f} s, {sum(resumed.cpu.values()):.0f} CPU s")
+        stopped.kill()
+        left = {file: file.read_bytes() for file in (stopped.journal, table)}
+        for n in workers:
+            for file, content in left.items():
+                file.write_bytes(content)
+            resumed = Watched(path, table, n)
+            resumed.until_new_rows(len(left[stopped.journal]))
+            if n != workers[-1]:
+                resumed.kill()
         resumed.follow([number])
         print(f"exit status {resumed.process.wait()} after {resumed.seconds:.0f} s")
-        same = whole.table.read_bytes() == stopped.table.read_bytes()
+        same = whole.table.read_bytes() == table.read_bytes()
         print(
             f"tables: {whole.rows()} and {resumed.rows()} rows, {'equal' if same else 'DIFFERENT'}"
         )
@@ -256,8 +173,8 @@ def main() -> None:
         without_network(options.structures)
         return
     if options.kill:
-        for number, workers in itertools.product(options.structures, options.workers):
-            killed_and_resumed(number, workers)
+        for number in options.structures:
+            killed_and_resumed(number, options.workers)
         return
     checkouts = [HERE, *([options.other.resolve()] if options.other else [])]
     print(
