@@ -1,9 +1,9 @@
 """Ionic and total dielectric tensors of a potential's phonons against those of DFPT.
 
-    python benchmarks/ionic_dielectric.py                              # SevenNet-0
-    python benchmarks/ionic_dielectric.py --calculator sevennet-l3i5   # any name of a potential
-    python benchmarks/ionic_dielectric.py --every 4                    # a quarter of the crystals
-    python benchmarks/ionic_dielectric.py --relax positions            # default: none
+    python benchmarks/ionic_dielectric.py                           # SevenNet-l3i5
+    python benchmarks/ionic_dielectric.py --calculator sevennet-0   # any name of a potential
+    python benchmarks/ionic_dielectric.py --every 4                 # a quarter of the crystals
+    python benchmarks/ionic_dielectric.py --relax positions         # default: none
 
 The crystals are those of crystals/test with an ionic tensor and up to 12 atoms (Materials Project,
 PBE; ../shared/data/README.md), in the structure of the label, whose forces come from the potential.
@@ -182,7 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--calculator", default="sevennet-0", choices=sorted(POTENTIALS))
+    parser.add_argument("--calculator", default="sevennet-l3i5", choices=sorted(POTENTIALS))
     parser.add_argument("--relax", default="none", choices=get_args(RelaxMode))
     parser.add_argument("--split", default="test", choices=("valid", "test"))
     parser.add_argument("--most-atoms", type=int, default=12)
