@@ -83,6 +83,8 @@ def write_page(
         "## Spontaneous polarization\n\nAlong c, from the ideal cubic structure of the same volume "
         "to the measured tetragonal one, µC/cm². Linear: DFPT's Z* (Petretto et al.) of the polar "
         "structure for the whole way.\n\n" + _polarization_table(polarizations),
+        "## Piezoelectric tensors\n\nAlN, GaN, ZnO, quartz and BaTiO3 against experiment: "
+        "[howto/piezoelectricity.md](howto/piezoelectricity.md#against-experiment).\n",
         "## Sources\n\nExperimental values as they are commonly quoted from these papers; most "
         "were not checked against the originals.\n\n" + _sources(crystals, polarizations),
     ]
