@@ -38,9 +38,8 @@ class PiezoCrystal:
     """A piezoelectric crystal.
 
     `clamped` are components of the clamped-ion tensor by Berry phases (`piezo_espresso.py`), C/m²;
-    what is missing there is not known. Where it is None, the tensor is a label of DFPT. With
-    `only_axial`, only strains that keep the space group are compared: the crystal at rest is
-    unstable against others.
+    where it is None, the tensor is a label of DFPT. With `only_axial`, only strains that keep the
+    space group are compared: the crystal at rest is unstable against others.
     """
 
     name: str
@@ -134,7 +133,7 @@ CRYSTALS = {
             ),
             "Berlincourt & Jaffe, Phys. Rev. 111, 143 (1958), resonances; second values: Zgonik et "
             "al., Phys. Rev. B 50, 5941 (1994)",
-            clamped={},
+            clamped={"e31": 0.224, "e33": -0.376},
             only_axial=True,
         ),
     )

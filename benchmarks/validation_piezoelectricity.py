@@ -127,11 +127,9 @@ def components(crystal: PiezoCrystal, forces: BaseCalculator) -> Components:
         assert crystal.clamped is not None
         found = axial_response(atoms, forces, charges)
         ionic = {"e31": found.e31, "e33": found.e33}
-        total = {name: ionic[name] + value for name, value in crystal.clamped.items()}
-        if total.keys() == ionic.keys():
-            d31, d33 = found.strain_coefficients(total["e31"], total["e33"])
-            total |= {"d31": d31, "d33": d33}
-        return Components(crystal.clamped, ionic, total)
+        total = {name: value + crystal.clamped[name] for name, value in ionic.items()}
+        d31, d33 = found.strain_coefficients(total["e31"], total["e33"])
+        return Components(crystal.clamped, ionic, total | {"d31": d31, "d33": d33})
     clamped = (
         label_of(atoms, crystal.name) if crystal.clamped is None else wurtzite(crystal.clamped)
     )
