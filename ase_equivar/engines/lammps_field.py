@@ -171,6 +171,7 @@ class FieldFix:
         self._new_lists |= here.steps_since_lists == 0 or not follows
         if not follows or self._since_update >= self._update_interval:
             kept[:] = self._charges(here, same_ghosts=not self._new_lists).reshape(-1, 9)
+            self._charges.warn_if_doubtful(step)
             self._since_update, self._new_lists = 0, False
         if self._log_interval is not None and step % self._log_interval == 0:
             self.largest_uncertainty = self._largest(self._charges.largest_uncertainty())

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ase_equivar.calculator import EquivarCalculator
 from ase_equivar.charge_source import largest_uncertainty, read_charges
+from ase_equivar.engines.distributed_warnings import DistributedCharges, DistributedWarnings
 from ase_equivar.engines.halo import Halo
 from ase_equivar.engines.lammps_atoms import LocalAtoms
 from ase_equivar.graph import Graph, check_distances, check_elements
 from ase_equivar.graph.neighbors import NeighborSearch
-from ase_equivar.inference.coverage import CalledAtoms
 from ase_equivar.inference.predictor import Predictor
 
 
@@ -30,6 +30,10 @@ class LocalCharges(Protocol):
 
     def largest_uncertainty(self) -> float:
         """Return that of the Z* of its own atoms that were returned last, |e|; NaN for none."""
+        ...
+
+    def warn_if_doubtful(self, step: int) -> None:
+        """Warn, once, if the Z* that were returned last, in `step`, are doubtful."""
         ...
 
 
@@ -54,8 +58,8 @@ class SharedCharges:
         self._communicator = communicator
         self._search = NeighborSearch(predictor.cutoff, device=predictor.device)
         self._halo: Halo | None = None
-        self._called: CalledAtoms | None = None
-        self._excess, self._n_atoms = np.zeros((3, 3)), 0
+        self._warnings = DistributedWarnings(communicator)
+        self._latest: DistributedCharges | None = None
 
     def __call__(
         self,
@@ -76,25 +80,34 @@ class SharedCharges:
         """
         if self._halo is None or not same_ghosts:
             self._halo = Halo(here.tags, here.n_local, self._communicator)
-        raw, self._called = self._predictor.local_charges(self._graph(here), here.n_local)
+        graph = self._graph(here)
+        raw, called = self._predictor.local_charges(graph, here.n_local)
         sums = np.array([*raw.sum(axis=0).ravel(), here.n_local])
         if self._communicator is not None:
             self._communicator.Allreduce(sums.copy(), sums)
-        self._excess = sums[:9].reshape(3, 3) - self._total_charge * np.eye(3)
-        self._n_atoms = round(sums[9])
-        return raw - self._excess / self._n_atoms
+        excess = sums[:9].reshape(3, 3) - self._total_charge * np.eye(3)
+        n_atoms = round(sums[9])
+        born_charges = raw - excess / n_atoms
+        self._latest = DistributedCharges(here, graph, called, born_charges, excess, n_atoms)
+        return born_charges
 
     def largest_uncertainty(self) -> float:
         """Return that of the Z* of this process' atoms that were returned last, |e|.
 
         NaN if the model is not calibrated; 0 if the process has no atoms.
         """
-        if self._called is None:
+        if self._latest is None or (found := self._latest.uncertainty) is None:
             return np.nan
-        found = self._called.calibration.born_charges_uncertainty(
-            self._called.familiarity, self._excess, self._n_atoms
-        )
         return float(found.max(initial=0.0))
+
+    def warn_if_doubtful(self, step: int) -> None:
+        """Warn, once, if the Z* that were returned last, in `step`, are doubtful.
+
+        All processes must call it together.
+        """
+        assert self._latest is not None
+        self._warnings.of_sum_rule(self._latest, step)
+        self._warnings.of_unknown(self._latest, self._predictor.cutoff, step)
 
     def _graph(self, here: LocalAtoms) -> Graph:
         """Connect own atoms with all their neighbors."""
@@ -137,6 +150,9 @@ class WholeCharges:
     def largest_uncertainty(self) -> float:
         """Return that of the Z* that were returned last, |e|; NaN where none is stated."""
         return largest_uncertainty(self._calculator)
+
+    def warn_if_doubtful(self, step: int) -> None:
+        """Do nothing: the calculator itself has warned."""
 
 
 def charges_of(

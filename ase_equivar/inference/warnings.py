@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
@@ -39,6 +40,36 @@ LARGE_RELATIVE_UNCERTAINTY = 0.2
 """Relative to the root mean square of the singular values of Z*. Both limits must be exceeded. Of
 the validation crystals, 13 % have such an atom; 31 % of these have an rms error of Z* above 0.3 e,
 and 2.5 % of the others (test: 12 %, 40 %, 2.7 %; ``benchmarks/uncertainty.py``)."""
+
+
+@dataclass(frozen=True)
+class UncertainAtoms:
+    """Atoms of a structure with a large uncertainty of Z*.
+
+    Attributes
+    ----------
+    largest : float
+        Largest uncertainty, |e|.
+    name : str
+        The atom that has it.
+    others : int
+        Number of other atoms with a large uncertainty.
+    n_atoms : int
+        Number of all atoms of the structure.
+    """
+
+    largest: float
+    name: str
+    others: int
+    n_atoms: int
+
+    def describe(self) -> str:
+        """Return it as part of a sentence about the model."""
+        others = f", and a large one for {self.others} more" if self.others else ""
+        return (
+            f"it expects an error of Z* of {self.largest:.2f} e for atom {self.name}{others}, of "
+            f"{self.n_atoms} atoms"
+        )
 
 
 class WarnOnce:
@@ -201,11 +232,11 @@ def _new_doubt(
         wrong = is_uncertain(uncertainty, prediction.born_charges)
         if wrong.any() and once.is_first("uncertainty", atoms):
             worst = int(np.argmax(np.where(wrong, uncertainty, 0.0)))
-            others = f", and a large one for {wrong.sum() - 1} more" if wrong.sum() > 1 else ""
-            texts.append(
-                f"it expects an error of Z* of {uncertainty[worst]:.2f} e for atom {worst} "
-                f"({atoms.symbols[worst]}){others}, of {len(atoms)} atoms"
+            name = f"{worst} ({atoms.symbols[worst]})"
+            found = UncertainAtoms(
+                float(uncertainty[worst]), name, int(wrong.sum()) - 1, len(atoms)
             )
+            texts.append(found.describe())
     if unusual_pairs and once.is_first("pairs", atoms):
         pairs = "; ".join(pair.describe(cutoff) for pair in unusual_pairs[:3])
         texts.append(f"its training data have {pairs}")

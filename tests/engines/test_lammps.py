@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -70,6 +71,7 @@ def on_one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "restarted": ("restarted_run", {"folder": str(folder)}),
         "failing": ("failing_run", failing),
         "interrupted": ("failing_run", {**failing, "interrupted": True}),
+        "doubtful": ("doubtful_run", {}),
         "refusals": ("refusals", {}),
     }
     return {**dict(zip(cases, results(1, *cases.values()), strict=True)), "folder": folder}
@@ -85,6 +87,7 @@ def on_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }
     cases["run"] = ("field_run", {"steps": STEPS, "lammps_units": "real"})
     cases["few calls"] = FEW_CALLS
+    cases["doubtful"] = ("doubtful_run", {})
     cases["polar"] = ("polar_run", {})
     return {**dict(zip(cases, results(2, *cases.values()), strict=True)), "folder": folder}
 
@@ -163,6 +166,24 @@ def test_a_restarted_run_goes_on_with_its_account(on_one: dict[str, Any]) -> Non
     np.testing.assert_allclose(parts.largest_uncertainty, whole.largest_uncertainty, rtol=1e-9)
     assert "gap.log has no line at 6 fs, the present time of LAMMPS" in found["told"]["gap"]
     assert "exists, but this is a new run" in found["told"]["exists"]
+
+
+@pytest.mark.slow
+def test_processes_warn_once_of_what_the_calculator_warns_of_alone(
+    on_one: dict[str, Any], on_two: dict[str, Any]
+) -> None:
+    """The calculator numbers atoms from 0, LAMMPS from 1."""
+    before, moved, [of_one, sums_one] = on_one["doubtful"]["told"]
+    assert before == moved == []
+    before, moved, [of_two, sums_two] = on_two["doubtful"]["told"]
+    assert before == moved == []
+    expected = re.sub(r"(?<=atom |toms |.and )\d+(?=[ )])", lambda n: f"{int(n[0]) + 1}", of_one)
+    expected = expected.replace("like BaTiO3 as the 4th structure", "like that of step 2")
+    assert of_two == expected
+    assert "an error of Z* of" in of_two
+    assert "closer than" in of_two
+    assert "0.10 e per atom" in sums_one
+    assert "in step 4 the raw Z* break the sum rule by 0.10 e per atom" in sums_two
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,26 @@ def failing_run(rank: int, step: int, interrupted: bool = False) -> dict[str, An
     return {"raised": None}
 
 
+def doubtful_run() -> dict[str, Any]:
+    """Move an atom close to others after some steps, and return what is warned of."""
+    from ase_equivar.engines.lammps import field_fix
+
+    atoms = crystal()
+    atoms.set_momenta(np.zeros((len(atoms), 3)))
+    lmp = lammps_with(atoms)
+    field_fix(lmp, [0, 0, 0.01], SYMBOLS, calculator=EquivarCalculator(device="cpu"))
+    told = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for command in ("run 2", "displace_atoms moved move 0.8 0.2 -0.9", "run 2"):
+            if "moved" in command:
+                lmp.command("group moved id 2 3 9")
+            lmp.command(command)
+            told.append([f"{one.category.__name__}: {one.message}" for one in caught])
+            caught.clear()
+    return {"told": told}
+
+
 def waiting_run() -> dict[str, Any]:
     """Run until killed; tells the process number of rank 1."""
     from mpi4py import MPI
@@ -336,7 +357,7 @@ def polar_run() -> dict[str, Any]:
     return {"raised": None}
 
 
-CASES = (field_run, restarted_run, failing_run, waiting_run, refusals, polar_run)
+CASES = (field_run, restarted_run, failing_run, doubtful_run, waiting_run, refusals, polar_run)
 
 if __name__ == "__main__":
     from mpi4py import MPI
