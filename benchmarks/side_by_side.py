@@ -26,7 +26,7 @@ from ase_equivar import EquivarCalculator
 a = 2.12
 atoms = Atoms("MgO", [[0, 0, 0], [a, a, 2.2]], cell=[[0, a, a], [a, 0, a], [a, a, 0]], pbc=True)
 atoms = atoms.repeat((2, 2, 1))
-atoms.calc = EquivarCalculator(backend=BACKEND)
+atoms.calc = EquivarCalculator(model=MODEL, backend=BACKEND)
 atoms.calc.get_property("born_charges", atoms)
 print(time.process_time())
 """
@@ -45,7 +45,7 @@ for line in sys.stdin:
             atoms = atoms.repeat((n, n, n))
         assert len(atoms) == size
         atoms.rattle(0.03, rng=random)
-        atoms.calc = EquivarCalculator(backend="numba")
+        atoms.calc = EquivarCalculator(model=sys.argv[1], backend="numba")
         for _ in range(3):
             atoms.positions += random.normal(scale=0.002, size=atoms.positions.shape)
             atoms.calc.get_property("born_charges", atoms)
@@ -65,11 +65,17 @@ def environment(checkout: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
 
 
-def first_answer(checkout: Path, cache: str | None = None, backend: str | None = None) -> float:
+def first_answer(
+    checkout: Path, model: str, cache: str | None = None, backend: str | None = None
+) -> float:
     """CPU seconds of a fresh interpreter up to its first Z*; `cache` may replace the user's."""
     others = {} if cache is None else {"XDG_CACHE_HOME": cache}
     found = subprocess.run(
-        [sys.executable, "-c", FIRST.replace("BACKEND", repr(backend))],
+        [
+            sys.executable,
+            "-c",
+            FIRST.replace("MODEL", repr(model)).replace("BACKEND", repr(backend)),
+        ],
         cwd=checkout,  # which Python searches before PYTHONPATH
         env={**environment(checkout), **others},
         capture_output=True,
@@ -79,16 +85,17 @@ def first_answer(checkout: Path, cache: str | None = None, backend: str | None =
     return float(found.stdout)
 
 
-def without_cache(checkout: Path) -> float:
+def without_cache(checkout: Path, model: str) -> float:
     """As `first_answer`, with an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
-        return first_answer(checkout, folder)
+        return first_answer(checkout, model, folder)
 
 
 def main() -> None:
     """Print one line for each size."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("other", type=Path, help="checkout to compare with")
+    parser.add_argument("--model", default="universal")
     parser.add_argument("--turns", type=int, default=11)
     parser.add_argument("--fresh", type=int, default=3, help="turns of fresh interpreters")
     parser.add_argument("--empty", action="store_true", help="and with an empty cache, once")
@@ -98,14 +105,17 @@ def main() -> None:
     print(f"{'':>14} {'other':>10} {'this':>10}  this/other, median of the turns' ratios")
     if arguments.fresh:
         for one in checkouts:
-            first_answer(one, backend="numba")  # fills the cache
-        fresh = [[first_answer(one) for one in checkouts] for _ in range(arguments.fresh)]
+            first_answer(one, arguments.model, backend="numba")  # fills the cache
+        fresh = [
+            [first_answer(one, arguments.model) for one in checkouts]
+            for _ in range(arguments.fresh)
+        ]
         show("first Z*, s", fresh, 1.0)
     if arguments.empty:
-        show("no cache, s", [[without_cache(one) for one in checkouts]], 1.0)
+        show("no cache, s", [[without_cache(one, arguments.model) for one in checkouts]], 1.0)
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", STEADY],
+            [sys.executable, "-c", STEADY, arguments.model],
             cwd=checkout,
             env=environment(checkout),
             stdin=subprocess.PIPE,

@@ -43,6 +43,7 @@ def convolutions(coupling: Coupling) -> Iterator[tuple[str, int, int]]:
     harmonics, start = np.zeros((1, 9), np.float32), np.array([0, 1, 1])
     plain = (x, harmonics, w)
     tabulated = (x, harmonics, zeros(2, 3, len(coupling.paths)), 2, 1, first, distance)
+    one = [block[None] for block in blocks]  # gradients of one function
     n_terms = len(write_lines(coupling, repr).entries)
     for name, arguments, out in (
         ("forward", plain, blocks),
@@ -50,8 +51,8 @@ def convolutions(coupling: Coupling) -> Iterator[tuple[str, int, int]]:
         ("grad_features", (*plain, *blocks), [x.copy()]),
         ("grad_harmonics", (*plain, *blocks), [harmonics.copy()]),
         ("forward_table", tabulated, blocks),
-        ("grad_features_table", (*tabulated, *blocks), [x.copy()]),
-        ("grad_bonds_table", (*tabulated, *blocks), [harmonics.copy(), np.zeros(1, np.float32)]),
+        ("grad_features_table", (*tabulated, *one), [x[None].copy()]),
+        ("grad_bonds_table", (*tabulated, *one), [harmonics[None], np.zeros((1, 1), np.float32)]),
     ):
         kernel = getattr(module, name)
         kernel(*arguments, first, first, first, start, *out, 0, 2)

@@ -15,18 +15,23 @@ reference in the tests.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.backends import used_backend
+from ase_equivar.network.execution.edge_features import Bonds
 from ase_equivar.network.execution.edge_index import EdgeIndex
 from ase_equivar.network.execution.radial_table import RadialTable
 from ase_equivar.network.execution.scatter import sum_by_index
 from ase_equivar.network.layout import unpacked
+
+if TYPE_CHECKING:
+    from ase_equivar.network.kernels import TabulatedGradients
 
 
 class Convolution(nn.Module):
@@ -73,21 +78,28 @@ class Convolution(nn.Module):
 
         return convolve(self.coupling, features, harmonics, weights, edges, backend)
 
-    def tabulated(
-        self,
-        features: Tensor,
-        harmonics: Tensor,
-        table: RadialTable,
-        which: Tensor,
-        distances: Tensor,
-        edges: EdgeIndex,
-    ) -> list[Tensor]:
+    def tabulated(self, features: Tensor, bonds: Bonds, table: RadialTable) -> list[Tensor]:
         """Convolve with weights from a table; see `kernels.convolve_tabulated`."""
         from ase_equivar.network.kernels import convolve_tabulated
 
         backend = used_backend(self.backend, features.device)
-        return convolve_tabulated(
-            self.coupling, features, harmonics, table, which, distances, edges, backend
+        return convolve_tabulated(self.coupling, features, bonds, table, backend)
+
+    def tabulated_gradients(
+        self,
+        features: Tensor,
+        bonds: Bonds,
+        table: RadialTable,
+        gradients: Sequence[Tensor],
+        *,
+        by_features: bool = True,
+    ) -> TabulatedGradients:
+        """Differentiate functions of the result; see `kernels.tabulated_gradients`."""
+        from ase_equivar.network.kernels import tabulated_gradients
+
+        backend = used_backend(self.backend, features.device)
+        return tabulated_gradients(
+            self.coupling, features, bonds, table, backend, gradients, by_features=by_features
         )
 
     def _by_torch(

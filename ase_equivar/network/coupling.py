@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 
@@ -37,6 +37,8 @@ class Coupling:
         Whether the harmonics have their true parity (-1)^l. Otherwise all count as even.
     summed : bool
         Whether all paths to the same irrep are summed. Otherwise each has its own rows.
+    n_stored : int, optional
+        Number of paths that weights are stored for, if these are not all; see `to_first`.
     """
 
     inputs: tuple[Irrep, ...]
@@ -44,6 +46,7 @@ class Coupling:
     l_max: int
     parity: bool = True
     summed: bool = False
+    n_stored: int | None = None
 
     def harmonic(self, degree: int) -> Irrep:
         """Irrep assigned to the bond harmonics of a degree."""
@@ -59,6 +62,17 @@ class Coupling:
             for degree in range(self.l_max + 1)
             if can_couple(source, self.harmonic(degree), target)
         )
+
+    @property
+    def n_weights(self) -> int:
+        """Number of paths that weights are stored for; those of `paths` come first."""
+        return len(self.paths) if self.n_stored is None else self.n_stored
+
+    def to_first(self, n_outputs: int) -> Coupling:
+        """Return the part that leads to the first outputs, with the weights of the whole."""
+        if n_outputs == len(self.outputs):
+            return self
+        return replace(self, outputs=self.outputs[:n_outputs], n_stored=self.n_weights)
 
     @cached_property
     def widths(self) -> tuple[int, ...]:

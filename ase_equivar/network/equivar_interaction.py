@@ -86,9 +86,7 @@ class EquivarInteraction(nn.Module):
         if table is None:
             weights = self.weights(bonds.radial, bonds.envelope)
             return self.convolution(nodes, bonds.harmonics, weights, bonds.edges)
-        return self.convolution.tabulated(
-            nodes, bonds.harmonics, table, bonds.kinds, bonds.distances, bonds.edges
-        )
+        return self.convolution.tabulated(nodes, bonds, table)
 
     @property
     def weight_sources(self) -> tuple[nn.Module, ...]:

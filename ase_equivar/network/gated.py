@@ -206,13 +206,17 @@ class GatedNetwork(nn.Module):
         tables: Sequence[RadialTable | None],
     ) -> list[Tensor]:
         species = Species(species_index, self.embedding.weight)
-        blocks = [self.start(species.elements)[species_index].unsqueeze(1)]
+        blocks = self._first(species)
         for number, table in enumerate(tables):
             if number and graph.exchange is not None:
                 blocks = graph.exchange(blocks)
             blocks = self._enter(number, blocks, graph)
             blocks = self.interactions[number](blocks, bonds, species, table)
         return blocks
+
+    def _first(self, species: Species) -> list[Tensor]:
+        """Return the features before the first interaction, which depend on elements only."""
+        return [self.start(species.elements)[species.index].unsqueeze(1)]
 
     def _log_susceptibility(self, blocks: list[Tensor], graph: Graph) -> Tensor | None:
         """ln(ε∞ - 1) of all structures, (S, 3, 3), from the last features."""

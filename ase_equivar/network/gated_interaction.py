@@ -265,26 +265,37 @@ class GatedInteraction(nn.Module):
         table: RadialTable | None,
     ) -> list[Tensor]:
         """Return new features from the old ones, `blocks`, and the features `sent` by all atoms."""
-        n = sent.shape[2]
         if table is None:
             weights = self._bond_weights(bonds, senders, receivers)
             messages = self.convolution(sent, bonds.harmonics, weights, bonds.edges)
         else:
-            messages = self.convolution.tabulated(
-                sent, bonds.harmonics, table, bonds.kinds, bonds.distances, bonds.edges
-            )
+            messages = self.convolution.tabulated(sent, bonds, table)
+        return self.activated(self.mixed(messages, receivers), blocks, receivers)
+
+    def mixed(self, messages: list[Tensor], receivers: Species) -> list[Tensor]:
+        """Mix the paths and channels of messages."""
         mixed = self.after(messages)
-        scalars = mixed[0].squeeze(1) + self.element_bias(receivers.elements)[receivers.index]
-        new = [nn.functional.silu(scalars[:, :n]).unsqueeze(1)]
-        gates = torch.sigmoid(scalars[:, n:]).unsqueeze(1).split(n, dim=2)
+        bias = self.element_bias(receivers.elements)[receivers.index]
+        return [mixed[0] + bias.unsqueeze(1), *mixed[1:]]
+
+    def activated(
+        self, mixed: list[Tensor], blocks: list[Tensor], receivers: Species
+    ) -> list[Tensor]:
+        """Apply the nonlinearity and the gates to `mixed`, and add the old features."""
+        n = self.convolution.channels
+        new = [nn.functional.silu(mixed[0][:, :, :n])]
+        gates = torch.sigmoid(mixed[0][:, :, n:]).split(n, dim=2)
         new += [block * gate for block, gate in zip(mixed[1:], gates, strict=True)]
         if self._drops:
             new = [drop_channels(block, self.dropout) for block in new]
         if self.masks is not None:
             new = [block * mask for block, mask in zip(new, self.masks, strict=True)]
         old = self.skip([blocks[i] for i, _ in self.shared])
-        scales = (1.0 + self.element_scale(receivers.elements))[receivers.index]
-        scales = scales.unsqueeze(1).split(n, dim=2)
-        for (_, k), block, scale in zip(self.shared, old, scales, strict=True):
+        for (_, k), block, scale in zip(self.shared, old, self.scales(receivers), strict=True):
             new[k] = torch.addcmul(new[k], block, scale)
         return new
+
+    def scales(self, receivers: Species) -> tuple[Tensor, ...]:
+        """Return factors (N, 1, C) of the old features, one for each of `shared`."""
+        scales = (1.0 + self.element_scale(receivers.elements))[receivers.index]
+        return scales.unsqueeze(1).split(self.convolution.channels, dim=2)

@@ -13,6 +13,7 @@ from ase_equivar.graph import build_graph
 from ase_equivar.network import RawTensors, build_network
 from ase_equivar.network.convolution import Convolution
 from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.execution.edge_features import Bonds
 from ase_equivar.network.execution.edge_index import EdgeIndex
 from ase_equivar.network.execution.radial_table import SPACING, RadialTable
 from ase_equivar.network.irreps import spherical_harmonics
@@ -141,8 +142,9 @@ def tabulated_and_gradients(
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Convolve by a backend with a table of cubics, and by e3nn with the cubics themselves.
 
-    Cubics are interpolated exactly. Results, and their gradients with respect to features,
-    harmonics and distances, in pairs.
+    Cubics are interpolated exactly. Results, and gradients of two functions with respect to
+    features, harmonics and distances, in pairs; first of functions of all blocks of the result,
+    then of functions of the first block only.
     """
     torch.manual_seed(0)
     convolution = Convolution(coupling, channels)
@@ -154,7 +156,10 @@ def tabulated_and_gradients(
         0.4 + 4.6 * torch.rand(n_edges, dtype=dtype),
     ]
     powers = torch.randn(4, 3, len(coupling.paths), channels, dtype=torch.float64)
-    probe = torch.randn(n_atoms, coupling.output_dim * channels, dtype=dtype)
+    probes = [
+        torch.randn(2, n_atoms, ir.dim, width * channels, dtype=dtype)
+        for ir, width in zip(coupling.outputs, coupling.widths, strict=True)
+    ]
 
     def weights(kinds: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         x = (r / 5)[:, None, None]
@@ -172,15 +177,30 @@ def tabulated_and_gradients(
         slope, value = slopes(kinds, grid), weights(kinds, grid)
         rows.append(torch.stack([slope[::2], value[::2], slope[1::2]], dim=1))
     table = RadialTable(torch.stack(rows).to(dtype), refinement)
-    results = []
-    for name in (backend, "e3nn"):
-        convolution.backend = name
-        own = [factor.clone().requires_grad_() for factor in factors]
-        features, harmonics, distances = own
-        if name == "e3nn":
-            blocks = convolution(features, harmonics, weights(which, distances), edges)
-        else:
-            blocks = convolution.tabulated(features, harmonics, table, which, distances, edges)
-        result = torch.cat([block.flatten(1) for block in blocks], dim=1)
-        results.append([result, *torch.autograd.grad((result * probe).sum(), own)])
-    return [(one.detach(), other.detach()) for one, other in zip(*results, strict=True)]
+    features, harmonics, distances = factors
+    bonds = Bonds.described(edges, distances, harmonics, which, None)
+    convolution.backend = backend
+    ours = [_row_by_row(convolution.tabulated(features, bonds, table))]
+    for n_blocks in (len(probes), 1):
+        found = convolution.tabulated_gradients(features, bonds, table, probes[:n_blocks])
+        assert found.features is not None
+        ours += [found.features, found.harmonics, found.distances]
+    convolution.backend = "e3nn"
+    own = [factor.clone().requires_grad_() for factor in factors]
+    blocks = convolution(own[0], own[1], weights(which, own[2]), edges)
+    literal = [_row_by_row(blocks).detach()]
+    for n_blocks in (len(probes), 1):
+        of_each = [
+            torch.autograd.grad(
+                sum((x * y[n]).sum() for x, y in zip(blocks, probes[:n_blocks], strict=False)),
+                own,
+                retain_graph=True,
+            )
+            for n in range(2)
+        ]
+        literal += [torch.stack(parts) for parts in zip(*of_each, strict=True)]
+    return list(zip(ours, literal, strict=True))
+
+
+def _row_by_row(blocks: list[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([block.flatten(1) for block in blocks], dim=1)

@@ -15,7 +15,7 @@ from ase_equivar import EquivarCalculator, load_model
 from ase_equivar.dynamics.closed_loops import loop_work
 from ase_equivar.graph import build_graph, collate
 from ase_equivar.inference.models import save_model
-from ase_equivar.network import PolarNetwork, build_network
+from ase_equivar.network import PolarNetwork, build_network, gated
 from ase_equivar.training.batches import Batch
 from ase_equivar.training.finetuning import adapted
 from ase_equivar.training.objective import errors
@@ -78,6 +78,30 @@ def test_network_with_tables_equals_e3nn() -> None:
     difference = (fast.born_charges - literal.born_charges).abs().max()
     assert difference < 1e-6 * literal.born_charges.abs().max()
     assert (fast.dielectric - literal.dielectric).abs().max() < 1e-5
+
+
+def test_gradients_with_tables_equal_those_of_torch_for_a_part_of_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With some channels masked, as for the parts of ε∞, and for fields that are not axes."""
+    network, atoms = load_model("universal-polar").double(), barium_titanate()
+    assert isinstance(network, PolarNetwork)
+    atoms.rattle(0.1, seed=2)
+    graph = build_graph(atoms, network.cutoff, dtype=torch.float64)
+    fields = torch.tensor([[0.3, -1.0, 0.5], [0.0, 2.0, 0.1]], dtype=torch.float64)
+    found = []
+    for tabulated in (True, False):
+        monkeypatch.setattr(gated, "use_radial_table", lambda *_, yes=tabulated: yes)
+        network.backend = "numba" if tabulated else "torch"
+        with torch.no_grad(), network.channel_mask(0.3, seed=1):
+            used = network._bonds(graph, network.element_index[graph.numbers], 3)[1]
+            assert (used[0] is not None) == tabulated
+            found.append([*network.rows(graph, fields), network(graph).polarization])
+    (rows, log, polarization), (rows_of_torch, log_of_torch, polarization_of_torch) = found
+    assert (rows - rows_of_torch).abs().max() < 1e-6 * rows.abs().max()
+    assert (log - log_of_torch).abs().max() < 1e-6
+    difference = polarization.strain_derivatives - polarization_of_torch.strain_derivatives
+    assert difference.abs().max() < 1e-6 * polarization.strain_derivatives.abs().max()
 
 
 @pytest.mark.parametrize(("config", "one_polarization"), [(POLAR, True), (GATED, False)])

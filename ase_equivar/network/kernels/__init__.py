@@ -6,16 +6,16 @@ is their reference in the tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ase_equivar.network.coupling import Coupling
+from ase_equivar.network.execution.edge_features import Bonds
 from ase_equivar.network.execution.edge_index import EdgeIndex
 from ase_equivar.network.execution.radial_table import SPACING, RadialTable
 
@@ -52,6 +52,21 @@ class _Call:
         by_sender = kernel.startswith("grad_features")
         index = _by_sender(self.edges) if by_sender else _by_receiver(self.edges)
         _launcher(self.backend)(kernel, self.coupling, self.n_channels, arrays, index, out)
+
+    def launch_for_each(
+        self,
+        kernel: str,
+        arrays: tuple[Tensor | int, ...],
+        gradients: tuple[Tensor, ...],
+        out: tuple[Tensor, ...],
+    ) -> None:
+        """Launch a kernel for several gradients, the first axis of `gradients` and of `out`."""
+        if self.backend == "numba":
+            self.launch(kernel, (*arrays, *gradients), out)
+            return
+        for n in range(len(out[0])):
+            one, found = (tuple(array[n] for array in side) for side in (gradients, out))
+            self.launch(kernel, (*arrays, *one), found)
 
     def run(self, kernel: str, arrays: tuple[Tensor | None, ...]) -> Any:
         """Run a kernel on features, harmonics, weights and the blocks of a gradient.
@@ -142,77 +157,85 @@ def convolve(
     return list(_Convolve.apply("forward", call, features, harmonics, weights))
 
 
-class _ConvolveTabulated(torch.autograd.Function):
-    """Convolution with interpolated weights, with first derivatives with respect to its inputs."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        call: _Call,
-        table: RadialTable,
-        which: Tensor,
-        features: Tensor,
-        harmonics: Tensor,
-        distances: Tensor,
-    ) -> tuple[Tensor, ...]:
-        features, harmonics = features.contiguous(), harmonics.contiguous()
-        ctx.call, ctx.table = call, table
-        ctx.save_for_backward(features, harmonics, which, distances)
-        arrays = _with_table(table, features, harmonics, which, distances)
-        blocks = _empty_blocks(call.coupling, call.edges, features)
-        call.launch("forward_table", arrays, blocks)
-        return blocks
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        features, harmonics, which, distances = ctx.saved_tensors
-        arrays = _with_table(ctx.table, features, harmonics, which, distances)
-        arrays += tuple(grad.contiguous() for grad in grads)
-        by_features = by_harmonics = by_distance = None
-        if ctx.needs_input_grad[3]:
-            by_features = torch.empty_like(features)
-            ctx.call.launch("grad_features_table", arrays, (by_features,))
-        if any(ctx.needs_input_grad[4:]):
-            by_harmonics = torch.empty_like(harmonics)
-            by_distance = harmonics.new_empty(len(harmonics))
-            ctx.call.launch("grad_bonds_table", arrays, (by_harmonics, by_distance))
-            by_distance *= ctx.table.refinement / SPACING
-        return None, None, None, by_features, by_harmonics, by_distance
-
-
-def _with_table(
-    table: RadialTable, features: Tensor, harmonics: Tensor, which: Tensor, distances: Tensor
-) -> tuple[Tensor | int, ...]:
-    """Return the first arguments of kernels with a table."""
-    n_points = table.values.shape[1]
-    return features, harmonics, table.values, n_points, table.refinement, which, distances
-
-
 def convolve_tabulated(
-    coupling: Coupling,
-    features: Tensor,
-    harmonics: Tensor,
-    table: RadialTable,
-    which: Tensor,
-    distances: Tensor,
-    edges: EdgeIndex,
-    backend: str,
+    coupling: Coupling, features: Tensor, bonds: Bonds, table: RadialTable, backend: str
 ) -> list[Tensor]:
-    """Convolve with weights that are interpolated edge by edge.
+    """Convolve with weights that are interpolated bond by bond.
 
-    It has first derivatives with respect to features, harmonics and distances, not weights.
+    torch does not differentiate it; see `tabulated_gradients`.
 
     Parameters
     ----------
-    coupling, features, harmonics, edges, backend
+    coupling, features, backend
         As in `convolve`.
+    bonds : Bonds
+        Their `kinds` are indices into the first axis of the table, their `distances` are in its
+        range.
     table : RadialTable
         Weights on a grid, values of shape (T, G, 3, n_paths, C).
-    which : Tensor of int64, shape (E,)
-        Entry of the first axis of the table for each edge.
-    distances : Tensor, shape (E,)
-        In Å, within the table's range.
     """
-    call = _Call(coupling, edges, backend, features.shape[2])
-    return list(_ConvolveTabulated.apply(call, table, which, features, harmonics, distances))
+    call = _Call(coupling, bonds.edges, backend, features.shape[2])
+    blocks = _empty_blocks(coupling, bonds.edges, features)
+    call.launch("forward_table", _with_table(features, bonds, table), blocks)
+    return list(blocks)
+
+
+def tabulated_gradients(
+    coupling: Coupling,
+    features: Tensor,
+    bonds: Bonds,
+    table: RadialTable,
+    backend: str,
+    gradients: Sequence[Tensor],
+    *,
+    by_features: bool,
+) -> TabulatedGradients:
+    """Differentiate F functions of the result of `convolve_tabulated`.
+
+    Weights are interpolated once for all of them.
+
+    Parameters
+    ----------
+    coupling, features, bonds, table, backend
+        As in `convolve_tabulated`.
+    gradients : sequence of Tensor, shapes (F, N, 2l+1, paths · C)
+        Gradients of the functions with respect to the first blocks of the result; they do not
+        depend on the other blocks.
+    by_features : bool
+        Whether gradients with respect to features are wanted.
+    """
+    n_functions, like = len(gradients[0]), bonds.harmonics
+    call = _Call(coupling.to_first(len(gradients)), bonds.edges, backend, features.shape[2])
+    arrays = _with_table(features, bonds, table)
+    blocks = tuple(gradient.contiguous() for gradient in gradients)
+    of_features = features.new_empty((n_functions, *features.shape)) if by_features else None
+    of_harmonics = like.new_empty((n_functions, *like.shape))
+    of_distances = like.new_empty(n_functions, len(like))
+    if of_features is not None:
+        call.launch_for_each("grad_features_table", arrays, blocks, (of_features,))
+    call.launch_for_each("grad_bonds_table", arrays, blocks, (of_harmonics, of_distances))
+    of_distances *= table.refinement / SPACING
+    return TabulatedGradients(of_features, of_harmonics, of_distances)
+
+
+@dataclass(frozen=True)
+class TabulatedGradients:
+    """Gradients of F functions.
+
+    Attributes
+    ----------
+    features : Tensor or None, shape (F, N_senders, input_dim, C)
+    harmonics : Tensor, shape (F, E, (l_max + 1)²)
+    distances : Tensor, shape (F, E)
+    """
+
+    features: Tensor | None
+    harmonics: Tensor
+    distances: Tensor
+
+
+def _with_table(features: Tensor, bonds: Bonds, table: RadialTable) -> tuple[Tensor | int, ...]:
+    """Return the first arguments of kernels with a table."""
+    n_points, refinement = table.values.shape[1], table.refinement
+    features, harmonics = features.contiguous(), bonds.harmonics.contiguous()
+    return features, harmonics, table.values, n_points, refinement, bonds.kinds, bonds.distances

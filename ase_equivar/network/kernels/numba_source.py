@@ -52,6 +52,11 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
 
 
 PLAIN = "x, Y, w"
+EDGES_OF_SENDER = [
+    "    for k in range(start[j], start[j + 1]):",
+    "        e = order[k]",
+    "        i = recv[e]",
+]
 TABLE = "x, Y, t, n_points, refinement, which, distances"
 
 
@@ -69,12 +74,17 @@ class _Kernels:
         self._n_x, self._n_rows = coupling.input_dim, coupling.output_dim
         self._blocks = coupling.blocks
         # weights of all paths and channels are interpolated in one run
-        self._n_w = self._n_p * n_channels
+        self._n_stored = coupling.n_weights
+        self._n_w = self._n_stored * n_channels
         self._values, self._slopes = cubic_factors(_constant)
-        self._edge = [f"y{m} = Y[e, {m}]" for m in range(self._n_y)] + self._lines.entries
+        self._harmonics = [f"y{m} = Y[e, {m}]" for m in range(self._n_y)]
+        self._edge = self._harmonics + self._lines.entries
         self._x_run = self._run("x_", "x", "j", self._n_x)
-        self._w_run = self._run("w_", "w", "e", self._n_p)
+        self._w_run = self._run("w_", "w", "e", self._n_stored)
         self._g_runs = [self._block_run("G", n) for n in range(len(self._blocks))]
+        self._g_runs_of_direction = [
+            self._block_run("G", n, "(n*n_receivers + i)") for n in range(len(self._blocks))
+        ]
         self._results = [f"O{n}" for n in range(len(self._blocks))]
         self._gradients = [f"G{n}" for n in range(len(self._blocks))]
 
@@ -88,7 +98,7 @@ class _Kernels:
         products = self._store("=", self._lines.weights)
         inner = [
             self._x_run,
-            self._run("o", "out", "e", self._n_p),
+            self._run("o", "out", "e", self._n_stored),
             *self._edge,
             *self._over_channels(self._load("x", self._n_x), self._load_gradients(), products),
         ]
@@ -99,7 +109,7 @@ class _Kernels:
         return self._gradient("grad_features", PLAIN, self._by_sender(), inner)
 
     def grad_harmonics(self) -> str:
-        inner = [self._x_run, self._w_run, *self._add_harmonics()]
+        inner = [self._x_run, self._w_run, *self._add_harmonics("e")]
         return self._gradient("grad_harmonics", PLAIN, _by_receiver(*self._g_runs), inner)
 
     def forward_table(self) -> str:
@@ -108,26 +118,41 @@ class _Kernels:
         return self._kernel("forward_table", TABLE, self._results, outer, inner, self._write_rows())
 
     def grad_features_table(self) -> str:
-        outer = [f"w_ = np.empty({self._n_w}, t.dtype)", *self._by_sender()]
+        outer = [
+            f"w_ = np.empty({self._n_w}, t.dtype)",
+            "for j in range(first, last):",
+            "    for n in range(n_directions):",
+            "        " + self._run("o", "out", "(n*n_senders + j)", self._n_x),
+            "        o[:] = 0",
+            *EDGES_OF_SENDER,
+        ]
+        each = [self._run("o", "out", "(n*n_senders + j)", self._n_x), *self._g_runs_of_direction]
         inner = [
             *self._interpolate(w=self._values),
-            *self._g_runs,
-            *self._add_components(),
+            *self._edge,
+            *_for_directions(*each, *self._add_components()),
         ]
-        return self._gradient("grad_features_table", TABLE, outer, inner)
+        sizes = ["n_directions, n_senders = out.shape[:2]", "n_receivers = G0.shape[1]"]
+        return self._gradient("grad_features_table", TABLE, outer, inner, sizes=sizes)
 
     def grad_bonds_table(self) -> str:
-        outer = [f"w_, d_ = np.empty((2, {self._n_w}), t.dtype)", *_by_receiver(*self._g_runs)]
-        slopes = [f"r += d{path}*({value})" for path, value in self._lines.weights.items()]
+        outer = [f"w_, d_ = np.empty((2, {self._n_w}), t.dtype)", *_by_receiver()]
+        slopes = [f"r += {value}" for value in self._lines.slopes]
+        each = [
+            *self._g_runs_of_direction,
+            "r = F(0)",
+            "place = n*n_edges + e",
+            *self._add_harmonics("place", self._load("d", self._n_p), slopes),
+            "slope[place] = r",
+        ]
         inner = [
             self._x_run,
             *self._interpolate(w=self._values, d=self._slopes),
-            *self._edge,
-            "r = F(0)",
-            *self._add_harmonics(self._load("d", self._n_p), slopes),
-            "slope[e] = r",
+            *self._harmonics,
+            *_for_directions(*each),
         ]
-        return self._gradient("grad_bonds_table", TABLE, outer, inner, ["out", "slope"])
+        sizes = ["n_directions, n_edges = slope.shape", "n_receivers = G0.shape[1]"]
+        return self._gradient("grad_bonds_table", TABLE, outer, inner, ["out", "slope"], sizes)
 
     def _gradient(
         self,
@@ -136,9 +161,11 @@ class _Kernels:
         outer: Iterable[str],
         inner: Iterable[str],
         out: Sequence[str] = ("out",),
+        sizes: Iterable[str] = (),
     ) -> str:
         """Write a kernel that takes the gradient of the result too."""
-        return self._kernel(name, ", ".join([arguments, *self._gradients]), out, outer, inner)
+        arguments = ", ".join([arguments, *self._gradients])
+        return self._kernel(name, arguments, out, outer, inner, sizes=sizes)
 
     @staticmethod
     def _kernel(
@@ -148,6 +175,7 @@ class _Kernels:
         outer: Iterable[str],
         inner: Iterable[str],
         after: Iterable[str] = (),
+        sizes: Iterable[str] = (),
     ) -> str:
         flat = [a for a in arguments.split(", ") if a in ("x", "w", "t") or a[0] == "G"]
         return "\n".join(
@@ -155,6 +183,7 @@ class _Kernels:
                 "@compiled(nogil=True, fastmath=True)",
                 f"def {name}({arguments}, send, recv, order, start,",
                 f"    {', '.join(out)}, first, last):",
+                *("    " + size for size in sizes),
                 *(f"    {array} = {array}.reshape(-1)" for array in (*flat, *out)),
                 *("    " + line for line in outer),
                 *(" " * 12 + line for line in inner),
@@ -168,9 +197,9 @@ class _Kernels:
         size *= self._c
         return f"{name} = {array}[{index}*{size}:({index} + 1)*{size}]"
 
-    def _block_run(self, array: str, n: int) -> str:
+    def _block_run(self, array: str, n: int, receiver: str = "i") -> str:
         """Take what a block of the result, or of its gradient, has for the receiver."""
-        return self._run(f"{array.lower()}{n}_", f"{array}{n}", "i", len(self._blocks[n]))
+        return self._run(f"{array.lower()}{n}_", f"{array}{n}", receiver, len(self._blocks[n]))
 
     def _load(self, name: str, size: int) -> list[str]:
         return [f"{name}{k} = {name}_[{k * self._c} + c]" for k in range(size)]
@@ -194,9 +223,7 @@ class _Kernels:
             "for j in range(first, last):",
             "    " + self._run("o", "out", "j", self._n_x),
             "    o[:] = 0",
-            "    for k in range(start[j], start[j + 1]):",
-            "        e = order[k]",
-            "        i = recv[e]",
+            *EDGES_OF_SENDER,
         ]
 
     def _to_rows(self) -> list[str]:
@@ -222,14 +249,14 @@ class _Kernels:
         sums = self._store("+=", self._lines.components)
         return self._edge + self._over_channels(*loads, sums)
 
-    def _add_harmonics(self, *besides: list[str]) -> list[str]:
+    def _add_harmonics(self, place: str, *besides: list[str]) -> list[str]:
         """Add up the gradient by the harmonics of an edge, and do other things for each channel."""
         loads = self._load("x", self._n_x), self._load("w", self._n_p), self._load_gradients()
         sums = [f"q{m} += {value}" for m, value in self._lines.harmonics.items()]
         return [
             *(f"q{m} = F(0)" for m in range(self._n_y)),
-            *self._over_channels(*loads, self._lines.scaled, sums, *besides),
-            *(f"out[e*{self._n_y} + {m}] = q{m}" for m in range(self._n_y)),
+            *self._over_channels(*loads, self._lines.products, sums, *besides),
+            *(f"out[{place}*{self._n_y} + {m}] = q{m}" for m in range(self._n_y)),
         ]
 
     def _interpolate(self, **cubics: list[str]) -> list[str]:
@@ -249,6 +276,11 @@ class _Kernels:
 
 def _constant(value: float) -> str:
     return f"F({value!r})"
+
+
+def _for_directions(*lines: str) -> list[str]:
+    """Do something for each of several gradients that were given."""
+    return ["for n in range(n_directions):", *("    " + line for line in lines)]
 
 
 def _by_receiver(*before: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 For every edge the entries A[row, m1] = Σ_m2 C[m1 m2 m3] Y[m2] are formed once, for all channels;
 what is left is a sum of products in registers. Names in the lines: y harmonics, a entries, x
-features, w weights, g the gradient of the result, h = w g; each with the number of its component,
-entry, path or row.
+features, w weights, d their slopes, g the gradient of the result, h = w g; each with the number of
+its component, entry, path or row. Derivatives by harmonics and by distance have their products in
+common: t[path, m2] = Σ_m1,m3 C[m1 m2 m3] x[m1] g[row].
 """
 
 from __future__ import annotations
@@ -51,8 +52,12 @@ class Lines:
         Gradient with respect to the weight of each path.
     components : dict
         What an edge adds to the gradient with respect to each component of the features.
+    products : list of str
+        Assignments to the products t of features and gradients.
     harmonics : dict
-        What a channel adds to the gradient with respect to each harmonic.
+        What a channel adds to the gradient with respect to each harmonic, from t.
+    slopes : list of str
+        What each path adds to the gradient with respect to the distance, from t.
     """
 
     entries: list[str]
@@ -60,7 +65,9 @@ class Lines:
     rows: dict[int, str]
     weights: dict[int, str]
     components: dict[int, str]
+    products: list[str]
     harmonics: dict[int, str]
+    slopes: list[str]
 
 
 def write_lines(coupling: Coupling, constant: Callable[[float], str]) -> Lines:
@@ -72,18 +79,25 @@ def write_lines(coupling: Coupling, constant: Callable[[float], str]) -> Lines:
     for (path, row), product in products.items():
         rows.setdefault(row, []).append(f"w{path}*({product})")
         weights.setdefault(path, []).append(f"g{row}*({product})")
-    harmonics: dict[int, list[str]] = {}
+    products_of: dict[tuple[int, int], list[str]] = {}
     for entry in entries:
         for number, m in entry.terms:
-            factors = f"{number}*x{entry.component}*h{entry.path}_{entry.row}"
-            harmonics.setdefault(m, []).append(factors)
+            factors = f"{number}*(x{entry.component}*g{entry.row})"
+            products_of.setdefault((entry.path, m), []).append(factors)
+    harmonics: dict[int, list[str]] = {}
+    slopes: dict[int, list[str]] = {}
+    for path, m in products_of:
+        harmonics.setdefault(m, []).append(f"w{path}*t{path}_{m}")
+        slopes.setdefault(path, []).append(f"y{m}*t{path}_{m}")
     return Lines(
         entries=[f"a{number} = {entry.expression}" for number, entry in enumerate(entries)],
         scaled=[f"h{path}_{row} = w{path}*g{row}" for path, row in products],
         rows={row: " + ".join(parts) for row, parts in rows.items()},
         weights={path: " + ".join(parts) for path, parts in weights.items()},
         components=_sums(entries, lambda t: t.component, lambda n, t: f"a{n}*h{t.path}_{t.row}"),
+        products=[f"t{p}_{m} = {' + '.join(parts)}" for (p, m), parts in products_of.items()],
         harmonics={m: " + ".join(parts) for m, parts in harmonics.items()},
+        slopes=[f"d{path}*({' + '.join(parts)})" for path, parts in slopes.items()],
     )
 
 

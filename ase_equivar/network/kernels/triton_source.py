@@ -22,17 +22,18 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
         "float32" or "float64", the precision of features and sums.
     """
     lines = write_lines(coupling, repr)
-    n_y, n_p = (coupling.l_max + 1) ** 2, len(coupling.paths)
+    n_y, n_p, n_stored = (coupling.l_max + 1) ** 2, len(coupling.paths), coupling.n_weights
     n_x, blocks = coupling.input_dim, coupling.blocks
-    edge = [f"y{m} = tl.load(Y + e*{n_y} + {m})" for m in range(n_y)] + lines.entries
+    harmonics = [f"y{m} = tl.load(Y + e*{n_y} + {m})" for m in range(n_y)]
+    edge = harmonics + lines.entries
 
     def at(array: str, index: str, size: int, place: int) -> str:
         return f"{array} + ({index}*{size} + {place})*n_channels + c"
 
-    def load(array: str, index: str, size: int) -> list[str]:
+    def load(array: str, index: str, size: int, n: int | None = None) -> list[str]:
         return [
             f"{array}{k} = tl.load({at(array, index, size, k)}, mask=here, other=0.0)"
-            for k in range(size)
+            for k in range(size if n is None else n)
         ]
 
     def store(array: str, index: str, size: int, place: int, value: str) -> str:
@@ -61,7 +62,7 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
         written = [f"{a}_{q} = {f}" for a, four in cubics.items() for q, f in enumerate(four)]
         for p in range(n_p):
             written += [
-                f"p{q} = tl.load({at('t', f'(k + {q})', n_p, p)}, mask=here, other=0.0)"
+                f"p{q} = tl.load({at('t', f'(k + {q})', n_stored, p)}, mask=here, other=0.0)"
                 for q in range(4)
             ]
             written += [
@@ -115,7 +116,7 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
         for m in range(n_y)
     ]
     rows, components = list(range(len(places))), list(range(n_x))  # some may get nothing
-    by_distance = " + ".join(f"d{path}*({value})" for path, value in lines.weights.items())
+    by_distance = " + ".join(lines.slopes)
     of_result, gradients = ([f"{a}{n}" for n in range(len(blocks))] for a in "OG")
     plain = ", ".join(["x, Y, w", *gradients])
     return "\n".join(
@@ -127,7 +128,7 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
                 "x, Y, w",
                 of_result,
                 zeros(rows),
-                edge + load("x", "j", n_x) + load("w", "e", n_p) + sums(lines.rows),
+                edge + load("x", "j", n_x) + load("w", "e", n_stored, n_p) + sums(lines.rows),
                 write_rows,
             ),
             kernel(
@@ -137,7 +138,10 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
                 load_g,
                 edge
                 + load("x", "j", n_x)
-                + [store("out", "e", n_p, path, value) for path, value in lines.weights.items()],
+                + [
+                    store("out", "e", n_stored, path, value)
+                    for path, value in lines.weights.items()
+                ],
                 [],
             ),
             kernel(
@@ -145,7 +149,11 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
                 plain,
                 ["out"],
                 zeros(components),
-                edge + load("w", "e", n_p) + load_g + lines.scaled + sums(lines.components),
+                edge
+                + load("w", "e", n_stored, n_p)
+                + load_g
+                + lines.scaled
+                + sums(lines.components),
                 [store("out", "j", n_x, m, f"s{m}") for m in components],
                 by_sender=True,
             ),
@@ -155,8 +163,8 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
                 ["out"],
                 load_g,
                 load("x", "j", n_x)
-                + load("w", "e", n_p)
-                + lines.scaled
+                + load("w", "e", n_stored, n_p)
+                + lines.products
                 + [f"tl.store(out + e*{n_y} + {m}, {total})" for m, total in over_channels],
                 [],
             ),
@@ -182,10 +190,10 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
                 ", ".join([table, *gradients]),
                 ["out", "slope"],
                 load_g,
-                edge
+                harmonics
                 + interpolate(w=values, d=slopes)
                 + load("x", "j", n_x)
-                + lines.scaled
+                + lines.products
                 + [f"tl.store(out + e*{n_y} + {m}, {total})" for m, total in over_channels]
                 + [f"tl.store(slope + e, tl.reduce({by_distance}, 0, add))"],
                 [],

@@ -91,9 +91,7 @@ class TabulatedConvolution:
         """Collect the results of some atoms, in SevenNet's order of paths."""
         found: list[Tensor] = [blocks[0]] * len(self._outputs)
         for part, block, table in zip(self._parts, blocks, self._tables, strict=True):
-            messages = part.convolution.tabulated(
-                block, bonds.harmonics, table, bonds.kinds, bonds.distances, bonds.edges
-            )
+            messages = part.convolution.tabulated(block, bonds, table)
             n_channels, coupling = block.shape[2], part.convolution.coupling
             for slot, path, place in zip(part.slots, coupling.paths, coupling.slots, strict=True):
                 columns = slice(place * n_channels, (place + 1) * n_channels)
