@@ -79,11 +79,12 @@ class DistributedWarnings:
     def of_sum_rule(self, latest: DistributedCharges, step: int) -> None:
         """Warn if raw Z* break the sum rule."""
         violation = largest_per_atom(latest.excess, latest.n_atoms)
-        if violation > VIOLATION_WARNING and self._is_first("sum rule"):
-            self._warn(
+        if violation > VIOLATION_WARNING and self._is_first("sum rule") and self._speaks:
+            warnings.warn(
                 f"in step {step} the raw Z* break the sum rule by {violation:.2f} e per atom. The "
                 "corrected Z* are doubtful too",
                 SumRuleWarning,
+                stacklevel=2,
             )
 
     def of_unknown(self, latest: DistributedCharges, cutoff: float, step: int) -> None:
@@ -115,13 +116,18 @@ class DistributedWarnings:
         if pairs and self._is_first("pairs"):
             described = "; ".join(pair.describe(cutoff) for pair in list(pairs.values())[:3])
             texts.append(f"its training data have {described}")
-        if texts:
-            self._warn(
+        if texts and self._speaks:
+            warnings.warn(
                 f"the model knows few structures like that of step {step}: {'; '.join(texts)}. "
                 "Compare Z* with those of DFPT, and fine-tune the model if the errors are too "
                 "large",
                 UncertaintyWarning,
+                stacklevel=2,
             )
+
+    @property
+    def _speaks(self) -> bool:
+        return self._communicator is None or bool(self._communicator.rank == 0)
 
     def _is_first(self, about: str) -> bool:
         first = about not in self._issued
@@ -130,10 +136,6 @@ class DistributedWarnings:
 
     def _gathered(self, value: Any) -> Sequence[Any]:
         return [value] if self._communicator is None else self._communicator.allgather(value)
-
-    def _warn(self, text: str, category: type[UserWarning]) -> None:
-        if self._communicator is None or self._communicator.rank == 0:
-            warnings.warn(text, category, stacklevel=2)
 
 
 def _largest(
