@@ -27,7 +27,8 @@ from ase_equivar.labelling.settings import Settings
 from ase_equivar.structures.validation import check_structure
 
 MIXINGS = (0.7, 0.3)  # the second value is used if the first does not converge
-WRONG_CLASSES = "Error in routine divide_class"
+UNUSABLE_ROTATIONS = ("Error in routine divide_class", "FFT grid incompatible with symmetry")
+"""Complaints of ph.x about rotations that pw.x found; without them it works."""
 HOPELESS = 4.0  # times the violation aimed at: the next mesh is skipped
 ACCEPTED = 2.0  # times the violation aimed at, if no denser mesh can be afforded
 
@@ -212,14 +213,15 @@ class _Calculation:
             (folder / entry.path.name).symlink_to(entry.path)
 
     def results(self) -> tuple[GroundState, Response]:
-        """Run both programs; without symmetry if ph.x cannot classify the rotations of pw.x.
+        """Run both programs; without symmetry if ph.x cannot use the rotations of pw.x.
 
-        This happens for molecules whose symmetry is slightly broken by the cell, such as SF6.
+        This happens for molecules whose symmetry is slightly broken by the cell, such as SF6, and
+        for glides that do not map the grid of the density onto itself.
         """
         try:
             return self.ground_state(), self.response()
         except RefusedError as error:
-            if WRONG_CLASSES not in str(error):
+            if not _is_of_rotations(error):
                 raise
         shutil.rmtree(self.folder / "o", ignore_errors=True)
         self.symmetry = False
@@ -260,7 +262,7 @@ class _Calculation:
             try:
                 return read_response(text, len(self.atoms))
             except ValueError as error:
-                if mixing == MIXINGS[-1] or WRONG_CLASSES in str(error):
+                if mixing == MIXINGS[-1] or _is_of_rotations(error):
                     raise RefusedError(str(error)) from error
             shutil.rmtree(self.folder / "o/_ph0", ignore_errors=True)
         raise AssertionError
@@ -270,3 +272,7 @@ class _Calculation:
         output, seconds = run_program(program, text, self.folder, left, self.stop)
         self.spent += seconds
         return output
+
+
+def _is_of_rotations(error: Exception) -> bool:
+    return any(complaint in str(error) for complaint in UNUSABLE_ROTATIONS)
