@@ -95,8 +95,9 @@ class PolarNetwork(GatedNetwork):
         with torch.inference_mode(mode=False), torch.enable_grad():
             own, fields = _normal(graph), fields.clone()
             species_index = self.element_index[own.numbers]
-            # weights are wanted forward, and backward for all fields
-            found = None if differentiable else self._slopes(own, species_index, fields)
+            found = None
+            if not (differentiable or self.training):  # dropout is not known to `gated_gradient`
+                found = self._slopes(own, species_index, fields)
             if found is None:
                 found = self._differentiated(own, species_index, fields, differentiable)
             rows = []
@@ -141,6 +142,7 @@ class PolarNetwork(GatedNetwork):
     def _slopes(self, graph: Graph, species_index: Tensor, fields: Tensor) -> _Slopes | None:
         """Differentiate with tabulated weights, for all fields at once; None without tables."""
         with torch.no_grad():
+            # weights are wanted forward, and backward for all fields
             bonds, tables = self._bonds(graph, species_index, 1 + len(fields))
             species, passages = Species(species_index, self.embedding.weight), []
             blocks = self._first(species)
