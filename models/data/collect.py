@@ -75,13 +75,13 @@ def check_splits(images: list[Atoms]) -> None:
             raise ValueError(f"{atoms.info['group']} lies in two splits")
 
 
-def write(images: list[Atoms]) -> None:
-    """Write the compressed file, the old one replaced at the end."""
+def write(images: list[Atoms], path: Path = FILE) -> None:
+    """Write a compressed file, the old one replaced at the end."""
     text = io.StringIO()
     ase.io.write(text, images, format="extxyz")
-    new = FILE.with_suffix(".new")
+    new = path.with_suffix(".new")
     new.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
-    new.replace(FILE)
+    new.replace(path)
 
 
 def report(images: list[Atoms]) -> None:

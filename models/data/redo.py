@@ -1,27 +1,41 @@
 #!/usr/bin/env python3
-"""Convergence of the labels: compare a file of labels with the same structures redone.
+"""Convergence of the labels: compare them with the same structures redone more finely.
 
-ase-equivar label displaced.extxyz.gz@::30 -o redone.extxyz --pseudopotentials FOLDER \
-        --cutoff 80 --period 15 --period 20 --period 28
-python models/data/redo.py models/data/displaced.extxyz.gz redone.extxyz
+    python models/data/redo.py                      print the comparison
+    python models/data/redo.py redone.extxyz        merge new ones into redone.extxyz.gz before
+
+New ones come from structures of the data set, here the first three:
+
+    ase-equivar label models/data/displaced.extxyz.gz@:3 -o redone.extxyz --cutoff 80
+        --period 15 --period 20 --period 28 --pseudopotentials FOLDER
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
+from collect import FILE, write
 
 from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
 from ase_equivar.io.structure_files import read_images
 
+REDONE = FILE.with_name("redone.extxyz.gz")
+
 
 def main() -> None:
     """Print the change of Z*, ε∞ and forces of each structure, and their means."""
-    old = {str(a.info["seed"]): a for a in read_images(sys.argv[1])}
+    redone = {}
+    for file in [REDONE, *map(Path, sys.argv[1:])]:
+        if file.exists() or file != REDONE:
+            redone |= {str(atoms.info["seed"]): atoms for atoms in read_images(file)}
+    if sys.argv[1:]:
+        write([redone[seed] for seed in sorted(redone)], REDONE)
+    old = {str(atoms.info["seed"]): atoms for atoms in read_images(FILE)}
     changes = []
-    for new in read_images(sys.argv[2]):
-        before = old[str(new.info["seed"])]
+    for seed, new in redone.items():
+        before = old[seed]
         charges = np.abs(new.arrays[COLUMN] - before.arrays[COLUMN])
         dielectric = np.abs(new.info[DIELECTRIC_KEY] - before.info[DIELECTRIC_KEY]).max()
         forces = np.abs(new.get_forces() - before.get_forces()).max()
