@@ -14,7 +14,10 @@ from pathlib import Path
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 STEP = 0.2  # s, polling interval of a running program
 WALL_PER_CPU = 10  # a program that hangs without using CPU time is ended as well
-INSTALL = "install Quantum ESPRESSO, on Debian and Ubuntu: apt-get install quantum-espresso"
+INSTALL = (
+    "install Quantum ESPRESSO, on Debian and Ubuntu: apt-get install quantum-espresso "
+    "libopenblas0-serial"
+)
 
 
 class StoppedError(Exception):
