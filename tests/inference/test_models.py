@@ -16,6 +16,7 @@ from helpers.paths import REPOSITORY
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.graph import build_graph
+from ase_equivar.inference import model_files
 from ase_equivar.inference import models as weights
 from ase_equivar.network import build_network
 
@@ -107,8 +108,8 @@ def test_float64_on_request(saved):
 def test_unknown_model_lists_the_names(monkeypatch, tmp_path):
     for name in ("small", "universal"):
         weights.save_model(small_network(), tmp_path / name)
-    monkeypatch.setattr(weights, "_bundle_folder", lambda: tmp_path)
-    assert weights.available_models() == ["small", "universal"]
+    monkeypatch.setattr(model_files, "_bundle_folder", lambda: tmp_path)
+    assert model_files.available_models() == ["small", "universal"]
     assert weights.load_model("universal").cutoff == 4.0
     with pytest.raises(FileNotFoundError, match=r"no model 'univ'.*\(small, universal\)"):
         weights.load_model("univ")
