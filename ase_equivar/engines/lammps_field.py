@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from ase_equivar.units import A_PER_CM2, UC_PER_CM2
 
 logger = logging.getLogger(__name__)
 
+SECONDS_TO_READ = 0.5  # what mpiexec has not read when a process aborts is lost
 GHOST_MARGIN = 2.0  # Å beyond the cutoff: atoms may move by half of it until lists are rebuilt
 
 
@@ -124,7 +126,7 @@ class FieldFix:
                     error,
                     exc_info=True,
                 )
-                self._communicator.Abort(1)
+                end_all_processes(self._communicator)
             self._error = error
             self._lmp.force_timeout()
 
@@ -281,3 +283,9 @@ class FieldFix:
         from mpi4py import MPI
 
         return float(self._communicator.allreduce(value, op=MPI.MAX))
+
+
+def end_all_processes(communicator: Any) -> None:
+    """End all processes, after mpiexec has had time to read what this one said."""
+    time.sleep(SECONDS_TO_READ)
+    communicator.Abort(1)

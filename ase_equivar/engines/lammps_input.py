@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ase_equivar.engines.lammps_field import FieldFix
+from ase_equivar.engines.lammps_field import FieldFix, end_all_processes
 from ase_equivar.extras import install_hint
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def all_processes_end_together() -> Iterator[None]:
         if communicator.rank > 0:  # the first process may be about to print the same
             time.sleep(SECONDS_FOR_THE_FIRST)
         logger.critical("rank %d: %s; all processes are ended", communicator.rank, error)
-        communicator.Abort(1)
+        end_all_processes(communicator)
 
 
 def is_first_process() -> bool:
