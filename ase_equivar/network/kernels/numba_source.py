@@ -52,11 +52,6 @@ def numba_source(coupling: Coupling, n_channels: int, scalar: str) -> str:
 
 
 PLAIN = "x, Y, w"
-EDGES_OF_SENDER = [
-    "    for k in range(start[j], start[j + 1]):",
-    "        e = order[k]",
-    "        i = recv[e]",
-]
 TABLE = "x, Y, t, n_points, refinement, which, distances"
 
 
@@ -81,10 +76,10 @@ class _Kernels:
         self._edge = self._harmonics + self._lines.entries
         self._x_run = self._run("x_", "x", "j", self._n_x)
         self._w_run = self._run("w_", "w", "e", self._n_stored)
-        self._g_runs = [self._block_run("G", n) for n in range(len(self._blocks))]
-        self._g_runs_of_direction = [
-            self._block_run("G", n, "(n*n_receivers + i)") for n in range(len(self._blocks))
-        ]
+        self._g_runs, self._g_runs_of_direction = (
+            [self._block_run("G", n, receiver) for n in range(len(self._blocks))]
+            for receiver in ("i", "(n*n_receivers + i)")
+        )
         self._results = [f"O{n}" for n in range(len(self._blocks))]
         self._gradients = [f"G{n}" for n in range(len(self._blocks))]
 
@@ -105,8 +100,9 @@ class _Kernels:
         return self._gradient("grad_weights", PLAIN, _by_receiver(*self._g_runs), inner)
 
     def grad_features(self) -> str:
-        inner = [self._w_run, *self._g_runs, *self._add_components()]
-        return self._gradient("grad_features", PLAIN, self._by_sender(), inner)
+        outer = _by_sender(self._run("o", "out", "j", self._n_x), "o[:] = 0")
+        inner = [self._w_run, *self._g_runs, *self._edge, *self._add_components()]
+        return self._gradient("grad_features", PLAIN, outer, inner)
 
     def grad_harmonics(self) -> str:
         inner = [self._x_run, self._w_run, *self._add_harmonics("e")]
@@ -118,19 +114,15 @@ class _Kernels:
         return self._kernel("forward_table", TABLE, self._results, outer, inner, self._write_rows())
 
     def grad_features_table(self) -> str:
+        filled = self._run("o", "out", "(n*n_senders + j)", self._n_x)
         outer = [
             f"w_ = np.empty({self._n_w}, t.dtype)",
-            "for j in range(first, last):",
-            "    for n in range(n_directions):",
-            "        " + self._run("o", "out", "(n*n_senders + j)", self._n_x),
-            "        o[:] = 0",
-            *EDGES_OF_SENDER,
+            *_by_sender(*_for_directions(filled, "o[:] = 0")),
         ]
-        each = [self._run("o", "out", "(n*n_senders + j)", self._n_x), *self._g_runs_of_direction]
         inner = [
             *self._interpolate(w=self._values),
             *self._edge,
-            *_for_directions(*each, *self._add_components()),
+            *_for_directions(filled, *self._g_runs_of_direction, *self._add_components()),
         ]
         sizes = ["n_directions, n_senders = out.shape[:2]", "n_receivers = G0.shape[1]"]
         return self._gradient("grad_features_table", TABLE, outer, inner, sizes=sizes)
@@ -217,15 +209,6 @@ class _Kernels:
     def _over_channels(self, *parts: Iterable[str]) -> list[str]:
         return [f"for c in range({self._c}):", *("    " + line for part in parts for line in part)]
 
-    def _by_sender(self) -> list[str]:
-        """Go through senders and their edges; the run of the sender is filled."""
-        return [
-            "for j in range(first, last):",
-            "    " + self._run("o", "out", "j", self._n_x),
-            "    o[:] = 0",
-            *EDGES_OF_SENDER,
-        ]
-
     def _to_rows(self) -> list[str]:
         """Go through receivers, whose rows are added up in one place."""
         return [f"o = np.empty({self._n_rows * self._c}, x.dtype)", *_by_receiver("o[:] = 0")]
@@ -247,7 +230,7 @@ class _Kernels:
         """Add what an edge gives to the gradient by features."""
         loads = self._load("w", self._n_p), self._load_gradients(), self._lines.scaled
         sums = self._store("+=", self._lines.components)
-        return self._edge + self._over_channels(*loads, sums)
+        return self._over_channels(*loads, sums)
 
     def _add_harmonics(self, place: str, *besides: list[str]) -> list[str]:
         """Add up the gradient by the harmonics of an edge, and do other things for each channel."""
@@ -281,6 +264,17 @@ def _constant(value: float) -> str:
 def _for_directions(*lines: str) -> list[str]:
     """Do something for each of several gradients that were given."""
     return ["for n in range(n_directions):", *("    " + line for line in lines)]
+
+
+def _by_sender(*before: str) -> list[str]:
+    """Go through senders and their edges; lines before those of each sender."""
+    return [
+        "for j in range(first, last):",
+        *("    " + line for line in before),
+        "    for k in range(start[j], start[j + 1]):",
+        "        e = order[k]",
+        "        i = recv[e]",
+    ]
 
 
 def _by_receiver(*before: str) -> list[str]:
