@@ -19,7 +19,7 @@ from ase.build import bulk
 from ase.spacegroup import crystal
 
 from ase_equivar import EquivarCalculator, EquivarWarning
-from ase_equivar.inference.warnings import is_uncertain
+from ase_equivar.inference.uncertain_atoms import is_uncertain
 from ase_equivar.structures.metals import (
     signs_of_a_metal_in_response,
     signs_of_a_metal_in_structure,

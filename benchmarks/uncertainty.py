@@ -25,8 +25,8 @@ from scipy.stats import rankdata, spearmanr
 
 from ase_equivar.inference.model_files import model_folder
 from ase_equivar.inference.models import load_model
+from ase_equivar.inference.uncertain_atoms import is_uncertain
 from ase_equivar.inference.uncertainty import Calibration, log_terms
-from ase_equivar.inference.warnings import is_uncertain
 from ase_equivar.network import Ensemble, GatedNetwork
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.calibration import Described, describe, fit_powers

@@ -9,18 +9,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from ase_equivar.engines.lammps_atoms import LocalAtoms
 from ase_equivar.graph import Graph
 from ase_equivar.inference.coverage import CalledAtoms
 from ase_equivar.inference.known_bonds import UnusualPair
-from ase_equivar.inference.warnings import (
-    VIOLATION_WARNING,
-    UncertainAtoms,
-    is_uncertain,
-)
+from ase_equivar.inference.uncertain_atoms import UncertainAtoms
+from ase_equivar.inference.warnings import VIOLATION_WARNING, describe_doubt, describe_pairs
 from ase_equivar.sum_rule import largest_per_atom
 from ase_equivar.warning_types import SumRuleWarning, UncertaintyWarning
 
@@ -94,33 +90,34 @@ class DistributedWarnings:
         if {"uncertainty", "pairs"} <= self._issued:
             return
         here, bonds = latest.here, latest.called.calibration.bonds
-        wrong = is_uncertain(latest.uncertainty, latest.born_charges)
-        found = self._gathered(
+        own = slice(here.n_local)
+        parts = self._gathered(
             (
-                _largest(here, latest.uncertainty, wrong),
-                int(wrong.sum()),
-                here.n_local,
+                UncertainAtoms.among(
+                    latest.uncertainty, latest.born_charges, here.numbers[own], here.tags[own]
+                ),
                 [_with_tags(pair, here) for pair in bonds.unusual(latest.graph)],
             )
         )
-        largest = [one for one, *_ in found if one is not None]
-        texts = []
-        if largest and self._is_first("uncertainty"):
-            worst, name = max(largest)
-            others = sum(count for _, count, *_ in found) - 1
-            n_atoms = sum(n for *_, n, _ in found)
-            texts.append(UncertainAtoms(worst, name, others, n_atoms).describe())
+        uncertain = [atoms for atoms, _ in parts]
+        worst = replace(
+            max(uncertain, key=lambda atoms: atoms.largest),
+            count=sum(atoms.count for atoms in uncertain),
+            n_atoms=latest.n_atoms,
+        )
         pairs: dict[tuple[str, str], UnusualPair] = {}
-        for pair in sorted((pair for *_, some in found for pair in some), key=_closeness):
+        for pair in sorted(
+            (p for _, some in parts for p in some), key=lambda p: p.relative_distance
+        ):
             pairs.setdefault(pair.symbols, pair)
+        texts = []
+        if worst.count and self._is_first("uncertainty"):
+            texts.append(worst.describe())
         if pairs and self._is_first("pairs"):
-            described = "; ".join(pair.describe(cutoff) for pair in list(pairs.values())[:3])
-            texts.append(f"its training data have {described}")
+            texts.append(describe_pairs(list(pairs.values()), cutoff))
         if texts and self._speaks:
             warnings.warn(
-                f"the model knows few structures like that of step {step}: {'; '.join(texts)}. "
-                "Compare Z* with those of DFPT, and fine-tune the model if the errors are too "
-                "large",
+                describe_doubt(f"that of step {step}", "; ".join(texts)),
                 UncertaintyWarning,
                 stacklevel=2,
             )
@@ -136,22 +133,6 @@ class DistributedWarnings:
 
     def _gathered(self, value: Any) -> Sequence[Any]:
         return [value] if self._communicator is None else self._communicator.allgather(value)
-
-
-def _largest(
-    here: LocalAtoms, uncertainty: NDArray[np.float64], wrong: NDArray[np.bool_]
-) -> tuple[float, str] | None:
-    """Return the largest uncertainty of those that are too large, and whose it is."""
-    if not wrong.any():
-        return None
-    worst = int(np.argmax(np.where(wrong, uncertainty, 0.0)))
-    symbol = chemical_symbols[here.numbers[worst]]
-    return float(uncertainty[worst]), f"{here.tags[worst]} ({symbol})"
-
-
-def _closeness(pair: UnusualPair) -> float:
-    """Return the distance relative to the shortest known one; 0 if none is known."""
-    return pair.distance / pair.shortest if pair.shortest else 0.0
 
 
 def _with_tags(pair: UnusualPair, here: LocalAtoms) -> UnusualPair:

@@ -41,6 +41,11 @@ class UnusualPair:
     distance: float
     shortest: float | None
 
+    @property
+    def relative_distance(self) -> float:
+        """The distance over the shortest one in the training data; 0 if there is none."""
+        return 0.0 if self.shortest is None else self.distance / self.shortest
+
     def describe(self, cutoff: float) -> str:
         """Return what the training data lack, as part of a sentence."""
         pair = f"{'–'.join(self.symbols)} (atoms {self.atoms[0]} and {self.atoms[1]})"

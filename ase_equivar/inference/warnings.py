@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
 from ase_equivar.inference.known_bonds import UnusualPair
 from ase_equivar.inference.prediction import Prediction
 from ase_equivar.inference.predictor import Predictor
+from ase_equivar.inference.uncertain_atoms import UncertainAtoms
 from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.structures.metals import (
     describe_metal,
@@ -33,43 +32,6 @@ VIOLATION_WARNING = 0.1
 """|e| per atom, see `sum_rule.largest_per_atom`. Of the 279 validation crystals, 6 % exceed it; of
 these, 35 % have an rms error of Z* above 0.3 e, of the others 4 %
 (``benchmarks/sum_rule_alarm.py``)."""
-
-LARGE_UNCERTAINTY = 0.1
-"""|e|, of an atom."""
-LARGE_RELATIVE_UNCERTAINTY = 0.2
-"""Relative to the root mean square of the singular values of Z*. Both limits must be exceeded. Of
-the validation crystals, 13 % have such an atom; 31 % of these have an rms error of Z* above 0.3 e,
-and 2.5 % of the others (test: 12 %, 40 %, 2.7 %; ``benchmarks/uncertainty.py``)."""
-
-
-@dataclass(frozen=True)
-class UncertainAtoms:
-    """Atoms of a structure with a large uncertainty of Z*.
-
-    Attributes
-    ----------
-    largest : float
-        Largest uncertainty, |e|.
-    name : str
-        The atom that has it.
-    others : int
-        Number of other atoms with a large uncertainty.
-    n_atoms : int
-        Number of all atoms of the structure.
-    """
-
-    largest: float
-    name: str
-    others: int
-    n_atoms: int
-
-    def describe(self) -> str:
-        """Return it as part of a sentence about the model."""
-        others = f", and a large one for {self.others} more" if self.others else ""
-        return (
-            f"it expects an error of Z* of {self.largest:.2f} e for atom {self.name}{others}, of "
-            f"{self.n_atoms} atoms"
-        )
 
 
 class WarnOnce:
@@ -197,27 +159,6 @@ def _new_signs_of_a_metal(
     return signs if signs and once.is_first("metal", atoms) else []
 
 
-def is_uncertain(
-    uncertainty: NDArray[np.float64], born_charges: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Return for which atoms the uncertainty of Z* is large, also relative to Z* itself.
-
-    Parameters
-    ----------
-    uncertainty : ndarray, shape (N,)
-        |e|.
-    born_charges : ndarray, shape (N, 3, 3)
-        |e|.
-
-    Returns
-    -------
-    ndarray of bool, shape (N,)
-    """
-    sizes = np.sqrt(np.square(born_charges).sum(axis=(1, 2)) / 3)
-    limits = np.maximum(LARGE_UNCERTAINTY, LARGE_RELATIVE_UNCERTAINTY * sizes)
-    return np.asarray(uncertainty > limits)
-
-
 def _new_doubt(
     once: WarnOnce,
     atoms: Atoms,
@@ -229,24 +170,32 @@ def _new_doubt(
     texts = []
     uncertainty = prediction.born_charges_uncertainty
     if uncertainty is not None:
-        wrong = is_uncertain(uncertainty, prediction.born_charges)
-        if wrong.any() and once.is_first("uncertainty", atoms):
-            worst = int(np.argmax(np.where(wrong, uncertainty, 0.0)))
-            name = f"{worst} ({atoms.symbols[worst]})"
-            found = UncertainAtoms(
-                float(uncertainty[worst]), name, int(wrong.sum()) - 1, len(atoms)
-            )
+        found = UncertainAtoms.among(
+            uncertainty, prediction.born_charges, atoms.numbers, np.arange(len(atoms))
+        )
+        if found.count and once.is_first("uncertainty", atoms):
             texts.append(found.describe())
     if unusual_pairs and once.is_first("pairs", atoms):
-        pairs = "; ".join(pair.describe(cutoff) for pair in unusual_pairs[:3])
-        texts.append(f"its training data have {pairs}")
+        texts.append(describe_pairs(unusual_pairs, cutoff))
     return "; ".join(texts)
+
+
+def describe_pairs(pairs: Sequence[UnusualPair], cutoff: float) -> str:
+    """Return the first pairs as part of a sentence about the model; the cutoff in Å."""
+    return f"its training data have {'; '.join(pair.describe(cutoff) for pair in pairs[:3])}"
+
+
+def describe_doubt(like: str, text: str) -> str:
+    """Return the message about a structure `like` which the model knows few, and why."""
+    return (
+        f"the model knows few structures like {like}: {text}. Compare Z* with those of DFPT, and "
+        "fine-tune the model if the errors are too large"
+    )
 
 
 def _warn_of_doubt(atoms: Atoms, which: str, text: str) -> None:
     warnings.warn(
-        f"the model knows few structures like {empirical_formula(atoms)}{which}: {text}. Compare "
-        "Z* with those of DFPT, and fine-tune the model if the errors are too large",
+        describe_doubt(f"{empirical_formula(atoms)}{which}", text),
         UncertaintyWarning,
         stacklevel=_users_frame(),
     )

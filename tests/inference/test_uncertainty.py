@@ -21,8 +21,8 @@ from ase_equivar import EquivarCalculator, load_model, save_model
 from ase_equivar.cli.main import app
 from ase_equivar.graph import build_graph
 from ase_equivar.inference.model_files import CALIBRATION_FILE, model_digest
+from ase_equivar.inference.uncertain_atoms import is_uncertain
 from ase_equivar.inference.uncertainty import Calibration
-from ase_equivar.inference.warnings import is_uncertain
 from ase_equivar.training.calibration import calibrate, fit_powers, quality
 from ase_equivar.training.data import LabelledFrame, read_frames
 from ase_equivar.warning_types import InputWarning, UncertaintyWarning
