@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,7 +188,8 @@ def imported_potential(path: str) -> BaseCalculator:
 def calculator_identity(name: str) -> str:
     """Name a potential with the version of its package and a digest of its own code or weights.
 
-    Nothing is imported, which for most potentials would take seconds. Errors as `find_potential`.
+    The module is not imported, which for most potentials would take seconds. Errors as
+    `find_potential`.
     """
     from importlib.metadata import packages_distributions, version
 
@@ -215,18 +216,11 @@ def calculator_identity(name: str) -> str:
 def _module_file(name: str) -> Path | None:
     """Return the file of a module that may not be imported yet; None if it has none."""
     _search_current_folder()
-    parts = name.split(".")
-    if not all(parts):
+    try:
+        spec = find_spec(name)
+    except Exception:  # imports the packages around it; what is wrong is told with the potential
         return None
-    spec, where = None, None
-    for module in accumulate(parts, "{}.{}".format):
-        finders = (getattr(finder, "find_spec", None) for finder in sys.meta_path)
-        found = (find(module, where) for find in finders if find is not None)
-        spec = next((one for one in found if one is not None), None)
-        if spec is None:
-            return None
-        where = spec.submodule_search_locations
-    return None if spec is None or not spec.has_location else Path(spec.origin)
+    return None if spec is None or not spec.has_location or not spec.origin else Path(spec.origin)
 
 
 def _search_current_folder() -> None:

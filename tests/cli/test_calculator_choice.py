@@ -143,6 +143,11 @@ def test_the_identity_of_a_calculator_needs_no_import(folder):
         f"ase {ase.__version__}"
     )
     assert calculator_identity("no_such.module:make") == "no_such.module:make"
+    Path("outer/inner").mkdir(parents=True)  # packages without __init__.py
+    Path("outer/inner/mine.py").write_text("1 / 0")
+    assert re.fullmatch(
+        "outer.inner.mine:make, [0-9a-f]{16}", calculator_identity("outer.inner.mine:make")
+    )
     Path("weights").write_bytes(b"1")
     first = calculator_identity("nequix:weights")
     Path("weights").write_bytes(b"2")
