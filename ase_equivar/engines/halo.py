@@ -58,7 +58,9 @@ class Halo:
         rows = torch.cat([block[self._sent].flatten(1) for block in blocks], dim=1)
         given = np.ascontiguousarray(rows.cpu().numpy())
         arrived = torch.from_numpy(self._move(given, self._leaving, self._arriving))
-        parts = arrived.to(blocks[0].device).split([block[0].numel() for block in blocks], dim=1)
+        parts = arrived.to(blocks[0].device).split(
+            [block.shape[1:].numel() for block in blocks], dim=1
+        )
         complete = []
         for block, part in zip(blocks, parts, strict=True):
             copy = block.clone()

@@ -61,6 +61,9 @@ def find_candidates(
     RuntimeError
         If vesin cannot search on this device.
     """
+    if len(atoms) == 0:  # as a process of LAMMPS may have, of which vesin finds no box
+        none = torch.empty(0, dtype=torch.int64, device=device)
+        return Candidates(none, none, torch.empty(0, 3, dtype=torch.int32, device=device))
     search = NeighborList(cutoff=_reach(cutoff + ROUNDING, atoms, cell), full_list=True)
     i, j, shifts = search.compute(
         points=torch.tensor(atoms.positions, dtype=torch.float64, device=device),

@@ -138,6 +138,8 @@ def pairs_per_atom(atoms: Atoms, cutoff: float) -> float:
 
     Nonperiodic directions count only where the atoms extend beyond the cutoff.
     """
+    if len(atoms) == 0:
+        return 0.0
     full = np.asarray(complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)))
     along = full / np.linalg.norm(full, axis=1)[:, None]  # orthogonal along nonperiodic directions
     extents = np.ptp(atoms.positions @ along.T, axis=0)

