@@ -3,6 +3,7 @@
 
     python models/data/make_structures.py ../shared/data structures.extxyz \
         --pseudopotentials FOLDER [--number 900] [--seed 20]
+        [--kinds thermal strained volume] [--element O] [--atoms 6] [--electrons 60]
 
 The same seed, data and versions of NumPy and ASE give the same structures. Every structure
 has its own random generator, seeded with (seed, number), which ``info["seed"]`` records.
@@ -81,12 +82,12 @@ class Choice:
         self.elements: Counter[str] = Counter()
         self.groups: Counter[str] = Counter()
 
-    def ranked(self, labelled: bool, atoms: int, electrons: int) -> list[Base]:
-        """Return the crystals within those limits, the most wanted first."""
+    def ranked(self, labelled: bool | None, atoms: int, electrons: int) -> list[Base]:
+        """Return the crystals within those limits, the most wanted first; None: all of them."""
         fit = [
             base
             for base in self.bases
-            if base.labelled == labelled
+            if labelled in (None, base.labelled)
             and len(base.atoms) <= atoms
             and sum(self.valence[s] for s in base.atoms.get_chemical_symbols()) <= electrons
         ]
@@ -103,22 +104,32 @@ class Choice:
         self.elements.update(set(base.atoms.get_chemical_symbols()))
 
 
-def make_all(data: Path, valence: dict[str, int], number: int, seed: int) -> list[Atoms]:
+def make_all(
+    data: Path,
+    valence: dict[str, int],
+    number: int,
+    seed: int,
+    kinds: list[str],
+    element: str | None,
+    most_atoms: int,
+    most_electrons: int | None,
+) -> list[Atoms]:
     """Return that many structures in the order in which to label them."""
     bases, trained, excluded = collect_bases(data, valence)
+    if element is not None:
+        bases = [base for base in bases if element in base.atoms.get_chemical_symbols()]
     choice = Choice(bases, valence, np.random.default_rng(seed))
     slabs = [base for base in choice.bases if len(base.atoms) <= 3]
     names = molecules(valence, excluded)
     owner = {base.group: base.split for base in bases}
     made: list[Atoms] = []
-    kinds = MIX.split()
     for index in range(number):
         kind = kinds[index % len(kinds)]
         rng = np.random.default_rng([seed, index])
         # small cells first
         stage = index / number
-        most = 8 if stage < 0.4 else 10 if stage < 0.7 else 14
-        electrons = 64 if stage < 0.2 else 90 if stage < 0.6 else 130
+        most = min(most_atoms, 8 if stage < 0.4 else 10 if stage < 0.7 else most_atoms)
+        electrons = most_electrons or (64 if stage < 0.2 else 90 if stage < 0.6 else 130)
         result: tuple[Atoms, str, str, str] | None = None
         if kind == "molecule":
             name = names[int(rng.integers(len(names)))]
@@ -129,7 +140,7 @@ def make_all(data: Path, valence: dict[str, int], number: int, seed: int) -> lis
             if water is not None:
                 result = (water, "water", "H2O", split_of("H2O", trained))
         else:
-            labelled = kind != "relaxed" and bool(rng.random() < 0.35)
+            labelled = kind != "relaxed" and bool(rng.random() < 0.35) if element is None else None
             if kind == "slab":
                 ranked = sorted(slabs, key=lambda base: choice.groups["slab " + base.group])
             else:
@@ -198,9 +209,22 @@ def main() -> None:
     parser.add_argument("--pseudopotentials", type=Path, required=True)
     parser.add_argument("--number", type=int, default=900)
     parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--kinds", nargs="+", choices=[*MAKERS, "molecule", "water"])
+    parser.add_argument("--element", help="only from crystals with this element, labelled or not")
+    parser.add_argument("--atoms", type=int, default=14, help="largest number of atoms")
+    parser.add_argument("--electrons", type=int, help="largest number of valence electrons")
     arguments = parser.parse_args()
     valence = valences(arguments.pseudopotentials)
-    made = make_all(arguments.data, valence, arguments.number, arguments.seed)
+    made = make_all(
+        arguments.data,
+        valence,
+        arguments.number,
+        arguments.seed,
+        arguments.kinds or MIX.split(),
+        arguments.element,
+        arguments.atoms,
+        arguments.electrons,
+    )
     write(arguments.output, made, format="extxyz")
     for key in ("kind", "split"):
         print(dict(Counter(atoms.info[key] for atoms in made).most_common()))
