@@ -1,11 +1,15 @@
-"""Whether ``ase-equivar select`` chooses better frames to label than chance does: ZrO2, SiO2.
+"""Whether ``ase-equivar select`` chooses better frames to label than chance does.
 
-    python benchmarks/selection.py    # trains what is missing, prints the table
+    python benchmarks/selection.py         # trains what is missing, prints the table
+    python benchmarks/selection.py LiOH    # of one material
 
-`universal` saw neither of the two in training. ZrO2: 30 frames of Born charges by VASP (47 to 96
+LiOH: 60 frames of molecular dynamics at 300 and 600 K (md_frames.py), labelled by ``ase-equivar
+label``; every third is test, the others are to choose from.
+
+`universal` saw none of the three in training. ZrO2: 30 frames of Born charges by VASP (47 to 96
 atoms, 22 frames lack one O, volumes from 10.7 to 15.9 Å³ per atom); every fifth is test, the
 others are to choose from. SiO2: a trajectory at 300 and 600 K by Quantum ESPRESSO, of 201 frames
-every fifth to choose from, and every twentieth from the third on for the test. SIZE frames are for
+every fifth to choose from, and every twentieth from the third on for the test. SIZES frames are for
 training, as `select` chooses them or drawn at random. Runs take the same steps with the settings of
 ``ase-equivar finetune``, except for the average of the weights, which so few steps make shorter.
 Runs go to runs/selection and resume.
@@ -13,9 +17,11 @@ Runs go to runs/selection and resume.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ase.io
@@ -36,13 +42,33 @@ from ase_equivar.training.selection import choose
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data" / "trajectories"
 RUNS = ROOT / "runs" / "selection"
-# what is to choose from, and what is test
-PARTS = {
-    "ZrO2": (lambda number: number % 5 != 0, lambda number: number % 5 == 0),
-    "SiO2": (lambda number: number % 5 == 0, lambda number: number % 20 == 2),
-}
-SIZE = 6
 STEPS = 150
+
+
+@dataclass(frozen=True)
+class Material:
+    """Labelled frames: which of them are to choose from and which are test; sizes of choices."""
+
+    file: Path
+    is_pool: Callable[[int], bool]
+    is_test: Callable[[int], bool]
+    sizes: tuple[int, ...] = (6,)
+
+
+MATERIALS = {
+    "LiOH": Material(
+        ROOT / "models" / "data" / "lioh.extxyz.gz",
+        lambda number: number % 3 != 0,
+        lambda number: number % 3 == 0,
+        (3, 6, 12, 24),
+    ),
+    "ZrO2": Material(
+        DATA / "ZrO2.extxyz.gz", lambda number: number % 5 != 0, lambda number: number % 5 == 0
+    ),
+    "SiO2": Material(
+        DATA / "SiO2.extxyz.gz", lambda number: number % 5 == 0, lambda number: number % 20 == 2
+    ),
+}
 # kind of choice, seed of the choice at random, seed of the training
 PLAN = (
     ("select", 0, 0),
@@ -57,35 +83,46 @@ LABELS = DataConfig((), (), dielectric=None)
 
 def main() -> None:
     """Train, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("materials", nargs="*", help="default: all")
+    names = parser.parse_args().materials or list(MATERIALS)
+    if not set(names) <= set(MATERIALS):
+        parser.error(f"materials are {', '.join(MATERIALS)}")
     logging.basicConfig(level=logging.WARNING)
     print("| material | choice | frames | seed of training | Z* MAE (e) |\n|---|---|---|---|---|")
-    for material, (is_pool, is_test) in PARTS.items():
-        runs = RUNS / material
+    for name in names:
+        _compare_choices(name, MATERIALS[name])
+    print(f"CPU: {sum(os.times()[:2]):.0f} s")
+
+
+def _compare_choices(name: str, material: Material) -> None:
+    """Print the errors of models made with the frames of each choice."""
+    images = list(read_images(material.file))
+    pool = [atoms for number, atoms in enumerate(images) if material.is_pool(number)]
+    labelled, _ = read_frames([str(material.file)], LABELS)
+    test = [frame for number, frame in enumerate(labelled) if material.is_test(number)]
+    before = evaluate(compare(load_model("universal"), test)).born.mae
+    print(f"| {name} | none: universal as it is | | | {before:.4f} |", flush=True)
+    for size in material.sizes:
+        runs = RUNS / name / str(size)
         runs.mkdir(parents=True, exist_ok=True)
-        file = f"{DATA}/{material}.extxyz.gz"
-        pool = [atoms for number, atoms in enumerate(read_images(file)) if is_pool(number)]
-        labelled, _ = read_frames([file], LABELS)
-        test = [frame for number, frame in enumerate(labelled) if is_test(number)]
-        before = evaluate(compare(load_model("universal"), test)).born.mae
-        print(f"| {material} | none: universal as it is | | | {before:.4f} |", flush=True)
         for kind, draw, seed in PLAN:
-            chosen = chosen_frames(kind, draw, pool, runs)
+            chosen = chosen_frames(kind, draw, pool, size, runs)
             config = run(runs / f"{kind}_{draw}_{seed}", [pool[index] for index in chosen], seed)
             if not (Path(config.output) / "weights.safetensors").is_file():
                 fit(config, progress=False)
             error = evaluate(compare(load_model(config.output), test)).born.mae
-            names = ", ".join(map(str, sorted(chosen)))
-            print(f"| {material} | {kind} {draw} | {names} | {seed} | {error:.4f} |", flush=True)
-    print(f"CPU: {sum(os.times()[:2]):.0f} s")
+            frames = ", ".join(map(str, sorted(chosen)))
+            print(f"| {name} | {kind} {draw} | {frames} | {seed} | {error:.4f} |", flush=True)
 
 
-def chosen_frames(kind: str, draw: int, pool: list[Atoms], runs: Path) -> list[int]:
-    """Return indices of SIZE frames of the pool."""
+def chosen_frames(kind: str, draw: int, pool: list[Atoms], size: int, runs: Path) -> list[int]:
+    """Return indices of so many frames of the pool."""
     if kind == "random":
-        return np.random.default_rng(draw).permutation(len(pool))[:SIZE].tolist()
+        return np.random.default_rng(draw).permutation(len(pool))[:size].tolist()
     file = runs / "chosen.txt"
     if not file.is_file():
-        choices = choose("universal", pool, SIZE)
+        choices = choose("universal", pool, size)
         file.write_text("\n".join(f"{one.index} {one.reason(range(99))}" for one in choices))
     return [int(line.split()[0]) for line in file.read_text().splitlines()]
 
@@ -102,7 +139,7 @@ def run(output: Path, frames: list[Atoms], seed: int) -> TrainingConfig:
         start="universal",
         network=None,
         data=replace(LABELS, train=(str(file),), valid=(str(file),)),
-        fit=FitConfig(epochs=STEPS // SIZE, **settings),
+        fit=FitConfig(epochs=STEPS // len(frames), **settings),
         about={},
     )
 
