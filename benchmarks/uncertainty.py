@@ -7,7 +7,8 @@ the components off by less than two uncertainties, Spearman's rank correlation o
 well the measure separates structures with an rms error above 0.15 e (AUROC); pooled over the test
 crystals and the sets that have nothing to do with the training data. Measures: the one that a model
 states, what there was before (the spread of eight thinned networks, with and without the violation
-of the sum rule), and two of its factors alone. The factors are fitted to crystals/valid as the
+of the sum rule or, for models that are compared with another one, the difference from its Z*), and
+two of its factors alone. The factors are fitted to crystals/valid as the
 whole is. Last come how many crystals are warned of, and with what error.
 """
 
@@ -29,7 +30,7 @@ from ase_equivar.inference.uncertain_atoms import is_uncertain
 from ase_equivar.inference.uncertainty import Calibration, log_terms
 from ase_equivar.network import Ensemble, GatedNetwork
 from ase_equivar.sum_rule import neutralize
-from ase_equivar.training.calibration import Described, describe, fit_powers
+from ase_equivar.training.calibration import Described, describe, doubts, fit_powers
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.sections import DataConfig
 
@@ -88,20 +89,23 @@ def study(name: str) -> None:
         frames, _ = read_frames([f"{file}@{selection}"], DataConfig((), (), dielectric=None))
         described = describe(network, frames)
         terms = [
-            log_terms(calibration.known.familiarity(features, numbers), raw.sum(axis=0))
-            for features, numbers, raw in zip(
-                described.features, described.numbers, described.raw_charges, strict=True
+            log_terms(calibration.known.familiarity(features, numbers), doubt)
+            for features, numbers, doubt in zip(
+                described.features,
+                described.numbers,
+                doubts(described, calibration.compared_with),
+                strict=True,
             )
         ]
         charges = np.concatenate([neutralize(raw) for raw in described.raw_charges])
         spread = scale * spread_of_thinned(network, described)
         parts[title] = Part(np.concatenate(described.errors), charges, terms, spread)
     fitted = parts[FITTED]
-    violations = {title: np.exp(np.concatenate(one.terms)[:, 0]) for title, one in parts.items()}
+    doubt = {title: np.exp(np.concatenate(one.terms)[:, 0]) for title, one in parts.items()}
     measures: dict[str, Callable[[str], NDArray[np.float64]]] = {
         "thinned networks (before)": lambda title: parts[title].spread,
-        "thinned networks and violation": lambda title: np.hypot(
-            parts[title].spread, violations[title]
+        "thinned networks and violation or difference": lambda title: np.hypot(
+            parts[title].spread, doubt[title]
         ),
         "distance": powers_of(fitted, parts, [1]),
         "distance and errors nearby": powers_of(fitted, parts, [1, 2]),

@@ -85,13 +85,21 @@ def calibrate(
         list[str] | None,
         typer.Option(help="What it was trained on, if not where its config.json says; repeatable."),
     ] = None,
+    compared_with: Annotated[
+        str | None,
+        typer.Option(
+            help="Bundled model; for a polar model the difference from its Z* takes the place of "
+            "the violation of the sum rule. For models of all elements: 'universal'."
+        ),
+    ] = None,
     born_charges: Charges = "born_charges",
     order: Order = "field-first",
 ) -> None:
     """Calibrate the uncertainties of a model on validation data, not used in training.
 
     They follow from how far an atom is from those that the model was trained on, from the errors
-    that it makes for these, and from the violation of the sum rule.
+    that it makes for these, and from the violation of the sum rule or the difference from the Z* of
+    another model.
     """
     with training_errors():
         from ase_equivar.inference.model_files import model_folder
@@ -109,11 +117,16 @@ def calibrate(
         known, _ = read_frames(files, labels)
         judged, _ = read_frames([data], labels)
         network = load_model(model)
-        found = run(network, known, judged, progress=True)
+        found = run(network, known, judged, compared_with=compared_with, progress=True)
         found.save(model_folder(model))
         a, b, c = found.exponents
+        doubt_is = (
+            "violation of the sum rule"
+            if found.compared_with is None
+            else f"difference from {found.compared_with}"
+        )
         typer.echo(
-            f"uncertainty: (violation of the sum rule)^{a:.2f} · (distance)^{b:.2f} · (errors "
+            f"uncertainty: ({doubt_is})^{a:.2f} · (distance)^{b:.2f} · (errors "
             f"nearby)^{c:.2f} · {math.exp(found.log_scale):.3g} e, from {len(found.known.points)} "
             f"atoms of {', '.join(map(_short, files))}; with the {len(judged)} structures that it "
             "was fitted to:"

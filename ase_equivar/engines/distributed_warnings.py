@@ -16,6 +16,7 @@ from ase_equivar.graph import Graph
 from ase_equivar.inference.coverage import CalledAtoms
 from ase_equivar.inference.known_bonds import UnusualPair
 from ase_equivar.inference.uncertain_atoms import UncertainAtoms
+from ase_equivar.inference.uncertainty import doubt_by_sum_rule
 from ase_equivar.inference.warnings import VIOLATION_WARNING, describe_doubt, describe_pairs
 from ase_equivar.sum_rule import largest_per_atom
 from ase_equivar.warning_types import SumRuleWarning, UncertaintyWarning
@@ -53,7 +54,7 @@ class DistributedCharges:
         if self.called is None:
             return None
         return self.called.calibration.born_charges_uncertainty(
-            self.called.familiarity, self.excess, self.n_atoms
+            self.called.familiarity, doubt_by_sum_rule(self.excess, self.n_atoms)
         )
 
 

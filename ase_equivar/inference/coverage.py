@@ -5,17 +5,23 @@ Z* do not depend on it. It is evaluated after them, from features that the netwo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_equivar.graph import Graph
 from ase_equivar.inference.features import invariants
 from ase_equivar.inference.known_bonds import UnusualPair
-from ase_equivar.inference.uncertainty import Calibration, Familiarity
+from ase_equivar.inference.uncertainty import (
+    Calibration,
+    Familiarity,
+    doubt_by_difference,
+)
 
 
 @dataclass(frozen=True)
@@ -29,17 +35,25 @@ class CalledAtoms:
         As `ase_equivar.network.readout.RawTensors.features`.
     numbers : Tensor of int64, shape (N,)
         Atomic numbers.
+    compare : callable, optional
+        Returns raw Z* minus those of the model that the calibration compares with, (N, 3, 3), e.
     """
 
     calibration: Calibration
     features: Sequence[Tensor]
     numbers: Tensor
+    compare: Callable[[], NDArray[np.float64]] | None = None
 
     @cached_property
     def familiarity(self) -> Familiarity:
         """That of all atoms, which is much faster than structure by structure."""
         with torch.inference_mode():
             return self.calibration.known.familiarity(invariants(self.features), self.numbers)
+
+    @cached_property
+    def difference(self) -> NDArray[np.float64] | None:
+        """Result of `compare`, which calls the other network."""
+        return None if self.compare is None else self.compare()
 
 
 class Coverage:
@@ -56,7 +70,7 @@ class Coverage:
 
     def __init__(self, called: CalledAtoms, rows: slice, graph: Graph) -> None:
         self._source: tuple[CalledAtoms, slice, Graph] | None = called, rows, graph
-        self._found: tuple[Familiarity, tuple[UnusualPair, ...]]
+        self._found: tuple[Familiarity, tuple[UnusualPair, ...], float | None]
 
     @property
     def familiarity(self) -> Familiarity:
@@ -68,12 +82,19 @@ class Coverage:
         """Pairs of atoms that the training data do not cover."""
         return self._evaluated()[1]
 
-    def _evaluated(self) -> tuple[Familiarity, tuple[UnusualPair, ...]]:
+    @property
+    def doubt_by_difference(self) -> float | None:
+        """By how much Z* differ from those of another model; None if not compared with one."""
+        return self._evaluated()[2]
+
+    def _evaluated(self) -> tuple[Familiarity, tuple[UnusualPair, ...], float | None]:
         if self._source is not None:
             called, rows, graph = self._source
+            difference = called.difference
             self._found = (
                 called.familiarity.take(rows).take(graph.places),
                 called.calibration.bonds.unusual(graph),
+                None if difference is None else doubt_by_difference(difference[rows]),
             )
             self._source = None  # releases graph and features
         return self._found

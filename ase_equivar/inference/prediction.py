@@ -18,7 +18,7 @@ from ase_equivar.graph.graph import Geometry
 from ase_equivar.inference.coverage import Coverage
 from ase_equivar.inference.known_bonds import UnusualPair
 from ase_equivar.inference.polarization import Polarization
-from ase_equivar.inference.uncertainty import Calibration
+from ase_equivar.inference.uncertainty import Calibration, doubt_by_sum_rule
 from ase_equivar.sum_rule import neutralize, violation
 
 
@@ -85,8 +85,10 @@ class Prediction:
         born_charges = neutralize(raw.born_charges, total_charge)
         uncertainty = None
         if calibration is not None and raw.coverage is not None:
-            familiarity = raw.coverage.familiarity
-            uncertainty = calibration.born_charges_uncertainty(familiarity, excess)
+            doubt = raw.coverage.doubt_by_difference
+            if doubt is None:
+                doubt = doubt_by_sum_rule(excess, len(born_charges))
+            uncertainty = calibration.born_charges_uncertainty(raw.coverage.familiarity, doubt)
         dielectric = raw.dielectric_tensor
         return cls(
             born_charges=born_charges,

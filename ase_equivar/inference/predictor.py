@@ -6,6 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from ase_equivar.inference.models import load_model
 from ase_equivar.inference.parts import N_PARTS, dielectric_tensors_of_parts
 from ase_equivar.inference.polarization import Polarization
 from ase_equivar.inference.prediction import RawPrediction, TimedPrediction
-from ase_equivar.inference.uncertainty import Calibration
+from ase_equivar.inference.uncertainty import REMEDY, Calibration
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.execution.deferred_compilation import DeferredCompilation
 from ase_equivar.network.gated import GatedNetwork
@@ -119,6 +120,7 @@ class Predictor:
             and self._used_backend == "triton"
             else None
         )
+        self._other: Predictor | None = None  # with which the calibration compares
         self.latest: TimedPrediction | None = None
         self.count = 0  # of evaluated structures
         self.elements = tuple(network.elements)
@@ -279,14 +281,14 @@ class Predictor:
     def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
         whole = graphs[0] if len(graphs) == 1 else collate(graphs)
         ends = np.cumsum([graph.n_atoms for graph in graphs]).tolist()
-        with torch.inference_mode():
-            tensors = self._compilation.run(lambda: self._evaluated(whole), whole.n_edges)
-        called = (
-            None
-            if self.calibration is None
-            else CalledAtoms(self.calibration, tensors.features, whole.numbers)
-        )
+        tensors = self._run(whole)
         born, dielectric = self._arrays(tensors)
+        called = None
+        if self.calibration is not None:
+            compare = None
+            if self.calibration.compared_with is not None:
+                compare = partial(self._difference, whole, born, self.calibration.compared_with)
+            called = CalledAtoms(self.calibration, tensors.features, whole.numbers, compare)
         for index, (graph, end) in enumerate(zip(graphs, ends, strict=True)):
             atoms = slice(end - graph.n_atoms, end)
             charges = born[atoms][graph.places]
@@ -300,6 +302,25 @@ class Predictor:
                 else Polarization.of(tensors.polarization, index, atoms, graph.places),
                 coverage=None if called is None else Coverage(called, atoms, graph),
             )
+
+    def _difference(
+        self, graph: Graph, born: NDArray[np.float64], name: str
+    ) -> NDArray[np.float64]:
+        """Return by how much raw Z* differ from those of another model, (N, 3, 3), e."""
+        if self._other is None:
+            other = Predictor(name, self.device, self.dtype, self.backend)
+            if other.cutoff != self.cutoff:
+                raise ValueError(
+                    f"the calibration of {self.name} compares with {name}, whose cutoff of "
+                    f"{other.cutoff} Å is not {self.cutoff} Å; {REMEDY}"
+                )
+            self._other = other
+        return born - self._other._arrays(self._other._run(graph))[0]
+
+    def _run(self, graph: Graph) -> RawTensors:
+        """Call the network, compiled or, while that does not pay, not."""
+        with torch.inference_mode():
+            return self._compilation.run(lambda: self._evaluated(graph), graph.n_edges)
 
     def _evaluated(self, graph: Graph) -> RawTensors:
         try:

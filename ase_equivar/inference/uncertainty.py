@@ -1,9 +1,11 @@
 """The expected error of Z*, from how well a model knows the environment of an atom.
 
-It depends on three quantities, none of which needs another call of the network: the distance d_i of
-an atom to the nearest atom of the same element in the training data, in the space of a few
-principal components of the network's last features; the errors e_i of the model for the nearest
-atoms there; and the violation v of the sum rule by raw Z*. The uncertainty is a product of powers,
+It depends on three quantities, which cost little beside the network: the distance d_i of an atom to
+the nearest atom of the same element in the training data, in the space of a few principal
+components of the network's last features; the errors e_i of the model for the nearest atoms there;
+and a doubt v about the whole structure. This is the violation of the sum rule by raw Z*, or, for
+polar networks, which never violate it, the difference from the Z* of another model. The uncertainty
+is a product of powers,
 
     u_i = s · v^a · d_i^b · e_i^c,
 
@@ -26,7 +28,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ase_equivar.inference.known_bonds import N_NUMBERS, KnownBonds
-from ase_equivar.inference.model_files import CALIBRATION_FILE, WEIGHTS_FILE
+from ase_equivar.inference.model_files import (
+    CALIBRATION_FILE,
+    WEIGHTS_FILE,
+    available_models,
+)
 from ase_equivar.inference.nearest_points import Points
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.resumed import digest
@@ -34,9 +40,11 @@ from ase_equivar.io.resumed import digest
 NEAREST = 8  # training atoms whose errors count
 SMALL_DISTANCE = 0.05  # in standard deviations of the components: below it, all is equally known
 SMALL_VIOLATION = 0.003  # e per atom
+SMALL_DIFFERENCE = 0.01  # e, between the Z* of two models
 UNKNOWN_DISTANCE = 10.0  # of an element of which the training data have no atom
 
 WEIGHTS_DIGEST = "weights_digest"
+COMPARED_WITH = "compared_with"
 REMEDY = (
     "make the calibration again by 'ase-equivar calibrate', or remove the file for a model without "
     "uncertainties"
@@ -167,31 +175,34 @@ class Calibration:
     log_scale : float
         ln s, with u_i in e.
     exponents : tuple of float
-        a, b and c: of the violation, the distance and the error.
+        a, b and c: of the doubt about the structure, the distance and the error.
+    compared_with : str or None
+        Name of the bundled model from whose Z* the difference counts; None: the violation of the
+        sum rule counts.
     """
 
     known: KnownAtoms
     bonds: KnownBonds
     log_scale: float
     exponents: tuple[float, float, float]
+    compared_with: str | None = None
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Calibration:
         """Return it on the device and in the precision of the network."""
         return replace(self, known=self.known.to(device, dtype))
 
     def born_charges_uncertainty(
-        self, familiarity: Familiarity, excess: NDArray[np.float64], n_atoms: int | None = None
+        self, familiarity: Familiarity, doubt: float
     ) -> NDArray[np.float64]:
-        """Estimate the error of Z* of each atom of one structure.
+        """Estimate the error of Z* of atoms of one structure.
 
         Parameters
         ----------
         familiarity : Familiarity
-            Of its atoms.
-        excess : ndarray, shape (3, 3)
-            Σ_i Z_i − Q·1 of raw Z*, e.
-        n_atoms : int, optional
-            Of the structure, if these are only some of its atoms.
+            Of these atoms.
+        doubt : float
+            About the whole structure, e: from `doubt_by_sum_rule` or, for a model that is
+            `compared_with` another, from `doubt_by_difference`.
 
         Returns
         -------
@@ -199,7 +210,7 @@ class Calibration:
             Expected root mean square error of the nine components of Z*, e. It does not change when
             the structure is rotated, reflected or repeated.
         """
-        terms = log_terms(familiarity, excess, n_atoms)
+        terms = log_terms(familiarity, doubt)
         return np.asarray(np.exp(self.log_scale + terms @ np.array(self.exponents)))
 
     def save(self, folder: Path) -> None:
@@ -216,7 +227,8 @@ class Calibration:
         }
         content = save(
             {name: one.contiguous() for name, one in tensors.items()},
-            {WEIGHTS_DIGEST: digest(folder / WEIGHTS_FILE)},
+            {WEIGHTS_DIGEST: digest(folder / WEIGHTS_FILE)}
+            | ({} if self.compared_with is None else {COMPARED_WITH: self.compared_with}),
         )
         with replacing(folder / CALIBRATION_FILE) as partial:
             partial.write_bytes(content)
@@ -235,20 +247,27 @@ class Calibration:
             return None
         try:
             with safe_open(path, "pt") as file:
-                of_weights = (file.metadata() or {}).get(WEIGHTS_DIGEST)
+                metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             _check(tensors)
         except (SafetensorError, OSError, ValueError) as error:
             raise ValueError(f"{path} is damaged or no calibration ({error}); {REMEDY}") from error
+        of_weights = metadata.get(WEIGHTS_DIGEST)
         if of_weights is None:
             raise ValueError(f"{path} does not say for which weights it was made; {REMEDY}")
         if of_weights != digest(folder / WEIGHTS_FILE):
             raise ValueError(f"{path} was made for other weights than {WEIGHTS_FILE}; {REMEDY}")
+        compared_with = metadata.get(COMPARED_WITH)
+        if compared_with not in (None, *available_models()):
+            raise ValueError(
+                f"{path} compares with {compared_with!r}, which is not bundled with this "
+                f"ase_equivar; {REMEDY}"
+            )
         log_scale, a, b, c = tensors.pop("powers").tolist()
         bonds = KnownBonds(tensors.pop("shortest_distances").double().numpy())
         numbers = tensors.pop("numbers").long()
         known = KnownAtoms(numbers=numbers, **{name: one.float() for name, one in tensors.items()})
-        return cls(known, bonds, log_scale, (a, b, c))
+        return cls(known, bonds, log_scale, (a, b, c), compared_with)
 
 
 def _check(tensors: dict[str, Tensor]) -> None:
@@ -283,17 +302,27 @@ def _check(tensors: dict[str, Tensor]) -> None:
         raise ValueError("log_errors holds errors that are not of the order of 1 e or less")
 
 
-def log_terms(
-    familiarity: Familiarity, excess: NDArray[np.float64], n_atoms: int | None = None
-) -> NDArray[np.float64]:
-    """Logarithms of violation, distance and errors nearby of the atoms of a structure, (N, 3).
+def doubt_by_sum_rule(excess: NDArray[np.float64], n_atoms: int) -> float:
+    """Root mean square of Σ_i Z_i − Q·1 of raw Z*, shape (3, 3), per atom of the structure, e."""
+    return float(np.sqrt(np.square(excess).mean())) / n_atoms + SMALL_VIOLATION
 
-    Of only some atoms if there are `n_atoms` in the structure.
+
+def doubt_by_difference(difference: NDArray[np.float64]) -> float:
+    """Root mean square difference of the Z* of two models for a structure, both neutral, e.
+
+    Parameters
+    ----------
+    difference : ndarray, shape (N, 3, 3)
+        Of raw Z* of all atoms.
     """
-    n = len(familiarity.distance)
-    violation = float(np.sqrt(np.square(excess).mean())) / (n_atoms or n)
+    neutral = difference - difference.mean(axis=0)
+    return float(np.sqrt(np.square(neutral).mean())) + SMALL_DIFFERENCE
+
+
+def log_terms(familiarity: Familiarity, doubt: float) -> NDArray[np.float64]:
+    """Logarithms of the doubt about a structure, and of distance and errors nearby, (N, 3)."""
     columns = (
-        np.full(n, violation + SMALL_VIOLATION),
+        np.full(len(familiarity.distance), doubt),
         familiarity.distance + SMALL_DISTANCE,
         familiarity.nearby_error,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from ase import Atoms
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -20,9 +21,17 @@ from scipy.stats import spearmanr
 from ase_equivar.graph import Graph
 from ase_equivar.inference.features import invariants
 from ase_equivar.inference.known_bonds import KnownBonds
-from ase_equivar.inference.uncertainty import Calibration, KnownAtoms, log_terms
+from ase_equivar.inference.model_files import available_models
+from ase_equivar.inference.models import load_model
+from ase_equivar.inference.uncertainty import (
+    Calibration,
+    KnownAtoms,
+    doubt_by_difference,
+    doubt_by_sum_rule,
+    log_terms,
+)
 from ase_equivar.io.resumed import digest
-from ase_equivar.network import Ensemble, GatedNetwork, Network
+from ase_equivar.network import Ensemble, GatedNetwork, Network, PolarNetwork
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.batches import make_loader
 from ase_equivar.training.comparison import Comparison, tensors_of_each
@@ -81,6 +90,7 @@ def calibrate(
     train: Sequence[LabelledFrame],
     valid: Sequence[LabelledFrame],
     *,
+    compared_with: str | None = None,
     progress: bool = False,
 ) -> Calibration:
     """Make a network state the errors of its Z*.
@@ -93,6 +103,9 @@ def calibrate(
         What the network was trained on: its uncertainty grows with the distance from that.
     valid : sequence of LabelledFrame
         Structures that it was not trained on, by which scale and exponents are found.
+    compared_with : str, optional
+        Name of a bundled model, for a polar network, whose Z* obey the sum rule as they are: the
+        difference of their Z* takes the place of the violation.
     progress : bool
         Whether to show progress bars, on stderr.
 
@@ -104,7 +117,8 @@ def calibrate(
     ------
     ValueError
         If the network is none whose features can be compared, or knows the elements of no
-        structure, or there are no structures.
+        structure, or there are no structures; if it is not polar, or the model that it is compared
+        with is not bundled, has another cutoff, or lacks one of its elements.
     TypeError
         If `train` or `valid` hold anything but LabelledFrame.
 
@@ -114,20 +128,59 @@ def calibrate(
         If structures are in both: errors of what was learned say little of those of others.
     """
     comparable = _comparable(network)
+    if compared_with is not None:
+        _check_comparable(network, compared_with)
     train, valid = _frames("train", train), _frames("valid", valid)
     _warn_of_shared(train, valid)
     known = describe(comparable, train, progress=progress)
     judged = describe(comparable, valid, progress=progress)
     atoms = _known_atoms(known)
     terms = [
-        log_terms(atoms.familiarity(features, numbers), raw.sum(axis=0))
-        for features, numbers, raw in zip(
-            judged.features, judged.numbers, judged.raw_charges, strict=True
+        log_terms(atoms.familiarity(features, numbers), doubt)
+        for features, numbers, doubt in zip(
+            judged.features, judged.numbers, doubts(judged, compared_with), strict=True
         )
     ]
     squares = [np.square(errors).mean(axis=(1, 2)) for errors in judged.errors]
     log_scale, exponents = fit_powers(terms, squares)
-    return Calibration(atoms, KnownBonds.of(known.graphs), log_scale, exponents)
+    bonds = KnownBonds.of(known.graphs)
+    return Calibration(atoms, bonds, log_scale, exponents, compared_with)
+
+
+def doubts(described: Described, compared_with: str | None) -> list[float]:
+    """Return the doubt about each structure, e; see `ase_equivar.inference.uncertainty`."""
+    if compared_with is None:
+        return [doubt_by_sum_rule(raw.sum(axis=0), len(raw)) for raw in described.raw_charges]
+    found = []
+    raw = iter(described.raw_charges)
+    other = load_model(compared_with)
+    with torch.no_grad():
+        for graph in described.graphs:
+            for charges, _ in tensors_of_each(other(graph), graph):
+                found.append(doubt_by_difference(next(raw) - charges))
+    return found
+
+
+def _check_comparable(network: Network, name: str) -> None:
+    """Refuse a model with which a calibration cannot compare."""
+    if not isinstance(network, PolarNetwork):
+        raise ValueError(
+            f"only polar networks are compared with another model; for a {type(network).__name__} "
+            "the violation of the sum rule counts"
+        )
+    if name not in available_models():
+        raise ValueError(
+            f"compared_with is {name!r}, which is no bundled model: {', '.join(available_models())}"
+        )
+    other = load_model(name)
+    if other.cutoff != network.cutoff:
+        raise ValueError(
+            f"{name} has a cutoff of {other.cutoff} Å and this network one of {network.cutoff} Å; "
+            "both must see the same bonds"
+        )
+    if lacking := sorted(set(network.elements) - set(other.elements)):
+        symbols = ", ".join(chemical_symbols[number] for number in lacking)
+        raise ValueError(f"{name} does not know {symbols}, which this network knows")
 
 
 def _frames(name: str, given: Sequence[LabelledFrame]) -> list[LabelledFrame]:
@@ -220,10 +273,10 @@ def uncertainties(
     seen = describe(network, frames)
     return [
         calibration.born_charges_uncertainty(
-            calibration.known.familiarity(features, numbers), raw.sum(axis=0)
+            calibration.known.familiarity(features, numbers), doubt
         )
-        for features, numbers, raw in zip(
-            seen.features, seen.numbers, seen.raw_charges, strict=True
+        for features, numbers, doubt in zip(
+            seen.features, seen.numbers, doubts(seen, calibration.compared_with), strict=True
         )
     ]
 

@@ -25,7 +25,7 @@ def features_of(network: torch.nn.Module, atoms: Atoms) -> torch.Tensor:
         return invariants(network(graph).features)[graph.places]
 
 
-def save_calibration(folder: Path, atoms: Atoms) -> None:
+def save_calibration(folder: Path, atoms: Atoms, compared_with: str | None = None) -> None:
     """Let the model in a folder know rattled copies of a structure, with errors at random."""
     network, rng, moved = load_model(folder, dtype=torch.float64), np.random.default_rng(5), atoms
     seen, graphs = [], []
@@ -43,4 +43,4 @@ def save_calibration(folder: Path, atoms: Atoms) -> None:
         (joined - joined.mean(dim=0)) @ axes,
         torch.from_numpy(rng.normal(-3, 1, len(joined))),
     )
-    Calibration(known, KnownBonds.of(graphs), LOG_SCALE, POWERS).save(folder)
+    Calibration(known, KnownBonds.of(graphs), LOG_SCALE, POWERS, compared_with).save(folder)

@@ -27,13 +27,20 @@ from ase_equivar.training.calibration import calibrate, fit_powers, quality
 from ase_equivar.training.data import LabelledFrame, read_frames
 from ase_equivar.warning_types import InputWarning, UncertaintyWarning
 
+COMPARABLE = {**POLAR, "cutoff": 5.0}  # as that of `universal`
 
-@pytest.fixture(scope="module", params=[GATED, POLAR], ids=["gated", "polar"])
+
+@pytest.fixture(
+    scope="module",
+    params=[(GATED, None), (POLAR, None), (COMPARABLE, "universal")],
+    ids=["gated", "polar", "compared"],
+)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a model that states uncertainties."""
-    folder = tmp_path_factory.mktemp(request.param["architecture"])
-    save_model(make(request.param), folder)
-    save_calibration(folder, triclinic())
+    config, compared_with = request.param
+    folder = tmp_path_factory.mktemp("model")
+    save_model(make(config), folder)
+    save_calibration(folder, triclinic(), compared_with)
     return folder
 
 
@@ -61,14 +68,25 @@ def test_it_is_an_invariant_of_each_atom(folder: Path) -> None:
 
 
 def test_by_hand(folder: Path) -> None:
-    """Nearest atoms of the same element by brute force, and the violation for this total charge."""
+    """Nearest atoms of the same element by brute force.
+
+    And the violation for this total charge, or the difference from the other model's Z*.
+    """
     atoms, network = triclinic(), load_model(folder, dtype=torch.float64)
-    known = Calibration.load(folder).known
+    calibration = Calibration.load(folder)
+    known = calibration.known
     places = ((features_of(network, atoms) - known.mean) @ known.axes.double()).numpy()
     graph = build_graph(atoms, network.cutoff, dtype=torch.float64)
     with torch.no_grad():
         raw = network(graph).born_charges.numpy()[graph.places]
-    violation = np.sqrt(np.mean(((raw.sum(axis=0) - 1.5 * np.eye(3)) / len(atoms)) ** 2))
+    if calibration.compared_with is None:
+        violation = (raw.sum(axis=0) - 1.5 * np.eye(3)) / len(atoms)
+        doubt = np.sqrt(np.mean(violation**2)) + 0.003
+    else:
+        other = EquivarCalculator(model="universal", dtype="float64", total_charge=1.5)
+        difference = raw - raw.mean(axis=0) + 1.5 * np.eye(3) / len(atoms)
+        difference -= other.get_property("born_charges", atoms)
+        doubt = np.sqrt(np.mean(difference**2)) + 0.01
     expected = []
     for number, place in zip(atoms.numbers, places, strict=True):
         mine = known.numbers.numpy() == number
@@ -76,9 +94,33 @@ def test_by_hand(folder: Path) -> None:
         nearest = np.argsort(distances)[:8]
         weights = 1 / (distances[nearest] + 0.05) ** 2
         error = np.exp(np.average(known.log_errors.numpy()[mine][nearest], weights=weights))
-        factors = (violation + 0.003, distances.min() + 0.05, error)
+        factors = (doubt, distances.min() + 0.05, error)
         expected.append(np.exp(LOG_SCALE) * np.prod(np.power(factors, POWERS)))
     assert uncertainty(folder, atoms, total_charge=1.5) == pytest.approx(expected, rel=1e-5)
+
+
+def test_with_what_polar_networks_are_compared() -> None:
+    """With a bundled model that sees the same bonds and knows the same elements."""
+    one = LabelledFrame(triclinic(), np.zeros((len(triclinic()), 3, 3)), None)
+    for config, name, message in [
+        (GATED, "universal", "only polar networks are compared.* for a GatedNetwork the violation"),
+        (COMPARABLE, "universe", "'universe', which is no bundled model: batio3"),
+        (POLAR, "universal", r"universal has a cutoff of 5\.0 Å and this network one of 4\.\d Å"),
+        (COMPARABLE, "sio2", "sio2 does not know .*Na"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            calibrate(make(config), [one], [one], compared_with=name)
+
+
+def test_a_calibration_that_compares_with_what_is_not_there(tmp_path: Path) -> None:
+    save_model(make(POLAR), tmp_path)
+    save_calibration(tmp_path, triclinic(), "universe")
+    with pytest.raises(ValueError, match="compares with 'universe', which is not bundled"):
+        EquivarCalculator(model=tmp_path)
+    save_calibration(tmp_path, triclinic(), "universal")
+    calc = EquivarCalculator(model=tmp_path)
+    with pytest.raises(ValueError, match="universal, whose cutoff of 5"):
+        calc.get_property("born_charges", triclinic())
 
 
 def test_an_element_that_was_not_seen_is_far_away(folder: Path) -> None:
@@ -157,12 +199,17 @@ def test_powers_are_found() -> None:
     assert never[0] == 0.0
 
 
-def test_calibrated_root_mean_square(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "compared_with"), [(GATED, None), (COMPARABLE, "universal")], ids=["gated", "polar"]
+)
+def test_calibrated_root_mean_square(
+    config: dict[str, Any], compared_with: str | None, tmp_path: Path
+) -> None:
     """Of many structures: the errors are as large as the uncertainties that are stated."""
-    network = make({**GATED, "elements": (8, 11, 12, 17)}).float()
+    network = make({**config, "elements": (8, 11, 12, 17)}).float()
     data = write(tmp_path / "x.extxyz", labelled(40))
     frames, _ = read_frames([data], run_config(tmp_path).data)
-    found = calibrate(network, frames[:20], frames[20:])
+    found = calibrate(network, frames[:20], frames[20:], compared_with=compared_with)
     with pytest.warns(InputWarning, match="5 of 20 validation structures are among those"):
         calibrate(network, frames[:20], frames[15:35])
     save_model(network, tmp_path / "model")
