@@ -1,17 +1,19 @@
-"""What a field in LAMMPS costs on several processes: times of a step, and of fetching features.
+"""What a field in LAMMPS costs on several processes: time of a step, and what is sent in it.
 
     mpiexec -n 2 python benchmarks/lammps_scaling.py                    # MgO, 512 and 4 096 atoms
     mpiexec -n 2 python benchmarks/lammps_scaling.py --cells 4 --steps 20
 
-MgO on springs, near 300 K, `universal` in float32. Set OMP_NUM_THREADS=1. CPU time is that of the
-busiest process. MPI waits busily, so what a process waits for the others is in it: on a machine
-that other programs use too, rows of several processes say nothing.
+MgO on springs, near 300 K, in float32. Set OMP_NUM_THREADS=1. CPU times are those of the busiest
+process. MPI waits busily, so what a process waits for the others is in the time in messages: on a
+machine that other programs use too, that column says nothing, and the one without messages is what
+a step takes where a core is free for each process, but for the copying of what is received.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,6 @@ from ase.build import bulk
 from mpi4py import MPI
 
 from ase_equivar import EquivarCalculator
-from ase_equivar.engines.halo import Halo
 from ase_equivar.engines.lammps import field_fix
 
 ELEMENTS = ["Mg", "O"]
@@ -28,21 +29,27 @@ SPRING = 8.0  # eV/Å²
 FIELD = [0.0, 0.03, 0.08]  # V/Å
 
 
-class TimedFetch:
-    """Adds up the CPU time that processes spend in fetching features."""
+class TimedMessages:
+    """A communicator that adds up the CPU time spent in it, which is mostly waiting."""
 
-    def __init__(self) -> None:
-        self.seconds, self.calls = 0.0, 0
-        plain = Halo.fetch
+    def __init__(self, communicator: Any) -> None:
+        self._communicator = communicator
+        self.seconds, self.received = 0.0, 0
 
-        def fetch(halo: Halo, blocks: Any) -> Any:
-            start = time.process_time()
-            found = plain(halo, blocks)
-            self.seconds += time.process_time() - start
-            self.calls += 1
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._communicator, name)
+        if not callable(found):
             return found
 
-        Halo.fetch = fetch  # type: ignore[method-assign]
+        def call(*given: Any, **named: Any) -> Any:
+            start = time.process_time()
+            result = found(*given, **named)
+            self.seconds += time.process_time() - start
+            if name == "Alltoallv":
+                self.received += given[1][0].nbytes
+            return result
+
+        return call
 
 
 def crystal_in_lammps(atoms: Atoms) -> Any:
@@ -75,16 +82,28 @@ def crystal_in_lammps(atoms: Atoms) -> Any:
     return lmp
 
 
-def seconds_of(lmp: Any, steps: int) -> float:
-    """Return the CPU time of a step, s, of the process that needs most."""
+@dataclass(frozen=True)
+class Step:
+    """What a step costs the process that needs most: CPU times in s, bytes received."""
+
+    own: float
+    in_messages: float
+    received: float
+
+
+def cost_of(lmp: Any, steps: int, messages: TimedMessages) -> Step:
+    """Run some steps; time in messages of LAMMPS itself counts as `own`."""
     lmp.command("run 2")
+    messages.seconds, messages.received = 0.0, 0
     MPI.COMM_WORLD.Barrier()
     start = time.process_time()
     lmp.command(f"run {steps} pre no post no")
-    return float(MPI.COMM_WORLD.allreduce((time.process_time() - start) / steps, op=MPI.MAX))
+    spent = time.process_time() - start
+    found = spent - messages.seconds, messages.seconds, messages.received
+    return Step(*(MPI.COMM_WORLD.allreduce(one / steps, op=MPI.MAX) for one in found))
 
 
-def measure(cells: int, steps: int, fetching: TimedFetch) -> str:
+def measure(cells: int, steps: int, model: str) -> str:
     """Return a row of the table."""
     atoms = bulk("MgO", "rocksalt", a=4.212, cubic=True) * (cells, cells, cells)
     rng = np.random.default_rng(0)
@@ -92,20 +111,21 @@ def measure(cells: int, steps: int, fetching: TimedFetch) -> str:
         rng.normal(size=(len(atoms), 3)) * np.sqrt(units.kB * 600 * atoms.get_masses())[:, None]
     )
     atoms.set_momenta(momenta - momenta.mean(axis=0))
-    plain = seconds_of(crystal_in_lammps(atoms), steps)
     lmp = crystal_in_lammps(atoms)
-    field_fix(lmp, FIELD, ELEMENTS, calculator=EquivarCalculator(device="cpu"))
-    fetching.seconds, fetching.calls = 0.0, 0
-    with_field = seconds_of(lmp, steps)
+    messages = TimedMessages(lmp.get_mpi_comm())
+    plain = cost_of(lmp, steps, messages)
+    lmp = crystal_in_lammps(atoms)
+    lmp.get_mpi_comm = lambda: messages
+    field_fix(lmp, FIELD, ELEMENTS, calculator=EquivarCalculator(device="cpu", model=model))
+    step = cost_of(lmp, steps, messages)
     own = lmp.extract_setting("nlocal")
     everywhere = MPI.COMM_WORLD.allreduce(own + lmp.extract_setting("nghost"), op=MPI.MAX)
-    fetch = fetching.seconds / fetching.calls if fetching.calls else 0.0
-    fetch = MPI.COMM_WORLD.allreduce(fetch, op=MPI.MAX)
     size = MPI.COMM_WORLD.size
-    per_atom = 1e3 * (with_field - plain) / (len(atoms) / size)
+    work = 1e3 * (step.own - plain.own)
     return (
-        f"| {size} | {len(atoms)} | {everywhere} | {1e3 * plain:.1f} | {1e3 * with_field:.0f} | "
-        f"{per_atom:.3f} | {1e3 * fetch:.1f} |"
+        f"| {size} | {len(atoms)} | {everywhere} | {1e3 * plain.own:.1f} | {work:.1f} | "
+        f"{work / (len(atoms) / size):.4f} | {1e3 * step.in_messages:.1f} | "
+        f"{step.received / 1e6:.2f} |"
     )
 
 
@@ -114,15 +134,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cells", type=int, nargs="*", default=[4, 8], help="along each direction")
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--model", default="universal")
     given = parser.parse_args()
-    fetching = TimedFetch()
     is_first = MPI.COMM_WORLD.rank == 0
     if is_first:
-        print("| processes | atoms | own and ghosts of one | step without field (ms) | with field "
-              "(ms) | field per own atom (ms) | fetching before one layer (ms) |")  # fmt: skip
-        print("|---|---|---|---|---|---|---|", flush=True)
+        print("| processes | atoms | own and ghosts of one | step without field (ms) | field, "
+              "without messages (ms) | the same per own atom (ms) | in messages, mostly waiting "
+              "(ms) | received (MB) |")  # fmt: skip
+        print("|---|---|---|---|---|---|---|---|", flush=True)
     for cells in given.cells:
-        row = measure(cells, given.steps, fetching)
+        row = measure(cells, given.steps, given.model)
         if is_first:
             print(row, flush=True)
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ase_equivar.engines.lammps_atoms import LocalAtoms
 from ase_equivar.graph import Graph
 from ase_equivar.inference.coverage import CalledAtoms
 from ase_equivar.inference.known_bonds import UnusualPair
@@ -28,9 +27,10 @@ class DistributedCharges:
 
     Attributes
     ----------
-    here : LocalAtoms
+    tags : ndarray of int64, shape (N,)
+        LAMMPS' IDs of the atoms of the graph.
     graph : Graph
-        Atoms and ghosts.
+        Own atoms and the foreign ones among their neighbors.
     called : CalledAtoms or None
         None if the model is not calibrated.
     born_charges : ndarray, shape (n_local, 3, 3)
@@ -41,7 +41,7 @@ class DistributedCharges:
         Number of atoms of all processes.
     """
 
-    here: LocalAtoms
+    tags: NDArray[np.int64]
     graph: Graph
     called: CalledAtoms | None
     born_charges: NDArray[np.float64]
@@ -90,14 +90,14 @@ class DistributedWarnings:
             return
         if {"uncertainty", "pairs"} <= self._issued:
             return
-        here, bonds = latest.here, latest.called.calibration.bonds
-        own = slice(here.n_local)
+        bonds, n_own = latest.called.calibration.bonds, latest.graph.n_own
+        numbers = latest.graph.numbers[:n_own].cpu().numpy()
         parts = self._gathered(
             (
                 UncertainAtoms.among(
-                    latest.uncertainty, latest.born_charges, here.numbers[own], here.tags[own]
+                    latest.uncertainty, latest.born_charges, numbers, latest.tags[:n_own]
                 ),
-                [_with_tags(pair, here) for pair in bonds.unusual(latest.graph)],
+                [_with_tags(pair, latest.tags) for pair in bonds.unusual(latest.graph)],
             )
         )
         uncertain = [atoms for atoms, _ in parts]
@@ -136,7 +136,7 @@ class DistributedWarnings:
         return [value] if self._communicator is None else self._communicator.allgather(value)
 
 
-def _with_tags(pair: UnusualPair, here: LocalAtoms) -> UnusualPair:
+def _with_tags(pair: UnusualPair, tags: NDArray[np.int64]) -> UnusualPair:
     """Name the atoms of a pair as LAMMPS does."""
-    first, second = (int(here.tags[atom]) for atom in pair.atoms)
+    first, second = (int(tags[atom]) for atom in pair.atoms)
     return replace(pair, atoms=(first, second))

@@ -2,13 +2,14 @@
 
 In a domain decomposition each process has its own atoms and copies (*ghosts*) of atoms of other
 processes and of periodic images of its own, within a cutoff. A network with n message-passing
-layers would need ghosts out to n cutoffs; instead, the features of ghosts are fetched from their
-owners before each layer but the first.
+layers would need ghosts out to n cutoffs; instead, what ghosts send in a layer is fetched from
+their owners. Images of a process' own atoms need no message, and of several images of another
+process' atom only one is fetched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,53 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """Transfer of features from the processes that own some atoms to those that need them.
+
+    Attributes
+    ----------
+    sent : Tensor of int64, shape (n_sent,)
+        Own atoms whose features other processes need, ordered by process.
+    leaving, arriving : ndarray, shape (n_processes,)
+        Number of atoms sent to, and received from, each process.
+    communicator : mpi4py.MPI.Comm or None
+        None if there is only this process.
+    """
+
+    sent: Tensor
+    leaving: NDArray[np.int64]
+    arriving: NDArray[np.int64]
+    communicator: Any
+
+    def fetch(self, features: Tensor) -> None:
+        """Fill in the features of foreign atoms; all processes must call it together.
+
+        Parameters
+        ----------
+        features : torch.Tensor, shape (n_local + n_foreign, ...)
+            Contiguous; own atoms come first.
+        """
+        if self.communicator is None:
+            return
+        foreign = features[len(features) - int(self.arriving.sum()) :]
+        given = features.index_select(0, self.sent.to(features.device)).cpu().numpy()
+        arrived = (
+            foreign.numpy()
+            if foreign.device.type == "cpu"
+            else np.empty(tuple(foreign.shape), dtype=given.dtype)
+        )
+        width = features[0].numel() if len(features) else 0
+        # MPI sends nothing to a process from which nothing is needed
+        self.communicator.Alltoallv([given, self.leaving * width], [arrived, self.arriving * width])
+        if foreign.device.type != "cpu":
+            foreign.copy_(torch.from_numpy(arrived))
+
+
 class Halo:
-    """The owners of ghosts, and the transfer of features from them.
+    """Who owns the ghosts of a process.
+
+    All processes must call each method together.
 
     Parameters
     ----------
@@ -38,43 +84,59 @@ class Halo:
 
     def __init__(self, tags: NDArray[np.int64], n_local: int, communicator: Any = None) -> None:
         self._communicator = communicator
-        n_processes = 1 if communicator is None else communicator.size
-        own, ghosts = tags[:n_local], tags[n_local:]
-        owners, indices = self._find(own, ghosts, n_processes)
-        order = np.argsort(owners, kind="stable")
-        self._ghosts = torch.from_numpy(n_local + order)  # in the order in which they arrive
-        self._arriving = np.bincount(owners, minlength=n_processes)
-        self._leaving, asked = self._swap(indices[order], self._arriving)
-        self._sent = torch.from_numpy(asked)
+        self._n_processes = 1 if communicator is None else int(communicator.size)
+        self._n_local = n_local
+        owners, indices = self._find(tags[:n_local], tags[n_local:])
+        images = owners == self._rank
+        # foreign atoms, each once, by owner and then by their index there
+        size = int(indices.max(initial=0)) + 1
+        atoms, which = np.unique((owners * size + indices)[~images], return_inverse=True)
+        self._owners, self._indices = np.divmod(atoms, size)
+        row = np.arange(len(tags))
+        row[n_local:][images] = indices[images]
+        row[n_local:][~images] = n_local + which
+        self._row = torch.from_numpy(row)
+        self._first = np.zeros(n_local + len(atoms), dtype=np.int64)
+        self._first[row[::-1]] = np.arange(len(tags))[::-1]
 
-    def fetch(self, blocks: Sequence[Tensor]) -> list[Tensor]:
-        """Return features in which those of ghosts come from their owners.
+    def needed(self, atoms: Tensor) -> tuple[Tensor, NDArray[np.int64], Exchange]:
+        """Choose the foreign atoms whose features this process needs.
 
         Parameters
         ----------
-        blocks : sequence of torch.Tensor
-            Shapes (N, 2l+1, channels).
+        atoms : torch.Tensor
+            Own atoms and ghosts that send, by their index in `tags`. int64, shape=(E,).
+
+        Returns
+        -------
+        senders : torch.Tensor
+            For each of `atoms`, the index of the atom that it is or is an image of: own atoms
+            come first, then the foreign ones needed. int64, shape=(E,).
+        rows : numpy.ndarray
+            An index in `tags` for each of these atoms. int64, shape=(n_local + n_foreign,).
+        exchange : Exchange
+            Fetches features of the foreign ones.
         """
-        rows = torch.cat([block[self._sent].flatten(1) for block in blocks], dim=1)
-        given = np.ascontiguousarray(rows.cpu().numpy())
-        arrived = torch.from_numpy(self._move(given, self._leaving, self._arriving))
-        parts = arrived.to(blocks[0].device).split(
-            [block.shape[1:].numel() for block in blocks], dim=1
-        )
-        complete = []
-        for block, part in zip(blocks, parts, strict=True):
-            copy = block.clone()
-            copy[self._ghosts.to(block.device)] = part.unflatten(1, block.shape[1:])
-            complete.append(copy)
-        return complete
+        row = self._row.to(atoms.device)[atoms]
+        is_used = torch.zeros(len(self._first), dtype=torch.bool, device=atoms.device)
+        is_used[row] = True
+        is_used[: self._n_local] = True
+        senders = (is_used.cumsum(0) - 1)[row]
+        used = is_used.cpu().numpy()
+        foreign = used[self._n_local :]
+        arriving = np.bincount(self._owners[foreign], minlength=self._n_processes)
+        leaving, asked = self._swap(self._indices[foreign], arriving)
+        exchange = Exchange(torch.from_numpy(asked), leaving, arriving, self._communicator)
+        return senders, self._first[used], exchange
 
     def _find(
-        self, own: NDArray[np.int64], ghosts: NDArray[np.int64], n_processes: int
+        self, own: NDArray[np.int64], ghosts: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return which process owns each ghost, and its index there.
 
         No process knows all atoms: the register entry of a tag is kept by process (tag mod P).
         """
+        n_processes = self._n_processes
         registrar = own % n_processes
         order = np.argsort(registrar, kind="stable")
         entries = np.stack([own, np.full(len(own), self._rank), np.arange(len(own))], axis=1)

@@ -17,7 +17,7 @@ from ase_equivar.engines.distributed_warnings import DistributedCharges, Distrib
 from ase_equivar.engines.halo import Halo
 from ase_equivar.engines.lammps_atoms import LocalAtoms
 from ase_equivar.graph import Graph, check_distances, check_elements
-from ase_equivar.graph.neighbors import NeighborSearch
+from ase_equivar.graph.open_search import OpenSearch
 from ase_equivar.inference.predictor import Predictor
 
 
@@ -56,7 +56,7 @@ class SharedCharges:
         self._predictor = predictor
         self._total_charge = total_charge
         self._communicator = communicator
-        self._search = NeighborSearch(predictor.cutoff, device=predictor.device)
+        self._search = OpenSearch(predictor.cutoff, device=predictor.device)
         self._halo: Halo | None = None
         self._warnings = DistributedWarnings(communicator)
         self._latest: DistributedCharges | None = None
@@ -80,15 +80,17 @@ class SharedCharges:
         """
         if self._halo is None or not same_ghosts:
             self._halo = Halo(here.tags, here.n_local, self._communicator)
-        graph = self._graph(here)
-        raw, called = self._predictor.local_charges(graph, here.n_local)
+        graph, rows = self._graph(here)
+        raw, called = self._predictor.local_charges(graph)
         sums = np.array([*raw.sum(axis=0).ravel(), here.n_local])
         if self._communicator is not None:
             self._communicator.Allreduce(sums.copy(), sums)
         excess = sums[:9].reshape(3, 3) - self._total_charge * np.eye(3)
         n_atoms = round(sums[9])
         born_charges = raw - excess / n_atoms
-        self._latest = DistributedCharges(here, graph, called, born_charges, excess, n_atoms)
+        self._latest = DistributedCharges(
+            here.tags[rows], graph, called, born_charges, excess, n_atoms
+        )
         return born_charges
 
     def largest_uncertainty(self) -> float:
@@ -109,22 +111,25 @@ class SharedCharges:
         self._warnings.of_sum_rule(self._latest, step)
         self._warnings.of_unknown(self._latest, self._predictor.cutoff, step)
 
-    def _graph(self, here: LocalAtoms) -> Graph:
-        """Connect own atoms with all their neighbors."""
+    def _graph(self, here: LocalAtoms) -> tuple[Graph, NDArray[np.int64]]:
+        """Connect own atoms with all their neighbors; return also where these are in `here`."""
         assert self._halo is not None
         atoms = Atoms(numbers=here.numbers, positions=here.positions)
-        pairs = self._search.pairs(atoms, self._predictor.dtype)
-        own = int(torch.searchsorted(pairs.centers, here.n_local))  # centers must ascend
+        pairs = self._search.pairs(atoms, here.n_local, self._predictor.dtype)
         check_distances(atoms, pairs)
-        return Graph(
-            numbers=torch.tensor(here.numbers, dtype=torch.int64, device=self._search.device),
-            senders=pairs.neighbors[:own],
-            receivers=pairs.centers[:own],
-            vectors=pairs.vectors[:own],
-            structure=torch.zeros(len(atoms), dtype=torch.int64, device=self._search.device),
+        senders, rows, exchange = self._halo.needed(pairs.neighbors)
+        numbers = torch.tensor(here.numbers[rows], dtype=torch.int64, device=senders.device)
+        graph = Graph(
+            numbers=numbers,
+            senders=senders,
+            receivers=pairs.centers,
+            vectors=pairs.vectors,
+            structure=torch.zeros_like(numbers),
             n_structures=1,
-            exchange=self._halo.fetch,
+            n_foreign=len(rows) - here.n_local,
+            exchange=exchange.fetch,
         )
+        return graph, rows
 
 
 class WholeCharges:

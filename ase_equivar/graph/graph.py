@@ -38,10 +38,11 @@ class Graph:
     latent : tuple of torch.Tensor, optional
         Features of each atom in a pretrained potential, if calculated in advance; see
         `ase_equivar.network.sevennet.features`. Floating point, shapes (N, 2l+1, channels).
+    n_foreign : int
+        Number of atoms, the last ones, that belong to other processes and receive no edges.
     exchange : callable, optional
-        For a graph whose last atoms are ghosts, which belong to other processes and receive no
-        edges: replaces features of ghosts, blocks (N, 2l+1, channels), by those of their owners.
-        See `ase_equivar.engines.halo`.
+        For a structure shared by several processes, which must call it together: fills the rows of
+        foreign atoms of an array (N, ...) from their owners. See `ase_equivar.engines.halo`.
     places : numpy.ndarray or slice
         Index in the graph of each atom of the structure, shape=(N,): values of the graph's atoms
         are reordered to the order of the structure by ``values[graph.places]``.
@@ -54,13 +55,19 @@ class Graph:
     structure: torch.Tensor
     n_structures: int
     latent: tuple[torch.Tensor, ...] | None = None
-    exchange: Callable[[list[torch.Tensor]], list[torch.Tensor]] | None = None
+    n_foreign: int = 0
+    exchange: Callable[[torch.Tensor], None] | None = None
     places: NDArray[np.int64] | slice = field(default_factory=lambda: slice(None))
 
     @property
     def n_atoms(self) -> int:
         """Number of atoms, N."""
         return len(self.numbers)
+
+    @property
+    def n_own(self) -> int:
+        """Number of atoms that are not foreign."""
+        return self.n_atoms - self.n_foreign
 
     @property
     def n_edges(self) -> int:

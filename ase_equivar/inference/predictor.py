@@ -207,23 +207,19 @@ class Predictor:
         """Whether several processes can share a structure; see `local_charges`."""
         return type(self._network) is GatedNetwork
 
-    def local_charges(
-        self, graph: Graph, n_local: int
-    ) -> tuple[NDArray[np.float64], CalledAtoms | None]:
+    def local_charges(self, graph: Graph) -> tuple[NDArray[np.float64], CalledAtoms | None]:
         """Predict the atoms of this process, which shares a structure with others.
 
         Parameters
         ----------
         graph : Graph
-            First the atoms of this process, with all their bonds; then ghosts, copies of other
-            processes' atoms within the cutoff, with `Graph.exchange` to fetch their features.
-        n_local : int
-            Number of atoms of this process.
+            First the atoms of this process, with all their bonds; then the foreign ones among
+            their neighbors, with `Graph.exchange` to fetch what these send.
 
         Returns
         -------
         born_charges : numpy.ndarray
-            In |e| before neutrality, which needs the sum over all processes; shape=(n_local, 3, 3).
+            In |e| before neutrality, which needs the sum over all processes; shape=(n_own, 3, 3).
         called : CalledAtoms or None
             How well the training data cover these atoms; None if the model is not calibrated.
 
@@ -233,23 +229,23 @@ class Predictor:
             If the network is not a plain `GatedNetwork`; others need more than the features of
             neighbors.
         ValueError
-            If there are ghosts whose features cannot be fetched; Z* would be as at a surface.
+            If features of foreign atoms cannot be fetched.
         FloatingPointError
             If Z* are not finite.
         """
-        if n_local < graph.n_atoms and graph.exchange is None:
-            raise ValueError("a graph with ghosts needs Graph.exchange, which fetches features")
+        if graph.n_foreign and graph.exchange is None:
+            raise ValueError("a graph with foreign atoms needs Graph.exchange")
         if not self.is_divisible:
             raise TypeError(
                 f"the model {self.name} cannot run in several processes; use 'universal'"
             )
         with torch.inference_mode():
             tensors = self._evaluated(graph)
-        born = self._arrays(tensors)[0][:n_local]
+        born = self._arrays(tensors)[0]
         if self.calibration is None:
             return born, None
-        own = [block[:n_local] for block in tensors.features]
-        return born, CalledAtoms(self.calibration, own, graph.numbers[:n_local])
+        own = graph.numbers[: graph.n_own]
+        return born, CalledAtoms(self.calibration, tensors.features, own)
 
     def _replayed(self, atoms: Atoms) -> RawPrediction | None:
         """Predict one structure by replaying a CUDA graph, if there is one."""

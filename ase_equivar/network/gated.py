@@ -187,11 +187,12 @@ class GatedNetwork(nn.Module):
         """Return the result of `irreps_components` from the last features."""
         born = self.born_head(blocks)
         # the trace part of the orthonormal basis is √3 times the mean of the diagonal
-        born = torch.cat([born[:, :1] + 3**0.5 * self.shift(species_index), born[:, 1:]], dim=1)
+        shift = 3**0.5 * self.shift(species_index[: len(born)])  # of own atoms
+        born = torch.cat([born[:, :1] + shift, born[:, 1:]], dim=1)
         return born, self._log_susceptibility(blocks, graph)
 
     def _features(self, graph: Graph, species_index: Tensor, table_uses: int) -> list[Tensor]:
-        """Features (N, 2l+1, C) of all atoms after the last interaction, one block per irrep.
+        """Features (N, 2l+1, C) of own atoms after the last interaction, one block per irrep.
 
         Tables have only first derivatives with respect to positions; with 0 uses, none are made.
         """
@@ -208,10 +209,9 @@ class GatedNetwork(nn.Module):
         species = Species(species_index, self.embedding.weight)
         blocks = self._first(species)
         for number, table in enumerate(tables):
-            if number and graph.exchange is not None:
-                blocks = graph.exchange(blocks)
             blocks = self._enter(number, blocks, graph)
-            blocks = self.interactions[number](blocks, bonds, species, table)
+            exchange = graph.exchange if number else None  # the first features are known
+            blocks = self.interactions[number](blocks, bonds, species, table, exchange)
         return blocks
 
     def _first(self, species: Species) -> list[Tensor]:
@@ -220,7 +220,7 @@ class GatedNetwork(nn.Module):
 
     def _log_susceptibility(self, blocks: list[Tensor], graph: Graph) -> Tensor | None:
         """ln(ε∞ - 1) of all structures, (S, 3, 3), from the last features."""
-        if self.dielectric_head is None:
+        if self.dielectric_head is None or graph.exchange is not None:  # needs all atoms
             return None
         atomic = self.dielectric_head([blocks[0], blocks[-1]])
         mean = mean_by_index(atomic, graph.structure, graph.n_structures)
@@ -270,7 +270,7 @@ class GatedNetwork(nn.Module):
         self, graph: Graph, species_index: Tensor, table_uses: int
     ) -> tuple[Bonds, Sequence[RadialTable | None]]:
         """Functions of all bonds, and tables of the weights where these are allowed and faster."""
-        edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_atoms)
+        edges = EdgeIndex(graph.senders, graph.receivers, graph.n_atoms, graph.n_own)
         pairs, which = pairs_of_elements(edges, species_index, len(self.elements), self.backend)
         distances, harmonics = self._directions(edges, graph.vectors)
         tabulated = table_uses > 0 and use_radial_table(

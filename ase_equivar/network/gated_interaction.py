@@ -18,7 +18,7 @@ from ase_equivar.network.execution.edge_index import Chunk
 from ase_equivar.network.execution.parameter_cache import ParameterCache, as_array
 from ase_equivar.network.execution.radial_table import RadialTable, tabulate
 from ase_equivar.network.irreps import Irrep
-from ase_equivar.network.layers import IrrepwiseLinear, drop_channels
+from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights, drop_channels
 
 if TYPE_CHECKING:
     from ase_equivar.network.kernels.interaction import InteractionSteps
@@ -42,50 +42,6 @@ class Species:
     def take(self, atoms: slice) -> Species:
         """Return those of some atoms."""
         return Species(self.index[atoms], self.elements)
-
-
-class RadialWeights(nn.Module):
-    """Weights of every path and channel from the bond length and the two elements.
-
-    They are obtained by applying `out` to the result of this module.
-
-    Parameters
-    ----------
-    radial_functions : int
-        Number of functions of the distance.
-    embedding : int
-        Size of the embedding of an element.
-    width : int
-        Width of the two hidden layers.
-    n_weights : int
-        Paths times channels.
-    """
-
-    def __init__(self, radial_functions: int, embedding: int, width: int, n_weights: int) -> None:
-        super().__init__()
-        self.distance = nn.Linear(radial_functions, width)
-        self.sender = nn.Linear(embedding, width, bias=False)
-        self.receiver = nn.Linear(embedding, width, bias=False)
-        self.hidden = nn.Linear(width, width)
-        self.out = nn.Linear(width, n_weights, bias=False)
-
-    def forward(
-        self,
-        radial: Tensor,
-        envelope: Tensor,
-        elements: Tensor,
-        senders: Tensor,
-        receivers: Tensor,
-    ) -> Tensor:
-        """(E, R) functions, (E,) envelope, (n, d) elements, (E,) which on both sides to (E, width).
-
-        There are few elements: each is processed once, not once per atom.
-        """
-        x = self.distance(radial)
-        x = x + nn.functional.embedding(senders, self.sender(elements))
-        x = x + nn.functional.embedding(receivers, self.receiver(elements))
-        x = nn.functional.silu(self.hidden(nn.functional.silu(x)))
-        return x * envelope[:, None]
 
 
 class GatedInteraction(nn.Module):
@@ -131,15 +87,26 @@ class GatedInteraction(nn.Module):
         self.masks: list[Tensor] | None = None  # which channels count, if not all
 
     def forward(
-        self, blocks: list[Tensor], bonds: Bonds, species: Species, table: RadialTable | None
+        self,
+        blocks: list[Tensor],
+        bonds: Bonds,
+        species: Species,
+        table: RadialTable | None,
+        exchange: Callable[[Tensor], None] | None = None,
     ) -> list[Tensor]:
-        """Features per irrep (N, 2l+1, C) to features per irrep of the next layer."""
+        """Features per irrep (N, 2l+1, C) to features per irrep of the next layer.
+
+        Of a structure shared by several processes, only own atoms have new features. What foreign
+        atoms send is calculated if `blocks` has their features too, else filled in by `exchange`.
+        """
         if torch.is_grad_enabled():  # the backward pass wants everything anyway
+            if bonds.edges.n_senders > bonds.edges.n_receivers:
+                raise ValueError("a structure shared by several processes has no gradients")
             sent = torch.cat(self.before(blocks), dim=1)
             return self._update(blocks, sent, bonds, species, species, table)
         backend = used_backend(self.convolution.backend, bonds.harmonics.device)
         if backend == "numba" and not self._drops:
-            return self._compiled(blocks, bonds, species, table)
+            return self._compiled(blocks, bonds, species, table, exchange)
 
         def send(chunk: Chunk) -> list[Tensor]:
             return [torch.cat(self.before([block[chunk.atoms] for block in blocks]), dim=1)]
@@ -156,6 +123,9 @@ class GatedInteraction(nn.Module):
 
         # weights and messages of all edges at once would take most of the memory
         [sent] = concatenate_chunks(bonds.edges, send)
+        if n_foreign := bonds.edges.n_senders - len(sent):
+            sent = torch.cat([sent, sent.new_empty(n_foreign, *sent.shape[1:])])
+        self._add_foreign(sent, blocks, bonds.edges.n_receivers, exchange)
         return concatenate_chunks(bonds.edges, update)
 
     def table(
@@ -207,15 +177,35 @@ class GatedInteraction(nn.Module):
         hidden = self.radial(bonds.radial, bonds.envelope, senders.elements, sender, receiver)
         return self.weights(hidden)
 
+    def _add_foreign(
+        self,
+        sent: Tensor,
+        blocks: list[Tensor],
+        n_own: int,
+        exchange: Callable[[Tensor], None] | None,
+    ) -> None:
+        """Add to `sent` (N, input_dim, C) the rows of foreign atoms."""
+        if len(blocks[0]) > n_own:
+            sent[n_own:] = torch.cat(self.before([block[n_own:] for block in blocks]), dim=1)
+        elif exchange is not None:
+            exchange(sent)
+
     def _compiled(
-        self, blocks: list[Tensor], bonds: Bonds, species: Species, table: RadialTable | None
+        self,
+        blocks: list[Tensor],
+        bonds: Bonds,
+        species: Species,
+        table: RadialTable | None,
+        exchange: Callable[[Tensor], None] | None = None,
     ) -> list[Tensor]:
         """As `_update`, with `kernels.interaction`."""
         steps, n, like = self._steps(species.elements), self.convolution.channels, blocks[0]
+        n_own = bonds.edges.n_receivers
         blocks = [block.contiguous() for block in blocks]
-        sent = like.new_empty(len(like), self.convolution.coupling.input_dim, n)
+        sent = like.new_empty(bonds.edges.n_senders, self.convolution.coupling.input_dim, n)
         steps.send(blocks, sent, bonds.edges.receiver_starts)
-        new = [like.new_empty(len(like), ir.dim, n) for ir in self.outputs]
+        self._add_foreign(sent, blocks, n_own, exchange)
+        new = [like.new_empty(n_own, ir.dim, n) for ir in self.outputs]
         if table is not None:
             steps.receive(sent, bonds, table, blocks, species.index, new)
             return new

@@ -1,7 +1,7 @@
 """Equivariant layers on features stored as (atoms, components, channels).
 
 Only channels are mixed, never components, and all components of a channel are scaled equally, as
-equivariance under rotation and inversion requires.
+equivariance under rotation and inversion requires. `RadialWeights` are invariant weights of bonds.
 """
 
 from __future__ import annotations
@@ -70,3 +70,47 @@ class TensorHead(nn.Module):
         rest = self.mix([x * g for x, g in zip(blocks[1:], gates, strict=True)])
         scalar = [] if self.scalar is None else [self.scalar(hidden)]
         return torch.cat([*scalar, *[x.squeeze(2) for x in rest]], dim=1)
+
+
+class RadialWeights(nn.Module):
+    """Weights of every path and channel from the bond length and the two elements.
+
+    They are obtained by applying `out` to the result of this module.
+
+    Parameters
+    ----------
+    radial_functions : int
+        Number of functions of the distance.
+    embedding : int
+        Size of the embedding of an element.
+    width : int
+        Width of the two hidden layers.
+    n_weights : int
+        Paths times channels.
+    """
+
+    def __init__(self, radial_functions: int, embedding: int, width: int, n_weights: int) -> None:
+        super().__init__()
+        self.distance = nn.Linear(radial_functions, width)
+        self.sender = nn.Linear(embedding, width, bias=False)
+        self.receiver = nn.Linear(embedding, width, bias=False)
+        self.hidden = nn.Linear(width, width)
+        self.out = nn.Linear(width, n_weights, bias=False)
+
+    def forward(
+        self,
+        radial: Tensor,
+        envelope: Tensor,
+        elements: Tensor,
+        senders: Tensor,
+        receivers: Tensor,
+    ) -> Tensor:
+        """(E, R) functions, (E,) envelope, (n, d) elements, (E,) which on both sides to (E, width).
+
+        There are few elements: each is processed once, not once per atom.
+        """
+        x = self.distance(radial)
+        x = x + nn.functional.embedding(senders, self.sender(elements))
+        x = x + nn.functional.embedding(receivers, self.receiver(elements))
+        x = nn.functional.silu(self.hidden(nn.functional.silu(x)))
+        return x * envelope[:, None]
