@@ -11,6 +11,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 
 from ase_equivar.ase_properties import (
     BORN_CHARGES,
+    CLAMPED_PIEZO,
     DIELECTRIC_TENSOR,
     EFFECTIVE_CHARGES,
     UNCERTAINTY,
@@ -58,6 +59,7 @@ class AvailableProperties:
         names += [DIELECTRIC_TENSOR] if self.predictor.has_dielectric else []
         names += [UNCERTAINTY] if self.predictor.calibration is not None else []
         names += OF_POLARIZATION if self._is_polar else []
+        names += [CLAMPED_PIEZO] if self.has_head else []
         return tuple(names)
 
     def names(self) -> list[str]:
@@ -130,6 +132,8 @@ class AvailableProperties:
 
     def _not_listed(self, name: str) -> str:
         """Say why neither the model nor the wrapped calculator gives a property."""
+        if name == CLAMPED_PIEZO and self.predictor.has_piezoelectric:
+            return f"{name!r} of a charged cell is not defined; total_charge must be 0"
         if name in OF_POLARIZATION:
             return f"{name!r}: {self._no_polarization}"
         model, calculator = self.predictor.name, self.wrapped.calculator
@@ -144,6 +148,11 @@ class AvailableProperties:
             else f"the wrapped {calculator.name} does not list it either"
         )
         return f"{name!r} is not predicted by the model {model}; {remedy}"
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the clamped-ion tensor comes from a head of its own, not from a polarization."""
+        return self.predictor.has_piezoelectric and self.total_charge == 0
 
     @property
     def _is_polar(self) -> bool:

@@ -13,7 +13,7 @@ from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import finite_number, whole_number
-from ase_equivar.ase_properties import UNCERTAINTY
+from ase_equivar.ase_properties import CLAMPED_PIEZO, UNCERTAINTY
 from ase_equivar.available_properties import AvailableProperties
 from ase_equivar.fields import check_field
 from ase_equivar.graph.geometry import changed_parts
@@ -44,7 +44,8 @@ class EquivarCalculator(Calculator):
     ``polarization`` (C/m², shape=(3,)) of a crystal and ``dipole`` (|e|·Å, shape=(3,)) of a
     molecule refer to the periodic images given: see `docs/howto/polarization.md`.
     ``piezoelectric_tensor_clamped`` (C/m², shape=(3, 6), row = polarization, columns xx yy zz yz xz
-    xy) is the proper tensor at fixed reduced coordinates.
+    xy) is the proper tensor at fixed reduced coordinates. ``universal`` gives the last one too, by
+    a head that was trained on such tensors.
 
     With a field, ``forces`` are those of the wrapped calculator plus `field_forces`. All other
     properties are those *without* field, the energy too: its part −Ω E·P is defined only up to
@@ -256,6 +257,8 @@ class EquivarCalculator(Calculator):
         raw = None
         if with_field or any(name in of_model for name in properties):
             raw = self._predict(atoms, uncertainty=uncertainty)
+        if CLAMPED_PIEZO in properties and available.has_head:
+            self.results[CLAMPED_PIEZO] = self._predictor.piezoelectric_tensor(atoms)
         others = [name for name in properties if name not in of_model]
         if others:
             self._wrapped.fill(self.results, atoms, others, of_model, in_field=available.in_field)

@@ -16,6 +16,7 @@ FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
 CALIBRATION_FILE = "calibration.safetensors"
+PIEZOELECTRIC_FILE = "piezoelectric.safetensors"
 
 
 def available_models() -> list[str]:
@@ -71,7 +72,7 @@ def trained_with_dropout(name_or_path: str | Path) -> bool:
 
 
 def model_digest(name_or_path: str | Path) -> str:
-    """Return 16 hexadecimal digits that identify weights, configuration and calibration.
+    """Return 16 hexadecimal digits that identify all files with numbers of a model.
 
     Raises
     ------
@@ -79,8 +80,8 @@ def model_digest(name_or_path: str | Path) -> str:
         As in `load_model`.
     """
     folder = model_folder(name_or_path)
-    calibration = folder / CALIBRATION_FILE
-    more = [calibration] if calibration.is_file() else []
+    further = [folder / CALIBRATION_FILE, folder / PIEZOELECTRIC_FILE]
+    more = [path for path in further if path.is_file()]
     return digest(folder / CONFIG_FILE, folder / WEIGHTS_FILE, *more)
 
 

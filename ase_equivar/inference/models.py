@@ -14,6 +14,7 @@ from ase_equivar.inference.model_files import (
     CALIBRATION_FILE,
     CONFIG_FILE,
     FORMAT_VERSION,
+    PIEZOELECTRIC_FILE,
     WEIGHTS_FILE,
     model_folder,
     read_config,
@@ -95,7 +96,8 @@ def save_model(
     network : torch.nn.Module
         With a `build_config` that `build_network` turns into the same network.
     folder : str or pathlib.Path
-        Made if absent; files of an older model in it are replaced, and its calibration is removed.
+        Made if absent; files of an older model in it are replaced, and its calibration and
+        piezoelectric head are removed.
     metadata : dict, optional
         Anything worth knowing about the model that JSON can hold (data, seed, errors).
 
@@ -120,7 +122,8 @@ def save_model(
         config_file.write_text(text, encoding="utf-8")
         with replacing(folder / WEIGHTS_FILE) as weights_file:
             weights_file.write_bytes(save(state))
-            (folder / CALIBRATION_FILE).unlink(missing_ok=True)  # it is of other weights
+            for name in (CALIBRATION_FILE, PIEZOELECTRIC_FILE):  # of other weights
+                (folder / name).unlink(missing_ok=True)
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -25,12 +25,14 @@ from ase_equivar.inference.device import choose_device, choose_dtype
 from ase_equivar.inference.model_files import model_folder, trained_with_dropout
 from ase_equivar.inference.models import load_model
 from ase_equivar.inference.parts import N_PARTS, dielectric_tensors_of_parts
+from ase_equivar.inference.piezoelectric import load_piezoelectric_head, piezoelectric_tensor
 from ase_equivar.inference.polarization import Polarization
 from ase_equivar.inference.prediction import RawPrediction, TimedPrediction
 from ase_equivar.inference.uncertainty import REMEDY, Calibration
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.execution.deferred_compilation import DeferredCompilation
 from ase_equivar.network.gated import GatedNetwork
+from ase_equivar.network.piezoelectric_head import PiezoelectricHead
 from ase_equivar.network.readout import RawTensors
 from ase_equivar.structures.validation import check_full_occupancy
 
@@ -77,6 +79,7 @@ class Predictor:
         self.dtype = choose_dtype(dtype)
         network: Any
         self.calibration: Calibration | None
+        self._piezoelectric: PiezoelectricHead | None
         if isinstance(model, torch.nn.Module):
             missing = [name for name in NETWORK_ATTRIBUTES if not hasattr(model, name)]
             if missing:
@@ -88,7 +91,7 @@ class Predictor:
             with torch.inference_mode(mode=False):  # radial tables need gradients
                 network = copy.deepcopy(model).to(device=self.device, dtype=self.dtype)
             network.eval().requires_grad_(False)
-            self.calibration, self._has_parts = None, False
+            self.calibration, self._has_parts, self._piezoelectric = None, False, None
         else:
             self.name = str(model)
             self._has_parts = trained_with_dropout(model)
@@ -96,6 +99,7 @@ class Predictor:
             if self.calibration is not None:
                 self.calibration = self.calibration.to(self.device, self.dtype)
             network = load_model(model, device=self.device, dtype=self.dtype)
+            self._piezoelectric = load_piezoelectric_head(model_folder(model), network)
 
         if backend is not None:
             if not hasattr(network, "backend"):
@@ -126,6 +130,7 @@ class Predictor:
         self.elements = tuple(network.elements)
         self.has_dielectric = bool(network.has_dielectric)
         self.has_polarization = bool(getattr(network, "has_polarization", False))
+        self.has_piezoelectric = self._piezoelectric is not None
 
     def compile_at_once(self) -> None:
         """Let no prediction depend on those before it, not even by rounding."""
@@ -269,6 +274,17 @@ class Predictor:
         return self._compilation.run(
             lambda: dielectric_tensors_of_parts(network, graph), N_PARTS * graph.n_edges
         )
+
+    def piezoelectric_tensor(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Return the clamped-ion tensor in C/m², shape (3, 6); `has_piezoelectric` must hold."""
+        graph, network, head = self._graph(atoms, self._search), self._network, self._piezoelectric
+        assert head is not None
+        found = self._compilation.run(
+            lambda: piezoelectric_tensor(network, head, graph, atoms), graph.n_edges
+        )
+        if not np.isfinite(found).all():
+            raise self._not_finite("the piezoelectric tensor")
+        return found
 
     def _graph(self, atoms: Atoms, search: NeighborSearch) -> Graph:
         with only_kept_kernels(self._compilation.is_pending):
