@@ -125,12 +125,12 @@ def run_ipi_client(
 
 
 def _answers(images: Sequence[Atoms], with_stress: bool) -> list[Answer]:
-    """Calculate what i-PI expects of each structure."""
+    """Calculate what i-PI expects of each structure; constraints are i-PI's own affair."""
     return [
         Answer(
             energy=image.get_potential_energy(),
-            forces=image.get_forces(),
-            virial=-image.get_volume() * image.get_stress(voigt=False)
+            forces=image.get_forces(apply_constraint=False),
+            virial=-image.get_volume() * image.get_stress(voigt=False, apply_constraint=False)
             if with_stress
             else np.zeros((3, 3)),
             extras=json.dumps({"BEC": ipi_born_charges(charges).tolist()}),

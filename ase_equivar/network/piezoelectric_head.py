@@ -20,9 +20,8 @@ from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.edge_index import EdgeIndex
 from ase_equivar.network.execution.scatter import sum_by_index
 from ase_equivar.network.gated import GatedNetwork
-from ase_equivar.network.gated_interaction import RadialWeights
 from ase_equivar.network.irreps import Irrep, spherical_harmonics, wigner_3j
-from ase_equivar.network.layers import IrrepwiseLinear
+from ase_equivar.network.layers import IrrepwiseLinear, RadialWeights
 
 ODD = tuple(map(Irrep.parse, ("1o", "2o", "3o")))
 PARTS = (0, 0, 1, 2)  # which of `ODD` each part of the tensor is: there are two vectors

@@ -141,7 +141,7 @@ def tell_dielectric(n_labels: int, n_frames: int, there: Iterable[str], config: 
             f"none of {n_frames} frames has ε∞ from {told}, neither in its info nor among its "
             f"results; entries of nine numbers: {listed}"
         )
-    if names and listed != "none":
+    if names:
         logger.warning("no frame has ε∞ from %s; entries of nine numbers: %s", told, listed)
 
 

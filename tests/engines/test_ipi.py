@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from ase import units
 from ase.calculators.socketio import IPIProtocol
+from ase.constraints import FixAtoms
 from ase.md.verlet import VelocityVerlet
 from ase.spacegroup import crystal
 from helpers.polar_crystal import MASSES, N, PolarCrystal, ions
@@ -22,7 +23,7 @@ from ase_equivar import EquivarCalculator
 from ase_equivar.cli import inputs
 from ase_equivar.cli import main as cli
 from ase_equivar.dynamics import drive
-from ase_equivar.engines.ipi import _born_charges, ipi_born_charges, run_ipi_client
+from ase_equivar.engines.ipi import _answers, _born_charges, ipi_born_charges, run_ipi_client
 from ase_equivar.engines.ipi_socket import Answer, IPISocket
 from ase_equivar.fields import GaussianPulse, field_forces
 
@@ -290,3 +291,15 @@ def test_bad_input_is_named():
         run_ipi_client(atoms, unixsocket="nobody_there")
     with pytest.raises(OSError, match="i-PI is not listening at localhost:1: "):
         run_ipi_client(atoms, port=1)
+
+
+def test_constraints_of_the_atoms_do_not_reach_ipi() -> None:
+    """It would move a held atom by its field and thermostat, but never by the potential."""
+    atoms = ions()
+    atoms.calc = PolarCrystal(quadratic=0.4)
+    atoms.positions[0, 0] += 0.1
+    [free] = _answers([atoms], False)
+    atoms.set_constraint(FixAtoms([0]))
+    [held] = _answers([atoms], False)
+    assert np.abs(free.forces[0]).max() > 0.01
+    assert np.array_equal(held.forces, free.forces)

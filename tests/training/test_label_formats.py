@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 from pathlib import Path
 
 import ase.io
@@ -10,6 +12,7 @@ import pytest
 from ase import Atoms
 from helpers.label_files import LABELS, RECORDED, asymmetric_label, outcar, write_vaspout
 
+from ase_equivar.io import read_labels
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.sections import DataConfig
 
@@ -18,7 +21,9 @@ def rows(matrix: np.ndarray, tag: str = "v") -> str:
     return "".join(f"<{tag}>{' '.join(f'{x:.10f}' for x in row)}</{tag}>" for row in matrix)
 
 
-def vasprun(atoms: Atoms, charges: np.ndarray, dielectric: np.ndarray) -> str:
+def vasprun(
+    atoms: Atoms, charges: np.ndarray, dielectric: np.ndarray, name: str = "epsilon"
+) -> str:
     """What VASP writes of a calculation with LEPSILON, as far as it is read.
 
     In the array born_charges, one set per ion holds three rows: the first index is the field, the
@@ -38,7 +43,8 @@ def vasprun(atoms: Atoms, charges: np.ndarray, dielectric: np.ndarray) -> str:
         + "".join(f"<rc><c>{symbol}</c><c>1</c></rc>" for symbol in atoms.symbols)
         + f"</set></array></atominfo><structure name='initialpos'>{structure}</structure>"
         f"<calculation><scstep>{energy}</scstep><structure>{structure}</structure>{energy}"
-        f"<varray name='dielectric_dft'>{rows(dielectric)}</varray>"
+        f"<varray name='{name}_ion'>{rows(7 * dielectric)}</varray>"
+        f"<varray name='{name}'>{rows(dielectric)}</varray>"
         f"<array name='born_charges'><dimension dim='1'>ion</dimension>{ions}</array>"
         "</calculation></modeling>"
     )
@@ -70,6 +76,28 @@ def test_outputs_of_programs_have_orders_of_their_own(
     for frame in frames[:3]:
         assert frame.dielectric is not None
         np.testing.assert_allclose(frame.dielectric, dielectric, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["epsilon", "epsilon_scf", "dielectric_dft"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_names_of_the_dielectric_tensor_of_vasprun(
+    tmp_path: Path, label: tuple[Atoms, np.ndarray, np.ndarray], name: str, packed: bool
+) -> None:
+    """Of LEPSILON, LCALCEPS, and the one that ASE knows; each step has its own, or none."""
+    atoms, charges, dielectric = label
+    text = vasprun(atoms, charges, dielectric, name)
+    start, end = text.index("<calculation>"), text.index("</modeling>")
+    step = text[start:end]
+    without = re.sub(f"<varray name='{name}'>.*?</varray>", "", step)
+    text = text[:end] + without + step.replace(rows(dielectric), rows(2 * dielectric)) + text[end:]
+    path = tmp_path / ("vasprun.xml.gz" if packed else "vasprun.xml")
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    found = [atoms.calc.results.get("dielectric_tensor") for atoms in read_labels(path)]
+    np.testing.assert_allclose(found[0], dielectric, atol=1e-9)
+    assert found[1] is None
+    np.testing.assert_allclose(found[2], 2 * dielectric, atol=1e-9)
+    [last] = read_labels(path, "-1")
+    np.testing.assert_allclose(last.calc.results["dielectric_tensor"], 2 * dielectric, atol=1e-9)
 
 
 def test_real_outputs() -> None:

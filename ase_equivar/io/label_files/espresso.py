@@ -16,7 +16,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.io.espresso import read_espresso_ph
+from ase.io.espresso import label_to_symbol, read_espresso_ph
 from numpy.typing import NDArray
 
 from ase_equivar.io.label_files.labels import numbers_in, read_head, read_text, with_labels
@@ -35,6 +35,7 @@ BLOCKS = tuple(
     rf"Effective charges \({derivative}\) in cartesian axis(?!.*\b(?:with|apply) asr).*\n"
     for derivative in ("d Force / dE", "d P / du")
 )
+ATOM = re.compile(r"(?<=\s)(\S+)(?=\s+[\d.]+\s+tau\(\s*\d+\) =)")  # before mass and position
 ROW = re.compile(r"^\s*[EP][xyz]\s+\((.*?)\)", re.MULTILINE)
 LARGEST_ROUNDING = 5e-3  # Å; ph.x prints the cell with four decimals, in units of its length
 
@@ -113,7 +114,9 @@ def read_ph(path: Path) -> Atoms:
 
 def _rounded_structure(path: Path, text: str) -> Atoms:
     with reading(path):
-        found = read_espresso_ph(io.StringIO(text))
+        # ASE does not know labels of species here, such as Fe1 or O_a
+        named = ATOM.sub(lambda found: label_to_symbol(found[1]), text)
+        found = read_espresso_ph(io.StringIO(named))
         return next(entry["atoms"] for entry in found.values() if "atoms" in entry)
 
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 from ase import Atoms
 from ase.io.formats import string2index
+from numpy.typing import NDArray
 
 from ase_equivar.io.extxyz import read_extxyz
 from ase_equivar.io.label_files import abinit, castep, espresso, phonopy_born, vasp
@@ -51,7 +53,8 @@ def label_frames(path: str | Path, selection: str = ":") -> list[Frame]:
     program, reader = _recognized(path)
     if program == VASPRUN:
         frames = read_apart(path, selection, "vasp-xml")
-        return [replace(frame, program="VASP") for frame in frames]
+        tensors = vasp.dielectrics_of_vasprun(path)
+        return [_of_vasprun(frame, tensors) for frame in frames]
     if reader is None:
         return read_apart(path, selection)
     frame = Frame(0, reader(path), total=1, program=program)
@@ -61,6 +64,16 @@ def label_frames(path: str | Path, selection: str = ":") -> list[Frame]:
     if chosen not in (0, -1):
         raise ValueError(f"{path} has 1 structure, so there is no structure {chosen}")
     return [frame]
+
+
+def _of_vasprun(frame: Frame, tensors: list[NDArray[np.float64] | None]) -> Frame:
+    """Add ε∞, which ASE does not find under the names that VASP gives it."""
+    calculator: Any = frame.atoms and frame.atoms.calc
+    if calculator and frame.number < len(tensors):
+        tensor = tensors[frame.number]
+        if tensor is not None and tensor.shape == (3, 3):
+            calculator.results["dielectric_tensor"] = tensor
+    return replace(frame, program="VASP")
 
 
 def read_labels(filename: str | Path, index: str = ":") -> list[Atoms]:

@@ -1,4 +1,4 @@
-"""VASP: Z* and ε∞ from an ``OUTCAR`` or a ``vaspout.h5``; ASE itself reads ``vasprun.xml``.
+"""VASP: Z* and ε∞ from an ``OUTCAR`` or a ``vaspout.h5``; ASE reads ``vasprun.xml`` but for ε∞.
 
 In VASP's text output, rows are fields and columns displacements; vaspout.h5, and thus py4vasp,
 holds the transpose "for historic reasons" (VASP wiki, Born effective charges).
@@ -6,15 +6,18 @@ holds the transpose "for historic reasons" (VASP wiki, Born effective charges).
 
 from __future__ import annotations
 
+import gzip
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_equivar.io.label_files.labels import read_text, table_of, with_labels
+from ase_equivar.io.label_files.labels import GZIP, read_text, table_of, with_labels
 from ase_equivar.io.read_errors import reading
 
 NO_LABELS = "has no Born effective charges: VASP gives them with LEPSILON or LCALCEPS = .TRUE."
@@ -31,8 +34,34 @@ KIND = re.compile(r"VRHFIN\s*=\s*([A-Z][a-z]?)\s*:")
 IONS_PER_TYPE = re.compile(r"ions per type\s*=((?:\s+\d+)+)")
 LATTICE = re.compile(r"^ *direct lattice vectors +reciprocal lattice vectors.*\n", re.MULTILINE)
 POSITIONS = re.compile(r"^ *POSITION +TOTAL-FORCE \(eV/Angst\).*\n", re.MULTILINE)
+# of LEPSILON and of LCALCEPS, with local field effects; the last is the only one that ASE looks for
+EPSILONS = ("epsilon", "epsilon_scf", "dielectric_dft")
 SAME_PLACE = 1e-3  # Å
 RESPONSE = "results/linear_response"
+
+
+def dielectrics_of_vasprun(path: Path) -> list[NDArray[np.float64] | None]:
+    """Return ε∞ of each ionic step of a ``vasprun.xml``, shape (3, 3); None where it has none."""
+    found: list[NDArray[np.float64] | None] = []
+    with path.open("rb") as raw:
+        is_packed = raw.read(2) == GZIP
+    with gzip.open(path) if is_packed else path.open("rb") as file:
+        try:
+            for _, element in ElementTree.iterparse(file):
+                if element.tag == "calculation":
+                    found.append(_dielectric_of(element))
+                    element.clear()
+        except ElementTree.ParseError:  # truncated: ASE takes the steps before that too
+            pass
+    return found
+
+
+def _dielectric_of(calculation: Element) -> NDArray[np.float64] | None:
+    for name in EPSILONS:
+        array = calculation.find(f"varray[@name='{name}']")
+        if array is not None:
+            return np.array([[float(x) for x in (row.text or "").split()] for row in array])
+    return None
 
 
 def read_outcar(path: Path) -> Atoms:

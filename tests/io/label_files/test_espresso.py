@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from pathlib import Path
 
@@ -45,6 +46,25 @@ def test_charges_with_the_sum_rule_are_not_taken() -> None:
     for both in (without + applied, applied + without):
         found = read_response(text[:start] + both + text[end:], 2)
         assert found.born_charges[0, 0].tolist() == [1.07359, -0.00776, 0.00005]
+
+
+@pytest.mark.parametrize("label", ["H1", "H_a", "H-u", "h"])
+@pytest.mark.parametrize("with_pw", [False, True])
+def test_species_with_labels(tmp_path: Path, label: str, with_pw: bool) -> None:
+    """As antiferromagnets and sites with Hubbard U have them."""
+    text = PH.read_text()
+    assert text.count("H    1.0080   tau(") == 1
+    (tmp_path / "ph.out").write_text(text.replace("H    1.0080   tau(", f"{label} 1.0080   tau("))
+    if with_pw:
+        lines = [
+            re.sub(r"^(\s*)H(\s)", rf"\1{label}\2", line) for line in PW.read_text().splitlines()
+        ]
+        (tmp_path / "pw.in").write_text("\n".join(lines) + "\n")
+    [found], [expected] = read_labels(tmp_path / "ph.out"), read_labels(PH)
+    assert found.get_chemical_symbols() == ["Li", "H"]
+    assert (np.abs(found.cell.array - CELL).max() < 1e-6) == with_pw
+    for name in ("born_effective_charges", "dielectric_tensor"):
+        assert np.array_equal(found.calc.results[name], expected.calc.results[name])
 
 
 def test_structure_is_the_exact_one_beside_it(
