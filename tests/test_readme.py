@@ -22,7 +22,7 @@ NOT_RUN = {
     "README": 2,
     "CONTRIBUTING": 1,
     "quickstart": 1,
-    "tutorials/finetuning": 2,
+    "tutorials/finetuning": 3,
     "howto/dielectric": 1,
     "howto/dynamics": 4,
     "howto/piezoelectricity": 2,
