@@ -26,11 +26,12 @@ def polarization(
         Path | None, typer.Argument(help="The same atoms, displaced; elements in the same order.")
     ] = None,
     points: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Number of structures on the path at which Z* are predicted: odd, 5 or more."
+            help="Number of structures on the path at which Z* are predicted: odd, 5 or more; by "
+            "default 9. For two structures."
         ),
-    ] = 9,
+    ] = None,
     clamped: Annotated[
         str | None,
         typer.Option(
@@ -52,13 +53,19 @@ def polarization(
     For example, the spontaneous polarization of a ferroelectric relative to its high-symmetry
     structure. The result is the change along this path; other branches differ by the quanta that
     are printed with it. If the cells differ, one of the two structures (either one) must be
-    nonpolar.
+    nonpolar. If the crystal is turned, the result is in the Cartesian axes of the second
+    structure, or of the first one if only that is polar.
 
     Without a second structure: the change along a trajectory, frame by frame and without an
     integral, from a polar model (--model universal-polar), which predicts P itself.
     """
     with inputs.user_errors():
         if end is None:
+            if points is not None:
+                raise ValueError(
+                    "--points is for the path between two structures; a trajectory needs no "
+                    "integral: leave it out, or give a second structure"
+                )
             if clamped is not None:
                 raise ValueError("--clamped is for two structures whose cells differ")
             if output is not None and check_folder(output).suffix != ".csv":
@@ -80,7 +87,11 @@ def polarization(
         from ase_equivar.dielectric import polarization_change
 
         found = polarization_change(
-            first, last, calc, n_points=points, clamped_piezoelectric=tensor
+            first,
+            last,
+            calc,
+            n_points=9 if points is None else points,
+            clamped_piezoelectric=tensor,
         )
         table = Table(title="Change of polarization (µC/cm²)", box=None, padding=(0, 1))
         for name in ("", "x", "y", "z"):

@@ -7,6 +7,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from ase_equivar.dielectric.structure_pairs import stretch
 from ase_equivar.structures.lattice import nearest_images
 
 SHORTER = 0.5  # ratio of sums of squared displacements that thermal motion alone does not reach
@@ -18,12 +19,12 @@ def shortest_order(start: Atoms, end: Atoms) -> NDArray[np.int64] | None:
     """Return the order of the atoms of `end` that matches those of `start` best.
 
     It minimizes the sum of squared displacements to nearest images, apart from a rigid shift of the
-    whole crystal.
+    whole crystal and its rotation.
 
     Parameters
     ----------
     start, end : ase.Atoms
-        Periodic, with the same number of atoms of each element.
+        Crystals with the same number of atoms of each element and cells of the same handedness.
 
     Returns
     -------
@@ -32,7 +33,7 @@ def shortest_order(start: Atoms, end: Atoms) -> NDArray[np.int64] | None:
         sum of squared displacements of the atoms that it exchanges.
     """
     before, after = (one.get_scaled_positions(wrap=False) for one in (start, end))
-    cell = (start.cell.array + end.cell.array) / 2
+    cell = start.cell.array @ (np.eye(3) + stretch(start, end)) / 2
     best, least = np.arange(len(start)), np.inf
     listed = np.full(len(start), np.inf)
     mostly_listed = False

@@ -13,6 +13,9 @@ is then that tensor times the strain (D. Vanderbilt, J. Phys. Chem. Solids 61, 1
 converted to a polarization with the cell of the polar structure, whether that is the first or the
 last one: a nonpolar structure has π = 0 (or a constant fixed by symmetry) in any cell. If both
 structures are polar, π of the first one would be needed as well, which Z* do not determine.
+
+A rotation of the whole crystal leaves π as it is. So the path has none: it is the pure strain of
+the cell of the first structure, by the polar decomposition.
 """
 
 from __future__ import annotations
@@ -26,7 +29,6 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate
-from scipy.linalg import polar
 
 from ase_equivar.arguments import (
     LARGEST_CHARGE,
@@ -40,6 +42,7 @@ from ase_equivar.dielectric.structure_pairs import (
     cell_of_polar,
     check_pair,
     reduced_step,
+    stretch,
     warn_if_same,
     warn_of_order,
 )
@@ -56,6 +59,10 @@ QUADRATURE_WARNING = 0.01  # relative
 @dataclass(frozen=True)
 class PolarizationChange:
     """The polarization of the last structure minus that of the first one, Cartesian, µC/cm².
+
+    Of crystals that are turned with respect to each other, that of the first one is taken as turned
+    into the orientation of the last one. The Cartesian axes are those of the last structure, or of
+    the first one if only that is polar (then that of the last one is zero).
 
     Attributes
     ----------
@@ -104,9 +111,10 @@ def polarization_change(
     """Return the change of polarization along the straight path from one structure to another.
 
     Reduced coordinates and cell vectors are interpolated linearly from `start` to `end`, each atom
-    moving to its nearest periodic image; a rigid shift of the whole crystal does not contribute. If
-    atoms of an element are listed in a different order, they are matched by the smallest
-    displacements. The integral is evaluated by Simpson's rule.
+    moving to its nearest periodic image. A rigid shift of the whole crystal does not contribute,
+    nor does a rotation: all structures along the path are oriented as `start`. If atoms of an
+    element are listed in a different order, they are matched by the smallest displacements. The
+    integral is evaluated by Simpson's rule.
 
     Parameters
     ----------
@@ -116,7 +124,8 @@ def polarization_change(
         the path give the same change, with opposite sign.
     born_charges : calculator, callable, array_like or mapping
         Source of Z* for every structure along the path: see
-        `ase_equivar.charge_source.ChargeSource`.
+        `ase_equivar.charge_source.ChargeSource`. Tensors given as an array are in the Cartesian
+        axes of `start`.
     n_points : int
         Number of structures along the path, both ends included: odd, 5 or more.
     clamped_piezoelectric : array_like, optional
@@ -127,12 +136,14 @@ def polarization_change(
     Returns
     -------
     PolarizationChange
+        In the Cartesian axes of `end`, or of `start` if only that is polar.
 
     Raises
     ------
     ValueError
         When the structures do not contain the same atoms or consist of metals only, when the path
-        is ambiguous, or when the calculator is for a charged cell.
+        is ambiguous, when one cell is right-handed and the other left-handed, or when the
+        calculator is for a charged cell.
     ase.calculators.calculator.PropertyNotImplementedError
         When a calculator does not give Z*.
 
@@ -144,8 +155,9 @@ def polarization_change(
         When the raw Z* of a structure along the path violate the sum rule as those of metals do.
     PolarizationWarning
         When atoms are matched in a different order; when the two structures are the same, or one is
-        the other shifted as a whole; or when the cells differ and both structures are polar, so
-        that the polarization of the first one in its own cell is not known.
+        the other shifted or turned as a whole; or when both structures are polar and one cell is
+        strained relative to the other, so that the polarization of the first one in its own cell is
+        not known.
     """
     n_points = whole_number("n_points", n_points)
     if n_points < 5 or n_points % 2 == 0:
@@ -167,22 +179,23 @@ def polarization_change(
         end = end[order]
     step = reduced_step(start, end)
     warn_if_same(start, end, step)
-    cells, rates, violations = [], [], []
+    strain = stretch(start, end) - np.eye(3)
+    rates, violations = [], []
     for fraction in np.linspace(0, 1, n_points):
         atoms = start.copy()
         atoms.calc = None
-        cells.append((1 - fraction) * start.cell.array + fraction * end.cell.array)
+        cell = start.cell.array @ (np.eye(3) + fraction * strain)
         reduced = start.get_scaled_positions(wrap=False) + fraction * step
-        atoms.set_cell(cells[-1])
-        atoms.set_positions(reduced @ cells[-1], apply_constraint=False)
+        atoms.set_cell(cell)
+        atoms.set_positions(reduced @ cell, apply_constraint=False)
         charges = charges_of(atoms)
         violations.append(violation_per_atom(born_charges, atoms, charges))
-        rates.append(_reduced_change(neutralize(charges), step, cells[-1]))
+        rates.append(_reduced_change(neutralize(charges), step, cell))
     warn_if_like_a_metal(born_charges, start, max(violations))
     change = integrate.simpson(np.array(rates), dx=1 / (n_points - 1), axis=0)
     coarse = integrate.simpson(np.array(rates[::2]), dx=2 / (n_points - 1), axis=0)
     if clamped is not None:
-        by_strain = _strain_change(clamped, start.cell.array, end.cell.array)
+        by_strain = _strain_change(clamped, start.cell.array, strain)
         change, coarse = change + by_strain, coarse + by_strain
     result = _to_cartesian(change, cell_of_polar(start, end), coarse)
     size = float(np.abs(result.change).max())
@@ -207,10 +220,15 @@ def polarization_along(
     Parameters
     ----------
     images : sequence of ase.Atoms
-        At least two, as in `polarization_change`.
+        At least two, as in `polarization_change`. They may be turned with respect to each other.
     born_charges : sequence of array_like, each of shape (N, 3, 3)
         Z* of each structure, |e|, [i, a, b]: row a = field or polarization, column b =
-        displacement.
+        displacement; in the Cartesian axes of that structure.
+
+    Returns
+    -------
+    PolarizationChange
+        In the Cartesian axes of the last structure, or of the first one if only that is polar.
 
     Raises
     ------
@@ -265,11 +283,10 @@ def _reduced_change(
 
 
 def _strain_change(
-    clamped: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]
+    clamped: NDArray[np.float64], start: NDArray[np.float64], strain: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the clamped-ion change of π for a change of the cell, |e|; rotations drop out."""
-    stretch = polar(np.linalg.solve(start, end), side="left")[1]
-    response = clamped @ strain_components(stretch - np.eye(3)) * C_PER_M2
+    """Return the clamped-ion change of π for a strain of the cell, |e|."""
+    response = clamped @ strain_components(strain) * C_PER_M2
     return abs(np.linalg.det(start)) * np.linalg.solve(start.T, response)
 
 

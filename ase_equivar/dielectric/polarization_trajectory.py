@@ -30,7 +30,9 @@ def trajectory_polarization(
 
     If the cell changes, it is the change of the reduced polarization, converted with the cell of
     each frame, as in `polarization_change`; here it includes the electronic response to strain as
-    the model predicts it.
+    the model predicts it. If the crystal turns, each row is in the Cartesian axes of its frame, and
+    the polarization of the first frame is taken as turned with the crystal: a rotation alone
+    changes nothing.
 
     Parameters
     ----------
@@ -48,8 +50,8 @@ def trajectory_polarization(
     Raises
     ------
     ValueError
-        If there are no frames, they do not contain the same atoms, consist of metals only, or an
-        atom moves too far.
+        If there are no frames, they do not contain the same atoms, consist of metals only, their
+        cells change from right-handed to left-handed, or an atom moves too far.
     ase.calculators.calculator.PropertyNotImplementedError
         If the calculator does not give ``polarization``.
     """

@@ -8,6 +8,7 @@ import numpy as np
 import spglib
 from ase import Atoms
 from numpy.typing import NDArray
+from scipy.linalg import polar
 
 from ase_equivar.structures.lattice import (
     compact_atoms,
@@ -24,7 +25,11 @@ STRAINED = 1e-4  # strain above which two cells count as different
 
 
 def check_pair(start: Atoms, end: Atoms) -> None:
-    """Raise ValueError for structures that differ in their elements or are not crystals."""
+    """Raise ValueError for structures that no path of crystals connects.
+
+    They differ in their elements, are not crystals, or their cells differ in handedness: on any
+    path between a right-handed and a left-handed cell the volume vanishes somewhere.
+    """
     for atoms in (start, end):
         check_structure(atoms)
     if not np.array_equal(start.numbers, end.numbers):
@@ -34,6 +39,36 @@ def check_pair(start: Atoms, end: Atoms) -> None:
         )
     if not (start.pbc.all() and end.pbc.all()):
         raise ValueError("a polarization needs structures that are periodic in three directions")
+    hands = [
+        "right-handed" if np.linalg.det(atoms.cell.array) > 0 else "left-handed"
+        for atoms in (start, end)
+    ]
+    if hands[0] != hands[1]:
+        raise ValueError(
+            f"the cell vectors of one structure are {hands[0]} and those of the other are "
+            f"{hands[1]}: no path connects them. Choose the vectors of one along those of the "
+            "other, by reversing or exchanging some with set_cell(vectors, scale_atoms=False), "
+            "which leaves the atoms in place"
+        )
+
+
+def stretch(start: Atoms, end: Atoms) -> NDArray[np.float64]:
+    """Return how the cell is stretched from one structure to another, without rotations.
+
+    Parameters
+    ----------
+    start, end : ase.Atoms
+        Crystals whose cells have the same handedness.
+
+    Returns
+    -------
+    ndarray, shape (3, 3)
+        Symmetric and positive definite, 1 if nothing is stretched: rows of the first cell times
+        this matrix are the cell vectors of `end`, turned into the orientation of `start`. By the
+        polar decomposition, which attributes as little as possible to the strain.
+    """
+    deformation = np.linalg.solve(start.cell.array, end.cell.array)
+    return np.asarray(polar(deformation, side="left")[1])
 
 
 def reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
@@ -60,14 +95,15 @@ def reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
 
 
 def warn_if_same(start: Atoms, end: Atoms, step: NDArray[np.float64]) -> None:
-    """Warn that two structures are the same, but for a shift as a whole: nothing changes."""
-    cell = end.cell.array
-    moved = (step - step.mean(axis=0)) @ cell
-    if max(np.abs(moved).max(), np.abs(cell - start.cell.array).max()) > SAME:
+    """Warn that two structures are the same, but for shift and rotation: nothing changes."""
+    moved = (step - step.mean(axis=0)) @ end.cell.array
+    strained = start.cell.array @ (stretch(start, end) - np.eye(3))
+    if max(np.abs(moved).max(), np.abs(strained).max()) > SAME:
         return
     warnings.warn(
-        f"the two structures are the same within {SAME:g} Å, apart from a shift of the whole "
-        "crystal: the polarization does not change between them. Was one file given twice?",
+        f"the two structures are the same within {SAME:g} Å, apart from a shift or rotation of the "
+        "whole crystal: in the axes of the crystal, the polarization does not change between them. "
+        "Was one file given twice?",
         PolarizationWarning,
         stacklevel=3,
     )
@@ -87,18 +123,24 @@ def warn_of_order(start: Atoms, order: NDArray[np.int64], consequence: str) -> N
 
 
 def cell_of_polar(start: Atoms, end: Atoms) -> NDArray[np.float64]:
-    """Return the cell that converts the change of π to a polarization, Å; shape=(3, 3)."""
-    strain = np.abs(np.linalg.solve(start.cell.array, end.cell.array) - np.eye(3)).max()
-    if strain > STRAINED and is_polar(start):
+    """Return the cell that converts the change of π to a polarization, Å; shape=(3, 3).
+
+    Its orientation determines in whose Cartesian axes the polarization is given.
+    """
+    differs = np.abs(np.linalg.solve(start.cell.array, end.cell.array) - np.eye(3)).max()
+    if differs > STRAINED and is_polar(start):  # strained or turned
         if not is_polar(end):
             return np.asarray(start.cell.array)
-        warnings.warn(
-            f"both structures are polar and their cells differ (strain {strain:.2g}): the "
-            "polarization of the first one, which Z* do not determine, changes with the cell, and "
-            "this change is neglected. Start at a nonpolar structure for each of them and subtract",
-            PolarizationWarning,
-            stacklevel=3,
-        )
+        strain = np.abs(stretch(start, end) - np.eye(3)).max()
+        if strain > STRAINED:
+            warnings.warn(
+                f"both structures are polar and their cells differ (strain {strain:.2g}): the "
+                "polarization of the first one, which Z* do not determine, changes with the cell, "
+                "and this change is neglected. Start at a nonpolar structure for each of them and "
+                "subtract",
+                PolarizationWarning,
+                stacklevel=3,
+            )
     return np.asarray(end.cell.array)
 
 

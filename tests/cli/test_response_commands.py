@@ -262,6 +262,8 @@ def test_polarization_along_a_trajectory(nacl_file, model, tmp_path):
     for arguments, text in (
         ((frames, "--model", model), "gives Z. and no polarization; take a polar"),
         ((frames, "-o", tmp_path / "p.json"), "should end in .csv"),
+        ((frames, "--points", 8), "--points is for the path between two structures"),
+        ((frames, "--points", 9), "a trajectory needs no integral: leave it out"),
         ((frames, "--model", "universal-polar", "--index", "1:"), "has one frame, and a polariz"),
         ((nacl_file, frames, "-o", table), "--output is for a trajectory"),
     ):

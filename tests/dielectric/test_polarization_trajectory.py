@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from helpers.random_networks import GATED, POLAR, make, triclinic
+from scipy.spatial.transform import Rotation
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dielectric import polarization_change, trajectory_polarization
@@ -67,6 +68,20 @@ def test_change_with_the_cell_is_that_of_the_proper_tensor() -> None:
     assert np.abs(expected).max() > 1e-6
 
 
+def test_frames_of_a_crystal_that_turns() -> None:
+    """Every frame in its own axes: the change does not depend on how the crystal is turned."""
+    frames = [displaced(seed) for seed in range(3)]
+    for n, frame in enumerate(frames):
+        frame.set_cell(frame.cell.array @ (np.eye(3) + 0.01 * n * np.tri(3)), scale_atoms=True)
+    plain = trajectory_polarization(frames, CALCULATOR)
+    turns = [np.eye(3), *Rotation.random(2, rng=1).as_matrix()]
+    for frame, turn in zip(frames, turns, strict=True):
+        frame.set_cell(frame.cell.array @ turn, scale_atoms=True)
+    found = trajectory_polarization(frames, CALCULATOR)
+    expected = np.einsum("ta,tab->tb", plain, turns)
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(plain).max())
+
+
 def test_what_is_refused() -> None:
     atoms = triclinic()
     with pytest.raises(PropertyNotImplementedError, match="use a neutral cell and a polar model"):
@@ -79,6 +94,10 @@ def test_what_is_refused() -> None:
     half.positions[0] += half.cell.array[0] / 2
     with pytest.raises(ValueError, match="its nearest image is ambiguous"):
         trajectory_polarization([atoms, half], CALCULATOR)
+    reversed_vector = atoms.copy()
+    reversed_vector.set_cell(atoms.cell.array * [[1], [-1], [1]], scale_atoms=False)
+    with pytest.raises(ValueError, match=r"no path connects them\. Choose the vectors"):
+        trajectory_polarization([atoms, reversed_vector], CALCULATOR)
     slab = atoms.copy()
     slab.pbc = (True, True, False)
     with pytest.raises(ValueError, match="periodic in three directions"):
