@@ -10,9 +10,10 @@ A script that can be started repeatedly until the run is complete::
 
 A checkpoint holds the atoms, the state of the dynamics (thermostats, barostats and what the
 integrator keeps from the last step), the state of its random number generator, the time and the
-work of the field, and the Z* in use. Forces are recalculated: the run continues bit for bit if the
-calculator gives the same forces for the same positions, as on one CPU, and has no memory of its own
-(ASE's LennardJones, for example, keeps a neighbor list whose order depends on earlier steps).
+work of the field, the Z* in use, and what a `Recorder` has summed up. Forces are recalculated: the
+run continues bit for bit if the calculator gives the same forces for the same positions, as on one
+CPU, and has no memory of its own (ASE's LennardJones, for example, keeps a neighbor list whose
+order depends on earlier steps).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ase.md.md import MolecularDynamics
 from numpy.typing import NDArray
 
 from ase_equivar.dynamics.driven import Drive
+from ase_equivar.dynamics.recorder import Recorder
 from ase_equivar.io.output_files import replacing
 
 VERSION = 2  # version 1 had other units of time and frequency in fields
@@ -111,6 +113,8 @@ def restore_checkpoint(driven: Drive, path: str | Path) -> None:
         if problem := _problem(name, present, values):
             raise ValueError(f"{path} is damaged: {problem}; start the run again, without it")
     driven.restore_state(_part(values, "drive/"))
+    for recorder in _recorders(driven):
+        recorder.restore_state(_part(values, f"{type(recorder).__name__}/"))
     atoms.cell[:] = content.pop("atoms/cell")
     for name, value in _part(content, "atoms/").items():
         atoms.arrays[name] = value
@@ -126,7 +130,21 @@ def _state(driven: Drive) -> dict[str, Any]:
         "atoms/cell": atoms.cell.array,
         **{f"dyn/{name}": value for name, value in _dynamics_state(driven.dynamics).items()},
         **{f"drive/{name}": value for name, value in driven.state().items()},
+        **{
+            f"{type(recorder).__name__}/{name}": value
+            for recorder in _recorders(driven)
+            for name, value in recorder.state().items()
+        },
     }
+
+
+def _recorders(driven: Drive) -> list[Recorder]:
+    """Return what sums up this run, one of a kind."""
+    return [
+        function
+        for function, _, args, _ in driven.dynamics.observers
+        if isinstance(function, Recorder) and args == (driven,)
+    ]
 
 
 def _problem(name: str, present: Any, values: dict[str, Any]) -> str:

@@ -131,8 +131,7 @@ def plot_pulse_response(response: PulseResponse, *, title: str | None = None) ->
     work.set_xlabel("time (ps)")
     for ax in (field, polarization, work):
         ax.margins(x=0)
-    peak = run.electric_field[np.linalg.norm(run.electric_field, axis=1).argmax()]
-    along = response.susceptibility @ (peak / np.linalg.norm(peak))
+    along = response.susceptibility @ response.direction
     terahertz = response.frequencies
     spectrum.plot(terahertz, along.real, color=COLORS[0], linewidth=1.4, label="Re χ")
     spectrum.plot(terahertz, along.imag, "--", color=COLORS[0], linewidth=1.2, label="Im χ")

@@ -11,15 +11,17 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import finite_real
+from ase_equivar.dynamics.experiments.pulse_sums import PulseSums
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.fields.algebra import Waveform
 from ase_equivar.structures.validation import check_structure
-from ase_equivar.units import CYCLES_PER_FS, UC_PER_CM2, VACUUM_PERMITTIVITY
+from ase_equivar.units import CYCLES_PER_FS, VACUUM_PERMITTIVITY
 from ase_equivar.warning_types import ConvergenceWarning, NotRelaxedWarning
 
 SPECTRUM_FROM = 0.05  # of the pulse's largest Fourier component; below, the ratio is noise
-POINTS = 4000
+POINTS = 4000  # observations of the run, for curves over time
+CHUNK = 10_000  # steps for which the pulse is calculated together
 DIED_AWAY = 0.05  # of the largest polarization
 AT_REST = 0.05  # eV/Å; with larger forces the structure oscillates without field
 
@@ -31,7 +33,10 @@ class PulseResponse:
     Attributes
     ----------
     run : FieldRun
-        Observables over time.
+        Observables over time: at each step, or from 8000 steps on at every few steps, between which
+        a short pulse may fall. Nothing else here is derived from them.
+    direction : ndarray, shape (3,)
+        Unit vector along the field of the pulse at its maximum.
     absorbed : float
         Work of the pulse, eV.
     frequencies : ndarray, shape (F,)
@@ -39,13 +44,15 @@ class PulseResponse:
     susceptibility : ndarray, shape (F, 3), complex
         P(ω) / (ε0 E(ω)) of the ions, for E along the direction of the pulse and each component of
         P, with the convention exp(−iωt): absorption is a positive imaginary part. It is the linear
-        response if the pulse is weak, and converged if the polarization has decayed at the end.
+        response if the pulse is weak, and converged if the polarization has decayed at the end. All
+        steps contribute, not only those of `run`.
     remaining : float
         Largest |P| in the last tenth of the run divided by the largest overall; near 0 if P has
         decayed.
     """
 
     run: FieldRun
+    direction: NDArray[np.float64]
     absorbed: float
     frequencies: NDArray[np.float64]
     susceptibility: NDArray[np.complex128]
@@ -99,19 +106,7 @@ def pulse_response(
     check_structure(atoms)
     if not callable(pulse):
         raise TypeError(f"pulse is {pulse!r}; give a Waveform, such as a GaussianPulse")
-    times = md_settings.timestep * np.arange(steps + 1)
-    values = finite_real("the pulse", [pulse(float(time)) for time in times], None)
-    strengths = np.linalg.norm(values, axis=-1) if values.ndim == 2 else np.abs(values)
-    if values.shape != (steps + 1, 3) or not strengths.any():
-        raise ValueError("the pulse is zero throughout the run")
-    if max(strengths[0], strengths[-1]) > 0.01 * strengths.max():
-        raise ValueError(
-            "the pulse is not over within the run: at the start or the end it is above 1 % of its "
-            "maximum; move its center or lengthen the run"
-        )
-    direction = values[strengths.argmax()] / strengths.max()
-    if np.abs(values - np.outer(values @ direction, direction)).max() > 1e-6 * strengths.max():
-        raise ValueError("the pulse changes its direction; give a pulse along a fixed direction")
+    direction, held, field_spectrum = _spectrum(pulse, steps, md_settings.timestep)
     if not md_settings.temperature and atoms.calc is not None:
         largest = float(np.abs(atoms.get_forces()).max())
         if largest > AT_REST:
@@ -121,13 +116,18 @@ def pulse_response(
                 NotRelaxedWarning,
                 stacklevel=2,
             )
-    interval = max(steps // POINTS, 1)
+    sums = PulseSums(steps + 1, int(held[0]), int(held[-1] - held[0] + 1))
     run = field_run(
-        atoms, pulse, steps, md_settings, interval=interval, folder=folder, description="pulse"
+        atoms,
+        pulse,
+        steps,
+        md_settings,
+        interval=max(steps // POINTS, 1),
+        recorder=sums,
+        folder=folder,
+        description="pulse",
     )
-    polarization = run.polarization_change
-    norms = np.linalg.norm(polarization, axis=1)
-    remaining = float(norms[-len(norms) // 10 :].max() / norms.max()) if norms.any() else 0.0
+    remaining = sums.largest_late / sums.largest if sums.largest else 0.0
     if remaining > DIED_AWAY:
         warnings.warn(
             f"at the end {remaining:.0%} of the largest polarization remains, so the "
@@ -136,16 +136,42 @@ def pulse_response(
             ConvergenceWarning,
             stacklevel=2,
         )
-    spacing = interval * md_settings.timestep
-    frequencies = np.fft.rfftfreq(len(norms), spacing) / CYCLES_PER_FS
-    # The conjugate: NumPy transforms with exp(−iωt), physics with exp(+iωt).
-    field_spectrum = np.fft.rfft(run.electric_field @ direction).conj()
-    spectrum = UC_PER_CM2 * np.fft.rfft(polarization, axis=0).conj()
-    held = np.abs(field_spectrum) > SPECTRUM_FROM * np.abs(field_spectrum).max()
+    response = sums.spectrum[held - held[0]]
     return PulseResponse(
         run=run,
-        absorbed=float(run.work[-1]),
-        frequencies=frequencies[held],
-        susceptibility=spectrum[held] / field_spectrum[held, None] / VACUUM_PERMITTIVITY,
+        direction=direction,
+        absorbed=sums.work,
+        frequencies=held / ((steps + 1) * md_settings.timestep) / CYCLES_PER_FS,
+        susceptibility=response / field_spectrum[:, None] / VACUUM_PERMITTIVITY,
         remaining=remaining,
     )
+
+
+def _spectrum(
+    pulse: Waveform, steps: int, timestep: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.complex128]]:
+    """Return the direction of a pulse, the numbers of its frequencies and E(ω), or refuse it."""
+    times = timestep * np.arange(steps + 1)
+    values = np.concatenate(
+        [
+            finite_real("the pulse", [pulse(float(time)) for time in times[i : i + CHUNK]], None)
+            for i in range(0, len(times), CHUNK)
+        ]
+    )
+    strengths = np.linalg.norm(values, axis=-1) if values.ndim == 2 else np.abs(values)
+    if values.shape != (len(times), 3) or not strengths.any():
+        raise ValueError("the pulse is zero throughout the run")
+    if max(strengths[0], strengths[-1]) > 0.01 * strengths.max():
+        raise ValueError(
+            "the pulse is not over within the run: at the start or the end it is above 1 % of its "
+            "maximum; move its center or lengthen the run"
+        )
+    direction = values[strengths.argmax()] / strengths.max()
+    along = values @ direction
+    values -= np.outer(along, direction)
+    if np.abs(values).max() > 1e-6 * strengths.max():
+        raise ValueError("the pulse changes its direction; give a pulse along a fixed direction")
+    # The conjugate: NumPy transforms with exp(−iωt), physics with exp(+iωt).
+    spectrum = np.fft.rfft(along).conj()
+    held = np.flatnonzero(np.abs(spectrum) > SPECTRUM_FROM * np.abs(spectrum).max())
+    return direction, held, spectrum[held]

@@ -41,6 +41,7 @@ from ase_equivar.dynamics.experiments.run_folder import (
 )
 from ase_equivar.dynamics.field_log import ROUNDING, FieldLog, read_field_log
 from ase_equivar.dynamics.observables import FieldRun, observe
+from ase_equivar.dynamics.recorder import Recorder
 from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.forces import check_field
 from ase_equivar.fields.text import field_text
@@ -129,6 +130,7 @@ def field_run(
     *,
     interval: int = 1,
     born_charges: ChargeSource | None = None,
+    recorder: Recorder | None = None,
     folder: str | Path | None = None,
     description: str = "run in a field",
 ) -> FieldRun:
@@ -148,6 +150,8 @@ def field_run(
         Observe at the start and after every `interval` steps.
     born_charges : calculator, callable, array_like or mapping, optional
         Source of Z*, if not the calculator: see `ase_equivar.charge_source.ChargeSource`.
+    recorder : Recorder, optional
+        Sees every step, also of a part of the run that an earlier call has made.
     folder : str or pathlib.Path, optional
         Folder for a log and checkpoints. An interrupted run continues when called again with the
         same arguments; other arguments (atoms, constraints, calculator, charges, settings) are
@@ -175,7 +179,7 @@ def field_run(
     where = None if folder is None else Path(folder)
     with locked_run_folder(where):
         return _field_run(
-            atoms, field, steps, md_settings, interval, born_charges, where, description
+            atoms, field, steps, md_settings, interval, born_charges, recorder, where, description
         )
 
 
@@ -186,6 +190,7 @@ def _field_run(
     md_settings: MDSettings,
     interval: int,
     born_charges: ChargeSource | None,
+    recorder: Recorder | None,
     folder: Path | None,
     description: str,
 ) -> FieldRun:
@@ -197,12 +202,16 @@ def _field_run(
     driven = drive(
         dyn, waveform, update_interval=md_settings.update_interval, born_charges=born_charges
     )
+    if recorder is not None:  # first, so that checkpoints hold the step at which they are made
+        dyn.attach(recorder, 1, driven)
     rows = []
     if folder is None:
         dyn.attach(lambda: rows.append(observe(driven)), interval=interval)
     else:
         settings = {"steps": steps, "interval": interval, "md_settings": asdict(md_settings)}
         settings["field"] = field_text(waveform)
+        if recorder is not None:  # not in folders of earlier versions
+            settings["recorder"] = type(recorder).__name__
         checkpoint = open_run_folder(folder, settings | describe_start(driven))
         log = checkpoint.with_suffix(".log")
         if checkpoint.exists():
