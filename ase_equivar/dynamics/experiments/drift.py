@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -11,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import positive_number
 from ase_equivar.charge_source import ChargeSource, read_charges
+from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.dynamics.observables import FieldRun
+from ase_equivar.dynamics.recorder import Recorder
 from ase_equivar.fields import check_field
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.units import CM2_PER_VS
@@ -138,6 +142,7 @@ def ion_drift(
     left_out = positive_number("equilibration", equilibration, "fs", zero=True)
     skipped = steps_in("equilibration", left_out, md_settings) if left_out else 0
     interval = max(steps // POINTS, 1)
+    host = HostDisplacement(np.where(mine, 0, atoms.get_masses()), steps + skipped, interval)
     run = field_run(
         atoms,
         vector,
@@ -145,11 +150,12 @@ def ion_drift(
         md_settings,
         interval=interval,
         born_charges=born_charges,
+        recorder=host,
         folder=folder,
         description=f"drift of {species}",
     )
     counted = run.times >= (skipped - 0.5) * md_settings.timestep
-    displacement = run.displacement[species] - _of_host(run, atoms, species)
+    displacement = run.displacement[species] - host.displacement
     velocity, error = _rate(run.times[counted], displacement[counted])
     at_start = read_charges(atoms.calc if born_charges is None else born_charges)(atoms)
     unit = vector / np.linalg.norm(vector)
@@ -164,14 +170,30 @@ def ion_drift(
     )
 
 
-def _of_host(run: FieldRun, atoms: Atoms, species: str) -> NDArray[np.float64]:
-    """Return the displacement of the center of mass of all other species, Å, shape=(T, 3)."""
-    symbols, masses = np.array(atoms.get_chemical_symbols()), atoms.get_masses()
-    host = {
-        symbol: masses[symbols == symbol].sum() for symbol in run.displacement if symbol != species
-    }
-    moments = sum(mass * run.displacement[symbol] for symbol, mass in host.items())
-    return np.asarray(moments / sum(host.values()))
+class HostDisplacement(Recorder):
+    """Displacement of the center of mass of the host at the times of the run, Å, shape=(T, 3).
+
+    `FieldRun` has mean displacements of species, in which isotopes count alike.
+    """
+
+    def __init__(self, masses: NDArray[np.float64], steps: int, interval: int) -> None:
+        self.displacement = np.zeros((steps // interval + 1, 3))
+        self._weights = masses / masses.sum()
+        self._interval = interval
+
+    def __call__(self, driven: Drive) -> None:
+        """Keep the displacement if the present step is one of those observed."""
+        place, between = divmod(driven.dynamics.nsteps, self._interval)
+        if not between:
+            self.displacement[place] = self._weights @ driven.displacements
+
+    def state(self) -> dict[str, Any]:
+        """Return the displacements so far; later ones are zero."""
+        return {"displacement": self.displacement}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Restore the displacements of an earlier part of the run."""
+        self.displacement = np.array(state["displacement"])
 
 
 def _rounded(value: float, error: float) -> str:

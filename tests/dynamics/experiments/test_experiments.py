@@ -157,6 +157,24 @@ def test_drift_is_that_against_the_rest_of_the_crystal():
     assert abs(found.run.displacement["Li"][-1, 2]) < 0.8 * found.displacement[-1, 2]
 
 
+def test_drift_is_that_against_the_center_of_mass_of_isotopes():
+    atoms = Atoms("Li3PO2", positions=np.zeros((6, 3)), cell=[9, 9, 9], pbc=True)
+    masses = np.array([6.0, 6.0, 7.0, 31.0, 16.0, 400.0])
+    atoms.set_masses(masses)
+    atoms.calc = FreeIons()
+    found = ion_drift(
+        atoms,
+        [0, 0, 0.02],
+        "Li",
+        50.0,
+        born_charges={"Li": 1.0, "P": -1.0, "O": -1.0},
+        md_settings=MDSettings(temperature=0.0, timestep=1.0, friction=0.0),
+    )
+    relative = TO_FS * 0.02 * ((1 / masses[:3]).mean() + 3 / masses[3:].sum())
+    np.testing.assert_allclose(found.displacement[-1], [0, 0, 0.5 * relative * 50.0**2])
+    np.testing.assert_allclose(found.velocity, [0, 0, 0.5 * relative * 50.0])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("nominal", [None, {"Li": 1.0, "O": -1.0}])
 def test_drift_of_ions_in_a_viscous_medium(nominal):
