@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import CZT
 
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.recorder import Recorder
@@ -39,14 +40,9 @@ class PulseSums(Recorder):
         self._seen = 0
         self._block = np.zeros((3, BLOCK))
         self._sums = np.zeros((3, count), dtype=np.complex128)
-        # Bluestein: with 2 q n = q² + n² − (q − n)² the transform of a block is a convolution, and
-        # costs far less than steps times frequencies.
-        steps, length = np.arange(BLOCK), 1 << (BLOCK + count - 2).bit_length()
-        self._before = self._phases(2 * first * steps + steps**2)
-        kernel = np.zeros(length, dtype=np.complex128)
-        kernel[:count] = self._phases(np.arange(count) ** 2).conj()
-        kernel[length - BLOCK + 1 :] = self._phases(steps[:0:-1] ** 2).conj()
-        self._kernel = np.fft.fft(kernel)
+        turn = 2j * np.pi / samples
+        # a chirp transform costs far less than steps times frequencies
+        self._transform = CZT(BLOCK, count, w=np.exp(turn), a=np.exp(-turn * first))
 
     def __call__(self, driven: Drive) -> None:
         """Take in the present step."""
@@ -96,15 +92,7 @@ class PulseSums(Recorder):
     def _transformed(self) -> NDArray[np.complex128]:
         """Return the part of the sums from the block that ends with the last time seen."""
         begin = (self._seen - 1) // BLOCK * BLOCK
-        numbers = np.arange(self._count)
-        weighted = np.fft.fft(self._block * self._before, len(self._kernel))
-        sums = np.fft.ifft(weighted * self._kernel)[:, : self._count]
-        turn = self._phases(numbers**2 + 2 * begin * (self._first + numbers))
-        return np.asarray(sums * turn)
-
-    def _phases(self, numbers: NDArray[np.int64]) -> NDArray[np.complex128]:
-        """Return exp(πi m/N); whole numbers keep all digits, however long the run."""
-        turns: NDArray[np.complex128] = np.exp(
-            1j * np.pi / self._samples * (numbers % (2 * self._samples))
-        )
-        return turns
+        # whole numbers keep all digits of the phase, however long the run
+        turns = begin * (self._first + np.arange(self._count)) % self._samples
+        phases = np.exp(2j * np.pi / self._samples * turns)
+        return np.asarray(self._transform(self._block) * phases)
