@@ -20,7 +20,10 @@ MOVES = np.array([[0.03, -0.08, 0.01], [-0.11, 0.12, 0.21], [0.07, 0.02, -0.16]]
 STRAIN = np.array([[0.04, 0.02, -0.01], [0.02, -0.03, 0.015], [-0.01, 0.015, 0.05]])
 CHARGES = np.array([2.0, -1.3, -0.7])
 CLAMPED = np.arange(18.0).reshape(3, 6) / 20 - 0.3
-TURNS = [*Rotation.random(4, rng=7).as_matrix(), Rotation.from_rotvec([0, 0, 3.13]).as_matrix()]
+TURNS = [
+    *Rotation.from_quat(np.random.default_rng(7).normal(size=(4, 4))).as_matrix(),
+    Rotation.from_rotvec([0, 0, 3.13]).as_matrix(),
+]
 
 pytestmark = pytest.mark.filterwarnings("ignore::ase_equivar.EquivarWarning")
 

@@ -74,7 +74,10 @@ def test_frames_of_a_crystal_that_turns() -> None:
     for n, frame in enumerate(frames):
         frame.set_cell(frame.cell.array @ (np.eye(3) + 0.01 * n * np.tri(3)), scale_atoms=True)
     plain = trajectory_polarization(frames, CALCULATOR)
-    turns = [np.eye(3), *Rotation.random(2, rng=1).as_matrix()]
+    turns = [
+        np.eye(3),
+        *Rotation.from_quat(np.random.default_rng(1).normal(size=(2, 4))).as_matrix(),
+    ]
     for frame, turn in zip(frames, turns, strict=True):
         frame.set_cell(frame.cell.array @ turn, scale_atoms=True)
     found = trajectory_polarization(frames, CALCULATOR)
