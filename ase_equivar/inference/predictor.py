@@ -124,6 +124,7 @@ class Predictor:
             and self._used_backend == "triton"
             else None
         )
+        self._compiles_at_once = False
         self._other: Predictor | None = None  # with which the calibration compares
         self.latest: TimedPrediction | None = None
         self.count = 0  # of evaluated structures
@@ -135,6 +136,7 @@ class Predictor:
     def compile_at_once(self) -> None:
         """Let no prediction depend on those before it, not even by rounding."""
         self._compilation = DeferredCompilation(self._network, is_possible=False)
+        self._compiles_at_once = True
 
     def check(self, atoms: Atoms) -> None:
         """Refuse an invalid structure, or one with unknown elements; see `check_atoms`."""
@@ -326,6 +328,8 @@ class Predictor:
                     f"the calibration of {self.name} compares with {name}, whose cutoff of "
                     f"{other.cutoff} Å is not {self.cutoff} Å; {REMEDY}"
                 )
+            if self._compiles_at_once:
+                other.compile_at_once()
             self._other = other
         return born - self._other._arrays(self._other._run(graph))[0]
 

@@ -21,6 +21,7 @@ from ase_equivar import EquivarCalculator, load_model, save_model
 from ase_equivar.cli.main import app
 from ase_equivar.graph import build_graph
 from ase_equivar.inference.model_files import CALIBRATION_FILE, model_digest
+from ase_equivar.inference.predictor import Predictor
 from ase_equivar.inference.uncertain_atoms import is_uncertain
 from ase_equivar.inference.uncertainty import Calibration
 from ase_equivar.training.calibration import calibrate, fit_powers, quality
@@ -341,3 +342,14 @@ def test_what_cannot_calibrate(name, given, error, message):
     one = LabelledFrame(triclinic(), np.zeros((len(triclinic()), 3, 3)), None)
     with pytest.raises(error, match=message):
         calibrate(make(GATED), **{"train": [one], "valid": [one], name: given})
+
+
+def test_no_uncertainty_depends_on_the_predictions_before(tmp_path: Path) -> None:
+    """Not even by the rounding of the model that is compared with: tables are equal by the byte."""
+    save_model(make(COMPARABLE), tmp_path)
+    save_calibration(tmp_path, triclinic(), "universal")
+    predictor = Predictor(tmp_path)
+    predictor.compile_at_once()
+    assert predictor.evaluate(triclinic(), uncertainty=True).raw.coverage is not None
+    assert predictor.latest.raw.coverage.doubt_by_difference > 0
+    assert predictor._other._compiles_at_once
