@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 from ase_equivar import EquivarCalculator
 from ase_equivar.inference.model_files import PIEZOELECTRIC_FILE, model_digest, model_folder
 from ase_equivar.inference.models import load_model, save_model
+from ase_equivar.inference.tensor_files import WEIGHTS_DIGEST
 from ase_equivar.network.piezoelectric_head import PiezoelectricHead
 
 NAME = "piezoelectric_tensor_clamped"
@@ -167,7 +168,7 @@ def test_the_file_belongs_to_its_weights(tmp_path: Path) -> None:
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     state = load_file(path)
-    save_file(state, path, {"weights": "0" * 16})
+    save_file(state, path, {WEIGHTS_DIGEST: "0" * 16})
     assert model_digest(folder) != before
     with pytest.raises(ValueError, match="other weights"):
         EquivarCalculator(model=folder)

@@ -8,19 +8,15 @@ import numpy as np
 import torch
 from ase import Atoms
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from ase_equivar.graph import Graph
-from ase_equivar.inference.model_files import PIEZOELECTRIC_FILE, WEIGHTS_FILE
-from ase_equivar.io.output_files import replacing
-from ase_equivar.io.resumed import digest
+from ase_equivar.inference.model_files import PIEZOELECTRIC_FILE
+from ase_equivar.inference.tensor_files import check_weights, read_tensors, write_tensors
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.piezoelectric_head import PiezoelectricHead
 from ase_equivar.structures.voigt import to_voigt
 from ase_equivar.units import C_PER_M2
 
-WEIGHTS_DIGEST = "weights"
 REMEDY = "delete it, or fetch the model again"
 
 
@@ -44,18 +40,15 @@ def load_piezoelectric_head(folder: Path, network: torch.nn.Module) -> Piezoelec
     if type(network) is not GatedNetwork:
         raise ValueError(f"{path} belongs to no {type(network).__name__}; {REMEDY}")
     try:
-        with safe_open(path, "pt") as file:
-            of_weights = (file.metadata() or {}).get(WEIGHTS_DIGEST)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        state, metadata = read_tensors(path)
         if not all(value.isfinite().all() for value in state.values()):
             raise ValueError("a weight is not finite")
         with torch.inference_mode(mode=False), torch.random.fork_rng(devices=[]):
             head = PiezoelectricHead(network)
         head.load_state_dict(state)
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
         raise ValueError(f"{path} is damaged or of another network ({error}); {REMEDY}") from error
-    if of_weights != digest(folder / WEIGHTS_FILE):
-        raise ValueError(f"{path} was made for other weights than {WEIGHTS_FILE}; {REMEDY}")
+    check_weights(path, metadata, REMEDY)
     like = network.start.weight
     with torch.inference_mode(mode=False):
         return head.to(device=like.device, dtype=like.dtype).eval().requires_grad_(False)
@@ -64,9 +57,7 @@ def load_piezoelectric_head(folder: Path, network: torch.nn.Module) -> Piezoelec
 def save_piezoelectric_head(head: PiezoelectricHead, folder: Path) -> None:
     """Write the head into the folder of the model whose features it takes."""
     state = {name: value.detach().cpu().clone() for name, value in head.state_dict().items()}
-    metadata = {WEIGHTS_DIGEST: digest(folder / WEIGHTS_FILE)}
-    with replacing(folder / PIEZOELECTRIC_FILE) as partial:
-        partial.write_bytes(save(state, metadata))
+    write_tensors(folder / PIEZOELECTRIC_FILE, state)
 
 
 def piezoelectric_tensor(

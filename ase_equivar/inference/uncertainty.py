@@ -23,19 +23,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from ase_equivar.inference.known_bonds import N_NUMBERS, KnownBonds
-from ase_equivar.inference.model_files import (
-    CALIBRATION_FILE,
-    WEIGHTS_FILE,
-    available_models,
-)
+from ase_equivar.inference.model_files import CALIBRATION_FILE, available_models
 from ase_equivar.inference.nearest_points import Points
-from ase_equivar.io.output_files import replacing
-from ase_equivar.io.resumed import digest
+from ase_equivar.inference.tensor_files import check_weights, read_tensors, write_tensors
 
 NEAREST = 8  # training atoms whose errors count
 SMALL_DISTANCE = 0.05  # in standard deviations of the components: below it, all is equally known
@@ -43,7 +36,6 @@ SMALL_VIOLATION = 0.003  # e per atom
 SMALL_DIFFERENCE = 0.01  # e, between the Z* of two models
 UNKNOWN_DISTANCE = 10.0  # of an element of which the training data have no atom
 
-WEIGHTS_DIGEST = "weights_digest"
 COMPARED_WITH = "compared_with"
 REMEDY = (
     "make the calibration again by 'ase-equivar calibrate', or remove the file for a model without "
@@ -225,13 +217,8 @@ class Calibration:
             "shortest_distances": torch.from_numpy(self.bonds.shortest).float(),
             "powers": torch.tensor([self.log_scale, *self.exponents], dtype=torch.float64),
         }
-        content = save(
-            {name: one.contiguous() for name, one in tensors.items()},
-            {WEIGHTS_DIGEST: digest(folder / WEIGHTS_FILE)}
-            | ({} if self.compared_with is None else {COMPARED_WITH: self.compared_with}),
-        )
-        with replacing(folder / CALIBRATION_FILE) as partial:
-            partial.write_bytes(content)
+        compared = {} if self.compared_with is None else {COMPARED_WITH: self.compared_with}
+        write_tensors(folder / CALIBRATION_FILE, tensors, compared)
 
     @classmethod
     def load(cls, folder: Path) -> Calibration | None:
@@ -246,17 +233,11 @@ class Calibration:
         if not path.is_file():
             return None
         try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors, metadata = read_tensors(path)
             _check(tensors)
-        except (SafetensorError, OSError, ValueError) as error:
+        except ValueError as error:
             raise ValueError(f"{path} is damaged or no calibration ({error}); {REMEDY}") from error
-        of_weights = metadata.get(WEIGHTS_DIGEST)
-        if of_weights is None:
-            raise ValueError(f"{path} does not say for which weights it was made; {REMEDY}")
-        if of_weights != digest(folder / WEIGHTS_FILE):
-            raise ValueError(f"{path} was made for other weights than {WEIGHTS_FILE}; {REMEDY}")
+        check_weights(path, metadata, REMEDY)
         compared_with = metadata.get(COMPARED_WITH)
         if compared_with not in (None, *available_models()):
             raise ValueError(
