@@ -52,9 +52,9 @@ def evaluate(
         from ase_equivar.inference.model_files import model_folder, read_metadata
         from ase_equivar.inference.uncertainty import Calibration
         from ase_equivar.io.output_files import check_folder
-        from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import model_card
         from ase_equivar.training.evaluate import evaluate as run
+        from ase_equivar.training.uncertainty_quality import uncertainty_quality
 
         if output is not None:
             check_folder(output)
@@ -105,10 +105,10 @@ def calibrate(
         from ase_equivar.inference.model_files import model_folder
         from ase_equivar.inference.models import load_model
         from ase_equivar.training.calibration import calibrate as run
-        from ase_equivar.training.calibration import uncertainty_quality
         from ase_equivar.training.card import uncertainty_lines
         from ase_equivar.training.comparison import compare
         from ase_equivar.training.data import read_frames
+        from ase_equivar.training.uncertainty_quality import uncertainty_quality
 
         _refuse_bundled(model, "calibrate writes into its folder")
         labels = DataConfig((), (), born_charges, order, dielectric=None)

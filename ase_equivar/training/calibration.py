@@ -13,10 +13,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from scipy.integrate import trapezoid
 from scipy.optimize import minimize
-from scipy.special import erf
-from scipy.stats import spearmanr
 
 from ase_equivar.graph import Graph
 from ase_equivar.inference.features import invariants
@@ -34,7 +31,7 @@ from ase_equivar.io.resumed import digest
 from ase_equivar.network import Ensemble, GatedNetwork, Network, PolarNetwork
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.batches import make_loader
-from ase_equivar.training.comparison import Comparison, tensors_of_each
+from ase_equivar.training.comparison import tensors_of_each
 from ase_equivar.training.data import LabelledFrame
 from ase_equivar.warning_types import InputWarning
 
@@ -45,33 +42,6 @@ SMALLEST_VARIANCE = 1e-4  # of a component, relative to the largest
 SMALLEST_ERROR = 0.003  # e, of a training atom
 TYPICAL_EXPONENTS = np.array([0.3, 0.5, 0.5])
 """Where the exponents go if there is little to find them by; those of the bundled models."""
-LEVELS = np.linspace(0.0, 4.0, 401)  # errors, in units of the uncertainty
-
-
-@dataclass(frozen=True)
-class UncertaintyQuality:
-    """How well uncertainties predict errors.
-
-    Attributes
-    ----------
-    rms_ratio : float
-        Root mean square of all errors over that of all uncertainties: 1 is perfect.
-    rank_correlation : float
-        Spearman's rank correlation between uncertainty and error (both per atom, root mean square
-        of components).
-    miscalibration_area : float
-        Area between the fraction of components whose error is within z uncertainties and that of a
-        normal distribution, as a function of the latter: 0 is perfect, 0.5 is the worst.
-    within_one, within_two : float
-        Fractions of the components with errors below one and two uncertainties; 0.68 and 0.95 for
-        normally distributed errors of one width, more if they have long tails.
-    """
-
-    rms_ratio: float
-    rank_correlation: float
-    miscalibration_area: float
-    within_one: float
-    within_two: float
 
 
 @dataclass(frozen=True)
@@ -252,50 +222,6 @@ def fit_powers(
     ).x
     a, b, c = (float(power) for power in found[1:])
     return float(found[0] - center @ found[1:]), (a, b, c)
-
-
-def uncertainty_quality(
-    network: Network, comparison: Comparison, calibration: Calibration | None
-) -> UncertaintyQuality | None:
-    """Judge the uncertainties of a model; None if it has no calibration."""
-    if calibration is None or not isinstance(network, GatedNetwork | Ensemble):
-        return None
-    return quality(
-        np.concatenate(comparison.differences),
-        np.concatenate(uncertainties(network, comparison.frames, calibration)),
-    )
-
-
-def uncertainties(
-    network: GatedNetwork | Ensemble, frames: Sequence[LabelledFrame], calibration: Calibration
-) -> list[NDArray[np.float64]]:
-    """Return the uncertainties of the atoms of each frame, e."""
-    seen = describe(network, frames)
-    return [
-        calibration.born_charges_uncertainty(
-            calibration.known.familiarity(features, numbers), doubt
-        )
-        for features, numbers, doubt in zip(
-            seen.features, seen.numbers, doubts(seen, calibration.compared_with), strict=True
-        )
-    ]
-
-
-def quality(errors: NDArray[np.float64], uncertainty: NDArray[np.float64]) -> UncertaintyQuality:
-    """Compare errors (N, 3, 3) with uncertainties (N,), both in e."""
-    floor = np.maximum(uncertainty, 1e-6)  # symmetry makes some components exact
-    ratios = np.sort((np.abs(errors) / floor[:, None, None]).ravel())
-    observed = np.searchsorted(ratios, LEVELS, side="right") / len(ratios)
-    expected = erf(LEVELS / np.sqrt(2.0))
-    return UncertaintyQuality(
-        rms_ratio=float(np.sqrt(np.square(errors).mean() / np.square(floor).mean())),
-        rank_correlation=float(
-            spearmanr(np.sqrt((errors**2).mean(axis=(1, 2))), uncertainty).statistic
-        ),
-        miscalibration_area=float(trapezoid(np.abs(observed - expected), expected)),
-        within_one=float((ratios <= 1.0).mean()),
-        within_two=float((ratios <= 2.0).mean()),
-    )
 
 
 def _comparable(network: Network) -> GatedNetwork | Ensemble:

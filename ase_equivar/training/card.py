@@ -7,8 +7,8 @@ from typing import Any
 from ase.data import atomic_numbers, chemical_symbols
 
 from ase_equivar.network import Ensemble, Network
-from ase_equivar.training.calibration import UncertaintyQuality
 from ase_equivar.training.evaluate import BornErrors, Evaluation
+from ase_equivar.training.uncertainty_quality import UncertaintyQuality
 
 ELEMENTS_PER_ROW = 3
 FINE = 0.02  # e; errors below are given with four digits

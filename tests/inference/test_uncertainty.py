@@ -24,8 +24,9 @@ from ase_equivar.inference.model_files import CALIBRATION_FILE, model_digest
 from ase_equivar.inference.predictor import Predictor
 from ase_equivar.inference.uncertain_atoms import is_uncertain
 from ase_equivar.inference.uncertainty import Calibration
-from ase_equivar.training.calibration import calibrate, fit_powers, quality
+from ase_equivar.training.calibration import calibrate, fit_powers
 from ase_equivar.training.data import LabelledFrame, read_frames
+from ase_equivar.training.uncertainty_quality import quality
 from ase_equivar.warning_types import InputWarning, UncertaintyWarning
 
 COMPARABLE = {**POLAR, "cutoff": 5.0}  # as that of `universal`
