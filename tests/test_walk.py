@@ -7,7 +7,8 @@ to follow the flow: how networks run and compiled loops, the linear algebra of c
 single numbers, and properties.
 
 The walk ends where `neutralize` returns Z*. The uncertainty and the warnings come after it, and
-never go back to a graph or a network.
+never go back to a graph or a network, but for the other model with which `universal-polar` is
+compared.
 """
 
 from __future__ import annotations

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,17 +20,15 @@ from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference.coverage import CalledAtoms, Coverage
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.device import choose_device, choose_dtype
-from ase_equivar.inference.model_files import model_folder, trained_with_dropout
-from ase_equivar.inference.models import load_model
+from ase_equivar.inference.loaded_model import LoadedModel
 from ase_equivar.inference.parts import N_PARTS, dielectric_tensors_of_parts
-from ase_equivar.inference.piezoelectric import load_piezoelectric_head, piezoelectric_tensor
+from ase_equivar.inference.piezoelectric import piezoelectric_tensor
 from ase_equivar.inference.polarization import Polarization
 from ase_equivar.inference.prediction import RawPrediction, TimedPrediction
-from ase_equivar.inference.uncertainty import REMEDY, Calibration
+from ase_equivar.inference.uncertainty import REMEDY
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.execution.deferred_compilation import DeferredCompilation
 from ase_equivar.network.gated import GatedNetwork
-from ase_equivar.network.piezoelectric_head import PiezoelectricHead
 from ase_equivar.network.readout import RawTensors
 from ase_equivar.structures.validation import check_full_occupancy
 
@@ -40,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 MAX_EDGES = 50_000  # of one call; some hundred megabytes with the networks bundled here
 SKIN = 0.5  # Å; see `NeighborSearch`
-NETWORK_ATTRIBUTES = ("cutoff", "elements", "has_dielectric")
 
 
 class Predictor:
@@ -77,30 +72,9 @@ class Predictor:
     ) -> None:
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype)
-        network: Any
-        self.calibration: Calibration | None
-        self._piezoelectric: PiezoelectricHead | None
-        if isinstance(model, torch.nn.Module):
-            missing = [name for name in NETWORK_ATTRIBUTES if not hasattr(model, name)]
-            if missing:
-                raise TypeError(
-                    f"{type(model).__name__} cannot be used as a model: it lacks "
-                    f"{', '.join(missing)}; see ase_equivar.network"
-                )
-            self.name = type(model).__name__
-            with torch.inference_mode(mode=False):  # radial tables need gradients
-                network = copy.deepcopy(model).to(device=self.device, dtype=self.dtype)
-            network.eval().requires_grad_(False)
-            self.calibration, self._has_parts, self._piezoelectric = None, False, None
-        else:
-            self.name = str(model)
-            self._has_parts = trained_with_dropout(model)
-            self.calibration = Calibration.load(model_folder(model))
-            if self.calibration is not None:
-                self.calibration = self.calibration.to(self.device, self.dtype)
-            network = load_model(model, device=self.device, dtype=self.dtype)
-            self._piezoelectric = load_piezoelectric_head(model_folder(model), network)
-
+        loaded = LoadedModel.of(model, self.device, self.dtype)
+        network, self.name, self.calibration = loaded.network, loaded.name, loaded.calibration
+        self._has_parts, self._piezoelectric = loaded.has_parts, loaded.piezoelectric
         if backend is not None:
             if not hasattr(network, "backend"):
                 raise TypeError(f"{type(network).__name__} has no choice of a backend")
