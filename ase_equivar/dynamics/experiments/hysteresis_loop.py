@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import trapezoid
 
 from ase_equivar.arguments import whole_number
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run, steps_in
 from ase_equivar.dynamics.observables import FieldRun
 from ase_equivar.fields import check_field
 from ase_equivar.fields.waveforms import TriangleField
-from ase_equivar.units import UC_PER_CM2
 
 POINTS = 400  # observations per period
 
@@ -128,7 +126,8 @@ def hysteresis(
     direction = largest / strength
     field = run.electric_field[points:] @ direction
     polarization = run.polarization_change[points:] @ direction
-    loss = float(UC_PER_CM2 * trapezoid(field, polarization) / periods)
+    # from the work of all steps, of which the run keeps some
+    loss = float((run.work[-1] - run.work[points]) / atoms.get_volume() / periods)
     # A drift between periods (from ions that hop irreversibly) would leave the mean loop open.
     mean = np.array([polarization[i * points : (i + 1) * points + 1] for i in range(periods)])
     mean = mean.mean(axis=0)
