@@ -7,6 +7,10 @@ MgO on springs, near 300 K, in float32. Set OMP_NUM_THREADS=1. CPU times are tho
 process. MPI waits busily, so what a process waits for the others is in the time in messages: on a
 machine that other programs use too, that column says nothing, and the one without messages is what
 a step takes where a core is free for each process, but for the copying of what is received.
+
+With more than one process, the last crystal is extrapolated to large ones on many processes, whose
+domains are cubes: the time of an atom stays the same, and what is received is proportional to the
+volume of the shell of ghosts that belong to other processes.
 """
 
 from __future__ import annotations
@@ -30,8 +34,11 @@ from ase_equivar.graph.open_search import OpenSearch
 from ase_equivar.network.gated_interaction import GatedInteraction
 
 ELEMENTS = ["Mg", "O"]
+LATTICE = 4.212  # Å
 SPRING = 8.0  # eV/Å²
 FIELD = [0.0, 0.03, 0.08]  # V/Å
+SHELL = 5.0  # Å, thickness of the shell of ghosts: the cutoff of the networks
+LARGE = ((1_000_000, 64), (100_000_000, 4096))  # atoms and processes
 
 
 class TimedMessages:
@@ -148,9 +155,22 @@ def cost_of(lmp: Any, steps: int, messages: TimedMessages, parts: TimedParts) ->
     return Step(own, in_messages, received, np.array(of_parts))
 
 
-def measure(cells: int, steps: int, model: str, parts: TimedParts) -> str:
-    """Return a row of the table."""
-    atoms = bulk("MgO", "rocksalt", a=4.212, cubic=True) * (cells, cells, cells)
+def shell_volume(sides: NDArray[np.float64], is_divided: NDArray[np.bool_]) -> float:
+    """Return the volume around a domain from which other processes send, Å³."""
+    return float(np.prod(sides + 2 * SHELL * is_divided) - np.prod(sides))
+
+
+def extrapolated(atoms: int, processes: int, per_atom: float, per_volume: float) -> str:
+    """Return a row: time of an atom in ms, bytes received per volume of the shell, /Å³."""
+    own = atoms / processes
+    side = (own * LATTICE**3 / 8) ** (1 / 3)
+    received = per_volume * shell_volume(np.full(3, side), np.ones(3, dtype=bool))
+    return f"| {atoms} | {processes} | {own:.0f} | {own * per_atom:.0f} | {received / 1e6:.0f} |"
+
+
+def measure(cells: int, steps: int, model: str, parts: TimedParts) -> tuple[str, float, float]:
+    """Return a row of the table, ms per own atom, and bytes received per Å³ of the shell."""
+    atoms = bulk("MgO", "rocksalt", a=LATTICE, cubic=True) * (cells, cells, cells)
     rng = np.random.default_rng(0)
     momenta = (
         rng.normal(size=(len(atoms), 3)) * np.sqrt(units.kB * 600 * atoms.get_masses())[:, None]
@@ -167,12 +187,15 @@ def measure(cells: int, steps: int, model: str, parts: TimedParts) -> str:
     everywhere = MPI.COMM_WORLD.allreduce(own + lmp.extract_setting("nghost"), op=MPI.MAX)
     size = MPI.COMM_WORLD.size
     work = 1e3 * (step.own - plain.own)
-    return (
+    grid = np.array(lmp.extract_global("procgrid"))
+    shell = shell_volume(cells * LATTICE / grid, grid > 1)
+    row = (
         f"| {size} | {len(atoms)} | {everywhere} | {1e3 * plain.own:.1f} | {work:.1f} | "
         f"{work / (len(atoms) / size):.4f} | "
         f"{' / '.join(f'{1e3 * one:.1f}' for one in step.parts)} | "
         f"{1e3 * step.in_messages:.1f} | {step.received / 1e6:.2f} |"
     )
+    return row, work / (len(atoms) / size), step.received / shell if shell else 0.0
 
 
 def main() -> None:
@@ -190,9 +213,14 @@ def main() -> None:
               "received (MB) |")  # fmt: skip
         print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for cells in given.cells:
-        row = measure(cells, given.steps, given.model, parts)
+        row, per_atom, per_volume = measure(cells, given.steps, given.model, parts)
         if is_first:
             print(row, flush=True)
+    if is_first and MPI.COMM_WORLD.size > 1:
+        print("\n| atoms | processes | own atoms | field, without messages (ms) | received (MB) |")
+        print("|---|---|---|---|---|")
+        for atoms, processes in LARGE:
+            print(extrapolated(atoms, processes, per_atom, per_volume))
 
 
 if __name__ == "__main__":
