@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -98,6 +99,20 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         partial.replace(target)
         _to_disk(target.parent)  # make the new name durable
     finally:
+        partial.unlink(missing_ok=True)
+
+
+def remove_partial(path: str | os.PathLike[str]) -> None:
+    """Remove what `replacing` left of a file when its process was killed.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The output file, which no other process may be writing: the caller holds its lock.
+    """
+    target = Path(os.path.realpath(path))
+    stem, suffix = glob.escape(target.stem), glob.escape(target.suffix)
+    for partial in target.parent.glob(f".{stem}.*.partial{suffix}"):
         partial.unlink(missing_ok=True)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 from phonopy.structure.atoms import PhonopyAtoms
 
+from ase_equivar.inference.known_bonds import UnusualPair
 from ase_equivar.inference.prediction import Prediction
 from ase_equivar.phonons.cells import check_crystal_cell, primitive_cell, to_ase
 from ase_equivar.screening.row import Recipe, Row
@@ -46,6 +47,7 @@ class Crystal:
     primitive: PhonopyAtoms | None = None  # only where the space group is needed
     atoms: Atoms | None = None  # of the primitive cell
     prediction: Prediction | None = None
+    unusual_pairs: tuple[UnusualPair, ...] = ()  # of the prediction
     columns: dict[str, Any] = field(default_factory=dict)
     problem: str = ""
     notes: list[str] = field(default_factory=list)

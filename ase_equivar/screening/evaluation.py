@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from ase_equivar.arguments import dielectric_array
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.graph import Graph
+from ase_equivar.inference.known_bonds import UnusualPair
 from ase_equivar.inference.prediction import Prediction
 from ase_equivar.inference.predictor import Predictor
+from ase_equivar.inference.warnings import describe_doubt, describe_pairs
 from ase_equivar.phonons.born_source import EPSILON, calculate_response, check_crystal
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.electronic_correction import corrected_dielectric
@@ -26,6 +28,7 @@ from ase_equivar.phonons.nac import refuse_metallic, refuse_vacuum, symmetrize_r
 from ase_equivar.screening.crystal import Crystal, one_line
 from ase_equivar.screening.row import Factory, Recipe, Row
 from ase_equivar.screening.structures import Entry
+from ase_equivar.structures.formula import empirical_formula
 from ase_equivar.structures.metals import (
     describe_metal,
     signs_of_a_metal_in_crystal,
@@ -45,13 +48,15 @@ class Response:
     """Z* (|e|) and ε∞ of a primitive cell, and measures of their reliability.
 
     `per_atom` is the violation of the sum rule before its removal, `uncertainty` the largest
-    expected error of an atom's Z*, both in |e|.
+    expected error of an atom's Z*, both in |e|; `unusual_pairs` are atoms that the training data of
+    a network do not cover.
     """
 
     born_charges: NDArray[np.float64]
     dielectric_tensor: NDArray[np.float64]
     per_atom: float
     uncertainty: float | None
+    unusual_pairs: tuple[UnusualPair, ...]
 
     @classmethod
     def calculated(cls, atoms: Atoms, source: BaseCalculator) -> Response:
@@ -61,10 +66,13 @@ class Response:
         uncertainty = None
         if UNCERTAINTY in source.implemented_properties:
             uncertainty = float(source.get_property(UNCERTAINTY, atoms).max())
-        return cls(born, dielectric, per_atom, uncertainty)
+        predictor = _predictor(source)
+        latest = None if predictor is None else predictor.latest
+        pairs = () if latest is None else latest.raw.unusual_pairs
+        return cls(born, dielectric, per_atom, uncertainty, pairs)
 
     @classmethod
-    def predicted(cls, prediction: Prediction) -> Response:
+    def predicted(cls, prediction: Prediction, unusual_pairs: tuple[UnusualPair, ...]) -> Response:
         """Convert the prediction of a network."""
         born, uncertainty = prediction.born_charges, prediction.born_charges_uncertainty
         return cls(
@@ -72,6 +80,7 @@ class Response:
             dielectric_array(EPSILON, prediction.dielectric_tensor),
             largest_per_atom(prediction.sum_rule_violation, len(born)),
             None if uncertainty is None else float(uncertainty.max()),
+            unusual_pairs,
         )
 
 
@@ -133,8 +142,13 @@ def make_calculators(recipe: Recipe) -> int:
 
 def _network(recipe: Recipe) -> Predictor | None:
     """Return the network, if nothing else is needed."""
-    predictor = getattr(_calculator(recipe.source), "predictor", None)
-    return predictor if recipe.calculator is None and isinstance(predictor, Predictor) else None
+    return _predictor(_calculator(recipe.source)) if recipe.calculator is None else None
+
+
+def _predictor(source: BaseCalculator) -> Predictor | None:
+    """Return the network of a calculator; None if it has none of ours."""
+    predictor = getattr(source, "predictor", None)
+    return predictor if isinstance(predictor, Predictor) else None
 
 
 def _predict(crystals: Sequence[Crystal], source: BaseCalculator, predictor: Predictor) -> None:
@@ -160,15 +174,18 @@ def _predict(crystals: Sequence[Crystal], source: BaseCalculator, predictor: Pre
                 with crystal.keeping_troubles():
                     check_crystal(crystal.atoms, source)
                     graph = predictor.graph(crystal.atoms)
-                    [crystal.prediction] = _predictions(predictor, [graph])
+                    [one] = _predictions(predictor, [graph])
+                    crystal.prediction, crystal.unusual_pairs = one
     else:
-        for crystal, prediction in zip(good, found, strict=True):
-            crystal.prediction = prediction
+        for crystal, one in zip(good, found, strict=True):
+            crystal.prediction, crystal.unusual_pairs = one
 
 
-def _predictions(predictor: Predictor, graphs: Iterable[Graph]) -> list[Prediction]:
+def _predictions(
+    predictor: Predictor, graphs: Iterable[Graph]
+) -> list[tuple[Prediction, tuple[UnusualPair, ...]]]:
     return [
-        Prediction.from_raw(raw, 0.0, predictor.calibration)
+        (Prediction.from_raw(raw, 0.0, predictor.calibration), raw.unusual_pairs)
         for raw in predictor.predict_graphs(graphs)
     ]
 
@@ -183,7 +200,7 @@ def _fill(crystal: Crystal, recipe: Recipe) -> None:
         if crystal.prediction is None:
             response = Response.calculated(structure, source)
         else:
-            response = Response.predicted(crystal.prediction)
+            response = Response.predicted(crystal.prediction, crystal.unusual_pairs)
         born, dielectric = response.born_charges, response.dielectric_tensor
         if crystal.primitive is None:  # Z* and ε∞ of a network have the symmetry of the crystal
             refuse_metallic(dielectric)
@@ -222,6 +239,11 @@ def _fill(crystal: Crystal, recipe: Recipe) -> None:
             structure, response.per_atom, response.dielectric_tensor, response.uncertainty
         ),
     ]
+    if response.unusual_pairs:
+        predictor = _predictor(source)
+        assert predictor is not None
+        pairs = describe_pairs(response.unusual_pairs, predictor.cutoff)
+        crystal.notes.insert(0, one_line(describe_doubt(empirical_formula(structure), pairs)))
     if signs:
         crystal.notes.insert(0, one_line(describe_metal(structure, signs)))
 
@@ -245,8 +267,8 @@ def _calculator(make: Factory) -> BaseCalculator:
     key = pickle.dumps(make)  # each task brings a copy of its own, which says the same
     if key not in _CALCULATORS:
         made = _CALCULATORS[key] = make()
-        predictor = getattr(made, "predictor", None)
-        if isinstance(predictor, Predictor):
+        predictor = _predictor(made)
+        if predictor is not None:
             # Rows must not depend on what a process evaluated before them.
             predictor.compile_at_once()
     return _CALCULATORS[key]

@@ -16,7 +16,7 @@ from ase import Atoms
 from ase_equivar import __version__
 from ase_equivar.arguments import whole_number
 from ase_equivar.io.lock import locked
-from ase_equivar.io.output_files import check_folder
+from ase_equivar.io.output_files import check_folder, remove_partial
 from ase_equivar.screening.journal import Journal, journal_path
 from ase_equivar.screening.limits import Limits
 from ase_equivar.screening.output import check_table, opened
@@ -107,6 +107,8 @@ def screen(
     check_folder(table)
     lock = table.with_name(table.name + ".lock")
     with locked(lock, f"the screening for {table}"):
+        for file in (table, journal_path(table)):
+            remove_partial(file)  # in a screened folder, it would be taken for a structure
         check_table(table, journal_path(table).exists())
         apart_from = [journal_path(table), lock, table]
         if next(entries(paths, apart_from), None) is None:

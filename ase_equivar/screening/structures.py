@@ -21,7 +21,7 @@ from ase_equivar.io.structure_files import (
     read_apart,
 )
 
-LARGEST_OF_ONE = 10_000_000  # bytes; no file of one crystal is as large
+LARGEST_OF_ONE = 10_000_000  # bytes; hardly a file of one crystal is as large
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,10 @@ def _extxyz_entries(file: Path) -> Iterator[Entry]:
 def _other_entries(
     file: Path, gap_key: str, is_done: Callable[[str, str], bool]
 ) -> Iterator[Entry]:
-    """Yield the structures of a file of another format; one with a single one is known by bytes."""
+    """Yield the structures of a file of another format.
+
+    A file with a single one is known by its bytes, unless it is large.
+    """
     name, size = str(file), file.stat().st_size
     content = digest(file) if size < LARGEST_OF_ONE else ""
     if content and is_done(name, content):
@@ -189,7 +192,8 @@ def _other_entries(
     if not some:
         yield _trouble(name, "ASE finds no structure in it", size)
     elif len(some) == 1:
-        yield replace(_entry(name, some[0], gap_key), content=content, size=size)
+        entry = _entry(name, some[0], gap_key)
+        yield replace(entry, content=content or entry.content, size=size)
     else:
         for frame in chain(some, frames):
             yield _entry(f"{file}:{frame.number}", frame, gap_key)

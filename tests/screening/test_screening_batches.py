@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import signal
 import tracemalloc
 from functools import partial
@@ -16,7 +17,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.io import write
 from helpers.command_line import save_random_model
-from helpers.screening_runs import read, screened
+from helpers.screening_runs import Repulsion, read, screened
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.inference.predictor import Predictor
@@ -123,6 +124,19 @@ def test_magnetic_moments_change_nothing_without_forces(recipe):
     assert magnetic.problem == ""
     assert magnetic == plain
     assert moments.get_initial_magnetic_moments().any()  # those of the caller stay
+
+
+@pytest.mark.parametrize("forces", [None, Repulsion])
+def test_atoms_closer_than_the_training_data_know_are_noted(forces):
+    """Columns say that something is doubtful, and only a note which atoms."""
+    near = triclinic(1)
+    near.positions[1] = near.positions[0] + [0.9, 1.1, -0.8]
+    recipe = Recipe(EquivarCalculator, forces, relax="none")
+    usual, noted = (screen_one("a", atoms, recipe) for atoms in (triclinic(1), near))
+    assert not noted.problem, noted.problem
+    told = r"its training data have no Na–Cl \(atoms \d and \d\) closer than 2\.\d\d Å"
+    assert re.search(rf"few structures like NaCl: {told}, and here it is 1\.63 Å", noted.notes)
+    assert "training data" not in usual.notes
 
 
 def test_a_network_that_fails_for_one_spoils_no_other(recipe, monkeypatch):

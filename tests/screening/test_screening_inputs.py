@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from ase.io import write
 from helpers.command_line import assert_one_line_error, run, save_random_model
 from helpers.screening_runs import RECIPE, FormalCharges, Repulsion, read, salts, screened
 
+from ase_equivar.io.output_files import replacing
 from ase_equivar.screening import Recipe, read_structures, screen, screen_one
 from ase_equivar.screening.structures import fingerprint
 
@@ -106,6 +108,23 @@ def test_the_journal_in_a_screened_folder_is_no_structure(tmp_path):
     assert formulas(rows) == ["NaCl"]
 
 
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
+def test_what_a_killed_run_left_in_a_screened_folder_is_no_structure(tmp_path, name):
+    """A kill leaves the temporary file of the table or of its journal."""
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    write(tmp_path / "salt.cif", salts()[2])
+    for target in (tmp_path / name, tmp_path / f"{name}.partial"):
+        with replacing(target) as partial:
+            partial.write_text("PAR1")
+            shutil.copy(partial, tmp_path / partial.name.replace(f"{os.getpid()}", "4260"))
+        target.unlink()
+    assert len(list(tmp_path.iterdir())) == 3
+    summary = screen([tmp_path], tmp_path / name, WITHOUT_FORCES)
+    assert (summary.n_crystals, summary.n_problems) == (1, 0)
+    assert {file.name for file in tmp_path.iterdir()} == {"salt.cif", name}
+
+
 def test_a_file_given_twice_is_refused(tmp_path):
     write(tmp_path / "salt.cif", salts()[2])
     again = tmp_path / "x" / ".." / "salt.cif"
@@ -134,6 +153,22 @@ class Stopping(FormalCharges):
             raise KeyboardInterrupt
         self.done.append(str(atoms.symbols))
         super().calculate(atoms, properties, system_changes)
+
+
+@pytest.mark.parametrize("largest", [10_000_000, 10], ids=["small", "large"])
+def test_a_file_of_one_crystal_that_was_replaced_is_done_again(tmp_path, monkeypatch, largest):
+    """Large files, such as those of charge densities, are not known by their bytes."""
+    monkeypatch.setattr("ase_equivar.screening.structures.LARGEST_OF_ONE", largest)
+    paths, table = [tmp_path / "a.vasp", tmp_path / "b.vasp"], tmp_path / "table.csv"
+    for path, salt in zip(paths, (salts()[2], salts()[3]), strict=True):
+        write(path, salt)
+    recipe = Recipe(Stopping, None)
+    with pytest.raises(KeyboardInterrupt):
+        screen(paths, table, recipe)
+    monkeypatch.setattr(Stopping, "stops", False)
+    write(paths[0], salts()[0])
+    screen(paths, table, recipe)
+    assert [row["formula"] for row in read(table)] == ["LiF", "LiBr"]
 
 
 @pytest.mark.slow
