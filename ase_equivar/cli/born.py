@@ -66,7 +66,7 @@ def born(
         config = DataConfig((), (), born_charges, order)
         if compare is None and config != DataConfig((), ()):
             raise ValueError("--born-charges and --order are of labels: they go with --compare")
-        phonon = None
+        phonon, labels = None, None
         if is_phonopy_file(structure):
             inputs.refuse_selection(structure, index, format)
             from ase_equivar.phonons.cells import to_ase
@@ -74,10 +74,11 @@ def born(
             phonon = read_phonopy(structure, with_force_constants=False, symprec=symprec).phonon
             atoms = to_ase(phonon.unitcell)
         elif compare == str(structure) and index is None and format is None:
-            atoms = labelled_structure(compare, config)
+            atoms, labels = labelled_structure(compare, config)
         else:
             atoms = inputs.read_structure(structure, index, format)
-        labels = None if compare is None else labels_of(atoms, compare, config)
+        if compare is not None and labels is None:
+            labels = labels_of(atoms, compare, config)
         from ase_equivar.structures.metals import refuse_metal
 
         calc = inputs.equivar_calculator(model=model, device=device, total_charge=total_charge)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 USUAL = 2.0  # times the expected error; 95 % of normally distributed errors
 DOUBTFUL = 3.0  # times its own expected error, for an atom to be named
+SAME = 1e-6  # Å and e, between copies of a frame
 CLOSER = 0.5  # of the difference: the transpose of labels in the right order is not that close
 
 
@@ -107,6 +108,15 @@ class Labels:
     dielectric: NDArray[np.float64] | None
     frame: int
 
+    def agree_with(self, others: Labels) -> bool:
+        """Whether others are the same but for rounding."""
+        pairs = (self.born_charges, others.born_charges), (self._tensor, others._tensor)
+        return all(np.allclose(*pair, rtol=0, atol=SAME, equal_nan=True) for pair in pairs)
+
+    @property
+    def _tensor(self) -> NDArray[np.float64]:
+        return np.full((3, 3), np.nan) if self.dielectric is None else self.dielectric
+
     def compared(
         self, charges: NDArray[np.float64], expected: NDArray[np.float64] | None
     ) -> BornComparison:
@@ -121,41 +131,57 @@ def labels_of(atoms: Atoms, file: str, config: DataConfig) -> Labels:
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no file, if its labels cannot be used, or if it does not hold the structure.
+        If there is no file, if its labels cannot be used, or if it does not hold the structure or
+        has several labels for it.
     """
-    from ase_equivar.structures.matching import order_of_same_atoms
+    from ase_equivar.structures.matching import same_atoms
+    from ase_equivar.training.config import split_selection
 
     frames = _frames(file, config)
     reason = ""
-    for number_, frame in enumerate(frames):
+    found: list[tuple[float, Labels]] = []
+    for number_, frame in frames.items():
         try:
-            order = order_of_same_atoms(atoms, frame.atoms)
+            same = same_atoms(atoms, frame.atoms)
         except ValueError as error:
             reason = reason or str(error)
             continue
-        return Labels(frame.born_charges[order], frame.dielectric, number_)
-    which = "the structure" if len(frames) == 1 else f"each of the {len(frames)} structures"
-    raise ValueError(
-        f"{which} with labels in {file} is another than the one to predict: {reason}"
-        + (" for the first" if len(frames) > 1 else "")
-    )
+        labels = Labels(frame.born_charges[same.order], frame.dielectric, number_)
+        found.append((same.farthest, labels))
+    if not found:
+        which = "the structure" if len(frames) == 1 else f"each of the {len(frames)} structures"
+        raise ValueError(
+            f"{which} with labels in {file} is another than the one to predict: {reason}"
+            + (" for the first" if len(frames) > 1 else "")
+        )
+    # frames of a trajectory may differ by less than files are rounded
+    least, nearest = min(found, key=lambda one: one[0])
+    for distance, labels in found:
+        if distance <= least + SAME and not labels.agree_with(nearest):
+            path, _ = split_selection(file)
+            raise ValueError(
+                f"{path} has other labels for the same structure in frame {labels.frame} than in "
+                f"frame {nearest.frame}: name one, such as {path}@{nearest.frame}"
+            )
+    return nearest
 
 
-def labelled_structure(file: str, config: DataConfig) -> Atoms:
+def labelled_structure(file: str, config: DataConfig) -> tuple[Atoms, Labels]:
     """Return the last structure with labels of a file, which ASE alone may not be able to read."""
-    return _frames(file, config)[-1].atoms
+    number_, frame = list(_frames(file, config).items())[-1]
+    return frame.atoms, Labels(frame.born_charges, frame.dielectric, number_)
 
 
-def _frames(file: str, config: DataConfig) -> list[LabelledFrame]:
+def _frames(file: str, config: DataConfig) -> dict[int, LabelledFrame]:
     from ase_equivar.training.config import split_selection
-    from ase_equivar.training.data import read_frames
+    from ase_equivar.training.data import read_numbered_frames
 
     path, _ = split_selection(file)
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path}")
     # The comparison states by how much the labels break the sum rule, and large cells may.
     config = replace(config, max_sum_rule_violation=float("inf"))
-    return read_frames([file], config)[0]
+    return read_numbered_frames(file, config)
 
 
 def comparison_table(atoms: Atoms, comparison: BornComparison) -> Table:

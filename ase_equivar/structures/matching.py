@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
@@ -11,8 +13,24 @@ from ase_equivar.structures.lattice import nearest_images
 SAME_PLACE = 0.01  # Å; files with few decimals are rounded by a few thousandths
 
 
-def order_of_same_atoms(atoms: Atoms, other: Atoms) -> NDArray[np.int64]:
-    """Return for each atom the index of the same atom in another file of the structure.
+@dataclass(frozen=True)
+class SameAtoms:
+    """The atoms of one structure in two files.
+
+    Attributes
+    ----------
+    order : ndarray, shape=(N,)
+        For each atom in the first file, the index of the same atom in the second.
+    farthest : float
+        Largest distance of an atom from the same one in the other file, Å.
+    """
+
+    order: NDArray[np.int64]
+    farthest: float
+
+
+def same_atoms(atoms: Atoms, other: Atoms) -> SameAtoms:
+    """Match the atoms of a structure in two files.
 
     Parameters
     ----------
@@ -22,7 +40,7 @@ def order_of_same_atoms(atoms: Atoms, other: Atoms) -> NDArray[np.int64]:
 
     Returns
     -------
-    ndarray, shape=(N,)
+    SameAtoms
 
     Raises
     ------
@@ -42,7 +60,7 @@ def order_of_same_atoms(atoms: Atoms, other: Atoms) -> NDArray[np.int64]:
     distances = np.linalg.norm(steps, axis=2)
     distances[atoms.numbers[:, None] != other.numbers] = np.inf
     order: NDArray[np.int64] = distances.argmin(axis=1)
-    farthest = distances.min(axis=1).max()
+    farthest = float(distances.min(axis=1).max())
     if farthest > SAME_PLACE or len(set(order.tolist())) < len(order):
         raise ValueError(f"its atoms are displaced by up to {farthest:.3f} Å")
-    return order
+    return SameAtoms(order, farthest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,19 +88,44 @@ def read_frames(
     frames: list[LabelledFrame] = []
     rejected: list[Rejected] = []
     for file in files:
-        path, selection = split_selection(file)
-        found = [read_labels_of(path, one, config) for one in unread_frames(path, selection)]
-        usable = [one for one in found if isinstance(one, LabelledFrame)]
-        others = [one for one in found if isinstance(one, Rejected)]
-        refuse_unusable(file, len(usable), others[0].reason if others else "")
-        frames += usable
+        usable, others = _frames_of(file, config)
+        frames += usable.values()
         rejected += others
+    _tell(frames, rejected, config)
+    return frames, rejected
+
+
+def read_numbered_frames(file: str | Path, config: DataConfig) -> dict[int, LabelledFrame]:
+    """Read the usable frames of a file by their numbers in it; otherwise as `read_frames`."""
+    frames, rejected = _frames_of(file, config)
+    _tell(list(frames.values()), rejected, config)
+    return frames
+
+
+def _frames_of(
+    file: str | Path, config: DataConfig
+) -> tuple[dict[int, LabelledFrame], list[Rejected]]:
+    path, selection = split_selection(file)
+    usable: dict[int, LabelledFrame] = {}
+    rejected: list[Rejected] = []
+    for unread in unread_frames(path, selection):
+        found = read_labels_of(path, unread, config)
+        if isinstance(found, Rejected):
+            rejected.append(found)
+        else:
+            usable[unread.number] = found
+    refuse_unusable(file, len(usable), rejected[0].reason if rejected else "")
+    return usable, rejected
+
+
+def _tell(
+    frames: Sequence[LabelledFrame], rejected: Iterable[Rejected], config: DataConfig
+) -> None:
     for entry in rejected:
         logger.warning("kept out: %s", entry)
     n = sum(frame.dielectric is not None for frame in frames)
     there = set() if n else {name for f in frames for name in entries_of_nine(f.atoms)}
     tell_dielectric(n, len(frames), there, config)
-    return frames, rejected
 
 
 def read_labels_of(path: str, unread: Unread, config: DataConfig) -> LabelledFrame | Rejected:

@@ -68,6 +68,42 @@ def test_differences_are_those_of_the_same_atoms(
     assert "transpose" not in table
 
 
+def test_labels_are_those_of_the_frame_that_is_named(
+    tmp_path: Path, salt: tuple[Path, str, np.ndarray]
+) -> None:
+    """Frames of one structure, one without labels, two with different ones, as of two meshes."""
+    file, model, charges = salt
+    images = []
+    for factor in (np.nan, 0.5, 1.0, 1.0):
+        atoms = ase.io.read(file)
+        atoms.set_array("born_charges", (factor * charges).reshape(-1, 9))
+        images.append(atoms)
+    images[3].positions[0, 0] += 0.002
+    labels, path = tmp_path / "labels.extxyz", tmp_path / "x.json"
+    ase.io.write(labels, images)
+
+    def compared(structure: Path, file: str, *options: str) -> dict:
+        options = ("--model", model, "--compare", file, "--output", str(path), *options)
+        result = run("born", structure, *options)
+        assert result.exit_code == 0, result.output
+        return json.loads(path.read_text())["labels"]
+
+    for number, factor in ((1, 0.5), (2, 1.0)):
+        found = compared(file, f"{labels}@{number}")
+        assert found["frame"] == number
+        np.testing.assert_allclose(found["born_charges"], factor * charges, atol=1e-6)
+    # the file itself: its last structure, whose labels are those beside it
+    ase.io.write(tmp_path / "two.extxyz", images[1:3])
+    found = compared(tmp_path / "two.extxyz", str(tmp_path / "two.extxyz"))
+    assert found["frame"] == 1
+    np.testing.assert_allclose(found["born_charges"], charges, atol=1e-6)
+    # the nearest of several within the tolerance
+    assert compared(labels, str(labels), "--index", "3")["frame"] == 3
+    told = r"labels.extxyz has other labels for the same structure in frame 2 than in frame 1: name"
+    command = ("born", file, "--model", model, "--compare", labels)
+    assert_one_line_error(run(*command), 2, told)
+
+
 def test_labels_in_the_other_order_are_noticed(
     tmp_path: Path, salt: tuple[Path, str, np.ndarray]
 ) -> None:
