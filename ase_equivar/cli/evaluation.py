@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ase_equivar.network import Network
     from ase_equivar.training.comparison import Comparison
 
+LABEL_ENTRIES = ("born_charges", "order", "max_sum_rule_violation", "max_asymmetry")
+"""What determines how Z* of training data are read, of the section data of a recipe."""
+
 Data = Annotated[
     str,
     typer.Argument(
@@ -99,7 +102,8 @@ def calibrate(
 
     They follow from how far an atom is from those that the model was trained on, from the errors
     that it makes for these, and from the violation of the sum rule or the difference from the Z* of
-    another model.
+    another model. The options on labels concern DATA and --train; files that config.json names are
+    read as in training.
     """
     with training_errors():
         from ase_equivar.inference.model_files import model_folder
@@ -112,9 +116,9 @@ def calibrate(
 
         _refuse_bundled(model, "calibrate writes into its folder")
         labels = DataConfig((), (), born_charges, order, dielectric=None)
-        files = train or _trained_on(model)
+        sources = [(file, labels) for file in train] if train else _trained_on(model)
         _check_file(data)
-        known, _ = read_frames(files, labels)
+        known = [frame for file, how in sources for frame in read_frames([file], how)[0]]
         judged, _ = read_frames([data], labels)
         network = load_model(model)
         found = run(network, known, judged, compared_with=compared_with, progress=True)
@@ -128,8 +132,8 @@ def calibrate(
         typer.echo(
             f"uncertainty: ({doubt_is})^{a:.2f} · (distance)^{b:.2f} · (errors "
             f"nearby)^{c:.2f} · {math.exp(found.log_scale):.3g} e, from {len(found.known.points)} "
-            f"atoms of {', '.join(map(_short, files))}; with the {len(judged)} structures that it "
-            "was fitted to:"
+            f"atoms of {', '.join(_short(file) for file, _ in sources)}; with the {len(judged)} "
+            "structures that it was fitted to:"
         )
         doubt = uncertainty_quality(network, compare(network, judged), found)
         assert doubt is not None  # it has just got a calibration
@@ -194,25 +198,28 @@ def _check_file(data: str) -> None:
         raise FileNotFoundError(f"there is no file {file}")
 
 
-def _trained_on(model: str) -> list[str]:
-    """Name the files that a model was trained on, by its metadata."""
+def _trained_on(model: str) -> list[tuple[str, DataConfig]]:
+    """Return the files that a model was trained on and how their labels were read."""
     from ase_equivar.inference.model_files import model_folder, read_metadata
     from ase_equivar.training.config import split_selection
 
     metadata, folder = read_metadata(model), model_folder(model)
     of_members = [one.get("training", {}) for one in metadata.get("members", [metadata])]
-    named = dict.fromkeys(
-        name for training in of_members for name in training.get("data", {}).get("train", ())
-    )
+    named: dict[tuple[str, DataConfig], None] = {}
+    for training in of_members:
+        data = training.get("data", {})
+        given = {name: data[name] for name in LABEL_ENTRIES if name in data}
+        how = DataConfig((), (), **given, dielectric=None)
+        named |= dict.fromkeys((name, how) for name in data.get("train", ()))
     if not named:
         raise ValueError(f"the model {model} does not say what it was trained on: give --train")
-    missing = [name for name in named if not (folder / split_selection(name)[0]).is_file()]
+    missing = [name for name, _ in named if not (folder / split_selection(name)[0]).is_file()]
     if missing:
         raise FileNotFoundError(
             f"{model} was trained on {', '.join(missing)} (from its folder), which is not there: "
             "give --train"
         )
-    return [os.path.normpath(folder / name) for name in named]
+    return [(os.path.normpath(folder / name), how) for name, how in named]
 
 
 def _options(labels: DataConfig) -> str:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ase_equivar.inference.model_files import CONFIG_FILE, model_folder, read_metadata
+from ase_equivar.inference.model_files import (
+    CONFIG_FILE,
+    available_models,
+    model_folder,
+    read_metadata,
+)
 from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.network import Ensemble
 
@@ -36,12 +42,35 @@ def combine(models: Sequence[str | Path], output: str | Path) -> Path:
         raise ValueError(f"{folder} already holds a model; give another output folder")
     ensemble = Ensemble([load_model(model) for model in models])
     described: list[dict[str, Any]] = [
-        {"name": model_folder(model).name, **read_metadata(model)} for model in models
+        {"name": model_folder(model).name, **_seen_from(folder, model)} for model in models
     ]
     about = _joined([one.get("training", {}).get("about", {}) for one in described])
     metadata = {"training": {"about": about}, "members": described}
     save_model(ensemble, folder, metadata=metadata)
     return folder
+
+
+def _seen_from(folder: Path, model: str | Path) -> dict[str, Any]:
+    """Return the metadata of a model, with paths relative to another folder than its own."""
+    metadata, own = read_metadata(model), model_folder(model)
+
+    def moved(name: str) -> str:
+        return os.path.relpath(own.resolve() / name, folder.resolve())
+
+    training = metadata.get("training", {})
+    data, teacher = training.get("data") or {}, training.get("teacher") or {}
+    for entries, name in (
+        (data, "train"),
+        (data, "valid"),
+        (teacher, "structures"),
+        (teacher, "left_out"),
+    ):
+        if name in entries:
+            entries[name] = [moved(file) for file in entries[name]]
+    for entries, name in ((training, "start"), (teacher, "model")):
+        if entries.get(name) not in (None, *available_models()):
+            entries[name] = moved(entries[name])
+    return metadata
 
 
 def _joined(notes: Sequence[dict[str, str]]) -> dict[str, str]:

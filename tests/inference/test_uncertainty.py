@@ -318,6 +318,28 @@ def test_command(tmp_path: Path) -> None:
     assert "does not say what it was trained on: give --train" in result.output
 
 
+def test_labels_of_training_are_read_as_in_training(tmp_path: Path) -> None:
+    """By another name, in another order and with another limit than those of the validation."""
+    network, frames = make({**GATED, "elements": (8, 11, 12, 17)}).float(), labelled(6)
+    frames[5].arrays["born_charges"] += 0.3 / len(frames[5])  # within the usual limit of 0.5 e
+    data, run = write(tmp_path / "valid.extxyz", labelled(4, seed=5)), CliRunner().invoke
+    write(tmp_path / "train.extxyz", frames[:5])
+    for one in frames:
+        charges = one.arrays.pop("born_charges").reshape(-1, 3, 3)
+        one.set_array("zstar", charges.transpose(0, 2, 1).reshape(-1, 9))
+    write(tmp_path / "other.extxyz", frames)
+    how = {"born_charges": "zstar", "order": "displacement-first", "max_sum_rule_violation": 0.2}
+    for folder, entries in (
+        ("plain", {"train": ["../train.extxyz"]}),
+        ("other", {"train": ["../other.extxyz"], **how}),
+    ):
+        save_model(network, tmp_path / folder, metadata={"training": {"data": entries}})
+        result = run(app, ["calibrate", str(tmp_path / folder), data])
+        assert result.exit_code == 0, result.output
+    contents = [(tmp_path / name / CALIBRATION_FILE).read_bytes() for name in ("plain", "other")]
+    assert contents[0] == contents[1]
+
+
 def test_published_network_has_none(tmp_path: Path) -> None:
     network = make(PUBLISHED).float()
     save_model(network, tmp_path / "model")

@@ -74,21 +74,23 @@ def test_commands(tmp_path: Path) -> None:
     """combine, calibrate, evaluate; and the calculator with what they wrote."""
     for number, notes in enumerate(NOTES):
         network = make({**GATED, "elements": (11, 12, 8, 17)}, number).float()
-        metadata = {"training": {"about": notes, "fit": {"epochs": 3 + number}}}
+        trained = {"data": {"train": ["../data.extxyz"]}}
+        metadata = {"training": {"about": notes, "fit": {"epochs": 3 + number}, **trained}}
         save_model(network, tmp_path / f"m{number}", metadata=metadata)
     run = CliRunner().invoke
     names = [str(tmp_path / f"m{number}") for number in (0, 1)]
-    both = str(tmp_path / "both")
+    both = str(tmp_path / "ensembles" / "both")  # at another depth than its members
     result = run(app, ["combine", *names, "--output", both])
     assert result.exit_code == 0, result.output
     again = run(app, ["combine", *names, "--output", both])
     assert again.exit_code != 0
     assert "already holds a model" in again.output
     data = write(tmp_path / "data.extxyz", labelled(4))
-    assert run(app, ["calibrate", both, data, "--train", data]).exit_code == 0
+    result = run(app, ["calibrate", both, data])
+    assert result.exit_code == 0, result.output
     result = run(app, ["evaluate", both, data, "--card"])
     assert result.exit_code == 0, result.output
-    card = (tmp_path / "both" / "CARD.md").read_text(encoding="utf-8")
+    card = (tmp_path / "ensembles/both/CARD.md").read_text(encoding="utf-8")
     for text in ("\nA few crystals. Others too.\n", "MIT.", "Metals.", "Member `m0`", "epochs 4"):
         assert text in card
     assert card.count("A few crystals.") == 1
@@ -98,7 +100,7 @@ def test_commands(tmp_path: Path) -> None:
     single = [EquivarCalculator(model=name).get_property("born_charges", atoms) for name in names]
     assert np.abs(charges - np.mean(single, axis=0)).max() < 1e-5
     assert calculator.get_property("born_charges_uncertainty", atoms).min() > 0.0
-    stored = json.loads((tmp_path / "both" / "config.json").read_text(encoding="utf-8"))
+    stored = json.loads((tmp_path / "ensembles/both/config.json").read_text(encoding="utf-8"))
     assert [one["name"] for one in stored["metadata"]["members"]] == ["m0", "m1"]
 
 
