@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ase_equivar.inference.model_files import model_folder
+from ase_equivar.inference.model_files import available_models, model_folder
 from ase_equivar.network import build_network
 from ase_equivar.training.sections import DataConfig, FitConfig, TeacherConfig
 
@@ -29,8 +29,9 @@ class TrainingConfig:
     network : dict
         Arguments of `build_network`, without the elements, which are those of the training data.
     start : str or None
-        Instead of `network`: name of a bundled model or folder of a model to fine-tune. Together
-        with it, `network` can only be `POLAR`, which turns a gated network into a polar one.
+        Instead of `network`: name of a bundled model, or else folder of a model, to fine-tune.
+        Together with it, `network` can only be `POLAR`, which turns a gated network into a polar
+        one.
     fit : FitConfig
     teacher : TeacherConfig or None
         Model whose labels of other structures are learned in addition (distillation).
@@ -170,9 +171,12 @@ def _check_network(network: dict[str, Any], where: str) -> None:
 
 
 def _model(name: str, folder: Path) -> str:
-    """Return the name of a bundled model unchanged, or a folder as an absolute path."""
+    """Return the name of a bundled model unchanged, or a folder as an absolute path.
+
+    A folder of the name of a bundled model is not meant, as in all other commands.
+    """
     path = (folder / name).resolve()
-    return str(path) if path.is_dir() else name
+    return str(path) if name not in available_models() and path.is_dir() else name
 
 
 def _teacher(content: dict[str, Any] | None, folder: Path, where: str) -> TeacherConfig | None:

@@ -9,6 +9,7 @@ import torch
 import yaml
 from ase.data import chemical_symbols
 
+from ase_equivar.inference.model_files import available_models
 from ase_equivar.io.output_files import make_folder, write_text
 from ase_equivar.network import Ensemble, GatedNetwork, Network, PolarNetwork, build_network
 from ase_equivar.training.config import POLAR, parse_config
@@ -71,9 +72,10 @@ def write_recipe(
         with other contents, and training has begun or the file was not written by this function.
     """
     folder = Path(output).resolve()
+    is_folder = model not in available_models() and Path(model).is_dir()
     content = {
         "output": ".",
-        "start": os.path.relpath(model, folder) if Path(model).is_dir() else model,
+        "start": os.path.relpath(model, folder) if is_folder else model,
         **({"network": POLAR} if polar else {}),
         "data": {
             "train": os.path.relpath(train, folder),

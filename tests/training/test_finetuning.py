@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from helpers.random_networks import GATED, PUBLISHED
+from helpers.random_networks import GATED, PUBLISHED, make
 from helpers.training_runs import labelled, run_config, write
 from matplotlib.figure import Figure
 from typer.testing import CliRunner
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from ase_equivar.cli.main import app
 from ase_equivar.graph import build_graph
 from ase_equivar.inference.model_files import read_metadata
-from ase_equivar.inference.models import load_model
+from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.network import PolarNetwork, build_network
 from ase_equivar.plotting.models import plot_errors
 from ase_equivar.training.comparison import compare
@@ -84,6 +85,26 @@ def test_recipe_is_not_overwritten_by_another(tmp_path: Path) -> None:
     recipe.write_text("output: elsewhere\n")
     with pytest.raises(ValueError, match=r"holds another recipe; give another output"):
         write_recipe(tmp_path / "new", "universal", data, data, epochs=3)
+
+
+def test_a_name_is_that_of_the_bundled_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a folder of that name is at hand, such as the output; a path names that."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "data.extxyz", labelled(4))
+    files = "data.extxyz@::2", "data.extxyz"
+    for _ in range(2):  # the second call continues
+        recipe = write_recipe("universal", "universal", *files, epochs=3)
+        assert read_config(recipe).start == "universal"
+    save_model(make({**GATED, "elements": (8, 11, 12, 17)}), tmp_path / "universal")
+    assert read_config(write_recipe("new", "universal", *files, epochs=3)).start == "universal"
+    own = read_config(write_recipe("new", "./universal", *files, epochs=3)).start
+    assert own == str(tmp_path / "universal")
+    shutil.copy(tmp_path / "new/training.yaml", "beside.yaml")
+    text = Path("beside.yaml").read_text().replace("../", "")
+    Path("beside.yaml").write_text(text.replace("output: .", "output: other"))
+    assert read_config("beside.yaml").start == "universal"
 
 
 def test_mistakes_do_not_lock_the_output(tmp_path: Path) -> None:
