@@ -38,6 +38,7 @@ POSITIONS = re.compile(r"^ *POSITION +TOTAL-FORCE \(eV/Angst\).*\n", re.MULTILIN
 EPSILONS = ("epsilon", "epsilon_scf", "dielectric_dft")
 SAME_PLACE = 1e-3  # Å
 RESPONSE = "results/linear_response"
+DYNAMICS = "intermediate/ion_dynamics"
 
 
 def dielectrics_of_vasprun(path: Path) -> list[NDArray[np.float64] | None]:
@@ -70,8 +71,8 @@ def read_outcar(path: Path) -> Atoms:
     Raises
     ------
     ValueError
-        If there are no Z*, the file is truncated, or atoms move in it: then the structure to which
-        Z* belong is not known.
+        If there are no Z*, the file is truncated, or atoms or the cell move in it: then the
+        structure to which Z* belong is not known.
     """
     text = read_text(path)
     charges, dielectrics = list(CHARGES.finditer(text)), list(DIELECTRIC.finditer(text))
@@ -91,7 +92,7 @@ def read_vaspout(path: Path) -> Atoms:
     Raises
     ------
     ValueError
-        If there are no Z*, or the file is damaged.
+        If there are no Z*, the file is damaged, or atoms or the cell move in it.
     """
     import h5py
 
@@ -101,13 +102,18 @@ def read_vaspout(path: Path) -> Atoms:
         tensor = response.get("electron_dielectric_tensor")
         dielectric = None if tensor is None else np.array(tensor)
         atoms = _structure_of_poscar(file["input/poscar"])
-        steps = np.array(file.get("intermediate/ion_dynamics/position_ions", []))
+        steps = np.array(file.get(f"{DYNAMICS}/position_ions", []))
+        lattices = np.array(file.get(f"{DYNAMICS}/lattice_vectors", []))
     if charges is None:
         raise ValueError(f"{path} {NO_LABELS}")
     if charges.ndim != 3:
         raise ValueError(f"{path} has Z* of shape {charges.shape}, not (N, 3, 3)")
     if steps.ndim == 3:
-        _refuse_motion(steps @ atoms.cell.array, path)
+        moves = steps - steps[0]
+        _refuse_motion((moves - np.rint(moves)) @ atoms.cell.array, path)
+    if lattices.ndim == 3:  # in units of the scale of the POSCAR
+        unit = np.linalg.norm(atoms.cell.array) / np.linalg.norm(lattices[0])
+        _refuse_motion(unit * lattices, path)
     return with_labels(atoms, charges.transpose(0, 2, 1), dielectric, str(path))
 
 
@@ -137,8 +143,8 @@ def _refuse_motion(steps: NDArray[np.float64], path: Path) -> None:
     """Refuse steps, shape (steps, n, 3), Å, that differ, because Z* may belong to any of them."""
     if np.abs(steps - steps[0]).max() > SAME_PLACE:
         raise ValueError(
-            f"atoms move in {path}, so the structure to which its Z* belong is unknown: give the "
-            "vasprun.xml, or a calculation with fixed atoms"
+            f"atoms or the cell move in {path}, so the structure to which its Z* belong is "
+            "unknown: give the vasprun.xml, or a calculation with fixed atoms"
         )
 
 

@@ -49,7 +49,7 @@ def test_outcar_that_cannot_be_trusted(tmp_path: Path) -> None:
     second = outcar(moved, charges, dielectric)
     start = second.index("      direct lattice vectors")
     path.write_text(text + second[start:])
-    with pytest.raises(ValueError, match=r"atoms move in .*OUTCAR.*vasprun.xml"):
+    with pytest.raises(ValueError, match=r"atoms or the cell move in .*OUTCAR.*vasprun.xml"):
         read_labels(path)
 
 
@@ -79,6 +79,31 @@ def test_vaspout_agrees_with_phonopy(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.calc.results["dielectric_tensor"], epsilon, atol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1.0, 3.5])
+def test_vaspout_of_a_cell_that_changes(tmp_path: Path, scale: float) -> None:
+    """Its atoms may stay where they are in the cell, or be written in the next one."""
+    atoms, charges, dielectric = asymmetric_label()
+    order = np.argsort(atoms.numbers, kind="stable")
+    path = tmp_path / "vaspout.h5"
+    write_vaspout(path, atoms[order], charges[order], dielectric)
+    group = "intermediate/ion_dynamics"
+    with h5py.File(path, "a") as file:
+        steps = file[f"{group}/position_ions"][:]
+        del file[f"{group}/position_ions"]
+        file[f"{group}/position_ions"] = np.concatenate([steps, steps - [0.0, 1.0, 0.0]])
+        vectors = atoms.cell.array / scale
+        del file["input/poscar/lattice_vectors"], file["input/poscar/scale"]
+        file["input/poscar/lattice_vectors"], file["input/poscar/scale"] = vectors, scale
+        file[f"{group}/lattice_vectors"] = np.array([vectors, vectors])
+    (found,) = read_labels(path)
+    np.testing.assert_allclose(found.cell.array, atoms.cell.array)
+    with h5py.File(path, "a") as file:
+        strain = np.eye(3) + np.diag([0.0, 0.0, 0.002 / atoms.cell.lengths()[2]])
+        file[f"{group}/lattice_vectors"][1] = vectors @ strain
+    with pytest.raises(ValueError, match=r"atoms or the cell move in .*vaspout.h5"):
+        read_labels(path)
+
+
 def test_vaspout_without_labels_or_of_moving_atoms(tmp_path: Path) -> None:
     atoms, charges, dielectric = asymmetric_label()
     order = np.argsort(atoms.numbers, kind="stable")
@@ -90,7 +115,7 @@ def test_vaspout_without_labels_or_of_moving_atoms(tmp_path: Path) -> None:
         steps = file["intermediate/ion_dynamics/position_ions"][:]
         del file["intermediate/ion_dynamics/position_ions"]
         file["intermediate/ion_dynamics/position_ions"] = np.concatenate([steps, steps + 0.01])
-    with pytest.raises(ValueError, match=r"atoms move in .*vaspout.h5"):
+    with pytest.raises(ValueError, match=r"atoms or the cell move in .*vaspout.h5"):
         read_labels(path)
     with h5py.File(path, "a") as file:
         del file["results/linear_response/born_charges"]
