@@ -194,7 +194,9 @@ def _frames(path: Path, index: str, format: str | None) -> Iterator[Atoms]:
         if is_zipped:  # ASE would restart from its beginning for each frame
             source = io.StringIO(gzip.decompress(path.read_bytes()).decode())
         found = False
-        for atoms in ase.io.iread(source, index, format="extxyz" if is_zipped else format):
+        format = "extxyz" if is_zipped else format
+        # ASE would read another file: what is before an @ in the name
+        for atoms in ase.io.iread(source, index, format=format, do_not_split_by_at_sign=True):
             found = True
             yield atoms
         if not found:

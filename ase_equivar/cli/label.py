@@ -69,9 +69,12 @@ def label(
     with inputs.user_errors():
         from ase_equivar.io.structure_files import read_images
         from ase_equivar.labelling import Settings, label_all
+        from ase_equivar.training.config import split_selection
 
-        file, _, part = str(structures).partition("@")
-        images = read_images(file, part or ":", format)
+        file, part = split_selection(structures)
+        if not Path(file).is_file():
+            raise FileNotFoundError(f"there is no file {file}")
+        images = read_images(file, part, format)
         settings = Settings(
             pseudopotentials=pseudopotentials,
             cutoff=cutoff,

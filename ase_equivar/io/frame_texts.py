@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -34,13 +37,16 @@ class FrameText:
 
 
 def frames_in_file(path: Path) -> Iterator[FrameText]:
-    """Yield the frames of a file, gzipped or not, as they are read: it need not fit into memory.
+    """Yield the frames of a file as they are read: it need not fit into memory.
+
+    It may be compressed, if its ending is one of `PACKED`.
 
     Where the number of atoms is missing, or the file or its compressed data end too early, the last
     one says so.
     """
     with path.open("rb") as file:
-        lines = _Lines(_unzipped_lines(file) if path.suffix == ".gz" else file)
+        unpacked = PACKED.get(path.suffix)
+        lines = _Lines(file if unpacked is None else unpacked(file))
         for text in _frames(lines):
             yield FrameText(text.replace("\r\n", "\n"), position=file.tell())
         if lines.trouble:
@@ -156,6 +162,25 @@ def _unzipped_lines(file: BinaryIO) -> Iterator[bytes]:
         yield from (line + b"\n" for line in whole)
     if begun:
         yield begun
+
+
+def _unpacked_lines(
+    opened: Callable[[BinaryIO], bz2.BZ2File | lzma.LZMAFile], file: BinaryIO
+) -> Iterator[bytes]:
+    """Unpack other formats than gzip, with the errors of `_unzipped_lines`."""
+    with opened(file) as lines:
+        try:
+            yield from lines
+        except (EOFError, OSError, lzma.LZMAError) as error:
+            raise _DamagedError(f"the compressed data are damaged ({error})") from error
+
+
+PACKED: dict[str, Callable[[BinaryIO], Iterator[bytes]]] = {
+    ".gz": _unzipped_lines,
+    ".bz2": partial(_unpacked_lines, bz2.BZ2File),
+    ".xz": partial(_unpacked_lines, lzma.LZMAFile),
+}
+"""What unpacks the lines of a file, by its ending: the kinds of compression that ASE knows."""
 
 
 def _unzipped(file: BinaryIO) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from ase import Atoms
 from ase.io.formats import filetype, string2index
 
 from ase_equivar.io.formats import file_format
-from ase_equivar.io.frame_texts import frames_in_file
+from ase_equivar.io.frame_texts import PACKED, frames_in_file
 from ase_equivar.io.read_errors import reading, reason
 from ase_equivar.structures.validation import check_full_occupancy
 
@@ -105,7 +106,7 @@ def read_apart(filename: str | Path, index: str = ":", format: str | None = None
     """Read structures independently: a damaged frame of extended XYZ does not affect others.
 
     Its frames are delimited by their numbers of atoms. If such a number is missing, or the file (if
-    gzipped, its compressed data) is truncated, the rest counts as one unreadable frame; so does
+    compressed, its data) is truncated, the rest counts as one unreadable frame; so does
     everything after a damaged frame of another format. A structure with partly occupied or mixed
     sites counts as unreadable. Gzipped files are read at once, because ASE restarts from the
     beginning for each frame, which takes minutes for thousands of frames.
@@ -151,7 +152,9 @@ def iterate_frames(filename: str | Path, format: str | None = None) -> Iterator[
     number = 0
     try:
         with reading(filename, format=format):
-            for atoms in ase.io.iread(filename, ":", format=format):
+            # ASE would read another file: what is before an @ in the name
+            images = ase.io.iread(filename, ":", format=format, do_not_split_by_at_sign=True)
+            for atoms in images:
                 if not len(atoms):
                     raise ValueError(
                         "there are no atoms in it; does it have another format? (--format)"
@@ -166,7 +169,8 @@ def iterate_frames(filename: str | Path, format: str | None = None) -> Iterator[
 
 def is_extxyz(name: str) -> bool:
     """Recognize extended XYZ by the name or else by the content of the file."""
-    if name.removesuffix(".gz").endswith(SUFFIXES):
+    base, ending = os.path.splitext(name)
+    if (base if ending in PACKED else name).endswith(SUFFIXES):
         return True
     try:
         return bool(filetype(name) == "extxyz")

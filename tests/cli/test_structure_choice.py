@@ -11,6 +11,7 @@ from helpers.command_line import assert_one_line_error, run, save_random_model, 
 from ase_equivar.cli import inputs
 from ase_equivar.cli import main as cli
 from ase_equivar.io.structure_files import read_apart, read_image
+from ase_equivar.screening import read_structures
 
 ESPRESSO = """ &control
    calculation = 'scf'
@@ -73,6 +74,20 @@ def test_the_index_is_that_of_ase(tmp_path, capsys, name):
         told = capsys.readouterr().err
         assert f"{name}: structure {number} (counted from 0) of 3" in told
         assert ("--index takes another" in told) == (index is None)
+
+
+@pytest.mark.parametrize("name", ["POSCAR@300K", "POSCAR@1", "POSCAR@::2"])
+def test_an_at_sign_belongs_to_the_name_of_a_file(tmp_path, name):
+    """ASE would read POSCAR instead, where there is one."""
+    first, _, other = images()
+    first.write(tmp_path / "POSCAR", format="vasp", sort=False)
+    other.write(tmp_path / name, format="vasp", sort=False)
+    found = inputs.read_structure(tmp_path / name)
+    assert abs(found.positions - other.positions).max() < 1e-6
+    (found,) = inputs.read_frames(tmp_path / name)
+    assert abs(found.positions - other.positions).max() < 1e-6
+    both = dict(read_structures([tmp_path]))
+    assert abs(both[str(tmp_path / name)].positions - other.positions).max() < 1e-6
 
 
 def test_a_single_structure_needs_no_word(tmp_path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 from pathlib import Path
 
 import ase.io
@@ -102,6 +103,21 @@ def test_damaged_gzip(tmp_path: Path, damage: str) -> None:
     assert found[-1].number == len(good)
     with pytest.raises(ValueError, match=rf"frame {len(good)}: the compressed data {said}"):
         read_images(file)
+
+
+@pytest.mark.parametrize("name", ["bz2", "lzma"])
+def test_other_compressions_that_ase_knows(tmp_path: Path, name: str) -> None:
+    """Read as ASE reads them; where the data are damaged, up to there."""
+    frames, lines, _ = lines_of(tmp_path)
+    whole = importlib.import_module(name).compress("".join(lines).encode())
+    file = tmp_path / f"x.extxyz.{'xz' if name == 'lzma' else name}"
+    file.write_bytes(whole)
+    assert_same([atoms.positions for atoms in read_images(file)], frames)
+    assert_same([atoms.positions for atoms in ase.io.read(file, ":")], frames)
+    file.write_bytes(whole[:-30])
+    *good, bad = read_apart(file)
+    assert_same([frame.atoms.positions for frame in good], frames[: len(good)])
+    assert "the compressed data are damaged (" in bad.trouble
 
 
 def test_appended_gzip_is_whole(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ FRAMES = ['1\nname="a 2"\nNa 0 0 0.5 \n', "2\n\nNa 0 0 0\nCl 0 0 2.8\n", "1\nb\n
 
 def read(path: Path, text: str, name: str = "a.xyz") -> tuple[list[str], str]:
     content = text.encode()
-    (path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    packed = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+    pack = packed.get(Path(name).suffix, bytes)
+    (path / name).write_bytes(pack(content))
     found = list(frames_in_file(path / name))
     assert [frame.position for frame in found] == sorted(frame.position for frame in found)
     if found and found[-1].trouble:
@@ -22,7 +26,7 @@ def read(path: Path, text: str, name: str = "a.xyz") -> tuple[list[str], str]:
     return [frame.text for frame in found], ""
 
 
-@pytest.mark.parametrize("name", ["a.xyz", "a.xyz.gz"])
+@pytest.mark.parametrize("name", ["a.xyz", "a.xyz.gz", "a.xyz.bz2", "a.xyz.xz"])
 def test_the_text_of_frames_is_kept_to_the_letter(tmp_path: Path, name: str) -> None:
     assert complete_frames("".join(FRAMES), "it") == FRAMES
     assert read(tmp_path, "".join(FRAMES) + "\n  \n", name) == (FRAMES, "")

@@ -283,6 +283,18 @@ def test_the_command_tells_of_each_structure(folder):
     assert "nothing left to do" in run(*arguments).output
 
 
+def test_names_of_files_may_have_an_at_sign(folder):
+    """Only an index or slice after the last one is no part of the name."""
+    file = (folder / "structures.extxyz").rename(folder / "a@b.extxyz")
+    options = ("-o", folder / "out.extxyz", "--pseudopotentials", folder / "pseudo")
+    result = run("label", f"{file}@1", *options, "--max-violation", 0.05)
+    assert result.exit_code == 0, result.output
+    assert "1 of 1 done" in result.output
+    assert_one_line_error(
+        run("label", folder / "no.extxyz@1", *options), 2, r"no file .*no\.extxyz$"
+    )
+
+
 @pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("end", ["no denser mesh", "more CPU time", "of CPU time with the mesh"])
 def test_the_last_mesh_is_accepted_up_to_twice_the_violation(folder, monkeypatch, kept, end):

@@ -131,7 +131,7 @@ def _exact_structure(path: Path, rounded: Atoms) -> Atoms | None:
         if format == "espresso-in" and PW_INPUT.search(head) is None:
             continue
         try:
-            atoms = ase.io.read(file, -1, format=format)
+            atoms = ase.io.read(file, -1, format=format, do_not_split_by_at_sign=True)
         except Exception as error:  # a file that the user did not name, possibly of another run
             logger.debug("%s beside %s: %s", file, path, error)
             continue
