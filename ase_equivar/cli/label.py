@@ -69,6 +69,8 @@ def label(
     with inputs.user_errors():
         from ase_equivar.io.structure_files import read_images
         from ase_equivar.labelling import Settings, label_all
+        from ase_equivar.labelling.journal import journal_of
+        from ase_equivar.labelling.run import n_refused
         from ase_equivar.training.config import split_selection
 
         file, part = split_selection(structures)
@@ -88,7 +90,13 @@ def label(
         for progress in label_all(images, output, settings, processes=processes, retry=retry):
             console.print(escape(_line(progress)), soft_wrap=True)
         if progress is None:
-            console.print("nothing left to do")
+            told = "nothing left to do"
+            if refused := n_refused(images, output):
+                told += (
+                    f"; structures without a label from before: {refused}, for reasons in "
+                    f"{journal_of(output)}: --retry tries them again"
+                )
+            console.print(escape(told), soft_wrap=True)
 
 
 def _line(progress: Progress) -> str:

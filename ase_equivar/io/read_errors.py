@@ -45,8 +45,8 @@ def reading(path: str | Path, reader: str = "ASE", format: str | None = None) ->
             told = f"{path} is an empty file"
         elif isinstance(error, UnknownFileTypeError | StopIteration):
             told = (
-                f"ASE does not know the format of {path}: name it with --format, if it is one of "
-                "ASE's"
+                f"ASE does not know the format of {path}: give the file the usual ending, or name "
+                "the format with --format where the command has this option"
             )
         else:
             taken_for = _format(path, format) if reader == "ASE" else ""

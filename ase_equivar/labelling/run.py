@@ -141,6 +141,13 @@ def label_all(
         yield from run.go(processes)
 
 
+def n_refused(structures: Sequence[Atoms], output: Path) -> int:
+    """Count the structures that got no label in earlier runs and are not tried again."""
+    with output.open("a+b") as file:
+        done = labelled(file, output)
+    return len({identity(atoms) for atoms in structures} & failed(journal_of(output)) - done)
+
+
 class _Run:
     """A run of `label_all`: finished and pending structures, and the two files."""
 
