@@ -11,7 +11,9 @@ from helpers.command_line import run
 from helpers.given_charges import GivenCharges, quartz
 from helpers.springs import Springs
 
+from ase_equivar.cli.phonopy_files import read_phonopy
 from ase_equivar.dielectric import infrared_modes
+from ase_equivar.io.phonon_files import write_phonopy_yaml
 from ase_equivar.phonons import (
     apply_nac,
     force_constants,
@@ -146,6 +148,26 @@ def test_files_with_isotopes(tmp_path, model, primitive):
         assert result.exit_code == 0, result.output
         # Two of four are heavier: layers, and a tetragonal crystal.
         assert "T1u" not in result.output
+
+
+def test_our_own_file_of_a_crystal_with_isotopes_is_read_again(tmp_path):
+    """phonopy keeps the names H and H1, and takes them for one species when it reads them."""
+    atoms = heavy_quartz(1)
+    springs = Springs(atoms, 3.0)
+    phonon = force_constants(atoms, springs, (1, 1, 1), progress=False)
+    apply_nac(phonon, GivenCharges({"Si": 3.4, "O": -1.7}, 2.4 * np.eye(3)))
+    write_phonopy_yaml(tmp_path / "phonopy_params.yaml", phonon)
+    read = read_phonopy(tmp_path / "phonopy_params.yaml", with_force_constants=True).phonon
+    modes = infrared_modes(read)
+    np.testing.assert_allclose(
+        [mode.frequency for mode in modes for _ in range(mode.degeneracy)],
+        frequencies_by_hand(atoms, springs)[3:],
+        atol=0.02,
+    )
+    assert {mode.label for mode in modes} <= {"A", ""}
+    np.testing.assert_allclose(
+        modes.oscillator_sum, infrared_modes(phonon).oscillator_sum, rtol=1e-6, atol=1e-6
+    )
 
 
 def test_a_screening_does_another_isotope_again():
