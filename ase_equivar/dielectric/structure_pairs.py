@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import spglib
 from ase import Atoms
 from numpy.typing import NDArray
 from scipy.linalg import polar
@@ -16,6 +15,7 @@ from ase_equivar.structures.lattice import (
     is_skewed,
     nearest_images,
 )
+from ase_equivar.structures.symmetry import space_group
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import PolarizationWarning
 
@@ -148,8 +148,8 @@ def is_polar(atoms: Atoms) -> bool:
     """Say whether a crystal's point group allows a spontaneous polarization (within 0.01 Å)."""
     atoms = compact_atoms(atoms)
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    symmetry = spglib.get_symmetry(cell, symprec=0.01)
-    if symmetry is None:  # spglib finds none at this tolerance
+    found = space_group(cell, 0.01)
+    if found is None:
         return True
     # The mean of all rotations projects onto the vectors that all of them leave unchanged.
-    return bool(np.abs(symmetry["rotations"].mean(axis=0)).max() > 1e-6)
+    return bool(np.abs(found.rotations.mean(axis=0)).max() > 1e-6)

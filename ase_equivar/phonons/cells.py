@@ -126,8 +126,8 @@ def make_phonon(
     Raises
     ------
     TypeError, ValueError
-        If the structure is invalid or not periodic in three directions, or the supercell is invalid
-        or has more than 20 000 atoms.
+        If the structure is invalid or not periodic in three directions, two atoms are closer than
+        `symprec`, or the supercell is invalid or has more than 20 000 atoms.
 
     Warns
     -----
@@ -142,6 +142,7 @@ def make_phonon(
         vectors = compact_vectors(matrix.T @ given.cell.array, given.pbc)
         matrix = _in_units_of(compact, vectors)
     symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
+    _warn_if_nearly_symmetric(cell, symprec)
     with warnings.catch_warnings():
         # Phonopy warns that the primitive cell is now found by symmetry, which is intended here.
         warnings.simplefilter("ignore", PrimitiveMatrixAutoDefaultWarning)
@@ -152,7 +153,6 @@ def make_phonon(
             symprec=symprec,
             distinguish_symbol_index=True,  # of isotopes
         )
-    _warn_if_nearly_symmetric(cell, symprec)
     return phonon
 
 
@@ -180,10 +180,9 @@ def primitive_cell(atoms: Atoms, *, symprec: float = SYMPREC) -> PhonopyAtoms:
     cell = to_phonopy(_compact(as_atoms(atoms)))
     one = _supercell_matrix((1, 1, 1), len(cell))
     symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
-    matrix = guess_primitive_matrix(cell, symprec=symprec, distinguish_symbol_index=True)
-    primitive = get_primitive(get_supercell(cell, one, symprec=symprec), matrix, symprec=symprec)
     _warn_if_nearly_symmetric(cell, symprec)
-    return primitive
+    matrix = guess_primitive_matrix(cell, symprec=symprec, distinguish_symbol_index=True)
+    return get_primitive(get_supercell(cell, one, symprec=symprec), matrix, symprec=symprec)
 
 
 def supercell_for_length(

@@ -17,7 +17,7 @@ from ase_equivar.phonons.finite_displacement import refuse_field
 from ase_equivar.phonons.relax_modes import RelaxMode, relax_mode
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.lattice import compact_atoms
-from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC
+from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC, require_space_group
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import CellChangeWarning
 
@@ -55,7 +55,8 @@ def relax(
     Raises
     ------
     ValueError
-        If the structure is invalid or an argument is out of range.
+        If the structure is invalid, has no cell of three vectors, or has two atoms that are closer
+        than `symprec`; or if an argument is out of range.
     RuntimeError
         If `fmax` is not reached.
 
@@ -71,6 +72,11 @@ def relax(
     steps = whole_number("steps", steps, at_least=1)
     symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
     refuse_field(calculator)
+    if atoms.cell.rank < 3:
+        raise ValueError(
+            "the structure has no cell of three vectors, without which it has no space group to "
+            "keep: put a molecule into a box by atoms.center(vacuum=5)"
+        )
     # the symmetry of a very skewed cell is not found
     compact = compact_atoms(atoms) if atoms.pbc.all() else atoms
     relaxed = compact.copy()
@@ -78,6 +84,9 @@ def relax(
     if mode == "none":
         relaxed.set_cell(atoms.cell)
         return relaxed
+    require_space_group(
+        (relaxed.cell.array, relaxed.get_scaled_positions(), relaxed.numbers), symprec
+    )
     relaxed.set_constraint(FixSymmetry(relaxed, symprec=symprec))
     relaxed.calc = calculator
     optimizer = BFGS(FrechetCellFilter(relaxed) if mode == "cell" else relaxed, logfile=None)

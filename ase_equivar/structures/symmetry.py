@@ -1,10 +1,12 @@
-"""Test whether a crystal is close to a higher symmetry than the tolerance in use finds."""
+"""The space group of a crystal, and whether it is close to a higher one."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, TypeAlias
 
+from ase import Atoms
+from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
 from ase_equivar.warning_types import SymmetryWarning
@@ -15,30 +17,81 @@ too."""
 
 LONGEST_SYMPREC = 1.0  # Å
 LOOSE = 1e-3  # Å, about the rounding of coordinates in databases and CIF files
+TOO_CLOSE = 0.5  # Å
+
+SpglibCell: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+"""Lattice vectors (rows), fractional positions and types of the atoms."""
 
 
-def warn_if_nearly_symmetric(
-    cell: tuple[NDArray[Any], NDArray[Any], NDArray[Any]], symprec: float
-) -> None:
+def space_group(cell: SpglibCell, symprec: float) -> Any:
+    """Return spglib's dataset of a crystal; None if it finds no space group.
+
+    There is none where two atoms are closer than the tolerance. Older versions of spglib return
+    None then, newer ones raise an exception of their own.
+
+    Parameters
+    ----------
+    cell : tuple
+        See `SpglibCell`.
+    symprec : float
+        Å.
+    """
+    import spglib  # not needed for predictions
+
+    error = getattr(spglib, "SpglibError", None)
+    raised = error if isinstance(error, type) and issubclass(error, Exception) else ()
+    try:
+        return spglib.get_symmetry_dataset(cell, symprec=symprec)
+    except raised:
+        return None
+
+
+def require_space_group(cell: SpglibCell, symprec: float) -> Any:
+    """Return spglib's dataset of a crystal.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message names two atoms that are too close to each other.
+    """
+    found = space_group(cell, symprec)
+    if found is not None:
+        return found
+    lattice, positions, _ = cell
+    atoms = Atoms(cell=lattice, scaled_positions=positions, pbc=True)
+    first, second, distances = neighbor_list("ijd", atoms, max(TOO_CLOSE, 2 * symprec))
+    where = ""
+    if len(distances):
+        k = int(distances.argmin())
+        i, j = sorted((int(first[k]), int(second[k])))
+        where = f": atoms {i} and {j} are {distances[k]:.3g} Å apart. Is one of them there twice?"
+    raise ValueError(f"no space group is found within a tolerance of {symprec:g} Å{where}")
+
+
+def warn_if_nearly_symmetric(cell: SpglibCell, symprec: float) -> None:
     """Warn where a tolerance of 1e-3 Å would give a higher space group.
 
     Parameters
     ----------
     cell : tuple
-        Lattice vectors (rows), fractional positions and types of the atoms, as for spglib.
+        See `SpglibCell`.
     symprec : float
         Tolerance in use, Å.
+
+    Raises
+    ------
+    ValueError
+        As `require_space_group`.
 
     Warns
     -----
     SymmetryWarning
     """
+    used = require_space_group(cell, symprec)
     if symprec >= LOOSE:
         return
-    import spglib  # not needed for predictions
-
-    used, loose = (spglib.get_symmetry_dataset(cell, symprec=s) for s in (symprec, LOOSE))
-    if used is None or loose is None or len(loose.rotations) <= len(used.rotations):
+    loose = space_group(cell, LOOSE)
+    if loose is None or len(loose.rotations) <= len(used.rotations):
         return
     warnings.warn(
         f"within {symprec:g} Å the space group is {used.international} ({used.number}) with "

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import spglib
 from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
 from ase_equivar.io.structure_files import Frame
 from ase_equivar.structures.lattice import compact_atoms
+from ase_equivar.structures.symmetry import space_group
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.training.config import split_selection
 from ase_equivar.training.frame_source import Unread, unread_frames
@@ -272,14 +272,14 @@ def _asymmetry(atoms: Atoms, charges: NDArray[np.float64]) -> float:
         return 0.0
     atoms = compact_atoms(atoms)
     scaled = atoms.get_scaled_positions()
-    group = spglib.get_symmetry((atoms.cell.array, scaled, atoms.numbers), SYMMETRY_PRECISION)
+    group = space_group((atoms.cell.array, scaled, atoms.numbers), SYMMETRY_PRECISION)
     if group is None:
         return 0.0
-    order = np.random.default_rng(0).permutation(len(group["rotations"]))[:N_OPERATIONS]
+    order = np.random.default_rng(0).permutation(len(group.rotations))[:N_OPERATIONS]
     lattice, inverse = atoms.cell.array.T, np.linalg.inv(atoms.cell.array.T)
     largest = 0.0
     for rotation, translation in zip(
-        group["rotations"][order], group["translations"][order], strict=True
+        group.rotations[order], group.translations[order], strict=True
     ):
         steps = (scaled @ rotation.T + translation)[:, None] - scaled
         distances = np.linalg.norm((steps - np.rint(steps)) @ atoms.cell.array, axis=2)

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import write
-from helpers.command_line import run
+from helpers.command_line import assert_one_line_error, run
 from helpers.given_charges import GivenCharges, quartz, triclinic_four
 from helpers.springs import Springs
 
-from ase_equivar.phonons import make_phonon, polar_phonon
+from ase_equivar.dielectric.structure_pairs import is_polar
+from ase_equivar.phonons import make_phonon, polar_phonon, relax
+from ase_equivar.phonons.cells import primitive_cell
+from ase_equivar.training.evaluate import crystal_system
 from ase_equivar.warning_types import SymmetryWarning
 
 
@@ -73,3 +76,30 @@ def test_commands(command, tmp_path, model):
     result = run(command, *arguments, "--symprec", "-1")
     assert result.exit_code == 2
     assert "symprec is -1" in result.stderr
+
+
+def doubled() -> Atoms:
+    """The last oxygen of quartz is there twice, as in files that list equivalent sites."""
+    atoms = quartz()
+    return atoms + atoms[[8]]
+
+
+def test_an_atom_that_is_there_twice_is_named(tmp_path):
+    atoms, springs = doubled(), Springs(quartz(), 3.0)
+    message = r"atoms 8 and 9 are 0 Å apart. Is one of them there twice\?"
+    for call in (make_phonon, primitive_cell, lambda crystal: relax(crystal, springs, "positions")):
+        with pytest.raises(ValueError, match=message):
+            call(atoms)
+    with pytest.raises(ValueError, match=r"tolerance of 1 Å: atoms 0 and 1 are 0.741 Å apart"):
+        make_phonon(Atoms("H2", [[0, 0, 0], [0, 0, 0.741]], cell=[3, 3, 3], pbc=True), symprec=1)
+    assert is_polar(atoms)
+    assert crystal_system(atoms) == "none"
+    write(tmp_path / "crystal.extxyz", atoms)
+    result = run("phonons", tmp_path / "crystal.extxyz", "--method", "none")
+    assert_one_line_error(result, 2, "atoms 8 and 9 are 0 Å apart")
+
+
+def test_a_molecule_without_a_cell_is_not_relaxed():
+    atoms = Atoms("H2", [[0, 0, 0], [0, 0, 0.741]])
+    with pytest.raises(ValueError, match="no cell of three vectors"):
+        relax(atoms, Springs(quartz(), 3.0), "positions")
