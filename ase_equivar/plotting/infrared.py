@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ase_equivar.dielectric.function import DielectricFunction
 from ase_equivar.dielectric.infrared import InfraredModes
@@ -88,12 +91,16 @@ def plot_infrared(
 
 def _distinct_axes(spectrum: DielectricFunction) -> dict[str, str]:
     """Return the label of each curve, such as "x = y", and the axis to plot for it."""
+    along: dict[str, NDArray[Any]] = {axis: spectrum.along(vector) for axis, vector in AXES.items()}
+    # Where the crystal is turned, ε along two axes may be the same, but not its other components.
+    reflected: dict[str, NDArray[Any]] = {
+        axis: spectrum.reflectivity(AXES[axis], AXES[normal])
+        for axis, normal in FACE_NORMALS.items()
+    }
     groups: list[list[str]] = []
     for axis in AXES:
-        curve = spectrum.along(AXES[axis])
         for group in groups:
-            first = spectrum.along(AXES[group[0]])
-            if np.abs(curve - first).max() < SAME * np.abs(first).max():
+            if all(_is_same(of[axis], of[group[0]]) for of in (along, reflected)):
                 group.append(axis)
                 break
         else:
@@ -101,3 +108,7 @@ def _distinct_axes(spectrum: DielectricFunction) -> dict[str, str]:
     if len(groups) == 1:
         return {"": "x"}
     return {" = ".join(group): group[0] for group in groups}
+
+
+def _is_same(curve: NDArray[Any], first: NDArray[Any]) -> bool:
+    return bool(np.abs(curve - first).max() < SAME * np.abs(first).max())

@@ -73,6 +73,21 @@ def test_equivalent_axes_are_drawn_once():
     assert len(legend(plot_infrared(MODES, spectrum(3, 4, 5)))) == 6
 
 
+def test_axes_between_those_of_the_crystal_reflect_differently():
+    """Turned by 45° about z: ε_xx = ε_yy, and only light along x, on the face z, sees ε_xy."""
+    crystal = spectrum(3, 5, 4)
+    half = np.sqrt(0.5)
+    turn = np.array([[half, -half, 0], [half, half, 0], [0, 0, 1]])
+    turned = DielectricFunction(GRID, np.einsum("ia,wab,jb->wij", turn, crystal.epsilon, turn))
+    figure = plot_infrared(MODES, turned)
+    assert [name for name in legend(figure) if "Re" in name] == ["Re ε x", "Re ε y", "Re ε z"]
+    first, second = (figure.axes[3].lines[i].get_ydata()[0] for i in (0, 1))
+    index = np.sqrt([5, 7])  # static: along x, half of the light is of either principal axis
+    assert first == pytest.approx((((index - 1) / (index + 1)) ** 2).mean())
+    effective = np.sqrt(2 / (1 / 5 + 1 / 7))  # light along y on the face x: no D along x
+    assert second == pytest.approx(((effective - 1) / (effective + 1)) ** 2)
+
+
 def test_a_crystal_without_active_modes():
     silent = InfraredModes((mode(4.0, 0.0),), 2 * np.eye(3), ("Si",), 40.0, np.zeros((3, 3)))
     figure = plot_infrared(silent, spectrum(0, 0, 0))
