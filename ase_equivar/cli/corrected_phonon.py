@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -57,9 +58,12 @@ class CorrectedPhonon:
 
 
 def corrected_phonon(
-    crystal: CrystalOptions, method: NacMethod | None = "gonze"
+    crystal: CrystalOptions, method: NacMethod | None = "gonze", *, band_path: str | None = None
 ) -> CorrectedPhonon:
-    """Calculate force constants, or read them from a phonopy.yaml, and add Z* and ε∞."""
+    """Calculate force constants, or read them from a phonopy.yaml, and add Z* and ε∞.
+
+    A path of bands that the lattice does not have is refused before any force is calculated.
+    """
     from ase_equivar import phonons as ph
     from ase_equivar.phonons.relax_modes import relax_mode
 
@@ -76,6 +80,8 @@ def corrected_phonon(
     if crystal.born is not None:
         raise ValueError(f"--born goes with a phonopy.yaml, not with {path.name}")
     atoms = inputs.read_structure(path, crystal.index, crystal.format)
+    if band_path is not None:
+        _check_band_path(atoms, band_path, crystal.symprec)
     if method is None:
         return _uncorrected(atoms, crystal, mode)
     model, calculator = crystal.model, crystal.calculator
@@ -159,6 +165,16 @@ def _uncorrected(atoms: Atoms, crystal: CrystalOptions, mode: RelaxMode) -> Corr
         title=f"{empirical_formula(atoms)}, forces: {calculator}",
         calculation={"forces": calculator, "relax": mode},
     )
+
+
+def _check_band_path(atoms: Atoms, path: str, symprec: float) -> None:
+    from ase_equivar.phonons.band_structure import check_path
+    from ase_equivar.phonons.cells import primitive_cell
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # which come again with the force constants
+        cell = primitive_cell(atoms, symprec=symprec).cell
+    check_path(cell, path)
 
 
 def _describe_supercell(phonon: Phonopy) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,7 +78,7 @@ def phonons(
                 raise ValueError("--angular shows the correction, which --method none leaves out")
             check_output(angular)
         directions = [_direction(text) for text in direction or ("1 0 0", "0 1 0", "0 0 1")]
-        made = corrected_phonon(crystal, nac_method(method))
+        made = corrected_phonon(crystal, nac_method(method), band_path=path)
 
         from ase_equivar import phonons as ph
         from ase_equivar import plotting
@@ -158,6 +159,8 @@ def _direction(text: str) -> tuple[float, float, float]:
         x, y, z = (float(word) for word in text.split())
     except ValueError:
         raise ValueError(f"--direction takes three numbers, as '1 1 0', not {text!r}") from None
+    if not math.isfinite(x + y + z) or x == y == z == 0:
+        raise ValueError(f"--direction {text!r} is none: give three finite numbers, not all zero")
     return x, y, z
 
 

@@ -62,7 +62,7 @@ def bands(phonon: Phonopy, path: str | None = None, *, n_points: int = 61) -> li
     ------
     TypeError, ValueError
         If `phonon` lacks force constants or holds numbers that are not finite, `n_points` is
-        invalid, or this lattice does not have one of the points.
+        invalid, this lattice does not have one of the points, or a part of the path has no length.
 
     Warns
     -----
@@ -71,8 +71,7 @@ def bands(phonon: Phonopy, path: str | None = None, *, n_points: int = 61) -> li
     """
     matrix = require_force_constants(phonon)
     n_points = whole_number("n_points", n_points, at_least=2)
-    if path is not None and not isinstance(path, str):
-        raise TypeError(f"path is {path!r}; give the names of special points, as 'GX'")
+    check_path(phonon.primitive.cell, path)
     ends = _segments(Cell(phonon.primitive.cell), path)
     qpoints = [np.linspace(start, end, n_points) for (_, start), (_, end) in ends]
 
@@ -106,22 +105,44 @@ def _run(
 _Point = tuple[str, NDArray[np.float64]]
 
 
+def check_path(cell: NDArray[np.float64], path: str | None) -> None:
+    """Refuse a path along which `bands` would find no bands.
+
+    Parameters
+    ----------
+    cell : ndarray, shape (3, 3), Å
+        Of the primitive cell.
+    path : str, optional
+        See `bands`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `bands`.
+    """
+    if path is not None and not isinstance(path, str):
+        raise TypeError(f"path is {path!r}; give the names of special points, as 'GX'")
+    _segments(Cell(cell), path)
+
+
 def _segments(cell: Cell, path: str | None) -> list[tuple[_Point, _Point]]:
     """Return the names of the end points of each straight segment of the path."""
-    try:
-        band_path = cell.bandpath(path, npoints=0)
-    except (KeyError, ValueError) as error:
-        known = "".join(sorted(cell.bandpath(npoints=0).special_points))
+    points = cell.bandpath(npoints=0).special_points
+    if path is None:
+        path = cell.bandpath(npoints=0).path
+    names = [_split(piece.strip()) for piece in path.split(",")]
+    if not all(name in points for piece in names for name in piece):
         raise ValueError(
-            f"the path {path!r} does not fit this lattice, which has the points {known}"
-        ) from error
-    points = band_path.special_points
-    names = [_split(piece) for piece in band_path.path.split(",")]
-    return [
-        ((start, points[start]), (end, points[end]))
-        for piece in names
-        for start, end in pairwise(piece)
-    ]
+            f"the path {path!r} does not fit this lattice, which has the points "
+            f"{''.join(sorted(points))}"
+        )
+    pairs = [list(pairwise(piece)) for piece in names]
+    if not all(pairs) or any(start == end for piece in pairs for start, end in piece):
+        raise ValueError(
+            f"the path {path!r} has a part without length: give two points or more in each part, "
+            "as in 'GX,GL', and none twice in a row"
+        )
+    return [((start, points[start]), (end, points[end])) for piece in pairs for start, end in piece]
 
 
 def _split(path: str) -> list[str]:

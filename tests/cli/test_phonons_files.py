@@ -69,7 +69,12 @@ def test_bad_options_of_phonons(nacl_file, model, tmp_path, monkeypatch):
     assert_one_line_error(run(*common, "--direction", "1 1"), 2, "three numbers, as '1 1 0'")
     assert_one_line_error(run(*common, "--method", "ewald"), 2, "there are gonze and wang")
     assert_one_line_error(run(*common, "--density", "x.odd"), 2, "tells no format")
+    # all before the first force
+    monkeypatch.setattr(inputs, "forces_calculator", lambda *_: pytest.fail("forces asked for"))
+    for zero in ("0 0 0", "nan 0 1"):
+        assert_one_line_error(run(*common, "--direction", zero), 2, "give three finite numbers")
     assert_one_line_error(run(*common, "--path", "GY"), 2, "does not fit this lattice")
+    assert_one_line_error(run(*common, "--path", "G,X"), 2, "part without length")
 
 
 @pytest.mark.slow

@@ -149,6 +149,9 @@ def test_bands_without_correction_and_unknown_point(nacl_phonon):
         ValueError, match=r"'GZ' does not fit this lattice, which has the points .*X"
     ):
         bands(nacl_phonon, "GZ")
+    for path in ("", "G", "G,X", "GX,", "GX,L", "GG", "GXXL"):
+        with pytest.raises(ValueError, match=r"does not fit this lattice|part without length"):
+            bands(nacl_phonon, path)
 
 
 @pytest.mark.parametrize("method", ["gonze", "wang"])
