@@ -410,11 +410,17 @@ CASES = (
     polar_run,
 )
 
-if __name__ == "__main__":
+
+def run_cases(*cases: Callable[..., dict[str, Any]]) -> None:
+    """Run the cases that the command line asks for; the first process prints what they return."""
     from mpi4py import MPI
 
+    by_name = {case.__name__: case for case in cases}
     for name, settings in json.loads(sys.argv[1]):
-        [case] = [case for case in CASES if case.__name__ == name]
-        result = case(**settings)
+        result = by_name[name](**settings)
         if MPI.COMM_WORLD.rank == 0:
             print("RESULT", json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    run_cases(*CASES)

@@ -1,0 +1,158 @@
+"""Runs of LAMMPS in a field beyond the plain crystal, a program for `mpiexec`.
+
+Slabs with a charge, boxes that change, thermostats with pair potentials, atoms that are lost.
+
+python lammps_limits.py JSON, with a list of [CASE, SETTINGS]; see `lammps_runs`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from numpy.typing import NDArray
+
+from ase_equivar import EquivarCalculator
+from helpers.lammps_runs import (
+    FIELD,
+    SYMBOLS,
+    TIMESTEP,
+    crystal,
+    lammps_with,
+    run_cases,
+    unwrapped,
+)
+
+CHARGE = 0.5  # e, of the slab
+HELD = 3  # the atom of the slab that keeps the field from accelerating all of it
+
+
+def slab() -> Atoms:
+    """Two cells of the sheared crystal, and no periodicity along z."""
+    atoms = crystal((2, 1, 1))
+    atoms.positions[:, 2] += 4.0
+    atoms.cell[2] = [0.0, 0.0, 12.0]
+    atoms.pbc = [True, True, False]
+    momenta = atoms.get_momenta()
+    momenta[HELD] = 0.0
+    atoms.set_momenta(momenta)
+    return atoms
+
+
+def double_precision(total_charge: float = 0.0) -> EquivarCalculator:
+    """Return a calculator whose Z* can be compared closely."""
+    return EquivarCalculator(dtype="float64", device="cpu", total_charge=total_charge)
+
+
+def charges_in(lmp: Any) -> NDArray[np.float64]:
+    """Return the Z* that LAMMPS has of all atoms, in their order."""
+    return np.array(lmp.gather("d2_field_born", 1, 9)).reshape(-1, 3, 3)
+
+
+def charged_slab_run(folder: str) -> dict[str, Any]:
+    """Run the slab, of which an atom is held, and write Z* to a dump."""
+    from ase_equivar.engines.lammps import field_fix
+
+    lmp = lammps_with(slab(), boundary="p p f")
+    lmp.commands_list(
+        [f"group held id {HELD + 1}", "group free subtract all held", "unfix move",
+         "fix move free nve"]
+    )  # fmt: skip
+    fix = field_fix(lmp, FIELD, SYMBOLS, calculator=double_precision(CHARGE))
+    lmp.commands_list(
+        [
+            f"dump born all custom 8 {folder}/born.dump id d2_field_born[*]",
+            "dump_modify born sort id format float %.17g",
+            "run 8",
+        ]
+    )
+    return {
+        "positions": unwrapped(lmp, slab()).tolist(),
+        "born_charges": charges_in(lmp).tolist(),
+        "work": fix.work,
+    }
+
+
+def deformed_run() -> dict[str, Any]:
+    """Stretch and shear the box; return Z* of the last step, and box and positions that it had.
+
+    LAMMPS changes the box after the forces of a step.
+    """
+    from ase_equivar.engines.lammps import field_fix
+    from ase_equivar.engines.lammps_atoms import box_of
+
+    lmp = lammps_with(crystal((2, 1, 1)))
+    seen: dict[str, Any] = {}
+
+    def field(time: float) -> NDArray[np.float64]:
+        seen["cell"] = box_of(lmp).tolist()
+        seen["positions"] = np.array(lmp.gather_atoms("x", 1, 3)).reshape(-1, 3).tolist()
+        return FIELD(time)
+
+    calculator = double_precision()
+    fix = field_fix(lmp, field, SYMBOLS, calculator=calculator, stress_without_field=True)
+    lmp.command("fix box all deform 1 y scale 1.06 xz delta 0.3 remap x")
+    lmp.command("run 8")
+    return {
+        **seen,
+        "born_charges": charges_in(lmp).tolist(),
+        "dipole": np.sum(list(fix.dipole_changes.values()), axis=0).tolist(),
+        "polarization_change": fix.polarization_change.tolist(),
+    }
+
+
+def thermostatted_run() -> dict[str, Any]:
+    """Run with a pair potential and a thermostat; return the work, and LAMMPS' conserved energy."""
+    from ase_equivar.engines.lammps import field_fix
+
+    lmp = lammps_with(crystal((2, 1, 1)))
+    lmp.commands_list(
+        [
+            "unfix move",
+            "pair_style lj/cut 5.0",
+            "pair_coeff * * 0.01 2.0",
+            "pair_modify shift yes",
+            "timestep 0.0002",
+            "fix move all nvt temp 300 300 0.02",
+        ]
+    )
+    fix = field_fix(lmp, FIELD, SYMBOLS, calculator=double_precision())
+    lmp.command("thermo_style custom step etotal econserve f_field[1]")
+    conserved = []
+    for steps in (0, 20, 20):
+        lmp.command(f"run {steps}")
+        conserved.append(lmp.last_thermo()["Econserve"])
+    return {"work": fix.work, "conserved": conserved}
+
+
+def with_a_fast_atom(atoms: Atoms) -> Atoms:
+    """Return the atoms, of which the first goes down by half an Å in each step."""
+    velocities = atoms.get_velocities()
+    velocities[0] = [0.0, 0.0, -0.5 / (TIMESTEP * units.fs)]
+    atoms.set_velocities(velocities)
+    return atoms
+
+
+def stopped_runs() -> dict[str, Any]:
+    """Lose an atom; and let an atom outrun the neighbor lists. Return the errors."""
+    from ase_equivar.engines.lammps import field_fix
+
+    told = {}
+    lost = lammps_with(with_a_fast_atom(slab()), boundary="p p f")
+    lost.command("thermo_modify lost ignore")
+    stale = lammps_with(with_a_fast_atom(crystal()))
+    stale.command("neigh_modify delay 1000 every 1000 check no")
+    for name, lmp in (("lost", lost), ("stale", stale)):
+        field_fix(lmp, FIELD, SYMBOLS, calculator=double_precision())
+        try:
+            lmp.command("run 40")
+        except RuntimeError as error:
+            told[name] = str(error)
+    return told
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    run_cases(charged_slab_run, deformed_run, thermostatted_run, stopped_runs)
