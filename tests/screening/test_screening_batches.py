@@ -198,13 +198,14 @@ def test_what_is_done_is_not_read_again(recipe, tmp_path, monkeypatch):
     assert calls == []
 
 
-def test_workers_that_finish_in_any_order_give_the_same_table(recipe, tmp_path, in_threes):
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_workers_that_finish_in_any_order_give_the_same_table(recipe, tmp_path, in_threes, workers):
     distributed = pytest.importorskip("distributed", reason="dask is not installed")
     write(tmp_path / "x.extxyz", [triclinic(1 + k % 3, k) for k in range(14)])
     paths = [tmp_path / "x.extxyz"]
     screen(paths, tmp_path / "one.csv", recipe)
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=2, processes=False, dashboard_address=None
+        n_workers=workers, threads_per_worker=2, processes=False, dashboard_address=None
     ) as cluster:
         screen(paths, tmp_path / "far.csv", recipe, scheduler=cluster.scheduler_address)
     assert (tmp_path / "far.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
