@@ -64,6 +64,11 @@ class Ensemble(nn.Module):
         return self.members[0].cutoff
 
     @property
+    def receptive_field(self) -> float:
+        """Largest distance, Å, at which an atom can affect the Z* of another."""
+        return max(member.receptive_field for member in self.members)
+
+    @property
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers that the members support."""
         return self.members[0].elements

@@ -92,6 +92,11 @@ class Equivar(nn.Module):
         return self.config.cutoff
 
     @property
+    def receptive_field(self) -> float:
+        """Largest distance, Å, at which an atom can affect the Z* of another."""
+        return self.config.interactions * self.config.cutoff
+
+    @property
     def elements(self) -> tuple[int, ...]:
         """Atomic numbers that the network was trained on."""
         return self.config.elements

@@ -82,6 +82,11 @@ class HybridNetwork(GatedNetwork):
             IrrepwiseLinear(self.latent.channels, widths) for _ in range(config.interactions)
         )
 
+    @property
+    def receptive_field(self) -> float:
+        """As in `GatedNetwork`, with the layers of the potential, which are counted from 0."""
+        return super().receptive_field + (self.latent.layers[-1] + 1) * self.cutoff
+
     def prepared(self, graph: Graph) -> Graph:
         """Add the potential's features to the graph, which takes most of the time."""
         if graph.latent is not None:

@@ -54,6 +54,11 @@ class PolarNetwork(GatedNetwork):
     has_polarization = True
     last_irreps = (Irrep.parse("0e"), VECTOR, Irrep.parse("2e"))
 
+    @property
+    def receptive_field(self) -> float:
+        """As in `GatedNetwork`: the polarization of atoms that an atom affects, and theirs."""
+        return 2 * super().receptive_field
+
     def _head(self, irreps: tuple[Irrep, ...]) -> TensorHead:
         if VECTOR not in irreps:
             raise ValueError(f"l_max is {self.config.l_max}; a polarization needs at least 1")
