@@ -35,6 +35,7 @@ from ase_equivar.calculator import EquivarCalculator
 from ase_equivar.engines.torchsim_checks import (
     check_neutral,
     check_timestep,
+    check_uniform,
     extra,
     refuse_close_atoms,
 )
@@ -211,7 +212,7 @@ def in_field(
         If the integrator changes the cell, there is no ``field_index`` for several fields, or the
         time step is not one for all systems; in the run, if atoms come closer than 0.5 Å.
     TypeError
-        If it is no integrator of TorchSim, or a field is no function of time.
+        If it is no integrator of TorchSim, or a field is no function of time alone.
     """
     if not isinstance(integrator, Integrator):
         raise TypeError(f"integrator must be a torch_sim.Integrator, not {integrator!r}")
@@ -282,9 +283,7 @@ class _Fields:
         self._of_each = isinstance(field, Sequence)
         self._fields = tuple(field) if isinstance(field, Sequence) else (field,)
         for one in self._fields:
-            if not callable(one):
-                raise TypeError(f"a field is a function of time such as SineField(…), not {one!r}")
-            check_field(one(0.0))
+            check_uniform(one)
 
     def on(self, state: SimState, times: torch.Tensor) -> torch.Tensor:
         """Return the fields at these times (fs), V/Å, shape=(S, 3)."""

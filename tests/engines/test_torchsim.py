@@ -15,7 +15,7 @@ from ase.md.verlet import VelocityVerlet
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import drive
-from ase_equivar.fields import ConstantField, SineField
+from ase_equivar.fields import ConstantField, PlaneWave, SineField
 
 torch_sim = pytest.importorskip("torch_sim", reason="needs TorchSim: the extra torchsim")
 
@@ -177,6 +177,10 @@ IN_FIELDS = in_field(Integrator.nve, FIELDS)
         (lambda state, springs: in_field("nve", FIELDS), "must be a torch_sim.Integrator"),
         (lambda state, springs: in_field(Integrator.npt_nose_hoover_isotropic, FIELDS), "cell"),
         (lambda state, springs: in_field(Integrator.nve, [[0, 0, 1]]), "function of time"),
+        (
+            lambda state, springs: in_field(Integrator.nve, PlaneWave([0, 0, 1], [0.1, 0, 0])),
+            "PlaneWave depends on the position or the atom",
+        ),
         (
             lambda state, springs: run(state, springs, in_field(Integrator.nve, FIELDS[:2])),
             r"field_index must lie between 0 and 1, not \[0, 1, 2\]",
