@@ -8,9 +8,10 @@ process. MPI waits busily, so what a process waits for the others is in the time
 machine that other programs use too, that column says nothing, and the one without messages is what
 a step takes where a core is free for each process, but for the copying of what is received.
 
-With more than one process, the last crystal is extrapolated to large ones on many processes, whose
-domains are cubes: the time of an atom stays the same, and what is received is proportional to the
-volume of the shell of ghosts that belong to other processes.
+Each crystal is a cube; on several processes a bar of as many cubes follows, with as many atoms for
+each process as the cube has on one. The last cube is then extrapolated to large ones on many
+processes, whose domains are cubes: the time of an atom stays the same, and what is received is
+proportional to the volume of the shell of ghosts that belong to other processes.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from ase_equivar import EquivarCalculator
+from ase_equivar.engines.halo import Exchange
 from ase_equivar.engines.lammps import field_fix
 from ase_equivar.engines.local_charges import SharedCharges
 from ase_equivar.graph.open_search import OpenSearch
@@ -101,6 +103,7 @@ class TimedParts:
         (OpenSearch, "pairs"),
         (GatedInteraction, "forward"),
         (SharedCharges, "warn_if_doubtful"),
+        (Exchange, "fetch"),  # within `forward`, once for each layer but the first
     )
 
     def __init__(self) -> None:
@@ -168,9 +171,11 @@ def extrapolated(atoms: int, processes: int, per_atom: float, per_volume: float)
     return f"| {atoms} | {processes} | {own:.0f} | {own * per_atom:.0f} | {received / 1e6:.0f} |"
 
 
-def measure(cells: int, steps: int, model: str, parts: TimedParts) -> tuple[str, float, float]:
+def measure(
+    cells: NDArray[np.int64], steps: int, model: str, parts: TimedParts
+) -> tuple[str, float, float]:
     """Return a row of the table, ms per own atom, and bytes received per Å³ of the shell."""
-    atoms = bulk("MgO", "rocksalt", a=LATTICE, cubic=True) * (cells, cells, cells)
+    atoms = bulk("MgO", "rocksalt", a=LATTICE, cubic=True) * tuple(cells)
     rng = np.random.default_rng(0)
     momenta = (
         rng.normal(size=(len(atoms), 3)) * np.sqrt(units.kB * 600 * atoms.get_masses())[:, None]
@@ -209,14 +214,19 @@ def main() -> None:
     if is_first:
         print("| processes | atoms | own and ghosts of one | step without field (ms) | field, "
               "without messages (ms) | the same per own atom (ms) | of which neighbors / "
-              "interactions / doubts | in messages, mostly waiting (ms) | "
+              "interactions / doubts / packing for exchange | in messages, mostly waiting (ms) | "
               "received (MB) |")  # fmt: skip
         print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    size = MPI.COMM_WORLD.size
     for cells in given.cells:
-        row, per_atom, per_volume = measure(cells, given.steps, given.model, parts)
+        cube = np.full(3, cells)
+        row, per_atom, per_volume = measure(cube, given.steps, given.model, parts)
+        rows = [row]
+        if size > 1:
+            rows += [measure(cube * [1, 1, size], given.steps, given.model, parts)[0]]
         if is_first:
-            print(row, flush=True)
-    if is_first and MPI.COMM_WORLD.size > 1:
+            print(*rows, sep="\n", flush=True)
+    if is_first and size > 1:
         print("\n| atoms | processes | own atoms | field, without messages (ms) | received (MB) |")
         print("|---|---|---|---|---|")
         for atoms, processes in LARGE:
