@@ -40,9 +40,9 @@ class FieldAtPositions:
         return self._field.longest_step
 
     def on(
-        self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]]
+        self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]] | None = None
     ) -> NDArray[np.float64]:
-        """Return the field at the atoms, V/Å, shape=(N, 3)."""
+        """Return the field at the atoms, V/Å, shape=(N, 3); it does not depend on their Z*."""
         field = self._field(positions_in_cell(atoms), time)
         if not self._faces_are_seen and field.any():
             self._faces_are_seen = True

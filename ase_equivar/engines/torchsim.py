@@ -1,7 +1,8 @@
 """Many systems at once in electric fields, with TorchSim's integrators.
 
 `FieldModel` adds F = Z*ᵀE to the forces of any model of TorchSim, and `in_field` gives an
-integrator the time, at which the field is evaluated, and records the work of the field::
+integrator the time, at which the field is evaluated, and records the work of the field. A field may
+depend on the position (`ase_equivar.fields.SpatialField`)::
 
     model = FieldModel(potential)
     final = torch_sim.integrate(
@@ -10,9 +11,10 @@ integrator the time, at which the field is evaluated, and records the work of th
     )
     final.field_work  # eV, one for each system
 
-The state carries, besides Z* (``born_effective_charges``, |e|, row = field): ``external_E_field``
-(V/Å), ``field_time`` (fs), ``field_work`` (eV) and ``dipole_change`` (|e|·Å), one row for each
-system, the last three in double precision. They can be recorded by TorchSim's
+The state carries, besides Z* (``born_effective_charges``, |e|, row = field) and the forces of the
+field (``field_forces``, eV/Å): ``external_E_field`` (V/Å, the mean over the atoms), ``field_time``
+(fs), ``field_work`` (eV) and ``dipole_change`` (|e|·Å), one row for each system, the last three in
+double precision. They can be recorded by TorchSim's
 ``TrajectoryReporter``. TorchSim: O. Cohen et al., AI Sci. 1, 025003 (2025).
 """
 
@@ -23,7 +25,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from ase import units
 from torch_sim.integrators import INTEGRATOR_KWARG_UNITS, INTEGRATOR_REGISTRY, Integrator
@@ -35,11 +36,10 @@ from ase_equivar.calculator import EquivarCalculator
 from ase_equivar.engines.torchsim_checks import (
     check_neutral,
     check_timestep,
-    check_uniform,
     extra,
     refuse_close_atoms,
 )
-from ase_equivar.fields import Field, check_field
+from ase_equivar.engines.torchsim_fields import AnyField, FieldsNow, SystemFields
 from ase_equivar.graph import Graph
 from ase_equivar.inference.device import choose_dtype
 from ase_equivar.inference.models import load_model
@@ -48,7 +48,7 @@ from ase_equivar.units import UC_PER_CM2
 
 # Names in the state; those of the first line are TorchSim's.
 FIELD, BORN, POLARIZATION = "external_E_field", "born_effective_charges", "total_polarization"
-TIME, WORK, DIPOLE, WHICH = "field_time", "field_work", "dipole_change", "field_index"
+TIME, WORK, DIPOLE, FORCES = "field_time", "field_work", "dipole_change", "field_forces"
 CONSTANT_VOLUME = ("nve", "nvt_langevin", "nvt_nose_hoover", "nvt_vrescale")
 
 
@@ -105,33 +105,25 @@ class FieldModel(ModelInterface):
         self._calculator = EquivarCalculator(
             model=model, device=self._device, dtype=self._precision
         )
-        self._is_timed = False  # within a step of `in_field`
+        self._fields_on: Callable[[SimState], FieldsNow] | None = None  # in a step of `in_field`
 
     def forward(self, state: SimState, **_: Any) -> dict[str, torch.Tensor]:
         """Return energies, forces with those of the field, and Z*; see the notes of the class."""
-        field = extra(state, FIELD)
-        if field is None or field.shape != (state.n_systems, 3):
-            raise ValueError(
-                f"the state has no {FIELD} (V/Å) with a row for each of its {state.n_systems} "
-                "systems: run it with integrator=in_field(…), or store it with "
-                "state.store_model_extras"
-            )
-        if state.has_extras(TIME) and not self._is_timed:
-            raise ValueError(
-                "the state comes from a run in_field, whose field would stand still now: run it on "
-                f"with integrator=in_field(…); its Z* are in state.{BORN}"
-            )
-        if not self._is_timed:  # a run in_field has looked at its start
-            check_neutral(state)
+        if self._fields_on is None:
+            check_neutral(state)  # a run in_field has looked at its start
+            field = self._static_field(state)
+            fields = FieldsNow(field, field[state.system_idx])
+        else:
+            fields = self._fields_on(state)
         found = dict(self.potential(state))
         found.pop("stress", None)
         with torch.no_grad():
             raw = self.network(self._graph(state))
             charges = neutralize(raw.born_charges, 0.0, state.system_idx, state.n_systems)
             charges = charges.to(state.dtype)
-            forces = torch.einsum("iab,ia->ib", charges, field[state.system_idx])
+            forces = torch.einsum("iab,ia->ib", charges, fields.on_atoms)
         found["forces"] = found["forces"] + forces
-        found[BORN] = charges
+        found |= {BORN: charges, FORCES: forces, FIELD: fields.of_systems}
         if raw.polarization is not None:
             found[POLARIZATION] = self._dipoles(state, raw.polarization)
         return found
@@ -142,13 +134,28 @@ class FieldModel(ModelInterface):
         self._calculator.predict(state.to_atoms())
 
     @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Allow evaluations of states with a time: the field is that of the time now."""
-        self._is_timed = True
+    def timed(self, fields_on: Callable[[SimState], FieldsNow]) -> Iterator[None]:
+        """Take these fields in place of that in the state."""
+        self._fields_on = fields_on
         try:
             yield
         finally:
-            self._is_timed = False
+            self._fields_on = None
+
+    def _static_field(self, state: SimState) -> torch.Tensor:
+        field = extra(state, FIELD)
+        if field is None or field.shape != (state.n_systems, 3):
+            raise ValueError(
+                f"the state has no {FIELD} (V/Å) with a row for each of its {state.n_systems} "
+                "systems: run it with integrator=in_field(…), or store it with "
+                "state.store_model_extras"
+            )
+        if state.has_extras(TIME):
+            raise ValueError(
+                "the state comes from a run in_field, whose field would stand still now: run it on "
+                f"with integrator=in_field(…); its Z* are in state.{BORN}"
+            )
+        return field
 
     def _dipoles(self, state: SimState, raw: Any) -> torch.Tensor:
         charges = raw.charges.to(state.dtype).unsqueeze(1)
@@ -179,9 +186,9 @@ class FieldModel(ModelInterface):
 
 
 def in_field(
-    integrator: Integrator, field: Field | Sequence[Field], *, start_time: float = 0.0
+    integrator: Integrator, field: AnyField | Sequence[AnyField], *, start_time: float = 0.0
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return the two functions of an integrator that moves its systems in fields E(t).
+    """Return the two functions of an integrator that moves its systems in fields E(t) or E(r, t).
 
     Forces at the end of a step are those of the field at that time, so velocity Verlet remains of
     second order in the time step.
@@ -190,10 +197,11 @@ def in_field(
     ----------
     integrator : torch_sim.Integrator
         One of constant volume: ``nve``, ``nvt_langevin``, ``nvt_nose_hoover``, ``nvt_vrescale``.
-    field : Field or sequence of Field
-        E(t) in V/Å with t in fs: one for all systems, or several, of which each system has the one
-        with the number that the state has as ``field_index`` (shape=(S,), from 0): an autobatcher
-        changes the order of systems, so their order in the run says nothing.
+    field : Field, SpatialField, or sequence of these
+        E(t) or E(r, t) in V/Å with t in fs: one for all systems, or several, of which each system
+        has the one with the number that the state has as ``field_index`` (shape=(S,), from 0): an
+        autobatcher changes the order of systems, so their order in the run says nothing. r is the
+        position in the cell, and a `FieldOnAtoms` counts the atoms of each system from 0.
     start_time : float
         Time at the start of the run, fs. A state that a run in a field has returned goes on from
         its own ``field_time``, ``field_work`` and ``dipole_change``.
@@ -212,7 +220,12 @@ def in_field(
         If the integrator changes the cell, there is no ``field_index`` for several fields, or the
         time step is not one for all systems; in the run, if atoms come closer than 0.5 Å.
     TypeError
-        If it is no integrator of TorchSim, or a field is no function of time alone.
+        If it is no integrator of TorchSim, or a field is no function of time.
+
+    Warns
+    -----
+    FieldWarning
+        If a field of position jumps between opposite faces of a cell.
     """
     if not isinstance(integrator, Integrator):
         raise TypeError(f"integrator must be a torch_sim.Integrator, not {integrator!r}")
@@ -222,7 +235,7 @@ def in_field(
             f"one of {', '.join(CONSTANT_VOLUME)}"
         )
     begin, advance = INTEGRATOR_REGISTRY[integrator]
-    fields = _Fields(field)
+    fields = SystemFields(field)
 
     def init(state: SimState, model: FieldModel, *, dt: Any = None, **options: Any) -> Any:
         if not isinstance(model, FieldModel):
@@ -233,17 +246,15 @@ def in_field(
             zeros = state.positions.new_zeros(state.n_systems, dtype=torch.float64)
             extras = {TIME: zeros + start_time, WORK: zeros, DIPOLE: zeros[:, None].repeat(1, 3)}
             state.store_model_extras(extras)
-        state.store_model_extras({FIELD: fields.on(state, state.field_time)})
-        with model.timed():
+        time = state.field_time
+        with model.timed(lambda now: fields.on(now, time)):
             return begin(state=state, model=model, dt=dt, **_internal(integrator, "init", options))
 
     def step(state: Any, model: FieldModel, *, dt: Any, **options: Any) -> Any:
         before = state.positions.clone()
-        charges, old_field = state.born_effective_charges, state.external_E_field
+        charges, forces = state.born_effective_charges, state.field_forces
         time = state.field_time + torch.as_tensor(dt).to(state.field_time) / units.fs
-        field = fields.on(state, time)
-        state.store_model_extras({FIELD: field})
-        with model.timed():
+        with model.timed(lambda now: fields.on(now, time)):
             options = _internal(integrator, "step", options)
             state = advance(state=state, model=model, dt=dt, **options)
         if not bool(torch.isfinite(state.positions).all()):
@@ -252,10 +263,7 @@ def in_field(
                 "integrator diverged"
             )
         which, moved = state.system_idx, state.positions - before
-        force = 0.5 * (
-            torch.einsum("iab,ia->ib", charges, old_field[which])
-            + torch.einsum("iab,ia->ib", state.born_effective_charges, field[which])
-        )
+        force = 0.5 * (forces + state.field_forces)
         work = state.field_work.index_add(0, which, (force * moved).sum(dim=1).double())
         mean = 0.5 * (charges + state.born_effective_charges)
         change = torch.einsum("iab,ib->ia", mean, moved)
@@ -274,35 +282,6 @@ def polarization_change(state: SimState) -> torch.Tensor:
     if not bool(torch.as_tensor(state.pbc).all()):
         raise ValueError(f"only a periodic crystal has a polarization; use the state's {DIPOLE}")
     return change / (state.volume.unsqueeze(1) * UC_PER_CM2)
-
-
-class _Fields:
-    """E(t) of each system."""
-
-    def __init__(self, field: Field | Sequence[Field]) -> None:
-        self._of_each = isinstance(field, Sequence)
-        self._fields = tuple(field) if isinstance(field, Sequence) else (field,)
-        for one in self._fields:
-            check_uniform(one)
-
-    def on(self, state: SimState, times: torch.Tensor) -> torch.Tensor:
-        """Return the fields at these times (fs), V/Å, shape=(S, 3)."""
-        n = state.n_systems
-        which = [0] * n
-        if self._of_each:
-            given = extra(state, WHICH)
-            if given is None:
-                raise ValueError(
-                    f"{len(self._fields)} fields for {n} systems: store in the state which has "
-                    f"which, state.store_model_extras({{'{WHICH}': torch.arange({n})}})"
-                )
-            which = [int(one) for one in given]
-            if min(which) < 0 or max(which) >= len(self._fields):
-                raise ValueError(
-                    f"{WHICH} must lie between 0 and {len(self._fields) - 1}, not {which}"
-                )
-        rows = [check_field(self._fields[k](float(t))) for k, t in zip(which, times, strict=True)]
-        return torch.as_tensor(np.array(rows)).to(state.positions)
 
 
 def _internal(integrator: Integrator, channel: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch_sim.state import SimState
 
-from ase_equivar.fields import SpatialField, check_field
+from ase_equivar.fields import check_field
 from ase_equivar.graph.graph import MIN_DISTANCE, check_distances
 from ase_equivar.graph.neighbors import Pairs
 
@@ -32,13 +32,8 @@ def check_timestep(dt: Any) -> None:
         )
 
 
-def check_uniform(field: Any) -> None:
-    """Refuse what is no field of time alone."""
-    if isinstance(field, SpatialField):
-        raise TypeError(
-            f"{type(field).__name__} depends on the position or the atom; TorchSim's systems are "
-            "in fields of time alone: use drive or field_fix"
-        )
+def check_function_of_time(field: Any) -> None:
+    """Refuse what is no field E(t)."""
     if not callable(field):
         raise TypeError(f"a field is a function of time such as SineField(…), not {field!r}")
     check_field(field(0.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,14 @@ from ase.md.verlet import VelocityVerlet
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import drive
-from ase_equivar.fields import ConstantField, PlaneWave, SineField
+from ase_equivar.fields import (
+    ConstantField,
+    FieldOnAtoms,
+    GaussianBeam,
+    PlaneWave,
+    SineField,
+)
+from ase_equivar.warning_types import FieldWarning
 
 torch_sim = pytest.importorskip("torch_sim", reason="needs TorchSim: the extra torchsim")
 
@@ -111,6 +119,54 @@ def test_each_system_moves_as_with_drive_in_its_own_field(largest):
         np.testing.assert_allclose(polarization_change(final)[k], expected, rtol=1e-6)
 
 
+def wave(atoms: Atoms) -> PlaneWave:
+    vector = 2 * np.pi * np.array([1, 0, 0]) @ atoms.cell.reciprocal()
+    return PlaneWave([0.1, 0.02, 0.1], vector, frequency=8.0)
+
+
+@pytest.mark.parametrize("largest", [None, 24])
+def test_fields_of_position_are_those_of_drive(largest):
+    """A wave, one field on some atoms, and a wave on some atoms, in cells of different size."""
+    structures = crystals()
+    structures[0] *= (3, 1, 1)
+    structures[0].positions[3] -= structures[0].cell[1]  # out of the cell
+    fields = [
+        wave(structures[0]),
+        FieldOnAtoms(FIELDS[0], [1]),
+        FieldOnAtoms(wave(structures[2] * (3, 1, 1)), [0, 2]),
+    ]
+    state, springs = start(structures)
+    options = {}
+    if largest:
+        options["autobatcher"] = torch_sim.BinningAutoBatcher(
+            FieldModel(springs), memory_scales_with="n_atoms", max_memory_scaler=largest
+        )
+    with pytest.warns(
+        FieldWarning, match="jumps by up to"
+    ):  # the last wave is longer than its cell
+        final = run(state, springs, in_field(Integrator.nve, fields), **options)
+    for k, (atoms, field) in enumerate(zip(structures, fields, strict=True)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FieldWarning)
+            moving, driven = with_drive(atoms, field)
+        here = final.system_idx == k
+        assert np.abs(moving.positions - atoms.positions).max() > 0.002
+        np.testing.assert_allclose(final.positions[here], moving.positions, atol=1e-10)
+        assert final.field_work[k] == pytest.approx(driven.work, abs=1e-10)
+        np.testing.assert_allclose(final.external_E_field[k], driven.electric_field, atol=1e-12)
+        on_atoms = np.einsum("iab,ia->ib", driven.born_charges, driven.fields_on_atoms)
+        np.testing.assert_allclose(final.field_forces[here], on_atoms, atol=1e-10)
+
+
+def test_fields_of_one_run_may_depend_on_the_position_or_not():
+    """A beam as wide as nothing is a uniform field, to its last bits."""
+    wide = GaussianBeam(FIELDS[1], [0, 0, 0], [0, 0, 1], waist=1e5)
+    state, springs = start(crystals())
+    uniform = run(state.clone(), springs, in_field(Integrator.nve, FIELDS), 5)
+    mixed = run(state.clone(), springs, in_field(Integrator.nve, [FIELDS[0], wide, FIELDS[2]]), 5)
+    torch.testing.assert_close(mixed.positions, uniform.positions, rtol=0, atol=1e-10)
+
+
 def test_a_run_goes_on_from_the_state_that_it_returned():
     state, springs = start(crystals())
     whole = run(state.clone(), springs, in_field(Integrator.nve, FIELDS))
@@ -177,10 +233,6 @@ IN_FIELDS = in_field(Integrator.nve, FIELDS)
         (lambda state, springs: in_field("nve", FIELDS), "must be a torch_sim.Integrator"),
         (lambda state, springs: in_field(Integrator.npt_nose_hoover_isotropic, FIELDS), "cell"),
         (lambda state, springs: in_field(Integrator.nve, [[0, 0, 1]]), "function of time"),
-        (
-            lambda state, springs: in_field(Integrator.nve, PlaneWave([0, 0, 1], [0.1, 0, 0])),
-            "PlaneWave depends on the position or the atom",
-        ),
         (
             lambda state, springs: run(state, springs, in_field(Integrator.nve, FIELDS[:2])),
             r"field_index must lie between 0 and 1, not \[0, 1, 2\]",
