@@ -119,7 +119,11 @@ def check_time_step(dyn: MolecularDynamics, field: ActingField) -> None:
     step = positive_number(
         "the time step (timestep)", abs(time_step(dyn)), "fs", largest=LONGEST_TIME_STEP
     )
-    longest = field.longest_step
+    check_resolution(step, field.longest_step)
+
+
+def check_resolution(step: float, longest: float) -> None:
+    """Refuse a time step (fs) longer than `longest`, which resolves the field."""
     if step > longest * (1 + ROUNDING):
         raise ValueError(
             f"the time step of {step:.4g} fs is too long for this field: at most "

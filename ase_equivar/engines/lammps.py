@@ -173,7 +173,7 @@ def field_fix(
 
 def _checked_field(
     field: Field | ArrayLike | SpatialField | ConstantDisplacement | AppliedField, group: str
-) -> Field | SpatialField | ConstantDisplacement:
+) -> Field | SpatialField | ConstantDisplacement | AppliedField:
     """Return the field, or refuse one that cannot be used in LAMMPS."""
     if isinstance(field, FieldOnAtoms):
         raise TypeError(
@@ -185,9 +185,7 @@ def _checked_field(
     if isinstance(field, ConstantDisplacement | AppliedField) and field.dielectric_tensor is None:
         raise ValueError(f"{type(field).__name__} in LAMMPS needs its dielectric_tensor, ε∞")
     if isinstance(field, AppliedField):
-        applied, outside = field, field.field
-        assert callable(outside)  # AppliedField converts three numbers to a ConstantField
-        return lambda time: applied.inside(outside(time))
+        return field
     if isinstance(field, ConstantDisplacement):
         if group != "all":
             raise ValueError(f"a constant D applies to all atoms, not to the group {group!r}")

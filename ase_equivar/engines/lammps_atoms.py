@@ -60,15 +60,17 @@ class LocalAtoms:
         shrink-wrapping, does not move the atoms.
         """
         cell = np.asarray(complete_cell(np.where(self.periodic[:, None], self.cell, 0.0)))
-        return (self.unwrapped - self._corner()) @ np.linalg.inv(cell), cell
+        return (self.unwrapped - self.corner) @ np.linalg.inv(cell), cell
 
     def in_box(self) -> NDArray[np.float64]:
         """Return positions of own atoms, wrapped into the box, Å, shape=(n_local, 3)."""
         scaled, cell = self.fractional()
         whole = np.where(self.periodic, np.floor(scaled), 0.0)
-        return np.asarray((scaled - whole) @ cell + self._corner())
+        return np.asarray((scaled - whole) @ cell + self.corner)
 
-    def _corner(self) -> NDArray[np.float64]:
+    @property
+    def corner(self) -> NDArray[np.float64]:
+        """Corner of the box, and zero along nonperiodic directions, Å, shape=(3,)."""
         return np.where(self.periodic, self.origin, 0.0)
 
 

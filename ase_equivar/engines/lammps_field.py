@@ -11,11 +11,13 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from ase_equivar.dynamics.checks import check_resolution
 from ase_equivar.engines.lammps_atoms import LocalAtoms, box_of, read_local_atoms
+from ase_equivar.engines.lammps_checks import FieldWarnings
 from ase_equivar.engines.lammps_log import EarlierAccount
 from ase_equivar.engines.local_charges import LocalCharges
-from ase_equivar.fields import ConstantDisplacement, SpatialField, field_forces
-from ase_equivar.fields.algebra import Field
+from ase_equivar.fields import AppliedField, ConstantDisplacement, SpatialField, field_forces
+from ase_equivar.fields.algebra import Field, longest_step
 from ase_equivar.fields.forces import check_field
 from ase_equivar.units import A_PER_CM2, UC_PER_CM2
 
@@ -60,7 +62,7 @@ class FieldFix:
     def __init__(
         self,
         lmp: Any,
-        field: Field | SpatialField | ConstantDisplacement,
+        field: Field | SpatialField | ConstantDisplacement | AppliedField,
         charges: LocalCharges,
         elements: Sequence[str],
         identifier: str,
@@ -78,6 +80,8 @@ class FieldFix:
         self._update_interval = update_interval
         self._stress_without_field = stress_without_field
         self._log_interval = log_interval
+        self._warnings = FieldWarnings(communicator)
+        self._longest_step = _longest_step(field)
         self._error: BaseException | None = None
         self._step: int | None = None
         self._since_update = 0
@@ -166,6 +170,7 @@ class FieldFix:
             lmp.extract_global("atime") / lmp.extract_global("femtosecond")
             + (step - lmp.extract_global("atimestep")) * timestep
         )
+        check_resolution(abs(timestep), self._longest_step)
         kept = lmp.numpy.extract_atom(f"d2_{self._identifier}_born")[: here.n_local]
         last = lmp.numpy.extract_atom(f"d2_{self._identifier}_last")[: here.n_local]
         before = kept.reshape(-1, 3, 3).copy()
@@ -178,6 +183,8 @@ class FieldFix:
         if self._log_interval is not None and step % self._log_interval == 0:
             self.largest_uncertainty = self._largest(self._charges.largest_uncertainty())
         born = kept.reshape(-1, 3, 3)
+        if self._step is None:
+            self._warnings.of_net_charge(born)
         place, cell = here.fractional()
         moved = np.zeros((here.n_local, 3))
         if follows:
@@ -200,12 +207,16 @@ class FieldFix:
         elif isinstance(self._field, ConstantDisplacement):
             now = np.asarray(self._field.polarization) + self.polarization_change
             field = self._field.electric_field(now)
+        elif isinstance(self._field, AppliedField):
+            field = self._field.inside(check_field(_over_time(self._field)(self.time)))
         else:
             field = check_field(self._field(self.time))
         on_atoms = np.array(np.broadcast_to(field, (here.n_local, 3)))
         if here.n_local:
             mask = self._lmp.numpy.extract_atom("mask")[: here.n_local]
             on_atoms[(mask & self._group_bit) == 0] = 0.0
+        if isinstance(self._field, SpatialField):
+            self._warnings.of_jumps(self._field, on_atoms, here, self.time)
         if field.ndim == 2:
             self.electric_field = self._sum(on_atoms.sum(axis=0)) / self._n_atoms
         else:
@@ -283,6 +294,23 @@ class FieldFix:
         from mpi4py import MPI
 
         return float(self._communicator.allreduce(value, op=MPI.MAX))
+
+
+def _over_time(applied: AppliedField) -> Field:
+    """Return the field outside; AppliedField converts three numbers to a ConstantField."""
+    assert callable(applied.field)
+    return applied.field
+
+
+def _longest_step(
+    field: Field | SpatialField | ConstantDisplacement | AppliedField,
+) -> float:
+    """Return the longest time step that resolves the field, fs."""
+    if isinstance(field, SpatialField):
+        return field.longest_step
+    if isinstance(field, ConstantDisplacement):
+        return np.inf  # the frequencies of the crystal are those of its forces
+    return longest_step(_over_time(field) if isinstance(field, AppliedField) else field)
 
 
 def end_all_processes(communicator: Any) -> None:

@@ -33,6 +33,7 @@ from torch_sim.neighbors import torchsim_nl
 from torch_sim.state import SimState
 
 from ase_equivar.calculator import EquivarCalculator
+from ase_equivar.dynamics.checks import check_resolution
 from ase_equivar.engines.torchsim_checks import (
     check_neutral,
     check_timestep,
@@ -218,7 +219,8 @@ def in_field(
     ------
     ValueError
         If the integrator changes the cell, there is no ``field_index`` for several fields, or the
-        time step is not one for all systems; in the run, if atoms come closer than 0.5 Å.
+        time step is not one for all systems or too long for a field; in the run, if atoms come
+        closer than 0.5 Å.
     TypeError
         If it is no integrator of TorchSim, or a field is no function of time.
 
@@ -241,6 +243,8 @@ def in_field(
         if not isinstance(model, FieldModel):
             raise TypeError(f"the model must be a FieldModel, not {type(model).__name__}")
         check_timestep(dt)
+        if dt is not None:
+            check_resolution(float(torch.as_tensor(dt)) / units.fs, fields.longest_step)
         model.check(state)
         if not state.has_extras(TIME):
             zeros = state.positions.new_zeros(state.n_systems, dtype=torch.float64)

@@ -12,6 +12,7 @@ from torch_sim.state import SimState
 from ase_equivar.dynamics.field_at_positions import FieldAtPositions
 from ase_equivar.engines.torchsim_checks import check_function_of_time, extra
 from ase_equivar.fields import Field, SpatialField, check_field
+from ase_equivar.fields.algebra import longest_step
 
 WHICH = "field_index"
 AnyField = Field | SpatialField
@@ -53,6 +54,14 @@ class SystemFields:
                 check_function_of_time(one)
         # by field, cell and number of atoms, since the order of systems changes in batches
         self._at_positions: dict[tuple[int, bytes, int], FieldAtPositions] = {}
+
+    @property
+    def longest_step(self) -> float:
+        """The longest time step that resolves all fields, fs."""
+        return min(
+            one.longest_step if isinstance(one, SpatialField) else longest_step(one)
+            for one in self._fields
+        )
 
     def on(self, state: SimState, times: torch.Tensor) -> FieldsNow:
         """Return the fields at these times (fs), one for each system.

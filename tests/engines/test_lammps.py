@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import lammps_runs
+from helpers.mpi_programs import ENVIRONMENT, Case, mpi_command, results
 
 from ase_equivar import EquivarCalculator, EquivarWarning, SumRuleWarning
 from ase_equivar.dynamics import read_field_log
@@ -24,30 +22,8 @@ from ase_equivar.dynamics import read_field_log
 pytest.importorskip("lammps", reason="needs LAMMPS: the extra lammps")
 pytest.importorskip("mpi4py", reason="needs mpi4py: the extra lammps")
 
-PROGRAM = Path(lammps_runs.__file__)
-MPIEXEC = Path(sys.executable).parent / "mpiexec"
+PROGRAM = str(lammps_runs.__file__)
 STEPS = {1: 200, 2: 200, 4: 24}  # processes that share a core mostly wait for each other
-ENVIRONMENT = {
-    **os.environ,
-    "OMP_NUM_THREADS": "1",
-    "PYTHONPATH": os.pathsep.join([str(PROGRAM.parents[1]), os.environ.get("PYTHONPATH", "")]),
-}
-
-Case = tuple[str, dict[str, Any]]
-
-
-def start(n: int, *cases: Case) -> Sequence[str]:
-    return [str(MPIEXEC), "-n", str(n), sys.executable, str(PROGRAM), json.dumps(cases)]
-
-
-def results(n: int, *cases: Case) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        start(n, *cases), capture_output=True, text=True, timeout=500, env=ENVIRONMENT
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    assert len(lines) == len(cases)
-    return [json.loads(line.removeprefix("RESULT ")) for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +50,9 @@ def on_one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "interrupted": ("failing_run", {**failing, "interrupted": True}),
         "doubtful": ("doubtful_run", {}),
         "refusals": ("refusals", {}),
+        "warned": ("warned", {}),
     }
-    return {**dict(zip(cases, results(1, *cases.values()), strict=True)), "folder": folder}
+    return {**dict(zip(cases, results(PROGRAM, 1, *cases.values()), strict=True)), "folder": folder}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +67,8 @@ def on_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     cases["few calls"] = FEW_CALLS
     cases["doubtful"] = ("doubtful_run", {})
     cases["polar"] = ("polar_run", {})
-    return {**dict(zip(cases, results(2, *cases.values()), strict=True)), "folder": folder}
+    cases["warned"] = ("warned", {})
+    return {**dict(zip(cases, results(PROGRAM, 2, *cases.values()), strict=True)), "folder": folder}
 
 
 @pytest.mark.slow
@@ -101,7 +79,7 @@ def test_it_is_the_run_of_drive(
     """In a sheared crystal, with atoms that go to other processes and through faces of the box."""
     driven = expected[STEPS[n]]
     if n == 4:
-        [found] = results(n, ("field_run", {"steps": STEPS[n]}))
+        [found] = results(PROGRAM, n, ("field_run", {"steps": STEPS[n]}))
     else:
         found = request.getfixturevalue({1: "on_one", 2: "on_two"}[n])["run"]
     assert np.abs(np.array(found["positions"]) - driven["positions"]).max() < 1e-6
@@ -178,7 +156,7 @@ def test_a_restarted_run_goes_on_with_its_account(on_one: dict[str, Any]) -> Non
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ase_equivar.EquivarWarning")  # the box is nearly empty
 def test_a_process_may_have_neither_atoms_nor_ghosts() -> None:
-    [found] = results(3, ("half_empty_run", {}))
+    [found] = results(PROGRAM, 3, ("half_empty_run", {}))
     assert 0 in found["held"]
     atoms = lammps_runs.crystal((2, 1, 1))
     atoms.cell[0] *= 5
@@ -215,7 +193,7 @@ def test_a_failing_field_stops_the_run(case: str, told: str, on_one: dict[str, A
 
 
 def test_a_field_that_fails_on_one_process_ends_all() -> None:
-    command = start(2, ("failing_run", {"rank": 1, "step": 3}))
+    command = mpi_command(PROGRAM, 2, ("failing_run", {"rank": 1, "step": 3}))
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=ENVIRONMENT)
     assert done.returncode != 0
     assert "rank 1: the field in LAMMPS failed" in done.stderr
@@ -225,7 +203,7 @@ def test_a_field_that_fails_on_one_process_ends_all() -> None:
 
 @pytest.mark.slow
 def test_a_killed_process_ends_all() -> None:
-    command = start(2, ("waiting_run", {}))
+    command = mpi_command(PROGRAM, 2, ("waiting_run", {}))
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT
     ) as running:
@@ -259,6 +237,19 @@ def test_what_does_not_fit_is_refused(on_one: dict[str, Any]) -> None:
     assert told["steps after the error"] == 2
     assert told["inside"] == "[0.1, 0.0, 0.1]"
     assert "periodic in all directions" in told["film"]
+    assert "the time step of 1 fs is too long for this field: at most 0.3333 fs" in told["fast"]
+
+
+@pytest.mark.slow
+def test_fields_are_warned_of_as_by_drive_once(
+    on_one: dict[str, Any], on_two: dict[str, Any]
+) -> None:
+    for told in (on_one["warned"], on_two["warned"]):
+        [charge], [along_b, along_c] = told["charge"], told["jump"]
+        assert "the Z* sum to 0.5 e, so a uniform field accelerates" in charge
+        assert "the field jumps by up to 0.323 V/Å between the faces of the cell along b" in along_b
+        assert "along c" in along_c  # sheared towards b
+        assert told["none"] == []
 
 
 @pytest.mark.slow

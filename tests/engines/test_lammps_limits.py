@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +13,7 @@ from ase.constraints import FixAtoms
 from ase.md.verlet import VelocityVerlet
 from helpers import lammps_limits
 from helpers.lammps_runs import FIELD, SPRING, TIMESTEP, crystal
+from helpers.mpi_programs import results
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import drive
@@ -30,25 +26,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::ase_equivar.EquivarWarning"),  # atoms are far off
 ]
-PROGRAM = Path(lammps_limits.__file__)
-TESTS = str(PROGRAM.parents[1])
-ENVIRONMENT = {
-    **os.environ,
-    "OMP_NUM_THREADS": "1",
-    "PYTHONPATH": os.pathsep.join([TESTS, os.environ.get("PYTHONPATH", "")]),
-}
-
-
-def results(n: int, *cases: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what the cases give on `n` processes."""
-    command = [Path(sys.executable).parent / "mpiexec", "-n", str(n), sys.executable, PROGRAM]
-    done = subprocess.run(
-        [*map(str, command), json.dumps(cases)],
-        capture_output=True, text=True, timeout=400, env=ENVIRONMENT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    return [json.loads(line.removeprefix("RESULT ")) for line in lines]
+PROGRAM = str(lammps_limits.__file__)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +38,7 @@ def on_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "deformed_run": {},
         "thermostatted_run": {},
     }
-    return {**dict(zip(cases, results(2, *cases.items()), strict=True)), "folder": folder}
+    return {**dict(zip(cases, results(PROGRAM, 2, *cases.items()), strict=True)), "folder": folder}
 
 
 def test_a_charged_slab_moves_as_with_drive(on_two: dict[str, Any]) -> None:
@@ -126,6 +104,6 @@ def test_pair_potentials_and_thermostats_conserve_their_energy(on_two: dict[str,
 
 
 def test_lost_atoms_and_old_neighbor_lists_stop_the_run() -> None:
-    [told] = results(1, ("stopped_runs", {}))
+    [told] = results(PROGRAM, 1, ("stopped_runs", {}))
     assert "there were 10 atoms, now there are 9" in told["lost"]
     assert "since LAMMPS last built its neighbor lists" in told["stale"]

@@ -258,6 +258,12 @@ IN_FIELDS = in_field(Integrator.nve, FIELDS)
             "timestep has 2 numbers",
         ),
         (
+            lambda state, springs: run(
+                state, springs, in_field(Integrator.nve, SineField([0, 0, 1], frequency=300.0))
+            ),
+            r"time step of 0\.5 fs is too long for this field: at most",
+        ),
+        (
             lambda state, springs: polarization_change(molecule(state)),
             "only a periodic crystal has a polarization",
         ),

@@ -30,6 +30,7 @@ from ase_equivar.fields import (
     PlaneWave,
     SineField,
 )
+from ase_equivar.warning_types import FieldWarning
 
 SPRING = 6.0  # eV/Å²
 TIMESTEP = 1.0  # fs
@@ -367,6 +368,28 @@ def refusals() -> dict[str, Any]:
     field_fix(film, field_named("displacement"), SYMBOLS, calculator=calculator)
     attempt("film", lambda: film.command("run 0"))
     attempt("lj", lambda: field_fix(lammps_of_neon("lj"), field, ["Ne"]))
+    fast = lammps_with(atoms)
+    field_fix(fast, SineField(field, frequency=300.0), SYMBOLS, calculator=calculator)
+    attempt("fast", lambda: fast.command("run 1"))
+    return told
+
+
+def warned() -> dict[str, Any]:
+    """Run with what `drive` refuses or warns of, too, and return the warnings."""
+    from ase_equivar.engines.lammps import field_fix
+
+    told: dict[str, Any] = {}
+    charged = EquivarCalculator(device="cpu", total_charge=0.5)
+    neutral = EquivarCalculator(device="cpu")
+    wave = PlaneWave([0.1, 0.0, 0.2], [0.0, 0.5, 0.0], frequency=3.0)
+    cases = {"charge": ([0, 0, 0.1], charged), "jump": (wave, neutral), "none": (FIELD, neutral)}
+    for name, (field, calculator) in cases.items():
+        lmp = lammps_with(crystal())
+        field_fix(lmp, field, SYMBOLS, calculator=calculator)
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            lmp.command("run 2")
+        told[name] = [str(one.message) for one in found if one.category is FieldWarning]
     return told
 
 
@@ -407,6 +430,7 @@ CASES = (
     half_empty_run,
     waiting_run,
     refusals,
+    warned,
     polar_run,
 )
 
