@@ -137,6 +137,8 @@ class Sum(Waveform):
     parts: Sequence[Field]
 
     def __post_init__(self) -> None:
+        if not self.parts:
+            raise ValueError("a Sum has no parts; give at least one field")
         for part in self.parts:
             if not callable(part):
                 raise TypeError(f"cannot add {part!r} to a field; make it a ConstantField")
@@ -179,6 +181,8 @@ class Product(Waveform):
                 f"the factor of a field is {self.scale!r}, not a number; for a field in that "
                 "direction use a ConstantField: ConstantField([Ex, Ey, Ez]) * envelope"
             )
+        if not self.parts:
+            raise ValueError("a Product has no parts; give at least one field or envelope")
         scale = finite_number("the factor of a field", self.scale)
         if [_is_vector(part) for part in self.parts].count(True) > 1:
             raise ValueError(CANNOT_MULTIPLY)

@@ -252,6 +252,9 @@ def test_bad_input_is_named():
     for text in ("[1, 2]", "3", json.dumps(UNITS | {"type": "Sum", "parts": [1]}), "null"):
         with pytest.raises(ValueError, match="waveform's data are names and values"):
             waveform_from_json(text)
+    for kind in ("Sum", "Product"):
+        with pytest.raises(ValueError, match=f"a {kind} has no parts; give at least one"):
+            waveform_from_dict(UNITS | {"type": kind, "parts": []})
     with pytest.raises(ValueError, match="parts of a Sum are a list, not 3"):
         waveform_from_dict(UNITS | {"type": "Sum", "parts": 3})
     with pytest.raises(ValueError, match="SineField cannot be made from"):
