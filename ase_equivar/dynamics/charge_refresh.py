@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_LENGTH, positive_number, whole_number
 from ase_equivar.charge_source import ChargeSource, is_fixed, largest_uncertainty, read_charges
+from ase_equivar.dynamics.calculator_settings import SettingsOf
 from ase_equivar.fields import field_forces
 
 
@@ -56,7 +57,7 @@ class RefreshReport:
 
 
 class BornCharges:
-    """Z* of a structure, calculated when needed.
+    """Z* of a structure, calculated when needed: also after other settings of their calculator.
 
     Parameters
     ----------
@@ -95,12 +96,14 @@ class BornCharges:
             )
         self._calculate = read_charges(source)
         self._source = source
+        self._settings = SettingsOf(source)
         self._interval = 1 if is_fixed(source) else interval
         self._max_displacement = max_displacement
         self._age = 0
         self._kept: NDArray[np.float64] | None = None
         self._kept_at = np.zeros(0)
         self._geometry: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._of: tuple[NDArray[Any], NDArray[Any]] | None = None  # numbers, periodic directions
         self.report = RefreshReport()
         self.largest_uncertainty = np.nan  # of the Z* kept, |e|; of sources that state none, NaN
 
@@ -113,6 +116,8 @@ class BornCharges:
         field : numpy.ndarray
             V/Å, shape=(3,) or (N, 3); used for the force error in the report.
         """
+        if self.changed(atoms):
+            self.forget()
         if self._kept is not None and self._is_same(atoms):
             return self._kept
         if self._kept is None or self._interval == 1 or self._is_due(atoms):
@@ -122,8 +127,20 @@ class BornCharges:
                 self.report = self.report.with_error(change, field_forces(change, field))
             self._kept, self._kept_at, self._age = new, atoms.positions.copy(), 0
             self.largest_uncertainty = largest_uncertainty(self._source)
+            self._settings.were_used(atoms)
+        self._of = (atoms.numbers.copy(), atoms.pbc.copy())
         self._geometry = (atoms.positions.copy(), atoms.cell.array.copy())
         return self._kept
+
+    def changed(self, atoms: Atoms) -> bool:
+        """Whether other elements or settings make Z* of these atoms others, wherever they are."""
+        return self._settings.changed(atoms) or not (
+            self._of is None or _all_equal(self._of, (atoms.numbers, atoms.pbc))
+        )
+
+    def forget(self) -> None:
+        """Calculate Z* anew the next time."""
+        self._kept = None
 
     def state(self) -> dict[str, Any]:
         """Return the Z* in use and their age, for `restore_state`."""
@@ -152,9 +169,8 @@ class BornCharges:
 
     def _is_same(self, atoms: Atoms) -> bool:
         """Whether these are the atoms of the last call."""
-        return self._geometry is not None and all(
-            np.array_equal(before, now)
-            for before, now in zip(self._geometry, (atoms.positions, atoms.cell.array), strict=True)
+        return self._geometry is not None and _all_equal(
+            self._geometry, (atoms.positions, atoms.cell.array)
         )
 
     def _is_due(self, atoms: Atoms) -> bool:
@@ -162,3 +178,7 @@ class BornCharges:
         moved = np.linalg.norm(atoms.positions - self._kept_at, axis=1).max()
         too_far = self._max_displacement is not None and moved > self._max_displacement
         return bool(self._age >= self._interval or too_far)
+
+
+def _all_equal(before: tuple[NDArray[Any], ...], now: tuple[NDArray[Any], ...]) -> bool:
+    return all(np.array_equal(one, other) for one, other in zip(before, now, strict=True))

@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from ase_equivar.arguments import finite_number, finite_real
 from ase_equivar.dynamics.acting_field import ActingField
+from ase_equivar.dynamics.calculator_settings import SettingsOf
 from ase_equivar.dynamics.charge_refresh import BornCharges
 from ase_equivar.fields import field_forces
 from ase_equivar.graph.geometry import changed_parts
 
 STRESS_NAMES = ("stress", "stresses")
+SETTINGS = "settings"  # among the changes of a state: those of the calculators
 LARGEST_FORCE = 1e6  # eV/Å; no dynamics survives a step with such a force
 
 
@@ -58,6 +60,7 @@ class FieldCalculator(Calculator):
     ) -> None:
         super().__init__()
         self._wrapped = calculator
+        self._settings = SettingsOf(calculator)
         self._charges = charges
         self._field = field
         self._clock = clock
@@ -102,8 +105,10 @@ class FieldCalculator(Calculator):
         return self._field.on(atoms, time, lambda: self._charges(atoms, self._latest_field))
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """List changes since the last calculation, however small, of `atoms` and of the field."""
+        """List changes of `atoms`, however small, of the field and of calculators' settings."""
         changes = changed_parts(self.atoms, atoms)
+        if self._settings.changed(atoms) or self._charges.changed(atoms):
+            changes.append(SETTINGS)
         if not np.array_equal(self._latest_field, self._added_field):
             changes.append("electric_field")
         return changes
@@ -147,6 +152,8 @@ class FieldCalculator(Calculator):
         """
         super().calculate(atoms, properties, system_changes)
         now = self.atoms
+        if SETTINGS in system_changes:  # what is asked for here may not be Z*
+            self._charges.forget()
         lost = np.flatnonzero(~np.isfinite(now.positions).all(axis=1))
         if lost.size:
             raise FloatingPointError(
@@ -163,6 +170,7 @@ class FieldCalculator(Calculator):
                 self._added_field = field
                 value = value + self._added
             self.results[name] = value
+        self._settings.were_used(now)
         for name, value in getattr(self._wrapped, "results", {}).items():
             if name in all_properties and name != "forces" and not self._refuses(name):
                 self.results[name] = self._checked(name, value, now)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from ase import units
+from ase import Atoms, units
 from ase.build import bulk
+from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
 from ase.io import read
 from ase.md.langevinbaoab import LangevinBAOAB
@@ -169,3 +170,89 @@ def test_energy_minus_work_is_conserved_with_sevennet_and_the_bundled_model():
     energy, work = np.array(rows).T / len(atoms)
     assert np.ptp(work) > 2e-3  # eV/atom
     assert np.ptp(energy - work) < 0.03 * np.ptp(work)
+
+
+class Bound(Calculator):
+    """Ions bound to their sites, with charges by element; both scale with the setting `k`."""
+
+    implemented_properties = ("energy", "forces", "born_effective_charges")
+    default_parameters = {"k": 1.0}  # noqa: RUF012
+    discard_results_on_any_change = True
+
+    def calculate(self, atoms=None, properties=("forces",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        k, positions = self.parameters["k"], self.atoms.positions
+        charges = k * np.where(self.atoms.numbers == 3, 1.0, -1.0)[:, None, None] * np.eye(3)
+        energy = 0.5 * k * float((positions**2).sum())
+        self.results = {
+            "energy": energy,
+            "forces": -k * positions,
+            "born_effective_charges": charges,
+        }
+
+
+def bound_pair():
+    return Atoms(
+        "LiBr", [[0.1, 0, 0.3], [2, 1, 1.2]], cell=[5, 5.5, 6], pbc=True, calculator=Bound()
+    )
+
+
+def swap_elements(atoms, _):
+    atoms.numbers[:] = atoms.numbers[::-1].copy()
+
+
+def set_stiffness(_, calculator):
+    calculator.set(k=2.0)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+@pytest.mark.parametrize("asks_for_energy_first", [False, True])
+@pytest.mark.parametrize("is_separate", [False, True])
+@pytest.mark.parametrize("interval", [1, 10])
+@pytest.mark.parametrize("change", [swap_elements, set_stiffness])
+def test_changes_between_runs_act_at_once(
+    change, interval, is_separate, asks_for_energy_first, moves
+):
+    atoms = bound_pair()
+    calculator = atoms.calc
+    source = Bound() if is_separate else calculator
+    driven = drive(
+        VelocityVerlet(atoms, 0.5 * units.fs),
+        AMPLITUDE,
+        update_interval=interval,
+        born_charges=source if is_separate else None,
+    )
+    driven.dynamics.run(3)
+    change(atoms, calculator)
+    change(atoms.copy(), source)
+    if moves:
+        atoms.positions[0] += 0.01
+    if asks_for_energy_first:
+        atoms.get_potential_energy()
+    fresh = atoms.copy()
+    fresh.calc = Bound(**calculator.parameters)
+    of_field = field_forces(fresh.calc.get_property("born_effective_charges", fresh), AMPLITUDE)
+    np.testing.assert_allclose(atoms.get_forces(), fresh.get_forces() + of_field, atol=1e-12)
+    np.testing.assert_allclose(driven.field_forces, of_field, atol=1e-12)
+    assert atoms.get_potential_energy() == fresh.get_potential_energy()
+
+
+class KeepsNothing(Bound):
+    """Says at all times that everything has changed, as ASE's do without a cache."""
+
+    def check_state(self, atoms, tol=1e-15):
+        return list(all_changes)
+
+
+def test_a_calculator_that_keeps_nothing_is_asked_once_in_a_step(monkeypatch):
+    atoms = bound_pair()
+    atoms.calc = KeepsNothing()
+    calls = []
+    calculate = Bound.calculate
+    monkeypatch.setattr(
+        Bound, "calculate", lambda self, *rest: (calls.append(rest[1]), calculate(self, *rest))
+    )
+    drive(dyn := VelocityVerlet(atoms, 0.5 * units.fs), AMPLITUDE, update_interval=10)
+    dyn.run(9)
+    assert calls.count(["forces"]) == 10
+    assert calls.count(["born_effective_charges"]) == 1

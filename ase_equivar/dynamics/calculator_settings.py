@@ -1,0 +1,35 @@
+"""Whether a calculator was given other settings since it calculated something that is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ase import Atoms
+
+MOTION = {"positions", "cell"}
+
+
+class SettingsOf:
+    """Asks a calculator, or anything, whether it would now give other values for the same geometry.
+
+    Parameters
+    ----------
+    calculator : object
+        Without ``check_state``, as a function of Atoms, it never says so.
+    """
+
+    def __init__(self, calculator: Any) -> None:
+        self._look = getattr(calculator, "check_state", None)
+        self._can_tell = False
+
+    def were_used(self, atoms: Atoms) -> None:
+        """Take note that the calculator has just been asked for a property of these atoms."""
+        # some keep no atoms or no results, and so call everything changed at all times
+        self._can_tell = not self._differ(atoms)
+
+    def changed(self, atoms: Atoms) -> bool:
+        """Whether settings, or atoms in more than their positions and cell, are others now."""
+        return self._can_tell and self._differ(atoms)
+
+    def _differ(self, atoms: Atoms) -> bool:
+        return self._look is not None and not MOTION.issuperset(self._look(atoms))
