@@ -132,6 +132,15 @@ def check_resolution(step: float, longest: float) -> None:
         )
 
 
+def check_times_ascend(dyn: BaseDynamics) -> None:
+    """Refuse to write down a run that goes back in time: what is read or goes on must ascend."""
+    if isinstance(dyn, MolecularDynamics) and time_step(dyn) < 0:
+        raise ValueError(
+            "the time step is negative, and times in logs and trajectories must ascend: reverse "
+            "the velocities instead, and give the field as a function of the time that is left"
+        )
+
+
 def check_optimizer(dyn: BaseDynamics, field: ActingField) -> None:
     """Refuse optimizers that need an energy, and fields that change with time in any optimizer."""
     name = type(dyn).__name__

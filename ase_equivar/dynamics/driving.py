@@ -54,6 +54,7 @@ from ase_equivar.dynamics.checks import (
     check_net_charge,
     check_optimizer,
     check_time_step,
+    check_times_ascend,
 )
 from ase_equivar.dynamics.dipole_path import DipolePath
 from ase_equivar.dynamics.driven import Drive
@@ -124,7 +125,7 @@ def drive(
         constraint is for an atom that does not exist, the time step is 0,
         above 100 fs or too long for the field, the cell is charged and nothing would stop its
         acceleration, the calculator already has a field, or a log is requested for atoms without a
-        periodic cell.
+        periodic cell or for a run backward in time.
     FileNotFoundError
         If the folder of the log does not exist.
     TypeError
@@ -171,6 +172,7 @@ def drive(
     check_net_charge(dyn, atoms, charges(atoms, now))
     if log is not None:
         check_cell(atoms)
+        check_times_ascend(dyn)
         check_folder(log)
     driven = Drive(dyn, atoms, calculator, clock, charges, acting, path)
     if log is not None:

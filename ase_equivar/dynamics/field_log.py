@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_equivar.dynamics.checks import check_times_ascend
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.observables import FieldRun, Observables, check_cell, observe
 from ase_equivar.io.output_files import check_folder, write_text
@@ -49,7 +50,7 @@ class FieldLog:
     Raises
     ------
     ValueError
-        If the atoms have no periodic cell.
+        If the atoms have no periodic cell, or the time step is negative.
     FileNotFoundError
         If the folder does not exist.
     FileExistsError
@@ -58,6 +59,7 @@ class FieldLog:
 
     def __init__(self, driven: Drive, path: str | Path) -> None:
         check_cell(driven.atoms)
+        check_times_ascend(driven.dynamics)
         self.driven = driven
         self._path = check_folder(path)
         self._begun = False

@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.trajectory import Trajectory
 
+from ase_equivar.dynamics.checks import check_times_ascend
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.field_log import check_new, warn_if_lost
 from ase_equivar.dynamics.observables import check_cell, observe
@@ -46,13 +47,15 @@ class FieldTrajectory:
     Raises
     ------
     ValueError
-        If the name has another ending, or the atoms have no periodic cell.
+        If the name has another ending, the atoms have no periodic cell, or the time step is
+        negative.
     FileNotFoundError, FileExistsError
         As for `ase_equivar.dynamics.FieldLog`.
     """
 
     def __init__(self, driven: Drive, path: str | Path) -> None:
         check_cell(driven.atoms)
+        check_times_ascend(driven.dynamics)
         self.driven = driven
         self._path = check_folder(path)
         self._begun = False

@@ -155,3 +155,17 @@ def test_log_of_an_earlier_version_goes_on(tmp_path):
     assert len(longer.times) == 7
     assert np.isnan(longer.largest_uncertainty).all()
     assert (whole.largest_uncertainty > 0).all()
+
+
+def test_runs_backward_in_time_are_not_written(tmp_path):
+    atoms = ions()
+    atoms.calc = plain = PolarCrystal()
+    dyn = VelocityVerlet(atoms, -0.1)
+    with pytest.raises(ValueError, match="the time step is negative"):
+        drive(dyn, FIELD, log=tmp_path / "run.log")
+    assert atoms.calc is plain
+    driven = drive(dyn, FIELD)
+    with pytest.raises(ValueError, match="the time step is negative"):
+        FieldLog(driven, tmp_path / "run.log")
+    with pytest.raises(ValueError, match="the time step is negative"):
+        FieldTrajectory(driven, tmp_path / "run.extxyz")
