@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import (
     BaseCalculator,
@@ -35,6 +36,11 @@ def calculated_property(calculator: BaseCalculator, name: str, atoms: Atoms) -> 
     return with_failures_named(
         lambda: calculator.get_property(name, atoms), calculator, name, atoms
     )
+
+
+def own(value: Any) -> Any:
+    """Return a value to keep: some calculators fill the same array again for the next atoms."""
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def with_failures_named(

@@ -9,7 +9,7 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, all_properties
 
-from ase_equivar.calculated_property import calculated_property
+from ase_equivar.calculated_property import calculated_property, own
 
 ENERGY_NAMES = ("energy", "free_energy")
 STRESS_NAMES = ("stress", "stresses")
@@ -82,7 +82,7 @@ class WrappedCalculator:
         if self.calculator is None:
             return
         for name in names:
-            results[name] = calculated_property(self.calculator, name, atoms)
+            results[name] = own(calculated_property(self.calculator, name, atoms))
         left_out = {*of_model}
         if in_field:
             left_out.add("forces")  # they would need Z*, which nobody asked for
@@ -95,4 +95,4 @@ class WrappedCalculator:
                 continue
             value = self.calculator.get_property(name, atoms, allow_calculation=False)
             if value is not None:
-                results[name] = value
+                results[name] = own(value)

@@ -16,6 +16,7 @@ from ase.build import bulk, graphene, molecule
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.md.verlet import VelocityVerlet
 from helpers.told_warnings import told
 from helpers.toy_network import ToyNetwork
 
@@ -28,6 +29,7 @@ from ase_equivar import (
     read_extxyz,
     write_extxyz,
 )
+from ase_equivar.dynamics import drive
 from ase_equivar.inference.model_files import model_folder
 from ase_equivar.warning_types import MetalWarning
 
@@ -86,6 +88,40 @@ def test_a_change_inside_the_wrapped_calculator_is_noticed(salt: Atoms) -> None:
     np.testing.assert_allclose(
         outer.get_property("forces", salt), outer.calculator.get_property("forces", salt)
     )
+
+
+class RefillsItsArrays:
+    """No calculator of ASE's classes: it fills the same arrays for all atoms."""
+
+    name = "refills"
+    implemented_properties = ("energy", "forces", "magmoms")
+
+    def __init__(self) -> None:
+        self.results = {"forces": np.zeros((2, 3)), "magmoms": np.zeros(2)}
+
+    def get_property(self, name: str, atoms: Atoms, allow_calculation: bool = True) -> object:
+        self.results["forces"][:] = -atoms.positions
+        self.results["magmoms"][:] = atoms.positions[:, 1]
+        return self.results.get(name, 0.5 * float((atoms.positions**2).sum()))
+
+
+@pytest.mark.parametrize("in_drive", [False, True])
+def test_results_stay_though_a_calculator_fills_its_arrays_again(
+    salt: Atoms, in_drive: bool
+) -> None:
+    inner = RefillsItsArrays()
+    if in_drive:
+        salt.calc = inner
+        charges = np.array([np.eye(3), -np.eye(3)])
+        drive(VelocityVerlet(salt, 0.1), [0.0, 0.0, 0.1], born_charges=charges)
+    else:
+        salt.calc = EquivarCalculator(inner)
+    before = {name: salt.calc.get_property(name, salt) for name in ("forces", "magmoms")}
+    elsewhere = salt.copy()
+    elsewhere.positions += [0.3, 0.2, -0.1]
+    inner.get_property("energy", elsewhere)
+    for name, value in before.items():
+        np.testing.assert_array_equal(salt.calc.get_property(name, salt), value)
 
 
 def test_results_of_a_single_point_calculator_are_passed_through(salt: Atoms) -> None:

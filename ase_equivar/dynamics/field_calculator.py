@@ -17,6 +17,7 @@ from ase.calculators.calculator import (
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import finite_number, finite_real
+from ase_equivar.calculated_property import own
 from ase_equivar.dynamics.acting_field import ActingField
 from ase_equivar.dynamics.calculator_settings import SettingsOf
 from ase_equivar.dynamics.charge_refresh import BornCharges
@@ -194,7 +195,9 @@ class FieldCalculator(Calculator):
                 unit="eV/Å",
                 largest=LARGEST_FORCE,
             )
-        return finite_number(f"the energy {of}", value, unit="eV") if name == "energy" else value
+        return (
+            finite_number(f"the energy {of}", value, unit="eV") if name == "energy" else own(value)
+        )
 
     def _refuses(self, name: str) -> bool:
         return name in STRESS_NAMES and not self._stress_without_field
