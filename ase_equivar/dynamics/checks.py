@@ -103,12 +103,22 @@ def check_calculator(calculator: Any) -> None:
             "these atoms are already driven by a field; add the two fields, or release() the "
             "first drive"
         )
+    check_no_other_field(calculator)
+
+
+def check_no_other_field(calculator: Any) -> None:
+    """Refuse a calculator that, or one that it wraps or sums, has an electric field of its own."""
     own = getattr(calculator, "electric_field", None)
     if own is not None and np.any(own):
         raise ValueError(
             f"the calculator has electric_field={np.asarray(own).tolist()} V/Å of its own, whose "
             "work would not be counted in addition to this field; set it to None"
         )
+    inner = getattr(calculator, "calculator", None)
+    summed = getattr(getattr(calculator, "mixer", None), "calcs", ())
+    for one in (*summed, inner):
+        if one is not None and one is not calculator:
+            check_no_other_field(one)
 
 
 def check_time_step(dyn: MolecularDynamics, field: ActingField) -> None:

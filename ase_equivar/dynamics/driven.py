@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ase_equivar.arguments import finite_number, finite_real
 from ase_equivar.dynamics.acting_field import ActingField
 from ase_equivar.dynamics.charge_refresh import BornCharges, RefreshReport
-from ase_equivar.dynamics.checks import check_time_step
+from ase_equivar.dynamics.checks import check_no_other_field, check_time_step
 from ase_equivar.dynamics.dipole_path import DipolePath
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.held_displacement import HeldDisplacement
@@ -234,6 +234,7 @@ class Drive:
                 "the calculator was replaced after drive, so the field would be lost; release(), "
                 "set the calculator, and drive again"
             )
+        check_no_other_field(self._calculator.calculator)  # its settings may change at any time
         if self._clock.follow_time_step(self._dyn):
             check_time_step(self._dyn, self._field)
         if self._field.follows_path and not self._path.was_left_at(self._atoms):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from ase import units
 from ase.build import bulk
+from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
+from ase.calculators.mixing import SumCalculator
 from ase.constraints import FixCom
 from ase.md.andersen import Andersen
 from ase.md.bussi import Bussi
@@ -215,3 +217,35 @@ def test_other_bad_input_is_named():
     atoms.calc = None
     with pytest.raises(ValueError, match="no calculator"):
         drive(dyn, AMPLITUDE)
+
+
+def springs_and(**settings):
+    atoms = bulk("MgO", "rocksalt", a=4.2)
+    springs = HarmonicCalculator(HarmonicForceField(atoms.copy(), hessian_x=5 * np.eye(6)))
+    return atoms, EquivarCalculator(springs, model=ToyNetwork(scale=0.5), **settings)
+
+
+@pytest.mark.parametrize(
+    "outer", [lambda one: EquivarCalculator(one), lambda one: SumCalculator([one])]
+)
+def test_a_field_within_the_calculator_is_a_second_one(outer):
+    atoms, inner = springs_and(electric_field=AMPLITUDE)
+    atoms.calc = outer(inner)
+    with pytest.raises(ValueError, match="V/Å of its own, whose work would not be counted"):
+        drive(VelocityVerlet(atoms, 0.1), AMPLITUDE, born_charges={"Mg": 2, "O": -2})
+
+
+def test_a_field_that_the_calculator_is_given_later_is_a_second_one():
+    atoms, atoms.calc = springs_and()
+    calculator = atoms.calc
+    dyn = VelocityVerlet(atoms, 0.1)
+    driven = drive(dyn, AMPLITUDE)
+    dyn.run(2)
+    work = driven.work
+    calculator.electric_field = AMPLITUDE
+    with pytest.raises(ValueError, match="V/Å of its own, whose work would not be counted"):
+        dyn.run(2)
+    assert driven.work == work
+    calculator.electric_field = None
+    dyn.run(2)
+    assert driven.work > work
