@@ -30,7 +30,7 @@ class Observables:
     potential_energy, kinetic_energy : float
         Without the contribution of the field, eV.
     temperature : float
-        K.
+        K; NaN where a constraint does not tell how many degrees of freedom it removes.
     work : float
         Work of the field since `drive`, eV.
     polarization_change : ndarray, shape (3,)
@@ -91,7 +91,7 @@ def observe(driven: Drive) -> Observables:
         electric_field=driven.electric_field,
         potential_energy=atoms.get_potential_energy(),
         kinetic_energy=atoms.get_kinetic_energy(),
-        temperature=atoms.get_temperature() if _can_move(atoms) else 0.0,
+        temperature=_temperature(atoms),
         work=driven.work,
         polarization_change=dipoles.sum(axis=0) / volume / UC_PER_CM2,
         current_density=current / volume / A_PER_CM2,
@@ -105,9 +105,13 @@ def observe(driven: Drive) -> Observables:
     )
 
 
-def _can_move(atoms: Atoms) -> bool:
-    """Say whether constraints leave a degree of freedom, without which no temperature exists."""
-    return atoms.get_number_of_degrees_of_freedom() > 0
+def _temperature(atoms: Atoms) -> float:
+    """Return 0 K where constraints leave no motion, NaN where one does not say what it leaves."""
+    try:
+        free = atoms.get_number_of_degrees_of_freedom()
+    except (NotImplementedError, AttributeError):  # ASE's MirrorForce, and many of one's own
+        return float("nan")
+    return float(atoms.get_temperature()) if free > 0 else 0.0
 
 
 def check_cell(atoms: Atoms) -> None:

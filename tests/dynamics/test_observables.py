@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
+from ase.constraints import MirrorForce
 from ase.io import read
 from ase.md.verlet import VelocityVerlet
 from helpers.paths import REPOSITORY
@@ -220,3 +221,25 @@ def test_bad_files_are_named(tmp_path):
         FieldRun.of([])
     with pytest.raises(ValueError, match=rf"dipole_changes have shape \(2, 3\), not \({N}, 3\)"):
         driven.dipole_changes = np.zeros((2, 3))
+
+
+class Mirrored:
+    """A constraint of one's own, as in ASE's manual: nothing but what moves atoms."""
+
+    def adjust_positions(self, atoms, new):
+        new[0, 0] = atoms.positions[0, 0]
+
+    def adjust_forces(self, atoms, forces):
+        forces[0, 0] = 0.0
+
+
+@pytest.mark.parametrize("constraint", [Mirrored(), MirrorForce(0, 1, 9.0)])
+def test_constraints_that_count_no_degrees_of_freedom_have_no_temperature(constraint, tmp_path):
+    atoms = crystal()
+    atoms.set_constraint(constraint)
+    rows = rows_of(atoms, 3, log=tmp_path / "run.log")
+    assert np.isnan([row.temperature for row in rows]).all()
+    found = read_field_log(tmp_path / "run.log")
+    assert np.isnan(found.temperature).all()
+    np.testing.assert_array_equal(found.work, [row.work for row in rows])
+    assert (found.kinetic_energy > 0).all()
