@@ -61,7 +61,7 @@ from ase_equivar.dynamics.driven import Drive
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.field_log import FieldLog
 from ase_equivar.dynamics.observables import check_cell
-from ase_equivar.dynamics.step_clock import StepClock
+from ase_equivar.dynamics.step_clock import StepClock, is_a
 from ase_equivar.fields.algebra import Field, Waveform
 from ase_equivar.fields.applied import AppliedField
 from ase_equivar.fields.displacement import ConstantDisplacement
@@ -129,7 +129,7 @@ def drive(
     FileNotFoundError
         If the folder of the log does not exist.
     TypeError
-        If `dyn` is not an ASE dynamics.
+        If `dyn` is not an ASE dynamics, or is one that replaces calculators, SwitchLangevin.
     ase.calculators.calculator.PropertyNotImplementedError
         If the calculator does not provide Z*, forces, or an ε∞ that is needed and not given.
 
@@ -141,6 +141,11 @@ def drive(
     """
     if not isinstance(dyn, BaseDynamics):
         raise TypeError(f"drive needs an ASE dynamics, not a {type(dyn).__name__}")
+    if is_a(dyn, "SwitchLangevin"):
+        raise TypeError(
+            "SwitchLangevin sets the weights of the atoms' calculator in its run, and in a field "
+            "another takes its place: drive takes ASE's other dynamics"
+        )
     log_interval = whole_number("log_interval", log_interval, at_least=1)
     if start_time is not None:
         start_time = finite_number("start_time", start_time, unit="fs")

@@ -11,6 +11,7 @@ from ase.md.andersen import Andersen
 from ase.md.bussi import Bussi
 from ase.md.langevin import Langevin
 from ase.md.langevinbaoab import LangevinBAOAB
+from ase.md.switch_langevin import SwitchLangevin
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS, FIRE, BFGSLineSearch
 from helpers.driven_crystal import AMPLITUDE, FREQUENCY, INTEGRATORS, SINE, crystal
@@ -249,3 +250,20 @@ def test_a_field_that_the_calculator_is_given_later_is_a_second_one():
     calculator.electric_field = None
     dyn.run(2)
     assert driven.work > work
+
+
+def test_dynamics_that_switches_between_calculators_is_refused():
+    atoms = crystal()
+    dyn = SwitchLangevin(
+        atoms,
+        PolarCrystal(),
+        PolarCrystal(),
+        0.1,
+        temperature_K=100,
+        friction=0.1,
+        n_eq=1,
+        n_switch=2,
+    )
+    with pytest.raises(TypeError, match="SwitchLangevin sets the weights"):
+        drive(dyn, AMPLITUDE)
+    assert "FieldCalculator" not in type(atoms.calc).__name__
