@@ -20,16 +20,17 @@ class SettingsOf:
 
     def __init__(self, calculator: Any) -> None:
         self._look = getattr(calculator, "check_state", None)
-        self._can_tell = False
+        self._can_tell: bool | None = None  # unknown until it has been used
 
     def were_used(self, atoms: Atoms) -> None:
         """Take note that the calculator has just been asked for a property of these atoms."""
-        # some keep no atoms or no results, and so call everything changed at all times
-        self._can_tell = not self._differ(atoms)
+        if self._can_tell is None:
+            # some keep no atoms or no results, and so call everything changed at all times
+            self._can_tell = not self._differ(atoms)
 
     def changed(self, atoms: Atoms) -> bool:
         """Whether settings, or atoms in more than their positions and cell, are others now."""
-        return self._can_tell and self._differ(atoms)
+        return bool(self._can_tell) and self._differ(atoms)
 
     def _differ(self, atoms: Atoms) -> bool:
         return self._look is not None and not MOTION.issuperset(self._look(atoms))

@@ -57,7 +57,7 @@ class RefreshReport:
 
 
 class BornCharges:
-    """Z* of a structure, calculated when needed: also after other settings of their calculator.
+    """Z* of a structure, calculated when needed.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class BornCharges:
                 "give update_interval, the largest number of steps for which they may be kept"
             )
         self._calculate = read_charges(source)
-        self._source = source
+        self.source = source
         self._settings = SettingsOf(source)
         self._interval = 1 if is_fixed(source) else interval
         self._max_displacement = max_displacement
@@ -116,7 +116,7 @@ class BornCharges:
         field : numpy.ndarray
             V/Å, shape=(3,) or (N, 3); used for the force error in the report.
         """
-        if self.changed(atoms):
+        if self.has_other_elements(atoms):
             self.forget()
         if self._kept is not None and self._is_same(atoms):
             return self._kept
@@ -126,17 +126,19 @@ class BornCharges:
                 change = new - self._kept
                 self.report = self.report.with_error(change, field_forces(change, field))
             self._kept, self._kept_at, self._age = new, atoms.positions.copy(), 0
-            self.largest_uncertainty = largest_uncertainty(self._source)
+            self.largest_uncertainty = largest_uncertainty(self.source)
             self._settings.were_used(atoms)
         self._of = (atoms.numbers.copy(), atoms.pbc.copy())
         self._geometry = (atoms.positions.copy(), atoms.cell.array.copy())
         return self._kept
 
-    def changed(self, atoms: Atoms) -> bool:
-        """Whether other elements or settings make Z* of these atoms others, wherever they are."""
-        return self._settings.changed(atoms) or not (
-            self._of is None or _all_equal(self._of, (atoms.numbers, atoms.pbc))
-        )
+    def has_other_settings(self, atoms: Atoms) -> bool:
+        """Whether the source would give others for the same atoms: then `forget` those kept."""
+        return self._settings.changed(atoms)
+
+    def has_other_elements(self, atoms: Atoms) -> bool:
+        """Whether these are other atoms, or periodic otherwise, than those of the last call."""
+        return self._of is not None and not _all_equal(self._of, (atoms.numbers, atoms.pbc))
 
     def forget(self) -> None:
         """Calculate Z* anew the next time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from ase_equivar.calculated_property import own
 from ase_equivar.dynamics.acting_field import ActingField
 from ase_equivar.dynamics.calculator_settings import SettingsOf
 from ase_equivar.dynamics.charge_refresh import BornCharges
+from ase_equivar.dynamics.step_clock import StepClock
 from ase_equivar.fields import field_forces
 from ase_equivar.graph.geometry import changed_parts
 
@@ -43,7 +44,7 @@ class FieldCalculator(Calculator):
         Provides Z*.
     field : ActingField
         In V/Å.
-    clock : callable
+    clock : StepClock
         Returns the time (fs) of the requested forces; called with the Atoms at each request. Cached
         forces are discarded if the field at that time differs.
     stress_without_field : bool
@@ -55,7 +56,7 @@ class FieldCalculator(Calculator):
         calculator: BaseCalculator,
         charges: BornCharges,
         field: ActingField,
-        clock: Callable[[Atoms], float],
+        clock: StepClock,
         *,
         stress_without_field: bool = False,
     ) -> None:
@@ -108,7 +109,7 @@ class FieldCalculator(Calculator):
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """List changes of `atoms`, however small, of the field and of calculators' settings."""
         changes = changed_parts(self.atoms, atoms)
-        if self._settings.changed(atoms) or self._charges.changed(atoms):
+        if not self._clock.is_within_step and self._has_other_settings(atoms):
             changes.append(SETTINGS)
         if not np.array_equal(self._latest_field, self._added_field):
             changes.append("electric_field")
@@ -175,6 +176,11 @@ class FieldCalculator(Calculator):
         for name, value in getattr(self._wrapped, "results", {}).items():
             if name in all_properties and name != "forces" and not self._refuses(name):
                 self.results[name] = self._checked(name, value, now)
+
+    def _has_other_settings(self, atoms: Atoms) -> bool:
+        if self._settings.changed(atoms):
+            return True
+        return self._charges.source is not self._wrapped and self._charges.has_other_settings(atoms)
 
     def _from_wrapped(self, name: str, atoms: Atoms) -> Any:
         try:

@@ -43,6 +43,11 @@ class StepClock:
         """The time of the state after the last complete step, fs."""
         return self._offset + self._steps * self._dt
 
+    @property
+    def is_within_step(self) -> bool:
+        """Whether the integrator is making a step, in which nobody changes settings."""
+        return self._stepping
+
     def state(self) -> tuple[float, int, float]:
         """Return the state between two steps, for `restore_state`."""
         return (self._offset, self._steps, self._dt)
