@@ -81,7 +81,7 @@ class FieldFix:
         self._stress_without_field = stress_without_field
         self._log_interval = log_interval
         self._warnings = FieldWarnings(communicator)
-        self._longest_step = _longest_step(field)
+        self._longest_step = longest_step(field)  # fs
         self._error: BaseException | None = None
         self._step: int | None = None
         self._since_update = 0
@@ -208,7 +208,8 @@ class FieldFix:
             now = np.asarray(self._field.polarization) + self.polarization_change
             field = self._field.electric_field(now)
         elif isinstance(self._field, AppliedField):
-            field = self._field.inside(check_field(_over_time(self._field)(self.time)))
+            assert callable(self._field.field)  # it converts three numbers to a ConstantField
+            field = self._field.inside(self._field.field(self.time))
         else:
             field = check_field(self._field(self.time))
         on_atoms = np.array(np.broadcast_to(field, (here.n_local, 3)))
@@ -294,23 +295,6 @@ class FieldFix:
         from mpi4py import MPI
 
         return float(self._communicator.allreduce(value, op=MPI.MAX))
-
-
-def _over_time(applied: AppliedField) -> Field:
-    """Return the field outside; AppliedField converts three numbers to a ConstantField."""
-    assert callable(applied.field)
-    return applied.field
-
-
-def _longest_step(
-    field: Field | SpatialField | ConstantDisplacement | AppliedField,
-) -> float:
-    """Return the longest time step that resolves the field, fs."""
-    if isinstance(field, SpatialField):
-        return field.longest_step
-    if isinstance(field, ConstantDisplacement):
-        return np.inf  # the frequencies of the crystal are those of its forces
-    return longest_step(_over_time(field) if isinstance(field, AppliedField) else field)
 
 
 def end_all_processes(communicator: Any) -> None:

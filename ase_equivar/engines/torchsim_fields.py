@@ -58,10 +58,7 @@ class SystemFields:
     @property
     def longest_step(self) -> float:
         """The longest time step that resolves all fields, fs."""
-        return min(
-            one.longest_step if isinstance(one, SpatialField) else longest_step(one)
-            for one in self._fields
-        )
+        return min(map(longest_step, self._fields))
 
     def on(self, state: SimState, times: torch.Tensor) -> FieldsNow:
         """Return the fields at these times (fs), one for each system.

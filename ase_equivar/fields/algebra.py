@@ -213,9 +213,12 @@ class Product(Waveform):
         return 1 / rate if rate else np.inf
 
 
-def longest_step(field: Field) -> float:
-    """Return the longest time step (fs) that resolves the field; infinity for other functions."""
-    return field.longest_step if isinstance(field, Waveform) else np.inf
+def longest_step(field: Any) -> float:
+    """Return the longest time step (fs) that resolves a field; infinity where it does not say so.
+
+    Of the fields here, a `ConstantDisplacement` does not: its frequencies are those of the crystal.
+    """
+    return float(getattr(field, "longest_step", np.inf))
 
 
 def _is_vector(part: Field) -> bool | None:

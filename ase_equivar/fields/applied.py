@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import store_checked
-from ase_equivar.fields.algebra import Field
+from ase_equivar.fields.algebra import Field, longest_step
 from ase_equivar.fields.forces import check_field
 from ase_equivar.fields.medium import chosen_dielectric, dielectric_rows, unit_direction
 from ase_equivar.fields.waveforms import ConstantField
@@ -57,6 +57,11 @@ class AppliedField:
         store_checked(self, normal=unit_direction("normal", self.normal))
         if self.dielectric_tensor is not None:
             store_checked(self, dielectric_tensor=dielectric_rows(self.dielectric_tensor))
+
+    @property
+    def longest_step(self) -> float:
+        """The longest time step that resolves the field, fs."""
+        return longest_step(self.field)
 
     def inside(
         self, electric_field: ArrayLike, dielectric_tensor: ArrayLike | None = None

@@ -200,7 +200,7 @@ class GaussianBeam(SpatialField):
         return profile[:, None] * check_field(_call(self.field, time))
 
     def _longest_step(self) -> float:
-        return longest_step(self.field) if callable(self.field) else np.inf
+        return longest_step(self.field)
 
 
 @dataclass(frozen=True)
@@ -248,9 +248,7 @@ class FieldOnAtoms(SpatialField):
         return field
 
     def _longest_step(self) -> float:
-        if isinstance(self.field, SpatialField):
-            return self.field.longest_step
-        return longest_step(self.field) if callable(self.field) else np.inf
+        return longest_step(self.field)
 
 
 def _over_time(field: Field | ArrayLike) -> Field:
