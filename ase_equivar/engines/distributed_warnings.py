@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ase_equivar.engines.processes import is_first
 from ase_equivar.graph import Graph
 from ase_equivar.inference.coverage import CalledAtoms
 from ase_equivar.inference.known_bonds import UnusualPair
@@ -76,7 +77,11 @@ class DistributedWarnings:
     def of_sum_rule(self, latest: DistributedCharges, step: int) -> None:
         """Warn if raw Z* break the sum rule."""
         violation = largest_per_atom(latest.excess, latest.n_atoms)
-        if violation > VIOLATION_WARNING and self._is_first("sum rule") and self._speaks:
+        if (
+            violation > VIOLATION_WARNING
+            and self._is_first("sum rule")
+            and is_first(self._communicator)
+        ):
             warnings.warn(
                 f"in step {step} the raw Z* break the sum rule by {violation:.2f} e per atom. The "
                 "corrected Z* are doubtful too",
@@ -116,16 +121,12 @@ class DistributedWarnings:
             texts.append(worst.describe())
         if pairs and self._is_first("pairs"):
             texts.append(describe_pairs(list(pairs.values()), cutoff))
-        if texts and self._speaks:
+        if texts and is_first(self._communicator):
             warnings.warn(
                 describe_doubt(f"that of step {step}", "; ".join(texts)),
                 UncertaintyWarning,
                 stacklevel=2,
             )
-
-    @property
-    def _speaks(self) -> bool:
-        return self._communicator is None or bool(self._communicator.rank == 0)
 
     def _is_first(self, about: str) -> bool:
         first = about not in self._issued

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ase_equivar.dynamics.checks import NET_CHARGE_LIMIT
 from ase_equivar.dynamics.field_at_positions import jumps_at_faces, warn_of_jumps
 from ase_equivar.engines.lammps_atoms import LocalAtoms
+from ase_equivar.engines.processes import is_first, largest, total
 from ase_equivar.fields import SpatialField
 from ase_equivar.warning_types import FieldWarning
 
@@ -26,7 +27,6 @@ class FieldWarnings:
 
     def __init__(self, communicator: Any) -> None:
         self._communicator = communicator
-        self._speaks = communicator is None or communicator.rank == 0
         self._faces_are_seen = False
 
     def of_net_charge(self, born_charges: NDArray[np.float64]) -> None:
@@ -37,11 +37,8 @@ class FieldWarnings:
         born_charges : numpy.ndarray
             Of the atoms of this process, |e|, shape=(n_local, 3, 3).
         """
-        total = born_charges.sum(axis=0)
-        if self._communicator is not None:
-            total = self._communicator.allreduce(total)
-        net = float(np.abs(total).max())
-        if net > NET_CHARGE_LIMIT and self._speaks:
+        net = float(np.abs(total(self._communicator, born_charges.sum(axis=0))).max())
+        if net > NET_CHARGE_LIMIT and is_first(self._communicator):
             warnings.warn(
                 f"the Z* sum to {net:.3g} e, so a uniform field accelerates all atoms together, "
                 "without end unless LAMMPS holds some (fix setforce), holds the center of mass "
@@ -56,15 +53,13 @@ class FieldWarnings:
         """Warn if the field jumps between the faces of the box, when it is first not zero."""
         if self._faces_are_seen:
             return
-        strongest = float(np.abs(on_atoms).max(initial=0.0))
-        if self._communicator is not None:
-            strongest = max(self._communicator.allgather(strongest))
+        own = np.array(np.abs(on_atoms).max(initial=0.0))
+        strongest = float(largest(self._communicator, own))
         if not strongest:
             return
         self._faces_are_seen = True
         _, cell = here.fractional()
         jumps = jumps_at_faces(field, here.in_box(), cell, here.periodic, time, here.corner)
-        if self._communicator is not None:
-            jumps = np.max(self._communicator.allgather(jumps), axis=0)
-        if self._speaks:
+        jumps = largest(self._communicator, jumps)
+        if is_first(self._communicator):
             warn_of_jumps(jumps, strongest)

@@ -16,6 +16,7 @@ from ase_equivar.engines.lammps_atoms import LocalAtoms, box_of, read_local_atom
 from ase_equivar.engines.lammps_checks import FieldWarnings
 from ase_equivar.engines.lammps_log import EarlierAccount
 from ase_equivar.engines.local_charges import LocalCharges
+from ase_equivar.engines.processes import largest, total
 from ase_equivar.fields import AppliedField, ConstantDisplacement, SpatialField, field_forces
 from ase_equivar.fields.algebra import Field, longest_step
 from ase_equivar.fields.forces import check_field
@@ -283,18 +284,10 @@ class FieldFix:
         self._n_atoms = n_atoms
 
     def _sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self._communicator is None:
-            return values
-        total = np.empty_like(values)
-        self._communicator.Allreduce(values, total)
-        return total
+        return total(self._communicator, values)
 
     def _largest(self, value: float) -> float:
-        if self._communicator is None:
-            return value
-        from mpi4py import MPI
-
-        return float(self._communicator.allreduce(value, op=MPI.MAX))
+        return float(largest(self._communicator, np.array(value)))
 
 
 def end_all_processes(communicator: Any) -> None:

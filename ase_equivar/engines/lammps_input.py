@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_equivar.engines.lammps_field import FieldFix, end_all_processes
+from ase_equivar.engines.processes import is_first
 from ase_equivar.extras import install_hint
 
 logger = logging.getLogger(__name__)
@@ -114,8 +115,7 @@ def all_processes_end_together() -> Iterator[None]:
 
 def is_first_process() -> bool:
     """Whether this is the process that prints and writes."""
-    communicator = _communicator()
-    return communicator is None or communicator.rank == 0
+    return is_first(_communicator())
 
 
 def _communicator() -> Any:

@@ -16,6 +16,7 @@ from ase_equivar.charge_source import largest_uncertainty, read_charges
 from ase_equivar.engines.distributed_warnings import DistributedCharges, DistributedWarnings
 from ase_equivar.engines.halo import Halo
 from ase_equivar.engines.lammps_atoms import LocalAtoms
+from ase_equivar.engines.processes import total
 from ase_equivar.graph import Graph, check_distances, check_elements
 from ase_equivar.graph.open_search import OpenSearch
 from ase_equivar.inference.predictor import Predictor
@@ -82,9 +83,8 @@ class SharedCharges:
             self._halo = Halo(here.tags, here.n_local, self._communicator)
         graph, rows = self._graph(here)
         raw, called = self._predictor.local_charges(graph)
-        sums = np.array([*raw.sum(axis=0).ravel(), here.n_local])
-        if self._communicator is not None:
-            self._communicator.Allreduce(sums.copy(), sums)
+        own = np.array([*raw.sum(axis=0).ravel(), here.n_local])
+        sums = total(self._communicator, own)
         excess = sums[:9].reshape(3, 3) - self._total_charge * np.eye(3)
         n_atoms = round(sums[9])
         born_charges = raw - excess / n_atoms
