@@ -149,7 +149,7 @@ def _ionic_range(modes: InfraredModes) -> str:
         )
     return (
         f"ionic part, a third of its trace: {lowest:.3g} to {highest:.3g}, where with forces of "
-        "SevenNet-l3i5 four DFPT values out of five lie"
+        "SevenNet-l3i5 five DFPT values out of six lie"
     )
 
 

@@ -31,9 +31,8 @@ From the crystals of Petousis et al., Sci. Data 4, 160134 (2017), grouped by the
 electronegative element. See `_warn_if_static`.
 """
 
-RELATIVE_ERROR = 0.2  # of ω²; see `ionic_dielectric_range`
+TOO_SOFT, TOO_STIFF = 0.2, 0.1  # of short-range force constants; see `ionic_dielectric_range`
 SOFTENING = 5.0  # THz²
-STIFFENING = 1.0  # THz²
 
 SOFT_MODE = 30.0  # cm⁻¹; see `SoftModeWarning`
 
@@ -94,55 +93,77 @@ def static_dielectric(modes: InfraredModes) -> StaticDielectric:
 
 def ionic_dielectric_range(
     modes: InfraredModes,
-    relative_error: float = RELATIVE_ERROR,
+    too_soft: float = TOO_SOFT,
+    too_stiff: float = TOO_STIFF,
     softening: float = SOFTENING,
-    stiffening: float = STIFFENING,
 ) -> tuple[float, float]:
     """Return between which values the ionic part of ε0 lies, a third of its trace.
 
-    The ionic part is Σ_m A_m/ω_m². Its lowest value is that with each ω_m² larger by
-    √((relative_error ω_m²)² + softening²), its highest that with each smaller by
-    √((relative_error ω_m²)² + stiffening²). All modes move together, since a potential is too soft,
-    or too stiff, in most modes of a crystal at once. In soft modes the absolute errors count most;
-    that by which a potential may be too soft is the larger one. The errors of Z* are not included.
-    Being errors of ω², they make the range depend on the masses of isotopes, although ε0 does not.
+    ω² of a polar mode is what short-range forces leave when the Lorentz field has pulled:
+    ω² = ω_s² − A/(ε∞ + 2) with the oscillator A of the mode in a cubic crystal of one mode,
+    Cochran, Adv. Phys. 9, 387 (1960). The error of a potential is a fraction of ω_s², which in
+    soft modes is many times ω². With χ for the ionic part, force constants whose short-range part
+    is a fraction r larger make it
+
+    (1/χ′ + r/(ε∞ + 2))⁻¹, with χ′ = Σ_m A_m/(ω_m² (1 + r)),
+
+    as tensors and for any number of modes. That is the lowest value for r = `too_soft`, where the
+    ω_m² in χ′ are larger by √((r ω_m²)² + softening²): modes of low frequency that are hardly
+    polar are too soft by more. The highest value is that for r = −`too_stiff`. All modes move
+    together, since a potential is too soft, or too stiff, in most modes of a crystal at once. The
+    errors of Z* are not included. But for `softening` the limits do not depend on the masses.
 
     Parameters
     ----------
     modes : InfraredModes
         From `infrared_modes`.
-    relative_error : float
-        Of ω² of each polar mode.
-    softening, stiffening : float
-        By how much ω² may be too small and too large, THz².
+    too_soft, too_stiff : float
+        By which fraction short-range force constants may be too small and too large.
+    softening : float
+        By how much ω² may be too small besides, THz².
 
     Returns
     -------
     lowest, highest : float
         `highest` is infinite where a polar mode is imaginary or may be so. With the defaults, about
-        four fifths of the values of DFPT lie between them with forces of SevenNet-l3i5: see
+        five sixths of the values of DFPT lie between them with forces of SevenNet-l3i5: see
         ``docs/howto/dielectric.md``.
 
     Raises
     ------
     ValueError
         When a polar mode is imaginary by more than its error or there is no ε∞: ε0 has no meaning
-        then; or an error is not positive.
+        then; or an error is not positive, or `too_stiff` not below 1.
     """
-    relative = positive_number("relative_error", relative_error, "of ω²")
+    soft = positive_number("too_soft", too_soft, "any size")
+    stiff = positive_number("too_stiff", too_stiff, "any size")
+    if stiff >= 1:
+        raise ValueError(f"too_stiff is {too_stiff}; give a fraction below 1")
     upward = positive_number("softening", softening, "THz²")
-    downward = positive_number("stiffening", stiffening, "THz²")
-    modes.require_dielectric()
-    lowest = highest = 0.0
+    electronic = modes.require_dielectric()
+    lorentz = np.linalg.inv(electronic + 2 * np.eye(3)).astype(np.float64)
+    stiffer = softer = np.zeros((3, 3))
     for mode in modes.active:
-        square, part = mode.frequency * abs(mode.frequency), float(mode.oscillator.trace()) / 3
-        stiff = square + math.hypot(relative * square, upward)
-        soft = square - math.hypot(relative * square, downward)
-        if stiff <= 0:
+        square = mode.frequency * abs(mode.frequency)
+        raised = square + math.hypot(soft * square, upward)
+        if raised <= 0:
             modes.require_stable()
-        lowest += part / stiff
-        highest += part / soft if soft > 0 else math.inf
-    return lowest, highest
+        stiffer = stiffer + mode.oscillator / raised
+        if square > 0:
+            softer = softer + mode.oscillator / (square * (1 - stiff))
+    is_stable = all(mode.frequency > 0 for mode in modes.active)
+    highest = _in_field(softer, -stiff * lorentz) if is_stable else None
+    lowest = _in_field(stiffer, soft * lorentz)
+    assert lowest is not None
+    return lowest, math.inf if highest is None else highest
+
+
+def _in_field(ionic: NDArray[np.float64], change: NDArray[np.float64]) -> float | None:
+    """Return a third of the trace of (ionic⁻¹ + change)⁻¹; None where that is not stable."""
+    inverse = np.eye(3) + change @ ionic  # times ionic⁻¹, which need not exist
+    if np.linalg.eigvals(inverse).real.min() <= 0:
+        return None
+    return float((ionic @ np.linalg.inv(inverse)).trace()) / 3
 
 
 @dataclass(frozen=True)

@@ -80,32 +80,65 @@ def two_modes(squares):
     return InfraredModes(tuple(made), 2.0 * np.eye(3), ("Na", "Cl"), 40.0, np.diag(np.ones(3)))
 
 
-def test_range_is_that_of_modes_whose_squares_are_moved_by_their_errors():
-    squares, errors = np.array([4.0, 25.0]), (0.1, 0.7, 0.3)
-    moved = [sign * np.hypot(0.1 * squares, error) for sign, error in ((1, 0.7), (-1, 0.3))]
-    expected = [static_dielectric(two_modes(squares + m)).ionic.trace() / 3 for m in moved]
-    assert ionic_dielectric_range(two_modes(squares), *errors) == pytest.approx(expected)
-    lowest, highest = expected
-    assert lowest < 12 / 4 + 25 / 25 < highest
+def test_range_is_the_linear_response_with_other_short_range_forces(phonon):
+    """Force constants and Lorentz field apart, in eV/Å²; no modes. Softening is next to none."""
+    modes = infrared_modes(phonon)
+    limits = ionic_dielectric_range(modes, 0.13, 0.004, 1e-9)
+    expected = [linear_response(phonon, error).trace() / 3 for error in (0.13, -0.004)]
+    assert limits == pytest.approx(expected, rel=1e-4)
+    assert limits[0] < static_dielectric(modes).ionic.trace() / 3 < limits[1]
+
+
+def test_range_does_not_depend_on_masses_without_softening(phonons):
+    isotopes = phonons["triclinic"].replicate()
+    isotopes.masses = 1.7 * phonons["triclinic"].masses[::-1]
+    isotopes.force_constants = phonons["triclinic"].force_constants
+    isotopes.nac_params = phonons["triclinic"].nac_params
+    limits = [
+        ionic_dielectric_range(infrared_modes(one), 0.1, 0.01, 1e-9)
+        for one in (phonons["triclinic"], isotopes)
+    ]
+    assert limits[1] == pytest.approx(limits[0], rel=1e-4)
+
+
+def test_range_of_modes_whose_squares_are_too_small():
+    """χ is isotropic but along z, and so are ε∞ = 2 and the field of (ε∞ + 2)⁻¹ = 1/4."""
+    squares = np.array([4.0, 25.0])
+    lowest, highest = ionic_dielectric_range(two_modes(squares), 0.1, 0.3, 0.7)
+    stiff, soft = squares + np.hypot(0.1 * squares, 0.7), squares * 0.7
+    across, along = 12 / stiff[0], 12 / stiff[0] + 75 / stiff[1]
+    expected = (2 / (1 / across + 0.1 / 4) + 1 / (1 / along + 0.1 / 4)) / 3
+    assert lowest == pytest.approx(expected)
+    across, along = 12 / soft[0], 12 / soft[0] + 75 / soft[1]
+    expected = (2 / (1 / across - 0.3 / 4) + 1 / (1 / along - 0.3 / 4)) / 3
+    assert highest == pytest.approx(expected)
 
 
 def test_soft_modes_have_a_wide_range():
     """The softer one mode, the larger the relative width; it has no upper limit in the end."""
     widths = []
-    for square in (25.0, 4.0, 1.1, 0.9):
-        lowest, highest = ionic_dielectric_range(two_modes([square, 25.0]), 0.1, 1.0, 1.0)
+    for square in (25.0, 4.0, 0.6, 0.3):
+        lowest, highest = ionic_dielectric_range(two_modes([square, 25.0]), 0.1, 0.1, 1.0)
         widths.append(highest / lowest)
     assert np.all(np.diff(widths[:3]) > 0)
-    assert widths[0] < 1.3 < 5 < widths[2]
+    assert widths[0] < 1.5 < 5 < widths[2]
     assert np.isinf(widths[3])
 
 
 def test_imaginary_polar_modes_have_a_lower_limit_within_their_error():
-    lowest, highest = ionic_dielectric_range(two_modes([-0.5, 25.0]), 0.1, 1.0, 0.2)
-    assert lowest == pytest.approx(12 / (np.hypot(0.05, 1) - 0.5) + 25 / (25 + np.hypot(2.5, 1)))
+    lowest, highest = ionic_dielectric_range(two_modes([-0.5, 25.0]), 0.1, 0.1, 1.0)
+    across = 12 / (np.hypot(0.05, 1) - 0.5)
+    along = across + 75 / (25 + np.hypot(2.5, 1))
+    expected = (2 / (1 / across + 0.1 / 4) + 1 / (1 / along + 0.1 / 4)) / 3
+    assert lowest == pytest.approx(expected)
     assert np.isinf(highest)
     with pytest.raises(ValueError, match=r"polar mode at 2\.00i THz"):
-        ionic_dielectric_range(two_modes([-4.0, 25.0]), 0.1, 1.0, 1.0)
+        ionic_dielectric_range(two_modes([-4.0, 25.0]), 0.1, 0.1, 1.0)
+
+
+def test_a_fraction_of_one_leaves_no_force_constants():
+    with pytest.raises(ValueError, match="too_stiff is 1; give a fraction below 1"):
+        ionic_dielectric_range(two_modes([4.0, 25.0]), too_stiff=1)
 
 
 def test_lyddane_sachs_teller(phonon):

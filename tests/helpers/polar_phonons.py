@@ -53,8 +53,12 @@ def gallium_arsenide():
 MAKERS = {"rock salt": rock_salt, "wurtzite": wurtzite, "triclinic": triclinic}
 
 
-def linear_response(phonon):
-    """e² Z Φ⁺ Zᵀ/(ε0 Ω): atoms follow a static field until springs and field balance."""
+def linear_response(phonon, error=0.0):
+    """e² Z Φ⁺ Zᵀ/(ε0 Ω): atoms follow a static field until springs and field balance.
+
+    `error` changes the short-range part of the force constants by this fraction: what is left of
+    them without the Lorentz field e² Zᵀ (ε∞ + 2)⁻¹ Z/(ε0 Ω) of the displaced charges.
+    """
     primitive, fc = phonon.primitive, phonon.force_constants
     n = len(primitive)
     stiffness = np.zeros((n, 3, n, 3))
@@ -62,10 +66,13 @@ def linear_response(phonon):
         for s, image_of in enumerate(primitive.s2p_map):
             j = list(primitive.p2s_map).index(image_of)
             stiffness[i, :, j] += fc[i if len(fc) == n else row, s]
+    stiffness = stiffness.reshape(3 * n, 3 * n)
     born = phonon.nac_params["born"].transpose(1, 0, 2).reshape(3, 3 * n)
-    compliance = np.linalg.pinv(stiffness.reshape(3 * n, 3 * n), rcond=1e-8)  # Å²/eV
     volume = abs(primitive.volume) * constants.angstrom**3
     to_si = constants.e**2 * constants.angstrom**2 / (constants.epsilon_0 * constants.e * volume)
+    lorentz = np.linalg.inv(phonon.nac_params["dielectric"] + 2 * np.eye(3))
+    short_range = stiffness + to_si * born.T @ lorentz @ born
+    compliance = np.linalg.pinv(stiffness + error * short_range, rcond=1e-8)  # Å²/eV
     return to_si * born @ compliance @ born.T
 
 

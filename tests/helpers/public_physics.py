@@ -130,11 +130,11 @@ ROWS: dict[str, Row] = {
     ),
     "dielectric.ionic_dielectric_range": row(
         dielectric.ionic_dielectric_range,
-        {"relative_error": POSITIVE, "softening": POSITIVE, "stiffening": POSITIVE},
+        {"too_soft": POSITIVE, "too_stiff": POSITIVE, "softening": POSITIVE},
         modes=lambda: salt_once()[1],
-        relative_error=0.1,
+        too_soft=0.2,
+        too_stiff=0.1,
         softening=0.5,
-        stiffening=0.4,
     ),
     "dielectric.StaticDielectric": row(
         dielectric.StaticDielectric,
