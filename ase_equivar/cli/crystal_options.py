@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FIRST = ("structure", "supercell", "calculator", "relax", "born")  # before a command's own options
-EPSILON = ("dielectric_tensor", "refractive_index")
 
 StructureFile = Annotated[Path, typer.Argument(help="Any structure that ASE reads.")]
 

@@ -12,12 +12,7 @@ from rich.table import Table
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.corrected_phonon import corrected_phonon
-from ase_equivar.cli.crystal_options import (
-    EPSILON,
-    CrystalOptions,
-    check_spectrum_outputs,
-    crystal_command,
-)
+from ase_equivar.cli.crystal_options import CrystalOptions, check_spectrum_outputs, crystal_command
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import replacing
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
@@ -39,7 +34,7 @@ class Light(TypedDict):
     temperature: float
 
 
-@crystal_command(without=EPSILON)
+@crystal_command()
 def raman(
     crystal: CrystalOptions,
     geometry: Annotated[
@@ -77,7 +72,9 @@ def raman(
     """Raman tensors, activities and spectra, of a powder and in polarized geometries.
 
     Forces come from a universal potential, Z* and ε∞ from the model; Raman tensors are derivatives
-    of its ε∞. A phonopy.yaml brings its own force constants, and its own Z* and ε∞ if it has any.
+    of its ε∞, also where another ε∞ is given, which only longitudinal modes and the infrared
+    absorption depend on. A phonopy.yaml brings its own force constants, and its own Z* and ε∞ if it
+    has any.
     """
     with inputs.user_errors():
         outputs = check_spectrum_outputs(output, modes_table)
@@ -107,6 +104,7 @@ def raman(
         light: Light = {"wavelength": wavelength, "temperature": temperature}
         stable = all(mode.frequency > 0 for mode in modes.active)
         powder = di.raman_intensities(modes, **light) if stable else None
+        calculation = {**made.calculation, "raman_tensors": model}
         console.print(_modes_table(modes, powder, unit))
         console.print(escape(_own_doubt(modes, model)))
         if modes_table is not None:
@@ -115,7 +113,7 @@ def raman(
         if not stable:
             for path in outputs:
                 if path.suffix == ".json":
-                    files.write_raman_json(path, modes)
+                    files.write_raman_json(path, modes, calculation=calculation)
                     console.print(f"written, modes alone: {escape(str(path))}")
         modes.require_stable()
 
@@ -132,7 +130,7 @@ def raman(
             if path.suffix == ".csv":
                 files.write_raman_spectrum_csv(path, spectra, unit)
             elif path.suffix == ".json":
-                files.write_raman_json(path, modes, spectra)
+                files.write_raman_json(path, modes, spectra, calculation=calculation)
             else:
                 from ase_equivar.plotting import plot_raman
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,7 +91,11 @@ def write_raman_modes_csv(path: str | os.PathLike[str], modes: RamanModes) -> No
 
 
 def write_raman_json(
-    path: str | os.PathLike[str], modes: RamanModes, spectra: Sequence[RamanSpectrum] = ()
+    path: str | os.PathLike[str],
+    modes: RamanModes,
+    spectra: Sequence[RamanSpectrum] = (),
+    *,
+    calculation: Mapping[str, str] | None = None,
 ) -> None:
     """Write modes, Raman tensors, intensities and spectra as JSON.
 
@@ -105,8 +109,11 @@ def write_raman_json(
         Transverse modes; those of `spectra` are also written.
     spectra : sequence of RamanSpectrum
         Over any frequencies; empty for an unstable crystal.
+    calculation : mapping, optional
+        Sources of the data, as plain text.
     """
     content = {
+        "calculation": dict(calculation or {}),
         "symbols": list(modes.symbols),
         "volume_A3": modes.volume,
         "convention": "tensor = volume/(4 pi) d(epsilon_infinity)/dQ, per primitive cell",

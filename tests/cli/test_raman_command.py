@@ -13,7 +13,7 @@ from helpers.springs import Springs
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.cli import inputs
-from ase_equivar.dielectric import raman_intensities, raman_modes
+from ase_equivar.dielectric import infrared_modes, raman_intensities, raman_modes
 from ase_equivar.phonons import apply_nac, force_constants
 
 pytestmark = pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")
@@ -56,6 +56,13 @@ def test_raman(salt_file, model, tmp_path):
     assert "displaced by 0.02 and 0.04 Å" in " ".join(result.output.split())
     assert "gives no estimate of the error" in " ".join(result.output.split())
     content = json.loads(outputs[2].read_text(encoding="utf-8"))
+    assert content["calculation"] == {
+        "forces": "sevennet-l3i5",
+        "relax": "none",
+        "born_charges": str(model),
+        "epsilon_infinity": str(model),
+        "raman_tensors": str(model),
+    }
     assert [one["name"] for one in content["spectra"]] == ["powder", "z(xy)-z", "x(yz)-x"]
     lo = content["spectra"][1]["modes"][-1]
     assert lo["label"] == "T2 (LO)"
@@ -68,6 +75,32 @@ def test_raman(salt_file, model, tmp_path):
     with open(table, newline="", encoding="utf-8") as file:
         assert [row["label"] for row in csv.DictReader(file)] == ["T2"] * 3
     assert outputs[0].stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("options", "epsilon"),
+    [(("--dielectric-tensor", 2.5), 2.5), (("--refractive-index", 1.6), 2.56)],
+)
+def test_a_measured_dielectric_tensor_shifts_longitudinal_modes(
+    options, epsilon, salt_file, model, tmp_path
+):
+    """ω_LO² = ω_TO² + A/ε∞ in zincblende, whatever the Raman tensors are."""
+    path = tmp_path / "r.json"
+    result = run(
+        "raman", salt_file, "--model", model, "--supercell", 1, 1, 1, "--geometry", "z(xy)-z",
+        *options, "-o", path,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "ε∞: as given" in " ".join(result.output.split())
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["calculation"]["epsilon_infinity"] == "as given"
+    assert content["calculation"]["raman_tensors"] == str(model)
+    phonon = force_constants(salt(), Springs(salt(), 4.5), (1, 1, 1), progress=False)
+    (mode,) = infrared_modes(apply_nac(phonon, EquivarCalculator(model=model)))
+    lo = content["spectra"][1]["modes"][-1]
+    assert lo["label"] == "T2 (LO)"
+    expected = np.sqrt(mode.frequency**2 + mode.oscillator[0, 0] / epsilon)
+    assert lo["frequency_THz"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_crystal_that_does_not_scatter(nacl_file, model, monkeypatch):

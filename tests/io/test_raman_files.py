@@ -67,8 +67,10 @@ def test_one_line_for_each_mode_with_its_tensor(found, tmp_path):
 
 def test_json_holds_everything(found, tmp_path):
     modes, spectra = found
-    write_raman_json(tmp_path / "raman.json", modes, spectra)
+    sources = {"forces": "springs", "relax": "none"}
+    write_raman_json(tmp_path / "raman.json", modes, spectra, calculation=sources)
     content = json.loads((tmp_path / "raman.json").read_text(encoding="utf-8"))
+    assert content["calculation"] == sources
     assert content["symbols"] == ["Zn", "O", "Zn", "O"]
     assert content["step_A"] == 0.01
     powder, polarized = content["spectra"]
