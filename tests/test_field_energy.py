@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import Atoms, units
+from ase.build import bulk
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
-from ase.filters import UnitCellFilter
+from ase.filters import FrechetCellFilter, UnitCellFilter
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 from ase.stress import voigt_6_to_full_3x3_stress
+from helpers.elastic_springs import ElasticSprings
 from helpers.random_networks import GATED, POLAR, chiral_molecule, make, triclinic
 
 from ase_equivar import EquivarCalculator
+from ase_equivar.dielectric import piezoelectric
 
 FIELD = np.array([0.02, -0.05, 0.03])  # V/Å
 STEP = 2e-5  # Å, or of a strain
@@ -166,6 +169,39 @@ def test_strain_in_a_field_is_that_of_the_piezoelectric_tensor() -> None:
     strain = (deformation + deformation.T) / 2 - np.eye(3)
     np.testing.assert_allclose(strain, expected, atol=0.02 * np.abs(expected).max())
     assert np.abs(expected).max() > 5e-6
+
+
+@pytest.mark.slow
+def test_a_free_crystal_of_aluminium_nitride_strains_by_d_times_the_field() -> None:
+    """Converse effect with ions that move: both signs, so that squares of the field drop out.
+
+    d comes from Z*, force constants, internal strain and elastic constants without any field.
+    """
+    atoms = bulk("AlN", "wurtzite", a=3.11, c=4.98, u=0.382)
+    springs = ElasticSprings(atoms, 4.0)
+    polar = EquivarCalculator(model="universal-polar", dtype="float64")
+    made = piezoelectric(atoms, springs, polar, progress=False)
+    field = np.array([0.003, 0.0, 0.01])  # V/Å
+    strains = []
+    for sign in (1, -1):
+        free = atoms.copy()
+        free.calc = EquivarCalculator(
+            springs,
+            model="universal-polar",
+            dtype="float64",
+            electric_field=sign * field,
+            polarization_energy=True,
+        )
+        assert BFGS(FrechetCellFilter(free), logfile=None).run(fmax=1e-5, steps=300)
+        deformation = np.linalg.solve(atoms.cell.array, free.cell.array).T
+        strains.append((deformation + deformation.T) / 2 - np.eye(3))
+    change = (strains[0] - strains[1]) / 2
+    engineering = np.array([1, 1, 1, 2, 2, 2])
+    found = change[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] * engineering
+    expected = field @ made.strain_coefficients * 1e-2  # pm/V and V/Å
+    np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
+    assert np.abs(expected[[0, 2, 4]]).min() > 0.1 * np.abs(expected).max()
+    assert np.abs(found[2] / expected[2] - 1) < 0.02
 
 
 def test_what_is_refused() -> None:
