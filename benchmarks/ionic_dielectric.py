@@ -1,7 +1,7 @@
 """Ionic and total dielectric tensors of a potential's phonons against those of DFPT.
 
     python benchmarks/ionic_dielectric.py                           # SevenNet-l3i5
-    python benchmarks/ionic_dielectric.py --calculator sevennet-0   # any name of a potential
+    python benchmarks/ionic_dielectric.py --calculator sevennet-0   # or any other
     python benchmarks/ionic_dielectric.py --every 4                 # a quarter of the crystals
     python benchmarks/ionic_dielectric.py --relax positions         # default: none
 
@@ -37,7 +37,7 @@ from scipy.optimize import brentq
 from validation_phonons import Calculated, Potential, kept
 
 from ase_equivar import EquivarCalculator
-from ase_equivar.cli.potentials import POTENTIALS
+from ase_equivar.cli.potentials import DEFAULT_POTENTIAL
 from ase_equivar.dielectric import infrared_modes, ionic_dielectric_range, static_dielectric
 from ase_equivar.io.structure_files import read_images
 from ase_equivar.phonons import RelaxMode, apply_nac, force_constants, relax
@@ -210,15 +210,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--calculator", default="sevennet-l3i5", choices=sorted(POTENTIALS))
+    parser.add_argument(
+        "--calculator",
+        default=DEFAULT_POTENTIAL,
+        type=Potential,
+        help="as for the commands: a name, nequix:FILE or module:factory",
+    )
     parser.add_argument("--relax", default="none", choices=get_args(RelaxMode))
     parser.add_argument("--split", default="test", choices=("valid", "test"))
     parser.add_argument("--most-atoms", type=int, default=12)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth crystal")
     options = parser.parse_args()
     crystals = labelled(options.split, options.most_atoms)[:: options.every]
-    potential, model = Potential(options.calculator), EquivarCalculator(device="cpu")
-    folder = RUNS / options.calculator / options.relax / options.split
+    potential, model = options.calculator, EquivarCalculator(device="cpu")
+    folder = RUNS / potential.name / options.relax / options.split
     of_model, of_labels, seconds = [], [], []
     for label in track(crystals, "crystals", console=Console(stderr=True)):
         made = forces_at_gamma(label, potential, options.relax, folder)
@@ -229,7 +234,7 @@ def main() -> None:
             given = (label.born_charges, label.electronic)
             of_labels.append(Compared.of(label, made.phonon, given))
     print(
-        f"forces: {options.calculator}; relaxed: {options.relax}; {len(crystals)} crystals of "
+        f"forces: {potential.name}; relaxed: {options.relax}; {len(crystals)} crystals of "
         f"crystals/{options.split}; {np.mean(seconds):.1f} s of CPU for each\n\n"
         "| Z* and ε∞ | crystals | ionic, six components | total | median error | median of the "
         "signed error | label within the range | median of highest / lowest | without upper limit "

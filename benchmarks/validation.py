@@ -5,12 +5,13 @@
     python benchmarks/validation.py MgO --calculator mace --relax positions  # of one potential
 
 The crystals keep their force constants in runs/validation/, so that a stopped run goes on where it
-was; delete a file there to have it calculated again. Frequencies at Γ do not depend on the
-supercell, since Γ fits into any: the primitive cell is enough. Each potential is used with the
-lattice as measured and as relaxed, and with three ε∞ (`validation_table.py`). The details of the
-page are those of SevenNet-l3i5, the default of all commands, with lattices as measured: the same
-force constants get Z* and ε∞ of the bundled model and, once more, those of DFPT: what changes
-between the two is the model's share of the error, what stays is that of the forces.
+was; delete a file there to have it calculated again. Packages of potentials (nequix, chgnet) are
+needed only for what is missing there. Frequencies at Γ do not depend on the supercell, since Γ fits
+into any: the primitive cell is enough. Each potential is used with the lattice as measured,
+SevenNet-0 and the default also with their own, and with three ε∞ (`validation_table.py`). The
+details of the page are those of SevenNet-l3i5, the default of all commands, with lattices as
+measured: the same force constants get Z* and ε∞ of the bundled model and, once more, those of DFPT:
+what changes between the two is the model's share of the error, what stays is that of the forces.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ from rich.progress import track
 from validation_page import write_page
 from validation_phonons import RUNS, Lattice, Potential, measured_pairs, phonons
 from validation_polarization import polarizations
+from validation_raman import raman_section
 from validation_table import outcome, section
 
 from ase_equivar import EquivarCalculator
-from ase_equivar.cli.potentials import DEFAULT_POTENTIAL, POTENTIALS
+from ase_equivar.cli.potentials import DEFAULT_POTENTIAL
 from ase_equivar.dielectric import infrared_modes
 from ase_equivar.phonons import (
     apply_nac,
@@ -43,6 +45,7 @@ from ase_equivar.phonons.born_source import Source
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULTS = ("sevennet-0", DEFAULT_POTENTIAL)
+OTHERS = ("other_potentials:sevennet_mf_0", "nequix", "chgnet")  # with the lattice as measured
 
 
 def main() -> None:
@@ -54,8 +57,9 @@ def main() -> None:
     parser.add_argument(
         "--calculator",
         action="append",
-        choices=sorted(POTENTIALS),
-        help=f"of the table; may be repeated; default: {' and '.join(DEFAULTS)}",
+        type=Potential,
+        help="of the table, as for the commands: a name, nequix:FILE or module:factory; may be "
+        f"repeated; default: {', '.join(DEFAULTS + OTHERS)}",
     )
     parser.add_argument(
         "--relax",
@@ -74,12 +78,17 @@ def main() -> None:
         parser.error(f"unknown crystals {', '.join(unknown)}; there are {', '.join(known)}")
     chosen = [crystal for crystal in CRYSTALS if not names or crystal.name in names]
     outcomes = []
-    for name in arguments.calculator or DEFAULTS:
-        potential = Potential(name)
-        for lattice in lattices:
-            title = f"{name}, lattice {lattice}"
-            made = [phonons(crystal, potential, lattice) for crystal in track(chosen, title)]
-            outcomes.append(outcome(name, lattice, chosen, made))
+    runs = [
+        (one, lattice)
+        for one in arguments.calculator or map(Potential, DEFAULTS)
+        for lattice in lattices
+    ]
+    if not arguments.calculator and "measured" in lattices:
+        runs += [(Potential(name), "measured") for name in OTHERS]
+    for potential, lattice in runs:
+        title = f"{potential.name}, lattice {lattice}"
+        made = [phonons(crystal, potential, lattice) for crystal in track(chosen, title)]
+        outcomes.append(outcome(potential, lattice, chosen, made))
     table = section(outcomes)
     if names or arguments.calculator or arguments.relax:
         print(table)
@@ -89,7 +98,8 @@ def main() -> None:
     (RUNS / "results.json").write_text(
         json.dumps([asdict(one) for one in results], indent=1) + "\n"
     )
-    write_page(ROOT / "docs", CRYSTALS, results, polarizations(), table)
+    raman = raman_section([details, Potential("nequix")])
+    write_page(ROOT / "docs", CRYSTALS, results, polarizations(), table, raman)
 
 
 def evaluate(crystal: PolarCrystal, phonon: Phonopy) -> Result:

@@ -34,9 +34,10 @@ READING = """What the errors come from:
 - LO modes and gaps are too low because the model reproduces ε∞ of its training data, PBE and
   PBEsol, which exceeds experiment. With ε∞ as measured, or corrected, the errors of gaps are half
   as large (the table above).
-- Soft modes: the A2u mode of rutile is imaginary, as with every potential tried. That of cubic
-  SrTiO₃ is near zero at rest, so that its ε0 has no meaning; in experiments at room temperature it
-  is stabilized by anharmonic motion.
+- Soft modes: the A2u mode of rutile, measured at 172 cm⁻¹, is too soft with every potential tried:
+  80 cm⁻¹ with nequix, imaginary with both of SevenNet. That of cubic SrTiO₃ is near zero at rest,
+  so that its ε0 has no meaning; in experiments at room temperature it is stabilized by anharmonic
+  motion.
 - The model itself is worst for wurtzite ZnO. But ε∞ of ZnO by DFPT, 5.53 and 4.85, looks
   under-converged: the same data set has 6.81 for its zincblende form, and other PBE values for
   wurtzite are near 5.2 (from memory). The largest differences of ZnO may be errors of the label.
@@ -56,8 +57,9 @@ def write_page(
     results: Sequence[Result],
     polarizations: Sequence[Polarization],
     comparison: str,
+    raman: str,
 ) -> None:
-    """Write validation.md and validation.png into a folder; `comparison` is one of its sections."""
+    """Write validation.md and validation.png; `comparison` and `raman` are sections of it."""
     entries = list(_entries(crystals, results))
     parity([entry[1:] for entry in entries], results).savefig(folder / "validation.png")
     parts = [
@@ -83,6 +85,7 @@ def write_page(
         "## Spontaneous polarization\n\nAlong c, from the ideal cubic structure of the same volume "
         "to the measured tetragonal one, µC/cm². Linear: DFPT's Z* (Petretto et al.) of the polar "
         "structure for the whole way.\n\n" + _polarization_table(polarizations),
+        raman,
         "## Piezoelectric tensors\n\nAlN, GaN, ZnO, quartz and BaTiO3 against experiment: "
         "[howto/piezoelectricity.md](howto/piezoelectricity.md#against-experiment).\n",
         "## Sources\n\nExperimental values as they are commonly quoted from these papers; most "

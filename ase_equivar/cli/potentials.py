@@ -7,7 +7,9 @@ how to get it.
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -50,9 +52,20 @@ def _sevennet(keyword: str) -> Callable[[Any, str | None], BaseCalculator]:
     return lambda module, device: module.SevenNetCalculator(keyword, device=device or "auto")
 
 
-def _nequix(**which: str) -> Callable[[Any, str | None], BaseCalculator]:
+def _nequix(module: Any, **which: str) -> BaseCalculator:
     """Make it with PyTorch; its own default is JAX."""
-    return lambda module, _: module.NequixCalculator(**which, backend="torch", use_kernel=False)
+    made: BaseCalculator = module.NequixCalculator(**which, backend="torch", use_kernel=False)
+    return made
+
+
+def _nequix_file(path: Path) -> Callable[[Any, str | None], BaseCalculator]:
+    def make(module: Any, _: str | None) -> BaseCalculator:
+        # it converts weights of JAX to PyTorch and writes these beside them, under another name
+        with tempfile.TemporaryDirectory() as folder:
+            copy = shutil.copyfile(path, Path(folder) / path.name)
+            return _nequix(module, model_path=str(copy))
+
+    return make
 
 
 def _orb(module: Any, device: str | None) -> BaseCalculator:
@@ -66,7 +79,10 @@ POTENTIALS = {
     "sevennet-0": Potential("sevenn.calculator", "sevenn", "MIT", _sevennet("7net-0")),
     "sevennet-l3i5": Potential("sevenn.calculator", "sevenn", "MIT", _sevennet("7net-l3i5")),
     "nequix": Potential(
-        "nequix.calculator", "nequix", "MIT", _nequix(model_name="nequix-oam-1-pft")
+        "nequix.calculator",
+        "nequix",
+        "MIT",
+        lambda module, _: _nequix(module, model_name="nequix-oam-1-pft"),
     ),
     "mace": Potential(
         "mace.calculators",
@@ -111,7 +127,7 @@ def find_potential(name: str) -> Potential:
         path = Path(name.removeprefix(NEQUIX_FILE))
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path} with weights of nequix")
-        return replace(POTENTIALS["nequix"], make=_nequix(model_path=str(path)))
+        return replace(POTENTIALS["nequix"], make=_nequix_file(path))
     if name not in POTENTIALS:
         raise ValueError(
             f"unknown calculator {name!r}; there are {', '.join(POTENTIALS)}, nequix:FILE, and any "

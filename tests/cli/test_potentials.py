@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+from ase.build import bulk
 from ase.calculators.emt import EMT
 from helpers.command_line import assert_one_line_error, run
+from helpers.paths import REPOSITORY
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.potentials import POTENTIALS
+from ase_equivar.phonons import force_constants
+from ase_equivar.units import THZ_TO_CM
+
+NEQUIX_WEIGHTS = REPOSITORY.parent / "shared/potentials/nequix-oam-1-pft.nqx"
 
 
 class Recorded(EMT):
@@ -55,13 +63,36 @@ def test_names_make_the_calculators_of_their_packages(name, packages):
     assert expected.get(name, "cpu") in said
 
 
-def test_weights_of_nequix_from_a_file(packages, tmp_path):
+def test_weights_of_nequix_from_a_file(packages, tmp_path, monkeypatch):
+    """Nequix writes converted weights beside its file: never into the user's folder."""
+
+    class Converting(Recorded):
+        def __init__(self, *, model_path, **options):
+            super().__init__(**options)
+            path = Path(model_path)
+            self.weights = path.read_bytes()
+            (path.parent / "nequix-mp-1.pt").touch()
+
+    monkeypatch.setattr(sys.modules["nequix.calculator"], "NequixCalculator", Converting)
     file = tmp_path / "mine.nqx"
-    file.touch()
+    file.write_bytes(b"weights")
     made = inputs.forces_calculator(f"nequix:{file}", None)
-    assert made.made_with[1]["model_path"] == str(file)
+    assert made.weights == b"weights"
+    assert made.made_with[1] == {"backend": "torch", "use_kernel": False}
+    assert list(tmp_path.iterdir()) == [file]
     with pytest.raises(FileNotFoundError, match=r"no file .*other.nqx"):
         inputs.forces_calculator(f"nequix:{tmp_path / 'other.nqx'}", None)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not NEQUIX_WEIGHTS.is_file(), reason=f"there are no {NEQUIX_WEIGHTS}")
+def test_real_weights_of_nequix():
+    """TO of MgO in the measured lattice: Jasperse et al., Phys. Rev. 146, 526 (1966)."""
+    pytest.importorskip("nequix", reason="nequix is not installed")
+    forces = inputs.forces_calculator(f"nequix:{NEQUIX_WEIGHTS}", "cpu")
+    phonon = force_constants(bulk("MgO", "rocksalt", a=4.212), forces, (1, 1, 1), progress=False)
+    frequencies = phonon.run_qpoints([[0, 0, 0]]).frequencies[0] * THZ_TO_CM
+    np.testing.assert_allclose(frequencies[3:], 401, rtol=0.03)
 
 
 @pytest.mark.parametrize("name", POTENTIALS)
