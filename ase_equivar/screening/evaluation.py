@@ -225,6 +225,7 @@ def _fill(crystal: Crystal, recipe: Recipe) -> None:
     mean = float(dielectric.trace() / 3)
     crystal.columns |= {
         "atoms": len(crystal.atoms),
+        "relaxed": None if recipe.calculator is None else recipe.relax,
         "epsilon_infinity": mean,
         "epsilon_infinity_from": recipe.dielectric_tensor or "model",
         "refractive_index": float(np.sqrt(mean)),

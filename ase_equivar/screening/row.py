@@ -76,6 +76,8 @@ class Row:
     formula : str
     atoms : int
         In the primitive cell.
+    relaxed : str
+        "none", "positions" or "cell", as in `RelaxMode`; missing without forces.
     epsilon_infinity, epsilon_ionic, epsilon_static : float
         ε∞, the ionic part of ε0, and ε0. The latter two are missing where a polar mode is
         imaginary.
@@ -115,6 +117,7 @@ class Row:
     name: str
     formula: str | None = None
     atoms: int | None = None
+    relaxed: str | None = None
     epsilon_infinity: float | None = None
     epsilon_infinity_from: str | None = None
     epsilon_ionic: float | None = None

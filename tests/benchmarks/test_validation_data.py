@@ -16,6 +16,7 @@ from ase_equivar.units import THZ_TO_CM
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 import validation_phonons
+import validation_raman
 from polar_crystals import CRYSTALS
 
 AXES = [(crystal.name, axis) for crystal in CRYSTALS for axis in crystal.axes]
@@ -47,6 +48,15 @@ def test_measured_modes(name, axis):
     # ε0 and modes are of different samples; hopping Ti adds to the ε0 of BaTiO3.
     tolerance = 0.6 if name == "BaTiO3" else 0.25
     assert axis.static / axis.electronic == pytest.approx(ratio, rel=tolerance)
+
+
+def test_raman_lines_are_those_of_the_infrared_where_modes_are_both():
+    """Raman and infrared experiments see the same A1 and E1 of wurtzite, and E of quartz."""
+    raman = {one.name: one.lines for one in validation_raman.MEASURED}
+    infrared = {(name, axis.name): axis.transverse for name, axis in AXES}
+    assert raman["AlN"]["A1"] == infrared["AlN", "z"]
+    assert raman["AlN"]["E1"] == infrared["AlN", "x"]
+    assert raman["SiO2"]["E"][1:] == infrared["SiO2", "x"]
 
 
 def test_modes_without_a_measurable_gap_do_not_shift_the_others(monkeypatch):

@@ -153,6 +153,13 @@ def test_without_forces(tmp_path):
     assert row.max_born_charge_e == pytest.approx(1.1)
     assert row.epsilon_static is None
     assert row.lowest_cm is None
+    assert row.relaxed is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["none", "positions"])
+def test_rows_say_what_was_relaxed(mode):
+    assert screen_one("salt", salts()[2], replace(RECIPE, relax=mode)).relaxed == mode
 
 
 @pytest.mark.slow
