@@ -34,10 +34,10 @@ READING = """What the errors come from:
 - LO modes and gaps are too low because the model reproduces ε∞ of its training data, PBE and
   PBEsol, which exceeds experiment. With ε∞ as measured, or corrected, the errors of gaps are half
   as large (the table above).
-- Soft modes: the A2u mode of rutile, measured at 172 cm⁻¹, is too soft with every potential tried:
-  80 cm⁻¹ with nequix, imaginary with both of SevenNet. That of cubic SrTiO₃ is near zero at rest,
-  so that its ε0 has no meaning; in experiments at room temperature it is stabilized by anharmonic
-  motion.
+- Soft modes: the A2u mode of rutile, measured at 172 cm⁻¹, is imaginary with SevenNet-l3i5, and
+  too soft with nequix (80), SevenNet-0 (115) and SevenNet-MF-0 (157); CHGNet, whose other modes are
+  far off, has 177. That of cubic SrTiO₃ is near zero at rest, so that its ε0 has no meaning; in
+  experiments at room temperature it is stabilized by anharmonic motion.
 - The model itself is worst for wurtzite ZnO. But ε∞ of ZnO by DFPT, 5.53 and 4.85, looks
   under-converged: the same data set has 6.81 for its zincblende form, and other PBE values for
   wurtzite are near 5.2 (from memory). The largest differences of ZnO may be errors of the label.

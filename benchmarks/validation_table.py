@@ -37,8 +37,9 @@ WHICH = """Which to use:
 - **`nequix`** (nequix-oam-1-pft, MIT) is better, at a similar price. Its package brings JAX with
   CUDA, which is why it is no extra here, and its weights are downloaded; `--calculator nequix:FILE`
   takes them from a file. It was fine-tuned on phonons of PBE, probably of some of these crystals.
-- **`sevennet-0`** costs about half as much as the default, for screenings of many crystals; its TO
-  modes are more than twice as far off.
+- **`sevennet-0`** costs a half to a third of the default, for screenings of many crystals; its TO
+  modes are more than twice as far off. SevenNet-MF-0 (PBE), whose weights are in the same package
+  (`benchmarks/other_potentials.py`), costs as little and is somewhat better.
 - **`chgnet`** is cheap, and too soft for frequencies or ε0.
 - `mace`, `orb` and `mattersim` were not measured: they download their weights.
 """
@@ -173,7 +174,7 @@ def section(outcomes: Sequence[Outcome]) -> str:
     measured = [one for one in outcomes if one.lattice == "measured"]
     best = min(measured or outcomes, key=lambda one: one.error("TO", "model"))
     if len(measured) > 1:
-        lines += ["", *_aims(measured, best), "", WHICH]
+        lines += ["", *_aims(measured, best), "", WHICH.rstrip()]
     lines += [
         f"\nFour crystals with {best.potential}, lattice {best.lattice}, cm⁻¹:\n",
         "| crystal | axis | TO | TO exp. | LO: model | corrected | measured | LO exp. | gap: model "
