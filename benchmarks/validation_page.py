@@ -59,7 +59,10 @@ def write_page(
     comparison: str,
     raman: str,
 ) -> None:
-    """Write validation.md and validation.png; `comparison` and `raman` are sections of it."""
+    """Write validation.md and validation.png; `comparison` and `raman` are sections of it.
+
+    The section on piezoelectric tensors is kept: `validation_piezoelectricity.py` prints it.
+    """
     entries = list(_entries(crystals, results))
     parity([entry[1:] for entry in entries], results).savefig(folder / "validation.png")
     parts = [
@@ -86,12 +89,18 @@ def write_page(
         "to the measured tetragonal one, µC/cm². Linear: DFPT's Z* (Petretto et al.) of the polar "
         "structure for the whole way.\n\n" + _polarization_table(polarizations),
         raman,
-        "## Piezoelectric tensors\n\nAlN, GaN, ZnO, quartz and BaTiO3 against experiment: "
-        "[howto/piezoelectricity.md](howto/piezoelectricity.md#against-experiment).\n",
+        _kept_section(folder / "validation.md", "Piezoelectric tensors"),
         "## Sources\n\nExperimental values as they are commonly quoted from these papers; most "
         "were not checked against the originals.\n\n" + _sources(crystals, polarizations),
     ]
     (folder / "validation.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _kept_section(page: Path, title: str) -> str:
+    """Return a section of the page as it is, which has the output of another command."""
+    start = f"## {title}\n"
+    text = page.read_text(encoding="utf-8")
+    return start + text.split(start)[1].split("\n## ")[0].rstrip() + "\n"
 
 
 def _entries(crystals: Sequence[PolarCrystal], results: Sequence[Result]) -> Iterator[_Entry]:

@@ -1,4 +1,4 @@
-"""The piezoelectric constants behind docs/howto/piezoelectricity.md, and their signs."""
+"""The piezoelectric constants behind docs/validation.md, and their signs."""
 
 from __future__ import annotations
 
