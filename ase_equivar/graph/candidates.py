@@ -14,6 +14,7 @@ from vesin import NeighborList
 
 MOST_CELLS = 5e4
 ROUNDING = 1e-6  # Å; far above the rounding of distances
+VACUUM = 1.0  # Å beyond the reach of a search
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,12 @@ def find_candidates(
     if len(atoms) == 0:  # as a process of LAMMPS may have, of which vesin finds no box
         none = torch.empty(0, dtype=torch.int64, device=device)
         return Candidates(none, none, torch.empty(0, 3, dtype=torch.int32, device=device))
-    search = NeighborList(cutoff=_reach(cutoff + ROUNDING, atoms, cell), full_list=True)
+    reach, box = _searched_box(cutoff + ROUNDING, atoms, cell)
+    search = NeighborList(cutoff=reach, full_list=True)
     i, j, shifts = search.compute(
         points=torch.tensor(atoms.positions, dtype=torch.float64, device=device),
-        box=torch.tensor(cell, dtype=torch.float64, device=device),
-        periodic=torch.tensor(atoms.pbc, device=device),
+        box=torch.tensor(box, dtype=torch.float64, device=device),
+        periodic=torch.ones(3, dtype=torch.bool, device=device),
         quantities="ijS",
         copy=False,  # they live as long as `search`, which is sufficient here
     )
@@ -77,21 +79,29 @@ def find_candidates(
     return Candidates(i[order], j[order], shifts[order])
 
 
-def _reach(cutoff: float, atoms: Atoms, cell: NDArray[np.float64]) -> float:
-    """Return the smallest distance (Å), at least `cutoff`, with which vesin can search the box.
+def _searched_box(
+    cutoff: float, atoms: Atoms, cell: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Return the smallest distance (Å), at least `cutoff`, that vesin can search, and its box.
 
     vesin divides the box into cells of that width. If there are more than 10⁵, it reduces their
     number in all directions alike, so that none may remain in the short direction of a flat or long
     box (vesin 0.6.2 then divides by zero).
+
+    The box is periodic in all directions, along those of the structure that are not with so much
+    vacuum that no image is within reach: there vesin would divide the extent along a Cartesian
+    axis, which is another direction in a rotated slab and grows with atoms that have left the cell
+    of a wire, and compare all of its cells with each other.
     """
     inverse = np.linalg.inv(cell)
     heights = 1.0 / np.linalg.norm(inverse, axis=0)
-    extents = heights * np.where(atoms.pbc, 1.0, np.ptp(atoms.positions @ inverse, axis=0))
+    across = heights * np.ptp(atoms.positions @ inverse, axis=0)
     reach = cutoff
     while True:
+        extents = np.where(atoms.pbc, heights, across + reach + VACUUM)
         cells = np.maximum(np.floor(extents / reach), 1.0)
         if cells.min() * np.cbrt(MOST_CELLS / cells.prod()) >= 1.0 or cells.prod() <= MOST_CELLS:
-            return reach
+            return reach, cell * (extents / heights)[:, None]
         reach *= 1.2
 
 

@@ -109,6 +109,7 @@ def sheet(repeats: int) -> Atoms:
     return atoms * (repeats, repeats, 1)
 
 
+TURN = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0]
 FAR_APART = Atoms("O3", positions=[[0, 0, 0], [6e5, 0, 0], [6e5, 0.3, 0.4]])
 FAR_AND_NEAR = Atoms("O2", positions=[[0, 0, 0], [1e7, 2e7, 3e7]])
 
@@ -137,6 +138,24 @@ def test_atoms_far_from_their_cell_keep_their_neighbors(cells: int) -> None:
     moved.positions += np.array([[cells], [0], [-cells], [0], [1], [2], [3], [0]]) * (
         atoms.cell.array.sum(axis=0)
     )
+    pairs = NeighborSearch(4.0).pairs(moved)
+    assert torch.equal(pairs.centers, expected.centers)
+    assert torch.equal(pairs.neighbors, expected.neighbors)
+    shells = [torch.linalg.vector_norm(p.vectors, dim=1).sort().values for p in (pairs, expected)]
+    assert torch.allclose(shells[0], shells[1], atol=1e-7)
+
+
+@pytest.mark.parametrize("pbc", [(True, False, False), (False, True, False), (True, False, True)])
+def test_atoms_far_along_a_wire_or_sheet_keep_their_neighbors(pbc: tuple[bool, ...]) -> None:
+    """With a vacuum along no Cartesian axis. vesin would divide the extents along x, y and z, and
+    ended Python."""
+    atoms = structures.triclinic() * (2, 2, 2)
+    atoms.pbc = pbc
+    atoms.set_cell(atoms.cell.array @ TURN, scale_atoms=True)
+    expected = NeighborSearch(4.0).pairs(atoms)
+    moved = atoms.copy()
+    steps = np.random.default_rng(2).integers(-20_000, 20_000, size=(len(atoms), 3))
+    moved.positions += (steps * pbc) @ atoms.cell.array
     pairs = NeighborSearch(4.0).pairs(moved)
     assert torch.equal(pairs.centers, expected.centers)
     assert torch.equal(pairs.neighbors, expected.neighbors)
