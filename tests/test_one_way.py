@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "charge_source": {"arguments", "ase_properties", "calculated_property"},
     "compile_cache": set(),
     "machine_code": {"compile_cache"},
+    "torch_settings": set(),
     "structures": {"arguments", "sum_rule", "units", "warning_types"},
     "io": {*BASIS, "lazy_names"},
     # Atoms → graph → network → neutral tensors
@@ -53,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "units",
         "sum_rule",
     },
-    "inference": {*BASIS, "compile_cache", "io", "graph", "network"},
+    "inference": {*BASIS, "compile_cache", "torch_settings", "io", "graph", "network"},
     "wrapped_calculator": {"calculated_property"},
     "static_field": {"fields", "inference", "wrapped_calculator"},
     "available_properties": {"ase_properties", "inference", "static_field", "wrapped_calculator"},
@@ -71,7 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "phonons": {*BASIS, "lazy_names", "io"},
     "dielectric": {*TENSORS, "phonons"},
     "dynamics": {*PHYSICS, "graph"},
-    "engines": {*PHYSICS, "graph", "inference", "calculator", "dynamics"},
+    "engines": {*PHYSICS, "torch_settings", "graph", "inference", "calculator", "dynamics"},
     "screening": {*PHYSICS, "lazy_names", "graph", "inference", "__version__"},
     "plotting": {*PHYSICS, "dynamics"},
 }

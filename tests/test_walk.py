@@ -34,6 +34,7 @@ MACHINERY = (
     "network/execution/",
     "network/kernels/",
     "compile_cache.py",
+    "torch_settings.py",
     "graph/pair_kernel.py",
     "structures/lattice.py",
     "arguments.py",

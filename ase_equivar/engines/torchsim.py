@@ -45,6 +45,7 @@ from ase_equivar.graph import Graph
 from ase_equivar.inference.device import choose_dtype
 from ase_equivar.inference.models import load_model
 from ase_equivar.sum_rule import neutralize
+from ase_equivar.torch_settings import own_torch_settings
 from ase_equivar.units import UC_PER_CM2
 
 # Names in the state; those of the first line are TorchSim's.
@@ -118,7 +119,7 @@ class FieldModel(ModelInterface):
             fields = self._fields_on(state)
         found = dict(self.potential(state))
         found.pop("stress", None)
-        with torch.no_grad():
+        with torch.no_grad(), own_torch_settings(self._device):
             raw = self.network(self._graph(state))
             charges = neutralize(raw.born_charges, 0.0, state.system_idx, state.n_systems)
             charges = charges.to(state.dtype)

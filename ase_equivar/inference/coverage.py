@@ -22,6 +22,7 @@ from ase_equivar.inference.uncertainty import (
     Familiarity,
     doubt_by_difference,
 )
+from ase_equivar.torch_settings import own_torch_settings
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class CalledAtoms:
     @cached_property
     def familiarity(self) -> Familiarity:
         """That of all atoms, which is much faster than structure by structure."""
-        with torch.inference_mode():
+        with torch.inference_mode(), own_torch_settings(self.numbers.device):
             return self.calibration.known.familiarity(invariants(self.features), self.numbers)
 
     @cached_property

@@ -31,6 +31,7 @@ from ase_equivar.network.execution.deferred_compilation import DeferredCompilati
 from ase_equivar.network.gated import GatedNetwork
 from ase_equivar.network.readout import RawTensors
 from ase_equivar.structures.validation import check_full_occupancy
+from ase_equivar.torch_settings import own_torch_settings
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,8 @@ class Predictor:
     ) -> None:
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype)
-        loaded = LoadedModel.of(model, self.device, self.dtype)
+        with own_torch_settings(self.device):
+            loaded = LoadedModel.of(model, self.device, self.dtype)
         network, self.name, self.calibration = loaded.network, loaded.name, loaded.calibration
         self._has_parts, self._piezoelectric = loaded.has_parts, loaded.piezoelectric
         if backend is not None:
@@ -114,7 +116,8 @@ class Predictor:
 
     def check(self, atoms: Atoms) -> None:
         """Refuse an invalid structure, or one with unknown elements; see `check_atoms`."""
-        with only_kept_kernels():  # a pass over the pairs does not pay compilation
+        # a pass over the pairs does not pay compilation
+        with only_kept_kernels(), own_torch_settings(torch.device("cpu")):
             check_atoms(atoms)
         check_elements(atoms, self.elements)
 
@@ -220,7 +223,7 @@ class Predictor:
             raise TypeError(
                 f"the model {self.name} cannot run in several processes; use 'universal'"
             )
-        with torch.inference_mode():
+        with torch.inference_mode(), own_torch_settings(self.device):
             tensors = self._evaluated(graph)
         born = self._arrays(tensors)[0]
         if self.calibration is None:
@@ -234,7 +237,8 @@ class Predictor:
             return None
         check_full_occupancy(atoms)
         check_elements(atoms, self.elements)
-        step = self._recorded.replay(atoms)
+        with own_torch_settings(self.device):
+            step = self._recorded.replay(atoms)
         if step is None:
             return None
         born, dielectric = self._arrays(step.tensors)
@@ -247,23 +251,25 @@ class Predictor:
             return None
         graph = self._graph(atoms, self._search)
         network = self._network
-        return self._compilation.run(
-            lambda: dielectric_tensors_of_parts(network, graph), N_PARTS * graph.n_edges
-        )
+        with own_torch_settings(self.device):
+            return self._compilation.run(
+                lambda: dielectric_tensors_of_parts(network, graph), N_PARTS * graph.n_edges
+            )
 
     def piezoelectric_tensor(self, atoms: Atoms) -> NDArray[np.float64]:
         """Return the clamped-ion tensor in C/m², shape (3, 6); `has_piezoelectric` must hold."""
         graph, network, head = self._graph(atoms, self._search), self._network, self._piezoelectric
         assert head is not None
-        found = self._compilation.run(
-            lambda: piezoelectric_tensor(network, head, graph, atoms), graph.n_edges
-        )
+        with own_torch_settings(self.device):
+            found = self._compilation.run(
+                lambda: piezoelectric_tensor(network, head, graph, atoms), graph.n_edges
+            )
         if not np.isfinite(found).all():
             raise self._not_finite("the piezoelectric tensor")
         return found
 
     def _graph(self, atoms: Atoms, search: NeighborSearch) -> Graph:
-        with only_kept_kernels(self._compilation.is_pending):
+        with only_kept_kernels(self._compilation.is_pending), own_torch_settings(self.device):
             return build_graph(atoms, search, dtype=self.dtype, known=self.elements)
 
     def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
@@ -309,7 +315,7 @@ class Predictor:
 
     def _run(self, graph: Graph) -> RawTensors:
         """Call the network, compiled or, while that does not pay, not."""
-        with torch.inference_mode():
+        with torch.inference_mode(), own_torch_settings(self.device):
             return self._compilation.run(lambda: self._evaluated(graph), graph.n_edges)
 
     def _evaluated(self, graph: Graph) -> RawTensors:

@@ -1,0 +1,56 @@
+"""Settings of torch that the program around a calculator has made for its own networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk
+
+from ase_equivar import EquivarCalculator
+
+NAMES = (
+    "born_charges",
+    "dielectric_tensor",
+    "born_charges_uncertainty",
+    "piezoelectric_tensor_clamped",
+)
+
+
+@contextmanager
+def default_device() -> Iterator[None]:
+    """Another device than the calculator's: of "meta", nothing could be copied back."""
+    torch.set_default_device("meta")
+    try:
+        yield
+    finally:
+        torch.set_default_device(None)
+
+
+def mixed_precision() -> torch.autocast:
+    return torch.autocast("cpu", dtype=torch.bfloat16)
+
+
+@pytest.mark.parametrize("settings", [default_device, mixed_precision])
+@pytest.mark.parametrize("backend", [None, "torch"])
+@pytest.mark.parametrize("model", ["universal", "universal-polar"])
+def test_tensors_do_not_depend_on_them(model, backend, settings) -> None:
+    """Mixed precision changed Z* by 0.01 e with "torch"; with kernels, both ended in errors."""
+    atoms = bulk("MgO", "rocksalt", a=4.21)
+    atoms.rattle(0.05, seed=0)
+    made_before = EquivarCalculator(model=model, device="cpu", backend=backend)
+    expected = {name: made_before.get_property(name, atoms) for name in NAMES}
+    made_before = EquivarCalculator(model=model, device="cpu", backend=backend)
+    with settings():
+        made_inside = EquivarCalculator(model=model, device="cpu", backend=backend)
+        for calc in (made_before, made_inside):
+            for name in NAMES:
+                found = calc.get_property(name, atoms)
+                np.testing.assert_array_equal(found, expected[name], err_msg=name)
+            [several] = calc.predict([atoms])
+            np.testing.assert_array_equal(several.born_charges, expected["born_charges"])
+            parts = calc.dielectric_tensor_parts(atoms)
+            assert parts is None or parts.shape == (8, 3, 3)
