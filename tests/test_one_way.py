@@ -43,7 +43,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "io": {*BASIS, "lazy_names"},
     # Atoms → graph → network → neutral tensors
     "labelling": {"arguments", "units", "io", "structures"},
-    "graph": {"arguments", "compile_cache", "machine_code", "units", "structures"},
+    "graph": {
+        "arguments",
+        "compile_cache",
+        "machine_code",
+        "torch_settings",
+        "units",
+        "structures",
+    },
     "network": {
         "arguments",
         "extras",

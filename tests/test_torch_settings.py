@@ -11,6 +11,7 @@ import torch
 from ase.build import bulk
 
 from ase_equivar import EquivarCalculator
+from ase_equivar.graph import build_graph, check_atoms
 
 NAMES = (
     "born_charges",
@@ -54,3 +55,17 @@ def test_tensors_do_not_depend_on_them(model, backend, settings) -> None:
             np.testing.assert_array_equal(several.born_charges, expected["born_charges"])
             parts = calc.dielectric_tensor_parts(atoms)
             assert parts is None or parts.shape == (8, 3, 3)
+
+
+@pytest.mark.parametrize("settings", [default_device, mixed_precision])
+@pytest.mark.parametrize("pbc", [True, (True, False, True), False])
+def test_neither_do_graphs(pbc, settings) -> None:
+    atoms = bulk("MgO", "rocksalt", a=4.21)
+    atoms.rattle(0.05, seed=0)
+    atoms.pbc = pbc
+    expected = build_graph(atoms, 5.0)
+    with settings():
+        check_atoms(atoms)
+        found = build_graph(atoms, 5.0)
+    for name in ("numbers", "senders", "receivers", "vectors"):
+        assert torch.equal(getattr(found, name), getattr(expected, name)), name

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from vesin import NeighborList
 
+from ase_equivar.torch_settings import own_torch_settings
+
 MOST_CELLS = 5e4
 ROUNDING = 1e-6  # Å; far above the rounding of distances
 VACUUM = 1.0  # Å beyond the reach of a search
@@ -67,13 +69,14 @@ def find_candidates(
         return Candidates(none, none, torch.empty(0, 3, dtype=torch.int32, device=device))
     reach, box = _searched_box(cutoff + ROUNDING, atoms, cell)
     search = NeighborList(cutoff=reach, full_list=True)
-    i, j, shifts = search.compute(
-        points=torch.tensor(atoms.positions, dtype=torch.float64, device=device),
-        box=torch.tensor(box, dtype=torch.float64, device=device),
-        periodic=torch.ones(3, dtype=torch.bool, device=device),
-        quantities="ijS",
-        copy=False,  # they live as long as `search`, which is sufficient here
-    )
+    with own_torch_settings(device):  # it makes tensors on the default device
+        i, j, shifts = search.compute(
+            points=torch.tensor(atoms.positions, dtype=torch.float64, device=device),
+            box=torch.tensor(box, dtype=torch.float64, device=device),
+            periodic=torch.ones(3, dtype=torch.bool, device=device),
+            quantities="ijS",
+            copy=False,  # they live as long as `search`, which is sufficient here
+        )
     i, j = i.view(torch.int64), j.view(torch.int64)
     order = _order(i, j, shifts, len(atoms))
     return Candidates(i[order], j[order], shifts[order])

@@ -167,7 +167,7 @@ def filter_pairs(
         return _by_torch(candidates, positions, cell, cutoff, dtype)
     i, j, shifts = candidates.i, candidates.j, candidates.shifts
     centers, neighbors = torch.empty_like(i), torch.empty_like(j)
-    vectors = torch.empty(len(i), 3, dtype=dtype)
+    vectors = torch.empty(len(i), 3, dtype=dtype, device=i.device)
     from ase_equivar.graph.pair_kernel import near  # imports numba, which takes half a second
 
     try:

@@ -64,7 +64,8 @@ class OpenSearch:
         boxes, starts, order = _boxes(positions, self.cutoff)
         offsets = np.zeros(n_centers + 1, dtype=np.int64)
         given = (positions[:n_centers], boxes[:n_centers], starts, order, positions[order])
-        neighbors, vectors = torch.empty(0, dtype=torch.int64), torch.empty(0, 3, dtype=dtype)
+        neighbors = torch.empty(0, dtype=torch.int64, device=self.device)
+        vectors = torch.empty(0, 3, dtype=dtype, device=self.device)
         around(*given, self.cutoff, offsets, neighbors.numpy(), vectors.numpy())
         closest = None
         if n_pairs := int(offsets[-1]):

@@ -116,8 +116,7 @@ class Predictor:
 
     def check(self, atoms: Atoms) -> None:
         """Refuse an invalid structure, or one with unknown elements; see `check_atoms`."""
-        # a pass over the pairs does not pay compilation
-        with only_kept_kernels(), own_torch_settings(torch.device("cpu")):
+        with only_kept_kernels():  # a pass over the pairs does not pay compilation
             check_atoms(atoms)
         check_elements(atoms, self.elements)
 
@@ -269,7 +268,7 @@ class Predictor:
         return found
 
     def _graph(self, atoms: Atoms, search: NeighborSearch) -> Graph:
-        with only_kept_kernels(self._compilation.is_pending), own_torch_settings(self.device):
+        with only_kept_kernels(self._compilation.is_pending):
             return build_graph(atoms, search, dtype=self.dtype, known=self.elements)
 
     def _call(self, graphs: Sequence[Graph]) -> Iterator[RawPrediction]:
