@@ -59,7 +59,9 @@ def finetune(
         bool,
         typer.Option(
             "--polar",
-            help="Z* as the derivative of a polarization: more accurate, after 10⁴ steps.",
+            help="Z* as the derivative of a polarization: more accurate, after 10⁴ steps. "
+            "'universal-polar' has such Z* already: started from it, a third of the steps is "
+            "enough, without this option.",
         ),
     ] = False,
     progress: Progress = True,
