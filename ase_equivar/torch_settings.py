@@ -18,6 +18,7 @@ def own_torch_settings(device: torch.device) -> Iterator[None]:
     with ExitStack() as stack:
         if torch.is_autocast_enabled(device.type):
             stack.enter_context(torch.autocast(device.type, enabled=False))
-        if torch.get_default_device().type != device.type:
+        # `torch.get_default_device` of torch 2.4 fails once the default was set back
+        if torch.empty(0).device.type != device.type:
             stack.enter_context(device)
         yield

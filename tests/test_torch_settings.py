@@ -28,7 +28,7 @@ def default_device() -> Iterator[None]:
     try:
         yield
     finally:
-        torch.set_default_device(None)
+        torch.set_default_device(None)  # torch 2.4 then knows no default device
 
 
 def mixed_precision() -> torch.autocast:
