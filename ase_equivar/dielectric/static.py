@@ -142,27 +142,27 @@ def ionic_dielectric_range(
     upward = positive_number("softening", softening, "THz²")
     electronic = modes.require_dielectric()
     lorentz = np.linalg.inv(electronic + 2 * np.eye(3)).astype(np.float64)
-    stiffer = softer = np.zeros((3, 3))
+    stiffer = np.zeros((3, 3))
     for mode in modes.active:
         square = mode.frequency * abs(mode.frequency)
         raised = square + math.hypot(soft * square, upward)
         if raised <= 0:
             modes.require_stable()
         stiffer = stiffer + mode.oscillator / raised
-        if square > 0:
-            softer = softer + mode.oscillator / (square * (1 - stiff))
-    is_stable = all(mode.frequency > 0 for mode in modes.active)
-    highest = _in_field(softer, -stiff * lorentz) if is_stable else None
     lowest = _in_field(stiffer, soft * lorentz)
-    assert lowest is not None
-    return lowest, math.inf if highest is None else highest
+    if any(mode.frequency <= 0 for mode in modes.active):
+        return lowest, math.inf
+    softer = np.zeros((3, 3))
+    for mode in modes.active:
+        softer = softer + mode.oscillator / (mode.frequency**2 * (1 - stiff))
+    return lowest, _in_field(softer, -stiff * lorentz)
 
 
-def _in_field(ionic: NDArray[np.float64], change: NDArray[np.float64]) -> float | None:
-    """Return a third of the trace of (ionic⁻¹ + change)⁻¹; None where that is not stable."""
+def _in_field(ionic: NDArray[np.float64], change: NDArray[np.float64]) -> float:
+    """Return a third of the trace of (ionic⁻¹ + change)⁻¹; infinite where that is not stable."""
     inverse = np.eye(3) + change @ ionic  # times ionic⁻¹, which need not exist
     if np.linalg.eigvals(inverse).real.min() <= 0:
-        return None
+        return math.inf
     return float((ionic @ np.linalg.inv(inverse)).trace()) / 3
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 MAX_EDGES = 50_000  # of one call; some hundred megabytes with the networks bundled here
 SKIN = 0.5  # Å; see `NeighborSearch`
+
+_Result = TypeVar("_Result")
 
 
 class Predictor:
@@ -250,19 +253,17 @@ class Predictor:
             return None
         graph = self._graph(atoms, self._search)
         network = self._network
-        with own_torch_settings(self.device):
-            return self._compilation.run(
-                lambda: dielectric_tensors_of_parts(network, graph), N_PARTS * graph.n_edges
-            )
+        return self._compiled(
+            lambda: dielectric_tensors_of_parts(network, graph), N_PARTS * graph.n_edges
+        )
 
     def piezoelectric_tensor(self, atoms: Atoms) -> NDArray[np.float64]:
         """Return the clamped-ion tensor in C/m², shape (3, 6); `has_piezoelectric` must hold."""
         graph, network, head = self._graph(atoms, self._search), self._network, self._piezoelectric
         assert head is not None
-        with own_torch_settings(self.device):
-            found = self._compilation.run(
-                lambda: piezoelectric_tensor(network, head, graph, atoms), graph.n_edges
-            )
+        found = self._compiled(
+            lambda: piezoelectric_tensor(network, head, graph, atoms), graph.n_edges
+        )
         if not np.isfinite(found).all():
             raise self._not_finite("the piezoelectric tensor")
         return found
@@ -313,9 +314,13 @@ class Predictor:
         return born - self._other._arrays(self._other._run(graph))[0]
 
     def _run(self, graph: Graph) -> RawTensors:
-        """Call the network, compiled or, while that does not pay, not."""
-        with torch.inference_mode(), own_torch_settings(self.device):
-            return self._compilation.run(lambda: self._evaluated(graph), graph.n_edges)
+        with torch.inference_mode():
+            return self._compiled(lambda: self._evaluated(graph), graph.n_edges)
+
+    def _compiled(self, work: Callable[[], _Result], n_edges: int) -> _Result:
+        """Call a function that runs the network, compiled or, while that does not pay, not."""
+        with own_torch_settings(self.device):
+            return self._compilation.run(work, n_edges)
 
     def _evaluated(self, graph: Graph) -> RawTensors:
         try:
