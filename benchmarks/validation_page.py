@@ -36,7 +36,8 @@ READING = """What the errors come from:
   as large (the table above).
 - Soft modes: the A2u mode of rutile, measured at 172 cm⁻¹, is imaginary with SevenNet-l3i5, and
   too soft with nequix (80), SevenNet-0 (115) and SevenNet-MF-0 (157); CHGNet, whose other modes are
-  far off, has 177. That of cubic SrTiO₃ is near zero at rest, so that its ε0 has no meaning; in
+  far off, has 177 (`python benchmarks/validation.py TiO2 --calculator chgnet --relax positions`,
+  along z). That of cubic SrTiO₃ is near zero at rest, so that its ε0 has no meaning; in
   experiments at room temperature it is stabilized by anharmonic motion.
 - The model itself is worst for wurtzite ZnO. But ε∞ of ZnO by DFPT, 5.53 and 4.85, looks
   under-converged: the same data set has 6.81 for its zincblende form, and other PBE values for

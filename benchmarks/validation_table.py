@@ -16,7 +16,7 @@ from ase_equivar.cli.potentials import DEFAULT_POTENTIAL
 from ase_equivar.dielectric import infrared_modes
 from ase_equivar.phonons import apply_nac
 
-SHOWN = ("MgO", "NaCl", "ZnO", "AlN")
+SHOWN = ("MgO", "NaCl", "ZnO", "AlN", "TiO2")
 EPSILONS = ("model", "corrected", "measured")
 AIMS = (
     ("TO", "model", 3),
@@ -176,7 +176,7 @@ def section(outcomes: Sequence[Outcome]) -> str:
     if len(measured) > 1:
         lines += ["", *_aims(measured, best), "", WHICH.rstrip()]
     lines += [
-        f"\nFour crystals with {best.potential}, lattice {best.lattice}, cm⁻¹:\n",
+        f"\nFive crystals with {best.potential}, lattice {best.lattice}, cm⁻¹:\n",
         "| crystal | axis | TO | TO exp. | LO: model | corrected | measured | LO exp. | gap: model "
         "| corrected | measured | gap exp. |",
         "|---" * 12 + "|",
