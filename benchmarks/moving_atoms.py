@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
 
 from ase_equivar.inference.models import load_model
 from ase_equivar.network import Network
@@ -25,7 +24,6 @@ from ase_equivar.training.sections import DataConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
-OWN = f"{ROOT}/models/data/displaced.extxyz.gz"
 SETS = {
     "crystals/valid": f"{DATA}/crystals/valid.extxyz.gz",
     "crystals/test": f"{DATA}/crystals/test.extxyz.gz",
@@ -35,23 +33,15 @@ SETS = {
     "water, every 4th frame": f"{DATA}/response/water_zstar.extxyz.gz@::4",
     "displaced quartz, every 10th frame": f"{DATA}/response/quartz_raman_displaced.extxyz.gz@::10",
     "LiOH, every 4th frame": f"{ROOT}/models/data/lioh.extxyz.gz@::4",
+    "displaced, `valid`": f"{ROOT}/models/data/displaced/valid.extxyz.gz",
+    "displaced, `test`": f"{ROOT}/models/data/displaced/test.extxyz.gz",
 }
-OWN_PARTS = {"displaced, `valid`": "valid", "displaced, `test`": "test"}
 LABELS = DataConfig((), ())
 
 
 def sets() -> dict[str, list[LabelledFrame]]:
     """Return the labelled structures of each set."""
-    found = {name: read_frames([file], LABELS)[0] for name, file in SETS.items()}
-    own = read(OWN, ":")
-    for name, part in OWN_PARTS.items():
-        found[name] = [labelled(atoms) for atoms in own if atoms.info["split"] == part]
-    return found
-
-
-def labelled(atoms: Atoms) -> LabelledFrame:
-    """Return a structure of our own data set with its Z*."""
-    return LabelledFrame(atoms, atoms.arrays["born_charges"].reshape(-1, 3, 3), None)
+    return {name: read_frames([file], LABELS)[0] for name, file in SETS.items()}
 
 
 def known(frames: list[LabelledFrame], networks: list[Network]) -> list[LabelledFrame]:

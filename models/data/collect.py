@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Merge files of labels into models/data/displaced.extxyz.gz and print what is in it.
+"""Merge files of labels into models/data/displaced and print what is in it.
 
     python models/data/collect.py labels.extxyz [more.extxyz …]     merge, check, write
     python models/data/collect.py                                   print the counts
 
-A structure is taken once, by its seed. The output lists them by seed, so it does not depend on
-the order in which they were finished. The same content gives the same bytes.
+A structure is taken once, by its seed. Each file lists them by seed, so it does not depend on
+the order in which they were finished. The same content gives the same bytes. There is one file for
+each split, and ``other_elements`` for the labels with an element of which crystals/train has
+nothing: too few to teach a model that element.
 """
 
 from __future__ import annotations
@@ -23,18 +25,35 @@ from ase import Atoms
 from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
 from ase_equivar.io.structure_files import read_apart, read_images
 
-FILE = Path(__file__).parent / "displaced.extxyz.gz"
+FOLDER = Path(__file__).parent / "displaced"
+SPLITS = ("train", "valid", "test")
+OTHER = "other_elements"
+NOT_IN_CRYSTALS = {"He", "Ne", "Ar", "Kr", "Ce", "Eu"}  # of those that have a pseudopotential
 MAX_VIOLATION = 0.04  # e per atom
 JUDGE_VIOLATION = 0.02  # of labels that judge a model: those of valid and test
 NEEDED = ("kind", "seed", "base", "group", "split", "cutoff_Ry", "k_points", DIELECTRIC_KEY)
 
 
+def part(name: str) -> Path:
+    """Return the file of one split."""
+    return FOLDER / f"{name}.extxyz.gz"
+
+
+def labels() -> list[Atoms]:
+    """Return all labelled structures, by their seeds."""
+    files = [part(name) for name in (*SPLITS, OTHER)]
+    return in_order([atoms for file in files if file.exists() for atoms in read_images(file)])
+
+
+def in_order(images: list[Atoms]) -> list[Atoms]:
+    """Sort structures by their seeds."""
+    return sorted(images, key=lambda atoms: [int(n) for n in str(atoms.info["seed"]).split("-")])
+
+
 def merge(files: list[Path]) -> list[Atoms]:
     """Return the labelled structures of all files; what is cut off at an end is left out."""
-    found: dict[str, Atoms] = {}
-    for file in [FILE, *files]:
-        if file == FILE and not file.exists():
-            continue
+    found = {str(atoms.info["seed"]): atoms for atoms in labels()}
+    for file in files:
         for frame in read_apart(file):
             if frame.atoms is None:
                 print(f"{file}, frame {frame.number} is left out: {frame.trouble}")
@@ -45,7 +64,7 @@ def merge(files: list[Path]) -> list[Atoms]:
                 print(f"{where} is left out: not converged enough to judge by")
                 continue
             found[str(frame.atoms.info["seed"])] = frame.atoms
-    return [found[seed] for seed in sorted(found, key=lambda s: [int(n) for n in s.split("-")])]
+    return in_order(list(found.values()))
 
 
 def check(atoms: Atoms, where: str) -> None:
@@ -75,7 +94,18 @@ def check_splits(images: list[Atoms]) -> None:
             raise ValueError(f"{atoms.info['group']} lies in two splits")
 
 
-def write(images: list[Atoms], path: Path = FILE) -> None:
+def write_parts(images: list[Atoms]) -> None:
+    """Write the file of each split, and that of the elements nobody can learn from it."""
+    parts: dict[str, list[Atoms]] = {name: [] for name in SPLITS}
+    for atoms in images:
+        other = NOT_IN_CRYSTALS & set(atoms.get_chemical_symbols())
+        parts.setdefault(OTHER if other else atoms.info["split"], []).append(atoms)
+    FOLDER.mkdir(exist_ok=True)
+    for name, content in parts.items():
+        write(content, part(name))
+
+
+def write(images: list[Atoms], path: Path) -> None:
     """Write a compressed file, the old one replaced at the end."""
     text = io.StringIO()
     ase.io.write(text, images, format="extxyz")
@@ -89,7 +119,8 @@ def report(images: list[Atoms]) -> None:
     print(f"{len(images)} structures, {sum(map(len, images))} atoms,", end=" ")
     print(f"{len({a.info['group'] for a in images})} composition groups,", end=" ")
     elements = sorted({symbol for a in images for symbol in a.get_chemical_symbols()})
-    print(f"{len(elements)} elements, {FILE.stat().st_size / 1e6:.2f} MB")
+    size = sum(file.stat().st_size for file in FOLDER.iterdir())
+    print(f"{len(elements)} elements, {size / 1e6:.2f} MB")
     for key in ("kind", "split"):
         counts = Counter(atoms.info[key] for atoms in images)
         print(f"{key}: " + ", ".join(f"{name} {n}" for name, n in counts.most_common()))
@@ -107,8 +138,8 @@ def main() -> None:
     if files:
         images = merge(files)
         check_splits(images)
-        write(images)
-    report(read_images(FILE))
+        write_parts(images)
+    report(labels())
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the structures of models/data/displaced.extxyz.gz, ready for ``ase-equivar label``.
+"""Make the structures of models/data/displaced, ready for ``ase-equivar label``.
 
     python models/data/make_structures.py ../shared/data structures.extxyz \
         --pseudopotentials FOLDER [--number 900] [--seed 20]

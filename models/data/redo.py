@@ -6,7 +6,7 @@
 
 New ones come from structures of the data set, here the first three:
 
-    ase-equivar label models/data/displaced.extxyz.gz@:3 -o redone.extxyz --cutoff 80
+    ase-equivar label models/data/displaced/train.extxyz.gz@:3 -o redone.extxyz --cutoff 80
         --period 15 --period 20 --period 28 --pseudopotentials FOLDER
 """
 
@@ -16,12 +16,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from collect import FILE, write
+from collect import FOLDER, labels, write
 
 from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
 from ase_equivar.io.structure_files import read_images
 
-REDONE = FILE.with_name("redone.extxyz.gz")
+REDONE = FOLDER.with_name("redone.extxyz.gz")
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
             redone |= {str(atoms.info["seed"]): atoms for atoms in read_images(file)}
     if sys.argv[1:]:
         write([redone[seed] for seed in sorted(redone)], REDONE)
-    old = {str(atoms.info["seed"]): atoms for atoms in read_images(FILE)}
+    old = {str(atoms.info["seed"]): atoms for atoms in labels()}
     changes = []
     for seed, new in redone.items():
         before = old[seed]
