@@ -18,6 +18,7 @@ from ase_equivar.cli.inputs import log_to_stderr, user_errors
 from ase_equivar.cli.ipi import ipi
 from ase_equivar.cli.label import label
 from ase_equivar.cli.lammps import lammps
+from ase_equivar.cli.own_inputs import spares_its_inputs
 from ase_equivar.cli.phonons import phonons
 from ase_equivar.cli.piezo import piezo
 from ase_equivar.cli.polarization import polarization
@@ -59,7 +60,7 @@ for command in (
     calibrate,
     plot,
 ):
-    app.command()(command)
+    app.command()(spares_its_inputs(command))
 
 
 def _print_version(wanted: bool) -> None:

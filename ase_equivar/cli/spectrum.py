@@ -65,6 +65,7 @@ def spectrum(
     with inputs.user_errors():
         from ase_equivar import dielectric as di
         from ase_equivar import io as files
+        from ase_equivar.arguments import LARGEST_TEMPERATURE, positive_number
         from ase_equivar.dielectric.current import split
         from ase_equivar.dielectric.fluctuations import QuantumCorrection, Window, count_lags
         from ase_equivar.dielectric.velocities import LOST
@@ -73,6 +74,8 @@ def spectrum(
         outputs = [check_output(path, ".csv", ".json") for path in output or []]
         _one_of(window, get_args(Window), "--window")
         _one_of(quantum_correction, get_args(QuantumCorrection), "--quantum-correction")
+        if temperature is not None:  # before any prediction
+            positive_number("--temperature", temperature, "K", largest=LARGEST_TEMPERATURE)
         kind, correction = cast(Window, window), cast(QuantumCorrection, quantum_correction)
         survey = _survey(inputs.read_frames(trajectory, index, format))
         frames = inputs.read_frames(trajectory, index, format)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
 from ase_equivar.arguments import LARGEST_TEMPERATURE, dielectric_array, positive_number
-from ase_equivar.dielectric.current import Current, autocorrelation, split
+from ase_equivar.dielectric.current import LONGEST_TIMESTEP, Current, autocorrelation, split
 from ase_equivar.dielectric.function import DielectricFunction
 from ase_equivar.units import CONDUCTIVITY
 
@@ -167,6 +167,7 @@ def current_spectrum(
 
 def count_lags(timestep: float, n_frames: int, correlation_time: float) -> int:
     """Return the number of frames within the correlation time, at most all of them."""
+    timestep = positive_number("timestep", timestep, "fs", largest=LONGEST_TIMESTEP)
     time = positive_number("correlation_time", correlation_time, "fs")
     lags = round(min(time / timestep, n_frames))
     if lags < 2:

@@ -96,7 +96,7 @@ def test_a_trajectory_too_short_is_refused_before_any_prediction(hot_salt, model
     assert_one_line_error(result, 2, "a trajectory of 120 frames with n_blocks=5 is too short")
 
 
-def test_bad_options_of_spectrum(hot_salt, nacl_file, model):
+def test_bad_options_of_spectrum(hot_salt, nacl_file, model, tmp_path):
     common = ("spectrum", hot_salt, "--model", model, "--timestep", 1.0)
     assert_one_line_error(run(*common, "--window", "box"), 2, "unknown --window 'box'; there are")
     result = run(*common, "--quantum-correction", "none")
@@ -107,6 +107,15 @@ def test_bad_options_of_spectrum(hot_salt, nacl_file, model):
     assert_one_line_error(run(*common), 2, "too short")  # for the correlation time
     still = run("spectrum", nacl_file, "--model", model, "--timestep", 1.0)
     assert_one_line_error(still, 2, "two frames or more")
+    assert_one_line_error(
+        run(*common, "--temperature", 0), 2, "--temperature is 0.0; give a positive"
+    )
+    still_file = tmp_path / "positions.extxyz"
+    ase.io.write(still_file, [ase.io.read(nacl_file)] * 20)
+    for wrong in (0, -1, "nan"):  # whose velocities come from the displacements too
+        for trajectory in (hot_salt, still_file):
+            result = run("spectrum", trajectory, "--model", model, "--timestep", wrong)
+            assert_one_line_error(result, 2, "timestep is .*; give a positive number of fs")
 
 
 def test_polarization(nacl_file, model, tmp_path):

@@ -1,0 +1,44 @@
+"""No command writes into a file that it reads."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ase_equivar.cli.inputs import user_errors
+
+OUTPUTS = ("output", "density", "angular", "modes_table", "log")
+"""Parameters of commands that name files to be written; every other one may name a file to read."""
+
+
+def spares_its_inputs(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command refuse an output that is one of its inputs, before it does anything."""
+
+    @functools.wraps(command)
+    def checked(**options: Any) -> None:
+        with user_errors():
+            check_outputs(options)
+        command(**options)
+
+    return checked
+
+
+def check_outputs(options: dict[str, Any]) -> None:
+    """Raise a ValueError if one of the `OUTPUTS` is a file that another option names."""
+    read = [file for name in options if name not in OUTPUTS for file in _files(options[name])]
+    for name in OUTPUTS:
+        for output in _files(options.get(name)):
+            if any(os.path.samefile(output, file) for file in read):
+                raise ValueError(f"{output} is a file to be read; give the output another name")
+
+
+def _files(value: Any) -> Iterator[Path]:
+    """Yield the existing files that the value of an option names; FILE@::5 is part of FILE."""
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, str | Path):
+            for name in {str(one), str(one).rpartition("@")[0]}:
+                if name and os.path.isfile(name):
+                    yield Path(name)
