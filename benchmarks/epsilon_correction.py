@@ -25,7 +25,7 @@ from rich.progress import track
 from scipy.optimize import least_squares
 
 from ase_equivar import EquivarCalculator
-from ase_equivar.io.frame_texts import frame_texts, text_of
+from ase_equivar.io.frame_texts import frames_in_file
 from ase_equivar.phonons import corrected_dielectric
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "crystals"
@@ -147,7 +147,7 @@ def corrected(values: Values) -> Array:
 def compare_labels(calc: EquivarCalculator) -> None:
     """Print the errors of DFPT's labels, and of the model at the structures of the labels."""
     texts = {  # of all frames; only those that are needed are parsed
-        split: frame_texts(*text_of(SHARED / f"{split}.extxyz.gz"))[0]
+        split: [frame.text for frame in frames_in_file(SHARED / f"{split}.extxyz.gz")]
         for split in sorted({split for split, _ in LABELS.values()})
     }
     labels, predicted = {}, {}

@@ -20,6 +20,7 @@ on there.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import warnings
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 from ase_equivar import EquivarCalculator
 from ase_equivar.cli.potentials import named_potential
 from ase_equivar.dielectric import piezoelectric
+from ase_equivar.inference.model_files import WEIGHTS_FILE, model_folder
 from ase_equivar.io import write_piezoelectric_json
 from ase_equivar.io.structure_files import read_images
 
@@ -84,9 +86,15 @@ def tensor(atoms: Atoms, kind: str) -> Array:
     return np.asarray(atoms.info[f"{kind}piezoelectric_tensor_C_m2"], dtype=float).reshape(3, 6)
 
 
+def weights() -> str:
+    """Return what tells the weights of `universal` apart: results of others are not used again."""
+    content = (model_folder("universal") / WEIGHTS_FILE).read_bytes()
+    return hashlib.sha256(content).hexdigest()[:8]
+
+
 def calculated(atoms: Atoms, clamped: Array, name: str, calculator: str) -> dict[str, object]:
     """Return what `write_piezoelectric_json` writes, or the reason why there is none."""
-    path = RUNS / calculator / f"{name}.json"
+    path = RUNS / calculator / weights() / f"{name}.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         plain = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
