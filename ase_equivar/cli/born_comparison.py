@@ -134,8 +134,8 @@ def labels_of(atoms: Atoms, file: str, config: DataConfig) -> Labels:
         If there is no file, if its labels cannot be used, or if it does not hold the structure or
         has several labels for it.
     """
+    from ase_equivar.io.file_selection import split_selection
     from ase_equivar.structures.matching import same_atoms
-    from ase_equivar.training.config import split_selection
 
     frames = _frames(file, config)
     reason = ""
@@ -173,7 +173,7 @@ def labelled_structure(file: str, config: DataConfig) -> tuple[Atoms, Labels]:
 
 
 def _frames(file: str, config: DataConfig) -> dict[int, LabelledFrame]:
-    from ase_equivar.training.config import split_selection
+    from ase_equivar.io.file_selection import split_selection
     from ase_equivar.training.data import read_numbered_frames
 
     path, _ = split_selection(file)

@@ -191,7 +191,7 @@ def _compare(model: str, data: str, labels: DataConfig) -> tuple[Network, Compar
 
 
 def _check_file(data: str) -> None:
-    from ase_equivar.training.config import split_selection
+    from ase_equivar.io.file_selection import split_selection
 
     file, _ = split_selection(data)
     if not Path(file).is_file():
@@ -201,7 +201,7 @@ def _check_file(data: str) -> None:
 def _trained_on(model: str) -> list[tuple[str, DataConfig]]:
     """Return the files that a model was trained on and how their labels were read."""
     from ase_equivar.inference.model_files import model_folder, read_metadata
-    from ase_equivar.training.config import split_selection
+    from ase_equivar.io.file_selection import split_selection
 
     metadata, folder = read_metadata(model), model_folder(model)
     of_members = [one.get("training", {}) for one in metadata.get("members", [metadata])]

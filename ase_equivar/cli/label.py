@@ -67,11 +67,11 @@ def label(
     time: the same command continues where it stopped. Failures are listed in OUTPUT.failures.jsonl.
     """
     with inputs.user_errors():
+        from ase_equivar.io.file_selection import split_selection
         from ase_equivar.io.structure_files import read_images
         from ase_equivar.labelling import Settings, label_all
         from ase_equivar.labelling.journal import journal_of
         from ase_equivar.labelling.run import n_refused
-        from ase_equivar.training.config import split_selection
 
         file, part = split_selection(structures)
         if not Path(file).is_file():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_equivar.cli.inputs import user_errors
+from ase_equivar.io.file_selection import split_selection
 
 OUTPUTS = ("output", "density", "angular", "modes_table", "log")
 """Parameters of commands that name files to be written; every other one may name a file to read."""
@@ -39,6 +40,4 @@ def _files(value: Any) -> Iterator[Path]:
     """Yield the existing files that the value of an option names; FILE@::5 is part of FILE."""
     for one in value if isinstance(value, list | tuple) else [value]:
         if isinstance(one, str | Path):
-            for name in {str(one), str(one).rpartition("@")[0]}:
-                if name and os.path.isfile(name):
-                    yield Path(name)
+            yield from filter(Path.is_file, {Path(one), Path(split_selection(one)[0])})

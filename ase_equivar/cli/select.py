@@ -52,8 +52,8 @@ def select(
         check_folder(output)
         import ase.io
 
+        from ase_equivar.io.file_selection import split_selection
         from ase_equivar.io.structure_files import read_images, read_numbered
-        from ase_equivar.training.config import split_selection
         from ase_equivar.training.selection import choose
 
         for file in (str(trajectory), *(split_selection(one)[0] for one in known or ())):

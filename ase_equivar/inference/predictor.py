@@ -21,6 +21,7 @@ from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference.coverage import CalledAtoms, Coverage
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.device import choose_device, choose_dtype
+from ase_equivar.inference.finite_arrays import finite_arrays, not_finite
 from ase_equivar.inference.loaded_model import LoadedModel
 from ase_equivar.inference.parts import N_PARTS, dielectric_tensors_of_parts
 from ase_equivar.inference.piezoelectric import piezoelectric_tensor
@@ -227,7 +228,7 @@ class Predictor:
             )
         with torch.inference_mode(), own_torch_settings(self.device):
             tensors = self._evaluated(graph)
-        born = self._arrays(tensors)[0]
+        born = finite_arrays(tensors, self.name)[0]
         if self.calibration is None:
             return born, None
         own = graph.numbers[: graph.n_own]
@@ -243,7 +244,7 @@ class Predictor:
             step = self._recorded.replay(atoms)
         if step is None:
             return None
-        born, dielectric = self._arrays(step.tensors)
+        born, dielectric = finite_arrays(step.tensors, self.name)
         born.setflags(write=False)
         return RawPrediction(born, None if dielectric is None else dielectric[0], step.n_edges)
 
@@ -265,7 +266,7 @@ class Predictor:
             lambda: piezoelectric_tensor(network, head, graph, atoms), graph.n_edges
         )
         if not np.isfinite(found).all():
-            raise self._not_finite("the piezoelectric tensor")
+            raise not_finite("the piezoelectric tensor", self.name)
         return found
 
     def _graph(self, atoms: Atoms, search: NeighborSearch) -> Graph:
@@ -276,7 +277,7 @@ class Predictor:
         whole = graphs[0] if len(graphs) == 1 else collate(graphs)
         ends = np.cumsum([graph.n_atoms for graph in graphs]).tolist()
         tensors = self._run(whole)
-        born, dielectric = self._arrays(tensors)
+        born, dielectric = finite_arrays(tensors, self.name)
         called = None
         if self.calibration is not None:
             compare = None
@@ -311,7 +312,7 @@ class Predictor:
             if self._compiles_at_once:
                 other.compile_at_once()
             self._other = other
-        return born - self._other._arrays(self._other._run(graph))[0]
+        return born - finite_arrays(self._other._run(graph), name)[0]
 
     def _run(self, graph: Graph) -> RawTensors:
         with torch.inference_mode():
@@ -327,25 +328,5 @@ class Predictor:
             tensors: RawTensors = self._network(graph)
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             # of ε∞, from numbers that are not finite
-            raise self._not_finite("ε∞") from error
+            raise not_finite("ε∞", self.name) from error
         return tensors
-
-    def _arrays(
-        self, tensors: RawTensors
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Return Z* and ε∞ of all structures, which must be finite, as NumPy arrays."""
-        born = tensors.born_charges.cpu().double()
-        if not born.isfinite().all():
-            raise self._not_finite("Z*")
-        if tensors.dielectric is None:
-            return born.numpy(), None
-        dielectric = tensors.dielectric.cpu().double()
-        if not dielectric.isfinite().all():
-            raise self._not_finite("ε∞")
-        return born.numpy(), dielectric.numpy()
-
-    def _not_finite(self, what: str) -> FloatingPointError:
-        return FloatingPointError(
-            f"the network {self.name} gave values of {what} that are not finite: its weights are "
-            "damaged, or distances between atoms are far from those in its training data"
-        )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ase_equivar.inference.model_files import available_models, model_folder
+from ase_equivar.io.file_selection import split_selection
 from ase_equivar.network import build_network
 from ase_equivar.training.sections import DataConfig, FitConfig, TeacherConfig
 
-SELECTION = re.compile(r"-?\d+|-?\d*:-?\d*(:-?\d*)?")  # 7, ::5, -20:
 POLAR = {"architecture": "polar"}
 SECTIONS = {"output", "data", "network", "start", "teacher", "fit", "about"}
 
@@ -134,17 +133,6 @@ def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
         fit=_section(FitConfig, content.get("fit") or {}, f"{where}: fit"),
         about=dict(content.get("about") or {}),
     )
-
-
-def split_selection(file: str | Path) -> tuple[str, str]:
-    """Split ``path@::5`` into path and selection; the default is all frames, ``:``.
-
-    An @ that is not followed by an index or slice belongs to the path.
-    """
-    path, at, selection = str(file).rpartition("@")
-    if at and SELECTION.fullmatch(selection):
-        return path, selection
-    return str(file), ":"
 
 
 def _files(files: Any, folder: Path, where: str) -> tuple[str, ...]:

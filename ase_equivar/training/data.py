@@ -13,11 +13,11 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
+from ase_equivar.io.file_selection import split_selection
 from ase_equivar.io.structure_files import Frame
 from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.symmetry import space_group
 from ase_equivar.structures.validation import check_structure
-from ase_equivar.training.config import split_selection
 from ase_equivar.training.frame_source import Unread, unread_frames
 from ase_equivar.training.polarizability import dielectric_of
 from ase_equivar.training.sections import DataConfig

@@ -18,13 +18,14 @@ from rich.progress import track
 from ase_equivar.graph import build_graph, check_atoms, collate
 from ase_equivar.inference.models import load_model
 from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
+from ase_equivar.io.file_selection import split_selection
 from ase_equivar.io.output_files import make_folder, replacing, write_text
 from ase_equivar.io.structure_files import read_apart
 from ase_equivar.network import Network
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.augmentation import augmented_copy
 from ase_equivar.training.comparison import tensors_of_each
-from ase_equivar.training.config import TrainingConfig, split_selection
+from ase_equivar.training.config import TrainingConfig
 from ase_equivar.training.data import LabelledFrame, elements_of, read_frames
 from ase_equivar.training.resume import portable
 from ase_equivar.training.sections import DataConfig, TeacherConfig

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ase_equivar import __version__
+from ase_equivar.io.file_selection import split_selection
 from ase_equivar.io.label_files.reading import program_of
 from ase_equivar.io.resumed import digest
-from ase_equivar.training.config import split_selection
 from ase_equivar.training.data import (
     LabelledFrame,
     Rejected,

@@ -10,7 +10,8 @@ import yaml
 from helpers.paths import CRYSTALS, REPOSITORY, SIO2
 from helpers.training_runs import NETWORK, labelled, write
 
-from ase_equivar.training.config import read_config, split_selection
+from ase_equivar.io.file_selection import split_selection
+from ase_equivar.training.config import read_config
 from ase_equivar.training.data import read_frames
 
 MODELS = REPOSITORY / "models"
