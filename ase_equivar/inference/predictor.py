@@ -21,7 +21,6 @@ from ase_equivar.graph.neighbors import NeighborSearch
 from ase_equivar.inference.coverage import CalledAtoms, Coverage
 from ase_equivar.inference.cuda_graph import CUDAGraphRunner
 from ase_equivar.inference.device import choose_device, choose_dtype
-from ase_equivar.inference.finite_arrays import finite_arrays, not_finite
 from ase_equivar.inference.loaded_model import LoadedModel
 from ase_equivar.inference.parts import N_PARTS, dielectric_tensors_of_parts
 from ase_equivar.inference.piezoelectric import piezoelectric_tensor
@@ -31,7 +30,7 @@ from ase_equivar.inference.uncertainty import REMEDY
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.execution.deferred_compilation import DeferredCompilation
 from ase_equivar.network.gated import GatedNetwork
-from ase_equivar.network.readout import RawTensors
+from ase_equivar.network.readout import RawTensors, finite_arrays, not_finite
 from ase_equivar.structures.validation import check_full_occupancy
 from ase_equivar.torch_settings import own_torch_settings
 

@@ -1,11 +1,13 @@
-"""Conversion of irreducible parts to Z* (3×3) and ε∞ (symmetric, above 1)."""
+"""Conversion of irreducible parts to Z* (3×3) and ε∞ (symmetric, above 1), and to NumPy arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ase_equivar.network.irreps import wigner_3j
@@ -121,3 +123,32 @@ def log_susceptibility(dielectric: Tensor) -> Tensor:
     symmetric = 0.5 * (dielectric + dielectric.transpose(1, 2)) - identity
     values, axes = torch.linalg.eigh(symmetric)
     return (axes * values.clamp(min=1e-3).log().unsqueeze(1)) @ axes.transpose(1, 2)
+
+
+def finite_arrays(
+    tensors: RawTensors, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return Z* and ε∞ of all structures, as the network of this name gave them.
+
+    Raises
+    ------
+    FloatingPointError
+        If a value is not finite.
+    """
+    born = tensors.born_charges.cpu().double()
+    if not born.isfinite().all():
+        raise not_finite("Z*", name)
+    if tensors.dielectric is None:
+        return born.numpy(), None
+    dielectric = tensors.dielectric.cpu().double()
+    if not dielectric.isfinite().all():
+        raise not_finite("ε∞", name)
+    return born.numpy(), dielectric.numpy()
+
+
+def not_finite(what: str, name: str) -> FloatingPointError:
+    """Return the error that says which values of which network are not finite."""
+    return FloatingPointError(
+        f"the network {name} gave values of {what} that are not finite: its weights are "
+        "damaged, or distances between atoms are far from those in its training data"
+    )
