@@ -16,7 +16,7 @@ import ase.io
 import numpy as np
 from ase import Atoms, units
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import thermalize_momenta
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from ase_equivar.cli.potentials import named_potential
 from ase_equivar.io.structure_files import read_images
@@ -39,7 +39,7 @@ def main() -> None:
         atoms = Atoms(crystal.numbers, crystal.positions, cell=crystal.cell, pbc=True)
         atoms.calc = named_potential("sevennet-0", "cpu")
         random = np.random.default_rng(number)
-        thermalize_momenta(atoms, temperature_K=temperature, rng=random)
+        MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=random)
         dynamics = Langevin(
             atoms,
             TIME_STEP * units.fs,

@@ -43,7 +43,8 @@ structure was made from, and the split is a function of the group alone, so no g
 two splits:
 
 - groups in ``crystals/valid`` or ``crystals/test``, and SiO2, BaTiO3 and ZrO2, are never used;
-- groups in ``crystals/train`` are always in train: a model has seen their relaxed crystals;
+- groups in ``crystals/train`` are always in train: a model has seen their relaxed crystals; so is
+  water, which ``response/water`` judges;
 - the rest, which no labelled crystal has, goes by a hash of the formula: 20 % to test, 20 % to
   valid, 60 % to train. About half of all structures are of this sort, hence 80/10/10 in all.
 
