@@ -4,10 +4,10 @@
     python models/data/collect.py labels.extxyz [more.extxyz …]     merge, check, write
     python models/data/collect.py                                   print the counts
 
-A structure is taken once, by its seed. Each file lists them by seed, so it does not depend on
-the order in which they were finished. The same content gives the same bytes. There is one file for
-each split, and ``other_elements`` for the labels with an element of which crystals/train has
-nothing: too few to teach a model that element.
+A structure is taken once, by its seed; another one with the same seed is an error. Each file lists
+them by seed, so it does not depend on the order in which they were finished. The same content gives
+the same bytes. There is one file for each split, and ``other_elements`` for the labels with an
+element of which crystals/train has nothing: too few to teach a model that element.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ def merge(files: list[Path]) -> list[Atoms]:
             if frame.atoms.info["split"] != "train" and _violation(frame.atoms) > JUDGE_VIOLATION:
                 print(f"{where} is left out: not converged enough to judge by")
                 continue
-            found[str(frame.atoms.info["seed"])] = frame.atoms
+            seed = str(frame.atoms.info["seed"])
+            if seed in found and not _same_structure(found[seed], frame.atoms):
+                raise ValueError(f"{where} is another structure than the one with its seed, {seed}")
+            found[seed] = frame.atoms
     return in_order(list(found.values()))
 
 
@@ -79,6 +82,15 @@ def check(atoms: Atoms, where: str) -> None:
         raise ValueError(f"{where}: Z* do not sum to zero")
     if _violation(atoms) > MAX_VIOLATION + 1e-6:
         raise ValueError(f"{where} breaks the sum rule")
+
+
+def _same_structure(first: Atoms, second: Atoms) -> bool:
+    """Say whether two structures are one, to the digits of a file."""
+    return (
+        first.numbers.tolist() == second.numbers.tolist()
+        and np.allclose(first.cell[:], second.cell[:], atol=1e-5)
+        and np.allclose(first.positions, second.positions, atol=1e-5)
+    )
 
 
 def _violation(atoms: Atoms) -> float:

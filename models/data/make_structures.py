@@ -3,7 +3,8 @@
 
     python models/data/make_structures.py ../shared/data structures.extxyz \
         --pseudopotentials FOLDER [--number 900] [--seed 20]
-        [--kinds thermal strained volume] [--element O] [--atoms 6] [--electrons 60]
+        [--kinds thermal strained volume] [--element O] [--groups KNbO3 GeO2]
+        [--atoms 6] [--electrons 60]
 
 The same seed, data and versions of NumPy and ASE give the same structures. Every structure
 has its own random generator, seeded with (seed, number), which ``info["seed"]`` records.
@@ -95,7 +96,7 @@ class Choice:
         return sorted(fit, key=self._use)
 
     def _use(self, base: Base) -> float:
-        kinds = set(base.atoms.get_chemical_symbols())
+        kinds = sorted(set(base.atoms.get_chemical_symbols()))  # sums depend on the order
         rarity = sum(1 / (1 + self.elements[symbol]) for symbol in kinds) / len(kinds)
         return 4 * self.groups[base.group] - rarity
 
@@ -112,6 +113,7 @@ def make_all(
     seed: int,
     kinds: list[str],
     element: str | None,
+    groups: list[str] | None,
     most_atoms: int,
     most_electrons: int | None,
 ) -> list[Atoms]:
@@ -119,6 +121,8 @@ def make_all(
     bases, trained, excluded = collect_bases(data, valence)
     if element is not None:
         bases = [base for base in bases if element in base.atoms.get_chemical_symbols()]
+    if groups is not None:
+        bases = [base for base in bases if base.group in groups]
     choice = Choice(bases, valence, np.random.default_rng(seed))
     slabs = [base for base in choice.bases if len(base.atoms) <= 3]
     names = molecules(valence, excluded)
@@ -141,7 +145,9 @@ def make_all(
             if water is not None:
                 result = (water, "water", "H2O", split_of("H2O", trained))
         else:
-            labelled = kind != "relaxed" and bool(rng.random() < 0.35) if element is None else None
+            labelled: bool | None = None
+            if element is groups is None:
+                labelled = kind != "relaxed" and bool(rng.random() < 0.35)
             if kind == "slab":
                 ranked = sorted(slabs, key=lambda base: choice.groups["slab " + base.group])
             else:
@@ -212,6 +218,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--kinds", nargs="+", choices=[*MAKERS, "molecule", "water"])
     parser.add_argument("--element", help="only from crystals with this element, labelled or not")
+    parser.add_argument("--groups", nargs="*", help="only compositions such as KNbO3")
     parser.add_argument("--atoms", type=int, default=14, help="largest number of atoms")
     parser.add_argument("--electrons", type=int, help="largest number of valence electrons")
     arguments = parser.parse_args()
@@ -223,6 +230,7 @@ def main() -> None:
         arguments.seed,
         arguments.kinds or MIX.split(),
         arguments.element,
+        arguments.groups,
         arguments.atoms,
         arguments.electrons,
     )

@@ -18,6 +18,7 @@ import io
 import re
 import shlex
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,15 +82,30 @@ def _run_commands(code: str) -> str:
 
 def run_page(page: Path) -> int:
     """Run the blocks of a page in the current folder; return how many have run."""
+    n_run = 0
+    for block, printed in printed_by(page):
+        if block.language == "text":
+            assert printed is not None, f"no block above prints\n{block.code}"
+            assert printed == block.code
+        else:
+            n_run += block.language != "setup"
+    return n_run
+
+
+def printed_by(page: Path) -> Iterator[tuple[Block, str | None]]:
+    """Run the blocks of a page in the current folder, and yield each with what it printed.
+
+    A block of text comes with what the block above it printed; None if that is not a block that
+    runs.
+    """
     names: dict[str, object] = {}
-    n_run, printed = 0, None
+    printed: str | None = None
     for block in blocks(page):
         previous, printed = printed, None
         if block.is_sphinx or block.reason is not None:
             continue
         if block.language == "text":
-            assert previous is not None, f"no block above prints\n{block.code}"
-            assert previous == block.code
+            yield block, previous
             continue
         output = io.StringIO()
         with warnings.catch_warnings(), contextlib.redirect_stdout(output):
@@ -103,5 +119,4 @@ def run_page(page: Path) -> int:
             else:
                 raise AssertionError(f"{block.language!r} is no language that a test runs")
         printed = output.getvalue()
-        n_run += block.language != "setup"
-    return n_run
+        yield block, printed
