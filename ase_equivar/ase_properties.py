@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
@@ -26,6 +27,8 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.outputs import ArrayProperty, all_outputs
+
+from ase_equivar.warning_types import InputWarning
 
 BORN_CHARGES = "born_charges"
 EFFECTIVE_CHARGES = "born_effective_charges"  # the name in ASE
@@ -115,6 +118,15 @@ def _with_columns(save_results: Callable[..., Any]) -> Callable[..., Any]:
         atoms: Atoms, calc: Any = None, calc_prefix: str | None = None, *args: Any, **more: Any
     ) -> Any:
         used = atoms.calc if calc is None else calc
+        if _belong_to_another(used, atoms):
+            warnings.warn(
+                f"the calculator of {atoms.get_chemical_formula()} holds results of another "
+                "structure, none of which are written: a calculator keeps those of its latest "
+                "structure. Give each its own, or calculate before you write",
+                InputWarning,
+                stacklevel=3,
+            )
+            return None
         found = save_results(atoms, calc, calc_prefix, *args, **more)
         if used is None:
             return found
@@ -130,6 +142,18 @@ def _with_columns(save_results: Callable[..., Any]) -> Callable[..., Any]:
         return found
 
     return save_with_columns
+
+
+def _belong_to_another(calculator: Any, atoms: Atoms) -> bool:
+    """Whether results with tensors of this package are not those of `atoms` as it stands.
+
+    ASE would write them all the same.
+    """
+    ours = {BORN_CHARGES, EFFECTIVE_CHARGES, UNCERTAINTY, CLAMPED_PIEZO}
+    if not ours & set(getattr(calculator, "results", ())):
+        return False
+    look = getattr(calculator, "check_state", None)
+    return look is not None and calculator.atoms is not None and bool(look(atoms))
 
 
 def get_property(atoms: Atoms, name: str, allow_calculation: bool = True) -> Any:

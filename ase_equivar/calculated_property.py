@@ -1,8 +1,8 @@
-"""Properties of calculators of other packages; errors name calculator and property."""
+"""Calculators of other packages: their properties, errors, and what they hold within."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -60,3 +60,12 @@ def with_failures_named(
             f"the calculator {kind.__name__} failed to give {name!r} of "
             f"{atoms.get_chemical_formula()}: {type(error).__name__}: {text}"
         ) from error
+
+
+def all_within(calculator: Any) -> Iterator[Any]:
+    """Yield a calculator and all that it wraps or, as ASE's SumCalculator does, mixes."""
+    yield calculator
+    mixed = getattr(getattr(calculator, "mixer", None), "calcs", ())
+    for one in (*mixed, getattr(calculator, "calculator", None)):
+        if one is not None and one is not calculator:
+            yield from all_within(one)

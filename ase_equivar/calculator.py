@@ -190,6 +190,8 @@ class EquivarCalculator(Calculator):
             settings["electric_field"] = self._field.tolist()
         if self._wrapped.polarization_energy:
             settings["polarization_energy"] = True
+        if self._wrapped.stress_without_field:
+            settings["stress_without_field"] = True
         if self.calculator is not None:
             settings["calculator"] = self.calculator.name
         return settings

@@ -24,6 +24,7 @@ from helpers.toy_network import ToyNetwork
 
 from ase_equivar import EquivarCalculator, ase_properties, read_extxyz, write_extxyz
 from ase_equivar.ase_properties import register
+from ase_equivar.warning_types import InputWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::ase_equivar.SumRuleWarning")
 
@@ -271,3 +272,39 @@ def test_extxyz_of_ase_keeps_uncertainties(tmp_path):
     ase.io.write(tmp_path / "x.xyz", atoms)
     found = ase.io.read(tmp_path / "x.xyz").get_property("born_charges_uncertainty")
     np.testing.assert_allclose(found, values)
+
+
+def moved(atoms: Atoms) -> None:
+    atoms.positions[0] += [0.1, -0.05, 0.2]
+
+
+def one_less(atoms: Atoms) -> None:
+    del atoms[0]
+
+
+def given_to_another(atoms: Atoms) -> None:
+    other = structures.ALL["triclinic"]()
+    moved(other)
+    atoms.calc.get_property("born_charges", other)
+
+
+@pytest.mark.parametrize("change", [moved, one_less, given_to_another])
+def test_tensors_of_another_structure_are_not_written(tmp_path, change):
+    atoms = calculated()
+    change(atoms)
+    with pytest.warns(InputWarning, match="holds results of another structure"):
+        ase.io.write(tmp_path / "x.xyz", atoms)
+    found = ase.io.read(tmp_path / "x.xyz")
+    np.testing.assert_allclose(found.positions, atoms.positions, atol=1e-7)
+    assert set(found.arrays) == {"numbers", "positions"}
+    assert found.info == {}
+    assert found.calc is None
+    atoms.get_property("born_charges")
+    ase.io.write(tmp_path / "x.xyz", atoms)
+    assert_same_tensors(read_extxyz(tmp_path / "x.xyz")[0], atoms, atol=1e-8)
+
+
+def test_settings_with_a_field_say_what_the_stress_is():
+    """ASE's databases store them beside the results."""
+    calc = EquivarCalculator(EMT(), model=ToyNetwork(), stress_without_field=True)
+    assert calc.todict()["stress_without_field"] is True

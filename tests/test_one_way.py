@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "units": set(),
     "warning_types": set(),
     "sum_rule": {"arguments"},
-    "ase_properties": set(),
+    "ase_properties": {"warning_types"},
     "calculated_property": set(),
     "charge_source": {"arguments", "ase_properties", "calculated_property"},
     "compile_cache": set(),

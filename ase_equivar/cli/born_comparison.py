@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -174,11 +173,10 @@ def labelled_structure(file: str, config: DataConfig) -> tuple[Atoms, Labels]:
 
 def _frames(file: str, config: DataConfig) -> dict[int, LabelledFrame]:
     from ase_equivar.io.file_selection import split_selection
+    from ase_equivar.io.input_files import check_file
     from ase_equivar.training.data import read_numbered_frames
 
-    path, _ = split_selection(file)
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    check_file(split_selection(file)[0])
     # The comparison states by how much the labels break the sum rule, and large cells may.
     config = replace(config, max_sum_rule_violation=float("inf"))
     return read_numbered_frames(file, config)

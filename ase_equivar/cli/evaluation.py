@@ -192,10 +192,9 @@ def _compare(model: str, data: str, labels: DataConfig) -> tuple[Network, Compar
 
 def _check_file(data: str) -> None:
     from ase_equivar.io.file_selection import split_selection
+    from ase_equivar.io.input_files import check_file
 
-    file, _ = split_selection(data)
-    if not Path(file).is_file():
-        raise FileNotFoundError(f"there is no file {file}")
+    check_file(split_selection(data)[0])
 
 
 def _trained_on(model: str) -> list[tuple[str, DataConfig]]:

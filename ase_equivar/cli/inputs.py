@@ -141,11 +141,11 @@ def read_structure(path: Path, index: str | None = None, format: str | None = No
 
     If there are several, its number is reported on stderr.
     """
+    from ase_equivar.io.input_files import check_file
     from ase_equivar.io.label_files.reading import structure_of_program
     from ase_equivar.io.structure_files import read_image
 
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    check_file(path)
     try:
         frame = read_image(path, "-1" if index is None else index, format)
     except ValueError:
@@ -205,10 +205,10 @@ def _frames(path: Path, index: str, format: str | None) -> Iterator[Atoms]:
 
 @contextlib.contextmanager
 def _reading(path: Path, format: str | None) -> Iterator[None]:
+    from ase_equivar.io.input_files import check_file
     from ase_equivar.io.read_errors import reading
 
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    check_file(path)
     with reading(path, format=format):
         yield
 

@@ -68,14 +68,14 @@ def label(
     """
     with inputs.user_errors():
         from ase_equivar.io.file_selection import split_selection
+        from ase_equivar.io.input_files import check_file
         from ase_equivar.io.structure_files import read_images
         from ase_equivar.labelling import Settings, label_all
         from ase_equivar.labelling.journal import journal_of
         from ase_equivar.labelling.run import n_refused
 
         file, part = split_selection(structures)
-        if not Path(file).is_file():
-            raise FileNotFoundError(f"there is no file {file}")
+        check_file(file)
         images = read_images(file, part, format)
         settings = Settings(
             pseudopotentials=pseudopotentials,

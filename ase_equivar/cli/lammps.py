@@ -10,6 +10,7 @@ import typer
 from ase_equivar.cli import inputs
 from ase_equivar.cli.field_options import UpdateInterval, Vector, check_strength
 from ase_equivar.cli.tables import open_console
+from ase_equivar.io.input_files import check_file
 
 if TYPE_CHECKING:
     from ase_equivar.engines.lammps_field import FieldFix
@@ -135,9 +136,7 @@ def _field(
     if dielectric_tensor is not None or any(polarization):
         raise ValueError("--dielectric-tensor and --polarization go with --displacement")
     if waveform is not None:
-        if not waveform.is_file():
-            raise FileNotFoundError(f"there is no file {waveform}")
-        return waveform_from_json(waveform.read_text(encoding="utf-8"))
+        return waveform_from_json(check_file(waveform).read_text(encoding="utf-8"))
     assert field is not None
     check_strength("--field", field)
     amplitude = np.array(field) * MV_PER_CM

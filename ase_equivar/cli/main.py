@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
 from typing import Annotated
 
 import typer
@@ -80,5 +82,8 @@ def _options(
         ),
     ] = False,
 ) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # ε and Å do not exist in every encoding
+            stream.reconfigure(errors="replace")
     if debug:
         context.with_resource(log_to_stderr(logging.DEBUG))

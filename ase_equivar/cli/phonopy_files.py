@@ -90,12 +90,13 @@ def read_phonopy(
     from phonopy.interface.phonopy_yaml import load_phonopy_yaml, load_yaml
     from phonopy.physical_units import get_calculator_physical_units
 
+    from ase_equivar.io.input_files import check_file
     from ase_equivar.phonons.read_cell import converted
 
     symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
     for needed in (path, born):
-        if needed is not None and not needed.is_file():
-            raise FileNotFoundError(f"there is no file {needed}")
+        if needed is not None:
+            check_file(needed)
     with _reading(str(path)):
         content: Any = load_yaml(path)
         held = load_phonopy_yaml(content)

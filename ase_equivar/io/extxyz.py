@@ -105,7 +105,8 @@ def _with_columns(atoms: Atoms, index: int) -> Atoms:
     if born_charges is None:
         raise ValueError(
             f"structure {index} ({atoms.get_chemical_formula()}) has no calculated Z* to write; "
-            "calculate its 'born_charges' first"
+            "calculate its 'born_charges' first. A calculator holds the results of one structure, "
+            "the latest: give each structure its own"
         )
     if np.shape(born_charges) not in ((len(atoms), 3, 3), (len(atoms), 9)):
         raise ValueError(
@@ -121,6 +122,14 @@ def _with_columns(atoms: Atoms, index: int) -> Atoms:
     frame.arrays.pop(UNCERTAINTY, None)
     if UNCERTAINTY in others:  # ASE would omit it
         frame.arrays[UNCERTAINTY] = np.asarray(others.pop(UNCERTAINTY))
+    for name, value in others.items():
+        for kept in (frame.info, frame.arrays):
+            if name in kept and not np.array_equal(kept.pop(name), value):
+                raise ValueError(
+                    f"structure {index} ({atoms.get_chemical_formula()}) has two values of "
+                    f"{name!r}: that of its calculator, and another in atoms.info or atoms.arrays; "
+                    "remove that, or rename it"
+                )
     frame.calc = SinglePointCalculator(frame, **others)
     return frame
 

@@ -11,10 +11,29 @@ from pathlib import Path
 
 
 def check_folder(path: str | Path) -> Path:
-    """Return the path of an output file, or refuse it if its folder does not exist."""
+    """Return the path of an output file, or refuse it if it cannot be written.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    IsADirectoryError
+        If the path is that of a folder.
+    PermissionError
+        If the folder, or the file that would be replaced, is write-protected.
+    """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(f"{path} is write-protected; give another name")
+    # files are written beside the old one, which they replace; devices are written to
+    is_replaced = target.is_file() or not target.exists()
+    if is_replaced and not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"nothing can be written into {target.parent}; give another folder")
     return path
 
 
@@ -45,8 +64,8 @@ def check_output(path: str | Path, *data: str) -> Path:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such folder.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        As `check_folder`.
     ValueError
         If the ending is neither one of these nor a picture format of matplotlib.
     """
@@ -83,8 +102,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such folder.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        As `check_folder`.
     """
     target = check_folder(os.path.realpath(path))
     if target.exists() and not target.is_file():

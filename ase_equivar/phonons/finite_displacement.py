@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms, units
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ase_equivar.arguments import positive_number
+from ase_equivar.calculated_property import all_within
 from ase_equivar.phonons.cell_forces import forces_of_cells
 from ase_equivar.phonons.cells import make_phonon, to_ase
 from ase_equivar.structures.symmetry import SYMPREC
@@ -126,10 +126,12 @@ def _warn_if_not_relaxed(cell: PhonopyAtoms, calculator: BaseCalculator) -> None
 
 
 def refuse_field(calculator: BaseCalculator) -> None:
-    """Refuse a calculator whose forces include those of an electric field."""
-    field: Sequence[float] | None = getattr(calculator, "electric_field", None)
-    if field is not None and np.any(np.asarray(field) != 0):
-        raise ValueError(
-            f"the calculator has an electric field on ({field}): its forces Z*·E would corrupt the "
-            "force constants; use a calculator without electric_field"
-        )
+    """Refuse a calculator whose forces, or those of one that it wraps or sums, are in a field."""
+    for one in all_within(calculator):
+        field = getattr(one, "electric_field", None)
+        is_driven = hasattr(one, "coupling")  # whose field may be zero just now
+        if is_driven or (field is not None and np.any(np.asarray(field) != 0)):
+            raise ValueError(
+                f"the calculator has an electric field on ({field}): its forces Z*·E would corrupt "
+                "the force constants; use a calculator without electric_field"
+            )

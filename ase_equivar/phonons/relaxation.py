@@ -19,7 +19,7 @@ from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC, require_space_group
 from ase_equivar.structures.validation import check_structure
-from ase_equivar.warning_types import CellChangeWarning
+from ase_equivar.warning_types import CellChangeWarning, InputWarning
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ def relax(
 
     Warns
     -----
+    InputWarning
+        If `atoms` have constraints, which are ignored: the space group alone is kept.
     CellChangeWarning
         If the volume of the relaxed cell differs by more than 3 % from that of the given one.
     """
@@ -76,6 +78,14 @@ def relax(
         raise ValueError(
             "the structure has no cell of three vectors, without which it has no space group to "
             "keep: put a molecule into a box by atoms.center(vacuum=5)"
+        )
+    if atoms.constraints and mode != "none":
+        names = ", ".join(type(one).__name__ for one in atoms.constraints)
+        warnings.warn(
+            f"the constraints of the structure ({names}) are ignored: all atoms relax, within the "
+            "space group",
+            InputWarning,
+            stacklevel=2,
         )
     # the symmetry of a very skewed cell is not found
     compact = compact_atoms(atoms) if atoms.pbc.all() else atoms

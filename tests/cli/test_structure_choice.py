@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import typer
 from ase import Atoms
@@ -169,3 +171,20 @@ def test_every_command_of_one_structure_has_both_options():
         "screen", "label", "train", "finetune", "evaluate", "calibrate", "combine", "plot",
         "lammps", "models", "select",
     }  # fmt: skip
+
+
+def test_what_is_no_file_is_named_as_what_it_is(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, message in (
+        ("pipe", "pipe is a pipe or a device, which can be read only once"),
+        ("folder", "folder is a folder; give a file"),
+        ("nothing", "there is no file .*nothing"),
+    ):
+        for command in ("born", "phonons", "label", "evaluate"):
+            options = {
+                "label": ["-o", tmp_path / "o.extxyz", "--pseudopotentials", tmp_path],
+            }
+            before = ["universal"] if command == "evaluate" else []
+            result = run(command, *before, tmp_path / name, *options.get(command, []))
+            assert_one_line_error(result, 2, message)

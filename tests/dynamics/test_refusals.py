@@ -13,6 +13,7 @@ from ase.md.langevin import Langevin
 from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.switch_langevin import SwitchLangevin
 from ase.md.verlet import VelocityVerlet
+from ase.mep import NEB
 from ase.optimize import BFGS, FIRE, BFGSLineSearch
 from helpers.driven_crystal import AMPLITUDE, FREQUENCY, INTEGRATORS, SINE, crystal
 from helpers.polar_crystal import N, PolarCrystal
@@ -267,3 +268,11 @@ def test_dynamics_that_switches_between_calculators_is_refused():
     with pytest.raises(TypeError, match="SwitchLangevin sets the weights"):
         drive(dyn, AMPLITUDE)
     assert "FieldCalculator" not in type(atoms.calc).__name__
+
+
+def test_a_band_of_structures_is_refused_by_name():
+    images = [springs_and()[0] for _ in range(3)]
+    for image in images:
+        image.calc = springs_and()[1]
+    with pytest.raises(TypeError, match="a NEB is moved, which is more than one structure"):
+        drive(FIRE(NEB(images), logfile=None), AMPLITUDE)

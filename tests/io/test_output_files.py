@@ -12,19 +12,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from helpers.command_line import save_random_model
+from helpers.command_line import save_random_model, triclinic_salt
 from helpers.given_charges import triclinic_pair
 
 import ase_equivar
 from ase_equivar import write_extxyz
 from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.io.infrared_files import write_csv
-from ase_equivar.io.output_files import make_folder, replacing, write_text
+from ase_equivar.io.output_files import check_folder, make_folder, replacing, write_text
 from ase_equivar.phonons import write_born
 
 PACKAGE = Path(ase_equivar.__file__).parent
@@ -178,3 +179,47 @@ def test_folders_of_outputs(tmp_path, name):
     else:
         with pytest.raises(NotADirectoryError, match=f"{name} is not a folder, or lies below"):
             make_folder(tmp_path / name)
+
+
+def by_mode(path, mode: int) -> bool:
+    """What os.access says to those who are not root."""
+    return bool(os.stat(path).st_mode & 0o200) or not mode & os.W_OK
+
+
+def test_what_cannot_be_written_is_refused_before_any_work(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "access", by_mode)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError, match="folder is a folder; give the name of a file"):
+        check_folder(tmp_path / "folder")
+    (tmp_path / "kept").write_text("DFPT")
+    (tmp_path / "kept").chmod(0o444)
+    (tmp_path / "link").symlink_to("kept")
+    for name in ("kept", "link"):
+        with pytest.raises(PermissionError, match=f"{name} is write-protected"):
+            check_folder(tmp_path / name)
+    with pytest.raises(PermissionError), replacing(tmp_path / "kept"):
+        raise AssertionError
+    assert (tmp_path / "kept").read_text() == "DFPT"
+    (tmp_path / "folder" / "old").write_text("")
+    (tmp_path / "folder").chmod(0o555)
+    for name in ("new", "old"):  # the old one would be replaced by a new one
+        with pytest.raises(PermissionError, match="nothing can be written into"):
+            check_folder(tmp_path / "folder" / name)
+    (tmp_path / "folder").chmod(0o755)
+    assert check_folder("/dev/null") == Path("/dev/null")
+
+
+def test_output_in_an_encoding_without_greek_letters(tmp_path) -> None:
+    ase.io.write(tmp_path / "salt.vasp", triclinic_salt())
+    model = save_random_model(tmp_path / "model")
+    start = "from ase_equivar.cli.main import app; app()"
+    done = subprocess.run(
+        [sys.executable, "-c", start, "born", "salt.vasp", "--model", model, "-o", "z.json"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "z.json").exists()
+    assert done.stdout.isascii()

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.calculators.mixing import SumCalculator
+from ase.md.verlet import VelocityVerlet
 from helpers.given_charges import NACL_BORN, NACL_DIELECTRIC, triclinic_pair
 from helpers.springs import Springs
+from helpers.toy_network import ToyNetwork
 
+from ase_equivar import EquivarCalculator
+from ase_equivar.dynamics import drive
+from ase_equivar.fields import StepField
 from ase_equivar.phonons import (
     apply_nac,
     bands,
@@ -113,3 +119,26 @@ def test_relax_keeps_the_space_group():
     assert np.abs(relaxed.get_stress()).max() < 0.002 / relaxed.get_volume()
     with pytest.raises(RuntimeError, match="did not relax to 1e-12"):
         relax(start, EMT(), fmax=1e-12, steps=1)
+
+
+@pytest.mark.parametrize("outer", [EquivarCalculator, lambda one: SumCalculator([one])])
+def test_field_of_a_calculator_within_is_refused(outer):
+    atoms = bulk("NaCl", "rocksalt", a=5.64)
+    inner = EquivarCalculator(
+        Springs(atoms, 3.0), model=ToyNetwork(), electric_field=[0.0, 0.0, 0.05]
+    )
+    for act in (
+        lambda calc: force_constants(atoms, calc, (1, 1, 1)),
+        lambda calc: relax(atoms, calc),
+    ):
+        with pytest.raises(ValueError, match="electric field on"):
+            act(outer(inner))
+
+
+def test_driven_calculator_is_refused_though_its_field_is_zero_just_now():
+    atoms = bulk("NaCl", "rocksalt", a=5.64)
+    atoms.calc = Springs(atoms, 3.0)
+    later = StepField([0, 0, 0.01], start=50.0)
+    drive(VelocityVerlet(atoms, 0.1 * units.fs), later, born_charges={"Na": 1, "Cl": -1})
+    with pytest.raises(ValueError, match="electric field on"):
+        force_constants(atoms, atoms.calc, (1, 1, 1))

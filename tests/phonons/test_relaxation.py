@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
 from ase.io import write
 from helpers.command_line import assert_one_line_error, run, triclinic_salt
 from helpers.given_charges import GivenCharges, triclinic_pair
@@ -16,7 +17,7 @@ from helpers.springs import Springs
 
 from ase_equivar.cli import inputs
 from ase_equivar.phonons import lo_to_splitting, make_phonon, nac_params, polar_phonon, relax
-from ase_equivar.warning_types import CellChangeWarning
+from ase_equivar.warning_types import CellChangeWarning, InputWarning
 
 
 def alloy():
@@ -132,3 +133,12 @@ def test_commands_name_what_they_used(tmp_path, model, monkeypatch):
     ):
         result = run("born", *arguments, option, value)
         assert_one_line_error(result, 2, message)
+
+
+def test_constraints_are_ignored_and_that_is_told():
+    atoms = alloy()
+    free = relax(atoms, EMT(), "positions", fmax=0.01)
+    atoms.set_constraint(FixAtoms([0]))
+    with pytest.warns(InputWarning, match=r"constraints of the structure \(FixAtoms\) are ignored"):
+        relaxed = relax(atoms, EMT(), "positions", fmax=0.01)
+    np.testing.assert_allclose(relaxed.positions, free.positions, atol=1e-12)

@@ -14,6 +14,7 @@ from ase.io.formats import string2index
 from numpy.typing import NDArray
 
 from ase_equivar.io.extxyz import read_extxyz
+from ase_equivar.io.input_files import check_file
 from ase_equivar.io.label_files import abinit, castep, espresso, phonopy_born, vasp
 from ase_equivar.io.label_files.labels import read_head
 from ase_equivar.io.structure_files import Frame, read_apart
@@ -140,8 +141,7 @@ def program_of(path: str | Path) -> str:
 
 def _recognized(path: Path) -> tuple[str, Callable[[Path], Atoms] | None]:
     """Return the program that wrote a file and its reader; "" and None for any other file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    check_file(path)
     if YAML.search(path.name):
         return "phonopy", phonopy_born.read_phonopy_born
     if BORN.fullmatch(path.name):
