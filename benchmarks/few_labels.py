@@ -72,13 +72,14 @@ def run(start: str, file: Path, size: int) -> TrainingConfig:
     """Describe one run: its start, and frames to learn."""
     recipe = read_config(ROOT / "models" / "universal-ensemble" / "light.yaml")
     fine = start == "from universal"
+    settings: dict[str, Any] = FIT if fine else {**FIT, "learning_rate": 4e-3}
     return replace(
         recipe,
         output=str(RUNS / f"{start.replace(' ', '_')}_{size}"),
         start="universal" if fine else None,
         network=None if fine else recipe.network,
         data=DataConfig((str(file),), (str(file),), **LABELS),
-        fit=FitConfig(epochs=STEPS // size, **(FIT if fine else {**FIT, "learning_rate": 4e-3})),
+        fit=FitConfig(epochs=STEPS // size, **settings),
         about={},
     )
 

@@ -185,11 +185,12 @@ def line(name: str, compared: Sequence[Compared]) -> str:
     stable = [one for one in compared if one.ionic is not None]
     kept_ones = [one for one in stable if one.label.is_kept]
     six = np.triu_indices(3)
-    ionic = [np.abs(one.ionic - one.label.ionic)[six].mean() for one in kept_ones]
-    total = [
-        np.abs(one.ionic + one.electronic - one.label.ionic - one.label.electronic)[six].mean()
-        for one in kept_ones
-    ]
+    ionic, total = [], []
+    for one in kept_ones:
+        assert one.ionic is not None
+        error = one.ionic - one.label.ionic
+        ionic.append(np.abs(error)[six].mean())
+        total.append(np.abs(error + one.electronic - one.label.electronic)[six].mean())
     relative = np.array(
         [one.difference / mean(one.label.ionic) for one in stable if mean(one.label.ionic) > TINY]
     )

@@ -24,7 +24,6 @@ from ionic_dielectric import (
     RUNS,
     Array,
     Compared,
-    Potential,
     forces_at_gamma,
     labelled,
     mean,
@@ -32,6 +31,7 @@ from ionic_dielectric import (
 from rich.console import Console
 from rich.progress import track
 from scipy.spatial.distance import cdist
+from validation_phonons import Potential
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.graph import build_graph
@@ -129,8 +129,8 @@ def main() -> None:
     print("\n| softest polar mode (THz) | crystals | phonons | direct |\n|---|---|---|---|")
     for lowest, highest in itertools.pairwise(RANGES):
         some = np.abs(table[(table[:, 0] > lowest) & (table[:, 0] <= highest), 1:])
-        phonons = "–" if np.isnan(some).any() else f"{np.median(some[:, 0]):.0%}"
-        print(f"| {lowest} to {highest} | {len(some)} | {phonons} | {np.median(some[:, 1]):.0%} |")
+        median = "–" if np.isnan(some).any() else f"{np.median(some[:, 0]):.0%}"
+        print(f"| {lowest} to {highest} | {len(some)} | {median} | {np.median(some[:, 1]):.0%} |")
 
 
 if __name__ == "__main__":

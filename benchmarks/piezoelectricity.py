@@ -171,10 +171,10 @@ def main() -> None:
         found = calculated(atoms, clamped, formula, options.calculator)
         e = np.array(found["e_total_C_m2"], dtype=float)
         ionic = np.array(found["e_ionic_C_m2"], dtype=float)
-        values = [ionic[2, 2]]
-        for place in ((2, 2), (2, 0), (0, 4)):
-            values += [e[place], label[place]]
-        print(f"| {formula} | " + " | ".join(f"{one:.2f}" for one in values) + " |", flush=True)
+        numbers = [ionic[2, 2]]
+        for component in ((2, 2), (2, 0), (0, 4)):
+            numbers += [e[component], label[component]]
+        print(f"| {formula} | " + " | ".join(f"{one:.2f}" for one in numbers) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def run(checkout: Path, code: str, *arguments: str | Path) -> dict[str, float]:
 
 def screen(checkout: Path, structures: Path, table: Path, workers: int) -> dict[str, float]:
     """Screen the structures with a checkout; return what it took."""
-    options = ["--output", table, "--calculator", "none", "--workers", str(workers)]
+    options = ["--output", str(table), "--calculator", "none", "--workers", str(workers)]
     return run(checkout, RUN, "screen", structures, *options)
 
 
@@ -184,7 +184,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "structures.extxyz")
             n_atoms = write_structures(path, number)
-            tables = []
+            tables: list[Path] = []
             for workers, checkout in itertools.product(options.workers, checkouts):
                 table = Path(folder, f"{len(tables)}.csv")
                 took = screen(checkout, path, table, workers)

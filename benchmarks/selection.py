@@ -23,6 +23,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -132,7 +133,7 @@ def run(output: Path, frames: list[Atoms], seed: int) -> TrainingConfig:
     file = output.with_suffix(".extxyz")
     ase.io.write(file, frames, format="extxyz")
     recipe = read_config(ROOT / "models" / "universal-ensemble" / "light.yaml")
-    settings = {**FIT, "averaging": 0.96, "seed": seed}
+    settings: dict[str, Any] = {**FIT, "averaging": 0.96, "seed": seed}
     return replace(
         recipe,
         output=str(output),

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -305,7 +306,7 @@ def measure_training(name: str) -> dict[str, Any]:
     }
 
 
-MEASUREMENTS = {
+MEASUREMENTS: dict[str, Callable[..., Any]] = {
     "ours": measure_ours,
     "literal": measure_literal,
     "sevennet": measure_sevennet,

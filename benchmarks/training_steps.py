@@ -74,7 +74,7 @@ def main() -> None:
         watch.before_step()
         return watch.step(module, *arguments)
 
-    TrainingModule.training_step = training_step  # type: ignore[method-assign]
+    TrainingModule.training_step = training_step  # type: ignore[method-assign, assignment]
     fit(read_config(sys.argv[1]), progress=False)
 
 

@@ -88,6 +88,7 @@ def study(name: str) -> None:
     """Print what the uncertainties of one model are worth."""
     network, calibration = load_model(name), Calibration.load(model_folder(name))
     assert calibration is not None
+    assert isinstance(network, GatedNetwork | Ensemble)
     parts = {}
     for title, files in SETS.items():
         frames, _ = read_frames(files, DataConfig((), (), dielectric=None))

@@ -67,11 +67,8 @@ def main() -> None:
         help="positions: only with the lattice as measured; cell: relaxed; default: both",
     )
     arguments = parser.parse_args()
-    lattices: list[Lattice] = [
-        lattice
-        for lattice, mode in (("measured", "positions"), ("relaxed", "cell"))
-        if arguments.relax in (None, mode)
-    ]
+    modes: dict[Lattice, str] = {"measured": "positions", "relaxed": "cell"}
+    lattices = [one for one, mode in modes.items() if arguments.relax in (None, mode)]
     names = arguments.names
     known = [crystal.name for crystal in CRYSTALS]
     if unknown := set(names) - set(known):
@@ -133,7 +130,8 @@ def responses(phonon: Phonopy, source: Source, axes: tuple[Axis, ...]) -> list[R
         unit = np.array(axis.vector)
         along = [mode for mode in modes if unit @ mode.oscillator @ unit > 1e-6]
         # Not static_dielectric(): an instability across this axis does not matter here.
-        static = modes.electronic + sum(mode.strength for mode in along)
+        assert modes.electronic is not None
+        static = sum([mode.strength for mode in along], start=modes.electronic)
         is_stable = all(mode.frequency > 0 for mode in along)
         found.append(
             Response(

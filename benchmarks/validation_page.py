@@ -217,11 +217,11 @@ def _dielectric_table(entries: Sequence[_Entry]) -> str:
         "|---" * 8 + "|",
     ]
     for crystal, axis, model, dfpt in entries:
-        known = dfpt is not None
+        electronic, static = (None, None) if dfpt is None else (dfpt.electronic, dfpt.static)
         lines.append(
             f"| {_label(crystal)} | {axis.name} | {model.electronic:.2f} | "
-            f"{_number(dfpt.electronic if known else None, 2)} | {axis.electronic:.2f} | "
-            f"{_number(model.static, 1)} | {_number(dfpt.static if known else None, 1)} | "
+            f"{_number(electronic, 2)} | {axis.electronic:.2f} | "
+            f"{_number(model.static, 1)} | {_number(static, 1)} | "
             f"{axis.static:.1f} |"
         )
     return "\n".join(lines) + "\n"

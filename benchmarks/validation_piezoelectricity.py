@@ -135,10 +135,10 @@ def components(crystal: PiezoCrystal, forces: BaseCalculator) -> Components:
     )
     made = piezoelectric(atoms, forces, charges, clamped=clamped, relax="positions", progress=False)
     assert made.elastic_relaxed is not None
-    tensors = (clamped, made.ionic, made.total, made.strain_coefficients)
+    tensors = [clamped, made.ionic, made.total, made.strain_coefficients]
     if crystal.name == "SiO2":
         setting = measured_setting(made.total, made.elastic_relaxed)
-        tensors = tuple(rotated(one, setting) for one in tensors)
+        tensors = [rotated(one, setting) for one in tensors]
     parts = [named("e", one) for one in tensors[:3]]
     known = {
         "film": PC_PER_N * made.total[2, 2] / made.elastic_relaxed[2, 2],

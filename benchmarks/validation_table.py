@@ -137,7 +137,8 @@ def _pair(
     along = [mode for mode in modes if unit @ mode.oscillator @ unit > 1e-6]
     static = None
     if all(mode.frequency > 0 for mode in along):
-        static = float(unit @ (modes.electronic + sum(mode.strength for mode in along)) @ unit)
+        assert modes.electronic is not None
+        static = float(unit @ sum([m.strength for m in along], start=modes.electronic) @ unit)
     return Pair(crystal.name, axis, epsilon, pair.to_cm, pair.lo_cm, static)
 
 

@@ -36,7 +36,8 @@ class Watched:
 
     def __post_init__(self) -> None:
         """Start it."""
-        options = ["--output", self.table, "--calculator", "none", "--workers", str(self.workers)]
+        options: list[str | Path] = ["--output", self.table, "--calculator", "none"]
+        options += ["--workers", str(self.workers)]
         self.began = time.perf_counter()
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", RUN, "screen", self.structures, *options],

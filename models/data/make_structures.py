@@ -146,7 +146,7 @@ def make_all(
                 result = (water, "water", "H2O", split_of("H2O", trained))
         else:
             labelled: bool | None = None
-            if element is groups is None:
+            if element is None and groups is None:
                 labelled = kind != "relaxed" and bool(rng.random() < 0.35)
             if kind == "slab":
                 ranked = sorted(slabs, key=lambda base: choice.groups["slab " + base.group])

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 from collect import FOLDER, labels, write
 
 from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
@@ -26,7 +27,7 @@ REDONE = FOLDER.with_name("redone.extxyz.gz")
 
 def main() -> None:
     """Print the change of Z*, ε∞ and forces of each structure, and their means."""
-    redone = {}
+    redone: dict[str, Atoms] = {}
     for file in [REDONE, *map(Path, sys.argv[1:])]:
         if file.exists() or file != REDONE:
             redone |= {str(atoms.info["seed"]): atoms for atoms in read_images(file)}
