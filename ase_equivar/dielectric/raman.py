@@ -46,8 +46,9 @@ DOUBTFUL = 0.5  # relative expected error above which a warning is issued
 FAINT = 1e-9  # Å⁴/u; activities below it are rounding errors, as in rock salt
 ERROR_OF_PARTS = 7.0
 """Ratio of the error of Raman tensors to the spread between the predictions of subnetworks, that of
-the worst model. Compared with DFT for the 20 modes of quartz, it is 3.3 for `universal`, 2.5 for
-`universal-ensemble` and 7.3 for `universal-polar`: see benchmarks/raman.py."""
+the worst model so far, the first edition of `universal-polar` (7.3). Compared with DFT for the 20
+modes of quartz, it is 3.3 for `universal`, 2.5 for `universal-ensemble` and 4.1 for
+`universal-polar`: see benchmarks/raman.py."""
 
 
 def raman_modes(
