@@ -152,8 +152,12 @@ def _belong_to_another(calculator: Any, atoms: Atoms) -> bool:
     ours = {BORN_CHARGES, EFFECTIVE_CHARGES, UNCERTAINTY, CLAMPED_PIEZO}
     if not ours & set(getattr(calculator, "results", ())):
         return False
-    look = getattr(calculator, "check_state", None)
-    return look is not None and calculator.atoms is not None and bool(look(atoms))
+    known = getattr(calculator, "atoms", None)  # None: results that were put there by hand
+    return (
+        known is not None
+        and hasattr(calculator, "check_state")
+        and bool(calculator.check_state(atoms))
+    )
 
 
 def get_property(atoms: Atoms, name: str, allow_calculation: bool = True) -> Any:

@@ -49,7 +49,7 @@ def with_failures_named(
     """Return what a function returns; its errors are those of `calculated_property`."""
     try:
         return calculate()
-    except (PropertyNotImplementedError, CalculatorError, MemoryError):
+    except (PropertyNotImplementedError, CalculatorError, MemoryError):  # name themselves
         raise
     except Exception as error:  # calculators of other packages raise whatever they like
         kind = type(calculator)

@@ -76,4 +76,4 @@ class UncertaintyWarning(EquivarWarning):
 
 
 class InputWarning(EquivarWarning):
-    """A part of the input is ignored, or a file of an earlier part of a run lacks something."""
+    """A part of the input is ignored or out of date, or a file of an earlier run is incomplete."""

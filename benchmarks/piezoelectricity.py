@@ -20,10 +20,10 @@ on there.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ from ase_equivar.cli.potentials import named_potential
 from ase_equivar.dielectric import piezoelectric
 from ase_equivar.inference.model_files import WEIGHTS_FILE, model_folder
 from ase_equivar.io import write_piezoelectric_json
+from ase_equivar.io.resumed import digest
 from ase_equivar.io.structure_files import read_images
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,10 +87,10 @@ def tensor(atoms: Atoms, kind: str) -> Array:
     return np.asarray(atoms.info[f"{kind}piezoelectric_tensor_C_m2"], dtype=float).reshape(3, 6)
 
 
+@cache
 def weights() -> str:
     """Return what tells the weights of `universal` apart: results of others are not used again."""
-    content = (model_folder("universal") / WEIGHTS_FILE).read_bytes()
-    return hashlib.sha256(content).hexdigest()[:8]
+    return digest(model_folder("universal") / WEIGHTS_FILE)
 
 
 def calculated(atoms: Atoms, clamped: Array, name: str, calculator: str) -> dict[str, object]:

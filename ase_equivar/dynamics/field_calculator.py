@@ -51,6 +51,10 @@ class FieldCalculator(Calculator):
         Return the wrapped calculator's stress instead of refusing it.
     """
 
+    is_driven = (
+        True  # for those who want forces without field: `electric_field` may be zero just now
+    )
+
     def __init__(
         self,
         calculator: BaseCalculator,

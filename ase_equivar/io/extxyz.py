@@ -123,8 +123,8 @@ def _with_columns(atoms: Atoms, index: int) -> Atoms:
     if UNCERTAINTY in others:  # ASE would omit it
         frame.arrays[UNCERTAINTY] = np.asarray(others.pop(UNCERTAINTY))
     for name, value in others.items():
-        for kept in (frame.info, frame.arrays):
-            if name in kept and not np.array_equal(kept.pop(name), value):
+        for given in (frame.info.pop(name, None), frame.arrays.pop(name, None)):
+            if given is not None and not np.array_equal(given, value):
                 raise ValueError(
                     f"structure {index} ({atoms.get_chemical_formula()}) has two values of "
                     f"{name!r}: that of its calculator, and another in atoms.info or atoms.arrays; "

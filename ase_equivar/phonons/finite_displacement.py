@@ -129,9 +129,10 @@ def refuse_field(calculator: BaseCalculator) -> None:
     """Refuse a calculator whose forces, or those of one that it wraps or sums, are in a field."""
     for one in all_within(calculator):
         field = getattr(one, "electric_field", None)
-        is_driven = hasattr(one, "coupling")  # whose field may be zero just now
+        is_driven = getattr(one, "is_driven", False)
         if is_driven or (field is not None and np.any(np.asarray(field) != 0)):
+            which = "that of drive(), which may be zero just now" if is_driven else field
             raise ValueError(
-                f"the calculator has an electric field on ({field}): its forces Z*·E would corrupt "
+                f"the calculator has an electric field on ({which}): its forces Z*·E would corrupt "
                 "the force constants; use a calculator without electric_field"
             )
