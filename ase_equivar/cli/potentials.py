@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_equivar.io.input_files import check_file
+
 if TYPE_CHECKING:
     from ase.calculators.calculator import BaseCalculator
 
@@ -120,13 +122,11 @@ def find_potential(name: str) -> Potential:
     ------
     ValueError
         When there is no such name.
-    FileNotFoundError
-        When there is no such file of weights.
+    OSError, ValueError
+        When there is no such file of weights, as in `check_file`.
     """
     if name.startswith(NEQUIX_FILE):
-        path = Path(name.removeprefix(NEQUIX_FILE))
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no file {path} with weights of nequix")
+        path = check_file(name.removeprefix(NEQUIX_FILE))
         return replace(POTENTIALS["nequix"], make=_nequix_file(path))
     if name not in POTENTIALS:
         raise ValueError(

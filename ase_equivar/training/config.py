@@ -9,6 +9,7 @@ from typing import Any
 
 from ase_equivar.inference.model_files import available_models, model_folder
 from ase_equivar.io.file_selection import split_selection
+from ase_equivar.io.input_files import check_file
 from ase_equivar.network import build_network
 from ase_equivar.training.sections import DataConfig, FitConfig, TeacherConfig
 
@@ -64,13 +65,11 @@ def read_config(path: str | Path) -> TrainingConfig:
     Raises
     ------
     FileNotFoundError, ValueError
-        As in `parse_config`, or if the file is missing or not YAML.
+        As in `parse_config`, or if the file is missing, none (`check_file`) or not YAML.
     """
     import yaml
 
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no training configuration at {path}")
+    path = check_file(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -142,8 +141,10 @@ def _files(files: Any, folder: Path, where: str) -> tuple[str, ...]:
         raise ValueError(f"{where} is {files!r}; it must name one file or more")
     found = tuple(str((folder / file).resolve()) for file in files)
     for file in found:
-        if not Path(split_selection(file)[0]).is_file():
-            raise FileNotFoundError(f"{where} names {file}, which does not exist")
+        try:
+            check_file(split_selection(file)[0])
+        except (OSError, ValueError) as error:
+            raise type(error)(f"{where}: {error}") from error
     return found
 
 

@@ -12,6 +12,7 @@ from helpers.command_line import assert_one_line_error, run, save_random_model, 
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli import main as cli
+from ase_equivar.cli.potentials import find_potential
 from ase_equivar.io.structure_files import read_apart, read_image
 from ase_equivar.screening import read_structures
 
@@ -181,10 +182,16 @@ def test_what_is_no_file_is_named_as_what_it_is(tmp_path):
         ("folder", "folder is a folder; give a file"),
         ("nothing", "there is no file .*nothing"),
     ):
-        for command in ("born", "phonons", "label", "evaluate"):
+        for command in ("born", "phonons", "label", "evaluate", "train"):
             options = {
                 "label": ["-o", tmp_path / "o.extxyz", "--pseudopotentials", tmp_path],
             }
             before = ["universal"] if command == "evaluate" else []
             result = run(command, *before, tmp_path / name, *options.get(command, []))
             assert_one_line_error(result, 2, message)
+        recipe = f"{{output: new, start: universal, data: {{train: {name}, valid: {name}}}}}"
+        (tmp_path / "recipe.yaml").write_text(recipe)
+        result = run("train", tmp_path / "recipe.yaml")
+        assert_one_line_error(result, 2, f"data.train: .*{message}")
+        with pytest.raises((OSError, ValueError), match=message):
+            find_potential(f"nequix:{tmp_path / name}")
