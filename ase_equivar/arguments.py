@@ -232,3 +232,17 @@ def _shown(value: object) -> str:
 def _written(shape: Shape) -> str:
     lengths = ["N" if n is None else str(n) for n in shape]
     return f"({', '.join(lengths)}{',' if len(lengths) == 1 else ''})"
+
+
+def refuse_class(name: str, value: object) -> None:
+    """Refuse a class where an object of it is meant: the parentheses are forgotten.
+
+    Raises
+    ------
+    TypeError
+        Saying so.
+    """
+    if isinstance(value, type):
+        raise TypeError(
+            f"{name} is the class {value.__name__}; give an object: {value.__name__}(…)"
+        )

@@ -83,7 +83,8 @@ class EquivarCalculator(Calculator):
     polarization_energy : bool
         With a field on, add −Ω E·P, with P of a polar model, to ``energy`` and ``free_energy``, so
         that forces are minus their gradient; and to ``stress`` its strain derivative at constant
-        voltage across the cell, −E·e with the clamped-ion tensor above.
+        voltage across the cell, −E·e with the clamped-ion tensor above. The energy is that at
+        constant E, so that line searches do not work where the cell changes.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.arguments import LARGEST_CHARGE, finite_number, finite_real
+from ase_equivar.arguments import LARGEST_CHARGE, finite_number, finite_real, refuse_class
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.calculated_property import calculated_property
 
@@ -78,9 +78,12 @@ def read_charges(source: ChargeSource, name: str = "born_charges") -> BornCharge
     ------
     ase.calculators.calculator.PropertyNotImplementedError
         If a calculator does not give Z*.
+    TypeError
+        If it is a class of calculators, not a calculator.
     ValueError
         If numbers are not real and finite, or as large as no charges are.
     """
+    refuse_class(name, source)
     if isinstance(source, BaseCalculator):
         return _of_calculator(source)
     if callable(source):

@@ -9,6 +9,7 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, all_properties
 
+from ase_equivar.arguments import refuse_class
 from ase_equivar.calculated_property import calculated_property, own
 
 ENERGY_NAMES = ("energy", "free_energy")
@@ -46,6 +47,7 @@ class WrappedCalculator:
                 "stress_without_field leaves out what polarization_energy adds to the stress: set "
                 "one of them"
             )
+        refuse_class("calculator", self.calculator)
         if self.calculator is not None and not hasattr(self.calculator, "get_property"):
             raise TypeError(
                 f"calculator is {self.calculator!r}, which is no ASE calculator; the name of a "

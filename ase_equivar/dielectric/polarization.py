@@ -186,7 +186,7 @@ def polarization_change(
         atoms.calc = None
         cell = start.cell.array @ (np.eye(3) + fraction * strain)
         reduced = start.get_scaled_positions(wrap=False) + fraction * step
-        atoms.set_cell(cell)
+        atoms.set_cell(cell, apply_constraint=False)  # FixSymmetry would change it
         atoms.set_positions(reduced @ cell, apply_constraint=False)
         charges = charges_of(atoms)
         violations.append(violation_per_atom(born_charges, atoms, charges))

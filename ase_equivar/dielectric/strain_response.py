@@ -130,8 +130,8 @@ def _calculate(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return forces, eV/Å, shape (N, 3), and stress, GPa, shape (6,), of the strained crystal."""
     strained = atoms.copy()
-    strain = strain_tensor(components)
-    strained.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+    cell = atoms.cell.array @ (np.eye(3) + strain_tensor(components))
+    strained.set_cell(cell, scale_atoms=True, apply_constraint=False)
     name = type(calculator).__name__
     given = calculated_property(calculator, "forces", strained)
     forces = finite_real(f"the array of forces of {name}", given, (len(atoms), 3))

@@ -51,7 +51,7 @@ def with_velocities(frames: Iterable[Atoms], timestep: float) -> Iterator[Atoms]
         if window:
             last = window[-1][1]
             scaled = last + nearest_images(scaled - last, atoms.cell.array, atoms.pbc)
-        window.append((atoms, scaled))
+        window.append((atoms.copy(), scaled))  # a dynamics may move those that it yields
         if len(window) == WIDTH:
             far_before, before, _, after, far_after = (places for _, places in window)
             rate = (8 * (after - before) - (far_after - far_before)) / (12 * timestep * units.fs)

@@ -28,7 +28,7 @@ import numpy as np
 from ase.md.md import MolecularDynamics
 from numpy.typing import NDArray
 
-from ase_equivar.dynamics.driven import Drive
+from ase_equivar.dynamics.driven import Drive, check_drive
 from ase_equivar.dynamics.recorder import Recorder
 from ase_equivar.io.output_files import replacing
 
@@ -56,6 +56,7 @@ def save_checkpoint(driven: Drive, path: str | Path) -> None:
     TypeError
         If the run is an optimization.
     """
+    check_drive(driven)
     path = Path(path)
     if not isinstance(driven.dynamics, MolecularDynamics):
         raise TypeError(
@@ -161,6 +162,9 @@ def _problem(name: str, present: Any, values: dict[str, Any]) -> str:
     if isinstance(present, dict) and not isinstance(value, dict):
         return f"{name} is {value!r}, not the state of a random number generator"
     if isinstance(present, int | float) and not isinstance(present, bool):
+        if name.startswith("dyn/") and isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            # ASE's barostats begin with 0.0 what becomes a matrix in the first step
+            return "" if np.isfinite(value).all() else NOT_FINITE + name
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not (np.isfinite(value) or name in UNDEFINED):
             return f"{name} is {value!r}, not a finite number"

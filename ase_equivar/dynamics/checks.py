@@ -53,8 +53,8 @@ def atoms_of(dyn: BaseDynamics) -> Atoms:
         atoms = atoms.atoms
     if not isinstance(atoms, Atoms):  # ASE calls whatever it moves so
         raise TypeError(
-            f"a {type(atoms).__name__} is moved, which is more than one structure: give each of "
-            "its images an EquivarCalculator with electric_field and polarization_energy=True"
+            f"a {type(atoms).__name__} is moved, not one ase.Atoms: give the atoms of each of its "
+            "structures an EquivarCalculator with electric_field and polarization_energy=True"
         )
     if atoms.calc is None:
         raise ValueError("the atoms of the dynamics have no calculator; set atoms.calc first")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from ase.geometry import complete_cell
 from numpy.typing import NDArray
+
+from ase_equivar.structures.lattice import nearest_images
+
+ROUNDING = 1e-6  # Å, of wrapped positions
 
 
 class DipolePath:
@@ -31,9 +36,18 @@ class DipolePath:
         self.dipole_changes, self.displacements = dipole_changes, displacements
         self._left = None
 
-    def was_left_at(self, atoms: Atoms) -> bool:
-        """Whether the atoms are where they were at the end of the last step."""
-        return self._left is None or np.array_equal(self._left, atoms.positions)
+    def moved_meanwhile(self, atoms: Atoms) -> float:
+        """Return how far an atom is from where the last step left it or an image of it, Å.
+
+        Less than a rounding error counts as 0: atoms may have been wrapped into the cell.
+        """
+        if self._left is None or np.array_equal(self._left, atoms.positions):
+            return 0.0
+        cell = np.asarray(complete_cell(atoms.cell.array))
+        moved = (atoms.positions - self._left) @ np.linalg.inv(cell)
+        away = nearest_images(moved, atoms.cell.array, atoms.pbc) @ cell
+        largest = float(np.linalg.norm(away, axis=1).max())
+        return largest if largest > ROUNDING else 0.0
 
     def begin(self, atoms: Atoms, charges: NDArray[np.float64]) -> None:
         """Begin a step at these atoms, with their Z*, |e|, shape=(N, 3, 3)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,12 +17,28 @@ from ase_equivar.dynamics.checks import check_no_other_field, check_time_step
 from ase_equivar.dynamics.dipole_path import DipolePath
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.held_displacement import HeldDisplacement
+from ase_equivar.dynamics.run_warnings import (
+    warn_if_without_effect,
+    warn_of_other_motion,
+    warn_of_zero_field,
+)
 from ase_equivar.dynamics.step_clock import StepClock, refresh_carried_forces
 from ase_equivar.fields.displacement import field_energy
-from ase_equivar.warning_types import FieldWarning
 
 NEGLIGIBLE = 1e-9  # V/Å (0.1 V/cm): a weaker field has no effect in a simulation
 SAMPLES = 5  # samples of a function, by which checkpoints recognize it
+
+
+def check_drive(driven: object) -> None:
+    """Refuse what is no `Drive`, such as the dynamics itself.
+
+    Raises
+    ------
+    TypeError
+        Saying so.
+    """
+    if not isinstance(driven, Drive):
+        raise TypeError(f"driven is a {type(driven).__name__}; give what drive() returned")
 
 
 class Drive:
@@ -48,7 +63,7 @@ class Drive:
         self._path = path
         self._plain_step: Callable[..., Any] = dyn.step
         self._work = 0.0
-        self._seen_effect = False
+        self._seen_effect = self._seen_other_motion = False
         self._continued = False
         self._first_time = clock.time
         dyn.step = self._step
@@ -234,15 +249,14 @@ class Drive:
                 "the calculator was replaced after drive, so the field would be lost; release(), "
                 "set the calculator, and drive again"
             )
+        if len(self._atoms) != len(self._path.displacements):
+            raise RuntimeError(
+                "atoms were added or removed after drive; release(), and drive again"
+            )
         check_no_other_field(self._calculator.calculator)  # its settings may change at any time
         if self._clock.follow_time_step(self._dyn):
             check_time_step(self._dyn, self._field)
-        if self._field.follows_path and not self._path.was_left_at(self._atoms):
-            raise RuntimeError(
-                "the atoms were moved between two steps, so the polarization that a constant D "
-                "needs is unknown; release(), and drive again with the polarization of the new "
-                "positions"
-            )
+        self._look_for_other_motion()
         forces_before, charges_before = self._calculator.coupling(self._atoms)
         has_forces = bool(args) or kwargs.get("forces") is not None
         self._path.begin(self._atoms, charges_before)
@@ -266,6 +280,19 @@ class Drive:
             return np.zeros(3)
         return self._calculator.field_on(self._atoms, self.time)
 
+    def _look_for_other_motion(self) -> None:
+        """Warn once, or refuse at a constant D, if atoms were moved between two steps."""
+        away = self._path.moved_meanwhile(self._atoms)
+        if away and self._field.follows_path:
+            raise RuntimeError(
+                "the atoms were moved between two steps, so the polarization that a constant D "
+                "needs is unknown; release(), and drive again with the polarization of the new "
+                "positions"
+            )
+        if away and not self._seen_other_motion:
+            self._seen_other_motion = True
+            warn_of_other_motion(away, self.time)
+
     def _look_for_effect(self, *forces: NDArray[np.float64]) -> None:
         """Warn once if the field exerts no force, or if it was zero throughout the run.
 
@@ -274,19 +301,7 @@ class Drive:
         field = self._calculator.electric_field
         if np.abs(field).max() > NEGLIGIBLE:
             self._seen_effect = True
-            if not any(one.any() for one in forces):
-                warnings.warn(
-                    f"the field, of up to {np.abs(field).max():.4g} V/Å, exerts no force on any "
-                    "atom: check that Z* are not zero",
-                    FieldWarning,
-                    stacklevel=3,
-                )
+            warn_if_without_effect(field, forces, self._atoms)
         elif not self._field.follows_path and self._dyn.nsteps + 1 == self._dyn.max_steps:
             self._seen_effect = True
-            warnings.warn(
-                f"the field was zero (never above {NEGLIGIBLE} V/Å) throughout this run, which "
-                f"ends at {self.time:.4g} fs: unless it sets in during a later run, check its "
-                "times (fs) and its frequency (THz)",
-                FieldWarning,
-                stacklevel=3,
-            )
+            warn_of_zero_field(NEGLIGIBLE, self.time)

@@ -43,7 +43,7 @@ from ase.md.md import MolecularDynamics
 from ase.optimize.optimize import BaseDynamics
 from numpy.typing import ArrayLike
 
-from ase_equivar.arguments import finite_number, whole_number
+from ase_equivar.arguments import finite_number, refuse_class, whole_number
 from ase_equivar.charge_source import ChargeSource
 from ase_equivar.dynamics.acting_field import acting_field
 from ase_equivar.dynamics.charge_refresh import BornCharges
@@ -146,6 +146,7 @@ def drive(
             "SwitchLangevin sets the weights of the atoms' calculator in its run, and in a field "
             "another takes its place: drive takes ASE's other dynamics"
         )
+    refuse_class("field", field)
     log_interval = whole_number("log_interval", log_interval, at_least=1)
     if start_time is not None:
         start_time = finite_number("start_time", start_time, unit="fs")

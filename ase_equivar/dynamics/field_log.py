@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_equivar.dynamics.checks import check_times_ascend
-from ase_equivar.dynamics.driven import Drive
+from ase_equivar.dynamics.driven import Drive, check_drive
 from ase_equivar.dynamics.observables import FieldRun, Observables, check_cell, observe
 from ase_equivar.io.output_files import check_folder, write_text
 from ase_equivar.warning_types import InputWarning
@@ -58,10 +58,11 @@ class FieldLog:
     """
 
     def __init__(self, driven: Drive, path: str | Path) -> None:
+        check_drive(driven)
         check_cell(driven.atoms)
         check_times_ascend(driven.dynamics)
         self.driven = driven
-        self._path = check_folder(path)
+        self._path = check_folder(path).absolute()
         self._begun = False
         self._names: list[str] = []
 

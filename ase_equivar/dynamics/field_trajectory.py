@@ -9,11 +9,12 @@ from typing import Any
 import ase.io.extxyz
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.trajectory import Trajectory
 
 from ase_equivar.dynamics.checks import check_times_ascend
-from ase_equivar.dynamics.driven import Drive
+from ase_equivar.dynamics.driven import Drive, check_drive
 from ase_equivar.dynamics.field_log import check_new, warn_if_lost
 from ase_equivar.dynamics.observables import check_cell, observe
 from ase_equivar.io.extxyz import write_extxyz
@@ -23,6 +24,7 @@ from ase_equivar.io.read_errors import reading
 
 FORCES = "field_forces"
 ENDINGS = (".extxyz", ".traj", ".h5")
+OBSERVED = ("time", "electric_field", "work", "polarization_change", "current_density")
 
 
 class FieldTrajectory:
@@ -33,7 +35,8 @@ class FieldTrajectory:
     electric_field (V/Å), work (eV), polarization_change (µC/cm²) and current_density (A/cm²). In an
     extended XYZ file they are the columns and the comment line of each frame, which
     `ase_equivar.read_extxyz` reads; in ``.traj`` files they are results and entries of
-    ``atoms.info``; in HDF5 each is a dataset whose first index is time (needs h5py).
+    ``atoms.info``; in HDF5 each is a dataset whose first index is time (needs h5py). Numbers and
+    texts in ``atoms.info``, such as a label, are kept too, except in HDF5.
 
     Parameters
     ----------
@@ -54,10 +57,11 @@ class FieldTrajectory:
     """
 
     def __init__(self, driven: Drive, path: str | Path) -> None:
+        check_drive(driven)
         check_cell(driven.atoms)
         check_times_ascend(driven.dynamics)
         self.driven = driven
-        self._path = check_folder(path)
+        self._path = check_folder(path).absolute()
         self._begun = False
         if self._path.suffix not in ENDINGS:
             raise ValueError(
@@ -90,11 +94,8 @@ def _frame(driven: Drive) -> Atoms:
     frame.set_constraint()
     frame.arrays[FORCES] = driven.field_forces
     frame.info = {
-        "time": now.time,
-        "electric_field": now.electric_field,
-        "work": now.work,
-        "polarization_change": now.polarization_change,
-        "current_density": now.current_density,
+        **_plain(driven.atoms.info),
+        **{name: getattr(now, name) for name in OBSERVED},
     }
     frame.calc = SinglePointCalculator(
         frame,
@@ -103,6 +104,15 @@ def _frame(driven: Drive) -> Atoms:
         born_effective_charges=driven.born_charges,
     )
     return frame
+
+
+def _plain(info: dict[str, Any]) -> dict[str, Any]:
+    """Return what every format holds, such as labels or a charge that a potential reads."""
+    return {
+        name: value
+        for name, value in info.items()
+        if isinstance(value, str | bool | int | float) and name not in all_properties
+    }
 
 
 def _write_extxyz(path: Path, frame: Atoms) -> None:
@@ -142,7 +152,7 @@ def _write_hdf5(path: Path, frame: Atoms) -> None:
     import h5py
 
     values: dict[str, Any] = {
-        **frame.info,
+        **{name: frame.info[name] for name in OBSERVED},
         **frame.calc.results,
         FORCES: frame.arrays[FORCES],
         "positions": frame.positions,

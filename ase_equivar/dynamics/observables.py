@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms, units
 from numpy.typing import NDArray
 
-from ase_equivar.dynamics.driven import Drive
+from ase_equivar.dynamics.driven import Drive, check_drive
 from ase_equivar.units import A_PER_CM2, UC_PER_CM2
 
 
@@ -79,6 +79,7 @@ def observe(driven: Drive) -> Observables:
     ValueError
         If the atoms have no periodic cell.
     """
+    check_drive(driven)
     atoms = driven.atoms
     check_cell(atoms)
     volume = atoms.get_volume()

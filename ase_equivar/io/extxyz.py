@@ -48,6 +48,11 @@ def write_extxyz(
         If a calculator holds no Z*, or not one tensor per atom; the message names the structure,
         and nothing is written.
     """
+    if not isinstance(filename, str | Path):
+        raise TypeError(
+            f"filename is of the type {type(filename).__name__}: the name comes first, "
+            "write_extxyz(filename, images)"
+        )
     images = [images] if isinstance(images, Atoms) else list(images)
     frames = [_with_columns(atoms, index) for index, atoms in enumerate(images)]
     if append:

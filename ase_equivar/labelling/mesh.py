@@ -45,9 +45,10 @@ def compact_cell(atoms: Atoms) -> Atoms:
     """
     new = atoms.copy()
     if is_skewed(atoms.cell.array):
-        new.set_cell(compact_vectors(atoms.cell.array, atoms.pbc, always=True))
+        compact = compact_vectors(atoms.cell.array, atoms.pbc, always=True)
+        new.set_cell(compact, apply_constraint=False)
     if new.cell.handedness < 0:
-        new.set_cell(-new.cell.array)
+        new.set_cell(-new.cell.array, apply_constraint=False)
     return new
 
 

@@ -9,7 +9,8 @@ atoms unchanged.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
 
 import numpy as np
 from ase import Atoms
@@ -28,10 +29,12 @@ from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.lattice import compact_atoms, compact_vectors
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC, warn_if_nearly_symmetric
 from ase_equivar.structures.validation import check_structure
+from ase_equivar.warning_types import SymmetryWarning
 
 MOST_ATOMS = 20_000  # of a supercell, 29 GB of force constants
 LONGEST_SUPERCELL = 1e4  # Å, or cells
 SAME_MASS = 1e-4  # u; masses in files are rounded
+SAME_CHARGE = 0.1  # e; those of population analyses differ a little between equivalent atoms
 
 
 def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
@@ -102,6 +105,55 @@ def symbols_by_mass(symbols: Iterable[str], masses: NDArray[np.float64]) -> list
 def to_ase(cell: PhonopyAtoms) -> Atoms:
     """Return phonopy's cell as ASE Atoms, in the same atom order."""
     return as_atoms(cell)
+
+
+def as_given(cells: Sequence[PhonopyAtoms], phonon: Phonopy, atoms: Atoms) -> list[Atoms]:
+    """Return supercells as ASE Atoms with all that the atoms they were made from carry.
+
+    Initial charges, tags, other arrays and `info` may matter to a potential; phonopy keeps none.
+
+    Parameters
+    ----------
+    cells : sequence of PhonopyAtoms
+        Supercells of `phonon`, displaced or not.
+    phonon : Phonopy
+        From `make_phonon`.
+    atoms : ase.Atoms
+        What `make_phonon` was given.
+
+    Warns
+    -----
+    SymmetryWarning
+        If atoms that are equivalent by symmetry, for phonopy, have different initial charges.
+    """
+    index = _places_in_unit_cell(phonon)
+    charges = atoms.get_initial_charges()[index]
+    equivalent = phonon.symmetry.get_map_atoms()
+    apart = np.abs(charges - charges[equivalent])
+    if apart.max() > SAME_CHARGE:
+        i = int(apart.argmax())
+        warnings.warn(
+            f"atoms {index[i]} and {index[equivalent[i]]} have different initial charges, but are "
+            "equivalent by symmetry: forces of one are taken for those of the other. Give the two "
+            "slightly different masses to tell them apart",
+            SymmetryWarning,
+            stacklevel=3,
+        )
+    found = []
+    for cell in cells:
+        one = to_ase(cell)
+        for name, values in atoms.arrays.items():
+            if name not in one.arrays and name != "momenta":
+                one.set_array(name, values[index])
+        one.info = deepcopy(atoms.info)
+        found.append(one)
+    return found
+
+
+def _places_in_unit_cell(phonon: Phonopy) -> NDArray[np.int64]:
+    """Return of which atom of the unit cell each atom of the supercell is an image."""
+    cell = phonon.supercell
+    return np.array([cell.u2u_map[place] for place in cell.s2u_map])
 
 
 def make_phonon(

@@ -10,14 +10,15 @@ from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
 from numpy.typing import ArrayLike
 from phonopy import Phonopy
-from phonopy.structure.atoms import PhonopyAtoms
 from rich.console import Console
 from rich.progress import track
 
-from ase_equivar.arguments import positive_number
+from ase_equivar.arguments import positive_number, refuse_class
 from ase_equivar.calculated_property import all_within
 from ase_equivar.phonons.cell_forces import forces_of_cells
-from ase_equivar.phonons.cells import make_phonon, to_ase
+from ase_equivar.phonons.cells import as_given, make_phonon
+from ase_equivar.structures.conversion import as_atoms
+from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.warning_types import NotRelaxedWarning
 
@@ -46,7 +47,8 @@ def force_constants(
     Parameters
     ----------
     atoms : ase.Atoms
-        The unit cell, relaxed with `calculator`. Its masses are used, its constraints are ignored.
+        The unit cell, relaxed with `calculator`, which sees its initial charges, tags and `info` in
+        the supercells too. Its masses are used, its constraints are ignored.
     calculator : ase calculator
         Provides forces, without an electric field, whose forces are not part of the force
         constants.
@@ -74,18 +76,21 @@ def force_constants(
         only the stress reveals wrong lattice constants.
     """
     refuse_field(calculator)
+    atoms = as_atoms(atoms)
     distance = positive_number("distance", distance, "Å", largest=LONGEST_DISPLACEMENT)
     phonon = make_phonon(atoms, supercell, symprec=symprec)
 
-    _warn_if_not_relaxed(phonon.unitcell, calculator)
+    unitcell = compact_atoms(atoms).copy()
+    unitcell.set_constraint()  # its forces are to be seen
+    _warn_if_not_relaxed(unitcell, calculator)
     phonon.generate_displacements(distance=distance)
-    displaced = phonon.supercells_with_displacements or []
+    displaced = as_given(phonon.supercells_with_displacements or [], phonon, atoms)
     task = f"{len(displaced)} displacements in a supercell of {len(phonon.supercell)} atoms"
     logger.info(task)
     console = Console(stderr=True)
     phonon.forces = list(
         track(
-            forces_of_cells([to_ase(cell) for cell in displaced], calculator),
+            forces_of_cells(displaced, calculator),
             description=task,
             total=len(displaced),
             console=console,
@@ -98,8 +103,8 @@ def force_constants(
     return phonon
 
 
-def _warn_if_not_relaxed(cell: PhonopyAtoms, calculator: BaseCalculator) -> None:
-    [forces] = forces_of_cells([to_ase(cell)], calculator)
+def _warn_if_not_relaxed(atoms: Atoms, calculator: BaseCalculator) -> None:
+    [forces] = forces_of_cells([atoms], calculator)
     largest = np.linalg.norm(forces, axis=1).max()
     if largest > RESIDUAL_FORCE_WARNING:
         warnings.warn(
@@ -108,7 +113,6 @@ def _warn_if_not_relaxed(cell: PhonopyAtoms, calculator: BaseCalculator) -> None
             NotRelaxedWarning,
             stacklevel=3,
         )
-    atoms = to_ase(cell)
     atoms.calc = calculator
     try:
         principal = np.linalg.eigvalsh(atoms.get_stress(voigt=False))
@@ -127,6 +131,7 @@ def _warn_if_not_relaxed(cell: PhonopyAtoms, calculator: BaseCalculator) -> None
 
 def refuse_field(calculator: BaseCalculator) -> None:
     """Refuse a calculator whose forces, or those of one that it wraps or sums, are in a field."""
+    refuse_class("calculator", calculator)
     for one in all_within(calculator):
         field = getattr(one, "electric_field", None)
         is_driven = getattr(one, "is_driven", False)

@@ -102,7 +102,7 @@ def compact_atoms(atoms: Atoms) -> Atoms:
     if not _is_flat(atoms.cell.array[atoms.pbc]):
         return atoms
     compact = atoms.copy()
-    compact.set_cell(compact_vectors(atoms.cell.array, atoms.pbc))
+    compact.set_cell(compact_vectors(atoms.cell.array, atoms.pbc), apply_constraint=False)
     return compact
 
 

@@ -18,6 +18,7 @@ from ase_equivar.dielectric import (
     infrared_modes,
     ionic_conductivity,
     trajectory_current,
+    with_velocities,
 )
 from ase_equivar.dielectric.current import autocorrelation
 from ase_equivar.phonons import apply_nac, force_constants
@@ -294,6 +295,29 @@ def test_frames_too_far_apart_are_warned_about():
     for given, timestep in ((frames[::20], 20 * STEP), (frames, 2 * STEP)):
         with pytest.warns(UserWarning, match=r"too far apart .* or `timestep` is not the time"):
             trajectory_current(given, BORN, timestep)
+
+
+def test_frames_that_a_dynamics_yields_and_moves_on():
+    """One and the same Atoms object each time, as of ``for _ in dyn.irun(n): yield atoms``."""
+
+    def live():
+        atoms = ions()
+        for frame in harmonic_run(1000):
+            atoms.positions, atoms.arrays["momenta"] = frame.positions, frame.get_momenta()
+            yield atoms
+
+    copies = list(harmonic_run(1000))
+    with nothing_told():
+        found = trajectory_current(live(), BORN, STEP)
+    expected = trajectory_current(copies, BORN, STEP)
+    np.testing.assert_array_equal(found.dipole, expected.dipole)
+    np.testing.assert_array_equal(found.current, expected.current)
+    assert np.abs(found.dipole).max() > 1e-3
+    for one, other in zip(
+        with_velocities(live(), STEP), with_velocities(copies, STEP), strict=True
+    ):
+        np.testing.assert_array_equal(one.positions, other.positions)
+        np.testing.assert_array_equal(one.get_momenta(), other.get_momenta())
 
 
 def test_picture(harmonic, tmp_path):

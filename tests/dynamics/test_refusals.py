@@ -274,5 +274,5 @@ def test_a_band_of_structures_is_refused_by_name():
     images = [springs_and()[0] for _ in range(3)]
     for image in images:
         image.calc = springs_and()[1]
-    with pytest.raises(TypeError, match="a NEB is moved, which is more than one structure"):
+    with pytest.raises(TypeError, match=r"a NEB is moved, not one ase\.Atoms"):
         drive(FIRE(NEB(images), logfile=None), AMPLITUDE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.given_charges import triclinic_pair
 
@@ -34,3 +35,10 @@ def test_a_second_value_of_a_result_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"structure 0 .* has two values of 'energy'"):
         write_extxyz(tmp_path / "two.extxyz", [atoms])
     assert not (tmp_path / "two.extxyz").exists()
+
+
+def test_the_name_of_the_file_comes_first(tmp_path):
+    with pytest.raises(
+        TypeError, match=r"filename is of the type Atoms.* write_extxyz\(filename, images\)"
+    ):
+        write_extxyz(Atoms("H"), tmp_path / "a.extxyz")

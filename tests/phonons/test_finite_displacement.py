@@ -14,6 +14,7 @@ from helpers.springs import Springs
 from helpers.toy_network import ToyNetwork
 
 from ase_equivar import EquivarCalculator
+from ase_equivar.dielectric import polarization_change
 from ase_equivar.dynamics import drive
 from ase_equivar.fields import StepField
 from ase_equivar.phonons import (
@@ -42,6 +43,18 @@ def test_field_is_refused():
     calc.electric_field = np.array([0, 0, 0.05])
     for act in (lambda: force_constants(atoms, calc, (1, 1, 1)), lambda: relax(atoms, calc)):
         with pytest.raises(ValueError, match="electric field on"):
+            act()
+
+
+def test_a_class_is_no_calculator():
+    atoms = bulk("NaCl", "rocksalt", a=5.64)
+    for act in (
+        lambda: force_constants(atoms, EquivarCalculator, (1, 1, 1)),
+        lambda: relax(atoms, EMT),
+        lambda: EquivarCalculator(EMT),
+        lambda: polarization_change(atoms, atoms, EquivarCalculator),
+    ):
+        with pytest.raises(TypeError, match=r"is the class \w+; give an object: \w+\(…\)"):
             act()
 
 

@@ -15,6 +15,7 @@ from ase.constraints import (
     FixedMode,
     FixedPlane,
     FixScaled,
+    FixSymmetry,
 )
 from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
@@ -100,6 +101,11 @@ class MDSettings:
 
         FixCom is not added if constraints fix some atoms.
         """
+        if self.temperature and any(isinstance(one, FixSymmetry) for one in atoms.constraints):
+            raise ValueError(
+                "the atoms have the constraint FixSymmetry, which no thermal motion keeps: remove "
+                "it with atoms.set_constraint()"
+            )
         rng = np.random.default_rng(self.seed)
         is_held = any(isinstance(constraint, HELD) for constraint in atoms.constraints)
         if self.temperature and not atoms.get_momenta().any():
