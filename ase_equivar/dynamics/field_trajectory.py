@@ -111,7 +111,7 @@ def _plain(info: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in info.items()
-        if isinstance(value, str | bool | int | float) and name not in all_properties
+        if isinstance(value, str | bool | int | float | np.generic) and name not in all_properties
     }
 
 

@@ -99,7 +99,7 @@ def test_logs_stay_in_their_folder(tmp_path, monkeypatch):
 
 def test_frames_keep_labels_and_charges(tmp_path):
     driven = driven_crystal()
-    driven.atoms.info.update(charge=-1, name="a b", spin=1.5, energy=3.0, time="noon", odd=[1, {}])
+    driven.atoms.info.update(charge=np.int64(-1), name="a b", spin=1.5, energy=3.0, time="noon", odd=[1, {}])
     for ending in ("traj", "extxyz", "h5"):
         driven.dynamics.attach(FieldTrajectory(driven, tmp_path / f"run.{ending}"))
     driven.dynamics.run(2)
