@@ -6,16 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers.pages import blocks, run_page
+from helpers.pages import blocks, pages_of, run_page
 from helpers.paths import REPOSITORY
 
 import ase_equivar
 
-PAGES = [
-    page
-    for page in [*sorted(REPOSITORY.glob("*.md")), *sorted(REPOSITORY.glob("docs/**/*.md"))]
-    if page.name != "commands.md"  # written by docs/conf.py from the help texts
-]
+PAGES = pages_of(REPOSITORY)
 SLOW = {"README", "tutorials/phonopy", "tutorials/infrared", "tutorials/field_md"}
 SLOW |= {"tutorials/finetuning", "tutorials/screening", "howto/training"}
 NOT_RUN = {

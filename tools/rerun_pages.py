@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from helpers.pages import printed_by  # noqa: E402
+from helpers.pages import pages_of, printed_by  # noqa: E402
 
 
 def rerun(page: Path) -> int:
@@ -37,7 +37,7 @@ def rerun(page: Path) -> int:
 def main() -> None:
     """Run the pages that are named, or all."""
     named = [Path(name).resolve() for name in sys.argv[1:]]
-    for page in named or [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]:
+    for page in named or pages_of(ROOT):
         print(f"{page.relative_to(ROOT)}: {rerun(page)} blocks changed", flush=True)
 
 

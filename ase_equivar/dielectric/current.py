@@ -116,10 +116,10 @@ def trajectory_current(
     hidden = not (progress and console.is_terminal)
     for index, atoms in enumerate(track(frames, "current", console=console, disable=hidden)):
         _check(atoms, atoms if first is None else first, index)
+        born = neutralize(charges(atoms, index))
         atoms = atoms.copy()  # a dynamics may move those that it yields
         if first is None or moving is None:
             first, moving = atoms, MovingAtoms(atoms)
-        born = neutralize(charges(atoms, index))
         velocities = finite_real(
             f"the array of velocities of frame {index}", atoms.get_velocities() * units.fs, None
         )  # Å/fs
@@ -199,12 +199,13 @@ def _warn_if_coarse(current: Current) -> None:
     """Compare the current of the velocities with that of the displacements between frames."""
     moved = np.diff(current.dipole, axis=0)
     expected = current.timestep * (current.current[1:] + current.current[:-1]) / 2
-    size, away = np.linalg.norm(expected), np.linalg.norm(moved - expected)
-    if away > COARSE * np.linalg.norm(moved) and size > 0:
+    largest = max(np.linalg.norm(moved), np.linalg.norm(expected))
+    away = float(np.linalg.norm(moved - expected))
+    if away > COARSE * largest:
         warnings.warn(
-            f"velocities and displacements between frames differ by {away / size:.0%} of the "
-            "former: the frames are too far apart for the fastest vibrations, or `timestep` is not "
-            "the time between them",
+            f"velocities and displacements between frames differ by {away / largest:.0%}: the "
+            "frames are too far apart for the fastest vibrations, or `timestep` is not the time "
+            "between them",
             SamplingWarning,
             stacklevel=3,
         )

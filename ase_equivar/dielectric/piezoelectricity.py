@@ -39,7 +39,7 @@ from ase_equivar.dielectric.strain_response import (
 )
 from ase_equivar.phonons import relaxation
 from ase_equivar.phonons.born_source import Source, given_dielectric
-from ase_equivar.phonons.cells import make_phonon, to_ase
+from ase_equivar.phonons.cells import make_phonon, primitive_as_given
 from ase_equivar.phonons.electronic_correction import Corrected
 from ase_equivar.phonons.finite_displacement import force_constants, refuse_field
 from ase_equivar.phonons.gamma import uncorrected_gamma_matrix
@@ -138,7 +138,8 @@ def piezoelectric(
         atoms = relaxation.relax(atoms, calculator, relax, symprec=symprec)
     phonon = force_constants(atoms, calculator, (1, 1, 1), symprec=symprec, progress=progress)
     apply_nac(phonon, source, dielectric_tensor=electronic)
-    return _tensors(phonon, calculator, source, given, step, progress)
+    cell = primitive_as_given(phonon, atoms)
+    return _tensors(phonon, cell, calculator, source, given, step, progress)
 
 
 def piezoelectric_crystal(atoms: Atoms, *, symprec: float = SYMPREC) -> Phonopy:
@@ -180,6 +181,7 @@ def piezoelectric_crystal(atoms: Atoms, *, symprec: float = SYMPREC) -> Phonopy:
 
 def _tensors(
     phonon: Phonopy,
+    cell: Atoms,
     calculator: BaseCalculator,
     source: Source,
     given: _Array | None,
@@ -189,7 +191,6 @@ def _tensors(
     operations = cartesian_operations(phonon)
     modes = infrared_modes(phonon)
     dielectric = static_dielectric(modes)
-    cell = to_ase(phonon.primitive)
     clamped = given if given is not None else _clamped_of(source, cell)
     raw, doubled = strain_responses(cell, calculator, step=step, progress=progress)
     response = raw.symmetrized(operations)

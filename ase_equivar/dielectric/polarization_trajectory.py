@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedError
 from numpy.typing import NDArray
 
-from ase_equivar.arguments import finite_real
+from ase_equivar.arguments import finite_real, refuse_class
 from ase_equivar.calculated_property import calculated_property
 from ase_equivar.dielectric.structure_pairs import check_pair, reduced_step
 from ase_equivar.structures.metals import refuse_metal
@@ -55,6 +55,7 @@ def trajectory_polarization(
     ase.calculators.calculator.PropertyNotImplementedError
         If the calculator does not give ``polarization``.
     """
+    refuse_class("calculator", calculator)
     if "polarization" not in getattr(calculator, "implemented_properties", ()):
         raise PropertyNotImplementedError(
             f"{type(calculator).__name__} does not give 'polarization' here; use a neutral cell "

@@ -27,7 +27,7 @@ from phonopy.harmonic.displacement import get_least_displacements
 from rich.console import Console
 from rich.progress import Progress
 
-from ase_equivar.arguments import dielectric_array, finite_real, positive_number
+from ase_equivar.arguments import dielectric_array, finite_real, positive_number, refuse_class
 from ase_equivar.calculated_property import calculated_property
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.operations import Operation, cartesian_operations
@@ -168,6 +168,7 @@ def check_step(step: float) -> float:
 
 def require_dielectric(calculator: Any) -> None:
     """Raise ValueError or TypeError for a calculator that cannot give ε∞."""
+    refuse_class("calculator", calculator)
     if not isinstance(calculator, BaseCalculator):
         raise TypeError(
             f"calculator is a {type(calculator).__name__}; give an ASE calculator with "

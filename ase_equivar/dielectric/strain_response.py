@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from ase_equivar.arguments import finite_real, positive_number
+from ase_equivar.arguments import finite_real, positive_number, refuse_class
 from ase_equivar.calculated_property import calculated_property
 from ase_equivar.phonons.operations import Operation, symmetrized, symmetrized_of_atoms
 from ase_equivar.structures.voigt import from_voigt, strain_tensor, to_voigt
@@ -114,6 +114,7 @@ def check_strain_step(step: float) -> float:
 
 def require_forces(calculator: Any) -> None:
     """Raise TypeError or ValueError for a calculator that gives no forces."""
+    refuse_class("calculator", calculator)
     if not isinstance(calculator, BaseCalculator):
         raise TypeError(
             f"calculator is a {type(calculator).__name__}; give an ASE calculator of forces"

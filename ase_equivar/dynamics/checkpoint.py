@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from ase.cell import Cell
 from ase.md.md import MolecularDynamics
 from numpy.typing import NDArray
 
@@ -49,7 +50,8 @@ def save_checkpoint(driven: Drive, path: str | Path) -> None:
     driven : Drive
         As returned by `ase_equivar.dynamics.drive`.
     path : str or pathlib.Path
-        The file, in NumPy's ``.npz`` format.
+        The file, in NumPy's ``.npz`` format. A relative name is looked up each time: give an
+        absolute one if the program changes its folder during the run.
 
     Raises
     ------
@@ -153,6 +155,11 @@ def _problem(name: str, present: Any, values: dict[str, Any]) -> str:
     if name not in values:
         return "" if name in OPTIONAL else f"it has no {name}"
     value = values[name]
+    if name.startswith("dyn/") and {np.shape(present), np.shape(value)} == {(), (3, 3)}:
+        # ASE's barostats begin with 0.0 what becomes a matrix in the first step
+        number, matrix = (present, value) if np.ndim(value) else (value, present)
+        if type(number) is float and number == 0.0 and np.isfinite(matrix).all():
+            return ""
     if isinstance(present, np.ndarray):
         if not isinstance(value, np.ndarray) or value.shape != present.shape:
             return f"{name} has shape {np.shape(value)}, not {present.shape}"
@@ -162,9 +169,6 @@ def _problem(name: str, present: Any, values: dict[str, Any]) -> str:
     if isinstance(present, dict) and not isinstance(value, dict):
         return f"{name} is {value!r}, not the state of a random number generator"
     if isinstance(present, int | float) and not isinstance(present, bool):
-        if name.startswith("dyn/") and isinstance(value, np.ndarray) and value.dtype.kind == "f":
-            # ASE's barostats begin with 0.0 what becomes a matrix in the first step
-            return "" if np.isfinite(value).all() else NOT_FINITE + name
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not (np.isfinite(value) or name in UNDEFINED):
             return f"{name} is {value!r}, not a finite number"
@@ -199,6 +203,8 @@ def _walk(owner: Any, prefix: str) -> Iterator[tuple[str, Any]]:
             continue
         if isinstance(value, np.ndarray) and value.dtype != object:
             yield prefix + name, value.copy()
+        elif isinstance(value, Cell):  # Melchionna's, until its second step
+            yield prefix + name, value.array.copy()
         elif isinstance(value, np.generic):
             yield prefix + name, value.item()
         elif value is None or isinstance(value, bool | int | float | str):

@@ -27,26 +27,33 @@ class DipolePath:
         self.dipole_changes = np.zeros((len(atoms), 3))
         self.displacements = np.zeros((len(atoms), 3))
         self._start: tuple[NDArray[np.float64], ...] | None = None
-        self._left: NDArray[np.float64] | None = atoms.get_positions()
+        self._left: tuple[NDArray[np.float64], ...] | None = _place(atoms)
 
     def restore(
         self, dipole_changes: NDArray[np.float64], displacements: NDArray[np.float64]
     ) -> None:
         """Continue from the end of a step; the caller moves the atoms there."""
         self.dipole_changes, self.displacements = dipole_changes, displacements
+        self.forget_place()
+
+    def forget_place(self) -> None:
+        """Let the caller move the atoms, who says what they have done so far."""
         self._left = None
 
     def moved_meanwhile(self, atoms: Atoms) -> float:
-        """Return how far an atom is from where the last step left it or an image of it, Å.
+        """Return how far an atom has gone since the last step, relative to the others, Å.
 
-        Less than a rounding error counts as 0: atoms may have been wrapped into the cell.
+        Wrapping into the cell and changes of the cell do not count, as in `moved`. Less than a
+        rounding error counts as 0.
         """
-        if self._left is None or np.array_equal(self._left, atoms.positions):
+        if self._left is None or np.array_equal(self._left[0], atoms.positions):
             return 0.0
+        positions, before = (np.asarray(one) for one in self._left)
         cell = np.asarray(complete_cell(atoms.cell.array))
-        moved = (atoms.positions - self._left) @ np.linalg.inv(cell)
-        away = nearest_images(moved, atoms.cell.array, atoms.pbc) @ cell
-        largest = float(np.linalg.norm(away, axis=1).max())
+        moved = atoms.positions @ np.linalg.inv(cell)
+        moved -= positions @ np.linalg.inv(np.asarray(complete_cell(before)))
+        moved = nearest_images(moved - moved[0], atoms.cell.array, atoms.pbc) @ cell
+        largest = float(np.linalg.norm(moved - moved.mean(axis=0), axis=1).max())
         return largest if largest > ROUNDING else 0.0
 
     def begin(self, atoms: Atoms, charges: NDArray[np.float64]) -> None:
@@ -80,5 +87,9 @@ class DipolePath:
         moved = self.moved(atoms)
         self.displacements = self.displacements + moved
         self.dipole_changes = self.so_far(atoms, charges)
-        self._start, self._left = None, atoms.get_positions()
+        self._start, self._left = None, _place(atoms)
         return moved
+
+
+def _place(atoms: Atoms) -> tuple[NDArray[np.float64], ...]:
+    return atoms.get_positions(), atoms.cell.array.copy()

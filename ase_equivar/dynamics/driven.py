@@ -130,6 +130,7 @@ class Drive:
     @work.setter
     def work(self, work: float) -> None:
         self._work = finite_number("work", work, unit="eV")
+        self._path.forget_place()
 
     @property
     def born_charges(self) -> NDArray[np.float64]:
@@ -158,6 +159,7 @@ class Drive:
         if given.shape != expected:
             raise ValueError(f"dipole_changes have shape {given.shape}, not {expected}")
         self._path.dipole_changes = given
+        self._path.forget_place()
 
     @property
     def displacements(self) -> NDArray[np.float64]:

@@ -17,13 +17,14 @@ from ase_equivar.dynamics.checks import check_times_ascend
 from ase_equivar.dynamics.driven import Drive, check_drive
 from ase_equivar.dynamics.field_log import check_new, warn_if_lost
 from ase_equivar.dynamics.observables import check_cell, observe
-from ase_equivar.io.extxyz import write_extxyz
+from ase_equivar.io.extxyz import LAYOUT, write_extxyz
 from ase_equivar.io.frame_texts import complete_frames
 from ase_equivar.io.output_files import check_folder, replacing, write_text
 from ase_equivar.io.read_errors import reading
 
 FORCES = "field_forces"
 ENDINGS = (".extxyz", ".traj", ".h5")
+NOT_KEPT = {*all_properties, *LAYOUT, FORCES}
 OBSERVED = ("time", "electric_field", "work", "polarization_change", "current_density")
 
 
@@ -36,7 +37,8 @@ class FieldTrajectory:
     extended XYZ file they are the columns and the comment line of each frame, which
     `ase_equivar.read_extxyz` reads; in ``.traj`` files they are results and entries of
     ``atoms.info``; in HDF5 each is a dataset whose first index is time (needs h5py). Numbers and
-    texts in ``atoms.info``, such as a label, are kept too, except in HDF5.
+    one-line texts in ``atoms.info``, such as a label or a charge, are kept too, except in HDF5 and
+    under names of results.
 
     Parameters
     ----------
@@ -94,7 +96,7 @@ def _frame(driven: Drive) -> Atoms:
     frame.set_constraint()
     frame.arrays[FORCES] = driven.field_forces
     frame.info = {
-        **_plain(driven.atoms.info),
+        **_kept(driven.atoms.info),
         **{name: getattr(now, name) for name in OBSERVED},
     }
     frame.calc = SinglePointCalculator(
@@ -106,12 +108,18 @@ def _frame(driven: Drive) -> Atoms:
     return frame
 
 
-def _plain(info: dict[str, Any]) -> dict[str, Any]:
-    """Return what every format holds, such as labels or a charge that a potential reads."""
+def _kept(info: dict[Any, Any]) -> dict[str, Any]:
+    """Return the numbers and texts that each format gives back, such as a label or a charge."""
     return {
         name: value
         for name, value in info.items()
-        if isinstance(value, str | bool | int | float | np.generic) and name not in all_properties
+        if isinstance(name, str)
+        and name.isidentifier()
+        and name not in NOT_KEPT
+        and (
+            isinstance(value, int | float | np.integer | np.floating | np.bool_)
+            or (isinstance(value, str) and value and value.isprintable())
+        )
     }
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ase_equivar.warning_types import FieldWarning
 
 NOTHING_LEFT = 1e-9  # of a force, relative
-STACK = 5  # from here to whoever called the step
+STACK = 4  # from here to whoever called the step
 
 
 def warn_of_other_motion(away: float, time: float) -> None:
@@ -39,13 +39,13 @@ def warn_if_without_effect(
         Of the field on the atoms, at both ends of a step.
     atoms : ase.Atoms
     """
-    if any(_left_by_constraints(atoms, one).any() for one in forces):
-        return
-    if any(one.any() for one in forces):
+    if not any(one.any() for one in forces):
+        why = "check that Z* are not zero"
+    elif not any(_left_by_constraints(atoms, one).any() for one in forces):
         held = ", ".join(type(one).__name__ for one in atoms.constraints)
         why = f"the constraints of the atoms ({held}) hold all of it back"
     else:
-        why = "check that Z* are not zero"
+        return
     warnings.warn(
         f"the field, of up to {np.abs(field).max():.4g} V/Å, exerts no force on any atom: {why}",
         FieldWarning,
@@ -55,9 +55,11 @@ def warn_if_without_effect(
 
 def _left_by_constraints(atoms: Atoms, forces: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what the constraints of atoms leave of forces, without rounding errors."""
-    left = forces.copy()
+    left, added = forces.copy(), np.zeros_like(forces)  # some add forces of their own
     for constraint in atoms.constraints:
         constraint.adjust_forces(atoms, left)
+        constraint.adjust_forces(atoms, added)
+    left -= added
     return np.where(np.abs(left) > NOTHING_LEFT * np.abs(forces).max(), left, 0.0)
 
 

@@ -23,6 +23,8 @@ from ase_equivar.io.structure_files import read_images
 
 COLUMN = "born_charges"
 DIELECTRIC_KEY = "electronic_dielectric_tensor"
+LAYOUT = ("Lattice", "Properties", "pbc", "virial", COLUMN, DIELECTRIC_KEY)
+"""Words of a comment line that are no user's."""
 TENSOR_NAMES = ("born_charges", "born_effective_charges", "dielectric_tensor")
 
 
@@ -48,7 +50,7 @@ def write_extxyz(
         If a calculator holds no Z*, or not one tensor per atom; the message names the structure,
         and nothing is written.
     """
-    if not isinstance(filename, str | Path):
+    if isinstance(filename, Atoms | list | tuple):
         raise TypeError(
             f"filename is of the type {type(filename).__name__}: the name comes first, "
             "write_extxyz(filename, images)"

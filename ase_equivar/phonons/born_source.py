@@ -12,7 +12,7 @@ from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import get_atom_order
 
-from ase_equivar.arguments import LARGEST_CHARGE, dielectric_array, finite_real
+from ase_equivar.arguments import LARGEST_CHARGE, dielectric_array, finite_real, refuse_class
 from ase_equivar.calculated_property import calculated_property
 from ase_equivar.charge_source import read_charges
 from ase_equivar.phonons.cells import to_ase, to_phonopy
@@ -130,6 +130,7 @@ def read_source(
         born, dielectric = calculate_response(source, source.calc, dielectric_tensor)
         order, of_unit_cell = _match(phonon, source)
         return born[order], dielectric, of_unit_cell
+    refuse_class("source", source)
     if not isinstance(source, BaseCalculator):
         raise TypeError(
             "Z* must come from an ASE calculator, Atoms with one, or a tuple (born_charges, "

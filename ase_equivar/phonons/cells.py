@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 
 import numpy as np
 from ase import Atoms
@@ -107,53 +106,55 @@ def to_ase(cell: PhonopyAtoms) -> Atoms:
     return as_atoms(cell)
 
 
-def as_given(cells: Sequence[PhonopyAtoms], phonon: Phonopy, atoms: Atoms) -> list[Atoms]:
-    """Return supercells as ASE Atoms with all that the atoms they were made from carry.
+def as_given(cell: PhonopyAtoms, atoms: Atoms, places: Sequence[int]) -> Atoms:
+    """Return phonopy's cell as ASE Atoms with all that the atoms it was made from carry.
 
     Initial charges, tags, other arrays and `info` may matter to a potential; phonopy keeps none.
 
     Parameters
     ----------
-    cells : sequence of PhonopyAtoms
-        Supercells of `phonon`, displaced or not.
-    phonon : Phonopy
-        From `make_phonon`.
+    cell : PhonopyAtoms
     atoms : ase.Atoms
         What `make_phonon` was given.
-
-    Warns
-    -----
-    SymmetryWarning
-        If atoms that are equivalent by symmetry, for phonopy, have different initial charges.
+    places : sequence of int, shape (N,)
+        Which of `atoms` each atom of the cell is, or is an image of.
     """
-    index = _places_in_unit_cell(phonon)
-    charges = atoms.get_initial_charges()[index]
+    found = to_ase(cell)
+    for name, values in atoms.arrays.items():
+        if name not in found.arrays and name != "momenta":
+            found.set_array(name, values[places])
+    found.info = dict(atoms.info)
+    return found
+
+
+def places_in_supercell(phonon: Phonopy) -> list[int]:
+    """Return of which atom of the unit cell each atom of the supercell is an image."""
+    cell = phonon.supercell
+    return [int(cell.u2u_map[place]) for place in cell.s2u_map]
+
+
+def primitive_as_given(phonon: Phonopy, atoms: Atoms) -> Atoms:
+    """Return the primitive cell of a phonon with all that `atoms`, its unit cell, carry."""
+    places = places_in_supercell(phonon)
+    cell = phonon.primitive
+    return as_given(cell, atoms, [places[place] for place in cell.p2s_map])
+
+
+def warn_if_charges_break_symmetry(phonon: Phonopy, atoms: Atoms) -> None:
+    """Warn if atoms that are equivalent, for phonopy, have different initial charges."""
+    places = places_in_supercell(phonon)
+    charges = atoms.get_initial_charges()[places]
     equivalent = phonon.symmetry.get_map_atoms()
     apart = np.abs(charges - charges[equivalent])
     if apart.max() > SAME_CHARGE:
         i = int(apart.argmax())
         warnings.warn(
-            f"atoms {index[i]} and {index[equivalent[i]]} have different initial charges, but are "
-            "equivalent by symmetry: forces of one are taken for those of the other. Give the two "
-            "slightly different masses to tell them apart",
+            f"atoms {places[i]} and {places[equivalent[i]]} have different initial charges, but "
+            "are equivalent by symmetry: forces of one are taken for those of the other. Give the "
+            "two slightly different masses to tell them apart",
             SymmetryWarning,
             stacklevel=3,
         )
-    found = []
-    for cell in cells:
-        one = to_ase(cell)
-        for name, values in atoms.arrays.items():
-            if name not in one.arrays and name != "momenta":
-                one.set_array(name, values[index])
-        one.info = deepcopy(atoms.info)
-        found.append(one)
-    return found
-
-
-def _places_in_unit_cell(phonon: Phonopy) -> NDArray[np.int64]:
-    """Return of which atom of the unit cell each atom of the supercell is an image."""
-    cell = phonon.supercell
-    return np.array([cell.u2u_map[place] for place in cell.s2u_map])
 
 
 def make_phonon(

@@ -16,9 +16,13 @@ from rich.progress import track
 from ase_equivar.arguments import positive_number, refuse_class
 from ase_equivar.calculated_property import all_within
 from ase_equivar.phonons.cell_forces import forces_of_cells
-from ase_equivar.phonons.cells import as_given, make_phonon
+from ase_equivar.phonons.cells import (
+    as_given,
+    make_phonon,
+    places_in_supercell,
+    warn_if_charges_break_symmetry,
+)
 from ase_equivar.structures.conversion import as_atoms
-from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.warning_types import NotRelaxedWarning
 
@@ -47,8 +51,9 @@ def force_constants(
     Parameters
     ----------
     atoms : ase.Atoms
-        The unit cell, relaxed with `calculator`, which sees its initial charges, tags and `info` in
-        the supercells too. Its masses are used, its constraints are ignored.
+        The unit cell, relaxed with `calculator`, which sees its initial charges, tags, other arrays
+        and `info` in supercells too; a total charge in `info` stays that of the unit cell. Its
+        masses are used, its constraints are ignored.
     calculator : ase calculator
         Provides forces, without an electric field, whose forces are not part of the force
         constants.
@@ -74,17 +79,22 @@ def force_constants(
         provides stress, the stress exceeds 1 GPa: it is not relaxed with this calculator, and its
         frequencies are not those of an equilibrium. If symmetry fixes all atoms, as in rock salt,
         only the stress reveals wrong lattice constants.
+    SymmetryWarning
+        As `make_phonon`, and if atoms that are equivalent by symmetry have initial charges that
+        differ by more than 0.1 e.
     """
     refuse_field(calculator)
     atoms = as_atoms(atoms)
     distance = positive_number("distance", distance, "Å", largest=LONGEST_DISPLACEMENT)
     phonon = make_phonon(atoms, supercell, symprec=symprec)
 
-    unitcell = compact_atoms(atoms).copy()
-    unitcell.set_constraint()  # its forces are to be seen
-    _warn_if_not_relaxed(unitcell, calculator)
+    warn_if_charges_break_symmetry(phonon, atoms)
+    _warn_if_not_relaxed(as_given(phonon.unitcell, atoms, range(len(atoms))), calculator)
     phonon.generate_displacements(distance=distance)
-    displaced = as_given(phonon.supercells_with_displacements or [], phonon, atoms)
+    places = places_in_supercell(phonon)
+    displaced = [
+        as_given(cell, atoms, places) for cell in phonon.supercells_with_displacements or []
+    ]
     task = f"{len(displaced)} displacements in a supercell of {len(phonon.supercell)} atoms"
     logger.info(task)
     console = Console(stderr=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
+from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.harmonic_runs import BORN, ELECTRONIC, KELVIN, STEP, harmonic_run
 from helpers.polar_crystal import PolarCrystal, ions
 from helpers.told_warnings import nothing_told
@@ -318,6 +319,16 @@ def test_frames_that_a_dynamics_yields_and_moves_on():
     ):
         np.testing.assert_array_equal(one.positions, other.positions)
         np.testing.assert_array_equal(one.get_momenta(), other.get_momenta())
+
+
+def test_a_function_of_frames_sees_their_results():
+    frames = []
+    for frame in harmonic_run(200):
+        frame.calc = SinglePointCalculator(frame, born_effective_charges=BORN)
+        frames.append(frame)
+    found = trajectory_current(frames, lambda f: f.calc.results["born_effective_charges"], STEP)
+    expected = trajectory_current(frames, BORN, STEP)
+    np.testing.assert_array_equal(found.dipole, expected.dipole)
 
 
 def test_picture(harmonic, tmp_path):

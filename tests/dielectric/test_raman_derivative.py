@@ -11,7 +11,7 @@ from helpers.given_charges import anatase, quartz, rutile, triclinic_four
 
 from ase_equivar.dielectric import dielectric_derivative
 from ase_equivar.phonons import make_phonon
-from ase_equivar.phonons.finite_displacement import to_ase
+from ase_equivar.phonons.cells import to_ase
 
 CRYSTALS = {
     "triclinic": (triclinic_four, 24),

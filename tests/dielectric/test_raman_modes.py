@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from ase_equivar.dielectric import RamanMode, raman_modes
 from ase_equivar.dielectric import raman as raman_module
 from ase_equivar.phonons import apply_nac, force_constants, lo_to_splitting
-from ase_equivar.phonons.finite_displacement import to_ase
+from ase_equivar.phonons.cells import to_ase
 from ase_equivar.warning_types import UncertaintyWarning
 
 TURN = Rotation.from_rotvec([0.4, -1.1, 0.7]).as_matrix()

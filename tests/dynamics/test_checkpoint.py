@@ -1,5 +1,6 @@
 """Runs that go on from a checkpoint: bit for bit as if they had not been stopped."""
 
+import json
 import os
 import signal
 import subprocess
@@ -103,6 +104,35 @@ def test_restored_run_continues_bit_for_bit(name, tmp_path):
     assert np.abs(whole.atoms.positions - ions().positions).max() > 0.01
     if "NPT" in name:
         assert abs(whole.atoms.get_volume() / ions().get_volume() - 1) > 1e-6
+
+
+@pytest.mark.parametrize("name", ["LangevinBAOAB, NPT", "MelchionnaNPT"])
+@pytest.mark.parametrize(("steps", "done"), [(0, 2), (1, 0), (1, 3)])
+def test_checkpoints_of_first_steps(name, steps, done, tmp_path):
+    """Barostats whose numbers become matrices in their first steps."""
+    saved, again = driven_run(name), driven_run(name)
+    saved.dynamics.run(steps)
+    save_checkpoint(saved, tmp_path / "run.npz")
+    again.dynamics.run(done)
+    restore_checkpoint(again, tmp_path / "run.npz")
+    for one in (saved, again):
+        one.dynamics.run(4)
+    for one, other in zip(state(saved), state(again), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_matrices_are_not_taken_for_numbers(tmp_path):
+    driven, path = driven_run("LangevinBAOAB, NPT"), tmp_path / "run.npz"
+    driven.dynamics.run(1)
+    save_checkpoint(driven, path)
+    with np.load(path) as file:
+        content = dict(file)
+    for name, value in (("dyn/dt", np.ones((3, 3))), ("dyn/gamma_mod", np.full((3, 3), np.nan))):
+        plain = json.loads(str(content["plain"]))
+        plain.pop(name, None)
+        np.savez(path, **content | {"plain": np.array(json.dumps(plain)), name: value})
+        with pytest.raises(ValueError, match=f"damaged: .*{name}"):
+            restore_checkpoint(driven_run("LangevinBAOAB, NPT"), path)
 
 
 SCRIPT = """

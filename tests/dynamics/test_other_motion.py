@@ -9,7 +9,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
-from ase.constraints import FixAtoms, FixSymmetry
+from ase.constraints import ExternalForce, FixAtoms, FixSymmetry, Hookean
 from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
@@ -18,7 +18,14 @@ from helpers.polar_crystal import PolarCrystal, ions
 from helpers.springs import Springs
 from helpers.told_warnings import nothing_told
 
-from ase_equivar.dynamics import FieldLog, FieldTrajectory, drive, observe, save_checkpoint
+from ase_equivar.dynamics import (
+    FieldLog,
+    FieldTrajectory,
+    drive,
+    observe,
+    restore_checkpoint,
+    save_checkpoint,
+)
 from ase_equivar.dynamics.experiments import MDSettings
 from ase_equivar.warning_types import FieldWarning
 
@@ -52,6 +59,23 @@ def test_wrapped_atoms_have_not_moved():
     assert driven.work == pytest.approx(whole.work, abs=1e-9)
 
 
+def test_strained_and_shifted_crystals_lack_no_motion():
+    driven = driven_crystal()
+    driven.dynamics.run(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FieldWarning)
+        driven.atoms.set_cell(driven.atoms.cell.array * 1.01, scale_atoms=True)
+        driven.dynamics.run(2)
+        driven.atoms.positions += [0.3, -0.1, 0.2]
+        driven.dynamics.run(2)
+        driven.atoms.positions[0, 1] += 0.02
+        driven.work = 0.5  # whoever continues a run by hand says so
+        driven.dynamics.run(2)
+    driven.atoms.positions[0, 1] += 0.02
+    with pytest.warns(FieldWarning, match="moved by up to 0.0133 Å between two steps"):
+        driven.dynamics.run(2)
+
+
 def test_atoms_that_come_or_go_are_refused():
     driven = driven_crystal()
     driven.dynamics.run(2)
@@ -77,6 +101,14 @@ def test_constraints_that_leave_nothing_of_the_field_are_named(hold):
             dyn.run(2)
 
 
+@pytest.mark.parametrize("pull", [Hookean(0, 1, 5.0, rt=0.5), ExternalForce(0, 1, 0.5)])
+def test_constraints_that_pull_are_no_effect_of_the_field(pull):
+    dyn = VelocityVerlet(rock_salt(lambda _: pull), 0.1)
+    drive(dyn, AMPLITUDE, born_charges=np.zeros((2, 3, 3)))
+    with pytest.warns(FieldWarning, match="check that Z.* are not zero"):
+        dyn.run(2)
+
+
 def test_no_thermal_run_at_a_fixed_symmetry():
     with pytest.raises(ValueError, match=r"FixSymmetry, .* atoms\.set_constraint\(\)"):
         MDSettings(temperature=300).dynamics(rock_salt(FixSymmetry))
@@ -99,7 +131,9 @@ def test_logs_stay_in_their_folder(tmp_path, monkeypatch):
 
 def test_frames_keep_labels_and_charges(tmp_path):
     driven = driven_crystal()
-    driven.atoms.info.update(charge=np.int64(-1), name="a b", spin=1.5, energy=3.0, time="noon", odd=[1, {}])
+    driven.atoms.info.update(
+        charge=np.int64(-1), name="a b", spin=1.5, energy=3.0, time="noon", odd=[1, {}]
+    )
     for ending in ("traj", "extxyz", "h5"):
         driven.dynamics.attach(FieldTrajectory(driven, tmp_path / f"run.{ending}"))
     driven.dynamics.run(2)
@@ -110,6 +144,31 @@ def test_frames_keep_labels_and_charges(tmp_path):
             assert not {"energy", "odd"} & set(frame.info)
             assert frame.info["time"] == pytest.approx(step * driven.time / 2)
             assert frame.get_potential_energy() != 3.0
+
+
+AWKWARD = {
+    "empty": "", "lines": "a\nb", "cut": "a\u2028b", "Lattice": "cubic", "virial": 1.0,
+    "Properties": "none", "": 1, "a=b": 2, "a b": 3, 5: 4, (1, 2): 5, "born_charges": 2.0,
+    "complex": 1j, "field_forces": 7, "nan": float("nan"), "quoted": 'a "b" c', "greek": "Å",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["traj", "extxyz"])
+def test_awkward_infos_leave_a_trajectory_that_goes_on(tmp_path, ending):
+    path = tmp_path / f"run.{ending}"
+    for restored in (False, True):
+        driven = driven_crystal()
+        driven.atoms.info.update(AWKWARD)
+        if restored:
+            restore_checkpoint(driven, tmp_path / "run.npz")
+        driven.dynamics.attach(FieldTrajectory(driven, path))
+        driven.dynamics.run(2)
+        save_checkpoint(driven, tmp_path / "run.npz")
+    frames = ase.io.read(path, ":")
+    np.testing.assert_allclose([f.info["time"] for f in frames], np.arange(5) * driven.time / 4)
+    for frame in frames:
+        assert (frame.info["quoted"], frame.info["greek"]) == ('a "b" c', "Å")
+        assert "born_effective_charges" in frame.calc.results or "born_charges" in frame.arrays
 
 
 def test_a_dynamics_is_not_what_drive_returned(tmp_path):

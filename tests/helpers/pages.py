@@ -35,6 +35,12 @@ PARTS = re.compile(
 )
 
 
+def pages_of(repository: Path) -> list[Path]:
+    """Return all pages but the reference of commands: docs/conf.py writes it from help texts."""
+    found = [*sorted(repository.glob("*.md")), *sorted(repository.glob("docs/**/*.md"))]
+    return [page for page in found if page.name != "commands.md"]
+
+
 @dataclass(frozen=True)
 class Block:
     """A block: its language ("setup" for a comment), text, and why it is not run, if it is not."""

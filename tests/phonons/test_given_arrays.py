@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 
 import numpy as np
 import pytest
 from ase.calculators.calculator import Calculator, all_changes
+from ase.constraints import FixAtoms
 from ase.neighborlist import neighbor_list
-from helpers.given_charges import triclinic_pair
+from helpers.elastic_springs import ElasticSprings
+from helpers.given_charges import triclinic_four, triclinic_pair
+from helpers.public_raman import zincblende
 from helpers.springs import Springs
 
+from ase_equivar.dielectric import piezoelectric
 from ase_equivar.phonons import force_constants
-from ase_equivar.phonons.cells import as_given, make_phonon
+from ase_equivar.phonons.cells import (
+    as_given,
+    make_phonon,
+    places_in_supercell,
+    primitive_as_given,
+)
 
 SUPERCELL = [[1, 1, 0], [0, 2, 0], [0, 0, 1]]  # columns
 
@@ -45,11 +55,15 @@ def crystal():
     return atoms
 
 
+def all_of_it(phonon, atoms):
+    return as_given(phonon.supercell, atoms, places_in_supercell(phonon))
+
+
 def test_force_constants_are_those_of_a_supercell_with_charges():
     atoms = crystal()
     calculator = ChargedSprings(atoms)
     phonon = force_constants(atoms, calculator, SUPERCELL, progress=False)
-    supercell = as_given([phonon.supercell], phonon, atoms)[0]
+    supercell = all_of_it(phonon, atoms)
     step, n = 1e-4, len(supercell)
     numeric = np.zeros((n, 3, 3))
     moved = int(phonon.primitive.p2s_map[1])
@@ -64,23 +78,46 @@ def test_force_constants_are_those_of_a_supercell_with_charges():
     assert np.abs(numeric).max() > 1
 
 
-def test_each_atom_keeps_what_is_its_own():
-    atoms = crystal()
+@pytest.mark.parametrize("double", [False, True])
+def test_each_atom_keeps_what_is_its_own(double):
+    atoms = triclinic_four("LiLiBrBr")[[2, 0, 3, 1]]
+    if double:
+        atoms = atoms.repeat((1, 2, 1))[[5, 2, 0, 7, 1, 3, 6, 4]]
+    atoms.positions += 3 * atoms.cell.array[1]
+    n = len(atoms)
+    atoms.set_array("own", np.arange(n))
+    atoms.set_array("vector", np.arange(3 * n).reshape(n, 3))
+    atoms.info["lock"] = threading.Lock()  # what cannot be copied
     phonon = make_phonon(atoms, SUPERCELL)
-    phonon.generate_displacements(distance=0.01)
-    for cell in as_given(phonon.supercells_with_displacements, phonon, atoms):
+    primitive = primitive_as_given(phonon, atoms)
+    assert len(primitive) == 4
+    for cell in (all_of_it(phonon, atoms), primitive):
         assert cell.info == atoms.info
-        for name in ("initial_charges", "label", "tags"):
-            own = dict(zip(atoms.numbers, atoms.arrays[name], strict=True))
-            assert [own[number] for number in cell.numbers] == cell.arrays[name].tolist()
-        # the same atom: its site is that of the unit cell but for a lattice vector
-        steps = np.linalg.solve(atoms.cell.array.T, (cell.positions - sites(atoms, cell)).T)
-        assert np.abs(steps - np.rint(steps)).max() < 0.01
+        own = cell.arrays["own"]
+        np.testing.assert_array_equal(cell.arrays["vector"], atoms.arrays["vector"][own])
+        vectors = cell.cell.array if cell is primitive else atoms.cell.array
+        steps = (cell.positions - atoms.positions[own]) @ np.linalg.inv(vectors)
+        assert len(set(own)) == (4 if cell is primitive else n)
+        np.testing.assert_allclose(steps, np.rint(steps), atol=1e-9)
 
 
-def sites(atoms, cell):
-    where = {number: place for number, place in zip(atoms.numbers, atoms.positions, strict=True)}
-    return np.array([where[number] for number in cell.numbers])
+def test_the_unit_cell_is_looked_at_without_constraints_and_right_handed():
+    """What it is given for the check of residual forces, in the axes of phonopy."""
+    seen = []
+
+    class Looking(ChargedSprings):
+        def calculate(self, atoms=None, properties=("forces",), system_changes=all_changes):
+            seen.append((atoms.cell.handedness, len(atoms.constraints), "momenta" in atoms.arrays))
+            super().calculate(atoms, properties, system_changes)
+
+    atoms = crystal()
+    atoms.set_cell(-atoms.cell.array)
+    assert atoms.cell.handedness == -1
+    atoms.set_momenta(np.ones((2, 3)))
+    atoms.set_constraint(FixAtoms([0, 1]))
+    force_constants(atoms, Looking(atoms), (1, 1, 1), progress=False)
+    assert len(seen) > 2
+    assert set(seen) == {(1, 0, False)}
 
 
 def test_charges_that_break_the_symmetry_are_told():
@@ -91,6 +128,28 @@ def test_charges_that_break_the_symmetry_are_told():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         force_constants(double, springs, (1, 1, 1), progress=False)
-    double.set_initial_charges([1.0, -1.0, 2.0, -2.0])
+    double.set_initial_charges([1.0, -1.0, 1.2, -1.2])
     with pytest.warns(UserWarning, match="different initial charges, but are equivalent"):
         force_constants(double, springs, (1, 1, 1), progress=False)
+
+
+def test_piezoelectric_tensors_take_all_forces_with_charges():
+    """Forces and stress grow with the charges together, so that e does not depend on them."""
+    atoms = zincblende()
+
+    class Charged(ElasticSprings):
+        def calculate(self, atoms=None, properties=("forces",), system_changes=all_changes):
+            super().calculate(atoms, properties, system_changes)
+            factor = 1.0 + atoms.get_initial_charges()[0] ** 2
+            self.results = {name: factor * value for name, value in self.results.items()}
+
+    found = []
+    for charge in (0.0, 2.0):
+        atoms.set_initial_charges([charge, -charge])
+        source = (np.array([2.0, -2.0])[:, None, None] * np.eye(3), 4 * np.eye(3))
+        tensors = piezoelectric(
+            atoms, Charged(zincblende(), 4.0), source, clamped=np.zeros((3, 6)), progress=False
+        )
+        found.append(tensors.ionic)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    assert np.abs(found[0]).max() > 0.1

@@ -163,7 +163,7 @@ def test_what_the_bundled_model_says_of_metals_and_salts(universal):
     cubic = {"spacegroup": 221, "cellpar": [3.75] * 3 + [90] * 3}
     mgb2 = [(0, 0, 0), (1 / 3, 2 / 3, 0.5)], [3.086, 3.086, 3.524, 90, 90, 120]
     for atoms, low, high in (
-        (bulk("NbC", "rocksalt", a=4.47), 0.2, 0.4),
+        (bulk("NbC", "rocksalt", a=4.47), 0.15, 0.2),
         (bulk("TiC", "rocksalt", a=4.33), 0.2, 0.4),
         (bulk("ZrN", "rocksalt", a=4.58), 0.2, 0.4),
         (bulk("TiO", "rocksalt", a=4.18), 0.4, 0.5),
@@ -185,7 +185,7 @@ def test_how_often_a_crystal_with_a_gap_is_warned_about(universal):
         for atoms, found in zip(images, universal.predict(images), strict=True)
         if np.linalg.norm(found.sum_rule_violation, ord=2) / len(atoms) > 0.15
     ]
-    assert (len(images), warned) == (30, ["Bi2STe2"])
+    assert (len(images), warned) == (30, ["NiO2Rb2", "Bi2STe2"])
 
 
 def rock_salts(**lattice_constants):

@@ -113,7 +113,12 @@ def test_mistakes_do_not_lock_the_output(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     for model, train, order, message in (
         ("universal", data, "displacment-first", "the recipe: data.order is 'displacment-first'"),
-        ("universal", "nowhere.extxyz", "field-first", "data.train: there is no file .*nowhere.extxyz"),
+        (
+            "universal",
+            "nowhere.extxyz",
+            "field-first",
+            "data.train: there is no file .*nowhere.extxyz",
+        ),
         ("univers", data, "field-first", "no model 'univers'"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):

@@ -182,7 +182,7 @@ def field_run(
     check_motion(atoms)
     if atoms.calc is None:
         raise ValueError("the atoms have no calculator; set atoms.calc first")
-    where = None if folder is None else Path(folder)
+    where = None if folder is None else Path(folder).absolute()
     with locked_run_folder(where):
         return _field_run(
             atoms, field, steps, md_settings, interval, born_charges, recorder, where, description
