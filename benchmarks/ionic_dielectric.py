@@ -257,6 +257,20 @@ def main() -> None:
             f"| {'yes' if one.is_within else 'no'} | {one.softest:.2f} "
             f"| {'–' if np.isnan(one.missing) else f'{one.missing:+.1%}'} |"
         )
+    outside = [one for one in of_model if not one.is_within]
+    print(
+        "\nOutside their range, with the change from the label: "
+        + ", ".join(
+            f"{one.label.name} ("
+            + (
+                "imaginary"
+                if one.ionic is None
+                else f"{one.difference / mean(one.label.ionic):+.0%}"
+            )
+            + ")"
+            for one in outside
+        )
+    )
 
 
 if __name__ == "__main__":

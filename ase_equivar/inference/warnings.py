@@ -29,8 +29,8 @@ from ase_equivar.warning_types import (
 )
 
 VIOLATION_WARNING = 0.1
-"""|e| per atom, see `sum_rule.largest_per_atom`. Of the 279 validation crystals, 6 % exceed it; of
-these, 35 % have an rms error of Z* above 0.3 e, of the others 4 %
+"""|e| per atom, see `sum_rule.largest_per_atom`. Of the 279 validation crystals, 8 % exceed it; of
+these, 27 % have an rms error of Z* above 0.3 e, of the others 3 %
 (``benchmarks/sum_rule_alarm.py``)."""
 
 
