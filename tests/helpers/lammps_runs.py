@@ -278,7 +278,7 @@ def doubtful_run() -> dict[str, Any]:
     told = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for command in ("run 2", "displace_atoms moved move 0.8 0.2 -0.9", "run 2"):
+        for command in ("run 2", "displace_atoms moved move 0.9 0.9 -0.9", "run 2"):
             if "moved" in command:
                 lmp.command("group moved id 2 3 9")
             lmp.command(command)
