@@ -123,7 +123,7 @@ def find_potential(name: str) -> Potential:
     ValueError
         When there is no such name.
     OSError, ValueError
-        When there is no such file of weights, as in `check_file`.
+        Those of `check_file` for the file of weights.
     """
     if name.startswith(NEQUIX_FILE):
         path = check_file(name.removeprefix(NEQUIX_FILE))

@@ -48,7 +48,7 @@ class DipolePath:
         """
         if self._left is None or np.array_equal(self._left[0], atoms.positions):
             return 0.0
-        positions, before = (np.asarray(one) for one in self._left)
+        positions, before = self._left
         cell = np.asarray(complete_cell(atoms.cell.array))
         moved = atoms.positions @ np.linalg.inv(cell)
         moved -= positions @ np.linalg.inv(np.asarray(complete_cell(before)))

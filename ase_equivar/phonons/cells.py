@@ -140,9 +140,16 @@ def primitive_as_given(phonon: Phonopy, atoms: Atoms) -> Atoms:
     return as_given(cell, atoms, [places[place] for place in cell.p2s_map])
 
 
-def warn_if_charges_break_symmetry(phonon: Phonopy, atoms: Atoms) -> None:
-    """Warn if atoms that are equivalent, for phonopy, have different initial charges."""
-    places = places_in_supercell(phonon)
+def warn_if_charges_break_symmetry(phonon: Phonopy, atoms: Atoms, places: Sequence[int]) -> None:
+    """Warn if atoms that are equivalent, for phonopy, have different initial charges.
+
+    Parameters
+    ----------
+    phonon, atoms
+        As in `primitive_as_given`.
+    places : sequence of int
+        From `places_in_supercell`.
+    """
     charges = atoms.get_initial_charges()[places]
     equivalent = phonon.symmetry.get_map_atoms()
     apart = np.abs(charges - charges[equivalent])

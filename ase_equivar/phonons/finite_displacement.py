@@ -88,10 +88,10 @@ def force_constants(
     distance = positive_number("distance", distance, "Å", largest=LONGEST_DISPLACEMENT)
     phonon = make_phonon(atoms, supercell, symprec=symprec)
 
-    warn_if_charges_break_symmetry(phonon, atoms)
+    places = places_in_supercell(phonon)
+    warn_if_charges_break_symmetry(phonon, atoms, places)
     _warn_if_not_relaxed(as_given(phonon.unitcell, atoms, range(len(atoms))), calculator)
     phonon.generate_displacements(distance=distance)
-    places = places_in_supercell(phonon)
     displaced = [
         as_given(cell, atoms, places) for cell in phonon.supercells_with_displacements or []
     ]

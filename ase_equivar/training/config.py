@@ -64,8 +64,8 @@ def read_config(path: str | Path) -> TrainingConfig:
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        As in `parse_config`, or if the file is missing, none (`check_file`) or not YAML.
+    OSError, ValueError
+        Those of `check_file` and `parse_config`, and if the file is not YAML.
     """
     import yaml
 
@@ -96,8 +96,8 @@ def parse_config(content: Any, folder: Path, where: str) -> TrainingConfig:
 
     Raises
     ------
-    FileNotFoundError
-        If a data file or a model to start from is missing.
+    OSError
+        If a data file is missing or a folder, or a model to start from is missing.
     ValueError
         If a section or an entry is missing, unknown, of a wrong type or out of range; the message
         names it.

@@ -247,7 +247,7 @@ def test_a_pupil_learns_what_the_teacher_knows(tmp_path: Path) -> None:
         ({"model": "universal", "copies": -1}, "copies is -1; give a whole number from 0 on"),
         ({"model": "universal", "copies": 1, "batch_size": 0}, "batch_size is 0"),
         ({"model": "universal", "copies": "many"}, "copies must be a number like 0, not 'many'"),
-        ({"model": "universal", "structures": "no.xyz"}, "no.xyz"),
+        ({"model": "universal", "structures": "no.xyz"}, "structures: there is no file .*no.xyz"),
         ({"model": "univrsal", "copies": 1}, "univrsal"),
         ({"model": "universal", "copy": 1}, "teacher has no entry copy; known are batch_size"),
         (["universal"], r"teacher is \['universal'\]; it must be a mapping"),
