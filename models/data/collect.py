@@ -22,7 +22,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
+from ase_equivar.io.extxyz_entries import COLUMN, DIELECTRIC_KEY
 from ase_equivar.io.structure_files import read_apart, read_images
 
 FOLDER = Path(__file__).parent / "displaced"

@@ -4,7 +4,7 @@
     python models/data/make_structures.py ../shared/data structures.extxyz \
         --pseudopotentials FOLDER [--number 900] [--seed 20]
         [--kinds thermal strained volume] [--element O] [--groups KNbO3 GeO2]
-        [--atoms 6] [--electrons 60]
+        [--atoms 6] [--electrons 60] [--perovskites]
 
 The same seed, data and versions of NumPy and ASE give the same structures. Every structure
 has its own random generator, seeded with (seed, number), which ``info["seed"]`` records.
@@ -25,6 +25,11 @@ substitution
 frenkel
     One atom moved to the largest void of a supercell, or two unlike cations exchanged;
     displaced.
+polar
+    Displaced along random combinations of modes that keep the rotations about one axis of the
+    crystal; half of them strained likewise. Not in the mix.
+polar_supercell
+    The same in a supercell: the rotations about one axis through one atom. Not in the mix.
 slab
     Thin unpolar slabs of rock salts (100), zincblendes (110) and fluorites (111); displaced.
 molecule
@@ -37,7 +42,8 @@ relaxed
 Where the crystals come from: ``crystals/train``, ``dielectric/petousis2017`` and
 ``dielectric/naccarato2019``. Kept are those with elements of the pseudopotential table, an even
 number of electrons, at most 14 atoms, no ε∞ above 14 (small gaps are expensive), no Fe, Co, Ni,
-and V, Cr, Mn only where they can be d⁰.
+and V, Cr, Mn only where they can be d⁰. With ``--perovskites`` ideal cubic perovskites ABO3 with
+lattice constants from ionic radii instead.
 
 Splits, ``info["split"]``. ``info["group"]`` is the reduced composition of the crystal that a
 structure was made from, and the split is a function of the group alone, so no group can lie in
@@ -66,9 +72,11 @@ from ase.build import molecule
 from ase.io import write
 from structure_bases import Base, collect_bases, reduced, split_of, valences
 from structure_kinds import MAKERS, make_molecule, make_water, molecules, too_close
+from structure_polar import make_polar, make_polar_supercell, perovskites
 
 from ase_equivar.labelling.mesh import choose_mesh, compact_cell
 
+MAKERS_OF_CRYSTALS = MAKERS | {"polar": make_polar, "polar_supercell": make_polar_supercell}
 MIX = (
     "thermal relaxed strained substitution thermal molecule volume slab "
     "thermal relaxed vacancy thermal strained water thermal frenkel"
@@ -114,11 +122,14 @@ def make_all(
     kinds: list[str],
     element: str | None,
     groups: list[str] | None,
+    ideal: bool,
     most_atoms: int,
     most_electrons: int | None,
 ) -> list[Atoms]:
     """Return that many structures in the order in which to label them."""
     bases, trained, excluded = collect_bases(data, valence)
+    if ideal:
+        bases = perovskites(trained, excluded)
     if element is not None:
         bases = [base for base in bases if element in base.atoms.get_chemical_symbols()]
     if groups is not None:
@@ -146,14 +157,14 @@ def make_all(
                 result = (water, "water", "H2O", split_of("H2O", trained))
         else:
             labelled: bool | None = None
-            if element is None and groups is None:
+            if element is None and groups is None and not ideal:
                 labelled = kind != "relaxed" and bool(rng.random() < 0.35)
             if kind == "slab":
                 ranked = sorted(slabs, key=lambda base: choice.groups["slab " + base.group])
             else:
                 ranked = choice.ranked(labelled, most, electrons)
             for base in ranked:
-                atoms = MAKERS[kind](base, rng, most)
+                atoms = MAKERS_OF_CRYSTALS[kind](base, rng, most)
                 if atoms is None or too_close(atoms):
                     continue
                 total = sum(valence.get(s, 1) for s in atoms.get_chemical_symbols())
@@ -216,9 +227,10 @@ def main() -> None:
     parser.add_argument("--pseudopotentials", type=Path, required=True)
     parser.add_argument("--number", type=int, default=900)
     parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--kinds", nargs="+", choices=[*MAKERS, "molecule", "water"])
+    parser.add_argument("--kinds", nargs="+", choices=[*MAKERS_OF_CRYSTALS, "molecule", "water"])
     parser.add_argument("--element", help="only from crystals with this element, labelled or not")
     parser.add_argument("--groups", nargs="*", help="only compositions such as KNbO3")
+    parser.add_argument("--perovskites", action="store_true", help="ideal ones, and no others")
     parser.add_argument("--atoms", type=int, default=14, help="largest number of atoms")
     parser.add_argument("--electrons", type=int, help="largest number of valence electrons")
     arguments = parser.parse_args()
@@ -231,6 +243,7 @@ def main() -> None:
         arguments.kinds or MIX.split(),
         arguments.element,
         arguments.groups,
+        arguments.perovskites,
         arguments.atoms,
         arguments.electrons,
     )

@@ -19,7 +19,7 @@ import numpy as np
 from ase import Atoms
 from collect import FOLDER, labels, write
 
-from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
+from ase_equivar.io.extxyz_entries import COLUMN, DIELECTRIC_KEY
 from ase_equivar.io.structure_files import read_images
 
 REDONE = FOLDER.with_name("redone.extxyz.gz")

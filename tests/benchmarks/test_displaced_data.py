@@ -9,7 +9,10 @@ import sys
 import ase.io
 import numpy as np
 import pytest
+import spglib
+from ase import Atoms
 from ase.build import bulk
+from ase.spacegroup import crystal
 from helpers.paths import REPOSITORY
 
 FOLDER = REPOSITORY / "models" / "data"
@@ -66,3 +69,63 @@ def test_labels_of_two_structures_with_one_seed_are_not_mixed_up(tmp_path, monke
     assert len(collect.merge([files[0], files[0]])) == 1
     with pytest.raises(ValueError, match=r"another structure than the one with its seed, 7-1"):
         collect.merge(files)
+
+
+def quartz() -> Atoms:
+    """Return α-quartz, whose axes have screws of three and two folds."""
+    return crystal(
+        ["Ge", "O"],
+        [(0.451, 0, 0), (0.397, 0.302, 0.091)],
+        spacegroup=152,
+        cellpar=[4.99, 4.99, 5.65, 90, 90, 120],
+    )
+
+
+@pytest.mark.parametrize(
+    "atoms",
+    [bulk("ZnO", "wurtzite", 3.25, 5.2), bulk("CaF2", "fluorite", 5.46), quartz()],
+    ids=["wurtzite", "fluorite", "quartz"],
+)
+def test_polar_distortions_keep_an_axis_and_are_polar(atoms, monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    from structure_bases import Base
+    from structure_polar import make_polar
+
+    base = Base(atoms, "here", "group", "train", False, 3.0)
+    for seed in range(12):
+        made = make_polar(base, np.random.default_rng(seed), 14)
+        found = spglib.get_symmetry(
+            (made.cell[:], made.get_scaled_positions(), made.numbers), symprec=1e-5
+        )
+        proper = [r for r in found["rotations"] if np.linalg.det(r) > 0]
+        assert len(proper) > 1
+        assert not any(np.allclose(r, -np.eye(3)) for r in found["rotations"])
+        moved = made.get_scaled_positions() - atoms.get_scaled_positions()
+        moved = (moved - np.rint(moved)) @ made.cell[:]
+        assert 0.02 < np.sqrt(np.mean(moved**2)) < 0.17
+
+
+def test_a_crystal_without_rotations_has_no_polar_distortion(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    from structure_bases import Base
+    from structure_polar import make_polar
+
+    atoms = quartz()
+    atoms.rattle(0.1, seed=0)
+    base = Base(atoms, "here", "group", "train", False, 3.0)
+    assert make_polar(base, np.random.default_rng(0), 14) is None
+
+
+def test_perovskites_do_not_hold_what_is_excluded(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    from structure_polar import perovskites
+
+    bases = perovskites({"SrTiO3"}, {"BaTiO3", "SrZrO3"})
+    split = {base.group: base.split for base in bases}
+    assert {"PbTiO3", "KNbO3", "SrTiO3"} <= set(split)
+    assert not {"BaTiO3", "SrZrO3"} & set(split)
+    assert split["SrTiO3"] == "train"
+    lengths = {base.group: base.atoms.cell.lengths()[0] for base in bases}
+    # measured at room temperature: 3.905, 3.989 and 4.171 Å
+    for group, measured in (("SrTiO3", 3.905), ("KTaO3", 3.989), ("BaHfO3", 4.171)):
+        assert lengths[group] == pytest.approx(measured, rel=0.025)
