@@ -234,6 +234,18 @@ def _written(shape: Shape) -> str:
     return f"({', '.join(lengths)}{',' if len(lengths) == 1 else ''})"
 
 
+def check_flag(name: str, value: object) -> None:
+    """Refuse what is neither True nor False, such as "no", which Python takes for True.
+
+    Raises
+    ------
+    TypeError
+        Saying so.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {_shown(value)}; give True or False")
+
+
 def refuse_class(name: str, value: object) -> None:
     """Refuse a class where an object of it is meant: the parentheses are forgotten.
 

@@ -24,6 +24,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.outputs import ArrayProperty, all_outputs
@@ -108,6 +109,7 @@ def _adapt_extxyz(extxyz: Any) -> None:
         extxyz.per_atom_properties.remove(name)
     if not hasattr(extxyz.save_calc_results, "__wrapped__"):
         extxyz.save_calc_results = _with_columns(extxyz.save_calc_results)
+        extxyz.set_calc_and_arrays = _with_tensors(extxyz.set_calc_and_arrays)
 
 
 def _with_columns(save_results: Callable[..., Any]) -> Callable[..., Any]:
@@ -131,17 +133,32 @@ def _with_columns(save_results: Callable[..., Any]) -> Callable[..., Any]:
         if used is None:
             return found
         prefix = f"{type(used).__name__}_" if calc_prefix is None else calc_prefix
-        charges = atoms.arrays.pop(prefix + EFFECTIVE_CHARGES, None)
-        if charges is not None:
+        charges = atoms.arrays.pop(prefix + EFFECTIVE_CHARGES, used.results.get(BORN_CHARGES))
+        if charges is not None and np.size(charges) == 9 * len(atoms):
             # labels that the structure came with stay what they are
             labelled = prefix + BORN_CHARGES in atoms.arrays
             name = EFFECTIVE_CHARGES if labelled else BORN_CHARGES
-            atoms.arrays[prefix + name] = charges.reshape(len(atoms), 9)
+            atoms.arrays[prefix + name] = np.reshape(charges, (len(atoms), 9))
         if UNCERTAINTY in used.results:
             atoms.arrays.setdefault(prefix + UNCERTAINTY, used.results[UNCERTAINTY])
         return found
 
     return save_with_columns
+
+
+def _with_tensors(set_results: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ASE's function that turns columns into results, so that Z* are tensors again."""
+
+    @functools.wraps(set_results)
+    def set_with_tensors(atoms: Atoms, *args: Any, **more: Any) -> Any:
+        found = set_results(atoms, *args, **more)
+        results: dict[str, Any] = {} if atoms.calc is None else atoms.calc.results
+        charges = results.get(EFFECTIVE_CHARGES)
+        if charges is not None and np.shape(charges) == (len(atoms), 9):
+            results[EFFECTIVE_CHARGES] = charges.reshape(-1, 3, 3)
+        return found
+
+    return set_with_tensors
 
 
 def _belong_to_another(calculator: Any, atoms: Atoms) -> bool:

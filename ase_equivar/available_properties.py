@@ -145,7 +145,7 @@ class AvailableProperties:
         remedy = (
             "wrap a calculator that gives it: EquivarCalculator(calculator)"
             if calculator is None
-            else f"the wrapped {calculator.name} does not list it either"
+            else f"the wrapped {type(calculator).__name__} does not list it either"
         )
         return f"{name!r} is not predicted by the model {model}; {remedy}"
 

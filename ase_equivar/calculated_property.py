@@ -63,9 +63,20 @@ def with_failures_named(
 
 
 def all_within(calculator: Any) -> Iterator[Any]:
-    """Yield a calculator and all that it wraps or, as ASE's SumCalculator does, mixes."""
-    yield calculator
-    mixed = getattr(getattr(calculator, "mixer", None), "calcs", ())
-    for one in (*mixed, getattr(calculator, "calculator", None)):
-        if one is not None and one is not calculator:
-            yield from all_within(one)
+    """Yield a calculator and all that it wraps or, as ASE's SumCalculator does, mixes.
+
+    Wrappers keep others under names of their own, alone or in lists: any attribute counts that is a
+    calculator of ASE's kind.
+    """
+    waiting, seen = [calculator], set()
+    while waiting:
+        one = waiting.pop(0)
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += getattr(getattr(one, "mixer", None), "calcs", ())
+        waiting.append(getattr(one, "calculator", None))
+        for value in getattr(one, "__dict__", {}).values():
+            members = value if isinstance(value, list | tuple) else [value]
+            waiting += [member for member in members if isinstance(member, BaseCalculator)]

@@ -126,11 +126,7 @@ class EquivarCalculator(Calculator):
 
     @model.setter
     def model(self, model: str | Path | torch.nn.Module) -> None:
-        old = self._predictor
-        new = Predictor(model, old.device, old.dtype, old.backend)
-        self._use(new, self._total_charge, self._field)
-        self._warn_once = WarnOnce()
-        self._drop_results("model")
+        self.set(model=model)
 
     @property
     def predictor(self) -> Predictor:
@@ -144,8 +140,7 @@ class EquivarCalculator(Calculator):
 
     @electric_field.setter
     def electric_field(self, field: ArrayLike | None) -> None:
-        self._use(self._predictor, self._total_charge, _checked_field(field))
-        self._drop_results("electric_field")
+        self.set(electric_field=field)
 
     @property
     def total_charge(self) -> float:
@@ -154,8 +149,7 @@ class EquivarCalculator(Calculator):
 
     @total_charge.setter
     def total_charge(self, charge: float) -> None:
-        self._use(self._predictor, _checked_charge(charge), self._field)
-        self._drop_results("total_charge")
+        self.set(total_charge=charge)
 
     @property
     def implemented_properties(self) -> list[str]:
@@ -177,11 +171,28 @@ class EquivarCalculator(Calculator):
         return latest.diagnostics(self._total_charge)
 
     def set(self, **settings: Any) -> dict[str, Any]:
-        """Change settings in ASE's way; the same as assigning to the attributes of that name."""
-        for name, value in settings.items():
+        """Change settings in ASE's way, all or, if one of them is refused, none.
+
+        The same as assigning to the attributes of these names.
+        """
+        for name in settings:
             if name not in SETTINGS:
                 raise TypeError(f"no setting {name!r}; there are {', '.join(SETTINGS)}")
-            setattr(self, name, value)
+        if not settings:  # as ASE's own __init__ asks for
+            return settings
+        predictor, charge, field = self._predictor, self._total_charge, self._field
+        if "electric_field" in settings:
+            field = _checked_field(settings["electric_field"])
+        if "total_charge" in settings:
+            charge = _checked_charge(settings["total_charge"])
+        if "model" in settings:
+            old = predictor
+            predictor = Predictor(settings["model"], old.device, old.dtype, old.backend)
+        self._use(predictor, charge, field)
+        if "model" in settings:
+            self._warn_once = WarnOnce()
+        for name in settings:
+            self._drop_results(name)
         return settings
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
@@ -194,7 +205,8 @@ class EquivarCalculator(Calculator):
         if self._wrapped.stress_without_field:
             settings["stress_without_field"] = True
         if self.calculator is not None:
-            settings["calculator"] = self.calculator.name
+            kind = type(self.calculator).__name__
+            settings["calculator"] = getattr(self.calculator, "name", kind)
         return settings
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
@@ -217,6 +229,8 @@ class EquivarCalculator(Calculator):
             As `calculate`.
         """
         self._available.require(name)
+        # asked without atoms, ASE would not look whether anything has changed
+        atoms = self.atoms if atoms is None else atoms
         if atoms is not None:  # also where results are there, of full sites at the same places
             atoms = as_atoms(atoms)
             check_full_occupancy(atoms)

@@ -7,6 +7,7 @@ Whatever needs the Z* of a structure, or of many on a path, takes a `ChargeSourc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -61,6 +62,8 @@ def largest_uncertainty(source: ChargeSource) -> float:
 def read_charges(source: ChargeSource, name: str = "born_charges") -> BornChargesOf:
     """Return a function that gives the Z* of Atoms, from whatever source.
 
+    It can be pickled and copied as deep as the source can, whose copy it then asks.
+
     Parameters
     ----------
     source : calculator, callable, array_like or mapping of str to float
@@ -87,13 +90,11 @@ def read_charges(source: ChargeSource, name: str = "born_charges") -> BornCharge
     if isinstance(source, BaseCalculator):
         return _of_calculator(source)
     if callable(source):
-        function = source
-        return lambda atoms: _fitting(name, _finite(f"{name}(atoms)", function(atoms)), atoms)
+        return partial(_of_function, name, source)
     if isinstance(source, Mapping):
         by_symbol = {symbol: _nominal(name, symbol, charge) for symbol, charge in source.items()}
-        return lambda atoms: _of_symbols(name, by_symbol, atoms)
-    numbers = _finite(name, source)
-    return lambda atoms: _fitting(name, numbers, atoms)
+        return partial(_of_symbols, name, by_symbol)
+    return partial(_fitting, name, _finite(name, source))
 
 
 def _of_calculator(calculator: BaseCalculator) -> BornChargesOf:
@@ -112,24 +113,31 @@ def _of_calculator(calculator: BaseCalculator) -> BornChargesOf:
                 "= field: nothing here knows their order"
             )
         raise PropertyNotImplementedError(missing)
-    property_name = known[0]
+    return partial(_calculated, calculator, known[0], missing)
 
-    def charges(atoms: Atoms) -> NDArray[np.float64]:
-        try:
-            given = calculated_property(calculator, property_name, atoms)
-        except PropertyNotImplementedError as error:
-            raise PropertyNotImplementedError(f"{missing} ({error})") from error
-        name = f"{property_name} of the calculator {kind}"
-        found = _finite(name, given)
-        n = len(atoms)
-        if found.shape not in ((n, 3, 3), (n, 9)):
-            raise ValueError(f"{name} has shape {found.shape}, not ({n}, 3, 3) or ({n}, 9)")
-        tensors = found.reshape(n, 3, 3)
-        if DISPLACEMENT_FIRST[property_name]:
-            return np.ascontiguousarray(tensors.transpose(0, 2, 1))
-        return tensors
 
-    return charges
+def _calculated(
+    calculator: BaseCalculator, property_name: str, missing: str, atoms: Atoms
+) -> NDArray[np.float64]:
+    try:
+        given = calculated_property(calculator, property_name, atoms)
+    except PropertyNotImplementedError as error:
+        raise PropertyNotImplementedError(f"{missing} ({error})") from error
+    name = f"{property_name} of the calculator {type(calculator).__name__}"
+    found = _finite(name, given)
+    n = len(atoms)
+    if found.shape not in ((n, 3, 3), (n, 9)):
+        raise ValueError(f"{name} has shape {found.shape}, not ({n}, 3, 3) or ({n}, 9)")
+    tensors = found.reshape(n, 3, 3)
+    if DISPLACEMENT_FIRST[property_name]:
+        return np.ascontiguousarray(tensors.transpose(0, 2, 1))
+    return tensors
+
+
+def _of_function(
+    name: str, function: Callable[[Atoms], ArrayLike], atoms: Atoms
+) -> NDArray[np.float64]:
+    return _fitting(name, _finite(f"{name}(atoms)", function(atoms)), atoms)
 
 
 def _of_symbols(name: str, charges: Mapping[str, float], atoms: Atoms) -> NDArray[np.float64]:

@@ -8,11 +8,13 @@ from typing import Any
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_equivar.arguments import finite_number, finite_real
 from ase_equivar.fields import field_forces
 from ase_equivar.inference.polarization import Polarization
 from ase_equivar.wrapped_calculator import ENERGY_NAMES
 
 FORCES = ("forces",)
+OF_WRAPPED = "of the wrapped calculator"
 ALL_TERMS = (*FORCES, *ENERGY_NAMES, "stress")
 
 
@@ -36,13 +38,25 @@ def add_field(
         V/Å, shape=(3,).
     polarization : Polarization or None
         None: forces alone have a part of the field.
+
+    Raises
+    ------
+    ValueError
+        If what the field is added to is not finite, or of another shape.
     """
     if "forces" in names:
-        results["forces"] = results["forces"] + field_forces(results["born_charges"], field)
+        forces = finite_real(
+            f"the array of forces {OF_WRAPPED}", results["forces"], (len(atoms), 3)
+        )
+        results["forces"] = forces + field_forces(results["born_charges"], field)
     if polarization is None:
         return
     for name in ENERGY_NAMES:
         if name in names:
-            results[name] = results[name] - float(field @ polarization.dipole(atoms))
+            energy = finite_number(f"the {name} {OF_WRAPPED}", results[name])
+            results[name] = energy - float(field @ polarization.dipole(atoms))
     if "stress" in names:
-        results["stress"] = results["stress"] + polarization.stress(atoms, field)
+        stress = finite_real(
+            f"the stress {OF_WRAPPED}, in Voigt's notation,", results["stress"], (6,)
+        )
+        results["stress"] = stress + polarization.stress(atoms, field)

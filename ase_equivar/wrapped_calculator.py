@@ -9,7 +9,7 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, all_properties
 
-from ase_equivar.arguments import refuse_class
+from ase_equivar.arguments import check_flag, refuse_class
 from ase_equivar.calculated_property import calculated_property, own
 
 ENERGY_NAMES = ("energy", "free_energy")
@@ -31,7 +31,7 @@ class WrappedCalculator:
     Raises
     ------
     TypeError
-        If it is no calculator.
+        If it is no calculator, or a setting is neither True nor False.
     ValueError
         If both settings are on.
     """
@@ -42,13 +42,17 @@ class WrappedCalculator:
 
     def __post_init__(self) -> None:
         """Refuse what is no calculator, and settings that exclude each other."""
+        for name in ("stress_without_field", "polarization_energy"):
+            check_flag(name, getattr(self, name))
         if self.stress_without_field and self.polarization_energy:
             raise ValueError(
                 "stress_without_field leaves out what polarization_energy adds to the stress: set "
                 "one of them"
             )
         refuse_class("calculator", self.calculator)
-        if self.calculator is not None and not hasattr(self.calculator, "get_property"):
+        # Atoms have a get_property too
+        needed = ("get_property", "implemented_properties")
+        if self.calculator is not None and not all(hasattr(self.calculator, n) for n in needed):
             raise TypeError(
                 f"calculator is {self.calculator!r}, which is no ASE calculator; the name of a "
                 "model goes to model=…"

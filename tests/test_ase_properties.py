@@ -260,9 +260,22 @@ def test_extxyz_of_ase_keeps_labels_apart_from_predictions(tmp_path):
     found = ase.io.read(tmp_path / "x.xyz")
     np.testing.assert_allclose(found.arrays["born_charges"], labels)
     predicted = found.calc.results["born_effective_charges"]
-    np.testing.assert_allclose(
-        predicted, atoms.get_property("born_charges").reshape(-1, 9), atol=1e-8
-    )
+    np.testing.assert_allclose(predicted, atoms.get_property("born_charges"), atol=1e-8)
+    assert found.calc.export_properties()["born_effective_charges"].shape == (len(atoms), 3, 3)
+    # what was predicted beside the labels is none
+    (labelled,) = read_extxyz(tmp_path / "x.xyz")
+    np.testing.assert_allclose(labelled.calc.results["born_charges"], labels.reshape(-1, 3, 3))
+    assert set(labelled.calc.results) == {"born_charges", "born_effective_charges"}
+
+
+@pytest.mark.parametrize("name", ["born_charges", "born_effective_charges"])
+def test_extxyz_of_ase_keeps_charges_under_either_name(tmp_path, name):
+    atoms = structures.ALL["triclinic"]()
+    charges = np.arange(9.0 * len(atoms)).reshape(-1, 3, 3)
+    atoms.calc = SinglePointCalculator(atoms, energy=1.0, **{name: charges})
+    ase.io.write(tmp_path / "x.xyz", atoms)
+    found = ase.io.read(tmp_path / "x.xyz")
+    np.testing.assert_allclose(found.arrays["born_charges"], charges.reshape(-1, 9))
 
 
 def test_extxyz_of_ase_keeps_uncertainties(tmp_path):

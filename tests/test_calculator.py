@@ -200,7 +200,7 @@ def test_missing_forces_say_what_to_do(atoms):
     with pytest.raises(PropertyNotImplementedError, match=r"'forces' .* wrap a calculator"):
         atoms.get_forces()
     atoms.calc = calculator(CountingCalculator())
-    with pytest.raises(PropertyNotImplementedError, match="countingcalculator does not list it"):
+    with pytest.raises(PropertyNotImplementedError, match="CountingCalculator does not list it"):
         atoms.get_magnetic_moments()
 
 

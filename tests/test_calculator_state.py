@@ -82,6 +82,9 @@ def test_a_change_inside_the_wrapped_calculator_is_noticed(salt: Atoms) -> None:
     inner.parameters["epsilon"] = 2.0
     inner.reset()
     assert calc.get_property("energy", salt) == pytest.approx(2 * before)
+    inner.parameters["epsilon"] = 3.0
+    inner.reset()
+    assert calc.get_property("energy") == pytest.approx(3 * before)  # without atoms, too
     outer = EquivarCalculator(EquivarCalculator(inner))
     outer.get_property("forces", salt)
     outer.calculator.electric_field = (0.0, 0.2, 0.0)  # type: ignore[union-attr]
@@ -281,3 +284,66 @@ class Silent(Calculator):
 def test_a_calculator_without_properties_gives_none(salt: Atoms) -> None:
     with pytest.raises(PropertyNotImplementedError):
         EquivarCalculator(Silent()).get_property("energy", salt)
+
+
+class Gives:
+    """No calculator of ASE's classes, without a name, that gives what it is told to."""
+
+    def __init__(self, **results: object) -> None:
+        self.results, self.implemented_properties = results, tuple(results)
+
+    def get_property(self, name: str, atoms: Atoms, allow_calculation: bool = True) -> object:
+        return self.results.get(name)
+
+
+@pytest.mark.parametrize(
+    ("results", "asked", "message"),
+    [
+        ({"forces": np.ones((1, 3))}, "forces", r"array of forces .* shape \(1, 3\)"),
+        ({"forces": np.ones(3)}, "forces", r"array of forces .* shape \(3,\)"),
+        ({"forces": np.ones((3, 3))}, "forces", r"array of forces .* shape \(3, 3\)"),
+        ({"forces": np.full((2, 3), np.nan)}, "forces", r"array of forces .* not finite"),
+        ({"forces": None}, "forces", r"array of forces .* is None"),
+        ({"energy": np.nan}, "energy", r"the energy of the wrapped calculator is nan"),
+        ({"stress": np.eye(3)}, "stress", r"the stress .* shape \(3, 3\)"),
+    ],
+)
+def test_what_a_field_is_added_to_is_checked(
+    salt: Atoms, results: dict[str, object], asked: str, message: str
+) -> None:
+    field = {"electric_field": (0.0, 0.0, 0.1), "model": "universal-polar"}
+    calc = EquivarCalculator(Gives(**results), polarization_energy=True, **field)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=message):
+        calc.get_property(asked, salt)
+
+
+def test_a_calculator_without_a_name_is_written(salt: Atoms, tmp_path: Path) -> None:
+    salt.calc = EquivarCalculator(Gives(forces=np.ones((2, 3))))  # type: ignore[arg-type]
+    salt.get_forces()
+    salt.write(tmp_path / "x.traj")
+    assert salt.calc.todict()["calculator"] == "Gives"
+
+
+def test_settings_are_taken_all_or_none(salt: Atoms) -> None:
+    calc = EquivarCalculator()
+    before = calc.get_property("born_charges", salt)
+    for wrong, error in (
+        ({"total_charge": "1e"}, ValueError),
+        ({"model": "none-such"}, FileNotFoundError),
+        ({"dtype": "float64"}, TypeError),
+    ):
+        with pytest.raises(error):
+            calc.set(electric_field=(0, 0, 0.1), **wrong)
+        assert calc.electric_field is None
+        np.testing.assert_array_equal(calc.get_property("born_charges", salt), before)
+
+
+@pytest.mark.parametrize("flag", ["stress_without_field", "polarization_energy"])
+def test_flags_are_true_or_false(flag: str) -> None:
+    with pytest.raises(TypeError, match=rf"{flag} is 'no'; give True or False"):
+        EquivarCalculator(**{flag: "no"})  # type: ignore[arg-type]
+
+
+def test_atoms_are_no_calculator(salt: Atoms) -> None:
+    with pytest.raises(TypeError, match="is no ASE calculator"):
+        EquivarCalculator(salt)  # type: ignore[arg-type]

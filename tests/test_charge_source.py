@@ -1,5 +1,8 @@
 """One rule for where Z* come from: every kind of source, in every function that takes one."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from ase.calculators.calculator import Calculator
@@ -123,3 +126,28 @@ def test_what_is_no_source_is_refused(use):
     ):
         with pytest.raises(ValueError, match=message):
             use(wrong)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+@pytest.mark.parametrize("separate", [True, False])
+def test_copies_of_driven_atoms_ask_their_own_source(duplicate, separate):
+    atoms = crystal()
+    source = PolarCrystal(quadratic=0.4) if separate else atoms.calc
+    drive(VelocityVerlet(atoms, 0.1), [0.0, 0.0, 0.1], born_charges=source)
+    copied, own_source = duplicate((atoms, source))
+    own_source.gradient = PolarCrystal(quadratic=0.8).gradient
+    copied.positions[0] += 0.02
+    atoms.positions[0] += 0.02
+    both = [one.get_forces() for one in (atoms, copied)]
+    assert np.abs(both[0] - both[1]).max() > 1e-5
+    fresh = crystal()
+    fresh.positions[:] = copied.positions
+    drive(VelocityVerlet(fresh, 0.1), [0.0, 0.0, 0.1], born_charges=PolarCrystal(quadratic=0.8))
+    np.testing.assert_allclose(both[1], fresh.get_forces(), atol=1e-12)
+
+
+@pytest.mark.parametrize("source", [CALCULATOR, BORN, NOMINAL, EACH])
+def test_what_is_read_can_be_pickled(source):
+    atoms = moved()
+    read = pickle.loads(pickle.dumps(read_charges(source)))
+    np.testing.assert_array_equal(read(atoms), read_charges(source)(atoms))

@@ -63,7 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "inference": {*BASIS, "compile_cache", "torch_settings", "io", "graph", "network"},
     "wrapped_calculator": {"arguments", "calculated_property"},
-    "static_field": {"fields", "inference", "wrapped_calculator"},
+    "static_field": {"arguments", "fields", "inference", "wrapped_calculator"},
     "available_properties": {"ase_properties", "inference", "static_field", "wrapped_calculator"},
     "calculator": {
         *TENSORS,

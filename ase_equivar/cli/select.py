@@ -52,6 +52,7 @@ def select(
         check_folder(output)
         import ase.io
 
+        from ase_equivar.io.extxyz_entries import leave_out_unwritable
         from ase_equivar.io.file_selection import split_selection
         from ase_equivar.io.input_files import check_file
         from ase_equivar.io.structure_files import read_images, read_numbered
@@ -79,6 +80,7 @@ def select(
             atoms = images[frame].copy()
             atoms.info.update(frame=frame, reason=reason)
             frames.append(atoms)
+        leave_out_unwritable(frames)
         with replacing(output) as partial:
             ase.io.write(partial, frames, format="extxyz")
         if len(choices) < number:

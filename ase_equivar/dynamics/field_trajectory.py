@@ -17,7 +17,8 @@ from ase_equivar.dynamics.checks import check_times_ascend
 from ase_equivar.dynamics.driven import Drive, check_drive
 from ase_equivar.dynamics.field_log import check_new, warn_if_lost
 from ase_equivar.dynamics.observables import check_cell, observe
-from ase_equivar.io.extxyz import LAYOUT, write_extxyz
+from ase_equivar.io.extxyz import write_extxyz
+from ase_equivar.io.extxyz_entries import LAYOUT, unwritable_arrays
 from ase_equivar.io.frame_texts import complete_frames
 from ase_equivar.io.output_files import check_folder, replacing, write_text
 from ase_equivar.io.read_errors import reading
@@ -38,7 +39,7 @@ class FieldTrajectory:
     `ase_equivar.read_extxyz` reads; in ``.traj`` files they are results and entries of
     ``atoms.info``; in HDF5 each is a dataset whose first index is time (needs h5py). Numbers and
     one-line texts in ``atoms.info``, such as a label or a charge, are kept too, except in HDF5 and
-    under names of results.
+    under names of results; in extended XYZ, so are arrays of the atoms, but for texts with blanks.
 
     Parameters
     ----------
@@ -94,6 +95,8 @@ def _frame(driven: Drive) -> Atoms:
     now = observe(driven)
     frame: Atoms = driven.atoms.copy()
     frame.set_constraint()
+    for name in unwritable_arrays(frame.arrays):
+        del frame.arrays[name]
     frame.arrays[FORCES] = driven.field_forces
     frame.info = {
         **_kept(driven.atoms.info),

@@ -17,15 +17,14 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_equivar.ase_properties import UNCERTAINTY
+from ase_equivar.ase_properties import CLAMPED_PIEZO, EFFECTIVE_CHARGES, UNCERTAINTY
+from ase_equivar.io.extxyz_entries import COLUMN, DIELECTRIC_KEY, leave_out_unwritable
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.structure_files import read_images
 
-COLUMN = "born_charges"
-DIELECTRIC_KEY = "electronic_dielectric_tensor"
-LAYOUT = ("Lattice", "Properties", "pbc", "virial", COLUMN, DIELECTRIC_KEY)
-"""Words of a comment line that are no user's."""
 TENSOR_NAMES = ("born_charges", "born_effective_charges", "dielectric_tensor")
+PREDICTED = (*TENSOR_NAMES, UNCERTAINTY, CLAMPED_PIEZO)
+"""What this package's calculators give beside Z*."""
 
 
 def write_extxyz(
@@ -33,7 +32,10 @@ def write_extxyz(
 ) -> None:
     """Write structures with the results stored in their calculators; nothing is calculated.
 
-    Numbers have eight decimals, so Z* read back sum to the total charge within N · 5e-9 e.
+    Numbers have eight decimals, so Z* read back sum to the total charge within N · 5e-9 e. Entries
+    of ``atoms.info`` and ``atoms.arrays`` that would make a file that cannot be read are left out
+    with a warning: texts that are empty or have line breaks, columns of texts with blanks, names
+    that the format itself uses.
 
     Parameters
     ----------
@@ -57,6 +59,7 @@ def write_extxyz(
         )
     images = [images] if isinstance(images, Atoms) else list(images)
     frames = [_with_columns(atoms, index) for index, atoms in enumerate(images)]
+    leave_out_unwritable(frames)
     if append:
         ase.io.write(filename, frames, format="extxyz", append=True)
     else:
@@ -79,7 +82,8 @@ def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
     list of ase.Atoms
         Their calculator holds ``born_charges`` and ``born_effective_charges`` (one array, shape=(N,
         3, 3)), ``dielectric_tensor`` where the file has it, and energy, forces and so on if
-        present.
+        present. If the file holds predictions too, as ASE writes them beside labels, they are left
+        out.
 
     Raises
     ------
@@ -88,6 +92,7 @@ def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
     """
     frames = read_images(filename, index)
     for number, atoms in enumerate(frames):
+        predictions = PREDICTED if holds_predictions(atoms) else ()
         columns = atoms.arrays.pop(COLUMN, None)
         if columns is None or columns.shape != (len(atoms), 9):
             shape = "none" if columns is None else f"an array of shape {columns.shape}"
@@ -95,14 +100,25 @@ def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
                 f"frame {number} of {filename} should have a column {COLUMN!r} of shape "
                 f"({len(atoms)}, 9), but has {shape}"
             )
-        results: dict[str, Any] = {} if atoms.calc is None else dict(atoms.calc.results)
+        given = {} if atoms.calc is None else atoms.calc.results
+        results = {name: value for name, value in given.items() if name not in predictions}
         results["born_charges"] = results["born_effective_charges"] = columns.reshape(-1, 3, 3)
-        if UNCERTAINTY in atoms.arrays:
-            results[UNCERTAINTY] = atoms.arrays.pop(UNCERTAINTY)
+        uncertainty = atoms.arrays.pop(UNCERTAINTY, None)
+        if uncertainty is not None and not predictions:
+            results[UNCERTAINTY] = uncertainty
         if DIELECTRIC_KEY in atoms.info:
             results["dielectric_tensor"] = atoms.info.pop(DIELECTRIC_KEY)
         atoms.calc = SinglePointCalculator(atoms, **results)
     return frames
+
+
+def holds_predictions(atoms: Atoms) -> bool:
+    """Say whether a frame has a calculator's Z*, ε∞ and so on beside Z* of its own, the labels.
+
+    ASE writes such frames; what is in the results is then no label.
+    """
+    results = {} if atoms.calc is None else atoms.calc.results
+    return COLUMN in atoms.arrays and EFFECTIVE_CHARGES in results
 
 
 def _with_columns(atoms: Atoms, index: int) -> Atoms:

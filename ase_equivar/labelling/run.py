@@ -22,7 +22,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_equivar.arguments import whole_number
-from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
+from ase_equivar.io.extxyz_entries import COLUMN, DIELECTRIC_KEY, leave_out_unwritable
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.labelling.calculation import Label, RefusedError, label, refuse_unfit
@@ -273,6 +273,7 @@ def _frame_text(atoms: Atoms, found: Label, settings: Settings, name: str, funct
     }
     frame.info.update(facts)
     frame.calc = SinglePointCalculator(frame, energy=found.energy, forces=found.forces)
+    leave_out_unwritable([frame])
     text = io.StringIO()
     ase.io.write(text, frame, format="extxyz")
     return text.getvalue()

@@ -13,6 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
+from ase_equivar.io.extxyz import holds_predictions
 from ase_equivar.io.file_selection import split_selection
 from ase_equivar.io.structure_files import Frame
 from ase_equivar.structures.lattice import compact_atoms
@@ -249,6 +250,8 @@ def _dielectric(atoms: Atoms, config: DataConfig, program: str) -> NDArray[np.fl
     names = [config.dielectric, config.polarizability]
     if config.dielectric == USUAL_DIELECTRIC or (program and config.dielectric is not None):
         names.append(ASE_DIELECTRIC)
+    if holds_predictions(atoms):
+        names = [name for name in names if name != ASE_DIELECTRIC or name == config.dielectric]
     there = _values(atoms)
     name = next((name for name in names if name and there.get(name) is not None), None)
     if name is None:

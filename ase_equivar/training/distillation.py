@@ -17,7 +17,7 @@ from rich.progress import track
 
 from ase_equivar.graph import build_graph, check_atoms, collate
 from ase_equivar.inference.models import load_model
-from ase_equivar.io.extxyz import COLUMN, DIELECTRIC_KEY
+from ase_equivar.io.extxyz_entries import COLUMN, DIELECTRIC_KEY
 from ase_equivar.io.file_selection import split_selection
 from ase_equivar.io.output_files import make_folder, replacing, write_text
 from ase_equivar.io.structure_files import read_apart

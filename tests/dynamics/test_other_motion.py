@@ -134,6 +134,9 @@ def test_frames_keep_labels_and_charges(tmp_path):
     driven.atoms.info.update(
         charge=np.int64(-1), name="a b", spin=1.5, energy=3.0, time="noon", odd=[1, {}]
     )
+    n = len(driven.atoms)
+    driven.atoms.arrays["residuenames"] = np.array([""] * n)  # of a PDB file
+    driven.atoms.arrays["sublattices"] = np.array(["A"] * n)
     for ending in ("traj", "extxyz", "h5"):
         driven.dynamics.attach(FieldTrajectory(driven, tmp_path / f"run.{ending}"))
     driven.dynamics.run(2)
@@ -142,6 +145,8 @@ def test_frames_keep_labels_and_charges(tmp_path):
             own = {name: frame.info[name] for name in ("charge", "name", "spin")}
             assert own == {"charge": -1, "name": "a b", "spin": 1.5}
             assert not {"energy", "odd"} & set(frame.info)
+            assert ending == "traj" or frame.arrays["sublattices"].tolist() == ["A"] * n
+            assert "residuenames" not in frame.arrays
             assert frame.info["time"] == pytest.approx(step * driven.time / 2)
             assert frame.get_potential_energy() != 3.0
 

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from ase import units
 from ase.build import bulk
+from ase.calculators.calculator import Calculator
+from ase.calculators.fd import FiniteDifferenceCalculator
 from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
+from ase.calculators.loggingcalc import LoggingCalculator
 from ase.calculators.mixing import SumCalculator
+from ase.calculators.qmmm import RescaledCalculator, SimpleQMMM
 from ase.constraints import FixCom
 from ase.md.andersen import Andersen
 from ase.md.bussi import Bussi
@@ -30,6 +34,7 @@ from ase_equivar.fields import (
     StepField,
     TabulatedField,
 )
+from ase_equivar.phonons.finite_displacement import refuse_field
 
 
 def test_calculator_without_charges_is_refused():
@@ -171,6 +176,16 @@ def test_optimizers_are_refused_what_they_cannot_have():
             drive(optimizer, AMPLITUDE)
 
 
+class Holding(Calculator):
+    """Keeps others in a list of its own."""
+
+    implemented_properties = ("forces",)
+
+    def __init__(self, members):
+        super().__init__()
+        self.members = members
+
+
 def test_two_fields_at_once_are_refused():
     atoms = crystal()
     drive(VelocityVerlet(atoms, 0.1), AMPLITUDE)
@@ -180,6 +195,19 @@ def test_two_fields_at_once_are_refused():
     atoms.calc.electric_field = AMPLITUDE
     with pytest.raises(ValueError, match="set it to None"):
         drive(VelocityVerlet(atoms, 0.1), AMPLITUDE)
+    inner = atoms.calc
+    wrapped = [
+        FiniteDifferenceCalculator(inner, eps_disp=None),
+        SimpleQMMM([0], inner, PolarCrystal(), PolarCrystal()),
+        RescaledCalculator(inner, 4.0, 1.0, 4.0, 1.0),
+        SumCalculator([PolarCrystal(), LoggingCalculator(inner)]),
+        Holding([PolarCrystal(), inner]),
+    ]
+    for atoms.calc in wrapped:
+        with pytest.raises(ValueError, match="set it to None"):
+            drive(VelocityVerlet(atoms, 0.1), AMPLITUDE, born_charges=PolarCrystal())
+        with pytest.raises(ValueError, match="electric field on"):
+            refuse_field(atoms.calc)
 
 
 def test_replaced_calculator_is_noticed():

@@ -23,6 +23,7 @@ from ase_equivar.labelling import Settings, label_all
 from ase_equivar.labelling.journal import journal_of
 from ase_equivar.labelling.programs import OutOfTimeError
 from ase_equivar.labelling.run import identity
+from ase_equivar.warning_types import InputWarning
 
 RECORDED = Path(__file__).parent / "recorded"
 UPF = '<UPF><PP_HEADER pseudo_type="{}" functional="{}" z_valence="  {}"/></UPF>'
@@ -91,6 +92,21 @@ def test_labels_come_in_the_layout_that_training_reads(folder):
     assert failure["frame"] == 1
     assert "odd number" in failure["reason"]
     assert not list(folder.glob(".*.scratch"))
+
+
+def test_entries_that_the_format_cannot_hold_cost_no_label(folder):
+    images = structures()
+    for atoms in images:
+        atoms.info["comment"] = ""  # of a LAMMPS file without a title
+        atoms.arrays["residuenames"] = np.array([""] * len(atoms))
+    output = folder / "out.extxyz"
+    with pytest.warns(InputWarning, match=r"info\['comment'\], arrays\['residuenames'\]"):
+        list(label_all(images, output, settings(folder)))
+    found = read_extxyz(output)
+    assert len(found) == 3
+    for atoms in found:
+        assert atoms.calc.results["dielectric_tensor"].shape == (3, 3)
+        assert "comment" not in atoms.info
 
 
 @pytest.mark.parametrize("cut", [1, 5, 200, 700])

@@ -91,6 +91,7 @@ def test_command(tmp_path: Path, doubtful: str) -> None:
     for _ in range(6):
         atoms = triclinic_salt()
         atoms.positions += rng.normal(size=atoms.positions.shape) * 0.1
+        atoms.info["comment"] = ""  # which would take the next entry for its value
         frames.append(atoms)
     frames[4] = frames[1].copy()
     frames[4].rotate(30, (1, 2, 3), rotate_cell=True)
@@ -100,6 +101,7 @@ def test_command(tmp_path: Path, doubtful: str) -> None:
     options = ("--known", f"{tmp_path}/known.extxyz@1:", "--index", "1:", "--model", doubtful)
     result = run("select", tmp_path / "path.traj", "-o", output, "--number", 5, *options)
     assert result.exit_code == 0, result.output
+    assert "info['comment']" in result.output
     chosen = ase.io.read(output, ":")
     numbers = [atoms.info["frame"] for atoms in chosen]
     assert len(numbers) == 3

@@ -17,6 +17,7 @@ import pytest
 import torch
 import yaml
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.spacegroup import crystal
 from helpers.training_runs import NETWORK, labelled, run_config, write
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -402,6 +403,26 @@ def test_dielectric_that_ase_moves_into_the_results_is_found(tmp_path: Path) -> 
         assert frame.dielectric is not None
         tensor = atoms.info["electronic_dielectric_tensor"]
         np.testing.assert_allclose(frame.dielectric, tensor, atol=1e-7)
+
+
+def test_predictions_beside_labels_are_no_labels(tmp_path: Path) -> None:
+    """ASE writes what a calculator predicts into the same frame as labels."""
+    frames = labelled(4)
+    labels = [atoms.arrays["born_charges"].copy() for atoms in frames]
+    for atoms in frames:
+        del atoms.info["electronic_dielectric_tensor"]
+        atoms.calc = SinglePointCalculator(
+            atoms,
+            born_effective_charges=np.ones((len(atoms), 3, 3)),
+            dielectric_tensor=2 * np.eye(3),
+        )
+    file = write(tmp_path / "x.extxyz", frames)
+    read, _ = read_frames([file], DataConfig((), ()))
+    for frame, charges in zip(read, labels, strict=True):
+        np.testing.assert_allclose(frame.born_charges.reshape(-1, 9), charges, atol=1e-7)
+        assert frame.dielectric is None
+    named, _ = read_frames([file], DataConfig((), (), dielectric="dielectric_tensor"))
+    assert all(frame.dielectric is not None for frame in named)
 
 
 @pytest.mark.parametrize("names", [{"dielectric": "eps"}, {"polarizability": "alpha"}])
