@@ -136,9 +136,11 @@ def _with_columns(save_results: Callable[..., Any]) -> Callable[..., Any]:
         charges = atoms.arrays.pop(prefix + EFFECTIVE_CHARGES, used.results.get(BORN_CHARGES))
         if charges is not None and np.size(charges) == 9 * len(atoms):
             # labels that the structure came with stay what they are
-            labelled = prefix + BORN_CHARGES in atoms.arrays
-            name = EFFECTIVE_CHARGES if labelled else BORN_CHARGES
-            atoms.arrays[prefix + name] = np.reshape(charges, (len(atoms), 9))
+            labels = atoms.arrays.get(prefix + BORN_CHARGES)
+            rows = np.reshape(charges, (len(atoms), 9))
+            name = BORN_CHARGES if labels is None else EFFECTIVE_CHARGES
+            if not np.array_equal(rows, labels):
+                atoms.arrays[prefix + name] = rows
         if UNCERTAINTY in used.results:
             atoms.arrays.setdefault(prefix + UNCERTAINTY, used.results[UNCERTAINTY])
         return found

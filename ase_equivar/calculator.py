@@ -230,7 +230,10 @@ class EquivarCalculator(Calculator):
         """
         self._available.require(name)
         # asked without atoms, ASE would not look whether anything has changed
-        atoms = self.atoms if atoms is None else atoms
+        if atoms is None and self.atoms is not None:
+            if not allow_calculation and self.check_state(self.atoms):
+                return None
+            atoms = self.atoms
         if atoms is not None:  # also where results are there, of full sites at the same places
             atoms = as_atoms(atoms)
             check_full_occupancy(atoms)

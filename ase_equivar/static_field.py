@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
@@ -53,7 +54,9 @@ def add_field(
         return
     for name in ENERGY_NAMES:
         if name in names:
-            energy = finite_number(f"the {name} {OF_WRAPPED}", results[name])
+            value = results[name]
+            value = np.asarray(value).item() if np.size(value) == 1 else value
+            energy = finite_number(f"the {name} {OF_WRAPPED}", value)
             results[name] = energy - float(field @ polarization.dipole(atoms))
     if "stress" in names:
         stress = finite_real(

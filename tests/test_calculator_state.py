@@ -347,3 +347,11 @@ def test_flags_are_true_or_false(flag: str) -> None:
 def test_atoms_are_no_calculator(salt: Atoms) -> None:
     with pytest.raises(TypeError, match="is no ASE calculator"):
         EquivarCalculator(salt)  # type: ignore[arg-type]
+
+
+def test_a_query_does_not_lose_the_structure(salt: Atoms) -> None:
+    calc = EquivarCalculator(LennardJones(rc=5))
+    calc.get_property("forces", salt)
+    calc.set(electric_field=[0, 0, 0.1])
+    assert calc.get_property("forces", allow_calculation=False) is None
+    np.testing.assert_array_equal(calc.get_property("forces"), calc.get_property("forces", salt))

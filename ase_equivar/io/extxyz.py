@@ -25,6 +25,7 @@ from ase_equivar.io.structure_files import read_images
 TENSOR_NAMES = ("born_charges", "born_effective_charges", "dielectric_tensor")
 PREDICTED = (*TENSOR_NAMES, UNCERTAINTY, CLAMPED_PIEZO)
 """What this package's calculators give beside Z*."""
+SAME = 2e-8  # e; files have eight decimals
 
 
 def write_extxyz(
@@ -112,13 +113,25 @@ def read_extxyz(filename: str | Path, index: str = ":") -> list[Atoms]:
     return frames
 
 
-def holds_predictions(atoms: Atoms) -> bool:
-    """Say whether a frame has a calculator's Z*, ε∞ and so on beside Z* of its own, the labels.
+def holds_predictions(atoms: Atoms, labels: str = COLUMN) -> bool:
+    """Say whether a frame has other Z*, a calculator's, beside those in the array of the labels.
 
-    ASE writes such frames; what is in the results is then no label.
+    ASE writes such frames; ε∞ and so on in the results are then no labels.
     """
+    own = atoms.arrays.get(labels)
     results = {} if atoms.calc is None else atoms.calc.results
-    return COLUMN in atoms.arrays and EFFECTIVE_CHARGES in results
+    others = [atoms.arrays.get(COLUMN), results.get(EFFECTIVE_CHARGES)]
+    if np.size(own) != 9 * len(atoms):
+        return False
+    rows = np.reshape(own, (-1, 3, 3))
+    for other in others:
+        if other is None or np.size(other) != rows.size:
+            continue
+        found = np.reshape(other, (-1, 3, 3))
+        same = (np.allclose(found, one, atol=SAME) for one in (rows, rows.transpose(0, 2, 1)))
+        if not any(same):
+            return True
+    return False
 
 
 def _with_columns(atoms: Atoms, index: int) -> Atoms:

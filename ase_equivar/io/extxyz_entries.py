@@ -16,6 +16,8 @@ COLUMN = "born_charges"
 DIELECTRIC_KEY = "electronic_dielectric_tensor"
 LAYOUT = ("Lattice", "Properties", "pbc", "virial", COLUMN, DIELECTRIC_KEY)
 """Words of a comment line that are no user's."""
+NO_INFO = ("Lattice", "Properties", "pbc", COLUMN, DIELECTRIC_KEY)
+"""Of these, what no entry of ``atoms.info`` may be called."""
 COLUMNS = ("Z", "species", "symbols", "pos", "move_mask", "positions", "numbers")
 """Names of columns that ASE reads as elements, positions and constraints."""
 
@@ -66,21 +68,35 @@ def unwritable_arrays(arrays: Mapping[str, np.ndarray]) -> list[str]:
         if name not in ("numbers", "positions")
         and (
             name in COLUMNS
-            or ":" in name
+            or any(sign in name for sign in ":=\"'{}[]\\")
             or len(name.split()) != 1
             or values.ndim > 2
-            or values.dtype.kind not in "bifUS"
-            or (values.dtype.kind in "US" and any(len(str(v).split()) != 1 for v in values.flat))
+            or values.size == 0
+            or not _is_column(values)
         )
     ]
 
 
+def _is_column(values: np.ndarray) -> bool:
+    """Say whether ASE gives back the numbers, or the texts, of an array."""
+    if values.dtype.kind == "i":
+        return bool(np.all(values == values.astype(np.int32)))  # as which they are read
+    if values.dtype.kind in "USO":  # texts that were read are objects
+        return all(isinstance(v, str | bytes) and len(v.split()) == 1 for v in values.flat)
+    return values.dtype.kind in "bf"
+
+
 def _is_read_back(name: Any, value: Any) -> bool:
     """Say whether an entry is found again under its name, and the entry that follows it too."""
-    if name in LAYOUT or not isinstance(name, str) or not name:
+    if name in NO_INFO or not isinstance(name, str) or not name:
         return False
+    if name == "stress" and np.shape(value) == (6,):  # ASE makes nine of them
+        return True
+    follower = name + "_"
     try:
-        line = key_val_dict_to_str({name: value, "next": 1})
-        return "\n" not in line and list(key_val_str_to_dict(line)) == [name, "next"]
+        line = key_val_dict_to_str({name: value, follower: 1})
+        line.encode()
+        found = list(key_val_str_to_dict(line))
+        return not set("\r\n") & set(line) and found == [name, follower]
     except Exception:  # whatever the repr and the JSON of any object raise
         return False

@@ -19,6 +19,7 @@ from typing import Any
 import ase.io
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_equivar.arguments import whole_number
@@ -257,8 +258,9 @@ class _Run:
 def _frame_text(atoms: Atoms, found: Label, settings: Settings, name: str, functional: str) -> str:
     """Return a frame of extended XYZ in the layout of `io.extxyz`, with its provenance."""
     frame = atoms.copy()
-    for column in ("forces", COLUMN):
-        frame.arrays.pop(column, None)
+    for name_of_result in all_properties:
+        frame.arrays.pop(name_of_result, None)
+        frame.info.pop(name_of_result, None)
     frame.arrays[COLUMN] = found.born_charges.reshape(-1, 9)
     facts: dict[str, Any] = {
         DIELECTRIC_KEY: found.dielectric,

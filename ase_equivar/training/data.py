@@ -250,7 +250,7 @@ def _dielectric(atoms: Atoms, config: DataConfig, program: str) -> NDArray[np.fl
     names = [config.dielectric, config.polarizability]
     if config.dielectric == USUAL_DIELECTRIC or (program and config.dielectric is not None):
         names.append(ASE_DIELECTRIC)
-    if holds_predictions(atoms):
+    if holds_predictions(atoms, config.born_charges):
         names = [name for name in names if name != ASE_DIELECTRIC or name == config.dielectric]
     there = _values(atoms)
     name = next((name for name in names if name and there.get(name) is not None), None)

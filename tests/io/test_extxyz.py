@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
@@ -61,7 +62,12 @@ def labelled() -> Atoms:
         ("info", "note", "line 1\nline 2"),
         ("info", "Properties", "x"),
         ("info", "Lattice", "x"),
-        ("info", "virial", np.eye(3)),
+        ("info", "virial", 1.0),
+        ("info", "cr", "line 1\r"),
+        ("info", "surrogate", "a \udc80"),
+        ("arrays", "id", np.array([2**62, 1])),
+        ("arrays", "none", np.zeros((2, 0))),
+        ("arrays", "q{e", np.ones(2)),
         ("info", "", 1),
         ("info", 3, 1),
         ("arrays", "residuenames", np.array(["", ""])),
@@ -108,3 +114,26 @@ def test_ordinary_entries_are_kept_without_a_word(tmp_path, recwarn):
     assert set(found.info) == set(atoms.info)
     assert found.info["label"] == "α-quartz, 300 K"
     assert found.arrays["mask"].tolist() == [True, False]
+
+
+def test_texts_that_were_read_are_written_again(tmp_path, recwarn):
+    atoms = labelled()
+    atoms.arrays["site"] = np.array(["A1", "B2"])
+    atoms.info |= {"virial": np.eye(3), "next": 5}
+    for name in ("first", "second"):
+        write_extxyz(tmp_path / f"{name}.extxyz", atoms)
+        (atoms,) = read_extxyz(tmp_path / f"{name}.extxyz")
+    assert not recwarn.list
+    assert atoms.arrays["site"].tolist() == ["A1", "B2"]
+    assert atoms.info["next"] == 5
+
+
+@pytest.mark.parametrize("name", ["born_charges", "born_effective_charges"])
+def test_the_same_charges_twice_are_no_prediction(tmp_path, name):
+    atoms = labelled()
+    charges = atoms.calc.results["born_effective_charges"]
+    atoms.arrays["born_charges"] = charges.reshape(2, 9)
+    atoms.calc = SinglePointCalculator(atoms, dielectric_tensor=3 * np.eye(3), **{name: charges})
+    ase.io.write(tmp_path / "x.extxyz", atoms)
+    (found,) = read_extxyz(tmp_path / "x.extxyz")
+    np.testing.assert_allclose(found.calc.results["dielectric_tensor"], 3 * np.eye(3))

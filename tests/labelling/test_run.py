@@ -98,6 +98,7 @@ def test_entries_that_the_format_cannot_hold_cost_no_label(folder):
     images = structures()
     for atoms in images:
         atoms.info["comment"] = ""  # of a LAMMPS file without a title
+        atoms.info["energy"] = -1.0  # of a database
         atoms.arrays["residuenames"] = np.array([""] * len(atoms))
     output = folder / "out.extxyz"
     with pytest.warns(InputWarning, match=r"info\['comment'\], arrays\['residuenames'\]"):
