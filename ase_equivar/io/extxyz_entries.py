@@ -14,10 +14,10 @@ from ase_equivar.warning_types import InputWarning
 
 COLUMN = "born_charges"
 DIELECTRIC_KEY = "electronic_dielectric_tensor"
-LAYOUT = ("Lattice", "Properties", "pbc", "virial", COLUMN, DIELECTRIC_KEY)
-"""Words of a comment line that are no user's."""
 NO_INFO = ("Lattice", "Properties", "pbc", COLUMN, DIELECTRIC_KEY)
-"""Of these, what no entry of ``atoms.info`` may be called."""
+"""What no entry of ``atoms.info`` may be called."""
+LAYOUT = (*NO_INFO, "virial")
+"""Words of a comment line that are no user's."""
 COLUMNS = ("Z", "species", "symbols", "pos", "move_mask", "positions", "numbers")
 """Names of columns that ASE reads as elements, positions and constraints."""
 
