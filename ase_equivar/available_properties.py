@@ -19,6 +19,7 @@ from ase_equivar.ase_properties import (
 from ase_equivar.inference.polarization import PROPERTIES as OF_POLARIZATION
 from ase_equivar.inference.polarization import properties_for
 from ase_equivar.inference.predictor import Predictor
+from ase_equivar.settings import Settings
 from ase_equivar.static_field import ALL_TERMS, FORCES
 from ase_equivar.wrapped_calculator import STRESS_NAMES, WrappedCalculator
 
@@ -29,13 +30,9 @@ class AvailableProperties:
 
     Attributes
     ----------
-    predictor : Predictor
-        The model.
-    total_charge : float
-        Of the cell, |e|: a charged cell has no polarization.
+    settings : Settings
+        Model, field and charge of the cell: a charged cell has no polarization.
     wrapped : WrappedCalculator
-    in_field : bool
-        Whether an electric field is on.
 
     Raises
     ------
@@ -43,10 +40,8 @@ class AvailableProperties:
         If the wrapped calculator's energy shall have the field's part, −Ω E·P, and there is no P.
     """
 
-    predictor: Predictor
-    total_charge: float
+    settings: Settings
     wrapped: WrappedCalculator
-    in_field: bool
 
     def __post_init__(self) -> None:
         if self.wrapped.polarization_energy and not self._is_polar:
@@ -56,8 +51,8 @@ class AvailableProperties:
     def of_model(self) -> tuple[str, ...]:
         """Those that the model predicts, which are never taken from the wrapped calculator."""
         names = [BORN_CHARGES, EFFECTIVE_CHARGES]
-        names += [DIELECTRIC_TENSOR] if self.predictor.has_dielectric else []
-        names += [UNCERTAINTY] if self.predictor.calibration is not None else []
+        names += [DIELECTRIC_TENSOR] if self._predictor.has_dielectric else []
+        names += [UNCERTAINTY] if self._predictor.calibration is not None else []
         names += OF_POLARIZATION if self._is_polar else []
         names += [CLAMPED_PIEZO] if self.has_head else []
         return tuple(names)
@@ -72,7 +67,7 @@ class AvailableProperties:
 
     def with_field(self, names: Sequence[str]) -> list[str]:
         """Return those to which the electric field adds something, if there is one."""
-        if not self.in_field:
+        if not self.settings.in_field:
             return []
         terms = ALL_TERMS if self.wrapped.polarization_energy else FORCES
         return [name for name in names if name in terms]
@@ -116,7 +111,7 @@ class AvailableProperties:
             return None
         if name not in self.wrapped.properties():
             return self._not_listed(name)
-        if not self.in_field:
+        if not self.settings.in_field:
             return None
         with_polarization = self.wrapped.polarization_energy
         if with_polarization and name in ("energies", "stresses"):
@@ -132,11 +127,11 @@ class AvailableProperties:
 
     def _not_listed(self, name: str) -> str:
         """Say why neither the model nor the wrapped calculator gives a property."""
-        if name == CLAMPED_PIEZO and self.predictor.has_piezoelectric:
+        if name == CLAMPED_PIEZO and self._predictor.has_piezoelectric:
             return f"{name!r} of a charged cell is not defined; total_charge must be 0"
         if name in OF_POLARIZATION:
             return f"{name!r}: {self._no_polarization}"
-        model, calculator = self.predictor.name, self.wrapped.calculator
+        model, calculator = self._predictor.name, self.wrapped.calculator
         if name == UNCERTAINTY:
             return (
                 f"{name!r}: the model {model} has no calibration; make one by 'ase-equivar "
@@ -152,17 +147,21 @@ class AvailableProperties:
     @property
     def has_head(self) -> bool:
         """Whether the clamped-ion tensor comes from a head of its own, not from a polarization."""
-        return self.predictor.has_piezoelectric and self.total_charge == 0
+        return self._predictor.has_piezoelectric and self.settings.total_charge == 0
+
+    @property
+    def _predictor(self) -> Predictor:
+        return self.settings.predictor
 
     @property
     def _is_polar(self) -> bool:
-        return self.predictor.has_polarization and self.total_charge == 0
+        return self._predictor.has_polarization and self.settings.total_charge == 0
 
     @property
     def _no_polarization(self) -> str:
-        if self.predictor.has_polarization:
+        if self._predictor.has_polarization:
             return "that of a charged cell depends on the origin; total_charge must be 0"
         return (
-            f"the Z* of the model {self.predictor.name} are not the derivative of a polarization; "
+            f"the Z* of the model {self._predictor.name} are not the derivative of a polarization; "
             "take a polar model, such as 'universal-polar'"
         )

@@ -12,22 +12,19 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator, Calculator, all_changes
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.arguments import finite_number, whole_number
+from ase_equivar.arguments import whole_number
 from ase_equivar.ase_properties import CLAMPED_PIEZO, UNCERTAINTY
 from ase_equivar.available_properties import AvailableProperties
-from ase_equivar.fields import check_field
 from ase_equivar.graph.geometry import changed_parts
 from ase_equivar.inference.batches import predict_many
 from ase_equivar.inference.prediction import Diagnostics, Prediction, RawPrediction
 from ase_equivar.inference.predictor import MAX_EDGES, Predictor
 from ase_equivar.inference.warnings import WarnOnce, warn_of_first_structure
+from ase_equivar.settings import Settings, checked_charge, checked_field
 from ase_equivar.static_field import add_field
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.validation import check_full_occupancy
-from ase_equivar.sum_rule import LARGEST_TOTAL
 from ase_equivar.wrapped_calculator import WrappedCalculator
-
-SETTINGS = ("model", "electric_field", "total_charge")
 
 
 class EquivarCalculator(Calculator):
@@ -111,8 +108,8 @@ class EquivarCalculator(Calculator):
         self.results: dict[str, Any] = {}
         self._changed_settings: list[str] = []
         self._warn_once = WarnOnce()
-        field, charge = _checked_field(electric_field), _checked_charge(total_charge)
-        self._use(Predictor(model, device, dtype, backend), charge, field)
+        field, charge = checked_field(electric_field), checked_charge(total_charge)
+        self._use(Settings(Predictor(model, device, dtype, backend), field, charge))
 
     @property
     def calculator(self) -> BaseCalculator | None:
@@ -122,7 +119,7 @@ class EquivarCalculator(Calculator):
     @property
     def model(self) -> str:
         """Name, or path, of the model. A new one may be set, in any form that `__init__` takes."""
-        return self._predictor.name
+        return self._settings.predictor.name
 
     @model.setter
     def model(self, model: str | Path | torch.nn.Module) -> None:
@@ -131,12 +128,12 @@ class EquivarCalculator(Calculator):
     @property
     def predictor(self) -> Predictor:
         """The network on its device, for engines that have atoms in another form than ASE's."""
-        return self._predictor
+        return self._settings.predictor
 
     @property
     def electric_field(self) -> NDArray[np.float64] | None:
         """Static field in V/Å, shape=(3,), or None. Set it as a whole: its array is read-only."""
-        return self._field
+        return self._settings.electric_field
 
     @electric_field.setter
     def electric_field(self, field: ArrayLike | None) -> None:
@@ -145,7 +142,7 @@ class EquivarCalculator(Calculator):
     @property
     def total_charge(self) -> float:
         """Net charge of the cell in |e|."""
-        return self._total_charge
+        return self._settings.total_charge
 
     @total_charge.setter
     def total_charge(self, charge: float) -> None:
@@ -165,41 +162,30 @@ class EquivarCalculator(Calculator):
         RuntimeError
             If none have been calculated yet.
         """
-        latest = self._predictor.latest
+        latest = self.predictor.latest
         if latest is None:
             raise RuntimeError("no Z* have been calculated yet; ask for 'born_charges' first")
-        return latest.diagnostics(self._total_charge)
+        return latest.diagnostics(self.total_charge)
 
     def set(self, **settings: Any) -> dict[str, Any]:
         """Change settings in ASE's way, all or, if one of them is refused, none.
 
         The same as assigning to the attributes of these names.
         """
-        for name in settings:
-            if name not in SETTINGS:
-                raise TypeError(f"no setting {name!r}; there are {', '.join(SETTINGS)}")
         if not settings:  # as ASE's own __init__ asks for
             return settings
-        predictor, charge, field = self._predictor, self._total_charge, self._field
-        if "electric_field" in settings:
-            field = _checked_field(settings["electric_field"])
-        if "total_charge" in settings:
-            charge = _checked_charge(settings["total_charge"])
-        if "model" in settings:
-            old = predictor
-            predictor = Predictor(settings["model"], old.device, old.dtype, old.backend)
-        self._use(predictor, charge, field)
+        self._use(self._settings.changed(settings))
         if "model" in settings:
             self._warn_once = WarnOnce()
-        for name in settings:
-            self._drop_results(name)
+        self.results = {}
+        self._changed_settings += list(settings)
         return settings
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """Return the settings as plain data; ASE stores them beside results."""
         settings: dict[str, Any] = {"model": self.model, "total_charge": self.total_charge}
-        if self._field is not None:
-            settings["electric_field"] = self._field.tolist()
+        if self.electric_field is not None:
+            settings["electric_field"] = self.electric_field.tolist()
         if self._wrapped.polarization_energy:
             settings["polarization_energy"] = True
         if self._wrapped.stress_without_field:
@@ -278,13 +264,14 @@ class EquivarCalculator(Calculator):
         if with_field or any(name in of_model for name in properties):
             raw = self._predict(atoms, uncertainty=uncertainty)
         if CLAMPED_PIEZO in properties and available.has_head:
-            self.results[CLAMPED_PIEZO] = self._predictor.piezoelectric_tensor(atoms)
+            self.results[CLAMPED_PIEZO] = self.predictor.piezoelectric_tensor(atoms)
         others = [name for name in properties if name not in of_model]
         if others:
-            self._wrapped.fill(self.results, atoms, others, of_model, in_field=available.in_field)
-        if raw is not None and self._field is not None and with_field:
+            in_field = self._settings.in_field
+            self._wrapped.fill(self.results, atoms, others, of_model, in_field=in_field)
+        if raw is not None and self.electric_field is not None and with_field:
             polarization = raw.polarization if self._wrapped.polarization_energy else None
-            add_field(self.results, with_field, atoms, self._field, polarization)
+            add_field(self.results, with_field, atoms, self.electric_field, polarization)
 
     def dielectric_tensor_parts(self, atoms: Atoms) -> NDArray[np.float64] | None:
         """Give the ε∞ that parts of the model predict, each with some channels left out.
@@ -302,7 +289,7 @@ class EquivarCalculator(Calculator):
         ValueError
             As `calculate`.
         """
-        return self._predictor.dielectric_tensors_of_parts(atoms)
+        return self.predictor.dielectric_tensors_of_parts(atoms)
 
     def predict(self, images: Iterable[Atoms], *, max_edges: int = MAX_EDGES) -> list[Prediction]:
         """Predict many structures, several in one call of the network.
@@ -327,23 +314,16 @@ class EquivarCalculator(Calculator):
             If a structure makes no sense or has unknown elements, saying which.
         """
         bound = whole_number("max_edges", max_edges, at_least=1)
-        return predict_many(self._predictor, images, self._total_charge, bound)
+        return predict_many(self.predictor, images, self.total_charge, bound)
 
-    def _use(
-        self, predictor: Predictor, total_charge: float, field: NDArray[np.float64] | None
-    ) -> None:
-        """Take a network, the charge of the cell and the electric field from now on."""
-        in_field = field is not None and bool(field.any())
-        self._available = AvailableProperties(predictor, total_charge, self._wrapped, in_field)
-        self._predictor, self._total_charge, self._field = predictor, total_charge, field
-
-    def _drop_results(self, setting: str) -> None:
-        self.results = {}
-        self._changed_settings.append(setting)
+    def _use(self, settings: Settings) -> None:
+        """Take a network, an electric field and the charge of the cell from now on."""
+        self._available = AvailableProperties(settings, self._wrapped)
+        self._settings = settings
 
     def _predict(self, atoms: Atoms, *, uncertainty: bool) -> RawPrediction:
         """Put the tensors of `atoms` in the results; the network runs for a new geometry only."""
-        predictor, charge = self._predictor, self._total_charge
+        predictor, charge = self.predictor, self.total_charge
         raw = predictor.evaluate(atoms, uncertainty=uncertainty).raw
         found = Prediction.from_raw(raw, charge, predictor.calibration)
         self.results |= found.properties()
@@ -351,15 +331,3 @@ class EquivarCalculator(Calculator):
             self.results |= raw.polarization.properties(atoms)
         warn_of_first_structure(self._warn_once, atoms, found, raw.unusual_pairs, predictor, charge)
         return raw
-
-
-def _checked_field(field: ArrayLike | None) -> NDArray[np.float64] | None:
-    if field is None:
-        return None
-    checked = check_field(field)
-    checked.setflags(write=False)
-    return checked
-
-
-def _checked_charge(charge: float) -> float:
-    return finite_number("total_charge", charge, unit="|e|", largest=LARGEST_TOTAL)

@@ -52,7 +52,7 @@ def calculator(wrapped=None, **options) -> EquivarCalculator:
 
 
 def network_calls(calc: EquivarCalculator) -> int:
-    return calc._predictor._network.calls
+    return calc.predictor._network.calls
 
 
 @pytest.fixture
@@ -443,6 +443,7 @@ def test_charges_that_are_not_finite_are_refused(atoms):
     ("options", "error", "message"),
     [
         ({"model": "no-such-model"}, FileNotFoundError, "no model 'no-such-model': neither a"),
+        ({"model": None}, TypeError, "a model is the name of a bundled one.*, not None"),
         ({"model": torch.nn.Linear(2, 2)}, TypeError, "lacks cutoff, elements, has_dielectric"),
         ({"electric_field": [1, 2]}, ValueError, r"shape \(2,\); give three numbers"),
         ({"electric_field": 0.1}, ValueError, r"shape \(\); give three numbers"),
@@ -479,7 +480,7 @@ def test_cuda_asked_for_and_absent(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=r"device is 'cuda:0', but PyTorch .* finds no CUDA"):
         calculator(device="cuda:0")
-    assert str(calculator()._predictor.device) == "cpu"
+    assert str(calculator().predictor.device) == "cpu"
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,10 @@ from ase_equivar.phonons.electronic_correction import Corrected
 from ase_equivar.phonons.finite_displacement import force_constants, refuse_field
 from ase_equivar.phonons.gamma import uncorrected_gamma_matrix
 from ase_equivar.phonons.nac import apply_nac, nac_params
-from ase_equivar.phonons.operations import Operation, cartesian_operations, symmetrized
+from ase_equivar.phonons.operations import cartesian_operations, symmetrized
 from ase_equivar.phonons.relax_modes import RelaxMode, relax_mode
 from ase_equivar.structures.conversion import as_atoms
-from ase_equivar.structures.symmetry import SYMPREC
+from ase_equivar.structures.symmetry import SYMPREC, Operation
 from ase_equivar.structures.vacuum import describe_vacuum
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.structures.voigt import from_voigt, to_voigt

@@ -30,9 +30,10 @@ from rich.progress import Progress
 from ase_equivar.arguments import dielectric_array, finite_real, positive_number, refuse_class
 from ase_equivar.calculated_property import calculated_property
 from ase_equivar.phonons.cells import to_ase
-from ase_equivar.phonons.operations import Operation, cartesian_operations
+from ase_equivar.phonons.operations import cartesian_operations
 from ase_equivar.structures.metals import refuse_metal
 from ase_equivar.structures.phonopy_objects import require_phonopy
+from ase_equivar.structures.symmetry import Operation
 from ase_equivar.structures.vacuum import describe_vacuum
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,8 @@ from rich.progress import Progress
 
 from ase_equivar.arguments import finite_real, positive_number, refuse_class
 from ase_equivar.calculated_property import calculated_property
-from ase_equivar.phonons.operations import Operation, symmetrized, symmetrized_of_atoms
+from ase_equivar.phonons.operations import symmetrized, symmetrized_of_atoms
+from ase_equivar.structures.symmetry import Operation
 from ase_equivar.structures.voigt import from_voigt, strain_tensor, to_voigt
 
 STEP = 0.002

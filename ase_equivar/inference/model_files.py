@@ -34,7 +34,14 @@ def model_folder(name_or_path: str | Path) -> Path:
     ------
     FileNotFoundError
         As in `load_model`.
+    TypeError
+        If it is neither a text nor a path.
     """
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise TypeError(
+            "a model is the name of a bundled one, the folder of a saved one, or a network, not "
+            f"{name_or_path!r}"
+        )
     bundled = available_models()
     if isinstance(name_or_path, str) and name_or_path in bundled:
         return _bundle_folder() / name_or_path

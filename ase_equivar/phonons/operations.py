@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from phonopy import Phonopy
 
-
-@dataclass(frozen=True)
-class Operation:
-    """An operation of the space group.
-
-    Attributes
-    ----------
-    rotation : ndarray, shape (3, 3)
-        Orthogonal, Cartesian.
-    images : ndarray of int, shape (N,)
-        Where it takes each atom of the primitive cell.
-    """
-
-    rotation: NDArray[np.float64]
-    images: NDArray[np.int64]
+from ase_equivar.structures.symmetry import Operation
 
 
 def cartesian_operations(phonon: Phonopy) -> list[Operation]:
     """Return the operations that take the primitive cell into itself."""
-    cell, symmetry = phonon.primitive, phonon.primitive_symmetry
-    lattice = cell.cell.T
-    scaled = cell.scaled_positions
-    given = symmetry.symmetry_operations
-    operations = []
-    for rotation, translation in zip(given["rotations"], given["translations"], strict=True):
-        offsets = (scaled @ rotation.T + translation)[:, None] - scaled
-        offsets = (offsets - np.rint(offsets)) @ cell.cell
-        images = np.linalg.norm(offsets, axis=2).argmin(axis=1)
-        operations.append(Operation(lattice @ rotation @ np.linalg.inv(lattice), images))
-    return operations
+    primitive, given = phonon.primitive, phonon.primitive_symmetry.symmetry_operations
+    cell = (primitive.cell, primitive.scaled_positions, primitive.numbers)
+    pairs = zip(given["rotations"], given["translations"], strict=True)
+    return [Operation.of(cell, rotation, translation) for rotation, translation in pairs]
 
 
 def symmetrized(tensor: NDArray[np.float64], operations: list[Operation]) -> NDArray[np.float64]:

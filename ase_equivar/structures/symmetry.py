@@ -1,13 +1,15 @@
-"""The space group of a crystal, and whether it is close to a higher one."""
+"""The space group of a crystal, its operations, and whether it is close to a higher one."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.warning_types import SymmetryWarning
 
@@ -21,6 +23,33 @@ TOO_CLOSE = 0.5  # Å
 
 SpglibCell: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 """Lattice vectors (rows), fractional positions and types of the atoms."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation of the space group.
+
+    Attributes
+    ----------
+    rotation : ndarray, shape (3, 3)
+        Orthogonal, Cartesian.
+    images : ndarray of int, shape (N,)
+        Where it takes each atom of the cell.
+    """
+
+    rotation: NDArray[np.float64]
+    images: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, cell: SpglibCell, rotation: ArrayLike, translation: ArrayLike) -> Operation:
+        """Make one from spglib's rotation (3, 3) and translation (3,) of fractional positions."""
+        lattice, positions, types = cell
+        rotation = np.asarray(rotation)
+        offsets = (positions @ rotation.T + translation)[:, None] - positions
+        distances = np.linalg.norm((offsets - np.rint(offsets)) @ lattice, axis=2)
+        distances[types[:, None] != types] = np.inf
+        cartesian = lattice.T @ rotation @ np.linalg.inv(lattice.T)
+        return cls(cartesian, distances.argmin(axis=1))
 
 
 def space_group(cell: SpglibCell, symprec: float) -> Any:

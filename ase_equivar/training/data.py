@@ -17,7 +17,7 @@ from ase_equivar.io.extxyz import holds_predictions
 from ase_equivar.io.file_selection import split_selection
 from ase_equivar.io.structure_files import Frame
 from ase_equivar.structures.lattice import compact_atoms
-from ase_equivar.structures.symmetry import space_group
+from ase_equivar.structures.symmetry import Operation, space_group
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.training.frame_source import Unread, unread_frames
 from ase_equivar.training.polarizability import dielectric_of
@@ -274,22 +274,15 @@ def _asymmetry(atoms: Atoms, charges: NDArray[np.float64]) -> float:
     if not atoms.pbc.all():
         return 0.0
     atoms = compact_atoms(atoms)
-    scaled = atoms.get_scaled_positions()
-    group = space_group((atoms.cell.array, scaled, atoms.numbers), SYMMETRY_PRECISION)
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    group = space_group(cell, SYMMETRY_PRECISION)
     if group is None:
         return 0.0
-    order = np.random.default_rng(0).permutation(len(group.rotations))[:N_OPERATIONS]
-    lattice, inverse = atoms.cell.array.T, np.linalg.inv(atoms.cell.array.T)
     largest = 0.0
-    for rotation, translation in zip(
-        group.rotations[order], group.translations[order], strict=True
-    ):
-        steps = (scaled @ rotation.T + translation)[:, None] - scaled
-        distances = np.linalg.norm((steps - np.rint(steps)) @ atoms.cell.array, axis=2)
-        distances[atoms.numbers[:, None] != atoms.numbers] = np.inf
-        cartesian = lattice @ rotation @ inverse
-        images = cartesian @ charges @ cartesian.T
-        largest = max(largest, float(np.abs(images - charges[distances.argmin(axis=1)]).max()))
+    for k in np.random.default_rng(0).permutation(len(group.rotations))[:N_OPERATIONS]:
+        one = Operation.of(cell, group.rotations[k], group.translations[k])
+        rotated = one.rotation @ charges @ one.rotation.T
+        largest = max(largest, float(np.abs(rotated - charges[one.images]).max()))
     return largest
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import spglib
 from ase import Atoms
 from structure_bases import Base, reduced, split_of
 from structure_kinds import displace, rms_of, strain, supercell
+
+from ase_equivar.structures.symmetry import Operation, space_group
 
 # ionic radii of Shannon, Acta Cryst. A 32, 751 (1976), Å: of A with twelve neighbours, of B with
 # six, of oxygen
@@ -57,7 +58,7 @@ def make_polar(base: Base, rng: np.random.Generator, most: int) -> Atoms | None:
     The axis is that of a random rotation of the crystal. What remains of the symmetry makes the
     response two to eight times cheaper than that of free displacements.
     """
-    return _distorted(base.atoms, rng, *_operations(base.atoms))
+    return _distorted(base.atoms, rng, _operations(base.atoms))
 
 
 def make_polar_supercell(base: Base, rng: np.random.Generator, most: int) -> Atoms | None:
@@ -66,64 +67,39 @@ def make_polar_supercell(base: Base, rng: np.random.Generator, most: int) -> Ato
     if len(atoms) == len(base.atoms):
         return None
     centre = int(rng.integers(len(atoms)))
-    pairs = zip(*_operations(atoms), strict=True)
-    kept = [(r, t) for r, t in pairs if _images(atoms, r, t)[centre] == centre]
-    return _distorted(atoms, rng, [r for r, _ in kept], [t for _, t in kept])
+    kept = [one for one in _operations(atoms) if one.images[centre] == centre]
+    return _distorted(atoms, rng, kept)
 
 
-def _distorted(
-    atoms: Atoms,
-    rng: np.random.Generator,
-    rotations: list[np.ndarray],
-    translations: list[np.ndarray],
-) -> Atoms | None:
+def _distorted(atoms: Atoms, rng: np.random.Generator, operations: list[Operation]) -> Atoms | None:
     """Displace the atoms and change the cell; None if no operation is a rotation."""
+    rotations = [one.rotation for one in operations]
     proper = [r for r in rotations if np.linalg.det(r) > 0 and not np.allclose(r, np.eye(3))]
     if not proper:
         return None
     chosen = proper[int(rng.integers(len(proper)))]
-    values, vectors = np.linalg.eig(chosen.T)
+    values, vectors = np.linalg.eig(chosen)
     axis = np.real(vectors[:, np.argmin(np.abs(values - 1))])
-    kept = [
-        (rotation, translation)
-        for rotation, translation in zip(rotations, translations, strict=True)
-        if np.allclose(axis @ rotation, axis, atol=1e-3)
-    ]
+    kept = [one for one in operations if np.allclose(one.rotation @ axis, axis, atol=1e-3)]
     atoms = atoms.copy()
     rms = rms_of(rng)
     free = displace(atoms, rng, rms).positions - atoms.positions
     symmetric = np.zeros_like(free)
-    for rotation, translation in kept:
-        symmetric[_images(atoms, rotation, translation)] += free @ rotation
+    for one in kept:
+        symmetric[one.images] += free @ one.rotation.T
     symmetric *= rms / np.sqrt(np.mean(symmetric**2))
     # rows of the cell, so that x → x (1 + strain)
     shape = np.linalg.solve(atoms.cell[:], strain(atoms, rng).cell[:]) - np.eye(3)
-    shape = sum(rotation.T @ shape @ rotation for rotation, _ in kept) / len(kept)
+    shape = sum(one.rotation @ shape @ one.rotation.T for one in kept) / len(kept)
     shape = shape * int(rng.integers(2)) + rng.uniform(-0.03, 0.03) * np.eye(3)
     atoms.positions += symmetric
     atoms.set_cell(atoms.cell[:] @ (np.eye(3) + shape), scale_atoms=True)
     return atoms
 
 
-def _operations(atoms: Atoms) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return the symmetry operations of a crystal.
-
-    Rotations are matrices that rows of Cartesian vectors are multiplied by, translations are in
-    fractions of the cell.
-    """
-    found = spglib.get_symmetry(
-        (atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers), symprec=1e-2
-    )
-    inverse = np.linalg.inv(atoms.cell[:])
-    rotations = [inverse @ rotation.T @ atoms.cell[:] for rotation in found["rotations"]]
-    return rotations, list(found["translations"])
-
-
-def _images(atoms: Atoms, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
-    """Return which atom each atom is taken to by an operation."""
-    moved = atoms.positions @ rotation + translation @ atoms.cell[:]
-    apart = np.linalg.solve(atoms.cell[:].T, (moved[:, None] - atoms.positions).reshape(-1, 3).T).T
-    apart -= np.rint(apart)
-    distance = np.linalg.norm(apart @ atoms.cell[:], axis=1).reshape(len(atoms), len(atoms))
-    distance[atoms.numbers[:, None] != atoms.numbers] = np.inf
-    return np.argmin(distance, axis=1)
+def _operations(atoms: Atoms) -> list[Operation]:
+    """Return the symmetry operations of a crystal."""
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    found = space_group(cell, 1e-2)
+    pairs = [] if found is None else zip(found.rotations, found.translations, strict=True)
+    return [Operation.of(cell, rotation, translation) for rotation, translation in pairs]
