@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ase_equivar.io.extxyz_entries import LAYOUT, unwritable_arrays
 from ase_equivar.io.frame_texts import complete_frames
 from ase_equivar.io.output_files import check_folder, replacing, write_text
 from ase_equivar.io.read_errors import reading
+from ase_equivar.warning_types import InputWarning
 
 FORCES = "field_forces"
 ENDINGS = (".extxyz", ".traj", ".h5")
@@ -57,6 +59,12 @@ class FieldTrajectory:
         negative.
     FileNotFoundError, FileExistsError
         As for `ase_equivar.dynamics.FieldLog`.
+
+    Warns
+    -----
+    InputWarning
+        At the first structure, if extended XYZ cannot hold arrays of the atoms; or as for
+        `FieldLog`.
     """
 
     def __init__(self, driven: Drive, path: str | Path) -> None:
@@ -86,8 +94,20 @@ class FieldTrajectory:
                         "or move it away to begin a new one"
                     ) from error
                 warn_if_lost(self.driven, self._path, times)
+            _warn_of_arrays_left_out(self.driven.atoms, self._path)
             self._begun = True
         _WRITE[self._path.suffix](self._path, _frame(self.driven))
+
+
+def _warn_of_arrays_left_out(atoms: Atoms, path: Path) -> None:
+    names = unwritable_arrays(atoms.arrays)
+    if names and path.suffix == ".extxyz":  # the others keep none
+        warnings.warn(
+            f"{path.name} will lack {', '.join(f'arrays[{name!r}]' for name in names)} of the "
+            "atoms: their names, or texts with blanks in them, would spoil the file",
+            InputWarning,
+            stacklevel=3,
+        )
 
 
 def _frame(driven: Drive) -> Atoms:

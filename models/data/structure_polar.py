@@ -90,7 +90,7 @@ def _distorted(atoms: Atoms, rng: np.random.Generator, operations: list[Operatio
     symmetric *= rms / np.sqrt(np.mean(symmetric**2))
     # rows of the cell, so that x → x (1 + strain)
     shape = np.linalg.solve(atoms.cell[:], strain(atoms, rng).cell[:]) - np.eye(3)
-    shape = sum(one.rotation @ shape @ one.rotation.T for one in kept) / len(kept)
+    shape = np.mean([one.rotation @ shape @ one.rotation.T for one in kept], axis=0)
     shape = shape * int(rng.integers(2)) + rng.uniform(-0.03, 0.03) * np.eye(3)
     atoms.positions += symmetric
     atoms.set_cell(atoms.cell[:] @ (np.eye(3) + shape), scale_atoms=True)

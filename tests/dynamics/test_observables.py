@@ -15,6 +15,7 @@ from ase_equivar import read_extxyz
 from ase_equivar.dynamics import FieldLog, FieldRun, FieldTrajectory, drive, observe, read_field_log
 from ase_equivar.fields import SineField, field_forces
 from ase_equivar.units import A_PER_CM2, UC_PER_CM2
+from ase_equivar.warning_types import InputWarning
 
 SINE = SineField([0.11, -0.07, 0.16], frequency=14.0)
 DT = 0.5 * units.fs
@@ -221,6 +222,23 @@ def test_bad_files_are_named(tmp_path):
         FieldRun.of([])
     with pytest.raises(ValueError, match=rf"dipole_changes have shape \(2, 3\), not \({N}, 3\)"):
         driven.dipole_changes = np.zeros((2, 3))
+
+
+def test_arrays_that_extended_xyz_cannot_hold_are_named_once(tmp_path):
+    path, atoms = tmp_path / "run.extxyz", crystal()
+    atoms.set_array("site", np.array(["inner side"] * len(atoms)))
+    atoms.set_array("layer", np.arange(len(atoms)))
+    dyn = VelocityVerlet(atoms, DT)
+    dyn.attach(FieldTrajectory(drive(dyn, SINE), path))
+    with pytest.warns(InputWarning, match=r"run.extxyz will lack arrays\['site'\] of") as found:
+        dyn.run(3)
+    assert len(found) == 1
+    frames = read_extxyz(path)
+    assert len(frames) == 4
+    for frame in frames:
+        assert "site" not in frame.arrays
+        np.testing.assert_array_equal(frame.arrays["layer"], np.arange(len(atoms)))
+    assert "site" in atoms.arrays
 
 
 class Mirrored:
