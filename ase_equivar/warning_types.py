@@ -32,7 +32,7 @@ class StaticDielectricWarning(EquivarWarning):
 
 
 class SymmetryWarning(EquivarWarning):
-    """A slightly larger symmetry tolerance would give a higher space group."""
+    """A larger tolerance would give a higher space group, or ε∞ lacks the crystal's symmetry."""
 
 
 class NotRelaxedWarning(EquivarWarning):

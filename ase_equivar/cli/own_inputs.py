@@ -1,4 +1,4 @@
-"""No command writes into a file that it reads."""
+"""No command writes into a file that it reads, or that its run keeps."""
 
 from __future__ import annotations
 
@@ -28,16 +28,33 @@ def spares_its_inputs(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def check_outputs(options: dict[str, Any]) -> None:
-    """Raise a ValueError if one of the `OUTPUTS` is a file that another option names."""
+    """Raise a ValueError if one of the `OUTPUTS` is a file that another option names.
+
+    Files called ``run.…`` in the folder of a run, or below, are the run's.
+    """
     read = [file for name in options if name not in OUTPUTS for file in _files(options[name])]
     for name in OUTPUTS:
         for output in _files(options.get(name)):
             if any(os.path.samefile(output, file) for file in read):
                 raise ValueError(f"{output} is a file to be read; give the output another name")
+        for folder in _named(options.get("folder")):
+            for output in map(Path, _named(options.get(name))):
+                inside = Path(folder).resolve() in output.resolve().parents
+                if inside and output.name.startswith("run."):
+                    raise ValueError(
+                        f"{output} has the name of a file that --folder keeps the run in; give "
+                        "the output another name"
+                    )
+
+
+def _named(value: Any) -> Iterator[str | Path]:
+    """Yield the names that the value of an option holds."""
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, str | Path):
+            yield one
 
 
 def _files(value: Any) -> Iterator[Path]:
     """Yield the existing files that the value of an option names; FILE@::5 is part of FILE."""
-    for one in value if isinstance(value, list | tuple) else [value]:
-        if isinstance(one, str | Path):
-            yield from filter(Path.is_file, {Path(one), Path(split_selection(one)[0])})
+    for one in _named(value):
+        yield from filter(Path.is_file, {Path(one), Path(split_selection(one)[0])})

@@ -36,7 +36,8 @@ def write_born(
     path : path-like
         File to write.
     cell : phonopy.Phonopy or ase.Atoms
-        The unit cell to be used with phonopy, or a Phonopy object of it.
+        The unit cell to be used with phonopy, or a Phonopy object of it. Masses and magnetic
+        moments of Atoms are left out; for a magnetic primitive cell give a Phonopy object.
     source, dielectric_tensor, refractive_index
         See `nac_params`.
     symprec : float
@@ -52,7 +53,9 @@ def write_born(
         phonon = cell
     else:
         plain = as_atoms(cell).copy()
-        plain.set_masses()  # phonopy's own primitive cell does not depend on them
+        # phonopy, given the structure alone, finds its primitive cell without both
+        plain.set_masses()
+        plain.set_initial_magnetic_moments()
         phonon = make_phonon(plain, symprec=symprec)
     params = nac_params(
         phonon, source, dielectric_tensor=dielectric_tensor, refractive_index=refractive_index

@@ -40,10 +40,11 @@ from ase_equivar.phonons.static_check import warn_if_static
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.vacuum import describe_vacuum
 from ase_equivar.sum_rule import neutralize, violation
-from ase_equivar.warning_types import NetChargeWarning, NonpolarWarning
+from ase_equivar.warning_types import NetChargeWarning, NonpolarWarning, SymmetryWarning
 
 SUM_RULE_WARNING = 0.5  # |e|, per primitive cell
 METALLIC = 100.0  # no insulator has a larger ε∞
+BROKEN_SYMMETRY = 0.01  # of ε∞ − 1; rounded or noisy ones change by less
 
 NacMethod: TypeAlias = Literal["gonze", "wang"]
 """How the correction goes on away from Γ: "gonze", the dipole–dipole sum of Gonze and Lee, Phys.
@@ -99,7 +100,8 @@ def nac_params(
     ------
     ValueError
         If charges and cells do not match, ε∞ is missing, not symmetric, below 1 or that of a metal,
-        a number is not real and finite, the cell is charged, made of metals only or has vacuum (see
+        a given ε∞ lacks the symmetry of the crystal, as one in other axes does, a number is not
+        real and finite, the cell is charged, made of metals only or has vacuum (see
         `ase_equivar.structures.vacuum`), `phonon` is not in eV and Å, or there is no such method.
 
     Warns
@@ -107,7 +109,9 @@ def nac_params(
     NetChargeWarning
         If the given charges of a primitive cell sum to more than 0.5 e.
     UserWarning
-        From phonopy, if they violate the crystal's symmetry by more than 0.1 e.
+        From phonopy, if Z* violate the crystal's symmetry by more than 0.1 e.
+    SymmetryWarning
+        If the ε∞ of a calculator violates it by more than 1 % of ε∞ − 1.
     """
     check_units(phonon)
     electronic = given_dielectric(dielectric_tensor, refractive_index)
@@ -124,6 +128,7 @@ def nac_params(
         cell,
         phonon.symmetry.tolerance,
         n_primitive_cells=len(cell) // len(phonon.primitive),
+        is_given=isinstance(electronic, np.ndarray) or isinstance(source, tuple),
     )
     if of_unit_cell:
         born = born[unit_cell_atoms_of_primitive(phonon)]
@@ -142,6 +147,7 @@ def symmetrize_response(
     symprec: float,
     *,
     n_primitive_cells: int = 1,
+    is_given: bool = False,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return Z* and ε∞ with the symmetry of the crystal.
 
@@ -156,15 +162,17 @@ def symmetrize_response(
         Symmetry tolerance, Å.
     n_primitive_cells : int
         How many of them `cell` holds.
+    is_given : bool
+        Whether ε∞ is a user's, which must have the symmetry of the crystal.
 
     Raises
     ------
     ValueError
-        When ε∞ is that of a metal.
+        When ε∞ is that of a metal, or given in other axes.
 
     Warns
     -----
-    NetChargeWarning, UserWarning
+    NetChargeWarning, UserWarning, SymmetryWarning
         As `nac_params`.
     """
     refuse_metallic(dielectric_tensor)
@@ -176,11 +184,23 @@ def symmetrize_response(
             NetChargeWarning,
             stacklevel=3,
         )
-    born_charges, dielectric_tensor = symmetrize_borns_and_epsilon(
+    born_charges, symmetric = symmetrize_borns_and_epsilon(
         born_charges, dielectric_tensor, cell, symprec=symprec
     )
+    change = float(np.abs(symmetric - dielectric_tensor).max())
+    if change > BROKEN_SYMMETRY * float(np.abs(dielectric_tensor - np.eye(3)).max()):
+        broken = (
+            f"ε∞ does not have the symmetry of the crystal: a component differs by {change:.2g} "
+            "from the mean over its operations"
+        )
+        if is_given:
+            raise ValueError(
+                f"{broken}. It may be given in other axes than those of the structure, whose c "
+                "axis need not be z"
+            )
+        warnings.warn(f"{broken}, which is used", SymmetryWarning, stacklevel=3)
     # symmetric to the last bit: the correction sees q·ε∞·q only
-    return born_charges, (dielectric_tensor + dielectric_tensor.T) / 2
+    return born_charges, (symmetric + symmetric.T) / 2
 
 
 def refuse_vacuum(cells: Iterable[PhonopyAtoms | Atoms]) -> None:
@@ -236,7 +256,7 @@ def apply_nac(
 
     Warns
     -----
-    NetChargeWarning, UserWarning
+    NetChargeWarning, UserWarning, SymmetryWarning
         As `nac_params`.
     NonpolarWarning
         If all Z* are zero.

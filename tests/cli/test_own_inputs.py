@@ -65,3 +65,12 @@ def test_another_name_of_the_same_file_is_refused_too(crystal, monkeypatch):
     with pytest.raises(ValueError, match=r"link\.extxyz is a file to be read"):
         check_outputs({"trajectory": crystal, "output": [link]})
     check_outputs({"trajectory": crystal, "output": [crystal.with_name("new.extxyz")]})
+
+
+def test_files_of_a_run_are_no_output(tmp_path):
+    for name in ("run.json", "sub/run.log"):
+        with pytest.raises(ValueError, match="that --folder keeps the run in; give the output"):
+            check_outputs({"folder": tmp_path, "output": [tmp_path / "sub" / ".." / name]})
+    check_outputs({"folder": tmp_path, "output": [tmp_path / "loop.json"]})
+    check_outputs({"folder": tmp_path / "other", "output": [tmp_path / "run.json"]})
+    check_outputs({"folder": None, "output": [tmp_path / "run.json"]})

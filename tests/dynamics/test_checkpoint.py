@@ -258,6 +258,38 @@ def test_functions_are_told_from_each_other_by_what_they_were(tmp_path):
         restore_checkpoint(driven(SINE), path)
 
 
+def test_texts_and_gaps_in_arrays_of_the_atoms_do_not_spoil_a_checkpoint(tmp_path):
+    """Texts that ASE has read are Python objects, and missing labels are NaN."""
+    file, path = tmp_path / "atoms.xyz", tmp_path / "run.npz"
+    atoms = ions()
+    atoms.set_array("site", np.array(["a", "bc", "d"]))
+    atoms.set_array("label", np.array([1.0, np.nan, 3.0]))
+    ase.io.write(file, atoms, format="extxyz")
+
+    def driven():
+        read = ase.io.read(file, format="extxyz")
+        assert read.arrays["site"].dtype == object
+        read.calc = PolarCrystal(quadratic=0.4)
+        return drive(VelocityVerlet(read, 0.1), SINE)
+
+    first, whole = driven(), driven()
+    whole.dynamics.run(6)
+    first.dynamics.run(4)
+    save_checkpoint(first, path)
+    again = driven()
+    restore_checkpoint(again, path)
+    again.dynamics.run(2)
+    np.testing.assert_array_equal(again.atoms.positions, whole.atoms.positions)
+    assert list(again.atoms.arrays["site"]) == ["a", "bc", "d"]
+    np.testing.assert_array_equal(again.atoms.arrays["label"], [1.0, np.nan, 3.0])
+    with np.load(path) as content:
+        values = dict(content)
+    values["atoms/momenta"][1, 1] = np.nan
+    np.savez(path, **values)
+    with pytest.raises(ValueError, match="numbers that are not finite in atoms/momenta"):
+        restore_checkpoint(driven(), path)
+
+
 def test_checkpoints_of_other_runs_are_refused(tmp_path):
     path = tmp_path / "run.npz"
     driven = driven_run("VelocityVerlet")

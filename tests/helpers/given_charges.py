@@ -9,6 +9,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.spacegroup import crystal
 
 from ase_equivar.phonons import force_constants
+from ase_equivar.phonons.operations import cartesian_operations, symmetrized
 from helpers.springs import Springs
 
 NACL_BORN = np.array([1.086 * np.eye(3), -1.086 * np.eye(3)])
@@ -43,6 +44,11 @@ def random_charges(n_atoms, seed=0):
 def random_dielectric(seed=1):
     a = np.random.default_rng(seed).normal(size=(3, 3))
     return 2.0 * np.eye(3) + 0.5 * a @ a.T
+
+
+def symmetric_dielectric(phonon):
+    """A random ε∞ with the symmetry of the crystal."""
+    return symmetrized(random_dielectric(), cartesian_operations(phonon))
 
 
 def triclinic_pair():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import partial
+
 import numpy as np
 import phonopy
 import pytest
@@ -16,6 +19,7 @@ from helpers.given_charges import (
     quartz,
     random_charges,
     random_dielectric,
+    symmetric_dielectric,
     triclinic_four,
 )
 from helpers.springs import Springs
@@ -32,7 +36,9 @@ from ase_equivar.phonons import (
     nac_params,
     write_born,
 )
+from ase_equivar.phonons.cells import to_phonopy
 from ase_equivar.units import THZ_TO_CM
+from ase_equivar.warning_types import SymmetryWarning
 
 
 @pytest.mark.slow
@@ -99,7 +105,7 @@ def test_neutral_last_and_idempotent():
     atoms = quartz()
     phonon = make_phonon(atoms)
     with pytest.warns(UserWarning, match="Symmetry of Born"):
-        once = nac_params(phonon, (random_charges(9) + 0.01, random_dielectric()))
+        once = nac_params(phonon, (random_charges(9) + 0.01, symmetric_dielectric(phonon)))
     assert np.abs(once["born"].sum(axis=0)).max() < 1e-12
     twice = nac_params(phonon, (once["born"], once["dielectric"]))
     np.testing.assert_allclose(twice["born"], once["born"], atol=1e-12)
@@ -119,7 +125,7 @@ def test_factor_is_phonopys():
 def test_born_file_is_read_by_phonopy(tmp_path, make):
     atoms = make()
     phonon = make_phonon(atoms)
-    source = (random_charges(len(atoms)), random_dielectric())
+    source = (random_charges(len(atoms)), symmetric_dielectric(phonon))
     expected = nac_params(phonon, source)
     path = tmp_path / "BORN"
     write_born(path, atoms, source)
@@ -139,6 +145,75 @@ def test_born_file_is_read_by_phonopy(tmp_path, make):
         assert np.abs(expected["born"] - expected["born"].transpose(0, 2, 1)).max() > 0.1
     n_independent = len(phonon.primitive_symmetry.get_independent_atoms())
     assert len(path.read_text().splitlines()) == 2 + n_independent
+
+
+def test_born_file_is_that_of_the_structure_without_moments(tmp_path):
+    """Which phonopy is given: of two magnetic sublattices it makes a smaller primitive cell."""
+    atoms = make_supercell(bulk("NiO", "rocksalt", a=4.17), [[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    moments = np.zeros(len(atoms))
+    moments[atoms.symbols == "Ni"] = [1.7, -1.2]
+    source = GivenCharges({"Ni": 2.1, "O": -2.1}, np.eye(3) * 5.7)
+    write_born(tmp_path / "plain", atoms, source)
+    plain = to_phonopy(atoms)
+    atoms.set_initial_magnetic_moments(moments)
+    write_born(tmp_path / "BORN", atoms, source)
+    assert (tmp_path / "BORN").read_text() == (tmp_path / "plain").read_text()
+    assert (atoms.get_initial_magnetic_moments() == moments).all()
+    phonopy.load(
+        unitcell=plain,
+        supercell_matrix=np.eye(3, dtype=int),
+        primitive_matrix="auto",
+        born_filename=tmp_path / "BORN",
+        log_level=0,
+    )
+
+
+def turned(atoms, matrix):
+    """The same crystal with other axes."""
+    atoms = atoms.copy()
+    atoms.set_cell(atoms.cell.array @ matrix.T, scale_atoms=True)
+    return atoms
+
+
+@pytest.mark.parametrize("how", ["tensor", "index", "tuple", "written"])
+def test_dielectric_tensor_in_other_axes_is_refused(tmp_path, how):
+    """Of anatase with its axis along x, as handbooks list it, with the axis last."""
+    matrix = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
+    atoms, own = turned(anatase(), matrix), [5.41, 5.82, 5.82]
+    handbook = [5.82, 5.82, 5.41]
+    charges = {"Ti": 6.0, "O": -3.0}
+    calc = GivenCharges(charges, np.diag(own))
+    phonon = make_phonon(atoms)
+    given = {"dielectric_tensor": handbook}
+    source = calc
+    if how == "index":
+        given = {"refractive_index": np.sqrt(handbook)}
+    elif how == "tuple":
+        born = np.multiply.outer([charges[s] for s in phonon.primitive.symbols], np.eye(3))
+        source, given = (born, np.diag(handbook)), {}
+    call = partial(nac_params, phonon)
+    if how == "written":
+        call = partial(write_born, tmp_path / "BORN", atoms)
+    with pytest.raises(ValueError, match=r"symmetry of the crystal: a component differs by 0\.2"):
+        call(source, **given)
+    assert not list(tmp_path.iterdir())
+    found = nac_params(phonon, calc, dielectric_tensor=own)["dielectric"]
+    np.testing.assert_allclose(found, np.diag(own), atol=1e-12)
+    # a calculator's is averaged, as its Z* are, with a warning
+    with pytest.warns(SymmetryWarning, match="which is used"):
+        found = nac_params(phonon, GivenCharges(charges, np.diag(handbook)))["dielectric"]
+    np.testing.assert_allclose(found, np.diag([5.82, 5.615, 5.615]), atol=1e-12)
+
+
+def test_rounded_dielectric_tensors_are_no_broken_symmetry():
+    phonon = make_phonon(anatase())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SymmetryWarning)
+        nac_params(
+            phonon,
+            GivenCharges({"Ti": 6.0, "O": -3.0}),
+            dielectric_tensor=[[5.82, 0.01, 0], [0.01, 5.84, 0], [0, 0, 5.41]],
+        )
 
 
 def test_born_file_for_a_centered_cell_serves_both_cells(tmp_path):
