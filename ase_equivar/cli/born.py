@@ -104,6 +104,18 @@ def born(
         source = epsilon_from(model, given)
         excess = calc.diagnostics.sum_rule_violation
 
+        if output is not None and kind == "BORN":  # before the tables: it may refuse ε∞
+            from ase_equivar.phonons import write_born
+
+            measured = None if isinstance(given, str) else given
+            write_born(
+                output,
+                phonon or atoms,
+                (charges, dielectric),
+                dielectric_tensor=measured,
+                symprec=symprec,
+            )
+
         console = open_console()
         console.print(_born_table(atoms, charges))
         if dielectric is not None:
@@ -121,16 +133,12 @@ def born(
             console.print(comparison.verdict())
         if output is None:
             return
-        if kind == "BORN":
-            from ase_equivar.phonons import write_born
-
-            write_born(output, phonon or atoms, (charges, dielectric), symprec=symprec)
-        elif kind == "extxyz":
+        if kind == "extxyz":
             from ase_equivar.io.extxyz import write_extxyz
 
             atoms.calc = calc
             write_extxyz(output, atoms)
-        else:
+        elif kind == "json":
             content = _content(atoms, charges, dielectric, excess, model, total_charge, source)
             if comparison is not None:
                 content["labels"] = {"file": compare, **comparison.as_dict()}

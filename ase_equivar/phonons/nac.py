@@ -100,7 +100,7 @@ def nac_params(
     ------
     ValueError
         If charges and cells do not match, ε∞ is missing, not symmetric, below 1 or that of a metal,
-        a given ε∞ lacks the symmetry of the crystal, as one in other axes does, a number is not
+        `dielectric_tensor` lacks the symmetry of the crystal, as in other axes, a number is not
         real and finite, the cell is charged, made of metals only or has vacuum (see
         `ase_equivar.structures.vacuum`), `phonon` is not in eV and Å, or there is no such method.
 
@@ -111,7 +111,7 @@ def nac_params(
     UserWarning
         From phonopy, if Z* violate the crystal's symmetry by more than 0.1 e.
     SymmetryWarning
-        If the ε∞ of a calculator violates it by more than 1 % of ε∞ − 1.
+        If the ε∞ of the source violates it by more than 1 % of ε∞ − 1.
     """
     check_units(phonon)
     electronic = given_dielectric(dielectric_tensor, refractive_index)
@@ -128,7 +128,7 @@ def nac_params(
         cell,
         phonon.symmetry.tolerance,
         n_primitive_cells=len(cell) // len(phonon.primitive),
-        is_given=isinstance(electronic, np.ndarray) or isinstance(source, tuple),
+        is_given=isinstance(electronic, np.ndarray),
     )
     if of_unit_cell:
         born = born[unit_cell_atoms_of_primitive(phonon)]
@@ -163,12 +163,12 @@ def symmetrize_response(
     n_primitive_cells : int
         How many of them `cell` holds.
     is_given : bool
-        Whether ε∞ is a user's, which must have the symmetry of the crystal.
+        Whether ε∞ was given beside Z*, and must have the symmetry of the crystal.
 
     Raises
     ------
     ValueError
-        When ε∞ is that of a metal, or given in other axes.
+        When ε∞ is that of a metal, or was given in other axes.
 
     Warns
     -----

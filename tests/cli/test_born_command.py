@@ -51,6 +51,17 @@ def test_born_file(nacl_file, model, tmp_path):
     np.testing.assert_allclose(read["born"], expected, atol=1e-5)
 
 
+def test_born_file_with_a_dielectric_tensor_in_other_axes_is_refused(nacl_file, model, tmp_path):
+    path = tmp_path / "BORN"
+    options = ("--model", model, "-o", path, "--dielectric-tensor")
+    result = run("born", nacl_file, *options, "2.3 2.3 2.7")
+    assert_one_line_error(result, 2, "ε∞ does not have the symmetry of the crystal.*other axes")
+    assert not path.exists()
+    assert run("born", nacl_file, *options, "2.3 2.3 2.3").exit_code == 0
+    found = parse_BORN(make_phonon(ase.io.read(nacl_file)).primitive, filename=path)
+    np.testing.assert_allclose(found["dielectric"], 2.3 * np.eye(3), atol=1e-6)
+
+
 def test_json_and_extxyz(nacl_file, model, tmp_path):
     atoms = ase.io.read(nacl_file)
     calc = EquivarCalculator(model=model)
