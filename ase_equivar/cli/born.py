@@ -107,12 +107,11 @@ def born(
         if output is not None and kind == "BORN":  # before the tables: it may refuse ε∞
             from ase_equivar.phonons import write_born
 
-            measured = None if isinstance(given, str) else given
             write_born(
                 output,
                 phonon or atoms,
                 (charges, dielectric),
-                dielectric_tensor=measured,
+                dielectric_tensor=None if isinstance(given, str) else given,
                 symprec=symprec,
             )
 

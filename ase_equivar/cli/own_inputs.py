@@ -28,23 +28,25 @@ def spares_its_inputs(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def check_outputs(options: dict[str, Any]) -> None:
-    """Raise a ValueError if one of the `OUTPUTS` is a file that another option names.
-
-    Files called ``run.…`` in the folder of a run, or below, are the run's.
-    """
+    """Raise a ValueError if one of the `OUTPUTS` is a file to be read, or a run's own."""
     read = [file for name in options if name not in OUTPUTS for file in _files(options[name])]
     for name in OUTPUTS:
         for output in _files(options.get(name)):
             if any(os.path.samefile(output, file) for file in read):
                 raise ValueError(f"{output} is a file to be read; give the output another name")
-        for folder in _named(options.get("folder")):
-            for output in map(Path, _named(options.get(name))):
-                inside = Path(folder).resolve() in output.resolve().parents
-                if inside and output.name.startswith("run."):
-                    raise ValueError(
-                        f"{output} has the name of a file that --folder keeps the run in; give "
-                        "the output another name"
-                    )
+        for output in map(Path, _named(options.get(name))):
+            if _is_of_run(output, options.get("folder")):
+                raise ValueError(
+                    f"{output} has the name of a file that --folder keeps the run in; give the "
+                    "output another name"
+                )
+
+
+def _is_of_run(output: Path, folder: Path | None) -> bool:
+    """Say whether an output has the name of a file that a run keeps in its folder, or below."""
+    if folder is None or not output.name.startswith("run."):
+        return False
+    return folder.resolve() in output.resolve().parents
 
 
 def _named(value: Any) -> Iterator[str | Path]:

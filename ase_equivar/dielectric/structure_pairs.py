@@ -15,7 +15,7 @@ from ase_equivar.structures.lattice import (
     is_skewed,
     nearest_images,
 )
-from ase_equivar.structures.symmetry import space_group
+from ase_equivar.structures.symmetry import space_group, spglib_cell
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import PolarizationWarning
 
@@ -147,8 +147,7 @@ def cell_of_polar(start: Atoms, end: Atoms) -> NDArray[np.float64]:
 def is_polar(atoms: Atoms) -> bool:
     """Say whether a crystal's point group allows a spontaneous polarization (within 0.01 Å)."""
     atoms = compact_atoms(atoms)
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    found = space_group(cell, 0.01)
+    found = space_group(spglib_cell(atoms), 0.01)
     if found is None:
         return True
     # The mean of all rotations projects onto the vectors that all of them leave unchanged.

@@ -52,6 +52,11 @@ class Operation:
         return cls(cartesian, distances.argmin(axis=1))
 
 
+def spglib_cell(atoms: Atoms) -> SpglibCell:
+    """Return a structure as spglib takes it."""
+    return atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers
+
+
 def space_group(cell: SpglibCell, symprec: float) -> Any:
     """Return spglib's dataset of a crystal; None if it finds no space group.
 

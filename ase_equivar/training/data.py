@@ -17,7 +17,7 @@ from ase_equivar.io.extxyz import holds_predictions
 from ase_equivar.io.file_selection import split_selection
 from ase_equivar.io.structure_files import Frame
 from ase_equivar.structures.lattice import compact_atoms
-from ase_equivar.structures.symmetry import Operation, space_group
+from ase_equivar.structures.symmetry import Operation, space_group, spglib_cell
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.training.frame_source import Unread, unread_frames
 from ase_equivar.training.polarizability import dielectric_of
@@ -274,7 +274,7 @@ def _asymmetry(atoms: Atoms, charges: NDArray[np.float64]) -> float:
     if not atoms.pbc.all():
         return 0.0
     atoms = compact_atoms(atoms)
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    cell = spglib_cell(atoms)
     group = space_group(cell, SYMMETRY_PRECISION)
     if group is None:
         return 0.0

@@ -14,7 +14,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from ase_equivar.structures.lattice import compact_atoms
-from ase_equivar.structures.symmetry import space_group
+from ase_equivar.structures.symmetry import space_group, spglib_cell
 from ase_equivar.sum_rule import violation
 from ase_equivar.training.comparison import Comparison
 from ase_equivar.training.data import LabelledFrame
@@ -147,8 +147,7 @@ def evaluate(found: Comparison) -> Evaluation:
 def crystal_system(atoms: Atoms) -> str:
     """Crystal system of a structure from spglib; "none" if no space group is found."""
     atoms = compact_atoms(atoms)
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    found = space_group(cell, 1e-2) if atoms.pbc.all() else None
+    found = space_group(spglib_cell(atoms), 1e-2) if atoms.pbc.all() else None
     if found is None:
         return "none"
     return next(name for last, name in CRYSTAL_SYSTEMS if found.number <= last)

@@ -9,7 +9,7 @@ from ase import Atoms
 from structure_bases import Base, reduced, split_of
 from structure_kinds import displace, rms_of, strain, supercell
 
-from ase_equivar.structures.symmetry import Operation, space_group
+from ase_equivar.structures.symmetry import Operation, space_group, spglib_cell
 
 # ionic radii of Shannon, Acta Cryst. A 32, 751 (1976), Å: of A with twelve neighbours, of B with
 # six, of oxygen
@@ -99,7 +99,7 @@ def _distorted(atoms: Atoms, rng: np.random.Generator, operations: list[Operatio
 
 def _operations(atoms: Atoms) -> list[Operation]:
     """Return the symmetry operations of a crystal."""
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    cell = spglib_cell(atoms)
     found = space_group(cell, 1e-2)
     pairs = [] if found is None else zip(found.rotations, found.translations, strict=True)
     return [Operation.of(cell, rotation, translation) for rotation, translation in pairs]

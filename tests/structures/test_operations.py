@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.spacegroup import crystal
 from scipy.spatial.transform import Rotation
 
-from ase_equivar.structures.symmetry import Operation, space_group
+from ase_equivar.structures.symmetry import Operation, space_group, spglib_cell
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def quartz() -> Atoms:
 
 
 def test_operations_take_a_crystal_into_itself(quartz: Atoms) -> None:
-    cell = (quartz.cell.array, quartz.get_scaled_positions(), quartz.numbers)
+    cell = spglib_cell(quartz)
     group = space_group(cell, 1e-3)
     assert len(group.rotations) == 6
     # not a vector field that any symmetry respects: each atom has its own
@@ -49,6 +49,6 @@ def test_operations_take_a_crystal_into_itself(quartz: Atoms) -> None:
 def test_an_atom_is_never_taken_to_another_element() -> None:
     """Of two atoms close to where an operation leads, the one of the same element is meant."""
     atoms = Atoms("HeNeHe", [[0.0, 0, 0], [2.0, 0, 0], [2.06, 0, 0]], cell=[4, 5, 6], pbc=True)
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    cell = spglib_cell(atoms)
     one = Operation.of(cell, np.eye(3, dtype=int), [0.5, 0, 0])
     assert one.images[0] == 2
