@@ -123,7 +123,7 @@ def born(
             f"largest sum-rule violation before its removal: {abs(excess).max():.3f} e, "
             f"{abs(excess).max() / len(atoms):.4f} e per atom"
         )
-        comparison = None if labels is None else labels.compared(charges, expected)
+        comparison = None if labels is None else labels.compared(charges, expected, total_charge)
         if comparison is not None:
             console.print(comparison_table(atoms, comparison))
             if comparison.dielectric is not None and dielectric is not None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 USUAL = 2.0  # times the expected error; 95 % of normally distributed errors
 DOUBTFUL = 3.0  # times its own expected error, for an atom to be named
 SAME = 1e-6  # Å and e, between copies of a frame
-CLOSER = 0.5  # of the difference: the transpose of labels in the right order is not that close
+CLOSER = 0.5  # of the difference: labels in the right order have no other that is that close
+ANTISYMMETRIC = 0.03  # e, root mean square, from which on two orders of indices can be told apart
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class BornComparison:
         ε∞ of the labels.
     frame : int
         Number of the structure in the file of the labels.
+    numbers : ndarray of shape (N,)
+        Atomic numbers.
+    total_charge : float
+        Of the cell, |e|: what Z* should sum to.
     """
 
     labels: NDArray[np.float64]
@@ -46,6 +51,8 @@ class BornComparison:
     expected: NDArray[np.float64] | None
     dielectric: NDArray[np.float64] | None
     frame: int
+    numbers: NDArray[np.int64]
+    total_charge: float = 0.0
 
     @property
     def of_each_atom(self) -> NDArray[np.float64]:
@@ -55,17 +62,18 @@ class BornComparison:
     @property
     def overall(self) -> float:
         """Root mean square difference of all components, |e|."""
-        return float(np.sqrt((self.differences**2).mean()))
+        return _rms(self.differences)
 
     @property
     def overall_expected(self) -> float | None:
         """Root mean square of what the model expects, |e|."""
-        return None if self.expected is None else float(np.sqrt((self.expected**2).mean()))
+        return None if self.expected is None else _rms(self.expected)
 
     def verdict(self) -> str:
         """Say in words whether the difference is what the model expects."""
         told = f"rms difference {self.overall:.3f} e"
-        violation = np.abs(self.labels.sum(axis=0)).max() / len(self.labels)
+        excess = self.labels.sum(axis=0) - self.total_charge * np.eye(3)
+        violation = np.abs(excess).max() / len(self.labels)
         if self.overall_expected is None:
             told += "; the model states no uncertainty to compare it with"
         else:
@@ -79,10 +87,44 @@ class BornComparison:
             if doubtful.size:
                 told += f"; more than {DOUBTFUL:g} times for atoms {', '.join(map(str, doubtful))}"
         told += f". The labels themselves break the sum rule by {violation:.4f} e per atom."
-        transposed = self.differences + self.labels - self.labels.transpose(0, 2, 1)
-        if np.sqrt((transposed**2).mean()) < CLOSER * self.overall:
-            told += " The transpose of the labels is much closer: is their order another?"
+        if self.is_transposed:
+            told += (
+                " What is antisymmetric in the transpose of the labels is much closer: is the "
+                "order of their indices another?"
+            )
+        elif self.is_permuted:
+            told += (
+                " With the labels of atoms of one element exchanged, the difference is less than "
+                "half: is their order of atoms another?"
+            )
         return told
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether the predicted Z* say that the indices of the labels are in the other order.
+
+        Only antisymmetric parts can say so: the error of the symmetric ones is the same in both.
+        """
+        labels = _antisymmetric(self.labels)
+        predicted = _antisymmetric(self.labels + self.differences)
+        return bool(
+            _rms(labels) > ANTISYMMETRIC
+            and _rms(predicted + labels) < CLOSER * _rms(predicted - labels)
+        )
+
+    @property
+    def is_permuted(self) -> bool:
+        """Whether labels of atoms of the same element fit much better in another order."""
+        from scipy.optimize import linear_sum_assignment
+
+        predicted = self.labels + self.differences
+        least = 0.0
+        for kind in np.unique(self.numbers):
+            same = self.numbers == kind
+            pairs = predicted[same][:, None] - self.labels[same][None]
+            costs = (pairs**2).sum(axis=(2, 3))
+            least += costs[linear_sum_assignment(costs)].sum()
+        return bool(least < CLOSER**2 * (self.differences**2).sum())
 
     def as_dict(self) -> dict[str, Any]:
         """Return what goes into a JSON file."""
@@ -106,6 +148,7 @@ class Labels:
     born_charges: NDArray[np.float64]
     dielectric: NDArray[np.float64] | None
     frame: int
+    numbers: NDArray[np.int64]
 
     def agree_with(self, others: Labels) -> bool:
         """Whether others are the same but for rounding."""
@@ -117,11 +160,21 @@ class Labels:
         return np.full((3, 3), np.nan) if self.dielectric is None else self.dielectric
 
     def compared(
-        self, charges: NDArray[np.float64], expected: NDArray[np.float64] | None
+        self,
+        charges: NDArray[np.float64],
+        expected: NDArray[np.float64] | None,
+        total_charge: float = 0.0,
     ) -> BornComparison:
-        """Return the comparison with predicted Z*."""
-        differences = charges - self.born_charges
-        return BornComparison(self.born_charges, differences, expected, self.dielectric, self.frame)
+        """Return the comparison with predicted Z*, which sum to `total_charge`, |e|."""
+        return BornComparison(
+            labels=self.born_charges,
+            differences=charges - self.born_charges,
+            expected=expected,
+            dielectric=self.dielectric,
+            frame=self.frame,
+            numbers=self.numbers,
+            total_charge=total_charge,
+        )
 
 
 def labels_of(atoms: Atoms, file: str, config: DataConfig) -> Labels:
@@ -145,7 +198,8 @@ def labels_of(atoms: Atoms, file: str, config: DataConfig) -> Labels:
         except ValueError as error:
             reason = reason or str(error)
             continue
-        labels = Labels(frame.born_charges[same.order], frame.dielectric, number_)
+        charges = frame.born_charges[same.order]
+        labels = Labels(charges, frame.dielectric, number_, atoms.numbers)
         found.append((same.farthest, labels))
     if not found:
         which = "the structure" if len(frames) == 1 else f"each of the {len(frames)} structures"
@@ -168,7 +222,7 @@ def labels_of(atoms: Atoms, file: str, config: DataConfig) -> Labels:
 def labelled_structure(file: str, config: DataConfig) -> tuple[Atoms, Labels]:
     """Return the last structure with labels of a file, which ASE alone may not be able to read."""
     number_, frame = list(_frames(file, config).items())[-1]
-    return frame.atoms, Labels(frame.born_charges, frame.dielectric, number_)
+    return frame.atoms, Labels(frame.born_charges, frame.dielectric, number_, frame.atoms.numbers)
 
 
 def _frames(file: str, config: DataConfig) -> dict[int, LabelledFrame]:
@@ -180,6 +234,14 @@ def _frames(file: str, config: DataConfig) -> dict[int, LabelledFrame]:
     # The comparison states by how much the labels break the sum rule, and large cells may.
     config = replace(config, max_sum_rule_violation=float("inf"))
     return read_numbered_frames(file, config)
+
+
+def _antisymmetric(tensors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 0.5 * (tensors - tensors.transpose(0, 2, 1))
+
+
+def _rms(values: NDArray[np.float64]) -> float:
+    return float(np.sqrt((values**2).mean()))
 
 
 def comparison_table(atoms: Atoms, comparison: BornComparison) -> Table:

@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from ase_equivar.cli.standard_output import files_before_output
+
 if TYPE_CHECKING:
     import numpy as np
     from ase import Atoms
@@ -125,10 +127,12 @@ def user_errors() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = show
         try:
-            yield
+            with files_before_output():
+                yield
         except (ValueError, OSError, ImportError, RuntimeError, ArithmeticError) as error:
-            # A typer.Exit is also a RuntimeError, but not an error to report.
-            if isinstance(error, typer.Exit):
+            # A typer.Exit is also a RuntimeError, but not an error to report; typer itself ends
+            # where nobody reads on, without a word.
+            if isinstance(error, typer.Exit | BrokenPipeError):
                 raise
             logger.debug("the command failed", exc_info=True)
             console.print(f"[red]error:[/] {escape(' '.join(str(error).split()))}")

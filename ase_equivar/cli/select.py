@@ -41,8 +41,9 @@ def select(
 
     Structures are grouped around the nearest known or chosen one in the feature space of the
     network, and each step chooses the farthest structure of the largest group; distances are
-    multiplied by the uncertainty. The output is the input of `label`, whose output is the input of
-    `finetune`.
+    multiplied by the uncertainty. The output has all that the candidates have, and
+    `selected_frame` and `selected_reason`. It is the input of `label`, whose output is the input
+    of `finetune`.
     """
     with inputs.user_errors():
         if output.suffix not in (".extxyz", ".xyz"):
@@ -78,7 +79,8 @@ def select(
             reason = choice.reason(numbers)
             console.print(escape(f"frame {frame}: {reason}"), soft_wrap=True)
             atoms = images[frame].copy()
-            atoms.info.update(frame=frame, reason=reason)
+            atoms.calc = images[frame].calc  # results: labels and forces that are there already
+            atoms.info.update(selected_frame=frame, selected_reason=reason)
             frames.append(atoms)
         leave_out_unwritable(frames)
         with replacing(output) as partial:

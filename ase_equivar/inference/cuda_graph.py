@@ -180,8 +180,9 @@ class Recording:
                 work()  # compiles kernels and allocates workspaces of libraries
             torch.cuda.current_stream().wait_stream(aside)
             self._graph = torch.cuda.CUDAGraph()
-            # other threads may use the GPU meanwhile
-            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            # on a stream of this GPU: torch's own is of the GPU that recorded first; other threads
+            # may use the GPU meanwhile
+            with torch.cuda.graph(self._graph, stream=aside, capture_error_mode="thread_local"):
                 self._result = work()
 
     def __call__(self) -> Tensor:

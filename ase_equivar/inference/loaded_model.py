@@ -14,6 +14,7 @@ from ase_equivar.inference.models import load_model
 from ase_equivar.inference.piezoelectric import load_piezoelectric_head
 from ase_equivar.inference.uncertainty import Calibration
 from ase_equivar.network.piezoelectric_head import PiezoelectricHead
+from ase_equivar.torch_settings import own_torch_settings
 
 NETWORK_ATTRIBUTES = ("cutoff", "elements", "has_dielectric")
 
@@ -45,19 +46,21 @@ class LoadedModel:
     def of(
         cls, model: str | Path | torch.nn.Module, device: torch.device, dtype: torch.dtype
     ) -> LoadedModel:
-        """Read a model, or copy a network."""
+        """Read a model, or copy a network; what is read is made on the CPU, then moved."""
         if isinstance(model, torch.nn.Module):
             return cls(type(model).__name__, _copied(model, device, dtype))
         has_parts = trained_with_dropout(model)
         folder = model_folder(model)
-        calibration = Calibration.load(folder)
         network = load_model(model, device=device, dtype=dtype)
+        with own_torch_settings(torch.device("cpu")):
+            calibration = Calibration.load(folder)
+            head = load_piezoelectric_head(folder, network)
         return cls(
             str(model),
             network,
             None if calibration is None else calibration.to(device, dtype),
             has_parts,
-            load_piezoelectric_head(folder, network),
+            head,
         )
 
 

@@ -21,6 +21,7 @@ from ase_equivar.inference.model_files import (
 )
 from ase_equivar.io.output_files import make_folder, replacing
 from ase_equivar.network import Network, build_network
+from ase_equivar.torch_settings import own_torch_settings
 
 
 def load_model(
@@ -60,6 +61,8 @@ def load_model(
     description = read_config(folder / CONFIG_FILE)["network"]
     try:
         with (
+            # elsewhere, constants are drawn from other random numbers
+            own_torch_settings(torch.device("cpu")),
             torch.inference_mode(mode=False),  # weights made in it have no derivatives
             torch.random.fork_rng(devices=[]),  # layers draw initial weights, on the CPU
         ):

@@ -76,8 +76,7 @@ class Predictor:
     ) -> None:
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype)
-        with own_torch_settings(self.device):
-            loaded = LoadedModel.of(model, self.device, self.dtype)
+        loaded = LoadedModel.of(model, self.device, self.dtype)
         network, self.name, self.calibration = loaded.network, loaded.name, loaded.calibration
         self._has_parts, self._piezoelectric = loaded.has_parts, loaded.piezoelectric
         if backend is not None:

@@ -104,7 +104,7 @@ def _basis() -> Tensor:
     last two indices, and with their traceless part.
     """
     trace, traceless = wigner_3j(1, 1, 0), wigner_3j(1, 1, 2) * 5**0.5
-    identity = torch.eye(3, dtype=torch.float64)
+    identity = torch.eye(3, dtype=torch.float64, device="cpu")  # as `wigner_3j` is
     parts = [torch.einsum("bco,am->abcm", trace, identity)]
     for degree in (1, 2, 3):
         coupled = wigner_3j(1, 2, degree) * (2 * degree + 1) ** 0.5

@@ -204,11 +204,12 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
 
 
 def _charges(frame: Frame, atoms: Atoms, config: DataConfig) -> NDArray[np.float64]:
-    """Return Z*, row = field: from a supported program, or by name in the order stated."""
+    """Return Z*, row = field: by name in the order stated, or of a program or ASE in theirs."""
     name = ASE_CHARGES if frame.program else config.born_charges
     values = _array(atoms, name)
+    in_known_order = bool(frame.program)
     if values is None and name == USUAL_CHARGES:
-        values = _array(atoms, ASE_CHARGES)
+        values, in_known_order = _array(atoms, ASE_CHARGES), True
     if values is None and frame.program:
         raise ValueError(f"{frame.program} calculated no Z* for it")
     if values is None:
@@ -217,7 +218,7 @@ def _charges(frame: Frame, atoms: Atoms, config: DataConfig) -> NDArray[np.float
         raise ValueError(f"{name!r} has shape {np.shape(values)}, not ({len(atoms)}, 9)")
     charges = finite_real(name, values, None, unit="|e|", largest=LARGEST_CHARGE)
     charges = charges.reshape(-1, 3, 3)
-    if config.order == "displacement-first" and not frame.program:
+    if config.order == "displacement-first" and not in_known_order:
         return charges.transpose(0, 2, 1)
     return charges
 

@@ -24,9 +24,10 @@ from lightning.pytorch.callbacks import (
 from ase_equivar.inference.model_files import CONFIG_FILE, WEIGHTS_FILE, read_metadata
 from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.io.lock import locked
-from ase_equivar.io.output_files import make_folder
+from ase_equivar.io.output_files import make_folder, remove_partial
 from ase_equivar.network import GatedNetwork, Network, build_network
 from ase_equivar.training.batches import training_loader, validation_loader
+from ase_equivar.training.checkpoint_writer import CheckpointWriter
 from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
 from ase_equivar.training.config import POLAR, TrainingConfig
 from ase_equivar.training.curve import record_epoch
@@ -87,6 +88,7 @@ def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
         return _fit(config, progress=progress)
     make_folder(output)
     with locked(output / "training.lock", f"the training in {output}"):
+        remove_partial(output / CHECKPOINT)
         return _fit(config, progress=progress)
 
 
@@ -107,6 +109,8 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
         refuse_others(state, "settings", settings(config), config)
         if is_finished(state, config) and _is_written(config):
             logger.info("this run is already finished; nothing was changed in %s", output)
+            if rank() == 0:
+                remove(config)  # what a kill at the end has left
             return output
     pl.seed_everything(config.fit.seed, workers=True, verbose=False)
     once("frames", partial(_read_data, config, state, progress=progress))
@@ -119,8 +123,7 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
     if state is None or not is_finished(state, config):
         once("graphs", partial(store_all_graphs, config, network, progress=progress))
         module = TrainingModule(network, config, inputs(config, train.summary))
-        if not _run(module, config, progress=progress):
-            return output
+        _run(module, config, progress=progress)
         state = last_state(output)
         assert state is not None
     if rank() != 0:
@@ -152,8 +155,8 @@ def _read_data(config: TrainingConfig, state: dict[str, Any] | None, *, progress
     check_validation(config)
 
 
-def _run(module: TrainingModule, config: TrainingConfig, *, progress: bool) -> bool:
-    """Run all remaining epochs; return False if the user interrupted them."""
+def _run(module: TrainingModule, config: TrainingConfig, *, progress: bool) -> None:
+    """Run all remaining epochs."""
     output, last = Path(config.output), Path(config.output) / CHECKPOINT
     examples = stored_examples(config)
     resumed = last if last.is_file() else None
@@ -171,15 +174,21 @@ def _run(module: TrainingModule, config: TrainingConfig, *, progress: bool) -> b
             enable_progress_bar=progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            plugins=[CheckpointWriter()],
         )
-        trainer.fit(
-            module,
-            training_loader(examples.train, examples.pseudo_labelled, config),
-            validation_loader(examples.valid, 32),
-            ckpt_path=resumed,
-            weights_only=True,  # no code is run on loading
-        )
-    return not trainer.interrupted
+        try:
+            trainer.fit(
+                module,
+                training_loader(examples.train, examples.pseudo_labelled, config),
+                validation_loader(examples.valid, 32),
+                ckpt_path=resumed,
+                weights_only=True,  # no code is run on loading
+            )
+        except SystemExit:  # Lightning makes one of Ctrl-C
+            if not trainer.interrupted:
+                raise
+    if trainer.interrupted:
+        raise KeyboardInterrupt
 
 
 @contextmanager

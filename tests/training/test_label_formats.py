@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import re
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.label_files import LABELS, RECORDED, asymmetric_label, outcar, write_vaspout
 
 from ase_equivar.io import read_labels
@@ -50,6 +53,9 @@ def vasprun(
     )
 
 
+COMPRESSED = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+
+
 @pytest.fixture
 def label() -> tuple[Atoms, np.ndarray, np.ndarray]:
     return asymmetric_label()
@@ -79,9 +85,9 @@ def test_outputs_of_programs_have_orders_of_their_own(
 
 
 @pytest.mark.parametrize("name", ["epsilon", "epsilon_scf", "dielectric_dft"])
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("ending", ["", ".gz", ".bz2", ".xz"])
 def test_names_of_the_dielectric_tensor_of_vasprun(
-    tmp_path: Path, label: tuple[Atoms, np.ndarray, np.ndarray], name: str, packed: bool
+    tmp_path: Path, label: tuple[Atoms, np.ndarray, np.ndarray], name: str, ending: str
 ) -> None:
     """Of LEPSILON, LCALCEPS, and the one that ASE knows; each step has its own, or none."""
     atoms, charges, dielectric = label
@@ -90,8 +96,8 @@ def test_names_of_the_dielectric_tensor_of_vasprun(
     step = text[start:end]
     without = re.sub(f"<varray name='{name}'>.*?</varray>", "", step)
     text = text[:end] + without + step.replace(rows(dielectric), rows(2 * dielectric)) + text[end:]
-    path = tmp_path / ("vasprun.xml.gz" if packed else "vasprun.xml")
-    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    path = tmp_path / f"vasprun.xml{ending}"
+    path.write_bytes(COMPRESSED[ending](text.encode()))
     found = [atoms.calc.results.get("dielectric_tensor") for atoms in read_labels(path)]
     np.testing.assert_allclose(found[0], dielectric, atol=1e-9)
     assert found[1] is None
@@ -121,6 +127,58 @@ def test_labels_that_are_not_what_they_should_be(
     (tmp_path / "vasprun.xml").write_text(text[:start] + text[end:])
     with pytest.raises(ValueError, match=r"vasprun.xml has no usable.* VASP calculated no Z\*"):
         read_frames([tmp_path / "vasprun.xml"], DataConfig((), ()))
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".xz"])
+def test_truncated_vasprun(
+    tmp_path: Path, label: tuple[Atoms, np.ndarray, np.ndarray], ending: str
+) -> None:
+    """ASE gives zero to atoms whose Z* were not written before the run was killed."""
+    atoms, charges, dielectric = label
+    text = vasprun(atoms, charges, dielectric)
+    path = tmp_path / f"vasprun.xml{ending}"
+    start, end = text.index("<array name='born_charges'>"), text.index("</calculation>")
+    told = rf"Z\* has not all of its {len(atoms)} atoms: is it truncated"
+    read = 0
+    for cut in [*range(start + 40, end, 31), end - 9]:
+        path.write_bytes(COMPRESSED[ending](text[:cut].encode()))
+        try:
+            found = read_labels(path)
+        except ValueError as error:
+            read += bool(re.search(told, str(error)))
+            continue
+        raise AssertionError(f"read after {cut} of {len(text)} characters: {found}")
+    assert read > 5
+    with pytest.raises(ValueError, match=told):
+        read_frames([path], DataConfig((), ()))
+    path.write_bytes(COMPRESSED[ending](text[:end].encode()))  # killed after the table
+    [found] = read_labels(path)
+    np.testing.assert_allclose(found.calc.results["born_effective_charges"], charges, atol=1e-9)
+    np.testing.assert_allclose(found.calc.results["dielectric_tensor"], dielectric, atol=1e-9)
+
+
+@pytest.mark.parametrize("file", ["x.traj", "x.json", "x.extxyz"])
+@pytest.mark.parametrize("order", ["field-first", "displacement-first"])
+def test_results_of_ase_have_its_order(
+    tmp_path: Path, label: tuple[Atoms, np.ndarray, np.ndarray], file: str, order: str
+) -> None:
+    """What is said of columns of other files does not turn them round, until they are named."""
+    atoms, charges, dielectric = label
+    results = {"born_effective_charges": charges, "dielectric_tensor": dielectric}
+    if file == "x.extxyz":  # for which ASE itself has a column
+        atoms.set_array("born_effective_charges", charges.reshape(-1, 9))
+    else:
+        atoms.calc = SinglePointCalculator(atoms, **results)
+    ase.io.write(tmp_path / file, atoms)
+    [frame], _ = read_frames([tmp_path / file], DataConfig((), (), order=order))
+    np.testing.assert_allclose(frame.born_charges, charges, atol=1e-7)
+    named = DataConfig((), (), born_charges="born_effective_charges", order=order)
+    [frame], _ = read_frames([tmp_path / file], named)
+    expected = charges if order == "field-first" else charges.transpose(0, 2, 1)
+    np.testing.assert_allclose(frame.born_charges, expected, atol=1e-7)
+    [found] = read_labels(tmp_path / file)
+    read = np.reshape(found.calc.results["born_effective_charges"], (-1, 3, 3))
+    np.testing.assert_allclose(read, charges, atol=1e-7)
 
 
 def test_vasprun(tmp_path: Path, label: tuple[Atoms, np.ndarray, np.ndarray]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
 from helpers.calibrations import save_calibration
 from helpers.command_line import assert_one_line_error, run, save_random_model, triclinic_salt
 
@@ -92,8 +93,13 @@ def test_command(tmp_path: Path, doubtful: str) -> None:
         atoms = triclinic_salt()
         atoms.positions += rng.normal(size=atoms.positions.shape) * 0.1
         atoms.info["comment"] = ""  # which would take the next entry for its value
+        atoms.info["frame"] = 7  # of the run that it comes from
+        results = {"energy": -1.0, "forces": rng.normal(size=atoms.positions.shape)}
+        results["born_effective_charges"] = rng.normal(size=(len(atoms), 3, 3))
+        results["dielectric_tensor"] = 2.0 * np.eye(3)
+        atoms.calc = SinglePointCalculator(atoms, **results)
         frames.append(atoms)
-    frames[4] = frames[1].copy()
+    frames[4] = frames[1].copy()  # without results
     frames[4].rotate(30, (1, 2, 3), rotate_cell=True)
     ase.io.write(tmp_path / "path.traj", frames)
     ase.io.write(tmp_path / "known.extxyz", [frames[0], frames[3]])
@@ -103,14 +109,20 @@ def test_command(tmp_path: Path, doubtful: str) -> None:
     assert result.exit_code == 0, result.output
     assert "info['comment']" in result.output
     chosen = ase.io.read(output, ":")
-    numbers = [atoms.info["frame"] for atoms in chosen]
+    numbers = [atoms.info["selected_frame"] for atoms in chosen]
     assert len(numbers) == 3
     assert {*numbers, 1 if 4 in numbers else 4} == {1, 2, 4, 5}
     for atoms in chosen:
         np.testing.assert_allclose(
-            atoms.positions, frames[atoms.info["frame"]].positions, atol=1e-7
+            atoms.positions, frames[atoms.info["selected_frame"]].positions, atol=1e-7
         )
-        assert atoms.info["reason"] in " ".join(result.output.split())
+        assert atoms.info["selected_reason"] in " ".join(result.output.split())
+        assert atoms.info["frame"] == 7
+        given = frames[atoms.info["selected_frame"]].calc
+        if given is not None:
+            np.testing.assert_allclose(atoms.get_forces(), given.results["forces"], atol=1e-7)
+            expected = given.results["born_effective_charges"].reshape(-1, 9)
+            np.testing.assert_allclose(atoms.arrays["born_charges"], expected, atol=1e-7)
     assert "the other 2 structures are duplicates" in result.output
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -176,6 +177,56 @@ def test_run_reads_and_builds_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not folder.exists()
     for name in ("weights.safetensors", "learning_curve.csv"):
         assert (Path(config.output) / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_checkpoint_is_written_beside_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another file system, which holds the temporary files, it was copied over that one."""
+    config = run_config(tmp_path)
+    folder = Path(config.output)
+    folder.joinpath("checkpoints").mkdir(parents=True)
+    left = folder / "checkpoints" / ".last.123.partial.ckpt"
+    left.write_bytes(b"of a killed process")
+    save, saved = torch.save, []
+
+    def stop_in_the_middle(checkpoint: Any, path: Any) -> None:
+        save(checkpoint, path)
+        saved.append(Path(path))
+        if len(saved) == 2:
+            os.truncate(path, os.path.getsize(path) // 2)
+            raise OSError("no space left")
+
+    monkeypatch.setattr(tempfile, "mkstemp", None)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", stop_in_the_middle)
+        with pytest.raises(OSError, match="no space left"):
+            fit(config, progress=False)
+    assert [path.parent for path in saved] == [folder / "checkpoints"] * 2
+    assert [file.name for file in (folder / "checkpoints").iterdir()] == ["last.ckpt"]
+    fit(config, progress=False)  # goes on from the first
+    fit(replace(config, output=str(tmp_path / "whole")), progress=False)
+    for name in ("weights.safetensors", "learning_curve.csv"):
+        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_interrupted_training_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning turns Ctrl-C into the exit status of a failure."""
+    config = run_config(tmp_path)
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ase_equivar.training.module.TrainingModule.training_step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fit(config, progress=False)
+    assert not (Path(config.output) / "weights.safetensors").exists()
+    fit(config, progress=False)
+    data = Path(config.output) / run_data.FOLDER
+    data.mkdir()  # as a kill between the model and the end leaves it
+    fit(config, progress=False)
+    assert not data.exists()
 
 
 @pytest.mark.parametrize("end", ["interrupted", "killed"])

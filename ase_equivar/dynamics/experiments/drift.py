@@ -142,7 +142,7 @@ def ion_drift(
     left_out = positive_number("equilibration", equilibration, "fs", zero=True)
     skipped = steps_in("equilibration", left_out, md_settings) if left_out else 0
     interval = max(steps // POINTS, 1)
-    host = HostDisplacement(np.where(mine, 0, atoms.get_masses()), steps + skipped, interval)
+    moments = MassMoments(atoms, steps + skipped, interval)
     run = field_run(
         atoms,
         vector,
@@ -150,12 +150,12 @@ def ion_drift(
         md_settings,
         interval=interval,
         born_charges=born_charges,
-        recorder=host,
+        recorder=moments,
         folder=folder,
         description=f"drift of {species}",
     )
     counted = run.times >= (skipped - 0.5) * md_settings.timestep
-    displacement = run.displacement[species] - host.displacement
+    displacement = run.displacement[species] - moments.displacement_without(species)
     velocity, error = _rate(run.times[counted], displacement[counted])
     at_start = read_charges(atoms.calc if born_charges is None else born_charges)(atoms)
     unit = vector / np.linalg.norm(vector)
@@ -170,30 +170,39 @@ def ion_drift(
     )
 
 
-class HostDisplacement(Recorder):
-    """Displacement of the center of mass of the host at the times of the run, Å, shape=(T, 3).
+class MassMoments(Recorder):
+    """Σ m u over the atoms of each species at the times of the run, u·Å, shape=(T, S, 3).
 
-    `FieldRun` has mean displacements of species, in which isotopes count alike.
+    `FieldRun` has mean displacements of species, in which isotopes count alike. All species are
+    kept, so that a run which is continued, or finished, answers for any of them.
     """
 
-    def __init__(self, masses: NDArray[np.float64], steps: int, interval: int) -> None:
-        self.displacement = np.zeros((steps // interval + 1, 3))
-        self._weights = masses / masses.sum()
+    def __init__(self, atoms: Atoms, steps: int, interval: int) -> None:
+        symbols = np.array(atoms.get_chemical_symbols())
+        self.species = sorted(set(symbols.tolist()))
+        self._masses = np.array([atoms.get_masses() * (symbols == one) for one in self.species])
+        self._moments = np.zeros((steps // interval + 1, len(self.species), 3))
         self._interval = interval
 
     def __call__(self, driven: Drive) -> None:
-        """Keep the displacement if the present step is one of those observed."""
+        """Keep the moments if the present step is one of those observed."""
         place, between = divmod(driven.dynamics.nsteps, self._interval)
         if not between:
-            self.displacement[place] = self._weights @ driven.displacements
+            self._moments[place] = self._masses @ driven.displacements
+
+    def displacement_without(self, species: str) -> NDArray[np.float64]:
+        """Return the displacement of the center of mass of all other species, Å, shape=(T, 3)."""
+        others = [place for place, one in enumerate(self.species) if one != species]
+        moments: NDArray[np.float64] = self._moments[:, others].sum(axis=1)
+        return moments / self._masses[others].sum()
 
     def state(self) -> dict[str, Any]:
-        """Return the displacements so far; later ones are zero."""
-        return {"displacement": self.displacement}
+        """Return the moments so far; later ones are zero."""
+        return {"moments": self._moments}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Restore the displacements of an earlier part of the run."""
-        self.displacement = np.array(state["displacement"])
+        """Restore the moments of an earlier part of the run."""
+        self._moments = np.array(state["moments"])
 
 
 def _rounded(value: float, error: float) -> str:

@@ -14,8 +14,9 @@ from ase.io.jsonio import encode
 from ase_equivar.arguments import json_data
 from ase_equivar.dynamics.driven import Drive
 from ase_equivar.io.lock import locked
-from ase_equivar.io.output_files import make_folder, write_text
+from ase_equivar.io.output_files import make_folder, remove_partial, write_text
 
+DESCRIPTION, CHECKPOINT = "run.json", "run.npz"
 # Tolerances within which two runs are the same: they cover the last digits of a file and single
 # precision on another machine. In the units of `describe_start`; energies per atom.
 TOLERANCES = {
@@ -64,6 +65,8 @@ def locked_run_folder(folder: Path | None) -> Iterator[None]:
         return
     make_folder(folder)
     with locked(folder / "run.lock", f"the run in {folder}"):
+        for name in (DESCRIPTION, CHECKPOINT):
+            remove_partial(folder / name)
         yield
 
 
@@ -76,7 +79,7 @@ def open_run_folder(folder: Path, description: Mapping[str, Any]) -> Path:
         If the folder holds another run, or its description is damaged; the message says in what
         they differ.
     """
-    about = folder / "run.json"
+    about = folder / DESCRIPTION
     if about.exists():
         try:
             before = json_data("it", about.read_text(encoding="utf-8"))
@@ -94,7 +97,7 @@ def open_run_folder(folder: Path, description: Mapping[str, Any]) -> Path:
             )
     else:
         write_text(about, json.dumps(description, indent=1))
-    return folder / "run.npz"
+    return folder / CHECKPOINT
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

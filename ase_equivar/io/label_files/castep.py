@@ -8,12 +8,14 @@ reproduce the infrared intensities that it prints; in the other, they differ by 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from ase import Atoms
 
 from ase_equivar.io.label_files.labels import read_text, table_of, with_labels
 
+RUN = re.compile(r"^.*\|\s+CCC\s+AA\s+SSS\s+TTTTT\s+EEEEE\s+PPPP\s+\|", re.MULTILINE)
 LATTICE = re.compile(r"^\s*Real Lattice\(A\).*\n", re.MULTILINE)
 N_IONS = re.compile(r"Total number of ions in cell =\s*(\d+)")
 ION = re.compile(r"^\s*x\s+([A-Z][a-z]?)\S*\s+\d+((?:\s+-?\d+\.\d+){3})\s+x", re.MULTILINE)
@@ -24,12 +26,18 @@ PERMITTIVITY = re.compile(r"^\s*Optical Permittivity \(f->infinity\).*\n.*\n", r
 def read_castep(path: Path) -> Atoms:
     """Return the structure to which CASTEP's last Z* belong, with its labels.
 
+    CASTEP appends to the file of an earlier run, perhaps of another crystal, if there is one: all
+    is read from the last run with Z*.
+
     Raises
     ------
     ValueError
         If there are no Z*, or the file is truncated.
     """
-    text = read_text(path)
+    whole = read_text(path)
+    starts = [0, *(found.start() for found in RUN.finditer(whole)), len(whole)]
+    runs = [whole[start:end] for start, end in pairwise(starts)]
+    text = next((run for run in reversed(runs) if CHARGES.search(run)), "")
     blocks = list(CHARGES.finditer(text))
     if not blocks:
         raise ValueError(

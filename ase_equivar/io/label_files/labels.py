@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import re
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from ase import Atoms
@@ -13,12 +17,18 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
-from ase_equivar.io.frame_texts import GZIPPED
 
 NUMBER = r"[-+]?\d*\.\d+(?:[EeDd][-+]?\d+)?"
 LINE = re.compile(r"^.*$", re.MULTILINE)
 BETWEEN = re.compile(r"[\s=-]*|\s*ion\s+\d+.*")
-GZIP = b"\x1f\x8b"
+PACKED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
+"""What opens a compressed file, by its first bytes: the kinds that ASE knows."""
+DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
+PIECE = 4096  # bytes
 
 
 def with_labels(
@@ -55,31 +65,41 @@ def with_labels(
     return labelled
 
 
-def read_head(path: Path, size: int) -> bytes:
-    """Return the first bytes of a file, unpacked if it is gzipped."""
+def open_unpacked(path: Path) -> BinaryIO:
+    """Open a file for reading its bytes, unpacked if it is compressed."""
     with path.open("rb") as file:
-        data = file.read(size)
-    if not data.startswith(GZIP):
-        return data
-    try:
-        return zlib.decompressobj(GZIPPED).decompress(data, size)
-    except zlib.error:  # damaged: reported when all of it is read
-        return b""
+        start = file.read(max(map(len, PACKED)))
+    for mark, opener in PACKED.items():
+        if start.startswith(mark):
+            unpacked: BinaryIO = opener(path)
+            return unpacked
+    return path.open("rb")
+
+
+def read_head(path: Path, size: int) -> bytes:
+    """Return the first bytes of a file, unpacked if it is compressed."""
+    head = b""
+    with open_unpacked(path) as file:
+        try:
+            while len(head) < size and (piece := file.read(PIECE)):
+                head += piece
+        except DAMAGED:  # reported when all of it is read
+            pass
+    return head[:size]
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file, unpacked if it is gzipped.
+    """Return the text of a file, unpacked if it is compressed.
 
     Raises
     ------
     ValueError
-        If it is gzipped and damaged.
+        If it is compressed and damaged.
     """
-    data = path.read_bytes()
-    if data.startswith(GZIP):
+    with open_unpacked(path) as file:
         try:
-            data = gzip.decompress(data)
-        except (EOFError, OSError) as error:
+            data = file.read()
+        except DAMAGED as error:
             raise ValueError(f"{path}: the compressed data are damaged ({error})") from error
     return data.decode("utf-8", errors="replace")
 

@@ -8,10 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 from ase import Atoms
 from ase.io.formats import string2index
-from numpy.typing import NDArray
 
 from ase_equivar.io.extxyz import read_extxyz
 from ase_equivar.io.input_files import check_file
@@ -54,8 +52,8 @@ def label_frames(path: str | Path, selection: str = ":") -> list[Frame]:
     program, reader = _recognized(path)
     if program == VASPRUN:
         frames = read_apart(path, selection, "vasp-xml")
-        tensors = vasp.dielectrics_of_vasprun(path)
-        return [_of_vasprun(frame, tensors) for frame in frames]
+        steps = vasp.steps_of_vasprun(path)
+        return [_of_vasprun(frame, steps) for frame in frames]
     if reader is None:
         return read_apart(path, selection)
     frame = Frame(0, reader(path), total=1, program=program)
@@ -67,13 +65,17 @@ def label_frames(path: str | Path, selection: str = ":") -> list[Frame]:
     return [frame]
 
 
-def _of_vasprun(frame: Frame, tensors: list[NDArray[np.float64] | None]) -> Frame:
-    """Add ε∞, which ASE does not find under the names that VASP gives it."""
-    calculator: Any = frame.atoms and frame.atoms.calc
-    if calculator and frame.number < len(tensors):
-        tensor = tensors[frame.number]
-        if tensor is not None and tensor.shape == (3, 3):
-            calculator.results["dielectric_tensor"] = tensor
+def _of_vasprun(frame: Frame, steps: list[vasp.VasprunStep]) -> Frame:
+    """Add ε∞, and refuse Z* that were not all written."""
+    if frame.atoms is None or frame.atoms.calc is None:
+        return replace(frame, program="VASP")
+    results: dict[str, Any] = frame.atoms.calc.results
+    step = steps[frame.number] if frame.number < len(steps) else vasp.VasprunStep()
+    if "born_effective_charges" in results and step.n_charges != len(frame.atoms):
+        trouble = f"its table of Z* has not all of its {len(frame.atoms)} atoms: is it truncated?"
+        return replace(frame, atoms=None, trouble=trouble, program="VASP")
+    if step.dielectric is not None and step.dielectric.shape == (3, 3):
+        results["dielectric_tensor"] = step.dielectric
     return replace(frame, program="VASP")
 
 
@@ -86,7 +88,8 @@ def read_labels(filename: str | Path, index: str = ":") -> list[Atoms]:
         Extended XYZ in the layout of `write_extxyz`; ``vasprun.xml``, ``OUTCAR`` or ``vaspout.h5``
         (VASP); an output of ph.x (Quantum ESPRESSO), whose structure is exact if an input or output
         of pw.x is in the same folder; a DDB (ABINIT); ``.castep`` (CASTEP); a ``phonopy.yaml`` with
-        Z*, or with a ``BORN`` file in its folder. The format is recognized by the content.
+        Z*, or with a ``BORN`` file in its folder; any other file that gives ASE the result
+        ``born_effective_charges``. The format is recognized by the content.
     index : str
         Structures to read, in ASE's slice notation; default all.
 
@@ -108,14 +111,23 @@ def read_labels(filename: str | Path, index: str = ":") -> list[Atoms]:
         try:
             return read_extxyz(path, index)
         except ValueError as error:
+            if found := _with_results(path, index):
+                return found
             raise ValueError(f"{error}; supported files with labels are {KNOWN}") from error
+    if not (found := _with_results(path, index)):
+        raise ValueError(f"{path} {vasp.NO_LABELS}")
+    return found
+
+
+def _with_results(path: Path, index: str) -> list[Atoms]:
+    """Return the structures of a file that have Z* among their results."""
     found = []
     for frame in label_frames(path, index):
-        labels: Any = frame.atoms and frame.atoms.calc and frame.atoms.calc.results
-        if labels and labels.get("born_effective_charges") is not None:
+        if frame.trouble:
+            raise ValueError(f"{path}, structure {frame.number}: {frame.trouble}")
+        calculator: Any = frame.atoms and frame.atoms.calc
+        if calculator and calculator.results.get("born_effective_charges") is not None:
             found.append(frame.atoms)
-    if not found:
-        raise ValueError(f"{path} {vasp.NO_LABELS}")
     return found
 
 

@@ -6,8 +6,8 @@ holds the transpose "for historic reasons" (VASP wiki, Born effective charges).
 
 from __future__ import annotations
 
-import gzip
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,7 +17,13 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_equivar.io.label_files.labels import GZIP, read_text, table_of, with_labels
+from ase_equivar.io.label_files.labels import (
+    DAMAGED,
+    open_unpacked,
+    read_text,
+    table_of,
+    with_labels,
+)
 from ase_equivar.io.read_errors import reading
 
 NO_LABELS = "has no Born effective charges: VASP gives them with LEPSILON or LCALCEPS = .TRUE."
@@ -41,28 +47,51 @@ RESPONSE = "results/linear_response"
 DYNAMICS = "intermediate/ion_dynamics"
 
 
-def dielectrics_of_vasprun(path: Path) -> list[NDArray[np.float64] | None]:
-    """Return ε∞ of each ionic step of a ``vasprun.xml``, shape (3, 3); None where it has none."""
-    found: list[NDArray[np.float64] | None] = []
-    with path.open("rb") as raw:
-        is_packed = raw.read(2) == GZIP
-    with gzip.open(path) if is_packed else path.open("rb") as file:
+@dataclass(frozen=True)
+class VasprunStep:
+    """What ASE does not say of an ionic step of a ``vasprun.xml``.
+
+    Attributes
+    ----------
+    n_charges : int
+        Atoms whose Z* are written; 0 if their table has no end. To all others ASE gives zero.
+    dielectric : ndarray of shape (3, 3) or None
+        ε∞, which ASE does not find under the names that VASP gives it.
+    """
+
+    n_charges: int = 0
+    dielectric: NDArray[np.float64] | None = None
+
+
+def steps_of_vasprun(path: Path) -> list[VasprunStep]:
+    """Return what was written completely of each ionic step, also of the last one if truncated."""
+    charges: list[int] = []
+    tensors: list[dict[str, NDArray[np.float64]]] = []
+    with open_unpacked(path) as file:
         try:
-            for _, element in ElementTree.iterparse(file):
-                if element.tag == "calculation":
-                    found.append(_dielectric_of(element))
+            for event, element in ElementTree.iterparse(file, ("start", "end")):
+                name = element.get("name", "")
+                if element.tag == "calculation" and event == "start":
+                    charges.append(0)
+                    tensors.append({})
+                elif event == "start" or not tensors:
+                    continue
+                elif element.tag == "calculation":
                     element.clear()
-        except ElementTree.ParseError:  # truncated: ASE takes the steps before that too
+                elif element.tag == "array" and name == "born_charges":
+                    charges[-1] = sum(len(one) == 3 for one in element.iter("set"))
+                elif element.tag == "varray" and name in EPSILONS:
+                    tensors[-1][name] = _rows_of(element)
+        except (ElementTree.ParseError, *DAMAGED):  # ASE takes what is before that too
             pass
-    return found
+    return [
+        VasprunStep(count, next((found[name] for name in EPSILONS if name in found), None))
+        for count, found in zip(charges, tensors, strict=True)
+    ]
 
 
-def _dielectric_of(calculation: Element) -> NDArray[np.float64] | None:
-    for name in EPSILONS:
-        array = calculation.find(f"varray[@name='{name}']")
-        if array is not None:
-            return np.array([[float(x) for x in (row.text or "").split()] for row in array])
-    return None
+def _rows_of(array: Element) -> NDArray[np.float64]:
+    return np.array([[float(x) for x in (row.text or "").split()] for row in array])
 
 
 def read_outcar(path: Path) -> Atoms:

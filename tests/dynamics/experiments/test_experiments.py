@@ -174,6 +174,40 @@ def test_drift_is_that_against_the_center_of_mass_of_isotopes():
     np.testing.assert_allclose(found.velocity, [0, 0, 0.5 * relative * 50.0])
 
 
+def test_a_finished_run_answers_for_every_species(tmp_path):
+    """It kept the displacement relative to the species of its first call."""
+    atoms = Atoms("Li3PO2", positions=np.zeros((6, 3)), cell=[9, 9, 9], pbc=True)
+    atoms.set_masses([6.0, 6.0, 7.0, 31.0, 16.0, 400.0])
+    atoms.calc = FreeIons()
+    options = {
+        "born_charges": {"Li": 1.0, "P": -1.0, "O": -1.0},
+        "md_settings": MDSettings(temperature=0.0, timestep=1.0, friction=0.0),
+    }
+    arguments = (atoms, [0, 0.01, 0.02])
+    ion_drift(*arguments, "Li", 50.0, folder=tmp_path / "run", **options)
+    for species in ("O", "P", "Li"):
+        found = ion_drift(*arguments, species, 50.0, folder=tmp_path / "run", **options)
+        expected = ion_drift(*arguments, species, 50.0, **options)
+        np.testing.assert_allclose(found.displacement, expected.displacement, atol=1e-9)
+        assert abs(expected.displacement[-1, 2]) > 0.005
+
+
+def test_what_a_killed_checkpoint_leaves_is_removed(tmp_path):
+    atoms = Atoms("LiO", positions=np.zeros((2, 3)), cell=[9, 9, 9], pbc=True)
+    atoms.calc = FreeIons()
+    (tmp_path / ".run.123.partial.npz").write_bytes(b"half of it")
+    (tmp_path / ".run.123.partial.json").write_bytes(b"{")
+    charges = {"Li": 1.0, "O": -1.0}
+    md_settings = MDSettings(temperature=0.0, friction=0.0)
+    ion_drift(
+        atoms, [0, 0, 0.02], "Li", 20.0, born_charges=charges, md_settings=md_settings,
+        folder=tmp_path,
+    )  # fmt: skip
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "run.json", "run.log", "run.npz",
+    }  # fmt: skip
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("nominal", [None, {"Li": 1.0, "O": -1.0}])
 def test_drift_of_ions_in_a_viscous_medium(nominal):

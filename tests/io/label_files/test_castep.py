@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,21 @@ def test_structure_and_permittivity() -> None:
     dielectric = atoms.calc.results["dielectric_tensor"]
     assert dielectric[0].tolist() == [2.26111, -0.04199, -0.10634]
     assert dielectric[2].tolist() == [-0.10634, 0.07345, 2.34564]
+
+
+def test_only_the_last_run_with_charges_is_read(tmp_path: Path) -> None:
+    """CASTEP appends: the numbers of atoms and the permittivities of other runs are others."""
+    text = CASTEP.read_text()
+    smaller = re.sub(r"(Total number of ions in cell =\s*)12", r"\g<1>4", text)
+    smaller = smaller.replace("2.26111", "9.99999")
+    killed = smaller[: smaller.index("Born Effective")]
+    path = tmp_path / "run.castep"
+    for whole in (smaller + text, text + killed, smaller + text + killed):
+        path.write_text(whole)
+        [found], [expected] = read_labels(path), read_labels(CASTEP)
+        assert found == expected
+        for name, value in expected.calc.results.items():
+            np.testing.assert_array_equal(found.calc.results[name], value)
 
 
 def test_what_is_not_complete(tmp_path: Path) -> None:
