@@ -6,7 +6,8 @@
 # rich; the others (50 MB, 42 of them SevenNet) come, on a machine with a network and for the version
 # of Python of the machine with the GPU, by
 #   benchmarks/gpu_check.sh --download build/wheels 3.12 [NAME …]    # and NAME, which it lacks too
-# Results: runs/gpu_check/*.json; started again, it does what is missing or failed.
+# Results: runs/gpu_check/*.json, or in the folder of --folder; started again, it does what is missing or
+# failed. All sections take some fifteen minutes; where a command may run for ten only, name some at a time.
 set -e
 cd "$(dirname "$0")/.."
 
@@ -25,15 +26,14 @@ fi
 
 WHEELS=${1:?a folder of wheels}
 shift
-VENV=build/gpu-environment
-if ! [ -f "$VENV/.ready" ]; then
-    python3 -m venv --system-site-packages "$VENV"
-    for wheel in "$WHEELS"/*.whl; do # one by one: what cannot be installed is named, the rest is
-        name=$(basename "$wheel" | cut -d- -f1)
-        "$VENV/bin/python" -c "import importlib.metadata as m; m.version('$name')" 2> /dev/null ||
-            "$VENV/bin/python" -m pip install --quiet --no-index --no-deps "$wheel" ||
-            echo "not installed: $wheel"
-    done
-    touch "$VENV/.ready"
-fi
-PYTHONPATH="$PWD" "$VENV/bin/python" benchmarks/gpu_check.py "$@"
+# Beside the packages of python3, not in an environment: python3 may itself be that of an environment,
+# whose packages another one does not see.
+SITE="$PWD/build/gpu-site"
+export PYTHONPATH="$PWD:$SITE:$PWD/tests"
+for wheel in "$WHEELS"/*.whl; do # one by one: what cannot be installed is named, the rest is
+    name=$(basename "$wheel" | cut -d- -f1)
+    python3 -c "import importlib.metadata as m; m.version('$name')" 2> /dev/null ||
+        python3 -m pip install --quiet --no-index --no-deps --no-compile --target "$SITE" "$wheel" ||
+        echo "not installed: $wheel"
+done
+python3 benchmarks/gpu_check.py "$@"

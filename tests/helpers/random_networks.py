@@ -95,6 +95,12 @@ def random_edges(n_atoms: int, n_edges: int) -> EdgeIndex:
     return EdgeIndex(torch.randint(1, n_atoms, (n_edges,)), receivers, n_atoms, n_atoms)
 
 
+def moved(edges: EdgeIndex, device: str) -> EdgeIndex:
+    """Return the same pairs on a device."""
+    senders, receivers = edges.senders.to(device), edges.receivers.to(device)
+    return EdgeIndex(senders, receivers, edges.n_senders, edges.n_receivers)
+
+
 def results_and_gradients(
     coupling: Coupling,
     n_atoms: int,
@@ -102,13 +108,13 @@ def results_and_gradients(
     channels: int,
     dtype: torch.dtype,
     backend: str,
+    device: str = "cpu",
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Convolve random numbers by a backend and by e3nn: what comes out, in pairs.
+    """Convolve random numbers by a backend on a device, and by e3nn: what comes out, in pairs.
 
     Results, their gradients with respect to all three factors, and the gradients of those.
     """
     torch.manual_seed(1)
-    convolution = Convolution(coupling, channels)
     edges = random_edges(n_atoms, n_edges)
     features = torch.randn(n_atoms, coupling.input_dim, channels, dtype=dtype)
     weights = torch.randn(n_edges, len(coupling.paths), channels, dtype=dtype)
@@ -116,18 +122,21 @@ def results_and_gradients(
     probe = torch.randn(n_atoms, coupling.output_dim * channels, dtype=dtype)
     probes = [torch.randn_like(factor) for factor in (features, harmonics, weights)]
     results = []
-    for name in (backend, "e3nn"):
+    for name, where in ((backend, device), ("e3nn", "cpu")):
+        convolution = Convolution(coupling, channels).to(where)
         convolution.backend = name
-        p = probe.clone().requires_grad_()
-        factors = [factor.clone().requires_grad_() for factor in (features, harmonics, weights)]
-        blocks = convolution(*factors, edges)
+        p, *factors = (
+            one.detach().clone().to(where).requires_grad_()
+            for one in (probe, features, harmonics, weights)
+        )
+        blocks = convolution(*factors, moved(edges, where))
         result = torch.cat([block.flatten(1) for block in blocks], dim=1)
         first = torch.autograd.grad((result * p).sum(), factors, create_graph=True)
         second = torch.autograd.grad(
-            sum((one * other).sum() for one, other in zip(first, probes, strict=True)),
+            sum((one * other.to(where)).sum() for one, other in zip(first, probes, strict=True)),
             [*factors, p],
         )
-        results.append([x.detach() for x in (result, *first, *second)])
+        results.append([x.detach().cpu() for x in (result, *first, *second)])
     return list(zip(*results, strict=True))
 
 
@@ -139,8 +148,9 @@ def tabulated_and_gradients(
     dtype: torch.dtype,
     backend: str,
     refinement: int,
+    device: str = "cpu",
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Convolve by a backend with a table of cubics, and by e3nn with the cubics themselves.
+    """Convolve by a backend on a device with a table of cubics, and by e3nn with the cubics.
 
     Cubics are interpolated exactly. Results, and gradients of two functions with respect to
     features, harmonics and distances, in pairs; first of functions of all blocks of the result,
@@ -176,15 +186,18 @@ def tabulated_and_gradients(
         kinds = torch.full((len(grid),), kind)
         slope, value = slopes(kinds, grid), weights(kinds, grid)
         rows.append(torch.stack([slope[::2], value[::2], slope[1::2]], dim=1))
-    table = RadialTable(torch.stack(rows).to(dtype), refinement)
-    features, harmonics, distances = factors
-    bonds = Bonds.described(edges, distances, harmonics, which, None)
+    table = RadialTable(torch.stack(rows).to(device, dtype), refinement)
+    features, harmonics, distances = (factor.to(device) for factor in factors)
+    there = moved(edges, device)
+    bonds = Bonds.described(there, distances, harmonics, which.to(device), None)
     convolution.backend = backend
     ours = [_row_by_row(convolution.tabulated(features, bonds, table))]
     for n_blocks in (len(probes), 1):
-        found = convolution.tabulated_gradients(features, bonds, table, probes[:n_blocks])
+        there_probes = [probe.to(device) for probe in probes[:n_blocks]]
+        found = convolution.tabulated_gradients(features, bonds, table, there_probes)
         assert found.features is not None
         ours += [found.features, found.harmonics, found.distances]
+    ours = [one.cpu() for one in ours]
     convolution.backend = "e3nn"
     own = [factor.clone().requires_grad_() for factor in factors]
     blocks = convolution(own[0], own[1], weights(which, own[2]), edges)
