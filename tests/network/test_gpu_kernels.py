@@ -26,6 +26,7 @@ from ase_equivar.network import gated
 from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.backends import used_backend
 from ase_equivar.network.irreps import Irrep
+from ase_equivar.network.kernels.triton_source import UNALIGNED
 
 pytestmark = pytest.mark.skipif(
     (sys.platform, platform.machine()) != ("linux", "x86_64"),
@@ -134,6 +135,9 @@ def test_kernels_compile_for_gpus() -> None:
     assert len(names) == 8
     for name in set(names) - {"add"}:
         kernel = getattr(kernels, name)
+        anywhere = [one for one in kernel.params if one.name in UNALIGNED]
+        assert len(anywhere) >= 4
+        assert all(one.do_not_specialize_on_alignment for one in anywhere)
         signature = {argument: numbers.get(argument, index) for argument in kernel.arg_names}
         constants = {"n_channels": 64, "BLOCK": 64}
         signature |= dict.fromkeys(constants, "constexpr")

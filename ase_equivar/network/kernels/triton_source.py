@@ -11,6 +11,9 @@ from ase_equivar.network.coupling import Coupling
 from ase_equivar.network.execution.radial_table import SHORTEST, SPACING
 from ase_equivar.network.kernels.terms import cubic_factors, write_lines
 
+# Of these a large graph has pieces, which begin anywhere: compiled once for all of them.
+UNALIGNED = ("Y", "which", "distances", "send", "recv", "order", "start")
+
 
 def triton_source(coupling: Coupling, scalar: str) -> str:
     """Write the GPU kernels of a coupling as Python; names and arguments as in `numba_source`.
@@ -96,7 +99,7 @@ def triton_source(coupling: Coupling, scalar: str) -> str:
         ]
         return "\n".join(
             [
-                "@triton.jit",
+                f"@triton.jit(do_not_specialize_on_alignment={UNALIGNED})",
                 f"def {name}({arguments}, send, recv, order, start, {', '.join(out)},",
                 "    n_channels: tl.constexpr, BLOCK: tl.constexpr):",
                 *("    " + line for line in body),
