@@ -15,6 +15,17 @@ from ase_equivar.charge_source import ChargeSource, is_fixed, largest_uncertaint
 from ase_equivar.dynamics.calculator_settings import SettingsOf
 from ase_equivar.fields import field_forces
 
+KEPT_CHARGES = (
+    "kept",
+    "kept_at",
+    "kept_for",
+    "largest_uncertainty",
+    "positions",
+    "cell",
+    "report",
+)
+"""What `BornCharges.state` may hold, if Z* are kept for several steps."""
+
 
 @dataclass(frozen=True)
 class RefreshReport:
@@ -107,7 +118,9 @@ class BornCharges:
         self.report = RefreshReport()
         self.largest_uncertainty = np.nan  # of the Z* kept, |e|; of sources that state none, NaN
 
-    def __call__(self, atoms: Atoms, field: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(
+        self, atoms: Atoms, field: NDArray[np.float64], *, in_step: bool = True
+    ) -> NDArray[np.float64]:
         """Return Z* for `atoms`, |e|, shape=(N, 3, 3); a second call returns the same Z*.
 
         Parameters
@@ -115,10 +128,15 @@ class BornCharges:
         atoms : ase.Atoms
         field : numpy.ndarray
             V/Å, shape=(3,) or (N, 3); used for the force error in the report.
+        in_step : bool
+            Whether the run is here. Otherwise, as for a look at other positions between two steps,
+            Z* that are kept stay as they are, and no older.
         """
         if self.has_other_elements(atoms):
             self.forget()
         if self._kept is not None and self._is_same(atoms):
+            return self._kept
+        if self._kept is not None and self._interval > 1 and not in_step:
             return self._kept
         if self._kept is None or self._interval == 1 or self._is_due(atoms):
             new = self._calculate(atoms)

@@ -25,17 +25,24 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from ase.cell import Cell
+from ase.data import atomic_masses
 from ase.md.md import MolecularDynamics
 from numpy.typing import NDArray
 
+from ase_equivar.dynamics.charge_refresh import KEPT_CHARGES
 from ase_equivar.dynamics.driven import Drive, check_drive
 from ase_equivar.dynamics.recorder import Recorder
 from ase_equivar.io.output_files import replacing
 
 VERSION = 2  # version 1 had other units of time and frequency in fields
 NOT_STATE = ("max_steps", "masses", "_masses")
-OPTIONAL = ("drive/field_samples", "drive/largest_uncertainty")  # not in every checkpoint
+OPTIONAL = (  # not in every checkpoint: of earlier versions, or with update_interval=1
+    "drive/field_samples",
+    "drive/positions_at_start",
+    *(f"drive/{name}" for name in KEPT_CHARGES),
+)
 UNDEFINED = ("drive/largest_uncertainty",)  # nan where the source of Z* states none
 MOVING = ("atoms/positions", "atoms/momenta", "atoms/masses", "atoms/cell")
 NOT_FINITE = "there are numbers that are not finite in "
@@ -112,6 +119,7 @@ def restore_checkpoint(driven: Drive, path: str | Path) -> None:
         raise ValueError(f"{path} belongs to another dynamics than {type(dyn).__name__}")
     if not np.array_equal(content.get("atoms/numbers", ()), atoms.numbers):
         raise ValueError(f"{path} belongs to other atoms than {atoms.get_chemical_formula()}")
+    _check_masses(content, atoms, path)
     values = content | plain
     for name, present in _state(driven).items():
         if problem := _problem(name, present, values):
@@ -124,6 +132,19 @@ def restore_checkpoint(driven: Drive, path: str | Path) -> None:
         atoms.arrays[name] = value
     for name, value in _part(values, "dyn/").items():
         _set(dyn, name, value)
+
+
+def _check_masses(content: dict[str, Any], atoms: Atoms, path: str | Path) -> None:
+    """Refuse other masses: some integrators have taken those of the atoms for good."""
+    usual = atomic_masses[atoms.numbers]
+    before = content.get("atoms/masses", usual)
+    now = atoms.get_masses()
+    if before.shape == now.shape and not np.allclose(before, now):
+        different = int(np.flatnonzero(~np.isclose(before, now))[0])
+        raise ValueError(
+            f"{path} belongs to atoms of other masses: atom {different} had {before[different]:g} "
+            f"u, and has {now[different]:g} u; set the same masses before the dynamics is made"
+        )
 
 
 def _state(driven: Drive) -> dict[str, Any]:

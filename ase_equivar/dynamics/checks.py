@@ -175,7 +175,8 @@ def check_net_charge(dyn: BaseDynamics, atoms: Atoms, born_charges: NDArray[np.f
     """Refuse, or warn, if the field would accelerate the cell as a whole indefinitely."""
     net = np.abs(born_charges.sum(axis=0)).max()
     if net <= NET_CHARGE_LIMIT or any(
-        isinstance(constraint, (FixAtoms, FixCom)) for constraint in atoms.constraints
+        isinstance(one, FixCom) or (isinstance(one, FixAtoms) and len(one.get_indices()))
+        for one in atoms.constraints
     ):
         return
     name = type(dyn).__name__

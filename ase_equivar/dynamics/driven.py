@@ -260,7 +260,7 @@ class Drive:
             check_time_step(self._dyn, self._field)
         self._look_for_other_motion()
         forces_before, charges_before = self._calculator.coupling(self._atoms)
-        has_forces = bool(args) or kwargs.get("forces") is not None
+        has_forces = any(one is not None for one in (*args[:1], kwargs.get("forces")))
         self._path.begin(self._atoms, charges_before)
         with self._clock.step(self._atoms, has_forces):
             result = self._plain_step(*args, **kwargs)

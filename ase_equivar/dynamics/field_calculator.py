@@ -108,7 +108,7 @@ class FieldCalculator(Calculator):
         ValueError
             If the field is not three finite numbers.
         """
-        return self._field.on(atoms, time, lambda: self._charges(atoms, self._latest_field))
+        return self._field.on(atoms, time, lambda: self._charges_of(atoms, self._latest_field))
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """List changes of `atoms`, however small, of the field and of calculators' settings."""
@@ -171,7 +171,7 @@ class FieldCalculator(Calculator):
             value = self._checked(name, self._from_wrapped(name, now), now)
             if name == "forces":
                 field = self._latest_field
-                self._added_by = self._charges(now, field)
+                self._added_by = self._charges_of(now, field)
                 self._added = field_forces(self._added_by, field)
                 self._added_field = field
                 value = value + self._added
@@ -180,6 +180,9 @@ class FieldCalculator(Calculator):
         for name, value in getattr(self._wrapped, "results", {}).items():
             if name in all_properties and name != "forces" and not self._refuses(name):
                 self.results[name] = self._checked(name, value, now)
+
+    def _charges_of(self, atoms: Atoms, field: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._charges(atoms, field, in_step=self._clock.is_within_step)
 
     def _has_other_settings(self, atoms: Atoms) -> bool:
         if self._settings.changed(atoms):

@@ -55,6 +55,8 @@ class FieldLog:
         If the folder does not exist.
     FileExistsError
         If the file exists when a new run begins; raised before its first step.
+    RuntimeError
+        From a run whose atoms became others: the columns are of the elements at its start.
     """
 
     def __init__(self, driven: Drive, path: str | Path) -> None:
@@ -71,6 +73,12 @@ class FieldLog:
         now = observe(self.driven)
         if not self._begun:
             self._begin(now)
+        columns = column_names(now.transported_charge)[: len(self._names)]
+        if columns != self._names:
+            raise RuntimeError(
+                f"{self._path} has columns for other elements than the atoms have now: release(), "
+                "and drive again with a new log"
+            )
         with self._path.open("a", encoding="utf-8") as file:
             file.write(_line(_values(now)[: len(self._names)]))
 
@@ -162,7 +170,9 @@ def read_field_log(path: str | Path) -> FieldRun:
 def _without_repeats(table: NDArray[np.float64]) -> NDArray[np.float64]:
     """Leave out repeated lines."""
     same_time = np.diff(table[:, 0]) == 0
-    repeats = same_time & np.isclose(table[1:], table[:-1], rtol=1e-6, atol=1e-9).all(axis=1)
+    # an uncertainty that is not stated is nan
+    same = np.isclose(table[1:], table[:-1], rtol=1e-6, atol=1e-9, equal_nan=True).all(axis=1)
+    repeats = same_time & same
     return table[np.concatenate([[True], ~repeats])]
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_equivar.dynamics.dipole_path import DipolePath
+from ase_equivar.dynamics.dipole_path import ROUNDING, DipolePath
 from ase_equivar.fields.displacement import ConstantDisplacement
 from ase_equivar.fields.text import field_text
 from ase_equivar.units import C_PER_M2, UC_PER_CM2
 
 DIELECTRIC_TENSOR = "dielectric_tensor"
 AT_START = "polarization_at_start"
+POSITIONS = "positions_at_start"
 
 PolarizationOf = Callable[[Atoms], NDArray[np.float64]]
 """Returns P of atoms, C/m², shape=(3,), continuous along continuous motion."""
@@ -56,6 +57,7 @@ class HeldDisplacement:
         self.text = field_text(held)
         self._polarization_of = polarization_of
         self._at_start = None if polarization_of is None else polarization_of(atoms)
+        self._positions_at_start = atoms.get_positions()
 
     def on(
         self, atoms: Atoms, time: float, charges: Callable[[], NDArray[np.float64]]
@@ -70,7 +72,8 @@ class HeldDisplacement:
             dipole = self._path.so_far(atoms, charges()).sum(axis=0)
             change = dipole / self._volume / UC_PER_CM2
         else:
-            change = (self._polarization_of(atoms) - self._at_start) * C_PER_M2 / UC_PER_CM2
+            now = self._polarization_of(self._unwrapped(atoms))
+            change = (now - self._at_start) * C_PER_M2 / UC_PER_CM2
         polarization = np.asarray(self._held.polarization) + change
         return self._held.electric_field(polarization, self.dielectric_tensor)
 
@@ -81,10 +84,23 @@ class HeldDisplacement:
     def state(self) -> dict[str, Any]:
         """Return ε∞ and P: a network may not reproduce their last digits in a later process."""
         known = {DIELECTRIC_TENSOR: self.dielectric_tensor}
-        return known if self._at_start is None else {**known, AT_START: self._at_start}
+        if self._at_start is None:
+            return known
+        return {**known, AT_START: self._at_start, POSITIONS: self._positions_at_start}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
         """Restore ε∞ and the initial P."""
         self.dielectric_tensor = np.array(state[DIELECTRIC_TENSOR])
         if self._at_start is not None:
             self._at_start = np.array(state[AT_START])
+            if POSITIONS in state:  # not in older ones
+                self._positions_at_start = np.array(state[POSITIONS])
+
+    def _unwrapped(self, atoms: Atoms) -> Atoms:
+        """Return the atoms where they have gone: P differs between periodic images of an atom."""
+        gone = self._positions_at_start + self._path.displacements + self._path.moved(atoms)
+        if np.allclose(gone, atoms.positions, rtol=0, atol=ROUNDING):
+            return atoms  # of which results are known
+        whole = atoms.copy()
+        whole.positions = gone
+        return whole

@@ -128,7 +128,7 @@ def _answers(images: Sequence[Atoms], with_stress: bool) -> list[Answer]:
     """Calculate what i-PI expects of each structure; constraints are i-PI's own affair."""
     return [
         Answer(
-            energy=image.get_potential_energy(),
+            energy=image.get_potential_energy(apply_constraint=False),
             forces=image.get_forces(apply_constraint=False),
             virial=-image.get_volume() * image.get_stress(voigt=False, apply_constraint=False)
             if with_stress

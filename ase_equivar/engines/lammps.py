@@ -23,6 +23,7 @@ command that started it raises; with several processes, all of them exit with th
 from __future__ import annotations
 
 import functools
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -228,18 +229,29 @@ def _refuse(line: str, ghosts: float, depth: int = 0) -> None:
     words = line.split("#")[0].split()
     if not words:
         return
+    if words[0].startswith("$"):
+        raise ValueError(
+            f"{line.strip()!r} in a field: the command is in a variable, and may be one that is "
+            "refused; write it out"
+        )
     if words[0] == "include" and len(words) > 1 and depth < MOST_INCLUDES:
         included = Path(words[1])
         text = included.read_text(encoding="utf-8") if included.is_file() else ""
-        for one in text.splitlines():
+        for one in _whole_lines(text):
             _refuse(one, ghosts, depth + 1)
-    if words[0] == "if":  # its commands are in quotation marks
+    if words[0] == "if" or (words[0] == "run" and "every" in words):  # commands in quotation marks
         words = " ".join(words).replace('"', " ").replace("'", " ").split()
         words = words[next((k for k, word in enumerate(words) if word in REFUSED), 0) :]
     if words[0] in REFUSED and (words[0] != "run_style" or "respa" in words):
         raise ValueError(f"{' '.join(words[:2])} in a field: {REFUSED[words[0]]}")
-    if words[:2] == ["comm_modify", "cutoff"] and float(words[2]) < ghosts:
+    cutoff = words.index("cutoff") + 1 if "cutoff" in words[:-1] else 0
+    if words[0] == "comm_modify" and cutoff and float(words[cutoff]) < ghosts:
         raise ValueError(f"Z* need ghosts out to {ghosts} Å: 'comm_modify cutoff {ghosts}' or more")
+
+
+def _whole_lines(text: str) -> list[str]:
+    """Return the commands of a LAMMPS input, of which "&" continues one on the next line."""
+    return re.sub(r"&[ \t]*\n", " ", text).splitlines()
 
 
 def _watch_commands(lmp: Any, fix: FieldFix, identifier: str, ghosts: float) -> None:
@@ -253,7 +265,7 @@ def _watch_commands(lmp: Any, fix: FieldFix, identifier: str, ghosts: float) -> 
             there = lmp.has_id("fix", identifier)
             if there:
                 text = Path(given).read_text() if name == "file" else given
-                for line in text.splitlines() if isinstance(text, str) else text:
+                for line in _whole_lines(text) if isinstance(text, str) else text:
                     _refuse(line, ghosts)
             result = plain(given)
             fix.raise_error()

@@ -189,7 +189,10 @@ class FieldFix:
         place, cell = here.fractional()
         moved = np.zeros((here.n_local, 3))
         if follows:
-            moved = (place - last[:, :3]) @ ((cell + self._cell) / 2)
+            # LAMMPS flips a box that is too oblique: then the same lattice has other vectors
+            flip = np.rint(self._cell @ np.linalg.inv(cell))
+            mean = (cell + np.linalg.inv(flip) @ self._cell) / 2
+            moved = (place - last[:, :3] @ flip) @ mean
             self._carry(here, 0.5 * (before + born), moved, timestep)
         field = self._field_on(here)
         if follows:

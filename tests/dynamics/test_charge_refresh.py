@@ -59,6 +59,33 @@ def test_each_step_costs_one_evaluation():
     assert atoms.calc.calculator.calls == {"forces": 21, "born_effective_charges": 21}
 
 
+@pytest.mark.parametrize("interval", [1, 5])
+def test_a_look_at_other_positions_does_not_change_the_run(interval):
+    """Of these or of a copy: Z* of another place took the place of those kept."""
+    positions, reports = [], []
+    for looks in (False, True):
+        atoms = crystal(quadratic=0.4)
+        dyn = VelocityVerlet(atoms, 0.1)
+        driven = drive(dyn, SINE, update_interval=interval)
+
+        def look(atoms=atoms):
+            atoms.positions[0] += 0.3
+            atoms.get_forces()
+            atoms.positions[0] -= 0.3
+            other = atoms.copy()
+            other.calc = atoms.calc
+            other.positions[1] -= 0.3
+            other.get_forces()
+
+        if looks:
+            dyn.attach(look)
+        dyn.run(20)
+        positions.append(atoms.positions)
+        reports.append((driven.refresh_report.refreshes, driven.work))
+    np.testing.assert_allclose(*positions, atol=1e-12)
+    np.testing.assert_allclose(*reports, rtol=1e-9)
+
+
 def test_charges_kept_for_some_steps_and_the_error_of_it():
     atoms = crystal(quadratic=0.4)
     calc = atoms.calc

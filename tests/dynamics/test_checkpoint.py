@@ -69,9 +69,8 @@ DYNAMICS = {
 def driven_run(name, **settings):
     atoms = ions()
     atoms.calc = PolarCrystal(quadratic=0.4)
-    return drive(
-        DYNAMICS[name](atoms), SINE, update_interval=3, stress_without_field=True, **settings
-    )
+    settings = {"update_interval": 3, "stress_without_field": True, **settings}
+    return drive(DYNAMICS[name](atoms), SINE, **settings)
 
 
 def state(driven):
@@ -290,6 +289,17 @@ def test_texts_and_gaps_in_arrays_of_the_atoms_do_not_spoil_a_checkpoint(tmp_pat
         restore_checkpoint(driven(), path)
 
 
+@pytest.mark.parametrize(("before", "after"), [(1, 5), (5, 1)])
+def test_another_update_interval_goes_on(tmp_path, before, after):
+    driven = driven_run("VelocityVerlet", update_interval=before)
+    driven.dynamics.run(7)
+    save_checkpoint(driven, tmp_path / "run.npz")
+    other = driven_run("VelocityVerlet", update_interval=after)
+    restore_checkpoint(other, tmp_path / "run.npz")
+    other.dynamics.run(7)
+    assert other.time == pytest.approx(2 * driven.time)
+
+
 def test_checkpoints_of_other_runs_are_refused(tmp_path):
     path = tmp_path / "run.npz"
     driven = driven_run("VelocityVerlet")
@@ -307,6 +317,12 @@ def test_checkpoints_of_other_runs_are_refused(tmp_path):
         ValueError, match=r"of the checkpoint is .*SineField.*, but this run has .*Constant"
     ):
         restore_checkpoint(drive(VelocityVerlet(same, 0.1), [0, 0, 0.1]), path)
+    heavier = ions()
+    heavier.set_masses([40.0, 16.0, 91.0])
+    heavier.calc = PolarCrystal()
+    told = "other masses: atom 0 had .* u, and has 40 u"
+    with pytest.raises(ValueError, match=told):
+        restore_checkpoint(drive(VelocityVerlet(heavier, 0.1), SINE), path)
     path.write_text("nothing")
     with pytest.raises(ValueError, match="not a checkpoint of a run in a field"):
         restore_checkpoint(driven, path)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import bulk
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
 from ase.md.nptberendsen import NPTBerendsen
 from ase.md.verlet import VelocityVerlet
@@ -196,6 +196,9 @@ def test_field_is_that_of_the_polarization_that_the_run_has_reached():
     assert np.abs(dipole / atoms.get_volume() * PER_E).max() > 5
 
 
+CELL = ions().cell.lengths()
+
+
 class KnowsItsPolarization(PolarCrystal):
     """In C/m², with another zero than that of the runs."""
 
@@ -209,9 +212,19 @@ class KnowsItsPolarization(PolarCrystal):
         return dipole / atoms.get_volume() * PER_E / 100
 
 
-def run_with_polarization(field, dt):
+class PeriodicForces(KnowsItsPolarization):
+    """Forces and Z* are those of every periodic image, P is not."""
+
+    def calculate(self, atoms=None, properties=("forces",), system_changes=all_changes):
+        inside = atoms.copy()
+        inside.positions -= np.rint((atoms.positions - self.sites) / CELL) * CELL
+        super().calculate(inside, properties, system_changes)
+        self.atoms = atoms.copy()
+
+
+def run_with_polarization(field, dt, calculator=KnowsItsPolarization):
     atoms = ions()
-    atoms.calc = KnowsItsPolarization(quadratic=0.4)
+    atoms.calc = calculator(quadratic=0.4)
     dyn = VelocityVerlet(atoms, dt * units.fs)
     return drive(dyn, replace(field, source="polarization"))
 
@@ -251,6 +264,23 @@ def test_polarization_itself_goes_on_after_a_restart(tmp_path):
     other = drive(VelocityVerlet(crystal(), 0.3), held_field())
     with pytest.raises(ValueError, match=r"source='polarization'\), but this run has"):
         restore_checkpoint(other, tmp_path / "run.npz")
+
+
+def test_atoms_wrapped_between_steps_do_not_change_the_polarization(tmp_path):
+    """An image of an atom has another dipole: the field jumped to volts per ångström."""
+    whole, wrapped = (run_with_polarization(held_field(), 0.3, PeriodicForces) for _ in range(2))
+    for _ in range(4):
+        whole.dynamics.run(5)
+        wrapped.dynamics.run(5)
+        np.testing.assert_allclose(wrapped.electric_field, whole.electric_field, atol=1e-9)
+        wrapped.atoms.positions += np.diag(CELL)
+        save_checkpoint(wrapped, tmp_path / "run.npz")
+    second = run_with_polarization(held_field(), 0.3, PeriodicForces)
+    restore_checkpoint(second, tmp_path / "run.npz")
+    for driven in (whole, second):
+        driven.dynamics.run(5)
+    np.testing.assert_allclose(second.electric_field, whole.electric_field, atol=1e-9)
+    assert np.abs(second.atoms.positions - whole.atoms.positions).max() > 1
 
 
 @pytest.mark.filterwarnings("ignore::ase_equivar.EquivarWarning")

@@ -28,10 +28,11 @@ from ase_equivar.warning_types import InputWarning
 NAMES = ["run.extxyz", "run.traj", "run.h5", "run.log"]
 
 
-def driven_in(folder: Path) -> Drive:
+def driven_in(folder: Path, start_time: float = 0.0) -> Drive:
     atoms = ions()
     atoms.calc = PolarCrystal()
-    driven = drive(VelocityVerlet(atoms, 0.5 * units.fs), [0.1, 0.2, -0.1])
+    dyn = VelocityVerlet(atoms, 0.5 * units.fs)
+    driven = drive(dyn, [0.1, 0.2, -0.1], start_time=start_time)
     if (folder / "run.npz").exists():
         restore_checkpoint(driven, folder / "run.npz")
     return driven
@@ -77,6 +78,21 @@ def go_on(interrupted: Path, tmp_path: Path, name: str, damage: Callable[[Path],
 def test_whole_files_go_on_without_a_gap(interrupted, tmp_path, name, recwarn):
     path = go_on(interrupted, tmp_path, name, lambda path: None)
     np.testing.assert_allclose(times(path), np.arange(0, 12.1, 1.0), atol=1e-9)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_long_runs_lose_no_frame(tmp_path, name, recwarn):
+    """After 10 ns, a millionth of the time is twenty steps."""
+    start = 1e7
+    driven = driven_in(tmp_path, start)
+    record(driven, tmp_path / name)
+    driven.dynamics.run(20)
+    save_checkpoint(driven, tmp_path / "run.npz")
+    driven = driven_in(tmp_path, start)
+    record(driven, tmp_path / name)
+    driven.dynamics.run(4)
+    np.testing.assert_allclose(times(tmp_path / name), start + np.arange(0, 12.1, 1.0), atol=1e-5)
     assert not recwarn.list
 
 

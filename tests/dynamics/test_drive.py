@@ -169,6 +169,19 @@ def test_changed_time_step_keeps_the_time():
     np.testing.assert_allclose(atoms.positions - ions().positions, expected, atol=3e-3)
 
 
+def test_forces_that_are_none_are_not_given():
+    """A step that asks for forces itself has those of its start first."""
+    works = []
+    for arguments in ((), (None,)):
+        dyn = VelocityVerlet(crystal(), 0.1)
+        driven = drive(dyn, SINE)
+        for _ in range(100):
+            dyn.step(*arguments)
+        works.append(driven.work)
+    assert works[0] == works[1]
+    assert abs(works[0]) > 1e-3
+
+
 class Leapfrog(MolecularDynamics):
     """Moves the atoms before it asks for forces, with those of the step before."""
 

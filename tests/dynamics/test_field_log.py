@@ -19,6 +19,7 @@ from ase_equivar.dynamics import (
     restore_checkpoint,
     save_checkpoint,
 )
+from ase_equivar.dynamics.field_log import BY_LAMMPS
 
 FIELD = np.array([0.11, -0.07, 0.16])
 
@@ -130,6 +131,35 @@ def test_log_has_the_largest_uncertainty(tmp_path):
     used = [expected[k] for k in (0, 0, 0, 3, 3, 3, 6, 6)]
     np.testing.assert_allclose(found, used, rtol=1e-12)
     assert np.ptp(used) > 1e-3
+
+
+def test_lines_that_lammps_repeats_may_have_no_uncertainty(tmp_path):
+    """As of models without a calibration: nan is not equal to nan."""
+    path = tmp_path / "run.log"
+    atoms = ions()
+    atoms.calc = PolarCrystal()
+    dyn = VelocityVerlet(atoms, 0.1)
+    drive(dyn, FIELD, log=path)
+    dyn.run(4)
+    expected = read_field_log(path)
+    assert np.isnan(expected.largest_uncertainty).all()
+    header, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([header.rstrip() + BY_LAMMPS + "\n", *lines[:3], *lines[2:]]))
+    np.testing.assert_array_equal(read_field_log(path).work, expected.work)
+
+
+def test_elements_that_change_places_are_not_logged(tmp_path):
+    """The columns of one would hold the displacements of the other."""
+    path = tmp_path / "run.log"
+    atoms = ions()
+    atoms.calc = PolarCrystal()
+    dyn = VelocityVerlet(atoms, 0.1)
+    drive(dyn, FIELD, log=path)
+    dyn.run(2)
+    atoms.numbers[[0, 1]] = atoms.numbers[[1, 0]]
+    with pytest.raises(RuntimeError, match="columns for other elements than the atoms have now"):
+        dyn.run(2)
+    assert len(read_field_log(path).times) == 3
 
 
 def test_log_of_an_earlier_version_goes_on(tmp_path):

@@ -10,7 +10,7 @@ from ase.calculators.harmonic import HarmonicCalculator, HarmonicForceField
 from ase.calculators.loggingcalc import LoggingCalculator
 from ase.calculators.mixing import SumCalculator
 from ase.calculators.qmmm import RescaledCalculator, SimpleQMMM
-from ase.constraints import FixCom
+from ase.constraints import FixAtoms, FixCom
 from ase.md.andersen import Andersen
 from ase.md.bussi import Bussi
 from ase.md.langevin import Langevin
@@ -135,8 +135,11 @@ def test_thermostat_that_is_switched_off_stops_no_charged_cell():
 
 def test_charged_cell_needs_something_that_stops_it():
     for make in (VelocityVerlet, lambda atoms, dt: BFGS(atoms)):
-        with pytest.raises(ValueError, match=r"Z\* sum to 0\.5 e, [^;]* does not stop it"):
-            drive(make(crystal(net_charge=0.5), 0.1), AMPLITUDE)
+        for held in ([], [FixAtoms(mask=[False, False, False])]):
+            atoms = crystal(net_charge=0.5)
+            atoms.set_constraint(held)
+            with pytest.raises(ValueError, match=r"Z\* sum to 0\.5 e, [^;]* does not stop it"):
+                drive(make(atoms, 0.1), AMPLITUDE)
     atoms = crystal(net_charge=0.5)
     drive(Langevin(atoms, 0.1, temperature_K=300, friction=0.1, fixcm=False), AMPLITUDE)
     with pytest.warns(UserWarning, match="Bussi may control the kinetic energy, but does not stop"):

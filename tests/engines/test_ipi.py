@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from ase import units
 from ase.calculators.socketio import IPIProtocol
-from ase.constraints import FixAtoms
+from ase.constraints import FixAtoms, Hookean
 from ase.md.verlet import VelocityVerlet
 from ase.spacegroup import crystal
 from helpers.polar_crystal import MASSES, N, PolarCrystal, ions
@@ -303,3 +303,7 @@ def test_constraints_of_the_atoms_do_not_reach_ipi() -> None:
     [held] = _answers([atoms], False)
     assert np.abs(free.forces[0]).max() > 0.01
     assert np.array_equal(held.forces, free.forces)
+    atoms.set_constraint(Hookean(0, 1, 30.0, rt=0.5))
+    [bound] = _answers([atoms], False)
+    assert np.array_equal(bound.forces, free.forces)
+    assert bound.energy == free.energy

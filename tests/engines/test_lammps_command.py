@@ -23,6 +23,7 @@ from ase_equivar import EquivarCalculator, SumRuleWarning
 from ase_equivar.dynamics import drive, read_field_log
 from ase_equivar.engines.lammps import _refuse as refuse
 from ase_equivar.engines.lammps import _watch_commands as watch_commands
+from ase_equivar.engines.lammps import _whole_lines as whole_lines
 from ase_equivar.engines.lammps_input import split_input
 from ase_equivar.fields import SineField
 from ase_equivar.warning_types import FieldWarning
@@ -130,11 +131,21 @@ def test_what_a_field_cannot_have_is_found_in_files_and_conditions(tmp_path: Pat
     inner.write_text(f"include {outer}\n minimize 0 0 1 1\n")  # each includes the other
     outer.write_text(f"thermo 5\ninclude {inner}\n")
     condition = 'if \'$n > 0\' then "min_style cg" else "run 5"'
-    for line in (f"include {outer}", condition, "minimize 0 0 1 1"):
+    every = 'run 4 every 2 "minimize 0 0 5 5"'
+    for line in (f"include {outer}", condition, "minimize 0 0 1 1", every):
         with pytest.raises(ValueError, match="has no energy that LAMMPS could minimize"):
             refuse(line, 0.0)
     for line in ("if '$n > 0' then \"run_style verlet\"", f"include {tmp_path / 'none'}", "run 5"):
         refuse(line, 0.0)
+    with pytest.raises(ValueError, match="the command is in a variable"):
+        refuse("${m} 0 0 5 5", 0.0)
+    assert whole_lines('if "1 > 0" then &\n  "minimize 0 0 5 5"\nrun 5') == [
+        'if "1 > 0" then    "minimize 0 0 5 5"', "run 5"
+    ]  # fmt: skip
+    for line in ("comm_modify cutoff 3.0", "comm_modify mode single cutoff 3.0 vel yes"):
+        with pytest.raises(ValueError, match="Z\\* need ghosts out to 5"):
+            refuse(line, 5.0)
+        refuse(line, 3.0)
 
 
 def test_the_end_of_a_field_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

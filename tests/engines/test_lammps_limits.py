@@ -94,6 +94,20 @@ def test_charges_are_those_in_the_box_of_the_step(on_two: dict[str, Any]) -> Non
     assert np.abs(in_old_box - expected).max() > 0.05
 
 
+def test_a_box_that_is_flipped_moves_no_atom() -> None:
+    """LAMMPS chooses other vectors of the same lattice where a box becomes too oblique."""
+    left, flipped = results(
+        PROGRAM, 1, ("oblique_run", {"flip": "no"}), ("oblique_run", {"flip": "yes"})
+    )
+    assert abs(left["shear"] - flipped["shear"]) > 1
+    assert flipped["work"] == pytest.approx(left["work"], rel=1e-6)
+    for name, change in left["displacements"].items():
+        np.testing.assert_allclose(flipped["displacements"][name], change, atol=1e-7)
+    np.testing.assert_allclose(
+        flipped["polarization_change"], left["polarization_change"], rtol=1e-6, atol=1e-9
+    )
+
+
 def test_pair_potentials_and_thermostats_conserve_their_energy(on_two: dict[str, Any]) -> None:
     """LAMMPS' own account of fix nvt, from which the work of the field is subtracted."""
     start, middle, end = on_two["thermostatted_run"]["conserved"]

@@ -15,6 +15,7 @@ from ase import Atoms, units
 from numpy.typing import NDArray
 
 from ase_equivar import EquivarCalculator
+from helpers.given_charges import GivenCharges
 from helpers.lammps_runs import (
     FIELD,
     SYMBOLS,
@@ -103,6 +104,28 @@ def deformed_run() -> dict[str, Any]:
     }
 
 
+def oblique_run(flip: str) -> dict[str, Any]:
+    """Shear a box beyond the half of its edge; return the account of the run, and the shear."""
+    from ase_equivar.engines.lammps import field_fix
+
+    lmp = lammps_with(crystal((2, 1, 1)))
+    lmp.commands_list(
+        [
+            "change_box all triclinic",
+            f"fix box all deform 1 xy delta 6.0 remap x flip {flip}",
+        ]
+    )
+    calculator = GivenCharges({"Ba": 2.0, "Ti": 4.0, "O": -2.0})
+    fix = field_fix(lmp, FIELD, SYMBOLS, calculator=calculator, stress_without_field=True)
+    lmp.command("run 40")
+    return {
+        "shear": lmp.get_thermo("xy"),
+        "work": fix.work,
+        "polarization_change": fix.polarization_change.tolist(),
+        "displacements": {k: np.asarray(v).tolist() for k, v in fix.displacements.items()},
+    }
+
+
 def thermostatted_run() -> dict[str, Any]:
     """Run with a pair potential and a thermostat; return the work, and LAMMPS' conserved energy."""
     from ase_equivar.engines.lammps import field_fix
@@ -155,4 +178,4 @@ def stopped_runs() -> dict[str, Any]:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    run_cases(charged_slab_run, deformed_run, thermostatted_run, stopped_runs)
+    run_cases(charged_slab_run, deformed_run, oblique_run, thermostatted_run, stopped_runs)
