@@ -45,6 +45,8 @@ class CurrentSpectrum:
         ε(ω). The frequencies, THz, do not include 0, where ε of a conductor diverges.
     absorption_error : ndarray, shape (n, 3, 3)
         Standard error of Im ε, from blocks of the trajectory.
+    isotropic_absorption_error : ndarray, shape (n,)
+        That of tr Im ε/3, whose parts along the three axes are not independent.
     temperature : float
         K.
     window : str
@@ -55,6 +57,7 @@ class CurrentSpectrum:
 
     dielectric: DielectricFunction
     absorption_error: NDArray[np.float64]
+    isotropic_absorption_error: NDArray[np.float64]
     temperature: float
     window: Window
     correlation_time: float
@@ -80,12 +83,8 @@ class CurrentSpectrum:
     def absorption_uncertainty(
         self, correction: QuantumCorrection = "harmonic"
     ) -> NDArray[np.float64]:
-        """Return the standard error of `absorption`, cm⁻¹, shape (n,).
-
-        The errors along the three axes are taken as independent.
-        """
-        error = np.sqrt(np.einsum("waa->w", self.absorption_error**2)) / 3
-        return error * self._absorption_per_epsilon(correction)
+        """Return the standard error of `absorption`, cm⁻¹, shape (n,)."""
+        return self.isotropic_absorption_error * self._absorption_per_epsilon(correction)
 
     def _absorption_per_epsilon(self, correction: QuantumCorrection) -> NDArray[np.float64]:
         if correction not in get_args(QuantumCorrection):
@@ -156,9 +155,11 @@ def current_spectrum(
         omega = 2e12 * np.pi * frequencies[:, None, None]
         spectra.append(1j * prefactor * transform / (constants.epsilon_0 * omega))
     ionic = np.array(spectra)
+    traces = np.einsum("bwaa->bw", ionic.imag) / 3
     return CurrentSpectrum(
         dielectric=DielectricFunction(frequencies, epsilon_infinity + ionic.mean(axis=0)),
         absorption_error=ionic.imag.std(axis=0, ddof=1) / np.sqrt(n_blocks),
+        isotropic_absorption_error=traces.std(axis=0, ddof=1) / np.sqrt(n_blocks),
         temperature=kelvin,
         window=window,
         correlation_time=lags * current.timestep,

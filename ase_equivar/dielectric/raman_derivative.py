@@ -131,8 +131,9 @@ def dielectric_derivative(
                 "given in other axes"
             )
     directions = _directions(phonon)
+    n = len(cell)
     n_calculations = 2 * len(directions) + 1
-    logger.info("ε∞ of %d crystals of %d atoms", n_calculations, len(cell))
+    logger.info("ε∞ of %d crystals of %d atoms", n_calculations, n)
     console = Console(stderr=True)
     found: list[_Tensors] = []
     parts: list[_Tensors] = []
@@ -149,13 +150,15 @@ def dielectric_derivative(
                 if size == step and (some := dielectric_parts(displaced, calculator)) is not None:
                     parts.append(some)
                 bar.advance(task)
-            found.append(_solve(directions, np.array(tensors), size, operations, len(cell)))
+            found.append(_solve(directions, np.array(tensors) - electronic, size, operations, n))
     of_parts = None
     if parts:
+        at_rest = dielectric_parts(cell, calculator)
+        assert at_rest is not None  # there were some for displaced atoms
         of_parts = np.array(
             [
-                _solve(directions, tensors, step, operations, len(cell))
-                for tensors in np.array(parts).swapaxes(0, 1)
+                _solve(directions, changes, step, operations, n)
+                for changes in (np.array(parts) - at_rest).swapaxes(0, 1)
             ]
         )
     values, doubled = found
@@ -211,16 +214,20 @@ def _directions(phonon: Phonopy) -> list[tuple[int, _Tensors]]:
 
 def _solve(
     directions: list[tuple[int, _Tensors]],
-    tensors: _Tensors,
+    changes: _Tensors,
     size: float,
     operations: list[Operation],
     n_atoms: int,
 ) -> _Tensors:
-    """Return ∂ε∞/∂u, shape (N, 3, 3, 3), fitted to all images of the central differences."""
+    """Return ∂ε∞/∂u, shape (N, 3, 3, 3), fitted to all images of the central differences.
+
+    From changes of ε∞, which have the symmetry of the displacements also where ε∞ of the crystal,
+    whose coordinates are rounded, has that of the crystal only roughly.
+    """
     images: list[list[tuple[_Tensors, _Tensors]]] = [[] for _ in range(n_atoms)]
     for index, (atom, direction) in enumerate(directions):
-        opposite = _opposite(index, directions, tensors, operations)
-        slope = (tensors[index] - opposite) / (2 * size)
+        opposite = _opposite(index, directions, changes, operations)
+        slope = (changes[index] - opposite) / (2 * size)
         for one in operations:
             turned = one.rotation @ slope @ one.rotation.T
             images[one.images[atom]].append((one.rotation @ direction, turned))
@@ -242,18 +249,18 @@ def _solve(
 def _opposite(
     index: int,
     directions: list[tuple[int, _Tensors]],
-    tensors: _Tensors,
+    changes: _Tensors,
     operations: list[Operation],
 ) -> _Tensors:
-    """Return ε∞ for the opposite displacement, calculated or by symmetry; shape (3, 3)."""
+    """Return the change by the opposite displacement, calculated or by symmetry; shape (3, 3)."""
     atom, direction = directions[index]
     for other, (same, there) in enumerate(directions):
         if same == atom and np.allclose(there, -direction, atol=1e-6):
-            return np.asarray(tensors[other])
+            return np.asarray(changes[other])
     for one in operations:
         turned = one.rotation @ direction
         if one.images[atom] == atom and np.allclose(turned, -direction, atol=1e-4):
-            return np.asarray(one.rotation @ tensors[index] @ one.rotation.T)
+            return np.asarray(one.rotation @ changes[index] @ one.rotation.T)
     raise RuntimeError(
         f"phonopy left out a displacement of atom {atom} whose opposite does not follow by symmetry"
     )

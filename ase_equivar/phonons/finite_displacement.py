@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from rich.console import Console
 from rich.progress import track
@@ -45,8 +45,9 @@ def force_constants(
     """Return a Phonopy object with the force constants of a crystal.
 
     Uses finite displacements in the supercell, as few as symmetry allows. Every displacement is
-    paired with its opposite, by symmetry or explicitly, so that forces of the undisplaced crystal
-    cancel. The force constants are made symmetric and translation-invariant.
+    paired with its opposite, by symmetry or explicitly. Forces of the undisplaced crystal are
+    subtracted: where coordinates have the symmetry only within `symprec`, theirs do not cancel. The
+    force constants are made symmetric and translation-invariant.
 
     Parameters
     ----------
@@ -90,7 +91,8 @@ def force_constants(
 
     places = places_in_supercell(phonon)
     warn_if_charges_break_symmetry(phonon, atoms, places)
-    _warn_if_not_relaxed(as_given(phonon.unitcell, atoms, range(len(atoms))), calculator)
+    at_rest = as_given(phonon.unitcell, atoms, range(len(atoms)))
+    undisplaced = _forces_at_rest(at_rest, calculator)[list(places)]
     phonon.generate_displacements(distance=distance)
     displaced = [
         as_given(cell, atoms, places) for cell in phonon.supercells_with_displacements or []
@@ -98,8 +100,9 @@ def force_constants(
     task = f"{len(displaced)} displacements in a supercell of {len(phonon.supercell)} atoms"
     logger.info(task)
     console = Console(stderr=True)
-    phonon.forces = list(
-        track(
+    phonon.forces = [
+        forces - undisplaced
+        for forces in track(
             forces_of_cells(displaced, calculator),
             description=task,
             total=len(displaced),
@@ -107,21 +110,29 @@ def force_constants(
             transient=True,
             disable=not (progress and console.is_terminal),
         )
-    )
+    ]
     phonon.produce_force_constants()
     phonon.symmetrize_force_constants()
     return phonon
 
 
-def _warn_if_not_relaxed(atoms: Atoms, calculator: BaseCalculator) -> None:
+def _forces_at_rest(atoms: Atoms, calculator: BaseCalculator) -> NDArray[np.float64]:
+    """Return the forces of a crystal, eV/Å, and warn if it is not relaxed."""
     [forces] = forces_of_cells([atoms], calculator)
+    _warn_if_not_relaxed(atoms, forces, calculator)
+    return forces
+
+
+def _warn_if_not_relaxed(
+    atoms: Atoms, forces: NDArray[np.float64], calculator: BaseCalculator
+) -> None:
     largest = np.linalg.norm(forces, axis=1).max()
     if largest > RESIDUAL_FORCE_WARNING:
         warnings.warn(
             f"an atom of the input structure feels {largest:.3f} eV/Å: it is not relaxed with this "
             "calculator, so its phonons are not those of an equilibrium",
             NotRelaxedWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     atoms.calc = calculator
     try:
@@ -135,7 +146,7 @@ def _warn_if_not_relaxed(atoms: Atoms, calculator: BaseCalculator) -> None:
             f"({'tension' if worst > 0 else 'compression'}): its lattice constants are not those "
             "of this calculator, so its phonons are not those of an equilibrium",
             NotRelaxedWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

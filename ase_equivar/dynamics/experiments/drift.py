@@ -43,8 +43,8 @@ class IonDrift:
         mean displacement minus that of their center of mass.
     velocity : ndarray, shape (3,)
         Mean drift velocity after equilibration, Å/fs.
-    velocity_error : ndarray, shape (3,)
-        Standard error of the velocity, from five blocks of the run, Å/fs.
+    velocity_covariance : ndarray, shape (3, 3)
+        Squared standard error of the velocity, from five blocks of the run, (Å/fs)².
     mean_charge : float
         Ê·⟨Z*⟩·Ê of the species at the start, |e|: the charge on which a field along Ê acts.
     """
@@ -54,8 +54,13 @@ class IonDrift:
     run: FieldRun
     displacement: NDArray[np.float64]
     velocity: NDArray[np.float64]
-    velocity_error: NDArray[np.float64]
+    velocity_covariance: NDArray[np.float64]
     mean_charge: float
+
+    @property
+    def velocity_error(self) -> NDArray[np.float64]:
+        """Standard error of the velocity, Å/fs, shape=(3,)."""
+        return np.asarray(np.sqrt(np.diag(self.velocity_covariance)))
 
     @property
     def mobility(self) -> float:
@@ -68,7 +73,8 @@ class IonDrift:
         """Standard error of the mobility, cm²/(V s)."""
         strength = float(np.linalg.norm(self.electric_field))
         along = self.electric_field / strength
-        return float(np.sqrt(along**2 @ self.velocity_error**2) / strength / CM2_PER_VS)
+        variance = along @ self.velocity_covariance @ along
+        return float(np.sqrt(variance) / strength / CM2_PER_VS)
 
     @property
     def mobility_text(self) -> str:
@@ -156,7 +162,7 @@ def ion_drift(
     )
     counted = run.times >= (skipped - 0.5) * md_settings.timestep
     displacement = run.displacement[species] - moments.displacement_without(species)
-    velocity, error = _rate(run.times[counted], displacement[counted])
+    velocity, covariance = _rate(run.times[counted], displacement[counted])
     at_start = read_charges(atoms.calc if born_charges is None else born_charges)(atoms)
     unit = vector / np.linalg.norm(vector)
     return IonDrift(
@@ -165,7 +171,7 @@ def ion_drift(
         run=run,
         displacement=displacement,
         velocity=velocity,
-        velocity_error=error,
+        velocity_covariance=covariance,
         mean_charge=float(unit @ at_start[mine].mean(axis=0) @ unit),
     )
 
@@ -222,10 +228,10 @@ def _rounded(value: float, error: float) -> str:
 def _rate(
     times: NDArray[np.float64], displacement: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean velocity, and its standard error from blocks of the run."""
+    """Return the mean velocity, and the covariance of its error, from blocks of the run."""
     if len(times) <= BLOCKS:
         raise ValueError(f"the run has {len(times)} observations; {BLOCKS + 1} are needed")
     edges = np.linspace(0, len(times) - 1, BLOCKS + 1).round().astype(int)
     rates = np.diff(displacement[edges], axis=0) / np.diff(times[edges])[:, None]
     mean = (displacement[-1] - displacement[0]) / (times[-1] - times[0])
-    return mean, rates.std(axis=0, ddof=1) / np.sqrt(BLOCKS)
+    return mean, np.cov(rates, rowvar=False) / BLOCKS

@@ -12,7 +12,7 @@ from phonopy.structure.atoms import PhonopyAtoms
 from scipy.integrate import solve_ivp, trapezoid
 
 from ase_equivar import dielectric as di
-from ase_equivar.dynamics.experiments.drift import IonDrift, ion_drift
+from ase_equivar.dynamics.experiments.drift import BLOCKS, IonDrift, _rate, ion_drift
 from ase_equivar.dynamics.experiments.finite_field import finite_field_dielectric
 from ase_equivar.dynamics.experiments.hysteresis_loop import hysteresis
 from ase_equivar.dynamics.experiments.pulse import pulse_response
@@ -255,9 +255,25 @@ def test_mobility_agrees_within_its_error_at_a_temperature():
 def test_mobility_is_written_to_the_digits_that_its_error_leaves(value, error, text):
     found = IonDrift(
         "Li", np.array([0, 0, 1.0]), None, np.zeros((1, 3)), np.array([0, 0, value]) * CM2_PER_VS,
-        np.array([0, 0, error]) * CM2_PER_VS, 1.0,
+        np.diag([0, 0, (error * CM2_PER_VS) ** 2]), 1.0,
     )  # fmt: skip
     assert found.mobility_text == text
+
+
+def test_error_of_the_mobility_does_not_depend_on_the_axes():
+    """Rates along the axes follow from the same blocks, and are not independent."""
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    rates = np.random.default_rng(1).normal(size=(BLOCKS, 3))
+    times = np.arange(BLOCKS + 1.0)
+    steps = np.concatenate([np.zeros((1, 3)), np.cumsum(rates, axis=0)])
+    errors = []
+    for axes in (np.eye(3), turn):
+        velocity, covariance = _rate(times, steps @ axes.T)
+        field = axes @ [0.01, 0.0, 0.02]
+        errors.append(IonDrift("Li", field, None, steps, velocity, covariance, 1.0).mobility_error)
+    along = rates @ np.array([1, 0, 2]) / np.sqrt(5)
+    expected = along.std(ddof=1) / np.sqrt(BLOCKS) / np.linalg.norm(field) / CM2_PER_VS
+    assert errors == pytest.approx([expected] * 2)
 
 
 def test_unit_of_mobility_by_hand():
