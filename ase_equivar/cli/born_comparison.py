@@ -116,13 +116,14 @@ class BornComparison:
     def is_permuted(self) -> bool:
         """Whether labels of atoms of the same element fit much better in another order."""
         from scipy.optimize import linear_sum_assignment
+        from scipy.spatial.distance import cdist
 
-        predicted = self.labels + self.differences
+        labels = self.labels.reshape(-1, 9)
+        predicted = labels + self.differences.reshape(-1, 9)
         least = 0.0
         for kind in np.unique(self.numbers):
             same = self.numbers == kind
-            pairs = predicted[same][:, None] - self.labels[same][None]
-            costs = (pairs**2).sum(axis=(2, 3))
+            costs = cdist(predicted[same], labels[same], "sqeuclidean")
             least += costs[linear_sum_assignment(costs)].sum()
         return bool(least < CLOSER**2 * (self.differences**2).sum())
 
