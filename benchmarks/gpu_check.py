@@ -1,4 +1,4 @@
-"""Everything that a GPU has to show, in some minutes: numbers, tests, time, memory, a profile.
+"""Everything that a GPU has to show: numbers, tests, time, memory, a profile.
 
     benchmarks/gpu_check.sh WHEELS              # on the machine with the GPU, without network
     python benchmarks/gpu_check.py              # the same in an environment that has all

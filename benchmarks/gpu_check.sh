@@ -7,7 +7,7 @@
 # of Python of the machine with the GPU, by
 #   benchmarks/gpu_check.sh --download build/wheels 3.12 [NAME …]    # and NAME, which it lacks too
 # Results: runs/gpu_check/*.json, or in the folder of --folder; started again, it does what is missing or
-# failed. All sections take some fifteen minutes; where a command may run for ten only, name some at a time.
+# failed. A section has 300 s (--limit). Where a command may run for ten minutes only, name some at a time.
 set -e
 cd "$(dirname "$0")/.."
 

@@ -139,11 +139,14 @@ def _check_masses(content: dict[str, Any], atoms: Atoms, path: str | Path) -> No
     usual = atomic_masses[atoms.numbers]
     before = content.get("atoms/masses", usual)
     now = atoms.get_masses()
-    if before.shape == now.shape and not np.allclose(before, now):
-        different = int(np.flatnonzero(~np.isclose(before, now))[0])
+    if before.shape != now.shape:
+        return  # damaged: reported with the rest
+    different = np.flatnonzero(~np.isclose(before, now))
+    if different.size:
+        atom = different[0]
         raise ValueError(
-            f"{path} belongs to atoms of other masses: atom {different} had {before[different]:g} "
-            f"u, and has {now[different]:g} u; set the same masses before the dynamics is made"
+            f"{path} belongs to atoms of other masses: atom {atom} had {before[atom]:g} u, and has "
+            f"{now[atom]:g} u; set the same masses before the dynamics is made"
         )
 
 

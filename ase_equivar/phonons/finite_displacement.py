@@ -91,8 +91,9 @@ def force_constants(
 
     places = places_in_supercell(phonon)
     warn_if_charges_break_symmetry(phonon, atoms, places)
-    at_rest = as_given(phonon.unitcell, atoms, range(len(atoms)))
-    undisplaced = _forces_at_rest(at_rest, calculator)[list(places)]
+    unit_cell = as_given(phonon.unitcell, atoms, range(len(atoms)))
+    [at_rest] = forces_of_cells([unit_cell], calculator)
+    _warn_if_not_relaxed(unit_cell, at_rest, calculator)
     phonon.generate_displacements(distance=distance)
     displaced = [
         as_given(cell, atoms, places) for cell in phonon.supercells_with_displacements or []
@@ -101,7 +102,7 @@ def force_constants(
     logger.info(task)
     console = Console(stderr=True)
     phonon.forces = [
-        forces - undisplaced
+        forces - at_rest[places]
         for forces in track(
             forces_of_cells(displaced, calculator),
             description=task,
@@ -116,13 +117,6 @@ def force_constants(
     return phonon
 
 
-def _forces_at_rest(atoms: Atoms, calculator: BaseCalculator) -> NDArray[np.float64]:
-    """Return the forces of a crystal, eV/Å, and warn if it is not relaxed."""
-    [forces] = forces_of_cells([atoms], calculator)
-    _warn_if_not_relaxed(atoms, forces, calculator)
-    return forces
-
-
 def _warn_if_not_relaxed(
     atoms: Atoms, forces: NDArray[np.float64], calculator: BaseCalculator
 ) -> None:
@@ -132,7 +126,7 @@ def _warn_if_not_relaxed(
             f"an atom of the input structure feels {largest:.3f} eV/Å: it is not relaxed with this "
             "calculator, so its phonons are not those of an equilibrium",
             NotRelaxedWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     atoms.calc = calculator
     try:
@@ -146,7 +140,7 @@ def _warn_if_not_relaxed(
             f"({'tension' if worst > 0 else 'compression'}): its lattice constants are not those "
             "of this calculator, so its phonons are not those of an equilibrium",
             NotRelaxedWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

@@ -24,12 +24,18 @@ from ase_equivar.dynamics.field_log import BY_LAMMPS
 FIELD = np.array([0.11, -0.07, 0.16])
 
 
-def test_incomplete_last_line_is_left_out(tmp_path, caplog):
-    path = tmp_path / "run.log"
+def logged(path):
+    """Return a dynamics that writes a log of its run in a field."""
     atoms = ions()
     atoms.calc = PolarCrystal()
     dyn = VelocityVerlet(atoms, 0.1)
     drive(dyn, FIELD, log=path)
+    return dyn
+
+
+def test_incomplete_last_line_is_left_out(tmp_path, caplog):
+    path = tmp_path / "run.log"
+    dyn = logged(path)
     dyn.run(4)
     whole = read_field_log(path)
     assert not caplog.records
@@ -73,10 +79,7 @@ def test_molecule_has_work_and_no_polarization(tmp_path):
 
 def test_log_that_two_processes_wrote_is_refused(tmp_path):
     path = tmp_path / "run.log"
-    atoms = ions()
-    atoms.calc = PolarCrystal()
-    dyn = VelocityVerlet(atoms, 0.1)
-    drive(dyn, FIELD, log=path)
+    dyn = logged(path)
     dyn.run(4)
     header, *lines = path.read_text().splitlines(keepends=True)
     for two in ([*lines[:3], *lines], [line for line in lines for _ in range(2)], lines[::-1]):
@@ -136,10 +139,7 @@ def test_log_has_the_largest_uncertainty(tmp_path):
 def test_lines_that_lammps_repeats_may_have_no_uncertainty(tmp_path):
     """As of models without a calibration: nan is not equal to nan."""
     path = tmp_path / "run.log"
-    atoms = ions()
-    atoms.calc = PolarCrystal()
-    dyn = VelocityVerlet(atoms, 0.1)
-    drive(dyn, FIELD, log=path)
+    dyn = logged(path)
     dyn.run(4)
     expected = read_field_log(path)
     assert np.isnan(expected.largest_uncertainty).all()
@@ -151,12 +151,9 @@ def test_lines_that_lammps_repeats_may_have_no_uncertainty(tmp_path):
 def test_elements_that_change_places_are_not_logged(tmp_path):
     """The columns of one would hold the displacements of the other."""
     path = tmp_path / "run.log"
-    atoms = ions()
-    atoms.calc = PolarCrystal()
-    dyn = VelocityVerlet(atoms, 0.1)
-    drive(dyn, FIELD, log=path)
+    dyn = logged(path)
     dyn.run(2)
-    atoms.numbers[[0, 1]] = atoms.numbers[[1, 0]]
+    dyn.atoms.numbers[[0, 1]] = dyn.atoms.numbers[[1, 0]]
     with pytest.raises(RuntimeError, match="columns for other elements than the atoms have now"):
         dyn.run(2)
     assert len(read_field_log(path).times) == 3

@@ -15,7 +15,8 @@ from ase import Atoms
 
 from ase_equivar.io.label_files.labels import read_text, table_of, with_labels
 
-RUN = re.compile(r"^.*\|\s+CCC\s+AA\s+SSS\s+TTTTT\s+EEEEE\s+PPPP\s+\|", re.MULTILINE)
+BANNER = r"\|\s+CCC\s+AA\s+SSS\s+TTTTT\s+EEEEE\s+PPPP\s+\|"
+"""With which the output of each run begins."""
 LATTICE = re.compile(r"^\s*Real Lattice\(A\).*\n", re.MULTILINE)
 N_IONS = re.compile(r"Total number of ions in cell =\s*(\d+)")
 ION = re.compile(r"^\s*x\s+([A-Z][a-z]?)\S*\s+\d+((?:\s+-?\d+\.\d+){3})\s+x", re.MULTILINE)
@@ -35,7 +36,7 @@ def read_castep(path: Path) -> Atoms:
         If there are no Z*, or the file is truncated.
     """
     whole = read_text(path)
-    starts = [0, *(found.start() for found in RUN.finditer(whole)), len(whole)]
+    starts = [0, *(found.start() for found in re.finditer(BANNER, whole)), len(whole)]
     runs = [whole[start:end] for start, end in pairwise(starts)]
     text = next((run for run in reversed(runs) if CHARGES.search(run)), "")
     blocks = list(CHARGES.finditer(text))

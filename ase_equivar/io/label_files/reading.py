@@ -198,7 +198,7 @@ MARKS: tuple[tuple[str, str, Callable[[Path], Atoms]], ...] = (
         "ABINIT",
         _refusing("is the main output of ABINIT: give its DDB, which holds all digits"),
     ),
-    (r"\|\s+CCC\s+AA\s+SSS\s+TTTTT\s+EEEEE\s+PPPP\s+\|", "CASTEP", castep.read_castep),
+    (castep.BANNER, "CASTEP", castep.read_castep),
     (
         r"^ BEGIN header\s*\n Number of ions",
         "CASTEP",
