@@ -131,7 +131,9 @@ def save_model(
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
-        state = load_file(path)
+        # with older versions, tensors of files are on the default device too
+        with own_torch_settings(torch.device("cpu")):
+            state = load_file(path)
     except SafetensorError as error:
         raise ValueError(
             f"{path} is damaged or no safetensors file ({error}); fetch or save the model again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from ase_equivar.inference.model_files import WEIGHTS_FILE
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.resumed import digest
+from ase_equivar.torch_settings import own_torch_settings
 
 WEIGHTS_DIGEST = "weights_digest"
 
@@ -24,7 +26,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         If it cannot be read.
     """
     try:
-        with safe_open(path, "pt") as file:
+        with own_torch_settings(torch.device("cpu")), safe_open(path, "pt") as file:
             metadata = dict(file.metadata() or {})
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except (SafetensorError, OSError) as error:
