@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, graphene, surface
+from ase.build import bulk, graphene, make_supercell, surface
 from ase.data import covalent_radii
 from helpers.paths import CRYSTALS
 
@@ -35,6 +35,26 @@ def test_slabs_are_found_however_they_lie(symbols, a, vacuum):
     skewed = atoms.copy()
     skewed.set_cell(atoms.cell.array + np.outer([0, 0, 1], 1.7 * atoms.cell.array[0]))
     assert widest_gap(skewed) == pytest.approx(widest_gap(atoms))
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        [[1, 0, 0], [0, 1, 1], [0, 0, 1]],  # the sheet's normal leaves the third face
+        [[1, 0, 1], [0, 1, 1], [0, 0, 2]],
+        [[1, 0, 1], [-1, 0, 1], [0, 1, 0]],  # rotated by 45° about the second axis
+        [[1, 1, 1], [-1, 0, 1], [0, -1, 1]],
+    ],
+)
+def test_sheets_are_found_in_every_supercell(vectors):
+    """None of the faces need be parallel to the sheet, also where the vectors are the shortest."""
+    filled = [[x, y, z] for x in (0, 1 / 3, 2 / 3) for y in (0, 1 / 3, 2 / 3) for z in (0, 0.08)]
+    atoms = Atoms("BN" * 9, cell=[9.0, 9.2, 9.5], pbc=True, scaled_positions=filled)
+    expected = widest_gap(atoms)
+    assert expected > VACUUM_GAP
+    supercell = make_supercell(atoms, vectors)
+    supercell.rotate(37, (1, 2, 3), rotate_cell=True)
+    assert widest_gap(supercell) == pytest.approx(expected)
 
 
 def test_layers_and_molecules():
