@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BAD_INPUT, FAILURE = 2, 1
+COMPRESSED_EXTXYZ = re.compile(r"\.(ext)?xyz\.(gz|bz2|xz)$")
 
 Model = Annotated[str, typer.Option(help="Bundled model, or folder of a saved one.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA if there is one.")]
@@ -189,16 +190,16 @@ def read_frames(path: Path, index: str = ":", format: str | None = None) -> Iter
 def _frames(path: Path, index: str, format: str | None) -> Iterator[Atoms]:
     import ase.io
 
+    from ase_equivar.io.compressed_files import read_text
     from ase_equivar.io.formats import file_format
 
     with _reading(path, format):
         format = file_format(path, format)
         source: Any = path
-        is_zipped = path.name.endswith((".extxyz.gz", ".xyz.gz"))
-        if is_zipped:  # ASE would restart from its beginning for each frame
-            source = io.StringIO(gzip.decompress(path.read_bytes()).decode())
+        if format in (None, "extxyz") and COMPRESSED_EXTXYZ.search(path.name):
+            # ASE would restart from its beginning for each frame
+            source, format = io.StringIO(read_text(path)), "extxyz"
         found = False
-        format = "extxyz" if is_zipped else format
         # ASE would read another file: what is before an @ in the name
         for atoms in ase.io.iread(source, index, format=format, do_not_split_by_at_sign=True):
             found = True

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ase.io.formats import ioformats
 
+from ase_equivar.io.compressed_files import read_head
+
 HEAD = 4096  # bytes
 ESPRESSO = re.compile(r"^\s*&(control|system)\b", re.IGNORECASE | re.MULTILINE)
 LAMMPS_COLUMNS = re.compile(r"^ITEM: ATOMS(.*)$", re.MULTILINE)
@@ -35,8 +37,7 @@ def file_format(path: str | Path, given: str | None = None) -> str | None:
             f"ASE knows no format {given!r}; `ase info --formats` lists them all, such as "
             "extxyz, vasp, cif, espresso-in"
         )
-    with Path(path).open("rb") as file:
-        head = file.read(HEAD).decode("utf-8", errors="replace")
+    head = read_head(Path(path), HEAD).decode("utf-8", errors="replace")
     if head.startswith("ITEM: ") and given in (None, "lammps-dump-text"):
         columns = LAMMPS_COLUMNS.search(head)
         if columns is not None and not {"element", "mass"} & set(columns[1].split()):

@@ -45,9 +45,7 @@ def widest_gap(atoms: Atoms) -> float:
     )
 
 
-def _gap_of_plane(
-    place: NDArray[np.float64], spacing: float, radii: NDArray[np.float64]
-) -> float:
+def _gap_of_plane(place: NDArray[np.float64], spacing: float, radii: NDArray[np.float64]) -> float:
     """Return that between planes of one orientation, from heights above one of them (Å)."""
     order = np.argsort(place - radii)
     starts = (place - radii)[order]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 
+import numpy as np
 import pytest
 import typer
 from ase import Atoms
@@ -49,6 +53,12 @@ ITEM: ATOMS id type{} x y z
 1 1{} 0 0 0
 2 2{} 2 2 2
 """
+
+
+def write_compressed(path, text):
+    """Write a text, compressed as the ending says."""
+    compress = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+    path.write_bytes(compress.get(path.suffix, bytes)(text.encode()))
 
 
 @pytest.fixture(scope="module")
@@ -133,24 +143,41 @@ def test_a_format_that_the_name_does_not_tell(tmp_path, model):
     assert_one_line_error(result, 2, "ASE knows no format 'what'")
 
 
-@pytest.mark.parametrize("name", ["scf.in", "scf.pwi", "scf"])
+@pytest.mark.parametrize("name", ["scf.in", "scf.pwi", "scf", "scf.in.gz"])
 def test_namelists_after_blanks_are_quantum_espresso(tmp_path, name):
-    (tmp_path / name).write_text(ESPRESSO)
+    write_compressed(tmp_path / name, ESPRESSO)
     atoms = read_image(tmp_path / name).atoms
     assert isinstance(atoms, Atoms)
     assert str(atoms.symbols) == "NaCl"
     assert atoms.cell[2] == pytest.approx([2.8, 2.8, 0.2])
 
 
-@pytest.mark.parametrize("name", ["md.lammpstrj", "dump.out"])
+@pytest.mark.parametrize("name", ["md.lammpstrj", "dump.out", "md.lammpstrj.gz", "dump.xz"])
 def test_a_lammps_dump_without_elements_is_refused(tmp_path, name):
-    (tmp_path / name).write_text(DUMP.format("", "", ""))
+    """Compressed ones were taken for hydrogen and helium."""
+    write_compressed(tmp_path / name, DUMP.format("", "", ""))
     with pytest.raises(ValueError, match=r"names no elements .*dump_modify ID element Na Cl"):
         read_apart(tmp_path / name)
     with pytest.raises(ValueError, match="names no elements"):
         list(inputs.read_frames(tmp_path / name))
-    (tmp_path / name).write_text(DUMP.format(" element", " Na", " Cl"))
+    write_compressed(tmp_path / name, DUMP.format(" element", " Na", " Cl"))
     assert str(read_image(tmp_path / name).atoms.symbols) == "NaCl"
+
+
+@pytest.mark.parametrize("ending", ["extxyz", "xyz.gz", "extxyz.bz2", "xyz.xz"])
+def test_frames_of_compressed_files(tmp_path, ending):
+    write(tmp_path / "x.extxyz", images())
+    path = tmp_path / f"y.{ending}"
+    write_compressed(path, (tmp_path / "x.extxyz").read_text())
+    for index, expected in ((":", images()), ("1:", images()[1:])):
+        found = list(inputs.read_frames(path, index))
+        assert len(found) == len(expected)
+        for atoms, original in zip(found, expected, strict=True):
+            np.testing.assert_allclose(atoms.positions, original.positions, atol=1e-7)
+    if not ending.endswith("extxyz"):
+        path.write_bytes(path.read_bytes()[:-20])
+        with pytest.raises(ValueError, match="compressed data are damaged"):
+            list(inputs.read_frames(path))
 
 
 def test_a_file_without_atoms_is_no_structure(tmp_path):

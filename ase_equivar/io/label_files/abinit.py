@@ -16,7 +16,8 @@ from ase import Atoms
 from ase.units import Bohr
 from numpy.typing import NDArray
 
-from ase_equivar.io.label_files.labels import read_text, with_labels
+from ase_equivar.io.compressed_files import read_text
+from ase_equivar.io.label_files.labels import with_labels
 
 ELEMENT = re.compile(r"^\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+\S+\s*$", re.MULTILINE)
 BLOCK = re.compile(r"^(?=\s*\d\w* .*derivatives|\s*Total energy\s)", re.MULTILINE)

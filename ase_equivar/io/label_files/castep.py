@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ase import Atoms
 
-from ase_equivar.io.label_files.labels import read_text, table_of, with_labels
+from ase_equivar.io.compressed_files import read_text
+from ase_equivar.io.label_files.labels import table_of, with_labels
 
 BANNER = r"\|\s+CCC\s+AA\s+SSS\s+TTTTT\s+EEEEE\s+PPPP\s+\|"
 """With which the output of each run begins."""

@@ -19,7 +19,8 @@ from ase import Atoms
 from ase.io.espresso import label_to_symbol, read_espresso_ph
 from numpy.typing import NDArray
 
-from ase_equivar.io.label_files.labels import numbers_in, read_head, read_text, with_labels
+from ase_equivar.io.compressed_files import read_head, read_text
+from ase_equivar.io.label_files.labels import numbers_in, with_labels
 from ase_equivar.io.read_errors import reading
 from ase_equivar.structures.lattice import nearest_images
 

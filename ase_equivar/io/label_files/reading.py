@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 from ase import Atoms
 from ase.io.formats import string2index
 
+from ase_equivar.io.compressed_files import read_head
 from ase_equivar.io.extxyz import read_extxyz
 from ase_equivar.io.input_files import check_file
 from ase_equivar.io.label_files import abinit, castep, espresso, phonopy_born, vasp
-from ase_equivar.io.label_files.labels import read_head
 from ase_equivar.io.structure_files import Frame, read_apart
 
 HEAD = 65536  # bytes; CP2K and MPI may write much text before the program's name

@@ -17,13 +17,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_equivar.io.label_files.labels import (
-    DAMAGED,
-    open_unpacked,
-    read_text,
-    table_of,
-    with_labels,
-)
+from ase_equivar.io.compressed_files import DAMAGED, open_unpacked, read_text
+from ase_equivar.io.label_files.labels import table_of, with_labels
 from ase_equivar.io.read_errors import reading
 
 NO_LABELS = "has no Born effective charges: VASP gives them with LEPSILON or LCALCEPS = .TRUE."
