@@ -11,8 +11,7 @@ atoms, 22 frames lack one O, volumes from 10.7 to 15.9 Å³ per atom); every fif
 others are to choose from. SiO2: a trajectory at 300 and 600 K by Quantum ESPRESSO, of 201 frames
 every fifth to choose from, and every twentieth from the third on for the test. SIZES frames are for
 training, as `select` chooses them or drawn at random. Runs take the same steps with the settings of
-``ase-equivar finetune``, except for the average of the weights, which so few steps make shorter.
-Runs go to runs/selection and resume.
+``ase-equivar finetune``. Runs go to runs/selection and resume.
 """
 
 from __future__ import annotations
@@ -133,7 +132,7 @@ def run(output: Path, frames: list[Atoms], seed: int) -> TrainingConfig:
     file = output.with_suffix(".extxyz")
     ase.io.write(file, frames, format="extxyz")
     recipe = read_config(ROOT / "models" / "universal-ensemble" / "light.yaml")
-    settings: dict[str, Any] = {**FIT, "averaging": 0.96, "seed": seed}
+    settings: dict[str, Any] = {**FIT, "seed": seed}
     return replace(
         recipe,
         output=str(output),

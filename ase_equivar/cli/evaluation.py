@@ -71,7 +71,7 @@ def evaluate(
         doubt = uncertainty_quality(network, comparison, Calibration.load(folder))
         options = _options(labels)
         text = model_card(
-            folder.name, network, metadata, found, _short(data), doubt, options, model
+            folder.name, network, metadata, found, _short(data), doubt, options, model, card
         )
         typer.echo(text)
         if output is not None:

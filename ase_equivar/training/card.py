@@ -23,6 +23,7 @@ def model_card(
     doubt: UncertaintyQuality | None = None,
     options: str = "",
     model: str = "",
+    written: bool = False,
 ) -> str:
     """Return the card of a model.
 
@@ -43,6 +44,8 @@ def model_card(
         Options of the command that give the names of the labels.
     model : str
         The model as given in the command, if not by its name.
+    written : bool
+        Whether the command writes the card, instead of printing it alone.
 
     Returns
     -------
@@ -51,11 +54,12 @@ def model_card(
     """
     digits = 3 if found.born.mae >= FINE else 4
     symbols = [chemical_symbols[z] for z in network.elements]
-    command = f"ase-equivar evaluate {model or name} {data}"
+    parts = ("ase-equivar evaluate", model or name, data, options, "--card" if written else "")
+    command = " ".join(filter(None, parts))
     lines = [
         f"# Model `{name}`",
         "",
-        f"Written by `{' '.join(filter(None, (command, options, '--card')))}`.",
+        f"{'Written' if written else 'Printed'} by `{command}`.",
         "",
     ]
     for heading, text in metadata.get("training", {}).get("about", {}).items():
@@ -128,8 +132,10 @@ def _training_lines(network: Network, metadata: dict[str, Any]) -> list[str]:
         "- " + ", ".join(f"{k} {v}" for k, v in fit.items()),
     ]
     if "training_seconds" in metadata:
+        n_train, per_epoch = metadata["n_train"], metadata.get("frames_per_epoch")
+        repeated = "" if per_epoch in (None, n_train) else f" ({per_epoch} with repetitions)"
         lines.append(
-            f"- {metadata['n_train']} training and {metadata['n_valid']} validation structures, "
+            f"- {n_train} training{repeated} and {metadata['n_valid']} validation structures, "
             f"{metadata['training_seconds']} s on {metadata['hardware']}"
         )
     return lines

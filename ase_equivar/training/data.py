@@ -61,6 +61,12 @@ class Rejected:
         return f"{self.file}, frame {self.frame}: {self.reason}"
 
 
+def n_different(frames: Iterable[LabelledFrame]) -> int:
+    """Count structures; one that is listed several times, to weigh more, counts once."""
+    parts = ((one.atoms.numbers, one.atoms.positions, one.atoms.cell.array) for one in frames)
+    return len({tuple(part.tobytes() for part in several) for several in parts})
+
+
 def read_frames(
     files: Iterable[str | Path], config: DataConfig
 ) -> tuple[list[LabelledFrame], list[Rejected]]:

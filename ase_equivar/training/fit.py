@@ -31,7 +31,7 @@ from ase_equivar.training.checkpoint_writer import CheckpointWriter
 from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
 from ase_equivar.training.config import POLAR, TrainingConfig
 from ase_equivar.training.curve import record_epoch
-from ase_equivar.training.data import LabelledFrame
+from ase_equivar.training.data import LabelledFrame, n_different
 from ase_equivar.training.finetuning import adapted
 from ase_equivar.training.label_summary import LabelSummary
 from ase_equivar.training.module import TrainingModule
@@ -56,6 +56,9 @@ from ase_equivar.training.run_data import (
 )
 
 logger = logging.getLogger(__name__)
+
+AVERAGES_IN_A_RUN = 10
+"""How often the horizon of the average of the weights fits into a run, at least."""
 
 
 def fit(config: TrainingConfig, *, progress: bool = True) -> Path:
@@ -136,7 +139,8 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
         output,
         metadata={
             "training": portable(config),
-            "n_train": len(train),
+            "n_train": n_different(train),
+            "frames_per_epoch": len(train),
             "n_valid": len(valid),
             "n_rejected": train.n_rejected + valid.n_rejected,
             "training_seconds": round(state["seconds"]),
@@ -159,6 +163,7 @@ def _run(module: TrainingModule, config: TrainingConfig, *, progress: bool) -> N
     """Run all remaining epochs."""
     output, last = Path(config.output), Path(config.output) / CHECKPOINT
     examples = stored_examples(config)
+    batches = training_loader(examples.train, examples.pseudo_labelled, config)
     resumed = last if last.is_file() else None
     if resumed is not None:
         logger.info("continuing from %s", resumed)
@@ -170,7 +175,7 @@ def _run(module: TrainingModule, config: TrainingConfig, *, progress: bool) -> N
             **_processes(),
             gradient_clip_val=config.fit.gradient_clip,
             logger=False,
-            callbacks=_callbacks(config, last.parent, progress),
+            callbacks=_callbacks(config, config.fit.epochs * len(batches), last.parent, progress),
             enable_progress_bar=progress,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -179,7 +184,7 @@ def _run(module: TrainingModule, config: TrainingConfig, *, progress: bool) -> N
         try:
             trainer.fit(
                 module,
-                training_loader(examples.train, examples.pseudo_labelled, config),
+                batches,
                 validation_loader(examples.valid, 32),
                 ckpt_path=resumed,
                 weights_only=True,  # no code is run on loading
@@ -275,9 +280,21 @@ class _LearningCurve(pl.Callback):
             record_epoch(self.folder, trainer.current_epoch, errors)
 
 
-def _callbacks(config: TrainingConfig, folder: Path, progress: bool) -> list[pl.Callback]:
+def averaging_decay(averaging: float, n_steps: int) -> float:
+    """Return the decay of the average of the weights in a run of so many steps.
+
+    In a short run the average covers its last steps only: of the weights at its start there is
+    (1 - 10/n)^n ≈ e⁻¹⁰ in the model.
+    """
+    return min(averaging, max(0.0, 1.0 - AVERAGES_IN_A_RUN / n_steps))
+
+
+def _callbacks(
+    config: TrainingConfig, n_steps: int, folder: Path, progress: bool
+) -> list[pl.Callback]:
+    decay = averaging_decay(config.fit.averaging, n_steps)
     callbacks: list[pl.Callback] = [
-        EMAWeightAveraging(decay=config.fit.averaging, use_buffers=False),
+        EMAWeightAveraging(decay=decay, use_buffers=False),
         ModelCheckpoint(
             dirpath=folder,
             filename="last",

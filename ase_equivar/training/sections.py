@@ -89,7 +89,8 @@ class FitConfig:
     dielectric_weight : float
         Weight of the mean absolute error of ln(ε∞ - 1).
     averaging : float
-        Decay of the exponential moving average of the weights, which is the final model.
+        Decay of the exponential moving average of the weights, which is the final model; in runs
+        of few steps a smaller one, see `fit.averaging_decay`.
     gradient_clip : float
         Largest norm of the gradient.
     element_start : str

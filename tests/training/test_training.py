@@ -35,7 +35,7 @@ from ase_equivar.training.comparison import compare
 from ase_equivar.training.curve import learning_curve, record_epoch
 from ase_equivar.training.data import elements_of, read_frames
 from ase_equivar.training.evaluate import crystal_system, evaluate
-from ase_equivar.training.fit import fit
+from ase_equivar.training.fit import averaging_decay, fit
 from ase_equivar.training.label_summary import summarize
 from ase_equivar.training.module import one_cycle
 from ase_equivar.training.objective import charge_loss, errors, start_from_labels
@@ -205,6 +205,28 @@ def test_training_learns(tmp_path: Path) -> None:
     found = evaluate(compare(load_model(folder), frames))
     # the model on disk is the averaged one that the log speaks of
     assert found.born.mae == pytest.approx(rows[-1]["valid_mae"], rel=1e-3)
+
+
+def test_the_average_of_a_short_run_keeps_nothing_of_its_start(tmp_path: Path) -> None:
+    """With 90 steps, five sixths of the weights were those before the first one."""
+    config = run_config(tmp_path, epochs=30, n=3)
+    config = replace(
+        config,
+        data=replace(config.data, valid=config.data.train),
+        fit=replace(config.fit, averaging=0.998, learning_rate=1e-2, batch_size=1),
+    )
+    rows = learning_curve(fit(config, progress=False))
+    assert rows[-1]["train_mae"] < 0.8 * rows[0]["train_mae"]
+    assert rows[-1]["valid_mae"] < 1.1 * rows[-1]["train_mae"]
+
+
+@pytest.mark.parametrize("n_steps", [1, 10, 11, 90, 200, 5000, 10**6])
+def test_decay_of_the_average(n_steps):
+    decay = averaging_decay(0.998, n_steps)
+    assert 0 <= decay <= 0.998
+    assert decay**n_steps < 1e-4
+    assert decay == 0.998 or n_steps < 5000
+    assert averaging_decay(0.5, n_steps) <= 0.5
 
 
 @pytest.mark.slow
