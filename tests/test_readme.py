@@ -94,3 +94,17 @@ def test_the_readme_has_no_links_that_break_on_a_package_index() -> None:
     """There, links relative to the repository lead nowhere; files are named instead."""
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"\]\((?!https://|#)([^)]*)\)", text) == []
+
+
+def test_errors_of_frequencies_are_those_of_the_validation_page() -> None:
+    """The page is written by a command, the line of the README by hand."""
+    page = (REPOSITORY / "docs" / "validation.md").read_text(encoding="utf-8")
+    header, row = (
+        [cell.strip() for cell in re.search(pattern, page, re.MULTILINE)[0].split("|")]
+        for pattern in (r"^\| potential \|.*$", r"^\| sevennet-l3i5 \| measured \|.*$")
+    )
+    first_gap = header.index("gap: model")
+    expected = row[header.index("TO")], row[header.index("corrected")], row[first_gap + 1]
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"TO ([\d.]+) %, LO ([\d.]+) %, LO–TO gaps ([\d.]+) % off", readme)
+    assert found.groups() == expected

@@ -22,6 +22,7 @@ from ase_equivar.dynamics.acting_field import ActingField
 from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.dynamics.step_clock import is_a, time_step
 from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD
+from ase_equivar.structures.validation import check_masses_positive
 from ase_equivar.warning_types import FieldWarning
 
 FRICTION = {
@@ -30,7 +31,6 @@ FRICTION = {
     "Andersen": ("andersen_prob", "fix_com"),
 }
 """Dynamics that bring the cell as a whole to rest, if one of these attributes is not zero."""
-SMALLEST_MASS = 1e-3  # u, twice that of an electron
 LARGEST_VELOCITY = 10.0  # Å/fs; hydrogen of 5 keV
 LONGEST_TIME_STEP = 100.0  # fs; ten times the limit of the heaviest atoms
 ROUNDING = 1e-9  # relative, for time steps and tabulated times
@@ -70,17 +70,10 @@ def check_motion(atoms: Atoms) -> None:
         If a mass is not positive, a velocity not finite or beyond 10 Å/fs, or a constraint is for
         an atom that does not exist.
     """
-    masses = finite_real("the array of masses", atoms.get_masses(), None, unit="u")
-    light = np.flatnonzero(masses < SMALLEST_MASS)
-    if light.size:
-        i = light[0]
-        raise ValueError(
-            f"the mass of atom {i} ({atoms.symbols[i]}) is {masses[i]:g} u; give at least "
-            f"{SMALLEST_MASS} u"
-        )
+    check_masses_positive(atoms.get_masses(), atoms.symbols)
     finite_real(
         "the array of velocities",
-        atoms.get_momenta() / masses[:, None] * units.fs,
+        atoms.get_velocities() * units.fs,
         None,
         unit="Å/fs",
         largest=LARGEST_VELOCITY,

@@ -139,7 +139,7 @@ def read_field_log(path: str | Path) -> FieldRun:
         raise ValueError(f"{path} has no line yet")
     table = np.array(rows)
     if mark + comment == BY_LAMMPS:
-        table = _without_repeats(table)
+        table = _without_repeats(table, names)
     column = dict(zip(names, table.T, strict=True))
     _check_times(column["Time[fs]"], path)
     field, polarization, current = (
@@ -167,11 +167,15 @@ def read_field_log(path: str | Path) -> FieldRun:
     )
 
 
-def _without_repeats(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Leave out repeated lines."""
+def _without_repeats(table: NDArray[np.float64], names: list[str]) -> NDArray[np.float64]:
+    """Leave out repeated lines.
+
+    Only an uncertainty is calculated again for them, with the atoms in another order where
+    several processes share them.
+    """
+    kept = table[:, [name != UNCERTAINTY for name in names]]
     same_time = np.diff(table[:, 0]) == 0
-    # an uncertainty that is not stated is nan
-    same = np.isclose(table[1:], table[:-1], rtol=1e-6, atol=1e-9, equal_nan=True).all(axis=1)
+    same = np.isclose(kept[1:], kept[:-1], rtol=1e-6, atol=1e-9).all(axis=1)
     repeats = same_time & same
     return table[np.concatenate([[True], ~repeats])]
 

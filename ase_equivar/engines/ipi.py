@@ -17,6 +17,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import ArrayLike, NDArray
 
+from ase_equivar.arguments import whole_number
 from ase_equivar.calculator import EquivarCalculator
 from ase_equivar.charge_source import read_charges
 from ase_equivar.dynamics.checks import check_calculator
@@ -67,7 +68,7 @@ def run_ipi_client(
     port: int = DEFAULT_PORT,
     with_stress: bool = False,
 ) -> int:
-    """Serve forces and Z* to i-PI until it closes the socket.
+    """Serve forces and Z* to i-PI until it closes the socket or ends.
 
     Start as many clients as replicas are to be calculated at the same time. If ``ffsocket`` of
     i-PI's input has a ``batch_size``, each client receives so many replicas at once, and
@@ -92,7 +93,7 @@ def run_ipi_client(
     Returns
     -------
     int
-        Number of structures calculated.
+        Number of structures whose results i-PI has taken.
 
     Raises
     ------
@@ -104,6 +105,7 @@ def run_ipi_client(
     OSError
         If i-PI is not listening there.
     """
+    port = whole_number("port", port, at_least=1, at_most=65535)
     if atoms.calc is None:
         raise ValueError("the atoms have no calculator; set atoms.calc first")
     check_calculator(atoms.calc)
@@ -118,9 +120,9 @@ def run_ipi_client(
     served = 0
     with IPISocket.connected(unixsocket, host, port) as connection:
         while (images := connection.next_structures(atoms)) is not None:
-            connection.answer(_answers(images, with_stress))
+            if connection.answer(_answers(images, with_stress)):
+                served += len(images)
             atoms.cell, atoms.positions = images[-1].cell, images[-1].positions
-            served += len(images)
     return served
 
 

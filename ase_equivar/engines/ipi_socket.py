@@ -90,53 +90,61 @@ class IPISocket:
             If i-PI has another number of atoms, or sends positions that are not finite.
         """
         while not self._is_closed:
-            try:
+            with self._noticing_the_end():
                 message = self._protocol.recvmsg()
-            except SocketClosed:
-                return None
-            if message == "EXIT":
-                return None
-            if message == "STATUS":
-                self._protocol.sendmsg(self._state)
-            elif message == "INIT":
-                _, text = self._protocol.recvinit()
-                self._batch_size = _announced_batch_size(bytes(text).decode(errors="replace"))
-                self._state = "READY"
-            elif message == "POSDATA":
-                try:
+                if message == "EXIT":
+                    return None
+                if message == "STATUS":
+                    self._protocol.sendmsg(self._state)
+                elif message == "INIT":
+                    _, text = self._protocol.recvinit()
+                    self._batch_size = _announced_batch_size(bytes(text).decode(errors="replace"))
+                    self._state = "READY"
+                elif message == "POSDATA":
                     return self._structures(atoms)
-                except AssertionError as error:  # ASE's check of what it receives
-                    raise ValueError("i-PI sent a cell or positions that are not finite") from error
-            else:
-                raise ValueError(f"i-PI sent {message!r}, which this client does not know")
+                else:
+                    raise ValueError(f"i-PI sent {message!r}, which this client does not know")
         return None
 
-    def answer(self, answers: Sequence[Answer]) -> None:
+    def answer(self, answers: Sequence[Answer]) -> bool:
         """Send the results of the structures of `next_structures`, once i-PI asks for them.
 
-        If it has closed the connection meanwhile, `next_structures` will say so.
+        Returns
+        -------
+        bool
+            Whether they were sent; if i-PI has closed the connection meanwhile, they were not.
         """
         self._state = "HAVEDATA"
-        try:
+        with self._noticing_the_end():
             while (message := self._protocol.recvmsg()) == "STATUS":
                 self._protocol.sendmsg(self._state)
-        except SocketClosed:
-            return
-        if message == "EXIT":
+            if message == "EXIT":
+                self._is_closed = True
+                return False
+            if message != "GETFORCE":
+                raise ValueError(f"i-PI sent {message!r} where it should ask for forces")
+            if self._batch_size > 1:
+                self._send_several(answers)
+            else:
+                (one,) = answers
+                self._protocol.sendforce(one.energy, one.forces, one.virial, _as_bytes(one.extras))
+            self._state = "READY"
+        return not self._is_closed
+
+    @contextmanager
+    def _noticing_the_end(self) -> Iterator[None]:
+        """Note that i-PI has closed the connection, or is no longer there."""
+        try:
+            yield
+        except (SocketClosed, ConnectionError):
             self._is_closed = True
-            return
-        if message != "GETFORCE":
-            raise ValueError(f"i-PI sent {message!r} where it should ask for forces")
-        if self._batch_size > 1:
-            self._send_several(answers)
-        else:
-            (one,) = answers
-            self._protocol.sendforce(one.energy, one.forces, one.virial, _as_bytes(one.extras))
-        self._state = "READY"
 
     def _structures(self, atoms: Atoms) -> list[Atoms]:
         if self._batch_size == 1:
-            cell, _, positions = self._protocol.recvposdata()
+            try:
+                cell, _, positions = self._protocol.recvposdata()
+            except AssertionError as error:  # ASE's check of what it receives
+                raise ValueError("i-PI sent a cell or positions that are not finite") from error
             cells, places = cell[None], positions[None]
             self._check_number(len(positions), atoms)
         else:

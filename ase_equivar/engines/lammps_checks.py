@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_equivar.dynamics.checks import NET_CHARGE_LIMIT
+from ase_equivar.dynamics.dipole_path import ROUNDING
 from ase_equivar.dynamics.field_at_positions import jumps_at_faces, warn_of_jumps
 from ase_equivar.engines.lammps_atoms import LocalAtoms
 from ase_equivar.engines.processes import is_first, largest, total
-from ase_equivar.fields import SpatialField
+from ase_equivar.fields import ConstantDisplacement, SpatialField
 from ase_equivar.warning_types import FieldWarning
 
 
@@ -28,6 +29,7 @@ class FieldWarnings:
     def __init__(self, communicator: Any) -> None:
         self._communicator = communicator
         self._faces_are_seen = False
+        self._other_motion_is_seen = False
 
     def of_net_charge(self, born_charges: NDArray[np.float64]) -> None:
         """Warn if a uniform field would accelerate the atoms as a whole.
@@ -63,3 +65,56 @@ class FieldWarnings:
         jumps = largest(self._communicator, jumps)
         if is_first(self._communicator):
             warn_of_jumps(jumps, strongest)
+
+    def of_other_motion(
+        self,
+        field: Any,
+        change: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+        here: LocalAtoms,
+        time: float,
+    ) -> None:
+        """Warn once that the atoms are not where the last run has left them.
+
+        Parameters
+        ----------
+        field : Field, SpatialField, ConstantDisplacement or AppliedField
+        change : tuple, optional
+            Of the fractional coordinates of own atoms since then, shape=(n_local, 3), and the cell,
+            Å; None if there are other atoms now.
+        here : LocalAtoms
+        time : float
+            fs
+
+        Raises
+        ------
+        ValueError
+            At constant D, which depends on the polarization.
+        """
+        away = np.inf if change is None else self._away(*change, here.periodic)
+        if away <= ROUNDING:
+            return
+        what = "removed or added" if change is None else f"moved by up to {away:.3g} Å"
+        if isinstance(field, ConstantDisplacement):
+            raise ValueError(
+                f"atoms were {what} between two runs, so the polarization that a constant D needs "
+                "is unknown: unfix the field, and add it again with the polarization of the atoms "
+                "as they are now"
+            )
+        if is_first(self._communicator) and not self._other_motion_is_seen:
+            warnings.warn(
+                f"atoms were {what} between two runs: the work, the displacements and the change "
+                "of polarization lack that motion, in which the field stood still at "
+                f"{time:.4g} fs",
+                FieldWarning,
+                stacklevel=2,
+            )
+        self._other_motion_is_seen = True
+
+    def _away(
+        self, change: NDArray[np.float64], cell: NDArray[np.float64], periodic: NDArray[np.bool_]
+    ) -> float:
+        """Return how far an atom has gone, but for lattice vectors, relative to all, Å."""
+        moved = (change - np.where(periodic, np.rint(change), 0.0)) @ cell
+        sums = total(self._communicator, np.array([*moved.sum(axis=0), len(moved)]))
+        away = np.linalg.norm(moved - sums[:3] / sums[3], axis=1)
+        return float(largest(self._communicator, np.array(away.max(initial=0.0))))

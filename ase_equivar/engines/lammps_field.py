@@ -165,6 +165,7 @@ class FieldFix:
                 "stress_without_field=True to accept that"
             )
         follows = self._step is not None and step == self._step + 1
+        n_before = self._n_atoms
         self._check(here, follows)
         timestep = lmp.extract_global("dt") / lmp.extract_global("femtosecond")
         self.time = (
@@ -194,6 +195,9 @@ class FieldFix:
             mean = (cell + np.linalg.inv(flip) @ self._cell) / 2
             moved = (place - last[:, :3] @ flip) @ mean
             self._carry(here, 0.5 * (before + born), moved, timestep)
+        elif self._step is not None:
+            apart = (place - last[:, :3], cell) if n_before == self._n_atoms else None
+            self._warnings.of_other_motion(self._field, apart, here, self.time)
         field = self._field_on(here)
         if follows:
             work = np.einsum("iab,ia,ib->", before, last[:, 3:], moved)
@@ -275,11 +279,13 @@ class FieldFix:
         assert self._held_at is not None
         moved = np.linalg.norm(here.positions[: here.n_local] - self._held_at, axis=1)
         furthest = self._largest(float(moved.max()) if len(moved) else 0.0)
-        if not lists_are_new and 2 * furthest > GHOST_MARGIN:
+        has_ghosts = self._communicator is not None
+        if has_ghosts and not lists_are_new and 2 * furthest > GHOST_MARGIN:
             raise ValueError(
                 f"an atom has moved by {furthest:.2f} Å since LAMMPS last built its neighbor "
                 f"lists, more than half the {GHOST_MARGIN} Å by which ghosts extend beyond the "
-                "cutoff: use 'neigh_modify delay 0 every 1 check yes', or a shorter time step"
+                f"cutoff: use 'neighbor {GHOST_MARGIN} bin' or less, with 'neigh_modify delay 0 "
+                "every 1 check yes', or a shorter time step"
             )
         n_atoms = int(self._sum(np.array([float(here.n_local)]))[0])
         if follows and n_atoms != self._n_atoms:

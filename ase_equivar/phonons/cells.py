@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import (
+    Primitive,
     PrimitiveMatrixAutoDefaultWarning,
     get_primitive,
     get_supercell,
@@ -27,7 +28,7 @@ from ase_equivar.arguments import finite_real, positive_number
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.lattice import compact_atoms, compact_vectors
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC, warn_if_nearly_symmetric
-from ase_equivar.structures.validation import check_structure
+from ase_equivar.structures.validation import check_masses_positive, check_structure
 from ase_equivar.warning_types import SymmetryWarning
 
 MOST_ATOMS = 20_000  # of a supercell, 29 GB of force constants
@@ -62,7 +63,7 @@ def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
 
 
 def check_crystal_cell(atoms: Atoms) -> None:
-    """Refuse an invalid structure, and one that is not periodic in all three directions.
+    """Refuse an invalid structure or mass, and what is not periodic in all three directions.
 
     Raises
     ------
@@ -70,6 +71,7 @@ def check_crystal_cell(atoms: Atoms) -> None:
         Saying so.
     """
     check_structure(atoms)
+    check_masses_positive(atoms.get_masses(), atoms.symbols)
     if not atoms.pbc.all():
         raise ValueError(
             f"phonons need a crystal that is periodic in three directions, got pbc={atoms.pbc} and "
@@ -140,18 +142,20 @@ def primitive_as_given(phonon: Phonopy, atoms: Atoms) -> Atoms:
     return as_given(cell, atoms, [places[place] for place in cell.p2s_map])
 
 
-def warn_if_charges_break_symmetry(phonon: Phonopy, atoms: Atoms, places: Sequence[int]) -> None:
-    """Warn if atoms that are equivalent, for phonopy, have different initial charges.
+def warn_if_charges_break_symmetry(
+    atoms: Atoms, places: Sequence[int], equivalent: NDArray[np.int64]
+) -> None:
+    """Warn if atoms that are equivalent have different initial charges.
 
     Parameters
     ----------
-    phonon, atoms
-        As in `primitive_as_given`.
+    atoms : ase.Atoms
     places : sequence of int
-        From `places_in_supercell`.
+        Which of `atoms` each of n atoms is, or is an image of.
+    equivalent : ndarray, shape (n,)
+        The first of those that each of the n is equivalent to.
     """
     charges = atoms.get_initial_charges()[places]
-    equivalent = phonon.symmetry.get_map_atoms()
     apart = np.abs(charges - charges[equivalent])
     if apart.max() > SAME_CHARGE:
         i = int(apart.argmax())
@@ -232,7 +236,7 @@ def _warn_if_nearly_symmetric(cell: PhonopyAtoms, symprec: float) -> None:
     warn_if_nearly_symmetric((lattice, positions, kinds), symprec)
 
 
-def primitive_cell(atoms: Atoms, *, symprec: float = SYMPREC) -> PhonopyAtoms:
+def primitive_cell(atoms: Atoms, *, symprec: float = SYMPREC) -> Primitive:
     """Return the primitive cell that `make_phonon` finds, in a third of the time.
 
     Parameters, errors and warnings as those of `make_phonon`.

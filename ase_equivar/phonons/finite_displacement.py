@@ -90,7 +90,7 @@ def force_constants(
     phonon = make_phonon(atoms, supercell, symprec=symprec)
 
     places = places_in_supercell(phonon)
-    warn_if_charges_break_symmetry(phonon, atoms, places)
+    warn_if_charges_break_symmetry(atoms, places, phonon.symmetry.get_map_atoms())
     unit_cell = as_given(phonon.unitcell, atoms, range(len(atoms)))
     [at_rest] = forces_of_cells([unit_cell], calculator)
     _warn_if_not_relaxed(unit_cell, at_rest, calculator)

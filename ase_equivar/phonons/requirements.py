@@ -13,6 +13,7 @@ from ase_equivar.structures.phonopy_objects import (
     require_finite,
     require_phonopy,
 )
+from ase_equivar.structures.validation import check_masses_positive
 
 
 def require_force_constants(phonon: Phonopy) -> DynamicalMatrix:
@@ -63,7 +64,7 @@ def require_nac(phonon: Phonopy) -> DynamicalMatrixNAC:
 
 
 def check_masses(phonon: Phonopy, *, translations_only: bool = False) -> None:
-    """Refuse different masses of atoms that the Phonopy object treats as equivalent.
+    """Refuse masses of no atom, and different ones of atoms that phonopy treats as equivalent.
 
     phonopy assigns the mass of the first atom to all atoms that are equivalent by translation.
 
@@ -76,13 +77,14 @@ def check_masses(phonon: Phonopy, *, translations_only: bool = False) -> None:
     Raises
     ------
     ValueError
-        If there are such atoms; the message names two of them.
+        If there are such atoms; the message names them.
     """
     supercell, primitive = phonon.supercell, phonon.primitive
     alike = np.array([primitive.p2p_map[primitive.s2p_map[s]] for s in supercell.u2s_map])
     if not translations_only:
         alike = phonon.primitive_symmetry.get_map_atoms()[alike]
     masses = phonon.unitcell.masses
+    check_masses_positive(masses, phonon.unitcell.symbols)
     for first in np.unique(alike):
         members = np.flatnonzero(alike == first)
         differing = members[np.abs(masses[members] - masses[members[0]]) > SAME_MASS]

@@ -42,14 +42,24 @@ def plot_current_spectrum(
     -------
     matplotlib.figure.Figure
         Save it with ``savefig``.
+
+    Raises
+    ------
+    ValueError
+        If no frequency of the spectrum lies below the limit.
     """
     if limit is not None:
         limit = positive_number("limit", limit, unit.label)
+    x = spectrum.dielectric.frequencies * unit.per_thz
+    if limit is not None and not _shown(x, limit).any():
+        raise ValueError(
+            f"limit is {limit:g} {unit.label}, but the first frequency of the spectrum is "
+            f"{x[x > 0].min():.3g} {unit.label}"
+        )
     absorption = spectrum.absorption(correction)
     error = spectrum.absorption_uncertainty(correction)
     figure = Figure(figsize=(6.4, 6.0), dpi=150, layout="constrained")
     ax, below_it = figure.subplots(2, 1, sharex=True)
-    x = spectrum.dielectric.frequencies * unit.per_thz
     low, high = absorption - error, absorption + error
     ax.fill_between(x, low, high, color=COLOR, alpha=0.25, linewidth=0, label="standard error")
     ax.plot(x, absorption, color=COLOR, linewidth=1.2)
@@ -73,6 +83,11 @@ def plot_current_spectrum(
     return figure
 
 
+def _shown(x: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
+    """Return which frequencies decide the axis: ε of a conductor diverges at 0."""
+    return (x <= limit) & (x > limit / 50)
+
+
 def _draw_dielectric(
     ax: Axes, spectrum: CurrentSpectrum, x: NDArray[np.float64], limit: float
 ) -> None:
@@ -82,8 +97,7 @@ def _draw_dielectric(
     ax.plot(x, mean.imag, color=COLOR, linewidth=1.2, label="Im ε, with standard error")
     ax.plot(x, mean.real, color=REAL_COLOR, linewidth=1.2, label="Re ε")
     ax.axhline(0, color="0.6", linewidth=0.6, zorder=0)
-    # The ε of a conductor diverges at 0 and would dominate the plot.
-    shown = mean[(x <= limit) & (x > limit / 50)]
+    shown = mean[_shown(x, limit)]
     low, high = min(shown.real.min(), 0.0), max(shown.real.max(), shown.imag.max())
     margin = 0.05 * (high - low)
     ax.set_ylim(low - margin, high + margin)

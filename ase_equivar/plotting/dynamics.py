@@ -16,6 +16,7 @@ from ase_equivar.plotting.figure import Figure
 from ase_equivar.units import MV_PER_CM, PICOSECOND
 
 COLORS = ("#c0392b", "#2c6fa8", "#3f8f4f")
+LINES = ("-", "--", ":", "-.")  # of further rounds of these colors
 PALE = "0.8"
 
 
@@ -78,12 +79,13 @@ def plot_ion_drift(drifts: Mapping[str, IonDrift], *, title: str | None = None) 
         raise ValueError("there is no drift to plot")
     figure = Figure(figsize=(6.0, 3.8), dpi=150, layout="constrained")
     ax = figure.add_subplot()
-    for (name, drift), color in zip(drifts.items(), _colors(len(drifts)), strict=True):
+    for number, (name, drift) in enumerate(drifts.items()):
         along = drift.electric_field / np.linalg.norm(drift.electric_field)
         ax.plot(
             drift.run.times / PICOSECOND,
             drift.displacement @ along,
-            color=color,
+            color=COLORS[number % len(COLORS)],
+            linestyle=LINES[number // len(COLORS) % len(LINES)],
             linewidth=1.4,
             label=f"{name}: {drift.mobility_text}",
         )
@@ -92,7 +94,7 @@ def plot_ion_drift(drifts: Mapping[str, IonDrift], *, title: str | None = None) 
     ax.set_xlabel("time (ps)")
     ax.set_ylabel(f"displacement of {species} along the field (Å)")
     ax.margins(x=0)
-    ax.legend(frameon=False)
+    figure.legend(loc="outside lower center", frameon=False, fontsize="small")
     if title:
         ax.set_title(title, fontsize="medium")
     return figure
@@ -194,7 +196,3 @@ def plot_finite_field(
     if title:
         ax.set_title(title, fontsize="medium", loc="left")
     return figure
-
-
-def _colors(count: int) -> list[str]:
-    return [COLORS[i % len(COLORS)] for i in range(count)]

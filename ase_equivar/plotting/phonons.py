@@ -23,6 +23,7 @@ STROKES: dict[BranchKind, dict[str, Any]] = {
     BranchKind.ORDINARY: {"color": "#2c6fa8", "linewidth": 1.4, "linestyle": "--"},
     BranchKind.NONPOLAR: {"color": UNCORRECTED, "linewidth": 0.8, "linestyle": ":"},
 }
+WIDTH_OF_A_LETTER = 0.017  # of a label, relative to the width of the axes
 
 
 def plot_bands(segments: Sequence[BandSegment], *, title: str | None = None) -> Figure:
@@ -251,7 +252,10 @@ def _direction(vector: NDArray[np.float64]) -> str:
 
 
 def _ticks(segments: Sequence[BandSegment]) -> tuple[list[float], list[str]]:
-    """Return the positions and labels of the segment ends; "U|K" where the path jumps."""
+    """Return the positions and labels of the segment ends; "U|K" where the path jumps.
+
+    The second of two that are close is one line lower, so that they can be read.
+    """
     ticks = [float(segments[0].distances[0])]
     names = [_pretty(segments[0].start)]
     for segment, following in zip(segments, [*segments[1:], None], strict=True):
@@ -260,6 +264,12 @@ def _ticks(segments: Sequence[BandSegment]) -> tuple[list[float], list[str]]:
         if following is not None and following.start != segment.end:
             name += "|" + _pretty(following.start)
         names.append(name)
+    length = ticks[-1] - ticks[0]
+    for number in range(1, len(ticks)):
+        letters = (_letters(names[number - 1]) + _letters(names[number])) / 2
+        is_close = ticks[number] - ticks[number - 1] < WIDTH_OF_A_LETTER * (letters + 0.5) * length
+        if is_close and not names[number - 1].startswith("\n"):
+            names[number] = "\n" + names[number]
     return ticks, names
 
 
@@ -269,6 +279,11 @@ def _to_wavenumber(frequency: Any) -> Any:
 
 def _to_frequency(wavenumber: Any) -> Any:
     return wavenumber / THZ_TO_CM
+
+
+def _letters(name: str) -> int:
+    """Count the letters of a label as it is drawn."""
+    return len(name) - 4 * name.count("$_{")
 
 
 def _pretty(name: str) -> str:

@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from phonopy.structure.atoms import PhonopyAtoms
+from phonopy.structure.cells import Primitive
 
 from ase_equivar.inference.known_bonds import UnusualPair
 from ase_equivar.inference.prediction import Prediction
-from ase_equivar.phonons.cells import check_crystal_cell, primitive_cell, to_ase
+from ase_equivar.phonons.cells import (
+    as_given,
+    check_crystal_cell,
+    primitive_cell,
+    warn_if_charges_break_symmetry,
+)
 from ase_equivar.screening.row import Recipe, Row
 from ase_equivar.screening.structures import Entry
 from ase_equivar.structures.formula import empirical_formula
@@ -44,7 +49,7 @@ class Crystal:
     name: str
     formula: str | None = None
     gap: float | None = None
-    primitive: PhonopyAtoms | None = None  # only where the space group is needed
+    primitive: Primitive | None = None  # only where the space group is needed
     atoms: Atoms | None = None  # of the primitive cell
     prediction: Prediction | None = None
     unusual_pairs: tuple[UnusualPair, ...] = ()  # of the prediction
@@ -91,13 +96,25 @@ class Crystal:
             self.atoms = _reduced(atoms, recipe.symprec)
         if self.atoms is None:
             self.primitive = primitive_cell(atoms, symprec=recipe.symprec)
-            self.atoms = to_ase(self.primitive)
+            if recipe.calculator is not None:
+                _check_charges(atoms, self.primitive)
+            self.atoms = as_given(self.primitive, atoms, self.primitive.p2s_map)
 
     def row(self) -> Row:
         """Return its line of the table."""
         found = {} if self.problem else self.columns
         notes = "; ".join(dict.fromkeys(self.notes))
         return Row(self.name, self.formula, **found, problem=self.problem, notes=notes)
+
+
+def _check_charges(atoms: Atoms, primitive: Primitive) -> None:
+    """Look at what forces may depend on, and what is lost where a cell is reduced."""
+    warn_if_charges_break_symmetry(atoms, range(len(atoms)), primitive.s2p_map)
+    if atoms.info.get("charge") and len(primitive) < len(atoms):
+        raise ValueError(
+            f"its info['charge'] of {atoms.info['charge']} is that of {len(atoms)} atoms, of which "
+            f"{len(primitive)} are a primitive cell: give the primitive cell with its charge"
+        )
 
 
 def _reduced(atoms: Atoms, symprec: float) -> Atoms | None:
@@ -119,7 +136,7 @@ def _band_gap(atoms: Atoms, key: str) -> float | None:
     if given is None:
         return None
     try:
-        gap = float(given)
+        gap = np.nan if isinstance(given, bool | np.bool_) else float(given)
     except (TypeError, ValueError):
         gap = np.nan
     if not np.isfinite(gap):

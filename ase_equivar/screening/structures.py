@@ -128,7 +128,13 @@ def fingerprint(atoms: Atoms, gap: object = None) -> str:
     parts = [atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc]
     if atoms.has("masses"):
         parts.append(atoms.get_masses())
-    return digest(*(part.tobytes() for part in parts), repr(gap).encode())
+    others = [repr(gap)]
+    for name in ("initial_magmoms", "initial_charges"):  # what forces may depend on
+        if atoms.has(name):
+            others.append(f"{name} {atoms.arrays[name].tolist()}")
+    if atoms.info.get("charge") is not None:
+        others.append(f"charge {atoms.info['charge']!r}")
+    return digest(*(part.tobytes() for part in parts), *(one.encode() for one in others))
 
 
 def _check_paths(paths: list[Path]) -> None:

@@ -78,7 +78,7 @@ def refuse_metal(atoms: Atoms) -> None:
 
 def _is_made_of_metals(atoms: Atoms) -> bool:
     symbols = frozenset(atoms.symbols)
-    if not (symbols and atoms.pbc.all()):
+    if not (symbols and atoms.pbc.all()) or "X" in symbols:  # a dummy, which the model refuses
         return False
     if len(symbols) == 1:
         return not symbols <= ELEMENTAL_INSULATORS

@@ -5,6 +5,7 @@ The field that acts on their atoms is not the applied one: see docs/conventions.
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -21,8 +22,10 @@ VACUUM_GAP = 3.0
 Of 2906 relaxed crystals, Ca4Co2O6 has the widest gap, 2.84 Å (6.4 Å between planes of Ca), but for
 one of 5.6 Å that is a stack of sheets in vacuum (Pb4S4). Faces of caesium 8 Å apart leave 3.1 Å."""
 
-PLANES = np.array([hkl for hkl in product((0, 1, -1), repeat=3) if hkl > (0, 0, 0)])
-"""Miller indices of at most 1, one of each pair of opposite ones."""
+PLANES = np.array(
+    [hkl for hkl in product(range(-2, 3), repeat=3) if hkl > (0, 0, 0) and math.gcd(*hkl) == 1]
+)
+"""Miller indices of at most 2, one of each pair of opposite ones."""
 
 
 def widest_gap(atoms: Atoms) -> float:
@@ -30,19 +33,20 @@ def widest_gap(atoms: Atoms) -> float:
 
     Empty means not reached by any covalent sphere (radii of Cordero et al., Dalton Trans. 2832
     (2008), as in ASE); 0 if there is no such slab. The planes are those with Miller indices of at
-    most 1 in the cell with the shortest vectors: of a skewed cell, or of a supercell whose vectors
-    are sums of a sheet's and the stacking's, no face need be parallel to the sheet.
+    most 2 in the cell with the shortest vectors: of a skewed cell, or where the vectors of a sheet
+    are longer than the way to the next one, no face need be parallel to the sheet.
     """
     cell = compact_vectors(complete_cell(atoms.cell.array), np.ones(3, dtype=bool), always=True)
     inverse = np.linalg.inv(cell)
     fractional = atoms.positions @ inverse
     spacings = 1.0 / np.linalg.norm(inverse @ PLANES.T, axis=0)
     radii = covalent_radii[atoms.numbers]
-    places = ((fractional @ PLANES.T) % 1.0) * spacings
-    return max(
-        _gap_of_plane(place, spacing, radii)
-        for place, spacing in zip(places.T, spacings.tolist(), strict=True)
-    )
+    widest = 0.0
+    for plane, spacing in zip(PLANES, spacings.tolist(), strict=True):
+        if spacing > widest:  # a gap is narrower than its planes are apart
+            place = ((fractional @ plane) % 1.0) * spacing
+            widest = max(widest, _gap_of_plane(place, spacing, radii))
+    return widest
 
 
 def _gap_of_plane(place: NDArray[np.float64], spacing: float, radii: NDArray[np.float64]) -> float:

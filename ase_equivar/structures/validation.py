@@ -6,7 +6,7 @@ images of each atom in them, and spglib as many translations.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import gamma, pi
 from typing import Any
 
@@ -14,9 +14,9 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from ase.geometry import complete_cell
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.arguments import LARGEST_LENGTH
+from ase_equivar.arguments import LARGEST_LENGTH, finite_real
 from ase_equivar.structures.lattice import (
     MIN_HEIGHT,
     compact_vectors,
@@ -30,6 +30,7 @@ MIN_RELATIVE_VOLUME = 1e-6  # relative to the rectangular box with the same edge
 MIN_VOLUME = 1.0  # Å³ per atom; hydrogen at 500 GPa has 1.1
 MAX_PAIRS = 20_000  # per atom; 17 Å around an atom at the smallest volume
 FULL = 0.01  # a site is full if its occupancies add up to 1 within this
+SMALLEST_MASS = 1e-3  # u, twice that of an electron
 NAMED = 4  # number of sites named in the message
 
 
@@ -114,6 +115,29 @@ def check_full_occupancy(atoms: Atoms) -> None:
         "If the structure already is one, remove the leftover occupancies: "
         "atoms.info.pop('occupancy', None), del atoms.arrays['occupancy']"
     )
+
+
+def check_masses_positive(masses: ArrayLike, symbols: Sequence[str]) -> None:
+    """Refuse masses that no atom can have.
+
+    Parameters
+    ----------
+    masses : array_like, shape (N,), u
+    symbols : sequence of str
+
+    Raises
+    ------
+    ValueError
+        If one is not finite, or not positive; the message names the atom.
+    """
+    values = finite_real("the array of masses", masses, None, unit="u")
+    light = np.flatnonzero(values < SMALLEST_MASS)
+    if light.size:
+        i = light[0]
+        raise ValueError(
+            f"the mass of atom {i} ({symbols[i]}) is {values[i]:g} u; give at least "
+            f"{SMALLEST_MASS} u"
+        )
 
 
 def check_pairs(atoms: Atoms, cutoff: float) -> None:

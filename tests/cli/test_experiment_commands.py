@@ -1,6 +1,7 @@
 """The commands of the experiments in a field, and their pictures, with toy crystals."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -155,6 +156,23 @@ def test_picture_compares_with_the_phonons():
     np.testing.assert_allclose(heights, [*ionic.ravel(), *(ionic + 0.1).ravel()])
     with pytest.raises(ValueError, match="no drift to plot"):
         plot_ion_drift({})
+
+
+def test_runs_differ_in_color_or_line():
+    drift = SimpleNamespace(
+        electric_field=np.array([0.0, 0.0, 0.1]),
+        run=SimpleNamespace(times=np.arange(4.0)),
+        displacement=np.outer(np.arange(4.0), [0, 0, 1]),
+        species="Li",
+        mobility_text="1 cm²/(V s)",
+    )
+    figure = plot_ion_drift(
+        {f"a run with a name as long as those of files {k}": drift for k in range(7)}
+    )
+    lines = [line for line in figure.axes[0].lines if line.get_label().startswith("a run")]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 7
+    figure.draw_without_rendering()
+    assert not figure.legends[0].get_window_extent().overlaps(figure.axes[0].get_window_extent())
 
 
 def test_legend_of_the_comparison_covers_no_bar():

@@ -345,6 +345,8 @@ def test_a_function_of_frames_sees_their_results():
 
 def test_picture(harmonic, tmp_path):
     spectrum = current_spectrum(harmonic, ELECTRONIC, correlation_time=4000, n_blocks=4)
+    with pytest.raises(ValueError, match=r"limit is 0\.01 cm⁻¹, but the first frequency"):
+        plot_current_spectrum(spectrum, limit=0.01)
     figure = plot_current_spectrum(spectrum, correction="standard", title="three ions")
     ax, of_epsilon = figure.axes
     (line,) = ax.lines

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+from ase import units
 from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.md.verlet import VelocityVerlet
@@ -19,7 +20,7 @@ from ase_equivar.dynamics import (
     restore_checkpoint,
     save_checkpoint,
 )
-from ase_equivar.dynamics.field_log import BY_LAMMPS
+from ase_equivar.dynamics.field_log import BY_LAMMPS, UNCERTAINTY
 
 FIELD = np.array([0.11, -0.07, 0.16])
 
@@ -145,6 +146,24 @@ def test_lines_that_lammps_repeats_may_have_no_uncertainty(tmp_path):
     assert np.isnan(expected.largest_uncertainty).all()
     header, *lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([header.rstrip() + BY_LAMMPS + "\n", *lines[:3], *lines[2:]]))
+    np.testing.assert_array_equal(read_field_log(path).work, expected.work)
+
+
+def test_lines_that_lammps_repeats_may_have_a_rounded_uncertainty(tmp_path):
+    """Several processes calculate it again, with the atoms in another order."""
+    path = tmp_path / "run.log"
+    atoms = ions()
+    atoms.calc = Doubtful()
+    dyn = VelocityVerlet(atoms, units.fs)
+    drive(dyn, [0, 0, 0.1], log=path)
+    dyn.run(4)
+    expected = read_field_log(path)
+    header, *lines = path.read_text().splitlines(keepends=True)
+    column = header.split().index(UNCERTAINTY)
+    again = lines[2].split()
+    again[column] = f"{float(again[column]) * (1 + 3e-6):.9e}"
+    repeated = [*lines[:3], " ".join(again) + "\n", *lines[3:]]
+    path.write_text("".join([header.rstrip() + BY_LAMMPS + "\n", *repeated]))
     np.testing.assert_array_equal(read_field_log(path).work, expected.work)
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -220,9 +221,45 @@ def test_ipi_may_end_while_the_client_calculates(last):
         np.testing.assert_allclose(received.positions, atoms.positions, atol=1e-12)
         theirs.sendall(last)
         theirs.close()
-        connection.answer([Answer(0.0, np.zeros((N, 3)), np.zeros((3, 3)), "{}")])
+        assert not connection.answer([Answer(0.0, np.zeros((N, 3)), np.zeros((3, 3)), "{}")])
         assert connection.next_structures(atoms) is None
     ours.close()
+
+
+@pytest.mark.parametrize("asks", [True, False], ids=["GETFORCE", "no GETFORCE"])
+@pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "closed"])
+@pytest.mark.parametrize("command", [True, False], ids=["command", "function"])
+def test_ipi_may_end_at_any_moment(tmp_path, monkeypatch, asks, is_killed, command):
+    """Broken pipes and resets were errors, or ended the command without a word."""
+    atoms = ions()
+    atoms.calc = PolarCrystal()
+
+    def serve(listening):
+        connection, _ = listening.accept()
+        protocol = IPIProtocol(connection)
+        protocol.sendposdata(atoms.cell.array, np.linalg.inv(atoms.cell.array), atoms.positions)
+        if asks:
+            protocol.sendmsg("GETFORCE")
+        if is_killed:  # what is not sent is lost, and the client's connection is reset
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+    with socket.create_server(("localhost", 0)) as listening:
+        port = listening.getsockname()[1]
+        server = threading.Thread(target=serve, args=(listening,))
+        server.start()
+        if command:
+            monkeypatch.setattr(inputs, "forces_calculator", lambda name, device: None)
+            monkeypatch.setattr(inputs, "equivar_calculator", lambda **settings: PolarCrystal())
+            ions().write(tmp_path / "start.extxyz")
+            arguments = ["ipi", str(tmp_path / "start.extxyz"), "--port", str(port)]
+            result = CliRunner().invoke(cli.app, arguments)
+            assert result.exit_code == 0, result.output
+            assert "structures calculated: " in result.output
+        else:
+            # what was written into a connection that closes meanwhile cannot be told from taken
+            assert run_ipi_client(atoms, port=port) in ({0, 1} if asks else {0})
+        server.join()
 
 
 def test_one_call_of_the_network_gives_the_charges_of_all_replicas():
@@ -291,6 +328,8 @@ def test_bad_input_is_named():
         run_ipi_client(atoms, unixsocket="nobody_there")
     with pytest.raises(OSError, match="i-PI is not listening at localhost:1: "):
         run_ipi_client(atoms, port=1)
+    with pytest.raises(ValueError, match="port is 70000; give a whole number from 1 to 65535"):
+        run_ipi_client(atoms, port=70000)
 
 
 def test_constraints_of_the_atoms_do_not_reach_ipi() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import warnings
 from typing import Any
 
@@ -13,7 +14,7 @@ from ase.constraints import FixAtoms
 from ase.md.verlet import VelocityVerlet
 from helpers import lammps_limits
 from helpers.lammps_runs import FIELD, SPRING, TIMESTEP, crystal
-from helpers.mpi_programs import results
+from helpers.mpi_programs import ENVIRONMENT, mpi_command, results
 
 from ase_equivar import EquivarCalculator
 from ase_equivar.dynamics import drive
@@ -117,7 +118,34 @@ def test_pair_potentials_and_thermostats_conserve_their_energy(on_two: dict[str,
     assert end == pytest.approx(start, abs=5e-3 * abs(work))
 
 
-def test_lost_atoms_and_old_neighbor_lists_stop_the_run() -> None:
-    [told] = results(PROGRAM, 1, ("stopped_runs", {}))
-    assert "there were 10 atoms, now there are 9" in told["lost"]
-    assert "since LAMMPS last built its neighbor lists" in told["stale"]
+def test_atoms_that_others_have_moved_between_runs() -> None:
+    """At constant D the field went on with a polarization that was no longer the atoms'."""
+    [told] = results(PROGRAM, 1, ("rearranged_runs", {}))
+    [moved] = told["moved"]["warnings"]
+    assert "moved by up to 0.04 Å between two runs" in moved  # relative to the mean of all
+    [removed] = told["removed"]["warnings"]
+    assert "removed or added between two runs" in removed
+    for name in ("shifted", "left", "left at constant D"):
+        assert told[name]["warnings"] == []
+        assert told[name]["error"] == ""
+        assert told[name]["work"] != 0
+    assert (
+        "the polarization that a constant D needs is unknown"
+        in (told["moved at constant D"]["error"])
+    )
+
+
+def test_lost_atoms_stop_the_run() -> None:
+    [told] = results(PROGRAM, 1, ("lost_run", {}))
+    assert "there were 10 atoms, now there are 9" in told["error"]
+
+
+def test_old_neighbor_lists_end_a_run_that_needs_ghosts() -> None:
+    """On a single process, which has no ghosts, atoms may go as far as they like."""
+    [alone] = results(PROGRAM, 1, ("stale_run", {}))
+    assert alone["step"] == 6
+    command = mpi_command(PROGRAM, 2, ("stale_run", {}))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=ENVIRONMENT)
+    assert done.returncode != 0
+    assert "since LAMMPS last built its neighbor lists" in done.stderr
+    assert "use 'neighbor 2.0 bin' or less" in done.stderr

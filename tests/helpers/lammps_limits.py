@@ -15,6 +15,8 @@ from ase import Atoms, units
 from numpy.typing import NDArray
 
 from ase_equivar import EquivarCalculator
+from ase_equivar.fields import ConstantDisplacement
+from ase_equivar.warning_types import FieldWarning
 from helpers.given_charges import GivenCharges
 from helpers.lammps_runs import (
     FIELD,
@@ -126,6 +128,40 @@ def oblique_run(flip: str) -> dict[str, Any]:
     }
 
 
+def rearranged_runs() -> dict[str, Any]:
+    """Move or remove atoms between two runs; return the warnings, errors and accounts."""
+    from ase_equivar.engines.lammps import field_fix
+
+    constant_d = ConstantDisplacement([30.0, -20.0, 40.0], [0.0, 0.0, 0.0], 3 * np.eye(3))
+    told: dict[str, Any] = {}
+    for name, field, command in (
+        ("moved", FIELD, "displace_atoms ti move 0 0 0.05"),
+        ("shifted", FIELD, "displace_atoms all move 0.3 0.4 0.5"),
+        ("left", FIELD, "reset_timestep 100"),
+        ("removed", FIELD, "delete_atoms group ti compress no"),
+        ("moved at constant D", constant_d, "displace_atoms ti move 0 0 0.05"),
+        ("left at constant D", constant_d, "reset_timestep 100"),
+    ):
+        lmp = lammps_with(crystal((2, 1, 1)))
+        lmp.command(f"group ti type {SYMBOLS.index('Ti') + 1}")
+        calculator = GivenCharges({"Ba": 2.0, "Ti": 4.0, "O": -2.0})
+        fix = field_fix(lmp, field, SYMBOLS, calculator=calculator)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            lmp.command("run 5")
+            lmp.command(command)
+            try:
+                for _ in range(2):
+                    lmp.command("run 5")
+                error = ""
+            except RuntimeError as found:
+                error = str(found)
+        ours = [str(one.message) for one in caught if issubclass(one.category, FieldWarning)]
+        told[name] = {"warnings": [one for one in ours if "between two runs" in one]}
+        told[name] |= {"error": error, "work": fix.work}
+    return told
+
+
 def thermostatted_run() -> dict[str, Any]:
     """Run with a pair potential and a thermostat; return the work, and LAMMPS' conserved energy."""
     from ase_equivar.engines.lammps import field_fix
@@ -158,24 +194,43 @@ def with_a_fast_atom(atoms: Atoms) -> Atoms:
     return atoms
 
 
-def stopped_runs() -> dict[str, Any]:
-    """Lose an atom; and let an atom outrun the neighbor lists. Return the errors."""
+def lost_run() -> dict[str, Any]:
+    """Lose an atom; return the error."""
     from ase_equivar.engines.lammps import field_fix
 
-    told = {}
-    lost = lammps_with(with_a_fast_atom(slab()), boundary="p p f")
-    lost.command("thermo_modify lost ignore")
-    stale = lammps_with(with_a_fast_atom(crystal()))
-    stale.command("neigh_modify delay 1000 every 1000 check no")
-    for name, lmp in (("lost", lost), ("stale", stale)):
+    lmp = lammps_with(with_a_fast_atom(slab()), boundary="p p f")
+    lmp.command("thermo_modify lost ignore")
+    field_fix(lmp, FIELD, SYMBOLS, calculator=double_precision())
+    try:
+        lmp.command("run 40")
+    except RuntimeError as error:
+        return {"error": str(error)}
+    return {"error": ""}
+
+
+def stale_run() -> dict[str, Any]:
+    """Let an atom outrun the neighbor lists; with several processes, all are ended."""
+    from ase_equivar.engines.lammps import field_fix
+
+    lmp = lammps_with(with_a_fast_atom(crystal()))
+    lmp.command("neigh_modify delay 1000 every 1000 check no")
+    calculator = GivenCharges({"Ba": 2.0, "Ti": 4.0, "O": -2.0})
+    if lmp.extract_setting("world_size") > 1:
         field_fix(lmp, FIELD, SYMBOLS, calculator=double_precision())
-        try:
-            lmp.command("run 40")
-        except RuntimeError as error:
-            told[name] = str(error)
-    return told
+    else:
+        field_fix(lmp, FIELD, SYMBOLS, calculator=calculator)
+    lmp.command("run 6")
+    return {"step": lmp.extract_global("ntimestep")}
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    run_cases(charged_slab_run, deformed_run, oblique_run, thermostatted_run, stopped_runs)
+    run_cases(
+        lost_run,
+        stale_run,
+        charged_slab_run,
+        deformed_run,
+        oblique_run,
+        rearranged_runs,
+        thermostatted_run,
+    )

@@ -16,6 +16,7 @@ from ase_equivar.dielectric import infrared_modes
 from ase_equivar.io.phonon_files import write_phonopy_yaml
 from ase_equivar.phonons import (
     apply_nac,
+    density_of_states,
     force_constants,
     lo_to_splitting,
     make_phonon,
@@ -172,3 +173,17 @@ def test_our_own_file_of_a_crystal_with_isotopes_is_read_again(tmp_path):
 
 def test_a_screening_does_another_isotope_again():
     assert fingerprint(quartz()) != fingerprint(heavy_quartz(0))
+
+
+@pytest.mark.parametrize("mass", [0.0, np.nan, -24.0])
+def test_masses_of_no_atom_are_refused_before_any_force(mass):
+    """They gave errors of NumPy, or a density of states that is zero."""
+    crystal = quartz()
+    crystal.set_array("masses", np.array([mass, *crystal.get_masses()[1:]]))
+    with pytest.raises(ValueError, match=r"mass of atom 0 \(Si\) is|array of masses"):
+        force_constants(crystal, None, (1, 1, 1), progress=False)
+    phonon = make_phonon(quartz())
+    phonon.force_constants = np.zeros((9, 9, 3, 3))
+    phonon.masses = crystal.get_masses()
+    with pytest.raises(ValueError, match=r"mass of atom 0 \(Si\) is|array of masses"):
+        density_of_states(phonon)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import matplotlib
 import numpy as np
 import pytest
@@ -58,6 +60,22 @@ def test_lo_is_drawn_at_gamma_on_every_segment(nacl):
         ]
         # One at the start of the path, two where the path passes through Γ.
         assert sum(abs(y - top) < 1e-4 for y in ends) == (3 if color == CORRECTED else 9)
+
+
+def test_labels_of_close_points_do_not_overlap():
+    def segment(start, end, begin, length):
+        distances = np.linspace(begin, begin + length, 3)
+        return BandSegment(start, end, np.zeros((3, 3)), distances, np.ones((3, 3)), None)
+
+    path = [("G", "H1", 0, 0.5), ("M", "E", 0.5, 0.4), ("E", "M1", 0.9, 0.01), ("M1", "X", 0.91, 1)]
+    figure = plot_bands([segment(*one) for one in path])
+    figure.draw_without_rendering()
+    labels = figure.axes[0].get_xticklabels()
+    lower = [one for one in labels if one.get_text().startswith("\n")]
+    for row in (lower, [one for one in labels if one not in lower]):
+        assert row
+        boxes = [one.get_window_extent() for one in row]
+        assert not any(a.overlaps(b) for a, b in pairwise(boxes))
 
 
 def test_axes_and_labels(nacl, tmp_path):

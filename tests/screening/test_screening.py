@@ -214,6 +214,39 @@ def test_unstable_and_unrelaxed_crystals_have_notes():
     assert row.epsilon_infinity is not None
 
 
+class StifferByCharge(Repulsion):
+    """A potential that looks at initial charges and at the charge of the cell."""
+
+    def calculate(self, atoms=None, properties=("forces",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        factor = 1 + np.abs(atoms.get_initial_charges()).mean() + atoms.info.get("charge", 0)
+        self.results = {name: factor * value for name, value in self.results.items()}
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1), (2, 1, 1)])
+def test_potentials_see_charges_and_arrays_as_in_other_commands(size):
+    """They were lost with the reduction to a primitive cell."""
+    primitive = bulk("MgO", "rocksalt", a=4.2)
+    primitive.set_initial_charges([2, -2])
+    crystal = primitive.repeat(size)
+    recipe = Recipe(FormalCharges, StifferByCharge, relax="none")
+    row = screen_one("MgO", crystal, recipe)
+    phonon = force_constants(primitive, StifferByCharge(), (1, 1, 1), progress=False)
+    apply_nac(phonon, FormalCharges())
+    expected = [mode.frequency_cm for mode in infrared_modes(phonon).active]
+    assert row.softest_polar_cm == pytest.approx(min(expected))
+    crystal.info["charge"] = 1
+    row = screen_one("MgO", crystal, recipe)
+    if size == (1, 1, 1):
+        assert row.softest_polar_cm == pytest.approx(min(expected) * np.sqrt(4 / 3))
+    else:
+        assert "info['charge'] of 1 is that of 4 atoms, of which 2 are" in row.problem
+    crystal.set_initial_charges([*crystal.get_initial_charges()[:-1], -1.0])
+    if size != (1, 1, 1):
+        del crystal.info["charge"]
+        assert "have different initial charges" in screen_one("MgO", crystal, recipe).notes
+
+
 def test_a_soft_polar_mode_has_a_note_and_the_share_of_it():
     row = screen_one("soft", salts()[0], Recipe(FormalCharges, Soft, relax="none"))
     assert 0 < row.softest_polar_cm < 30

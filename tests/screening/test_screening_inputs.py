@@ -197,12 +197,17 @@ def test_fingerprint_tells_what_a_row_depends_on():
     salt, moved, strained = salts()[2], salts()[2], salts()[2]
     moved.positions[0, 0] += 1e-6
     strained.cell[2, 2] += 1e-6
-    prints = [fingerprint(salt), fingerprint(moved), fingerprint(strained), fingerprint(salt, 8.5)]
-    assert len(set(prints)) == 4
+    magnetic, charged, ion = salts()[2], salts()[2], salts()[2]
+    magnetic.set_initial_magnetic_moments([1.0, -1.0])
+    charged.set_initial_charges([1.0, -1.0])
+    ion.info["charge"] = 1
+    several = (salt, moved, strained, magnetic, charged, ion)
+    prints = [*map(fingerprint, several), fingerprint(salt, 8.5)]
+    assert len(set(prints)) == 7
     assert fingerprint(salts()[2]) == prints[0]
 
 
-@pytest.mark.parametrize("gap", [np.nan, "bad", np.inf, [1.0, 2.0]], ids=str)
+@pytest.mark.parametrize("gap", [np.nan, "bad", np.inf, [1.0, 2.0], True, np.True_], ids=str)
 def test_a_gap_that_is_no_number_is_left_out(gap):
     salt = salts()[2]
     salt.info["band_gap"] = gap

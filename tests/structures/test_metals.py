@@ -74,6 +74,11 @@ def test_not_refused(atoms):
     refuse_metal(atoms)
 
 
+def test_a_dummy_is_no_metal():
+    """The model refuses it, and says so."""
+    refuse_metal(Atoms("NaX", cell=[4, 4, 4], scaled_positions=[[0, 0, 0], [0.5] * 3], pbc=True))
+
+
 def test_a_cluster_of_metal_is_no_metal():
     refuse_metal(Atoms("Al2", [[0, 0, 0], [0, 0, 2.7]]))
 

@@ -57,6 +57,19 @@ def test_sheets_are_found_in_every_supercell(vectors):
     assert widest_gap(supercell) == pytest.approx(expected)
 
 
+def test_large_sheets_that_are_stacked_askew():
+    """The shortest vectors of the lattice all lead from one sheet to the next."""
+    places = [(2.1 * x, 2.1 * y, 0) for x in range(6) for y in range(6)]
+    symbols = ["Mg" if (x + y) % 2 == 0 else "O" for x in range(6) for y in range(6)]
+    cell = np.array([[12.6, 0, 0], [0, 12.6, 0], [6.3, 6.3, 8.0]])
+    atoms = Atoms(symbols, positions=places, cell=cell, pbc=True)
+    assert describe_vacuum(atoms) == "has 5.2 Å of vacuum"
+    for vectors in ([[0, 0, 1], [-1, 0, 1], [0, -1, 1]], [[0, 0, 1], [-1, 0, 1], [-1, -1, 1]]):
+        other = atoms.copy()
+        other.set_cell(vectors @ cell)
+        assert describe_vacuum(other) == "has 5.2 Å of vacuum"
+
+
 def test_layers_and_molecules():
     sheet = graphene("BN", a=2.5, vacuum=4.0)
     sheet.pbc = True

@@ -25,7 +25,7 @@ from ase_equivar.plotting.models import plot_errors
 from ase_equivar.training.card import model_card
 from ase_equivar.training.comparison import Comparison, compare
 from ase_equivar.training.curve import learning_curve
-from ase_equivar.training.data import read_frames
+from ase_equivar.training.data import n_different, read_frames
 from ase_equivar.training.evaluate import evaluate
 from ase_equivar.training.fit import fit
 from ase_equivar.training.sections import DataConfig
@@ -69,7 +69,8 @@ def test_evaluation_is_all_that_stdout_gets(folder: Path, tmp_path: Path) -> Non
     output = tmp_path / "errors.json"
     result = CliRunner().invoke(app, ["evaluate", str(folder), data, "--output", str(output)])
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("# Model `model`\n")
+    assert result.stdout.startswith("# Model `model`\n\nPrinted by `ase-equivar evaluate ")
+    assert "--card" not in result.stdout  # for a bundled model it would be refused
     assert "predicting" not in result.stdout
     assert "predicting" in result.stderr
     assert json.loads(output.read_text())["n_structures"] == 3
@@ -80,7 +81,7 @@ def test_evaluation_is_all_that_stdout_gets(folder: Path, tmp_path: Path) -> Non
     assert "predicting" not in result.stderr  # before any work
     result = CliRunner().invoke(app, ["calibrate", str(folder), data])
     assert result.exit_code == 0, result.output
-    assert re.search(r"uncertainty: .*\(distance\)\^.* e, from 7 atoms of", result.stdout)
+    assert re.search(r"uncertainty: .*\(distance\)\^.* e, from 9 atoms of", result.stdout)
     assert "- components off by less than one uncertainty:" in result.stdout
     assert "Calibration(" not in result.stdout
 
@@ -112,6 +113,18 @@ def test_numbers_that_are_not_defined_are_null(folder: Path, comparison: Compari
     assert content["dielectric"]["n_moderate"] == 0
     card = model_card("toy", load_model(folder), {}, errors, "x.extxyz")
     assert "nan" not in card
+
+
+def test_card_counts_repeated_structures_once(folder: Path, comparison: Comparison) -> None:
+    assert n_different([*comparison.frames, *comparison.frames[1:]]) == len(comparison.frames)
+    metadata = {"n_train": 5, "n_valid": 2, "training_seconds": 3, "hardware": "CPU"}
+    network, errors = load_model(folder), evaluate(comparison)
+    for per_epoch, expected in (
+        (5, "- 5 training and 2"),
+        (8, "- 5 training (8 with repetitions) and 2"),
+    ):
+        metadata["frames_per_epoch"] = per_epoch
+        assert expected in model_card("toy", network, metadata, errors, "x.extxyz", written=True)
 
 
 def test_card_has_every_element(folder: Path, comparison: Comparison) -> None:

@@ -25,7 +25,7 @@ class HysteresisLoop:
 
     The polarization is measured from its mean over a period, because Z* give only its changes. The
     loop is therefore centered in P and does not show an imprint in polarization; it does show one
-    in the field.
+    in the field. A crystal that does not switch shows the line of a dielectric.
 
     Attributes
     ----------
@@ -151,10 +151,14 @@ def _observations(steps: int) -> tuple[int, int]:
 
 
 def _crossing(values: NDArray[np.float64], along: NDArray[np.float64]) -> float:
-    """Return `values` interpolated at the last zero of `along`; NaN if there is none."""
+    """Return `values` at the zero of `along`; NaN if there is none.
+
+    Noise makes several zeros: the middle of the first and the last is taken, for the last alone
+    would always be on the same side.
+    """
     changes = np.flatnonzero(np.diff(np.signbit(along)))
     if not len(changes):
         return float("nan")
-    i = int(changes[-1])
+    i = changes[[0, -1]]
     fraction = along[i] / (along[i] - along[i + 1])
-    return float(values[i] + fraction * (values[i + 1] - values[i]))
+    return float((values[i] + fraction * (values[i + 1] - values[i])).mean())

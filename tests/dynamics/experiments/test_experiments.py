@@ -14,7 +14,7 @@ from scipy.integrate import solve_ivp, trapezoid
 from ase_equivar import dielectric as di
 from ase_equivar.dynamics.experiments.drift import BLOCKS, IonDrift, _rate, ion_drift
 from ase_equivar.dynamics.experiments.finite_field import finite_field_dielectric
-from ase_equivar.dynamics.experiments.hysteresis_loop import hysteresis
+from ase_equivar.dynamics.experiments.hysteresis_loop import HysteresisLoop, hysteresis
 from ase_equivar.dynamics.experiments.pulse import pulse_response
 from ase_equivar.dynamics.experiments.thermal_run import MDSettings, field_run
 from ase_equivar.fields.waveforms import GaussianPulse, TriangleField
@@ -103,6 +103,23 @@ def test_tips_of_the_wave_are_observed(period):
 
 
 @pytest.mark.slow
+def test_noise_does_not_widen_a_loop() -> None:
+    """The last zero of a noisy P was always on the side that adds to the coercive field."""
+    phase = np.arange(401) / 400
+    field = 0.2 * (1 - np.abs((4 * phase + 1) % 4 - 2))
+    rng = np.random.default_rng(0)
+    run = None  # not looked at
+    for half_width in (0.0, 0.05):  # of a loop that is a parallelogram, V/Å
+        rising = np.gradient(field) >= 0
+        clean = 100 * np.clip(field + np.where(rising, -half_width, half_width), -0.1, 0.1)
+        found = [
+            HysteresisLoop(field, clean + rng.normal(scale=2, size=401), 0.0, run).coercive_field
+            for _ in range(200)
+        ]
+        assert abs(np.mean(found) - half_width) < 4 * np.std(found) / np.sqrt(200) + 1e-3
+        assert np.std(found) < 0.02
+
+
 def test_loop_below_the_coercive_field_does_not_switch():
     loop = hysteresis(ferroelectric(), [0, 0, 0.7 * COERCIVE], 3000.0, md_settings=COLD)
     volume = ferroelectric().get_volume()
