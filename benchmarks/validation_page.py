@@ -24,8 +24,8 @@ This is not a test on unseen crystals: of those compared with Petretto et al., a
 model's training data except ZnS and GaN, which are in the validation data. SrTiO₃ (cubic) and
 quartz are in neither, apart from crystals labelled by the teacher model, though other phases of
 SrTiO₃ are. For SrTiO₃ there are only Z* of theory, which go with the measured ε∞: it is not counted
-where DFPT's ε∞ matters. For the errors on unseen crystals, see the [card](reference/models.md#model-universal)
-of the model.
+where DFPT's ε∞ matters. For the errors on unseen crystals, see the
+[card](reference/models.md#model-universal) of the model.
 """
 READING = """What the errors come from:
 
