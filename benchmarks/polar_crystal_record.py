@@ -61,6 +61,7 @@ class PolarCrystal:
     theory: str
     axes: tuple[Axis, ...]
     experiment: str
+    electronic_is_measured: bool = False  # ε∞ is the experiment's: theory has Z* only
 
     def atoms(self, cell: tuple[float, float, float, float, float, float] | None = None) -> Atoms:
         """Return the conventional cell, a along x, b in the xy plane; `cell` replaces its own."""

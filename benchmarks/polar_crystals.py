@@ -162,6 +162,7 @@ CRYSTALS = (
             Site("O", (0.5, 0.5, 0.0), axial(-2.00, -5.66)),
         ),
         electronic=ball(5.18),
+        electronic_is_measured=True,
         theory="Z*: Zhong et al., Phys. Rev. Lett. 72, 3618 (1994), LDA; ε∞: experiment, as there",
         axes=(Axis("x", (91, 175, 547), (172, 475, 795), 5.18, 300.0),),
         experiment="Servoin et al., Phys. Rev. B 22, 5501 (1980), 300 K",
