@@ -170,7 +170,9 @@ def test_processes_warn_once_of_what_the_calculator_warns_of_alone(
     """The calculator numbers atoms from 0, LAMMPS from 1."""
     one, two = told_in_the_end(on_one), told_in_the_end(on_two)
     assert list(one) == list(two)
-    assert set(one) == {"SumRuleWarning", "UncertaintyWarning"}
+    assert set(one) == {"SumRuleWarning", "UncertaintyWarning", "FieldWarning"}
+    assert one["FieldWarning"] == two["FieldWarning"]
+    assert "atoms were moved by up to" in one["FieldWarning"]
     of_one, of_two = one["UncertaintyWarning"], two["UncertaintyWarning"]
     expected = re.sub(r"(?<=atom |toms |.and )\d+(?=[ )])", lambda n: f"{int(n[0]) + 1}", of_one)
     expected = expected.replace("like BaTiO3 as the 4th structure", "like that of step 2")

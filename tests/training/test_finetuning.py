@@ -192,7 +192,7 @@ def test_fine_tuning_learns_eps_of_another_name(tmp_path: Path) -> None:
         assert load_model(tmp_path / name).has_dielectric == (name != "neither")
         errors[name] = run("evaluate", tmp_path / name, data, *option)
         said = " ".join(["eps.extxyz", *option]).strip()
-        assert f"{said} --card`" in errors[name]  # what wrote it, to be repeated
+        assert f"{said}`" in errors[name]  # what wrote it, to be repeated
     [eps] = [line for line in errors["dielectric"].splitlines() if "median relative" in line]
     assert eps in errors["polarizability"]
     assert "median relative" not in errors["neither"]
