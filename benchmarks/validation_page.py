@@ -111,6 +111,12 @@ def _entries(crystals: Sequence[PolarCrystal], results: Sequence[Result]) -> Ite
             yield crystal, axis, result.model[k], result.dfpt[k] if result.dfpt else None
 
 
+def _all_of_dfpt(entry: _Entry) -> Response | None:
+    """Return the response with Z* and ε∞ of DFPT; None where theory lacks one of them."""
+    crystal, _, _, dfpt = entry
+    return None if crystal.electronic_is_measured else dfpt
+
+
 def _gap(axis: Axis, response: Response) -> tuple[float, float, float]:
     """Return TO, LO and gap of the pair that is widest in the experiment."""
     to, lo = response.transverse[axis.largest], response.longitudinal[axis.largest]
@@ -141,22 +147,22 @@ def _summary(entries: Sequence[_Entry], results: Sequence[Result]) -> str:
         return (_gap(axis, model)[2], _measured(axis)[2]) if _stable(axis, model) else None
 
     def dfpt_gap_to_experiment(entry: _Entry) -> tuple[float, float] | None:
-        crystal, axis, _, dfpt = entry
-        if dfpt is None or crystal.electronic_is_measured or not _stable(axis, dfpt):
+        _, axis, _, _ = entry
+        dfpt = _all_of_dfpt(entry)
+        if dfpt is None or not _stable(axis, dfpt):
             return None
         return _gap(axis, dfpt)[2], _measured(axis)[2]
 
     def gap_to_dfpt(entry: _Entry) -> tuple[float, float] | None:
-        crystal, axis, model, dfpt = entry
-        if dfpt is None or crystal.electronic_is_measured or not _stable(axis, model):
+        _, axis, model, _ = entry
+        dfpt = _all_of_dfpt(entry)
+        if dfpt is None or not _stable(axis, model):
             return None
         return _gap(axis, model)[2], _gap(axis, dfpt)[2]
 
     def electronic_to_dfpt(entry: _Entry) -> tuple[float, float] | None:
-        crystal, _, model, dfpt = entry
-        if dfpt is None or crystal.electronic_is_measured:
-            return None
-        return model.electronic, dfpt.electronic
+        dfpt = _all_of_dfpt(entry)
+        return None if dfpt is None else (entry[2].electronic, dfpt.electronic)
 
     rows = [
         ("LO–TO gap, model's Z* and ε∞, to experiment (aim: 15 %)", over(gap_to_experiment)),
@@ -196,11 +202,12 @@ def _gap_table(entries: Sequence[_Entry]) -> str:
         "| gap exp. | to exp. | to DFPT |",
         "|---" * 12 + "|",
     ]
-    for crystal, axis, model, dfpt in entries:
+    for entry in entries:
+        crystal, axis, model, dfpt = entry
         to, lo, gap = _gap(axis, model)
         to_known, lo_known, gap_known = _measured(axis)
         with_dfpt = _gap(axis, dfpt) if dfpt is not None else None
-        counted = _stable(axis, model)
+        counted, whole = _stable(axis, model), _all_of_dfpt(entry)
         cells = [
             *(f"{x:.0f}" for x in (to, to_known, lo)),
             "–" if with_dfpt is None else f"{with_dfpt[1]:.0f}",
@@ -209,9 +216,7 @@ def _gap_table(entries: Sequence[_Entry]) -> str:
             "–" if with_dfpt is None else f"{with_dfpt[2]:.0f}",
             f"{gap_known:.0f}",
             f"{100 * (gap / gap_known - 1):+.0f} %" if counted else "–",
-            f"{100 * (gap / with_dfpt[2] - 1):+.1f} %"
-            if counted and with_dfpt and not crystal.electronic_is_measured
-            else "–",
+            f"{100 * (gap / _gap(axis, whole)[2] - 1):+.1f} %" if counted and whole else "–",
         ]
         lines.append(f"| {_label(crystal)} | {axis.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -222,10 +227,10 @@ def _dielectric_table(entries: Sequence[_Entry]) -> str:
         "| crystal | axis | ε∞ | ε∞ DFPT | ε∞ exp. | ε0 | ε0, DFPT Z* | ε0 exp. |",
         "|---" * 8 + "|",
     ]
-    for crystal, axis, model, dfpt in entries:
+    for entry in entries:
+        crystal, axis, model, _ = entry
+        dfpt = _all_of_dfpt(entry)
         electronic, static = (None, None) if dfpt is None else (dfpt.electronic, dfpt.static)
-        if crystal.electronic_is_measured:
-            electronic = static = None
         lines.append(
             f"| {_label(crystal)} | {axis.name} | {model.electronic:.2f} | "
             f"{_number(electronic, 2)} | {axis.electronic:.2f} | "

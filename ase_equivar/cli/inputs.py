@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BAD_INPUT, FAILURE = 2, 1
-COMPRESSED_EXTXYZ = re.compile(r"\.(ext)?xyz\.(gz|bz2|xz)$")
 
 Model = Annotated[str, typer.Option(help="Bundled model, or folder of a saved one.")]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; by default CUDA if there is one.")]
@@ -192,11 +190,12 @@ def _frames(path: Path, index: str, format: str | None) -> Iterator[Atoms]:
 
     from ase_equivar.io.compressed_files import read_text
     from ase_equivar.io.formats import file_format
+    from ase_equivar.io.structure_files import is_compressed_extxyz
 
     with _reading(path, format):
         format = file_format(path, format)
         source: Any = path
-        if format in (None, "extxyz") and COMPRESSED_EXTXYZ.search(path.name):
+        if format in (None, "extxyz") and is_compressed_extxyz(path.name):
             # ASE would restart from its beginning for each frame
             source, format = io.StringIO(read_text(path)), "extxyz"
         found = False

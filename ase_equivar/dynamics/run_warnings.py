@@ -15,12 +15,19 @@ NOTHING_LEFT = 1e-9  # of a force, relative
 STACK = 4  # from here to whoever called the step
 
 
+def describe_other_motion(what: str, between: str, time: float) -> str:
+    """Say what a run lacks whose atoms were moved, or removed, between steps at this time (fs)."""
+    return (
+        f"atoms were {what} between two {between}: the work, the displacements and the change of "
+        f"polarization lack that motion, in which the field stood still at {time:.4g} fs"
+    )
+
+
 def warn_of_other_motion(away: float, time: float) -> None:
     """Warn that atoms were moved by up to `away` (Å) between two steps, at this time (fs)."""
+    described = describe_other_motion(f"moved by up to {away:.3g} Å", "steps", time)
     warnings.warn(
-        f"atoms were moved by up to {away:.3g} Å between two steps: the work, the displacements "
-        "and the change of polarization lack that motion, in which the field stood still at "
-        f"{time:.4g} fs. Before another dynamics or optimizer, release()",
+        f"{described}. Before another dynamics or optimizer, release()",
         FieldWarning,
         stacklevel=STACK,
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ase_equivar.dynamics.checks import NET_CHARGE_LIMIT
 from ase_equivar.dynamics.dipole_path import ROUNDING
 from ase_equivar.dynamics.field_at_positions import jumps_at_faces, warn_of_jumps
+from ase_equivar.dynamics.run_warnings import describe_other_motion
 from ase_equivar.engines.lammps_atoms import LocalAtoms
 from ase_equivar.engines.processes import is_first, largest, total
 from ase_equivar.fields import ConstantDisplacement, SpatialField
@@ -101,13 +102,7 @@ class FieldWarnings:
                 "as they are now"
             )
         if is_first(self._communicator) and not self._other_motion_is_seen:
-            warnings.warn(
-                f"atoms were {what} between two runs: the work, the displacements and the change "
-                "of polarization lack that motion, in which the field stood still at "
-                f"{time:.4g} fs",
-                FieldWarning,
-                stacklevel=2,
-            )
+            warnings.warn(describe_other_motion(what, "runs", time), FieldWarning, stacklevel=2)
         self._other_motion_is_seen = True
 
     def _away(

@@ -167,10 +167,15 @@ def iterate_frames(filename: str | Path, format: str | None = None) -> Iterator[
         yield Frame(number, None, f"cannot be read, nor what may follow: {error}")
 
 
+def is_compressed_extxyz(name: str) -> bool:
+    """Recognize compressed extended XYZ by the name of the file."""
+    base, ending = os.path.splitext(name)
+    return ending in PACKED and base.endswith(SUFFIXES)
+
+
 def is_extxyz(name: str) -> bool:
     """Recognize extended XYZ by the name or else by the content of the file."""
-    base, ending = os.path.splitext(name)
-    if (base if ending in PACKED else name).endswith(SUFFIXES):
+    if name.endswith(SUFFIXES) or is_compressed_extxyz(name):
         return True
     try:
         return bool(filetype(name) == "extxyz")

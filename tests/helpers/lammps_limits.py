@@ -29,6 +29,7 @@ from helpers.lammps_runs import (
 )
 
 CHARGE = 0.5  # e, of the slab
+FORMAL_CHARGES = {"Ba": 2.0, "Ti": 4.0, "O": -2.0}  # e
 HELD = 3  # the atom of the slab that keeps the field from accelerating all of it
 
 
@@ -117,7 +118,7 @@ def oblique_run(flip: str) -> dict[str, Any]:
             f"fix box all deform 1 xy delta 6.0 remap x flip {flip}",
         ]
     )
-    calculator = GivenCharges({"Ba": 2.0, "Ti": 4.0, "O": -2.0})
+    calculator = GivenCharges(FORMAL_CHARGES)
     fix = field_fix(lmp, FIELD, SYMBOLS, calculator=calculator, stress_without_field=True)
     lmp.command("run 40")
     return {
@@ -144,7 +145,7 @@ def rearranged_runs() -> dict[str, Any]:
     ):
         lmp = lammps_with(crystal((2, 1, 1)))
         lmp.command(f"group ti type {SYMBOLS.index('Ti') + 1}")
-        calculator = GivenCharges({"Ba": 2.0, "Ti": 4.0, "O": -2.0})
+        calculator = GivenCharges(FORMAL_CHARGES)
         fix = field_fix(lmp, field, SYMBOLS, calculator=calculator)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -214,11 +215,10 @@ def stale_run() -> dict[str, Any]:
 
     lmp = lammps_with(with_a_fast_atom(crystal()))
     lmp.command("neigh_modify delay 1000 every 1000 check no")
-    calculator = GivenCharges({"Ba": 2.0, "Ti": 4.0, "O": -2.0})
-    if lmp.extract_setting("world_size") > 1:
-        field_fix(lmp, FIELD, SYMBOLS, calculator=double_precision())
-    else:
-        field_fix(lmp, FIELD, SYMBOLS, calculator=calculator)
+    # of several processes, each asks for the Z* of its own atoms, which only models give
+    several = lmp.extract_setting("world_size") > 1
+    calculator = double_precision() if several else GivenCharges(FORMAL_CHARGES)
+    field_fix(lmp, FIELD, SYMBOLS, calculator=calculator)
     lmp.command("run 6")
     return {"step": lmp.extract_global("ntimestep")}
 
