@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -20,7 +19,13 @@ from ase_equivar.dynamics.held_displacement import (
     HeldDisplacement,
     PolarizationOf,
 )
-from ase_equivar.fields.algebra import Field, longest_step
+from ase_equivar.fields.algebra import (
+    Field,
+    Product,
+    Sum,
+    check_function_of_time,
+    longest_step,
+)
 from ase_equivar.fields.applied import AppliedField
 from ase_equivar.fields.displacement import ConstantDisplacement
 from ase_equivar.fields.forces import check_field
@@ -82,7 +87,7 @@ class GivenField:
 
     def __init__(self, field: Field) -> None:
         self._field = field
-        self.is_static = isinstance(field, ConstantField)
+        self.is_static = _is_static(field)
         self.text = field_text(field)
 
     @property
@@ -178,11 +183,8 @@ def acting_field(
     """
     if isinstance(field, SpatialField):
         return FieldAtPositions(field, len(atoms))
-    if inspect.isroutine(field) and _required_arguments(field) > 1:
-        raise TypeError(
-            "the field is a function of two arguments; for E(r, t) give it as a "
-            "FieldOfPosition(function)"
-        )
+    if callable(field):
+        check_function_of_time("the field", field)
     if not isinstance(field, ConstantDisplacement | AppliedField):
         return GivenField(field if callable(field) else ConstantField(check_field(field)))
     if isinstance(field, AppliedField):
@@ -236,10 +238,7 @@ def _dielectric_tensor(
     return dielectric_array(DIELECTRIC_TENSOR, tensor)
 
 
-def _required_arguments(function: Callable[..., Any]) -> int:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # some functions written in C have no signature
-        return 1
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(one.kind in kinds and one.default is one.empty for one in parameters)
+def _is_static(field: Field) -> bool:
+    if isinstance(field, Sum | Product):
+        return all(_is_static(part) for part in field.parts)
+    return isinstance(field, ConstantField)

@@ -133,7 +133,7 @@ def check_resolution(step: float, longest: float) -> None:
         raise ValueError(
             f"the time step of {step:.4g} fs is too long for this field: at most "
             f"{longest:.4g} fs resolves it, {SAMPLES_PER_PERIOD} steps in its shortest "
-            "period"
+            "period (a table: its shortest interval, or longer where the table is smooth)"
         )
 
 

@@ -28,6 +28,7 @@ class DipolePath:
         self.displacements = np.zeros((len(atoms), 3))
         self._start: tuple[NDArray[np.float64], ...] | None = None
         self._left: tuple[NDArray[np.float64], ...] | None = _place(atoms)
+        self._left_charges: NDArray[np.float64] | None = None
 
     def restore(
         self, dipole_changes: NDArray[np.float64], displacements: NDArray[np.float64]
@@ -38,23 +39,31 @@ class DipolePath:
 
     def forget_place(self) -> None:
         """Let the caller move the atoms, who says what they have done so far."""
-        self._left = None
+        self._left = self._left_charges = None
 
     def moved_meanwhile(self, atoms: Atoms) -> float:
         """Return how far an atom has gone since the last step, relative to the others, Å.
 
         Wrapping into the cell and changes of the cell do not count, as in `moved`. Less than a
-        rounding error counts as 0.
+        rounding error counts as 0, and so do a step that is being made and other atoms.
         """
-        if self._left is None or np.array_equal(self._left[0], atoms.positions):
+        if self._start is not None or len(atoms) != len(self.displacements):
             return 0.0
+        moved = self._since_last_step(atoms, from_first=True)
+        largest = float(np.linalg.norm(moved - moved.mean(axis=0), axis=1).max())
+        return largest if largest > ROUNDING else 0.0
+
+    def _since_last_step(self, atoms: Atoms, from_first: bool) -> NDArray[np.float64]:
+        """Return displacements since the last step, perhaps from the first atom's, Å, (N, 3)."""
+        if self._left is None or np.array_equal(self._left[0], atoms.positions):
+            return np.zeros((len(atoms), 3))
         positions, before = self._left
         cell = np.asarray(complete_cell(atoms.cell.array))
         moved = atoms.positions @ np.linalg.inv(cell)
         moved -= positions @ np.linalg.inv(np.asarray(complete_cell(before)))
-        moved = nearest_images(moved - moved[0], atoms.cell.array, atoms.pbc) @ cell
-        largest = float(np.linalg.norm(moved - moved.mean(axis=0), axis=1).max())
-        return largest if largest > ROUNDING else 0.0
+        if from_first:
+            moved -= moved[0]
+        return np.asarray(nearest_images(moved, atoms.cell.array, atoms.pbc) @ cell)
 
     def begin(self, atoms: Atoms, charges: NDArray[np.float64]) -> None:
         """Begin a step at these atoms, with their Z*, |e|, shape=(N, 3, 3)."""
@@ -63,11 +72,13 @@ class DipolePath:
     def moved(self, atoms: Atoms) -> NDArray[np.float64]:
         """Return the displacements of the atoms in the present step, Å, shape=(N, 3).
 
-        A change of the cell does not count, because it displaces each periodic image of an atom
-        differently. What remains is Δs·h, with fractional coordinates s and the mean cell h.
+        Between steps, those since the last one: of whoever asks for forces at other positions, such
+        as finite differences. A change of the cell does not count, because it displaces each
+        periodic image of an atom differently. What remains is Δs·h, with fractional coordinates s
+        and the mean cell h.
         """
         if self._start is None:
-            return np.zeros((len(atoms), 3))
+            return self._since_last_step(atoms, from_first=False)
         positions, cell, _ = self._start
         now = atoms.cell.array
         if np.array_equal(now, cell):
@@ -77,9 +88,8 @@ class DipolePath:
 
     def so_far(self, atoms: Atoms, charges: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the changes of dipoles up to these atoms, with their Z*, |e|·Å, shape=(N, 3)."""
-        if self._start is None:
-            return self.dipole_changes.copy()
-        mean = 0.5 * (self._start[2] + charges)
+        before = self._left_charges if self._start is None else self._start[2]
+        mean = charges if before is None else 0.5 * (before + charges)
         return self.dipole_changes + np.einsum("iab,ib->ia", mean, self.moved(atoms))
 
     def end(self, atoms: Atoms, charges: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -87,7 +97,7 @@ class DipolePath:
         moved = self.moved(atoms)
         self.displacements = self.displacements + moved
         self.dipole_changes = self.so_far(atoms, charges)
-        self._start, self._left = None, _place(atoms)
+        self._start, self._left, self._left_charges = None, _place(atoms), charges
         return moved
 
 

@@ -64,7 +64,7 @@ class Drive:
         self._plain_step: Callable[..., Any] = dyn.step
         self._work = 0.0
         self._seen_effect = self._seen_other_motion = False
-        self._continued = False
+        self._continued_from: float | None = None
         self._first_time = clock.time
         dyn.step = self._step
         atoms.calc = calculator
@@ -102,6 +102,8 @@ class Drive:
     @property
     def field_energy(self) -> float:
         """(Ω/2) E·ε0 ε∞ E at a constant D, eV: conserved together with the energy of the atoms.
+
+        Zero after `release`, like the field: read it before.
 
         Raises
         ------
@@ -172,7 +174,12 @@ class Drive:
     @property
     def continued(self) -> bool:
         """Whether this run continues from a checkpoint, even one at its first step."""
-        return self._continued
+        return self._continued_from is not None
+
+    @property
+    def continued_from(self) -> float:
+        """The time of the checkpoint that this run continues from, fs; infinity without one."""
+        return np.inf if self._continued_from is None else self._continued_from
 
     @property
     def refresh_report(self) -> RefreshReport:
@@ -218,7 +225,7 @@ class Drive:
         self._seen_effect = state["seen_effect"]
         self._clock.restore_state(state["clock"])
         self._charges.restore_state(state)
-        self._continued = True
+        self._continued_from = self._clock.time
 
     def release(self) -> None:
         """Remove the field and restore the original calculator and dynamics.

@@ -137,7 +137,8 @@ def drive(
     -----
     FieldWarning
         If the field exerts no force or was zero throughout a run, or if a thermostat cannot stop a
-        charged cell.
+        charged cell. Later, if atoms were moved between steps, or forces are asked for at other
+        positions than the run's while a field that changes with time stands still.
     """
     if not isinstance(dyn, BaseDynamics):
         raise TypeError(f"drive needs an ASE dynamics, not a {type(dyn).__name__}")
@@ -170,7 +171,7 @@ def drive(
         check_optimizer(dyn, acting)
     clock = StepClock(dyn, start_time)
     calculator = FieldCalculator(
-        wrapped, charges, acting, clock, stress_without_field=stress_without_field
+        wrapped, charges, acting, clock, path, stress_without_field=stress_without_field
     )
     now = calculator.field_on(atoms, clock.time)
     if isinstance(field, Waveform) and field.is_zero:

@@ -21,6 +21,8 @@ from ase_equivar.calculated_property import own
 from ase_equivar.dynamics.acting_field import ActingField
 from ase_equivar.dynamics.calculator_settings import SettingsOf
 from ase_equivar.dynamics.charge_refresh import BornCharges
+from ase_equivar.dynamics.dipole_path import DipolePath
+from ase_equivar.dynamics.run_warnings import warn_of_standing_field
 from ase_equivar.dynamics.step_clock import StepClock
 from ase_equivar.fields import field_forces
 from ase_equivar.graph.geometry import changed_parts
@@ -47,6 +49,8 @@ class FieldCalculator(Calculator):
     clock : StepClock
         Returns the time (fs) of the requested forces; called with the Atoms at each request. Cached
         forces are discarded if the field at that time differs.
+    path : DipolePath
+        Where the last step has left the atoms.
     stress_without_field : bool
         Return the wrapped calculator's stress instead of refusing it.
     """
@@ -61,6 +65,7 @@ class FieldCalculator(Calculator):
         charges: BornCharges,
         field: ActingField,
         clock: StepClock,
+        path: DipolePath,
         *,
         stress_without_field: bool = False,
     ) -> None:
@@ -70,6 +75,8 @@ class FieldCalculator(Calculator):
         self._charges = charges
         self._field = field
         self._clock = clock
+        self._path = path
+        self._seen_standing_field = False
         self._stress_without_field = stress_without_field
         self._latest_field = np.zeros(3)
         self._added = np.zeros((0, 3))
@@ -137,6 +144,7 @@ class FieldCalculator(Calculator):
             )
         if name == "forces" and atoms is not None:
             self._latest_field = self.field_on(atoms, self._clock(atoms))
+            self._look_for_standing_field(atoms)
         return super().get_property(name, atoms, allow_calculation)
 
     def calculate(
@@ -180,6 +188,14 @@ class FieldCalculator(Calculator):
         for name, value in getattr(self._wrapped, "results", {}).items():
             if name in all_properties and name != "forces" and not self._refuses(name):
                 self.results[name] = self._checked(name, value, now)
+
+    def _look_for_standing_field(self, atoms: Atoms) -> None:
+        """Warn once if another dynamics, or finite differences, see a pulse as a static field."""
+        if self._field.is_static or self._seen_standing_field or not self._latest_field.any():
+            return
+        if away := self._path.moved_meanwhile(atoms):
+            self._seen_standing_field = True
+            warn_of_standing_field(away, self._clock.time)
 
     def _charges_of(self, atoms: Atoms, field: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._charges(atoms, field, in_step=self._clock.is_within_step)

@@ -45,7 +45,7 @@ class FieldLog:
         A driven molecular dynamics, or an optimization, in which time stands still.
     path : str or pathlib.Path
         File to write. A new run refuses an existing file; a run continued with `restore_checkpoint`
-        discards the lines from its present time on.
+        discards the lines after the checkpoint, and from its present time on.
 
     Raises
     ------
@@ -89,12 +89,12 @@ class FieldLog:
             header, _, rest = _text(self._path).partition("\n")
             lines = rest.splitlines(keepends=True)
             self._names = columns_of_earlier(header, now.transported_charge, self._path)
-        kept, times = [], []
+        end, kept, times = end_of_earlier(self.driven), [], []
         for number, line in enumerate(lines, 2):
             if not line.endswith("\n"):
                 continue  # of a run that was killed
             numbers = _numbers(line, len(self._names), f"{self._path}, line {number}")
-            if numbers[0] < now.time - ROUNDING:
+            if numbers[0] < end - ROUNDING:
                 kept.append(line)
                 times.append(numbers[0])
         warn_if_lost(self.driven, self._path, times)
@@ -201,6 +201,14 @@ def check_new(driven: Drive, path: Path) -> None:
             f"{path} exists, but this is a new run: remove the file or choose another name; to "
             "continue an earlier run, restore its checkpoint first"
         )
+
+
+def end_of_earlier(driven: Drive) -> float:
+    """Return the time (fs) before which a file is of the earlier part of a run.
+
+    What is after the checkpoint was written by a run that was killed, on another path.
+    """
+    return min(driven.time, driven.continued_from + 2 * ROUNDING)
 
 
 def warn_if_lost(driven: Drive, path: Path, times: Sequence[float]) -> None:

@@ -16,7 +16,7 @@ from ase.io.trajectory import Trajectory
 
 from ase_equivar.dynamics.checks import check_times_ascend
 from ase_equivar.dynamics.driven import Drive, check_drive
-from ase_equivar.dynamics.field_log import ROUNDING, check_new, warn_if_lost
+from ase_equivar.dynamics.field_log import ROUNDING, check_new, end_of_earlier, warn_if_lost
 from ase_equivar.dynamics.observables import check_cell, observe
 from ase_equivar.io.extxyz import write_extxyz
 from ase_equivar.io.extxyz_entries import LAYOUT, unwritable_arrays
@@ -34,7 +34,8 @@ OBSERVED = ("time", "electric_field", "work", "polarization_change", "current_de
 class FieldTrajectory:
     """Writes a structure each time it is called: ``dyn.attach(trajectory, interval=10)``.
 
-    Besides positions, momenta, energy and forces (including those of the field), each structure
+    Besides positions, momenta, energy and forces (including those of the field; without what
+    constraints add or hold back, and constraints are not written), each structure
     holds ``born_effective_charges``, ``field_forces`` (eV/Å, shape=(N, 3)), and time (fs),
     electric_field (V/Å), work (eV), polarization_change (µC/cm²) and current_density (A/cm²). In an
     extended XYZ file they are the columns and the comment line of each frame, which
@@ -49,8 +50,8 @@ class FieldTrajectory:
         As returned by `ase_equivar.dynamics.drive`.
     path : str or pathlib.Path
         File to write; its name ends in ``.extxyz``, ``.traj`` or ``.h5``. A new run refuses an
-        existing file; a run continued from a checkpoint discards the structures from its present
-        time on. Killing a run may damage an HDF5 file.
+        existing file; a run continued from a checkpoint discards the structures after it, and
+        from its present time on. Killing a run may damage an HDF5 file.
 
     Raises
     ------
@@ -87,7 +88,7 @@ class FieldTrajectory:
             if self._path.exists():
                 try:
                     with reading(self._path, "h5py" if self._path.suffix == ".h5" else "ASE"):
-                        times = _DROP[self._path.suffix](self._path, self.driven.time)
+                        times = _DROP[self._path.suffix](self._path, end_of_earlier(self.driven))
                 except ValueError as error:
                     raise ValueError(
                         f"{error}. The run goes on at {self.driven.time:g} fs: restore the file, "
@@ -124,8 +125,8 @@ def _frame(driven: Drive) -> Atoms:
     }
     frame.calc = SinglePointCalculator(
         frame,
-        energy=now.potential_energy,
-        forces=driven.atoms.get_forces(),
+        energy=driven.atoms.calc.get_potential_energy(driven.atoms),
+        forces=driven.atoms.get_forces(apply_constraint=False),
         born_effective_charges=driven.born_charges,
     )
     return frame

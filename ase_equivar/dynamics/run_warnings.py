@@ -33,6 +33,17 @@ def warn_of_other_motion(away: float, time: float) -> None:
     )
 
 
+def warn_of_standing_field(away: float, time: float) -> None:
+    """Warn that forces are asked for `away` (Å) from where a run has left the atoms, at `time`."""
+    warnings.warn(
+        f"forces are asked for outside of the steps of the driven run, with an atom {away:.3g} Å "
+        f"from where the run has left it: the field stands still at {time:.4g} fs, and its work is "
+        "not counted. Before another dynamics, an optimizer or finite differences, release()",
+        FieldWarning,
+        stacklevel=STACK,
+    )
+
+
 def warn_if_without_effect(
     field: NDArray[np.float64], forces: Sequence[NDArray[np.float64]], atoms: Atoms
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from abc import ABC, abstractmethod
@@ -142,6 +143,7 @@ class Sum(Waveform):
         for part in self.parts:
             if not callable(part):
                 raise TypeError(f"cannot add {part!r} to a field; make it a ConstantField")
+            check_function_of_time("a part of the sum", part)
         if set(map(_is_vector, self.parts)) >= {True, False}:
             raise ValueError(CANNOT_ADD)
         parts = [part.parts if isinstance(part, Sum) else (part,) for part in self.parts]
@@ -183,6 +185,8 @@ class Product(Waveform):
             )
         if not self.parts:
             raise ValueError("a Product has no parts; give at least one field or envelope")
+        for part in self.parts:
+            check_function_of_time("a factor of the product", part)
         scale = finite_number("the factor of a field", self.scale)
         if [_is_vector(part) for part in self.parts].count(True) > 1:
             raise ValueError(CANNOT_MULTIPLY)
@@ -211,6 +215,27 @@ class Product(Waveform):
         """From the sum of the highest frequencies of the factors."""
         rate = sum(1 / longest_step(part) for part in self.parts)
         return 1 / rate if rate else np.inf
+
+
+def check_function_of_time(name: str, function: Callable[..., Any]) -> None:
+    """Refuse a function of two arguments, E(r, t), where E(t) is wanted.
+
+    Raises
+    ------
+    TypeError
+        Saying what to give instead.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some functions written in C have no signature
+        return
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if sum(one.kind in kinds and one.default is one.empty for one in parameters) > 1:
+        raise TypeError(
+            f"{name} is a function of two arguments, not of time alone; for E(r, t) give the whole "
+            "field as a FieldOfPosition(function), such as FieldOfPosition(lambda positions, "
+            "time: pulse(time) * wave(positions, time))"
+        )
 
 
 def longest_step(field: Any) -> float:

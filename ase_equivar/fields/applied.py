@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import store_checked
-from ase_equivar.fields.algebra import Field, longest_step
+from ase_equivar.fields.algebra import Field, check_function_of_time, longest_step
 from ase_equivar.fields.forces import check_field
 from ase_equivar.fields.medium import chosen_dielectric, dielectric_rows, unit_direction
 from ase_equivar.fields.waveforms import ConstantField
@@ -42,6 +42,8 @@ class AppliedField:
 
     Raises
     ------
+    TypeError
+        If the field is a function of positions and time.
     ValueError
         If a number is not real and finite, a shape is wrong, the normal is zero, or ε∞ is
         unphysical.
@@ -54,6 +56,8 @@ class AppliedField:
     def __post_init__(self) -> None:
         if not callable(self.field):
             store_checked(self, field=ConstantField(check_field(self.field)))
+        else:
+            check_function_of_time("the field", self.field)
         store_checked(self, normal=unit_direction("normal", self.normal))
         if self.dielectric_tensor is not None:
             store_checked(self, dielectric_tensor=dielectric_rows(self.dielectric_tensor))

@@ -27,7 +27,12 @@ from ase_equivar.arguments import (
     positive_number,
     store_checked,
 )
-from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Field, longest_step
+from ase_equivar.fields.algebra import (
+    SAMPLES_PER_PERIOD,
+    Field,
+    check_function_of_time,
+    longest_step,
+)
 from ase_equivar.fields.forces import check_field, check_fields
 from ase_equivar.fields.medium import unit_direction
 from ase_equivar.fields.waveforms import ConstantField
@@ -174,6 +179,8 @@ class GaussianBeam(SpatialField):
 
     Raises
     ------
+    TypeError
+        If the field is a function of positions and time.
     ValueError
         If a number is not finite, the direction is zero, or the waist is not positive.
     """
@@ -252,7 +259,10 @@ class FieldOnAtoms(SpatialField):
 
 
 def _over_time(field: Field | ArrayLike) -> Field:
-    return field if callable(field) else ConstantField(check_field(field))
+    if not callable(field):
+        return ConstantField(check_field(field))
+    check_function_of_time("the field", field)
+    return field
 
 
 def _call(field: Any, time: float) -> ArrayLike:

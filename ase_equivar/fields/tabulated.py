@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,12 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import LARGEST_FIELD, finite_real, store_checked
-from ase_equivar.fields.algebra import Waveform
+from ase_equivar.fields.algebra import SAMPLES_PER_PERIOD, Waveform
+
+LARGEST_ERROR = 1 - math.cos(math.pi / SAMPLES_PER_PERIOD)
+"""Of interpolation between samples of a sine, in the middle between two, of its amplitude."""
+GROWTH = 1.1  # of the steps that are tried, one after the other
 
 
 @dataclass(frozen=True)
 class TabulatedField(Waveform):
     """Linear interpolation between given points; constant before the first and after the last.
+
+    A time step resolves it if it is not longer than the shortest interval of the table, or if
+    interpolation between its values with that step is as good as that of a sine with ten steps in
+    a period: a table may be finer than the steps of the run.
 
     Parameters
     ----------
@@ -44,9 +53,8 @@ class TabulatedField(Waveform):
         )
 
     def _value(self, time: float) -> NDArray[np.float64]:
-        times, values = self._table
-        columns = [np.interp(time, times, column) for column in np.atleast_2d(values.T)]
-        return np.array(columns if self.is_vector else columns[0])
+        found = self._at(np.array([time]))[0]
+        return found if self.is_vector else found[0]
 
     @cached_property
     def _table(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -59,4 +67,22 @@ class TabulatedField(Waveform):
         return not np.any(self.values)
 
     def _longest_step(self) -> float:
-        return float(np.diff(self.times).min())
+        times, values = self._table
+        values = values.reshape(len(times), -1)
+        middle = (values.max(axis=0) + values.min(axis=0)) / 2
+        allowed = LARGEST_ERROR * np.linalg.norm(values - middle, axis=1).max()
+        if allowed == 0:
+            return np.inf  # the same at all times
+        step = float(np.diff(times).min())
+        while step < times[-1] - times[0]:
+            ends = [self._at(times + side * GROWTH * step / 2) for side in (-1, 1)]
+            if np.linalg.norm((ends[0] + ends[1]) / 2 - values, axis=1).max() > allowed:
+                break
+            step *= GROWTH
+        return step
+
+    def _at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return values at many times, shape=(T, 3), or (T, 1) for an envelope."""
+        given, values = self._table
+        columns = [np.interp(times, given, column) for column in np.atleast_2d(values.T)]
+        return np.stack(columns, axis=1)

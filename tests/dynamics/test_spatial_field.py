@@ -146,7 +146,7 @@ def test_what_is_refused():
                         (np.full((N, 3), np.nan), "not finite")):  # fmt: skip
         with pytest.raises(ValueError, match=told):
             attempt(FieldOfPosition(lambda positions, time, value=value: value))
-    with pytest.raises(TypeError, match=r"for E\(r, t\) give it as a FieldOfPosition"):
+    with pytest.raises(TypeError, match=r"for E\(r, t\) give the whole field as a FieldOfPosition"):
         attempt(wave)
     with pytest.raises(ValueError, match=r"shape .*; for a field that depends on the position"):
         attempt(lambda time: np.zeros((N, 3)))

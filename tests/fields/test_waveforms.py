@@ -1,12 +1,15 @@
 """Fields in time: values by hand, sums and products, the resolving time step, JSON."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from ase_equivar.fields.algebra import Sum
+from ase_equivar.fields.applied import AppliedField
 from ase_equivar.fields.serialization import waveform_from_dict, waveform_from_json
+from ase_equivar.fields.spatial import GaussianBeam, PlaneWave
 from ase_equivar.fields.tabulated import TabulatedField
 from ase_equivar.fields.waveforms import (
     ChirpedPulse,
@@ -201,6 +204,44 @@ def test_longest_time_steps():
     )
     product = SineField(E, frequency=2000.0) * SineField(1.0, frequency=3000.0)
     assert product.longest_step == pytest.approx(1 / 50)  # it contains the sum frequency, 5000 THz
+
+
+def test_a_table_may_be_finer_than_the_steps_of_a_run():
+    """A pulse of 1 THz, tabulated in steps of 0.05 fs, was refused with steps of 1 fs."""
+    times = np.arange(0, 6000, 0.05)
+    sine = np.sin(2 * np.pi * 1e-3 * times) * np.exp(-(((times - 3000) / 1000) ** 2))
+    table = TabulatedField(times, np.outer(sine, E))
+    assert table.longest_step == pytest.approx(SineField(E, frequency=1.0).longest_step, rel=0.1)
+    envelope = TabulatedField(times, sine).longest_step
+    assert envelope == pytest.approx(table.longest_step)
+    spike = sine.copy()
+    spike[20000] += 0.2  # far shorter than the period
+    assert TabulatedField(times, spike).longest_step == pytest.approx(0.05)
+    assert TabulatedField(times, np.ones_like(times)).longest_step == np.inf
+
+
+def test_functions_of_position_are_refused_where_time_alone_counts():
+    """They were raw TypeErrors, at the start of the run."""
+    wave = PlaneWave(E, [0.1, 0, 0], frequency=1.0)
+    sine, told = EXAMPLES["sine"], "a function of two arguments, not of time alone.*FieldOfPosition"
+
+    class OfPosition:
+        def __call__(self, positions, time):
+            return np.tile(E, (len(positions), 1))
+
+    for make in (
+        lambda: sine + wave,
+        lambda: wave + sine,
+        lambda: sine - wave,
+        lambda: ENVELOPE * wave,
+        lambda: wave * ENVELOPE,
+        lambda: sine + OfPosition(),
+        lambda: AppliedField(wave, [0, 0, 1]),
+        lambda: GaussianBeam(wave, [0, 0, 0], [0, 0, 1], 5.0),
+        lambda: GaussianBeam(partial(OfPosition()), [0, 0, 0], [0, 0, 1], 5.0),
+    ):
+        with pytest.raises(TypeError, match=told):
+            make()
 
 
 @pytest.mark.parametrize(
