@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,10 +24,12 @@ from ase_equivar.cli.training import (
 )
 from ase_equivar.io.output_files import check_output, replacing, write_text
 from ase_equivar.training.sections import DataConfig
+from ase_equivar.warning_types import InputWarning
 
 if TYPE_CHECKING:
     from ase_equivar.network import Network
     from ase_equivar.training.comparison import Comparison
+    from ase_equivar.training.data import LabelledFrame
 
 LABEL_ENTRIES = ("born_charges", "order", "max_sum_rule_violation", "max_asymmetry")
 """What determines how Z* of training data are read, of the section data of a recipe."""
@@ -118,7 +121,10 @@ def calibrate(
         labels = DataConfig((), (), born_charges, order, dielectric=None)
         sources = [(file, labels) for file in train] if train else _trained_on(model)
         _check_file(data)
-        known = [frame for file, how in sources for frame in read_frames([file], how)[0]]
+        known_in = {(file, how): read_frames([file], how)[0] for file, how in sources}
+        if not train:
+            _warn_of_other_labels(model, known_in)
+        known = [frame for frames in known_in.values() for frame in frames]
         judged, _ = read_frames([data], labels)
         network = load_model(model)
         found = run(network, known, judged, compared_with=compared_with, progress=True)
@@ -203,13 +209,9 @@ def _trained_on(model: str) -> list[tuple[str, DataConfig]]:
     from ase_equivar.io.file_selection import split_selection
 
     metadata, folder = read_metadata(model), model_folder(model)
-    of_members = [one.get("training", {}) for one in metadata.get("members", [metadata])]
     named: dict[tuple[str, DataConfig], None] = {}
-    for training in of_members:
-        data = training.get("data", {})
-        given = {name: data[name] for name in LABEL_ENTRIES if name in data}
-        how = DataConfig((), (), **given, dielectric=None)
-        named |= dict.fromkeys((name, how) for name in data.get("train", ()))
+    for member in metadata.get("members", [metadata]):
+        named |= dict.fromkeys(_files_of(member))
     if not named:
         raise ValueError(f"the model {model} does not say what it was trained on: give --train")
     missing = [name for name, _ in named if not (folder / split_selection(name)[0]).is_file()]
@@ -219,6 +221,42 @@ def _trained_on(model: str) -> list[tuple[str, DataConfig]]:
             "give --train"
         )
     return [(os.path.normpath(folder / name), how) for name, how in named]
+
+
+def _files_of(metadata: dict[str, Any]) -> list[tuple[str, DataConfig]]:
+    """Return the training files of one network, from its folder, and how they were read."""
+    data = metadata.get("training", {}).get("data", {})
+    given = {name: data[name] for name in LABEL_ENTRIES if name in data}
+    how = DataConfig((), (), **given, dielectric=None)
+    return [(name, how) for name in data.get("train", ())]
+
+
+def _warn_of_other_labels(
+    model: str, known_in: dict[tuple[str, DataConfig], list[LabelledFrame]]
+) -> None:
+    """Warn where files, by now, hold other labels than those that a model was trained on."""
+    from ase_equivar.inference.model_files import model_folder, read_metadata
+    from ase_equivar.training.data import digest_of_labels, n_different
+
+    metadata, folder = read_metadata(model), model_folder(model)
+    for member in metadata.get("members", [metadata]):
+        files = {(os.path.normpath(folder / name), how) for name, how in _files_of(member)}
+        frames = [frame for file in files for frame in known_in[file]]
+        there, then = n_different(frames), member.get("n_train")
+        digest = member.get("train_labels")
+        if digest is None:
+            same = there == then or then is None  # of earlier versions; None: not by our training
+        else:
+            same = digest_of_labels(frames) == digest
+        if same:
+            continue
+        warnings.warn(
+            f"{member.get('name', model)} was trained on {then} structures, and the files that "
+            f"its config.json names hold {there}, not the same: what it has not seen counts as "
+            "known here; give --train with the labels that it was trained on",
+            InputWarning,
+            stacklevel=2,
+        )
 
 
 def _options(labels: DataConfig) -> str:

@@ -86,9 +86,12 @@ def label(
             cpu_limit=cpu_limit,
         )
         console = open_console()
-        progress = None
+        progress, n_labels = None, 0
         for progress in label_all(images, output, settings, processes=processes, retry=retry):
             console.print(escape(_line(progress)), soft_wrap=True)
+            n_labels = progress.n_labelled
+        if progress is not None and not n_labels:
+            raise typer.Exit(inputs.FAILURE)  # nothing to go on with
         if progress is None:
             told = "nothing left to do"
             if refused := n_refused(images, output):

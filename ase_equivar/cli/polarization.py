@@ -107,11 +107,13 @@ def polarization(
 def _trajectory(
     path: Path, index: str, format: str | None, calc: EquivarCalculator, output: Path | None
 ) -> None:
-    """Print or write the change of polarization of each frame."""
+    """Print or write the change of polarization of each frame, by its number in the file."""
     from ase_equivar.dielectric import trajectory_polarization
     from ase_equivar.io.infrared_files import write_csv
+    from ase_equivar.io.structure_files import read_numbered
 
-    changes = trajectory_polarization(inputs.read_frames(path, index, format), calc)
+    images = read_numbered(path, index, format)
+    changes = trajectory_polarization(images.values(), calc)
     if len(changes) == 1:
         raise ValueError(
             f"{path.name} has one frame, and a polarization is a change: give a trajectory, or a "
@@ -120,12 +122,13 @@ def _trajectory(
     console = open_console()
     if output is not None:
         header = ["frame", *(f"polarization_change_{axis}_uC_per_cm2" for axis in "xyz")]
-        write_csv(output, header, [[n, *row] for n, row in enumerate(changes.tolist())])
+        rows = zip(images, changes.tolist(), strict=True)
+        write_csv(output, header, [[n, *row] for n, row in rows])
         console.print(f"written: {escape(str(output))}")
         return
     table = Table(title="Change of polarization (µC/cm²)", box=None, padding=(0, 1))
     for name in ("frame", "x", "y", "z"):
         table.add_column(name, justify="right")
-    for n, row in enumerate(changes):
+    for n, row in zip(images, changes, strict=True):
         table.add_row(str(n), *map(number, row))
     console.print(table)

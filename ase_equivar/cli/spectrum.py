@@ -25,7 +25,9 @@ VELOCITIES = ("vel", "velo", "velocity", "velocities")
 
 def spectrum(
     trajectory: Annotated[Path, typer.Argument(help="Trajectory: any file that ASE reads.")],
-    timestep: Annotated[float, typer.Option(help="Between frames, fs.")],
+    timestep: Annotated[
+        float, typer.Option(help="Between the frames of the file, as it was written, fs.")
+    ],
     correlation_time: Annotated[
         float, typer.Option(help="Correlation time, fs; its inverse is the frequency resolution.")
     ] = 2000.0,
@@ -52,7 +54,11 @@ def spectrum(
     model: inputs.Model = "universal",
     device: inputs.Device = None,
     index: Annotated[
-        str, typer.Option(help="Frames to use, as a Python slice: 1000: leaves out the first 1000.")
+        str,
+        typer.Option(
+            help="Frames to use, as a Python slice: 1000: leaves out the first 1000, ::2 every "
+            "other one."
+        ),
     ] = ":",
     format: inputs.Format = None,
 ) -> None:
@@ -74,6 +80,9 @@ def spectrum(
         outputs = [check_output(path, ".csv", ".json") for path in output or []]
         _one_of(window, get_args(Window), "--window")
         _one_of(quantum_correction, get_args(QuantumCorrection), "--quantum-correction")
+        if (every := _step(index)) > 1:
+            timestep = positive_number("--timestep", timestep, "fs") * every
+            open_console().print(f"one of {every} frames: {timestep:g} fs between them")
         if temperature is not None:  # before any prediction
             positive_number("--temperature", temperature, "K", largest=LARGEST_TEMPERATURE)
         kind, correction = cast(Window, window), cast(QuantumCorrection, quantum_correction)
@@ -164,6 +173,14 @@ def _survey(frames: Iterable[Atoms]) -> _Survey:
         moving |= bool(atoms.get_momenta().any())
         unread |= {name for name in atoms.arrays if name.lower() in VELOCITIES}
     return _Survey(n_frames, moving, sorted(unread))
+
+
+def _step(index: str) -> int:
+    """Return how many frames of the file a slice takes from one to the next."""
+    from ase.io.formats import string2index
+
+    chosen = string2index(index)
+    return abs(chosen.step or 1) if isinstance(chosen, slice) else 1
 
 
 def _one_of(name: str, known: tuple[str, ...], option: str) -> None:

@@ -84,6 +84,11 @@ class IonicConductivity:
     temperature: float
     still_correlated: float = 0.0
 
+    @property
+    def correlations_decayed(self) -> bool:
+        """Whether the current has lost its memory within the correlation time, to a tenth."""
+        return self.still_correlated <= CORRELATED
+
 
 def ionic_conductivity(
     current: Current,

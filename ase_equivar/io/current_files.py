@@ -95,7 +95,8 @@ def write_current_json(
         content["conductivity_S_per_m"] = {
             "green_kubo": _estimate(conductivity.green_kubo),
             "einstein": _estimate(conductivity.einstein),
-            "correlations_decayed": not conductivity.still_correlated,
+            "still_correlated": conductivity.still_correlated,
+            "correlations_decayed": conductivity.correlations_decayed,
         }
     write_text(path, json.dumps(content, indent=1) + "\n")
 

@@ -134,6 +134,13 @@ def holds_predictions(atoms: Atoms, labels: str = COLUMN) -> bool:
     return False
 
 
+def is_predicted(atoms: Atoms, labels: str = COLUMN) -> bool:
+    """Say whether the Z* in the array of the labels are a model's, which states uncertainties."""
+    results = {} if atoms.calc is None else atoms.calc.results
+    stated = UNCERTAINTY in atoms.arrays or UNCERTAINTY in results
+    return stated and not holds_predictions(atoms, labels)
+
+
 def _with_columns(atoms: Atoms, index: int) -> Atoms:
     """Return a copy of `atoms` with the tensors where the format can store them."""
     results = _results(atoms)

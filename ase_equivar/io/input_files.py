@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ase_equivar.io.file_selection import split_selection
+
 
 def check_file(path: str | Path) -> Path:
     """Return the path of an input file, or refuse what is none.
@@ -19,7 +21,11 @@ def check_file(path: str | Path) -> Path:
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
+        told = f"there is no file {path}"
+        file, part = split_selection(path)
+        if Path(file).is_file():
+            told += f"; for a part of {file} give --index {part}"
+        raise FileNotFoundError(told)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give a file")
     if not path.is_file():

@@ -125,6 +125,8 @@ def label_all(
             f"{output} must end in .extxyz, a format that can be extended frame by frame"
         )
     processes = whole_number("processes", processes, at_least=1)
+    if not structures:
+        raise ValueError("there are no structures to label: the selection of the file is empty")
     settings = replace(settings, pw=find_program(settings.pw), ph=find_program(settings.ph))
     elements = {symbol for atoms in structures for symbol in atoms.get_chemical_symbols()}
     pseudopotentials = read_pseudopotentials(settings.pseudopotentials, elements)

@@ -67,7 +67,11 @@ def plot_current_spectrum(
         below = np.cumsum(np.clip(absorption, 0, None))
         limit = 1.1 * float(x[np.searchsorted(below, 0.995 * below[-1])])
     ax.set_xlim(0, limit)
-    ax.set_ylim(bottom=0)
+    shown = absorption[x <= limit]
+    low = 1.1 * min(shown.min(), 0.0)  # below 0: too short a correlation time
+    ax.set_ylim(bottom=low)
+    if low:
+        ax.axhline(0, color="0.6", linewidth=0.6, zorder=0)
     kind = "energy" if unit is FrequencyUnit.MEV else "frequency"
     name = "wavenumber" if unit is FrequencyUnit.CM else kind
     _draw_dielectric(below_it, spectrum, x, limit)
@@ -92,7 +96,7 @@ def _draw_dielectric(
     ax: Axes, spectrum: CurrentSpectrum, x: NDArray[np.float64], limit: float
 ) -> None:
     mean = np.einsum("waa->w", spectrum.dielectric.epsilon) / 3
-    error = np.sqrt(np.einsum("waa->w", spectrum.absorption_error**2)) / 3
+    error = spectrum.isotropic_absorption_error
     ax.fill_between(x, mean.imag - error, mean.imag + error, color=COLOR, alpha=0.25, linewidth=0)
     ax.plot(x, mean.imag, color=COLOR, linewidth=1.2, label="Im ε, with standard error")
     ax.plot(x, mean.real, color=REAL_COLOR, linewidth=1.2, label="Re ε")

@@ -116,10 +116,13 @@ def _learning(axes: Axes, curve: Sequence[dict[str, float]]) -> None:
     ):
         known = [(row["epoch"] + 1, row[name]) for row in curve if name in row]
         if known:
-            axes.plot(*np.array(known).T, color=color, label=label)
+            marker = "." if len(known) == 1 else ""  # a line has two points
+            axes.plot(*np.array(known).T, color=color, label=label, marker=marker)
     if axes.lines:
         _scale(axes, np.concatenate([line.get_ydata() for line in axes.lines]), "y")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if len(curve) == 1:
+        axes.set_xlim(curve[0]["epoch"] + 0.5, curve[0]["epoch"] + 1.5)
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean absolute error of Z*, e")
     axes.legend(frameon=False)

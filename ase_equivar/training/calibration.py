@@ -261,6 +261,11 @@ def describe(
 def _known_atoms(known: Described) -> KnownAtoms:
     features, numbers = torch.cat(known.features).double(), torch.cat(known.numbers)
     mean = features.mean(dim=0)
+    if float((features - mean).abs().max()) <= ALIKE:
+        raise ValueError(
+            "the atoms of the training structures are all alike to the model, so no distance from "
+            "them is defined: give --train with more structures"
+        )
     variances, directions = torch.linalg.eigh(torch.cov(features.T))
     kept = variances > SMALLEST_VARIANCE * variances[-1]
     kept[:-N_COMPONENTS] = False

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ase.data import chemical_symbols
+
 from ase_equivar.inference.model_files import (
     CONFIG_FILE,
     available_models,
+    model_digest,
     model_folder,
     read_metadata,
 )
 from ase_equivar.inference.models import load_model, save_model
-from ase_equivar.network import Ensemble
+from ase_equivar.network import Ensemble, Network
 
 
 def combine(models: Sequence[str | Path], output: str | Path) -> Path:
@@ -40,7 +43,9 @@ def combine(models: Sequence[str | Path], output: str | Path) -> Path:
     folder = Path(output)
     if (folder / CONFIG_FILE).exists():
         raise ValueError(f"{folder} already holds a model; give another output folder")
-    ensemble = Ensemble([load_model(model) for model in models])
+    networks = [load_model(model) for model in models]
+    _check_members(models, networks)
+    ensemble = Ensemble(networks)
     described: list[dict[str, Any]] = [
         {"name": model_folder(model).name, **_seen_from(folder, model)} for model in models
     ]
@@ -48,6 +53,26 @@ def combine(models: Sequence[str | Path], output: str | Path) -> Path:
     metadata = {"training": {"about": about}, "members": described}
     save_model(ensemble, folder, metadata=metadata)
     return folder
+
+
+def _check_members(models: Sequence[str | Path], networks: Sequence[Network]) -> None:
+    """Refuse the same model twice, and models of different elements, by their names."""
+    first_of: dict[str, str | Path] = {}
+    for model in models:
+        first = first_of.setdefault(model_digest(model), model)
+        if first is not model:
+            raise ValueError(
+                f"{first} and {model} are the same model: their mean is no better than one; give "
+                "models that were trained apart, with another seed at least"
+            )
+    for model, network in zip(models[1:], networks[1:], strict=True):
+        different = set(network.elements) ^ set(networks[0].elements)
+        if different:
+            named = ", ".join(chemical_symbols[z] for z in sorted(different))
+            raise ValueError(
+                f"{models[0]} and {model} know different elements, one of them without {named}; "
+                "members of an ensemble must know the same"
+            )
 
 
 def _seen_from(folder: Path, model: str | Path) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
-from ase_equivar.io.extxyz import holds_predictions
+from ase_equivar.ase_properties import UNCERTAINTY
+from ase_equivar.io.extxyz import holds_predictions, is_predicted
 from ase_equivar.io.file_selection import split_selection
+from ase_equivar.io.resumed import digest
 from ase_equivar.io.structure_files import Frame
 from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.symmetry import Operation, space_group, spglib_cell
@@ -65,6 +67,23 @@ def n_different(frames: Iterable[LabelledFrame]) -> int:
     """Count structures; one that is listed several times, to weigh more, counts once."""
     parts = ((one.atoms.numbers, one.atoms.positions, one.atoms.cell.array) for one in frames)
     return len({tuple(part.tobytes() for part in several) for several in parts})
+
+
+def digest_of_labels(frames: Iterable[LabelledFrame]) -> str:
+    """Return a hash of different structures and their Z*, in whatever order."""
+    return digest(
+        *sorted(
+            {
+                digest(
+                    one.atoms.numbers.tobytes(),
+                    one.atoms.positions.tobytes(),
+                    one.atoms.cell.array.tobytes(),
+                    one.born_charges.tobytes(),
+                ).encode()
+                for one in frames
+            }
+        )
+    )
 
 
 def read_frames(
@@ -195,6 +214,11 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
         raise ValueError(frame.trouble)
     check_structure(atoms)
     charges = _charges(frame, atoms, config)
+    if is_predicted(atoms, config.born_charges):
+        raise ValueError(
+            f"its Z* are a prediction, with {UNCERTAINTY!r} beside them, and no label; if they are "
+            "a label, remove that column"
+        )
     violation = np.abs(charges.sum(axis=0)).max()
     if violation > config.max_sum_rule_violation:
         raise ValueError(

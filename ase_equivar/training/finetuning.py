@@ -9,9 +9,14 @@ import torch
 import yaml
 from ase.data import chemical_symbols
 
-from ase_equivar.inference.model_files import available_models
+from ase_equivar.inference.model_files import (
+    CONFIG_FILE,
+    available_models,
+    model_folder,
+    read_config,
+)
 from ase_equivar.io.output_files import make_folder, write_text
-from ase_equivar.network import Ensemble, GatedNetwork, Network, PolarNetwork, build_network
+from ase_equivar.network import GatedNetwork, Network, PolarNetwork, build_network
 from ase_equivar.training.config import POLAR, parse_config
 from ase_equivar.training.resume import CHECKPOINT
 
@@ -89,6 +94,7 @@ def write_recipe(
     }
     path = folder / RECIPE
     parse_config(content, folder, "the recipe")
+    refuse_ensemble(model)
     text = HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     before = path.read_text(encoding="utf-8") if path.is_file() else text
     begun = (folder / CHECKPOINT).exists() or not before.startswith(HEADER)
@@ -100,6 +106,21 @@ def write_recipe(
     make_folder(folder)
     write_text(path, text)
     return path
+
+
+def refuse_ensemble(model: str | Path) -> None:
+    """Refuse to fine-tune an ensemble, from its configuration, before any data are read.
+
+    Raises
+    ------
+    ValueError
+        Saying what to start from.
+    """
+    if read_config(model_folder(model) / CONFIG_FILE)["network"].get("architecture") == "ensemble":
+        raise ValueError(
+            f"{model} is an ensemble, which cannot be fine-tuned; start from one network, such as "
+            "'universal'"
+        )
 
 
 def adapted(
@@ -132,14 +153,9 @@ def adapted(
     Raises
     ------
     ValueError
-        If the network was not trained on one of the elements, is an ensemble, or is not gated
-        although a polar one is requested.
+        If the network was not trained on one of the elements, or is not gated although a polar one
+        is requested.
     """
-    if isinstance(network, Ensemble):
-        raise ValueError(
-            f"{name} is an ensemble, which cannot be fine-tuned; start from one network, such as "
-            "'universal'"
-        )
     new = sorted(set(elements) - set(network.elements))
     if new:
         raise ValueError(

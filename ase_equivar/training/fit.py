@@ -31,8 +31,8 @@ from ase_equivar.training.checkpoint_writer import CheckpointWriter
 from ase_equivar.training.chemistry import MIN_ELEMENTS, start_of_embedding
 from ase_equivar.training.config import POLAR, TrainingConfig
 from ase_equivar.training.curve import record_epoch
-from ase_equivar.training.data import LabelledFrame, n_different
-from ase_equivar.training.finetuning import adapted
+from ase_equivar.training.data import LabelledFrame, digest_of_labels, n_different
+from ase_equivar.training.finetuning import adapted, refuse_ensemble
 from ase_equivar.training.label_summary import LabelSummary
 from ase_equivar.training.module import TrainingModule
 from ase_equivar.training.objective import start_from_labels
@@ -115,6 +115,8 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
             if rank() == 0:
                 remove(config)  # what a kill at the end has left
             return output
+    if config.start is not None:
+        refuse_ensemble(config.start)
     pl.seed_everything(config.fit.seed, workers=True, verbose=False)
     once("frames", partial(_read_data, config, state, progress=progress))
     if rank() != 0 and state is not None and is_finished(state, config):
@@ -140,6 +142,7 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
         metadata={
             "training": portable(config),
             "n_train": n_different(train),
+            "train_labels": digest_of_labels(train),
             "frames_per_epoch": len(train),
             "n_valid": len(valid),
             "n_rejected": train.n_rejected + valid.n_rejected,

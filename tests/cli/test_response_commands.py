@@ -87,6 +87,38 @@ def test_spectrum_of_positions_alone(model, tmp_path):
     assert "36 frames" in result.output
 
 
+@pytest.mark.parametrize("velocities", [True, False], ids=["with velocities", "positions alone"])
+def test_every_other_frame_has_the_same_frequencies(model, tmp_path, velocities):
+    """They were twice as high, and the temperature of positions alone four times."""
+    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    way = 0.05 * np.random.default_rng(4).normal(size=(len(atoms), 3))
+    frames, rate = [], 0.06  # of a turn in 1 fs
+    for k in range(400):
+        frame = atoms.copy()
+        frame.positions += (way - way.mean(axis=0)) * np.sin(2 * np.pi * rate * k)
+        if velocities:
+            speed = 2 * np.pi * rate * np.cos(2 * np.pi * rate * k) / units.fs
+            frame.set_velocities((way - way.mean(axis=0)) * speed)
+        frames.append(frame)
+    path = tmp_path / "run.extxyz"
+    ase.io.write(path, frames)
+    peaks, temperatures = [], []
+    for step in (1, 2):
+        output = tmp_path / f"{step}.json"
+        command = ("spectrum", path, "--timestep", 1.0, "--correlation-time", 36.0, "-o", output)
+        result = run(*command, "--model", model, "--index", f"::{step}", "--unit", "THz")
+        assert result.exit_code == 0, result.output
+        assert ("one of 2 frames: 2 fs between them" in result.output) == (step == 2)
+        content = json.loads(output.read_text())
+        imaginary = np.trace(content["spectrum"]["epsilon_imaginary"], axis1=1, axis2=2)
+        frequencies = np.array(content["spectrum"]["frequency_THz"])
+        inside = (frequencies > 20) & (frequencies < 200)
+        peaks.append(frequencies[inside][imaginary[inside].argmax()])
+        temperatures.append(content["temperature_K"])
+    assert peaks == pytest.approx([60, 60], abs=8)
+    assert temperatures[1] == pytest.approx(temperatures[0], rel=0.15)
+
+
 def test_a_trajectory_too_short_is_refused_before_any_prediction(hot_salt, model, monkeypatch):
     def refuse(**_):
         raise AssertionError("a prediction was begun")

@@ -222,3 +222,10 @@ def test_what_is_no_file_is_named_as_what_it_is(tmp_path):
         assert_one_line_error(result, 2, f"data.train: .*{message}")
         with pytest.raises((OSError, ValueError), match=message):
             find_potential(f"nequix:{tmp_path / name}")
+
+
+def test_a_part_of_a_file_is_given_by_the_index(tmp_path):
+    """Other commands take FILE@3."""
+    write(tmp_path / "x.extxyz", images())
+    told = r"no file .*x.extxyz@1; for a part of .*x.extxyz give --index 1"
+    assert_one_line_error(run("born", tmp_path / "x.extxyz@1"), 2, told)

@@ -349,8 +349,9 @@ def test_picture(harmonic, tmp_path):
         plot_current_spectrum(spectrum, limit=0.01)
     figure = plot_current_spectrum(spectrum, correction="standard", title="three ions")
     ax, of_epsilon = figure.axes
-    (line,) = ax.lines
+    line = ax.lines[0]
     np.testing.assert_allclose(line.get_ydata(), spectrum.absorption("standard"))
+    assert ax.get_ylim()[0] <= line.get_ydata().min()  # artefacts below 0 are not hidden
     np.testing.assert_allclose(line.get_xdata(), spectrum.dielectric.frequencies * THZ_TO_CM)
     assert 18.2 * THZ_TO_CM < ax.get_xlim()[1] < 40 * THZ_TO_CM  # above the highest mode
     assert "quantum correction: standard" in ax.get_legend().get_title().get_text()
@@ -358,6 +359,12 @@ def test_picture(harmonic, tmp_path):
     drawn = {line.get_label(): line.get_ydata() for line in of_epsilon.lines}
     np.testing.assert_allclose(drawn["Re ε"], mean.real)
     np.testing.assert_allclose(drawn["Im ε, with standard error"], mean.imag)
+    # of the whole trace, whose directions are not independent, in both panels
+    band = of_epsilon.collections[0].get_paths()[0].vertices
+    widest = max(np.ptp(band[band[:, 0] == x, 1]) for x in np.unique(band[:, 0])[1:])
+    assert widest == pytest.approx(2 * spectrum.isotropic_absorption_error[1:].max(), rel=1e-6)
+    apart = np.sqrt(np.einsum("waa->w", spectrum.absorption_error**2)) / 3
+    assert not np.allclose(apart, spectrum.isotropic_absorption_error, rtol=0.05)
     low, high = of_epsilon.get_ylim()
     assert low < mean.real.min() < mean.imag.max() < high
     figure.savefig(tmp_path / "spectrum.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from ase_equivar.inference.uncertain_atoms import is_uncertain
 from ase_equivar.inference.uncertainty import Calibration
 from ase_equivar.training.calibration import calibrate, fit_powers
 from ase_equivar.training.data import LabelledFrame, read_frames
+from ase_equivar.training.fit import fit
 from ase_equivar.training.uncertainty_quality import quality
 from ase_equivar.warning_types import InputWarning, UncertaintyWarning
 
@@ -338,6 +340,43 @@ def test_labels_of_training_are_read_as_in_training(tmp_path: Path) -> None:
         assert result.exit_code == 0, result.output
     contents = [(tmp_path / name / CALIBRATION_FILE).read_bytes() for name in ("plain", "other")]
     assert contents[0] == contents[1]
+
+
+@pytest.mark.slow
+def test_other_labels_than_those_of_the_training_are_told(tmp_path: Path) -> None:
+    """A file that has grown, or was replaced, made known what the model had never seen."""
+    config = run_config(tmp_path, epochs=1)
+    fit(config, progress=False)
+    data = write(tmp_path / "judge.extxyz", labelled(4, seed=5))
+    command = ["calibrate", str(tmp_path / "model"), data]
+    told = "was trained on 8 structures, and the files that its config.json names hold {}, not the"
+    assert "was trained on" not in CliRunner().invoke(app, command).output
+    train = tmp_path / "train.extxyz"
+    for frames, there in (
+        (labelled(10), 10),
+        (labelled(8, seed=7), 8),
+        (labelled(8)[::-1], 0),  # another order is the same
+    ):
+        write(train, frames)
+        output = " ".join(CliRunner().invoke(app, command).output.split())
+        assert (told.format(there) in output) == bool(there)
+    stored = tmp_path / "model" / "config.json"
+    content = json.loads(stored.read_text(encoding="utf-8"))
+    del content["metadata"]["train_labels"]  # as earlier versions wrote it
+    stored.write_text(json.dumps(content), encoding="utf-8")
+    assert "was trained on" not in CliRunner().invoke(app, command).output
+    write(train, labelled(9))
+    output = " ".join(CliRunner().invoke(app, command).output.split())
+    assert told.format(9) in output
+
+
+def test_atoms_that_are_all_alike_calibrate_nothing(tmp_path: Path) -> None:
+    """It ended in an eigenvalue solver's message, or wrote a file that was called damaged."""
+    atoms = Atoms("O", cell=[3.0, 3.0, 3.0], pbc=True)
+    one = LabelledFrame(atoms, np.zeros((1, 3, 3)), None)
+    for several in ([one], [one, one]):
+        with pytest.raises(ValueError, match="are all alike to the model, so no distance"):
+            calibrate(make({**GATED, "elements": (8,)}), several, [one])
 
 
 def test_published_network_has_none(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import weakref
+from dataclasses import replace
 
 import ase.io
 import numpy as np
@@ -93,6 +94,19 @@ def test_json_holds_everything(current, spectrum, tmp_path):
     assert conducted["einstein"]["isotropic"] == conductivity.einstein.isotropic
     np.testing.assert_allclose(conducted["green_kubo"]["tensor"], conductivity.green_kubo.tensor)
     assert conducted["correlations_decayed"] is False
+    assert conducted["still_correlated"] == conductivity.still_correlated
+
+
+def test_a_remainder_of_which_nobody_is_warned_has_decayed(current, spectrum, tmp_path):
+    """The file said that correlations had not decayed where the command said nothing."""
+    with pytest.warns(UserWarning, match="still correlated"):
+        conductivity = ionic_conductivity(current, correlation_time=300.0)
+    for left, decayed in ((0.0, True), (0.05, True), (0.3, False)):
+        write_current_json(
+            tmp_path / "x.json", spectrum, replace(conductivity, still_correlated=left)
+        )
+        content = json.loads((tmp_path / "x.json").read_text())["conductivity_S_per_m"]
+        assert content["correlations_decayed"] is decayed
 
 
 @pytest.fixture

@@ -301,12 +301,24 @@ def test_the_command_tells_of_each_structure(folder):
     assert f"{told}{folder}/out.extxyz.failures.jsonl: --retry" in run(*arguments).output
 
 
+def test_the_command_fails_where_no_structure_has_a_label(folder):
+    """So that no other goes on with a file without labels."""
+    (folder / "programs/ph.x").write_text("#!/bin/sh\nexit 1\n")
+    arguments = (
+        *("label", folder / "structures.extxyz", "-o", folder / "out.extxyz"),
+        *("--pseudopotentials", folder / "pseudo"),
+    )
+    result = run(*arguments)
+    assert "4 of 4 done, 4 of them without a label" in result.output
+    assert result.exit_code == 1
+
+
 def test_names_of_files_may_have_an_at_sign(folder):
     """Only an index or slice after the last one is no part of the name."""
     file = (folder / "structures.extxyz").rename(folder / "a@b.extxyz")
     options = ("-o", folder / "out.extxyz", "--pseudopotentials", folder / "pseudo")
     result = run("label", f"{file}@1", *options, "--max-violation", 0.05)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1  # it is the one with an odd number of electrons
     assert "1 of 1 done" in result.output
     assert_one_line_error(
         run("label", folder / "no.extxyz@1", *options), 2, r"no file .*no\.extxyz$"
@@ -347,3 +359,8 @@ def test_the_last_mesh_is_accepted_up_to_twice_the_violation(folder, monkeypatch
         assert f"off by {violation:.3f} e per atom" in step.reason
         assert end == "no denser mesh" or end in step.reason
     assert (len(meshes) > 2) == (end == "no denser mesh")
+
+
+def test_an_empty_part_of_a_file_is_refused(folder):
+    with pytest.raises(ValueError, match="no structures to label: the selection of the file is em"):
+        list(label_all([], folder / "labels.extxyz", settings(folder)))

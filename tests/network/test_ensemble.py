@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import warnings
 from pathlib import Path
 
@@ -134,6 +136,23 @@ def test_it_is_not_fine_tuned(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "tuned")])
     assert result.exit_code != 0
     assert "is an ensemble, which cannot be fine-tuned" in result.output
+    assert not (tmp_path / "tuned").exists()  # nothing was read, nothing written
+
+
+def test_members_that_are_no_others_are_named(tmp_path: Path) -> None:
+    for name, elements in (("first", (11, 12, 8, 17)), ("second", (11, 12, 8, 19, 20, 17))):
+        save_model(make({**GATED, "elements": elements}), tmp_path / name)
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+    run, first = CliRunner().invoke, str(tmp_path / "first")
+    for other, told in (
+        ("copy", "first and .*copy are the same model"),
+        ("second", "first and .*second know different elements, one of them without K, Ca;"),
+    ):
+        command = ["combine", first, str(tmp_path / other), "--output", str(tmp_path / "both")]
+        result = run(app, command)
+        assert result.exit_code == 2
+        assert re.search(told, " ".join(result.output.split()))
+    assert not (tmp_path / "both").exists()
 
 
 @pytest.mark.slow

@@ -447,6 +447,23 @@ def test_predictions_beside_labels_are_no_labels(tmp_path: Path) -> None:
     assert all(frame.dielectric is not None for frame in named)
 
 
+def test_predictions_are_no_labels(tmp_path: Path) -> None:
+    """A file of `born` was taken for labels, with which every model agrees."""
+    atoms = labelled(1)[0]
+    predicted = atoms.copy()
+    predicted.arrays["born_charges_uncertainty"] = np.full(len(atoms), 0.1)
+    beside = predicted.copy()  # as ASE writes labels and a calculator's Z* together
+    beside.arrays["REF_becs"] = -beside.arrays["born_charges"]
+    path = write(tmp_path / "x.extxyz", [atoms, predicted])
+    frames, rejected = read_frames([path], DataConfig((), ()))
+    assert len(frames) == 1
+    assert rejected[0].frame == 1
+    assert "are a prediction, with 'born_charges_uncertainty' beside them" in rejected[0].reason
+    path = write(tmp_path / "y.extxyz", [beside])
+    frames, rejected = read_frames([path], DataConfig((), (), born_charges="REF_becs"))
+    assert len(frames) == 1
+
+
 @pytest.mark.parametrize("names", [{"dielectric": "eps"}, {"polarizability": "alpha"}])
 def test_a_name_that_no_frame_has_is_refused(tmp_path: Path, names: dict[str, str]) -> None:
     file = write(tmp_path / "x.extxyz", renamed(4, "epsilon"))

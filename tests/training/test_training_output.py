@@ -178,3 +178,14 @@ def test_ticks_can_be_read(comparison: Comparison, span: float) -> None:
     assert_ticks_apart(figure, dielectric)
     assert_ticks_apart(figure, learning)
     assert all(tick == int(tick) for tick in learning.get_xticks())
+
+
+def test_one_epoch_is_a_point(comparison: Comparison) -> None:
+    """A line of one point is none."""
+    curve = [{"epoch": 0, "train_mae": 0.2, "valid_mae": 0.3}]
+    learning = plot_errors(comparison, evaluate(comparison), curve).axes[2]
+    assert [line.get_marker() for line in learning.lines] == [".", "."]
+    low, high = learning.get_xlim()
+    assert low < 1 < high
+    inside = [tick for tick in learning.get_xticks() if low <= tick <= high]
+    assert inside == [1]
