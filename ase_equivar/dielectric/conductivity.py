@@ -23,6 +23,7 @@ from ase_equivar.dielectric.fluctuations import count_lags, positive_temperature
 from ase_equivar.units import CONDUCTIVITY
 from ase_equivar.warning_types import ConvergenceWarning
 
+LEAST_LAGS = 4  # frames in the correlation time: a slope needs two in its second half
 CORRELATED = 0.1  # of C(0): a larger C(t) at late times has not decayed
 
 
@@ -125,6 +126,11 @@ def ionic_conductivity(
     """
     lags = count_lags(current.timestep, len(current.current), correlation_time)
     kelvin = positive_temperature(current, temperature)
+    if lags < LEAST_LAGS:
+        raise ValueError(
+            f"correlation_time must be at least {LEAST_LAGS} frames of {current.timestep:g} fs for "
+            f"a conductivity, got {correlation_time} fs"
+        )
     parts = split(len(current.current), n_blocks, 2 * lags, "this correlation_time")
     scale = CONDUCTIVITY / (current.volume * units.kB * kelvin)
     times = current.timestep * np.arange(lags)

@@ -25,8 +25,10 @@ from ase_equivar.charge_source import ChargeSource, is_fixed, read_charges
 from ase_equivar.dielectric.temperature import MovingAtoms
 from ase_equivar.structures.lattice import nearest_images
 from ase_equivar.structures.validation import check_structure
-from ase_equivar.sum_rule import neutralize
-from ase_equivar.warning_types import SamplingWarning
+from ase_equivar.sum_rule import neutralize, violation
+from ase_equivar.warning_types import NetChargeWarning, SamplingWarning
+
+NET_CHARGE = 0.05  # e per atom; what a network or DFPT leaves is smaller
 
 LONGEST_TIMESTEP = 1e6  # fs
 COARSE = 0.2  # relative difference of velocities and displacements; reached at 4 frames per period
@@ -77,7 +79,8 @@ def trajectory_current(
 ) -> Current:
     """Return the current of a trajectory.
 
-    Charges are made neutral, so that a motion of the whole crystal carries none.
+    Charges are made neutral, so that a motion of the whole crystal carries none: what their sum
+    differs from 0 is taken off all atoms alike.
 
     Parameters
     ----------
@@ -101,6 +104,8 @@ def trajectory_current(
 
     Warns
     -----
+    NetChargeWarning
+        When the charges of the first frame sum to more than 0.05 e per atom.
     SamplingWarning
         When velocities and displacements are inconsistent, or ASE does not know how many degrees of
         freedom a constraint removes.
@@ -116,7 +121,10 @@ def trajectory_current(
     hidden = not (progress and console.is_terminal)
     for index, atoms in enumerate(track(frames, "current", console=console, disable=hidden)):
         _check(atoms, atoms if first is None else first, index)
-        born = neutralize(charges(atoms, index))
+        given = charges(atoms, index)
+        if first is None:
+            _warn_if_charged(given)
+        born = neutralize(given)
         atoms = atoms.copy()  # a dynamics may move those that it yields
         if first is None or moving is None:
             first, moving = atoms, MovingAtoms(atoms)
@@ -239,3 +247,17 @@ def split(length: int, n_blocks: int, shortest: int, what: str) -> Sequence[slic
             f"two blocks or more of {shortest} frames each"
         )
     return [slice(k * size, (k + 1) * size) for k in range(n_blocks)]
+
+
+def _warn_if_charged(born_charges: NDArray[np.float64]) -> None:
+    """Warn of charges that are far from neutral, such as those of the mobile ions alone."""
+    net = float(np.abs(violation(born_charges)).max())
+    share = net / len(born_charges)
+    if share > NET_CHARGE:
+        warnings.warn(
+            f"the charges sum to {net:.3g} e instead of 0, so {share:.2g} e is taken off each of "
+            f"the {len(born_charges)} atoms, that of mobile ions too: give the charges of all "
+            "ions, such as {'Li': 1, 'P': 5, 'S': -2}",
+            NetChargeWarning,
+            stacklevel=3,
+        )

@@ -11,7 +11,6 @@ Degenerate modes are only defined up to a rotation among themselves, so they are
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -34,11 +33,9 @@ from ase_equivar.phonons.gamma import (
 from ase_equivar.phonons.irreps import named_sets
 from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.requirements import require_force_constants
+from ase_equivar.phonons.translations import translation_split, warn_if_translations_vibrate
 from ase_equivar.phonons.transverse import polar_threshold, weighted_charges
 from ase_equivar.units import DEBYE, THZ_TO_CM
-from ase_equivar.warning_types import AcousticSumRuleWarning
-
-TRANSLATION_WARNING = 0.5  # THz
 
 
 @dataclass(frozen=True)
@@ -272,32 +269,7 @@ def optical_modes(
     masses = phonon.primitive.masses
     if len(masses) == 1:
         raise ValueError("a crystal with one atom per cell has no optical modes")
-    translations, internal = translation_split(masses)
-    of_translations = np.linalg.eigvalsh(translations.T @ matrix @ translations)
-    drift = signed_frequencies(of_translations, phonon.unit_conversion_factor)
-    if np.abs(drift).max() > TRANSLATION_WARNING:
-        warnings.warn(
-            f"the acoustic modes at Γ have frequencies up to {np.abs(drift).max():.2f} THz instead "
-            "of 0: the force constants violate the acoustic sum rule; "
-            "phonon.symmetrize_force_constants() restores it",
-            AcousticSumRuleWarning,
-            stacklevel=3,
-        )
+    _, internal = translation_split(masses)
+    warn_if_translations_vibrate(phonon, matrix)
     squares, inside = np.linalg.eigh(internal.T @ matrix @ internal)
     return squares, internal @ inside
-
-
-def translation_split(
-    masses: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mass-weighted translations, and a basis of all displacements orthogonal to them.
-
-    Returns
-    -------
-    translations : ndarray, shape (3 N, 3)
-    internal : ndarray, shape (3 N, 3 N − 3)
-        Together they are an orthonormal basis.
-    """
-    weights = np.sqrt(masses / masses.sum())
-    basis, _ = np.linalg.qr(weights[:, None], mode="complete")
-    return np.kron(weights[:, None], np.eye(3)), np.kron(basis[:, 1:], np.eye(3))

@@ -46,9 +46,8 @@ DOUBTFUL = 0.5  # relative expected error above which a warning is issued
 FAINT = 1e-9  # Å⁴/u; activities below it are rounding errors, as in rock salt
 ERROR_OF_PARTS = 7.0
 """Ratio of the error of Raman tensors to the spread between the predictions of subnetworks, that of
-the worst model so far, the first edition of `universal-polar` (7.3). Compared with DFT for the 20
-modes of quartz, it is 3.3 for `universal`, 2.5 for `universal-ensemble` and 4.1 for
-`universal-polar`: see benchmarks/raman.py."""
+the worst model so far, the first edition of `universal-polar` (7.3), compared with DFT for the 20
+modes of quartz. docs/howto/raman.md has that of today's models, by benchmarks/raman.py."""
 
 
 def raman_modes(
@@ -179,11 +178,14 @@ def _standard(tensors: NDArray[np.float64]) -> NDArray[np.float64]:
     components = tensors[:, (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)]
     size = float(np.linalg.norm(components))
     rows: list[NDArray[np.float64]] = []
-    for column in [*components.T, *np.eye(len(tensors))]:  # unit vectors complete inactive sets
+    least = 1e-2 * max(size, FAINT)
+    # unit vectors complete sets of which some tensors vanish
+    columns = [
+        *((one, least) for one in components.T),
+        *((one, 1e-2) for one in np.eye(len(tensors))),
+    ]
+    for column, shortest in columns:
         rest = column - sum((row * (row @ column) for row in rows), np.zeros(len(tensors)))
-        is_component = len(column) == len(tensors) and np.linalg.norm(rest) > 1e-2 * max(
-            size, FAINT
-        )
-        if is_component and len(rows) < len(tensors):
+        if np.linalg.norm(rest) > shortest and len(rows) < len(tensors):
             rows.append(rest / np.linalg.norm(rest))
     return np.einsum("nk,kab->nab", np.array(rows), tensors)

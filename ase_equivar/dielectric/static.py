@@ -16,9 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 
 from ase_equivar.arguments import finite_real, positive_number
-from ase_equivar.dielectric.infrared import InfraredModes, translation_split
+from ase_equivar.dielectric.infrared import InfraredModes
 from ase_equivar.phonons.gamma import gamma_matrices, unit_vector
 from ase_equivar.phonons.requirements import require_force_constants
+from ase_equivar.phonons.translations import translation_split
 from ase_equivar.warning_types import SoftModeWarning, StaticDielectricWarning
 
 ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "Te", "P", "As", "H")

@@ -25,6 +25,7 @@ Source: TypeAlias = BaseCalculator | Atoms | tuple[ArrayLike, ArrayLike]
 
 LARGEST_INDEX = 10.0  # larger values mean a metal
 EPSILON = "the dielectric tensor"  # name in messages
+METALLIC = 100.0  # no insulator has a larger ε∞
 
 
 def given_dielectric(
@@ -179,7 +180,10 @@ def calculate_response(
 
 
 def _as_asked(electronic: NDArray[np.float64], correction: Corrected | None) -> NDArray[np.float64]:
-    return electronic if correction is None else corrected_dielectric(electronic)
+    if correction is None:
+        return electronic
+    refuse_metallic(electronic)  # corrected, it may pass
+    return corrected_dielectric(electronic)
 
 
 def _property(calc: BaseCalculator, name: str, atoms: Atoms) -> NDArray[np.float64] | None:
@@ -246,3 +250,19 @@ def unit_cell_atoms_of_primitive(phonon: Phonopy) -> NDArray[np.int64]:
     """
     supercell = phonon.supercell
     return np.array([supercell.u2u_map[s] for s in supercell.s2u_map[phonon.primitive.p2s_map]])
+
+
+def refuse_metallic(dielectric: NDArray[np.float64]) -> None:
+    """Refuse an ε∞ that is that of a metal.
+
+    Raises
+    ------
+    ValueError
+        Saying so.
+    """
+    highest = float(np.linalg.eigvalsh(dielectric)[-1])
+    if highest > METALLIC:
+        raise ValueError(
+            f"ε∞ up to {highest:.0f} is that of a metal or of a vanishing gap, where Z* and the "
+            "non-analytical correction have no meaning"
+        )

@@ -53,7 +53,8 @@ def forces_of_cells(
 
 
 def _alone(atoms: Atoms, calculator: BaseCalculator) -> NDArray[np.float64]:
-    return np.asarray(calculated_property(calculator, "forces", atoms), dtype=float)
+    # a copy: some calculators fill the same array again
+    return np.array(calculated_property(calculator, "forces", atoms), dtype=float)
 
 
 def _can_share(calculator: BaseCalculator) -> bool:

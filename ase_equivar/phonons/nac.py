@@ -27,6 +27,7 @@ from ase_equivar.phonons.born_source import (
     Source,
     given_dielectric,
     read_source,
+    refuse_metallic,
     unit_cell_atoms_of_primitive,
 )
 from ase_equivar.phonons.electronic_correction import Corrected
@@ -43,7 +44,6 @@ from ase_equivar.sum_rule import neutralize, violation
 from ase_equivar.warning_types import NetChargeWarning, NonpolarWarning, SymmetryWarning
 
 SUM_RULE_WARNING = 0.5  # |e|, per primitive cell
-METALLIC = 100.0  # no insulator has a larger ε∞
 BROKEN_SYMMETRY = 0.01  # of ε∞ − 1; rounded or noisy ones change by less
 
 NacMethod: TypeAlias = Literal["gonze", "wang"]
@@ -282,19 +282,3 @@ def apply_nac(
     if isinstance(electronic, np.ndarray) and not isinstance(source, tuple):
         warn_if_static(phonon, source)
     return phonon
-
-
-def refuse_metallic(dielectric: NDArray[np.float64]) -> None:
-    """Refuse an ε∞ that is that of a metal.
-
-    Raises
-    ------
-    ValueError
-        Saying so.
-    """
-    highest = float(np.linalg.eigvalsh(dielectric)[-1])
-    if highest > METALLIC:
-        raise ValueError(
-            f"ε∞ up to {highest:.0f} is that of a metal or of a vanishing gap, where Z* and the "
-            "non-analytical correction have no meaning"
-        )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import NDArray
 from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrix, DynamicalMatrixNAC
+from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
 from ase_equivar.arguments import positive_number
 from ase_equivar.phonons.cells import SAME_MASS
@@ -14,6 +19,8 @@ from ase_equivar.structures.phonopy_objects import (
     require_phonopy,
 )
 from ase_equivar.structures.validation import check_masses_positive
+
+SAME_TENSOR = 1e-6  # |e|, and relative; of Z* and ε∞ that are the same
 
 
 def require_force_constants(phonon: Phonopy) -> DynamicalMatrix:
@@ -104,3 +111,25 @@ def _check_nac(phonon: Phonopy, matrix: DynamicalMatrixNAC) -> None:
     for params in (in_use, {**in_use, **(phonon.nac_params or {})}):
         check_nac_params(params["born"], params["dielectric"])
     positive_number("factor in nac_params", matrix.nac_factor, "eV·Å")
+    _refuse_changes_in_place(in_use, phonon)
+
+
+def _refuse_changes_in_place(in_use: Mapping[str, NDArray[np.float64]], phonon: Phonopy) -> None:
+    """Refuse parameters of which phonopy has not been told."""
+    stored = phonon.nac_params or in_use
+    if all(np.allclose(in_use[n], stored[n], rtol=0, atol=SAME_TENSOR) for n in in_use):
+        return
+    with warnings.catch_warnings():  # phonopy told it when they were set
+        warnings.simplefilter("ignore")
+        symmetric = symmetrize_borns_and_epsilon(  # as phonopy takes them
+            stored["born"],
+            stored["dielectric"],
+            phonon.primitive,
+            symprec=phonon.symmetry.tolerance,
+        )
+    for name, expected in zip(("born", "dielectric"), symmetric, strict=True):
+        if not np.allclose(in_use[name], expected, rtol=0, atol=SAME_TENSOR):
+            raise ValueError(
+                f"nac_params[{name!r}] was changed in place, and phonopy goes on with the former "
+                "values: set the whole, phonon.nac_params = {'born': …, 'dielectric': …}"
+            )

@@ -13,6 +13,7 @@ from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC
 from ase_equivar.phonons.degeneracy import signed_frequencies
 from ase_equivar.phonons.gamma import gamma_matrices
 from ase_equivar.phonons.irreps import named_sets
+from ase_equivar.phonons.translations import warn_if_translations_vibrate
 
 ACTIVE = 1e-5  # fraction of the total intensity above which a mode counts as polar
 
@@ -68,8 +69,14 @@ def transverse_modes(phonon: Phonopy) -> TransverseModes:
     ------
     ValueError
         If `phonon` lacks force constants or ``nac_params``.
+
+    Warns
+    -----
+    AcousticSumRuleWarning
+        If the translations, which are among the modes, are far from frequency 0.
     """
     matrix, _ = gamma_matrices(phonon, (0, 0, 1))
+    warn_if_translations_vibrate(phonon, matrix)
     squares, vectors = np.linalg.eigh(matrix)
     frequencies = signed_frequencies(squares, phonon.unit_conversion_factor)
     named = named_sets(phonon, frequencies, vectors)

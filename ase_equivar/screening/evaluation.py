@@ -21,10 +21,15 @@ from ase_equivar.inference.known_bonds import UnusualPair
 from ase_equivar.inference.prediction import Prediction
 from ase_equivar.inference.predictor import Predictor
 from ase_equivar.inference.warnings import describe_doubt, describe_pairs
-from ase_equivar.phonons.born_source import EPSILON, calculate_response, check_crystal
+from ase_equivar.phonons.born_source import (
+    EPSILON,
+    calculate_response,
+    check_crystal,
+    refuse_metallic,
+)
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.electronic_correction import corrected_dielectric
-from ase_equivar.phonons.nac import refuse_metallic, refuse_vacuum, symmetrize_response
+from ase_equivar.phonons.nac import refuse_vacuum, symmetrize_response
 from ase_equivar.screening.crystal import Crystal, one_line
 from ase_equivar.screening.row import Factory, Recipe, Row
 from ase_equivar.screening.structures import Entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from ase_equivar.dielectric.current import autocorrelation
 from ase_equivar.phonons import apply_nac, force_constants
 from ase_equivar.plotting import plot_current_spectrum
 from ase_equivar.units import THZ_TO_CM
+from ase_equivar.warning_types import NetChargeWarning
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +239,26 @@ def test_z_star_and_nominal_charges_differ_by_their_ratio(brownian):
         found = trajectory_current(frames, given, 10.0)
         np.testing.assert_allclose(found.current, 1.2 * nominal.current, rtol=1e-10)
         np.testing.assert_allclose(found.dipole, 1.2 * nominal.dipole, rtol=1e-10, atol=1e-12)
+
+
+def test_charges_of_the_mobile_ions_alone_are_told():
+    """0 for the host took charge off the mobile ions too: 0.4 times the conductivity."""
+    frames = list(harmonic_run(3))
+    nominal = {symbol: 0.0 for symbol in frames[0].symbols} | {frames[0].symbols[0]: 1.0}
+    told = "the charges sum to 1 e instead of 0, so 0.33 e is taken off each of the 3 atoms"
+    with pytest.warns(NetChargeWarning, match=told) as warned:
+        trajectory_current(frames, nominal, STEP)
+    assert len(warned) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NetChargeWarning)
+        trajectory_current(frames, BORN, STEP)
+        trajectory_current(frames, BORN + 0.04 * np.eye(3), STEP)
+
+
+def test_a_slope_needs_two_points(brownian):
+    """Of one, NumPy made half of the conductivity."""
+    with pytest.raises(ValueError, match="correlation_time must be at least 4 frames of"):
+        ionic_conductivity(brownian, correlation_time=3 * brownian.timestep)
 
 
 def test_charges_of_a_calculator_follow_the_motion():

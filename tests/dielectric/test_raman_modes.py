@@ -327,3 +327,12 @@ def test_symbols_of_isotopes_are_those_of_their_elements():
     modes = raman_modes(phonon, modes_of("quartz").derivative)
     assert modes.symbols == ("Si",) * 3 + ("O",) * 6
     assert len(modes.active) > len(modes_of("quartz").active)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 60.0, 1e3])
+def test_sets_keep_their_size_whatever_the_unit(size):
+    """Large tensors lost those of a set that vanish, and with them the degeneracy."""
+    tensors = np.array([size * np.diag([1.0, 1.0, -2.0]), np.zeros((3, 3))])
+    found = raman_module._standard(tensors)
+    assert found.shape == (2, 3, 3)
+    assert np.linalg.norm(found) == pytest.approx(size * np.sqrt(6))

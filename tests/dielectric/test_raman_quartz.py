@@ -16,8 +16,8 @@ from ase.geometry import find_mic
 from helpers.paths import REPOSITORY
 
 from ase_equivar.dielectric import raman_intensities, raman_modes
-from ase_equivar.dielectric.infrared import translation_split
 from ase_equivar.phonons import make_phonon
+from ase_equivar.phonons.translations import translation_split
 
 LABELS = REPOSITORY / "tests/data/quartz_raman_40.extxyz.gz"
 # Examples/a-SiO2/Raman-PeakTable.dat of github skelton-group/Phonopy-Spectroscopy: cm⁻¹, Å⁴/u

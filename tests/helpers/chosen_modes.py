@@ -7,8 +7,8 @@ from ase import Atoms
 from phonopy import Phonopy
 from phonopy.physical_units import get_physical_units
 
-from ase_equivar.dielectric.infrared import translation_split
 from ase_equivar.phonons import make_phonon
+from ase_equivar.phonons.translations import translation_split
 from helpers.given_charges import triclinic_four
 
 THZ = get_physical_units().DefaultToTHz

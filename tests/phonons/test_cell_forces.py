@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.calculator import BaseCalculator
 from helpers.given_charges import triclinic_pair
 from helpers.springs import Springs
 
@@ -75,3 +76,37 @@ def test_cells_share_calls_of_sevennet():
     # and the network takes single structures again, as `phonons` goes on to do
     phonon = force_constants(triclinic_pair(), calc, (1, 1, 1), progress=False)
     assert np.isfinite(phonon.force_constants).all()
+
+
+class SameArray(BaseCalculator):
+    """Fills one array again for each structure, as some drivers do."""
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, calculator):
+        super().__init__()
+        self.calculator, self.buffer = calculator, None
+
+    def get_property(self, name, atoms=None, allow_calculation=True):
+        found = self.calculator.get_property(name, atoms)
+        if name != "forces":
+            return found
+        if self.buffer is None or self.buffer.shape != found.shape:
+            self.buffer = np.empty_like(found)
+        self.buffer[:] = found
+        return self.buffer
+
+    def calculate(self, atoms, properties, system_changes):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("supercell", [(1, 1, 1), (2, 1, 1)])
+def test_calculators_may_fill_the_same_array_again(supercell):
+    """Force constants of the cell itself were exactly zero."""
+    atoms = triclinic_pair()
+    expected, found = (
+        force_constants(atoms, calculator, supercell, progress=False).force_constants
+        for calculator in (Springs(atoms, 5.0), SameArray(Springs(atoms, 5.0)))
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert np.abs(expected).max() > 0.1

@@ -111,3 +111,19 @@ def test_the_command_names_the_correction(tmp_path, model):
     refused = run("born", file, "--model", model, *both)
     assert refused.exit_code == 2
     assert "not both" in refused.output
+
+
+@pytest.mark.parametrize("kind", ["calculator", "tuple"])
+def test_a_metal_is_refused_before_the_correction(kind):
+    """Corrected, 200 is 68, which passed."""
+    atoms = triclinic_pair()
+    charges = np.array([1.1 * np.eye(3), -1.1 * np.eye(3)])
+    source = {
+        "calculator": GivenCharges(CHARGES, 200 * np.eye(3)),
+        "tuple": (charges, 200 * np.eye(3)),
+    }[kind]
+    for asked in ("corrected", None):
+        with pytest.raises(ValueError, match="200 is that of a metal"):
+            nac_params(make_phonon(atoms), source, dielectric_tensor=asked)
+    given = nac_params(make_phonon(atoms), source, dielectric_tensor=PREDICTED)
+    np.testing.assert_allclose(given["dielectric"], PREDICTED, atol=1e-12)

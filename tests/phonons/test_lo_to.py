@@ -14,8 +14,14 @@ from scipy.optimize import brentq
 from scipy.stats import ortho_group
 
 from ase_equivar.dielectric import infrared_modes
-from ase_equivar.phonons import apply_nac, force_constants, lo_to_splitting
+from ase_equivar.phonons import (
+    angular_dispersion,
+    apply_nac,
+    force_constants,
+    lo_to_splitting,
+)
 from ase_equivar.phonons.transverse import transverse_modes
+from ase_equivar.warning_types import AcousticSumRuleWarning
 
 X, Y, Z = np.eye(3)
 CROWDED = [3.0, 4.0, 4.03, 5.0, 6.0, 7.0, 7.02, 8.0, 9.0]
@@ -149,3 +155,16 @@ def test_the_crystal_of_chosen_modes_has_no_symmetry():
     np.testing.assert_allclose(
         transverse_modes(low_symmetry(CROWDED)).frequencies, [0, 0, 0, *CROWDED], atol=1e-4
     )
+
+
+@pytest.mark.parametrize("on_site", [0.06, -0.06])
+def test_force_constants_that_hold_the_crystal_are_told(on_site):
+    """Acoustic modes were listed as polar ones, or blamed on a crystal that is not relaxed."""
+    phonon = low_symmetry(CROWDED)
+    phonon.force_constants[np.arange(len(phonon.force_constants)), phonon.primitive.p2s_map] += (
+        on_site * np.eye(3)
+    )
+    phonon.force_constants = phonon.force_constants
+    for splitting in (lo_to_splitting, lambda one: angular_dispersion(one, n_angles=3)):
+        with pytest.warns(AcousticSumRuleWarning, match="violate the acoustic sum rule"):
+            splitting(phonon)

@@ -105,3 +105,18 @@ def test_cells_without_sense(scale):
     for use in (make_phonon, supercell_for_length):
         with pytest.raises(ValueError, match="cell"):
             use(atoms)
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("name", ["born", "dielectric"])
+def test_parameters_changed_in_place_are_told(use, name):
+    """phonopy goes on with the former ones, without a word."""
+    phonon = make_phonon(bulk("NaCl", "rocksalt", a=5.64), (1, 1, 1))
+    phonon.force_constants = np.einsum("ij,ab->ijab", [[1.0, -1.0], [-1.0, 1.0]], np.eye(3))
+    apply_nac(phonon, (NACL_BORN.copy(), NACL_DIELECTRIC.copy()))
+    USES[use](phonon)
+    phonon.nac_params[name] = 1.1 * np.array(phonon.nac_params[name])
+    with pytest.raises(ValueError, match=rf"nac_params\['{name}'\] was changed in place"):
+        USES[use](phonon)
+    phonon.nac_params = phonon.nac_params
+    USES[use](phonon)
