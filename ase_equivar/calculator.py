@@ -65,7 +65,7 @@ class EquivarCalculator(Calculator):
         always.
     backend : str, optional
         What computes the network. Default: compiled kernels where they work, "numba" on the CPU and
-        "triton" on a GPU, else "torch": equal to rounding, several times slower for large
+        "triton" on a GPU, else "torch": equal to rounding, 6 to 20 times slower, more for large
         structures. On a CPU whose cache has no kernels for the model, PyTorch computes the first
         200 000 directed bonds (some 3500 atoms, in all calls together); then kernels are compiled.
         "numba" compiles them at once. "e3nn": the layers of e3nn itself; slow, the reference of the
