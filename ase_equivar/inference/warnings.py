@@ -225,13 +225,13 @@ def warn_if_vacuum(images: Sequence[Atoms]) -> None:
     atoms, reason = found[0]
     among = f", first of {len(found)} such structures of {len(images)}" if len(images) > 1 else ""
     warnings.warn(
-        f"{empirical_formula(atoms)}{among}, {reason}: the model was trained on bulk crystals, almost "
-        "only. Its "
-        "Z* are the response to the field inside the material. For a slab, the response of the "
-        "whole cell along the normal is Z*/(f + (1 − f) ε∞), where f is the filled fraction of its "
-        "height, and the response to a field applied from outside is Z*/ε∞. A single layer or a "
-        "molecule has no bulk inside: Z* may be several times too large there (zz of B in a "
-        "monolayer of h-BN), and the error larger than the uncertainty that is stated; use a first-principles calculation. ε∞ is that of a bulk crystal, not of the "
+        f"{empirical_formula(atoms)}{among}, {reason}: the model was trained on bulk crystals, "
+        "almost only. Its Z* are the response to the field inside the material. For a slab, the "
+        "response of the whole cell along the normal is Z*/(f + (1 − f) ε∞), where f is the filled "
+        "fraction of its height, and the response to a field applied from outside is Z*/ε∞. A "
+        "single layer or a molecule has no bulk inside: Z* may be several times too large there "
+        "(zz of B in a monolayer of h-BN), and the error larger than the uncertainty that is "
+        "stated; use a first-principles calculation. ε∞ is that of a bulk crystal, not of the "
         "cell. See 'Cells with vacuum' in docs/conventions.md",
         VacuumWarning,
         stacklevel=_users_frame(),
