@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from helpers.paths import REPOSITORY
 
 PROGRAM = """
@@ -21,6 +22,7 @@ for folder in map(pathlib.Path, sys.argv[1:]):
 """
 
 
+@pytest.mark.slow
 def test_every_program_of_the_benchmarks_and_of_the_data_set_is_importable():
     folders = [str(REPOSITORY / name) for name in ("benchmarks", "models/data")]
     done = subprocess.run(

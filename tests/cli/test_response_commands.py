@@ -87,6 +87,7 @@ def test_spectrum_of_positions_alone(model, tmp_path):
     assert "36 frames" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("velocities", [True, False], ids=["with velocities", "positions alone"])
 def test_every_other_frame_has_the_same_frequencies(model, tmp_path, velocities):
     """They were twice as high, and the temperature of positions alone four times."""

@@ -21,6 +21,7 @@ def salt(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return str(folder / "salt.extxyz"), save_random_model(folder / "model")
 
 
+@pytest.mark.slow
 def test_a_pipe_that_nobody_reads(tmp_path: Path, salt: tuple[str, str]) -> None:
     """The first line that is printed fails; the command goes on, and ends without a word."""
     structure, model = salt
@@ -36,6 +37,7 @@ def test_a_pipe_that_nobody_reads(tmp_path: Path, salt: tuple[str, str]) -> None
     assert len(json.loads(output.read_text())["born_charges"]) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_a_full_disk(tmp_path: Path, salt: tuple[str, str]) -> None:
     structure, model = salt

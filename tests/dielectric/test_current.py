@@ -72,6 +72,7 @@ def test_total_strength_and_static_limit(harmonic, modes):
     np.testing.assert_allclose(static, expected, atol=0.05 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_whole_function_far_from_the_peaks(harmonic, modes):
     spectrum = current_spectrum(harmonic, ELECTRONIC, correlation_time=4000, n_blocks=4)
     f = spectrum.dielectric.frequencies
@@ -81,6 +82,7 @@ def test_whole_function_far_from_the_peaks(harmonic, modes):
     assert np.abs((found - expected).real).max() < 0.06 * np.abs(expected.real).max()
 
 
+@pytest.mark.slow
 def test_gaussian_window_keeps_the_strength(harmonic, modes):
     spectrum = current_spectrum(
         harmonic, ELECTRONIC, correlation_time=4000, n_blocks=4, window="gaussian"
@@ -93,6 +95,7 @@ def test_gaussian_window_keeps_the_strength(harmonic, modes):
     assert spectrum.correlation_time == 4000
 
 
+@pytest.mark.slow
 def test_absorption_and_quantum_corrections(harmonic):
     spectrum = current_spectrum(harmonic, ELECTRONIC, correlation_time=4000, n_blocks=4)
     f = spectrum.dielectric.frequencies
@@ -110,6 +113,7 @@ def test_absorption_and_quantum_corrections(harmonic):
         spectrum.absorption("none")
 
 
+@pytest.mark.slow
 def test_a_powder_and_its_error_have_no_axes(harmonic):
     """Errors along three axes are not independent: they follow from the same blocks."""
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
@@ -122,6 +126,7 @@ def test_a_powder_and_its_error_have_no_axes(harmonic):
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_dipole_is_the_integral_of_the_current(harmonic):
     steps = (harmonic.current[1:] + harmonic.current[:-1]) / 2 * STEP
     change = np.cumsum(steps, axis=0)
@@ -231,6 +236,7 @@ def test_drude_spectrum_of_brownian_particles(brownian):
     assert (away < 4 * error).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_z_star_and_nominal_charges_differ_by_their_ratio(brownian):
     frames = list(brownian_run(500, 10.0))
     nominal = trajectory_current(frames, CHARGE, 10.0)
@@ -255,6 +261,7 @@ def test_charges_of_the_mobile_ions_alone_are_told():
         trajectory_current(frames, BORN + 0.04 * np.eye(3), STEP)
 
 
+@pytest.mark.slow
 def test_a_slope_needs_two_points(brownian):
     """Of one, NumPy made half of the conductivity."""
     with pytest.raises(ValueError, match="correlation_time must be at least 4 frames of"):
@@ -308,6 +315,7 @@ def test_frames_that_do_not_serve():
             trajectory_current(frames, BORN, timestep)
 
 
+@pytest.mark.slow
 def test_impossible_arguments(harmonic):
     for arguments, message in (
         ({"correlation_time": 1.0}, "at least two frames of 2 fs"),
@@ -365,6 +373,7 @@ def test_a_function_of_frames_sees_their_results():
     np.testing.assert_array_equal(found.dipole, expected.dipole)
 
 
+@pytest.mark.slow
 def test_picture(harmonic, tmp_path):
     spectrum = current_spectrum(harmonic, ELECTRONIC, correlation_time=4000, n_blocks=4)
     with pytest.raises(ValueError, match=r"limit is 0\.01 cm⁻¹, but the first frequency"):

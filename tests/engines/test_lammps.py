@@ -199,6 +199,7 @@ def test_a_failing_field_stops_the_run(case: str, told: str, on_one: dict[str, A
     assert 5 <= on_one[case]["step"] <= 6
 
 
+@pytest.mark.slow
 def test_a_field_that_fails_on_one_process_ends_all() -> None:
     command = mpi_command(PROGRAM, 2, ("failing_run", {"rank": 1, "step": 3}))
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=ENVIRONMENT)

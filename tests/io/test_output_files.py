@@ -209,6 +209,7 @@ def test_what_cannot_be_written_is_refused_before_any_work(tmp_path, monkeypatch
     assert check_folder("/dev/null") == Path("/dev/null")
 
 
+@pytest.mark.slow
 def test_output_in_an_encoding_without_greek_letters(tmp_path) -> None:
     ase.io.write(tmp_path / "salt.vasp", triclinic_salt())
     model = save_random_model(tmp_path / "model")

@@ -120,6 +120,7 @@ def test_noise_does_not_widen_a_loop() -> None:
         assert np.std(found) < 0.02
 
 
+@pytest.mark.slow
 def test_loop_below_the_coercive_field_does_not_switch():
     loop = hysteresis(ferroelectric(), [0, 0, 0.7 * COERCIVE], 3000.0, md_settings=COLD)
     volume = ferroelectric().get_volume()
