@@ -86,12 +86,9 @@ def label(
             cpu_limit=cpu_limit,
         )
         console = open_console()
-        progress, n_labels = None, 0
+        progress = None
         for progress in label_all(images, output, settings, processes=processes, retry=retry):
             console.print(escape(_line(progress)), soft_wrap=True)
-            n_labels = progress.n_labelled
-        if progress is not None and not n_labels:
-            raise typer.Exit(inputs.FAILURE)  # nothing to go on with
         if progress is None:
             told = "nothing left to do"
             if refused := n_refused(images, output):
@@ -100,6 +97,8 @@ def label(
                     f"{journal_of(output)}: --retry tries them again"
                 )
             console.print(escape(told), soft_wrap=True)
+        elif not progress.n_labelled:
+            raise typer.Exit(inputs.FAILURE)  # nothing to go on with
 
 
 def _line(progress: Progress) -> str:

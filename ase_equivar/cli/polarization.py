@@ -110,25 +110,34 @@ def _trajectory(
     """Print or write the change of polarization of each frame, by its number in the file."""
     from ase_equivar.dielectric import trajectory_polarization
     from ase_equivar.io.infrared_files import write_csv
-    from ase_equivar.io.structure_files import read_numbered
 
-    images = read_numbered(path, index, format)
-    changes = trajectory_polarization(images.values(), calc)
+    changes = trajectory_polarization(inputs.read_frames(path, index, format), calc)
     if len(changes) == 1:
         raise ValueError(
             f"{path.name} has one frame, and a polarization is a change: give a trajectory, or a "
             "second structure"
         )
+    numbers = _numbers_in_file(path, index, format, len(changes))
+    rows = zip(numbers, changes.tolist(), strict=False)  # not strict: a run may still write it
     console = open_console()
     if output is not None:
         header = ["frame", *(f"polarization_change_{axis}_uC_per_cm2" for axis in "xyz")]
-        rows = zip(images, changes.tolist(), strict=True)
         write_csv(output, header, [[n, *row] for n, row in rows])
         console.print(f"written: {escape(str(output))}")
         return
     table = Table(title="Change of polarization (µC/cm²)", box=None, padding=(0, 1))
     for name in ("frame", "x", "y", "z"):
         table.add_column(name, justify="right")
-    for n, row in zip(images, changes, strict=True):
+    for n, row in rows:
         table.add_row(str(n), *map(number, row))
     console.print(table)
+
+
+def _numbers_in_file(path: Path, index: str, format: str | None, n_used: int) -> range:
+    """Return the numbers of the frames that an index takes, from 0."""
+    if index == ":":
+        return range(n_used)
+    from ase.io.formats import string2index
+
+    total = sum(1 for _ in inputs.read_frames(path, format=format))
+    return range(total)[string2index(index)]

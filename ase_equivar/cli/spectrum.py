@@ -80,13 +80,13 @@ def spectrum(
         outputs = [check_output(path, ".csv", ".json") for path in output or []]
         _one_of(window, get_args(Window), "--window")
         _one_of(quantum_correction, get_args(QuantumCorrection), "--quantum-correction")
-        if (every := _step(index)) > 1:
-            timestep = positive_number("--timestep", timestep, "fs") * every
-            open_console().print(f"one of {every} frames: {timestep:g} fs between them")
         if temperature is not None:  # before any prediction
             positive_number("--temperature", temperature, "K", largest=LARGEST_TEMPERATURE)
         kind, correction = cast(Window, window), cast(QuantumCorrection, quantum_correction)
         survey = _survey(inputs.read_frames(trajectory, index, format))
+        if (every := _step(index)) > 1:
+            timestep = positive_number("--timestep", timestep, "fs") * every
+            open_console().print(f"one of {every} frames: {timestep:g} fs between them")
         frames = inputs.read_frames(trajectory, index, format)
         n_frames = survey.n_frames
         if not survey.moving:

@@ -33,7 +33,7 @@ from ase_equivar.phonons.gamma import (
 from ase_equivar.phonons.irreps import named_sets
 from ase_equivar.phonons.lo_to import warn_if_imaginary
 from ase_equivar.phonons.requirements import require_force_constants
-from ase_equivar.phonons.translations import translation_split, warn_if_translations_vibrate
+from ase_equivar.phonons.translations import internal_basis, warn_if_translations_vibrate
 from ase_equivar.phonons.transverse import polar_threshold, weighted_charges
 from ase_equivar.units import DEBYE, THZ_TO_CM
 
@@ -269,7 +269,7 @@ def optical_modes(
     masses = phonon.primitive.masses
     if len(masses) == 1:
         raise ValueError("a crystal with one atom per cell has no optical modes")
-    _, internal = translation_split(masses)
+    internal = internal_basis(masses)
     warn_if_translations_vibrate(phonon, matrix)
     squares, inside = np.linalg.eigh(internal.T @ matrix @ internal)
     return squares, internal @ inside

@@ -29,6 +29,7 @@ from rich.progress import Progress
 
 from ase_equivar.arguments import dielectric_array, finite_real, positive_number, refuse_class
 from ase_equivar.calculated_property import calculated_property
+from ase_equivar.phonons.born_source import METALLIC
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.operations import cartesian_operations
 from ase_equivar.structures.metals import refuse_metal
@@ -42,7 +43,6 @@ STEP = 0.01
 """Å. The change of ε∞ of a network in single precision then has four significant digits, and
 nonlinear terms contribute less than 0.1 % (quartz; see docs/howto/raman.md)."""
 LONGEST_STEP = 0.25  # Å; twice this displacement must not break bonds
-METALLIC = 100.0  # no insulator has a larger ε∞
 BROKEN_SYMMETRY = 0.02  # of ε∞
 DRIFT = 0.1  # of the largest derivative
 NOISE = 1e-3  # 1/Å, from the rounding of a network in single precision

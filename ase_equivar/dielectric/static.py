@@ -19,7 +19,7 @@ from ase_equivar.arguments import finite_real, positive_number
 from ase_equivar.dielectric.infrared import InfraredModes
 from ase_equivar.phonons.gamma import gamma_matrices, unit_vector
 from ase_equivar.phonons.requirements import require_force_constants
-from ase_equivar.phonons.translations import translation_split
+from ase_equivar.phonons.translations import internal_basis
 from ase_equivar.warning_types import SoftModeWarning, StaticDielectricWarning
 
 ANIONS = ("F", "O", "Cl", "N", "Br", "I", "S", "Se", "C", "Te", "P", "As", "H")
@@ -214,7 +214,7 @@ def lyddane_sachs_teller(
     """
     require_force_constants(phonon)
     rows = finite_real("directions", directions, (None, 3))
-    _, internal = translation_split(phonon.primitive.masses)
+    internal = internal_basis(phonon.primitive.masses)
     checks = []
     for direction in rows:
         unit = unit_vector(direction)

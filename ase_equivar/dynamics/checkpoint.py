@@ -37,11 +37,12 @@ from ase_equivar.dynamics.recorder import Recorder
 from ase_equivar.io.output_files import replacing
 
 VERSION = 2  # version 1 had other units of time and frequency in fields
-NOT_STATE = ("max_steps", "masses", "_masses")
 OUTPUT = ("trajectory", "_orig_trajectory", "logfile", "_master")  # files are the script's
+NOT_STATE = ("max_steps", "masses", "_masses", *OUTPUT)
 OPTIONAL = (  # not in every checkpoint: of earlier versions, or with update_interval=1
     "drive/field_samples",
     "drive/positions_at_start",
+    "pbc",
     *(f"drive/{name}" for name in KEPT_CHARGES),
 )
 UNDEFINED = ("drive/largest_uncertainty",)  # nan where the source of Z* states none
@@ -121,21 +122,9 @@ def restore_checkpoint(driven: Drive, path: str | Path) -> None:
     if not np.array_equal(content.get("atoms/numbers", ()), atoms.numbers):
         raise ValueError(f"{path} belongs to other atoms than {atoms.get_chemical_formula()}")
     _check_masses(content, atoms, path)
-    periodic = content.pop("atoms/pbc", atoms.pbc)
-    if not np.array_equal(periodic, atoms.pbc):
-        raise ValueError(
-            f"{path} belongs to atoms with pbc={periodic.tolist()}; these have {atoms.pbc.tolist()}"
-        )
+    _check_pbc_and_arrays(content, atoms, path)
     values = content | plain
     for name, present in _state(driven).items():
-        if name == "atoms/pbc":
-            continue  # compared above
-        if name not in values and name.startswith("atoms/") and name not in MOVING:
-            array = name.removeprefix("atoms/")
-            raise ValueError(
-                f"{path} belongs to atoms without arrays[{array!r}], which these have: remove it, "
-                "restore, and set it again"
-            )
         if problem := _problem(name, present, values):
             raise ValueError(f"{path} is damaged: {problem}; start the run again, without it")
     driven.restore_state(_part(values, "drive/"))
@@ -145,7 +134,7 @@ def restore_checkpoint(driven: Drive, path: str | Path) -> None:
     for name, value in _part(content, "atoms/").items():
         atoms.arrays[name] = value
     for name, value in _part(values, "dyn/").items():
-        if name not in OUTPUT:  # checkpoints of earlier versions have it
+        if name not in NOT_STATE:  # checkpoints of earlier versions have names of files
             _set(dyn, name, value)
 
 
@@ -165,14 +154,34 @@ def _check_masses(content: dict[str, Any], atoms: Atoms, path: str | Path) -> No
         )
 
 
+def _check_pbc_and_arrays(content: dict[str, Any], atoms: Atoms, path: str | Path) -> None:
+    """Refuse other periodic directions, and arrays that the checkpoint lacks."""
+    periodic = content.get("pbc", atoms.pbc)
+    if not np.array_equal(periodic, atoms.pbc):
+        raise ValueError(
+            f"{path} belongs to atoms with pbc={periodic.tolist()}; these have {atoms.pbc.tolist()}"
+        )
+    for name in _arrays(atoms):
+        if name not in content and name not in MOVING:
+            array = name.removeprefix("atoms/")
+            raise ValueError(
+                f"{path} belongs to atoms without arrays[{array!r}], which these have: remove it, "
+                "restore, and set it again"
+            )
+
+
+def _arrays(atoms: Atoms) -> dict[str, NDArray[Any]]:
+    """Return the arrays of numbers; texts stay as they are in a run, and may be Python objects."""
+    return {f"atoms/{name}": v for name, v in atoms.arrays.items() if v.dtype.kind in "biufc"}
+
+
 def _state(driven: Drive) -> dict[str, Any]:
     """Return all that a checkpoint holds, arrays and plain data by name."""
     atoms = driven.atoms
     return {
-        # texts stay as they are in a run, and those that ASE has read are Python objects
-        **{f"atoms/{name}": v for name, v in atoms.arrays.items() if v.dtype.kind in "biufc"},
+        **_arrays(atoms),
         "atoms/cell": atoms.cell.array,
-        "atoms/pbc": atoms.pbc,
+        "pbc": atoms.pbc,
         **{f"dyn/{name}": value for name, value in _dynamics_state(driven.dynamics).items()},
         **{f"drive/{name}": value for name, value in driven.state().items()},
         **{
@@ -245,7 +254,7 @@ def _dynamics_state(dyn: Any) -> dict[str, NDArray[Any] | Any]:
 
 def _walk(owner: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for name, value in vars(owner).items():
-        if name in NOT_STATE or name in OUTPUT:
+        if name in NOT_STATE:
             continue
         if isinstance(value, np.ndarray) and value.dtype != object:
             yield prefix + name, value.copy()

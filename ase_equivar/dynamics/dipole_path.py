@@ -50,13 +50,18 @@ class DipolePath:
         if self._start is not None or len(atoms) != len(self.displacements):
             return 0.0
         moved = self._since_last_step(atoms, from_first=True)
+        if moved is None:
+            return 0.0
         largest = float(np.linalg.norm(moved - moved.mean(axis=0), axis=1).max())
         return largest if largest > ROUNDING else 0.0
 
-    def _since_last_step(self, atoms: Atoms, from_first: bool) -> NDArray[np.float64]:
-        """Return displacements since the last step, perhaps from the first atom's, Å, (N, 3)."""
+    def _since_last_step(self, atoms: Atoms, from_first: bool) -> NDArray[np.float64] | None:
+        """Return displacements since the last step, perhaps from the first atom's, Å, (N, 3).
+
+        None where the atoms are still there, or nobody knows where they were.
+        """
         if self._left is None or np.array_equal(self._left[0], atoms.positions):
-            return np.zeros((len(atoms), 3))
+            return None
         positions, before = self._left
         cell = np.asarray(complete_cell(atoms.cell.array))
         moved = atoms.positions @ np.linalg.inv(cell)
@@ -78,7 +83,8 @@ class DipolePath:
         and the mean cell h.
         """
         if self._start is None:
-            return self._since_last_step(atoms, from_first=False)
+            moved = self._since_last_step(atoms, from_first=False)
+            return np.zeros((len(atoms), 3)) if moved is None else moved
         positions, cell, _ = self._start
         now = atoms.cell.array
         if np.array_equal(now, cell):

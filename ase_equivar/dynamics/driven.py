@@ -64,7 +64,7 @@ class Drive:
         self._plain_step: Callable[..., Any] = dyn.step
         self._work = 0.0
         self._seen_effect = self._seen_other_motion = False
-        self._continued_from: float | None = None
+        self._continued_from = np.inf
         self._first_time = clock.time
         dyn.step = self._step
         atoms.calc = calculator
@@ -174,12 +174,12 @@ class Drive:
     @property
     def continued(self) -> bool:
         """Whether this run continues from a checkpoint, even one at its first step."""
-        return self._continued_from is not None
+        return self._continued_from < np.inf
 
     @property
     def continued_from(self) -> float:
         """The time of the checkpoint that this run continues from, fs; infinity without one."""
-        return np.inf if self._continued_from is None else self._continued_from
+        return self._continued_from
 
     @property
     def refresh_report(self) -> RefreshReport:

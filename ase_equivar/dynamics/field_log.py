@@ -208,7 +208,8 @@ def end_of_earlier(driven: Drive) -> float:
 
     What is after the checkpoint was written by a run that was killed, on another path.
     """
-    return min(driven.time, driven.continued_from + 2 * ROUNDING)
+    just_after = driven.continued_from + 2 * ROUNDING  # what is of the checkpoint's time stays
+    return min(driven.time, just_after)
 
 
 def warn_if_lost(driven: Drive, path: Path, times: Sequence[float]) -> None:

@@ -67,6 +67,11 @@ class TabulatedField(Waveform):
         return not np.any(self.values)
 
     def _longest_step(self) -> float:
+        return self._resolving_step
+
+    @cached_property
+    def _resolving_step(self) -> float:
+        """Found once: some engines ask at each step."""
         times, values = self._table
         values = values.reshape(len(times), -1)
         middle = (values.max(axis=0) + values.min(axis=0)) / 2

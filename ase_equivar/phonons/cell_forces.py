@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
 
-from ase_equivar.calculated_property import calculated_property, with_failures_named
+from ase_equivar.calculated_property import calculated_property, own, with_failures_named
 
 SHARED_ATOMS = 64
 """Atoms of all cells in one call. Larger calls gain nothing: see docs/developer/performance.md."""
@@ -53,8 +53,7 @@ def forces_of_cells(
 
 
 def _alone(atoms: Atoms, calculator: BaseCalculator) -> NDArray[np.float64]:
-    # a copy: some calculators fill the same array again
-    return np.array(calculated_property(calculator, "forces", atoms), dtype=float)
+    return np.asarray(own(calculated_property(calculator, "forces", atoms)), dtype=float)
 
 
 def _can_share(calculator: BaseCalculator) -> bool:

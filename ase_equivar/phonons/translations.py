@@ -27,7 +27,8 @@ def warn_if_translations_vibrate(phonon: Phonopy, matrix: NDArray[np.float64]) -
     -----
     AcousticSumRuleWarning
     """
-    translations, _ = translation_split(phonon.primitive.masses)
+    masses = phonon.primitive.masses
+    translations = np.kron(np.sqrt(masses / masses.sum())[:, None], np.eye(3))
     of_translations = np.linalg.eigvalsh(translations.T @ matrix @ translations)
     drift = signed_frequencies(of_translations, phonon.unit_conversion_factor)
     if np.abs(drift).max() > TRANSLATION_WARNING:
@@ -40,17 +41,13 @@ def warn_if_translations_vibrate(phonon: Phonopy, matrix: NDArray[np.float64]) -
         )
 
 
-def translation_split(
-    masses: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mass-weighted translations, and a basis of all displacements orthogonal to them.
+def internal_basis(masses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an orthonormal basis of all mass-weighted displacements but the translations.
 
     Returns
     -------
-    translations : ndarray, shape (3 N, 3)
-    internal : ndarray, shape (3 N, 3 N − 3)
-        Together they are an orthonormal basis.
+    ndarray, shape (3 N, 3 N − 3)
+        Columns.
     """
-    weights = np.sqrt(masses / masses.sum())
-    basis, _ = np.linalg.qr(weights[:, None], mode="complete")
-    return np.kron(weights[:, None], np.eye(3)), np.kron(basis[:, 1:], np.eye(3))
+    basis, _ = np.linalg.qr(np.sqrt(masses)[:, None], mode="complete")
+    return np.kron(basis[:, 1:], np.eye(3))

@@ -59,12 +59,13 @@ def _check_members(models: Sequence[str | Path], networks: Sequence[Network]) ->
     """Refuse the same model twice, and models of different elements, by their names."""
     first_of: dict[str, str | Path] = {}
     for model in models:
-        first = first_of.setdefault(model_digest(model), model)
-        if first is not model:
+        digest = model_digest(model)
+        if digest in first_of:
             raise ValueError(
-                f"{first} and {model} are the same model: their mean is no better than one; give "
-                "models that were trained apart, with another seed at least"
+                f"{first_of[digest]} and {model} are the same model: their mean is no better than "
+                "one; give models that were trained apart, with another seed at least"
             )
+        first_of[digest] = model
     for model, network in zip(models[1:], networks[1:], strict=True):
         different = set(network.elements) ^ set(networks[0].elements)
         if different:

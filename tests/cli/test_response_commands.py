@@ -138,6 +138,8 @@ def test_bad_options_of_spectrum(hot_salt, nacl_file, model, tmp_path):
         run(*common, "-o", "x.odd"), 2, "tells no format; use one of .csv, .json, "
     )
     assert_one_line_error(run(*common), 2, "too short")  # for the correlation time
+    result = run(*common, "--index", "a:b")
+    assert_one_line_error(result, 2, "ASE cannot read .*run.extxyz .*'a'")
     still = run("spectrum", nacl_file, "--model", model, "--timestep", 1.0)
     assert_one_line_error(still, 2, "two frames or more")
     assert_one_line_error(
@@ -301,6 +303,14 @@ def test_polarization_along_a_trajectory(nacl_file, model, tmp_path):
     assert float(rows[1].split(",")[3]) == pytest.approx(expected, rel=0.05)
     shown = run("polarization", frames, "--model", "universal-polar")
     assert shown.output.split()[-8:-4] == ["0", *["0.000"] * 3]
+    several = tmp_path / "several.extxyz"
+    ase.io.write(several, [atoms, moved] * 3)
+    for index, numbers in (("1::2", "135"), ("-4::3", "25")):  # those of the file
+        assert run(
+            *("polarization", several, "--model", "universal-polar", "--index", index, "-o", table)
+        ).output
+        _, *rows = table.read_text().split()
+        assert "".join(row.partition(",")[0] for row in rows) == numbers
     for arguments, text in (
         ((frames, "--model", model), "gives Z. and no polarization; take a polar"),
         ((frames, "-o", tmp_path / "p.json"), "should end in .csv"),

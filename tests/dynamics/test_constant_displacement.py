@@ -14,7 +14,15 @@ from ase.optimize import BFGS, FIRE
 from helpers import random_networks
 from helpers.driven_crystal import INTEGRATORS, crystal
 from helpers.harmonic_runs import ELECTRONIC
-from helpers.polar_crystal import CHARGES, HESSIAN, MASSES, N, PolarCrystal, ions
+from helpers.polar_crystal import (
+    CHARGES,
+    HESSIAN,
+    MASSES,
+    KnowsItsPolarization,
+    N,
+    PolarCrystal,
+    ions,
+)
 from helpers.polar_phonons import triclinic
 from helpers.springs import Springs, stiffness_matrix
 from scipy import constants
@@ -197,19 +205,6 @@ def test_field_is_that_of_the_polarization_that_the_run_has_reached():
 
 
 CELL = ions().cell.lengths()
-
-
-class KnowsItsPolarization(PolarCrystal):
-    """In C/m², with another zero than that of the runs."""
-
-    implemented_properties = (*PolarCrystal.implemented_properties, "polarization")
-
-    def get_property(self, name, atoms=None, allow_calculation=True):
-        if name != "polarization":
-            return super().get_property(name, atoms, allow_calculation)
-        u = (atoms.positions - self.sites).ravel()
-        dipole = CHARGES @ u + 0.5 * self.gradient @ u @ u + [3, 4, 5]
-        return dipole / atoms.get_volume() * PER_E / 100
 
 
 class PeriodicForces(KnowsItsPolarization):

@@ -13,7 +13,14 @@ from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 from helpers.driven_crystal import AMPLITUDE, SINE, crystal
 from helpers.harmonic_runs import ELECTRONIC
-from helpers.polar_crystal import CHARGES, HESSIAN, N, PolarCrystal, static_displacements
+from helpers.polar_crystal import (
+    CHARGES,
+    HESSIAN,
+    PER_E,
+    KnowsItsPolarization,
+    N,
+    static_displacements,
+)
 from scipy import constants
 
 from ase_equivar.dynamics import drive
@@ -21,17 +28,6 @@ from ase_equivar.fields import ConstantDisplacement, ConstantField, GaussianPuls
 from ase_equivar.warning_types import FieldWarning
 
 VACUUM = constants.epsilon_0 / constants.e * 1e-10  # ε0 in e/(V Å)
-PER_E = constants.e * 1e20  # C/m² of one e/Å²
-
-
-class KnowsItsPolarization(PolarCrystal):
-    implemented_properties = (*PolarCrystal.implemented_properties, "polarization")
-
-    def get_property(self, name, atoms=None, allow_calculation=True):
-        if name != "polarization":
-            return super().get_property(name, atoms, allow_calculation)
-        u = (atoms.positions - self.sites).ravel()
-        return (CHARGES @ u + 0.5 * self.gradient @ u @ u) / atoms.get_volume() * PER_E
 
 
 def force_constants(atoms):

@@ -8,7 +8,7 @@ from phonopy import Phonopy
 from phonopy.physical_units import get_physical_units
 
 from ase_equivar.phonons import make_phonon
-from ase_equivar.phonons.translations import translation_split
+from ase_equivar.phonons.translations import internal_basis
 from helpers.given_charges import triclinic_four
 
 THZ = get_physical_units().DefaultToTHz
@@ -22,10 +22,10 @@ def four_ions() -> Atoms:
 def with_modes(frequencies, vectors) -> Phonopy:
     """`four_ions` with nine optical modes, THz, negative: imaginary; acoustic ones are at 0.
 
-    `vectors`, shape (9, 9): columns are the modes in the basis of `translation_split`.
+    `vectors`, shape (9, 9): columns are the modes in the basis of `internal_basis`.
     """
     phonon = make_phonon(four_ions())
-    _, internal = translation_split(phonon.primitive.masses)
+    internal = internal_basis(phonon.primitive.masses)
     frequencies = np.asarray(frequencies)
     squares = np.sign(frequencies) * (frequencies / THZ) ** 2
     modes = internal @ vectors

@@ -24,6 +24,7 @@ from ase_equivar.graph import build_graph
 from ase_equivar.inference.parts import dielectric_tensors_of_parts
 from ase_equivar.network import Ensemble, build_network
 from ase_equivar.network.readout import dielectric_from_log
+from ase_equivar.training.combining import combine
 
 NOTES = (
     {"Data": "A few crystals.", "Licence": "MIT."},
@@ -152,6 +153,8 @@ def test_members_that_are_no_others_are_named(tmp_path: Path) -> None:
         result = run(app, command)
         assert result.exit_code == 2
         assert re.search(told, " ".join(result.output.split()))
+    with pytest.raises(ValueError, match=r"first and .*first are the same model"):
+        combine([first, first], tmp_path / "both")  # one text object, unlike two of a command line
     assert not (tmp_path / "both").exists()
 
 
