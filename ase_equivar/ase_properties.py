@@ -35,6 +35,7 @@ BORN_CHARGES = "born_charges"
 EFFECTIVE_CHARGES = "born_effective_charges"  # the name in ASE
 DIELECTRIC_TENSOR = "dielectric_tensor"
 UNCERTAINTY = "born_charges_uncertainty"
+FIELD_FORCES = "field_forces"  # of runs in a field, whose files hold the Z* that they used
 CLAMPED_PIEZO = "piezoelectric_tensor_clamped"
 EXTXYZ = "ase.io.extxyz"
 SHAPES: dict[str, tuple[str | int, ...]] = {

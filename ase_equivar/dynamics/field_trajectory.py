@@ -14,6 +14,7 @@ from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.trajectory import Trajectory
 
+from ase_equivar.ase_properties import FIELD_FORCES
 from ase_equivar.dynamics.checks import check_times_ascend
 from ase_equivar.dynamics.driven import Drive, check_drive
 from ase_equivar.dynamics.field_log import ROUNDING, check_new, end_of_earlier, warn_if_lost
@@ -25,9 +26,8 @@ from ase_equivar.io.output_files import check_folder, replacing, write_text
 from ase_equivar.io.read_errors import reading
 from ase_equivar.warning_types import InputWarning
 
-FORCES = "field_forces"
 ENDINGS = (".extxyz", ".traj", ".h5")
-NOT_KEPT = {*all_properties, *LAYOUT, FORCES}
+NOT_KEPT = {*all_properties, *LAYOUT, FIELD_FORCES}
 OBSERVED = ("time", "electric_field", "work", "polarization_change", "current_density")
 
 
@@ -118,7 +118,7 @@ def _frame(driven: Drive) -> Atoms:
     frame.set_constraint()
     for name in unwritable_arrays(frame.arrays):
         del frame.arrays[name]
-    frame.arrays[FORCES] = driven.field_forces
+    frame.arrays[FIELD_FORCES] = driven.field_forces
     frame.info = {
         **_kept(driven.atoms.info),
         **{name: getattr(now, name) for name in OBSERVED},
@@ -163,7 +163,7 @@ def _drop_extxyz(path: Path, time: float) -> list[float]:
 
 
 def _write_traj(path: Path, frame: Atoms) -> None:
-    frame.info[FORCES] = frame.arrays.pop(FORCES)
+    frame.info[FIELD_FORCES] = frame.arrays.pop(FIELD_FORCES)
     with Trajectory(path, "a") as file:
         file.write(frame)
 
@@ -186,7 +186,7 @@ def _write_hdf5(path: Path, frame: Atoms) -> None:
     values: dict[str, Any] = {
         **{name: frame.info[name] for name in OBSERVED},
         **frame.calc.results,
-        FORCES: frame.arrays[FORCES],
+        FIELD_FORCES: frame.arrays[FIELD_FORCES],
         "positions": frame.positions,
         "momenta": frame.get_momenta(),
         "cell": frame.cell.array,

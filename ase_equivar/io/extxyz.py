@@ -17,7 +17,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_equivar.ase_properties import CLAMPED_PIEZO, EFFECTIVE_CHARGES, UNCERTAINTY
+from ase_equivar.ase_properties import CLAMPED_PIEZO, EFFECTIVE_CHARGES, FIELD_FORCES, UNCERTAINTY
 from ase_equivar.io.extxyz_entries import COLUMN, DIELECTRIC_KEY, leave_out_unwritable
 from ase_equivar.io.output_files import replacing
 from ase_equivar.io.structure_files import read_images
@@ -134,11 +134,16 @@ def holds_predictions(atoms: Atoms, labels: str = COLUMN) -> bool:
     return False
 
 
-def is_predicted(atoms: Atoms, labels: str = COLUMN) -> bool:
-    """Say whether the Z* in the array of the labels are a model's, which states uncertainties."""
+def mark_of_prediction(atoms: Atoms, labels: str = COLUMN) -> str:
+    """Return what tells that the Z* in the array of the labels are a model's; "" if nothing does.
+
+    They have uncertainties, or forces of the run that used them.
+    """
+    if holds_predictions(atoms, labels):
+        return ""
     results = {} if atoms.calc is None else atoms.calc.results
-    stated = UNCERTAINTY in atoms.arrays or UNCERTAINTY in results
-    return stated and not holds_predictions(atoms, labels)
+    beside = {*atoms.arrays, *atoms.info, *results}
+    return next((name for name in (UNCERTAINTY, FIELD_FORCES) if name in beside), "")
 
 
 def _with_columns(atoms: Atoms, index: int) -> Atoms:

@@ -13,8 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
-from ase_equivar.ase_properties import UNCERTAINTY
-from ase_equivar.io.extxyz import holds_predictions, is_predicted
+from ase_equivar.io.extxyz import holds_predictions, mark_of_prediction
 from ase_equivar.io.file_selection import split_selection
 from ase_equivar.io.resumed import digest
 from ase_equivar.io.structure_files import Frame
@@ -214,10 +213,10 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
         raise ValueError(frame.trouble)
     check_structure(atoms)
     charges = _charges(frame, atoms, config)
-    if is_predicted(atoms, config.born_charges):
+    if mark := mark_of_prediction(atoms, config.born_charges):
         raise ValueError(
-            f"its Z* are a prediction, with {UNCERTAINTY!r} beside them, and no label; if they are "
-            "a label, remove that column"
+            f"its Z* are a prediction, with {mark!r} beside them, and no label; if they are a "
+            "label, remove that entry"
         )
     violation = np.abs(charges.sum(axis=0)).max()
     if violation > config.max_sum_rule_violation:

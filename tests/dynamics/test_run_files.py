@@ -18,6 +18,8 @@ from ase_equivar.dynamics import (
     restore_checkpoint,
     save_checkpoint,
 )
+from ase_equivar.training.data import read_frames
+from ase_equivar.training.sections import DataConfig
 from ase_equivar.warning_types import InputWarning
 
 
@@ -161,3 +163,29 @@ def test_arrays_and_periodicity_of_other_atoms_are_named(tmp_path):
     atoms.pbc = (True, True, False)
     with pytest.raises(ValueError, match=r"pbc=\[True, True, True\]; these have \[True, True, F"):
         restore_checkpoint(drive(VelocityVerlet(atoms, 0.1), SINE), path)
+
+
+def test_other_constraints_than_those_of_the_checkpoint_are_named(tmp_path):
+    path = tmp_path / "run.npz"
+    held = crystal()
+    held.set_constraint([FixAtoms([2]), FixCom()])
+    save_checkpoint(drive(VelocityVerlet(held, 0.1), SINE), path)
+    again = crystal()
+    again.set_constraint([FixAtoms(mask=[False, False, True]), FixCom()])
+    restore_checkpoint(drive(VelocityVerlet(again, 0.1), SINE), path)
+    free, other = [], [FixAtoms([1]), FixCom()]
+    for constraints, named in ((free, "none"), (other, r"FixAtoms \[1\], FixCom .*")):
+        again = crystal()
+        again.set_constraint(constraints)
+        with pytest.raises(ValueError, match=rf"FixAtoms \[2\], FixCom .*, not {named}; set the"):
+            restore_checkpoint(drive(VelocityVerlet(again, 0.1), SINE), path)
+
+
+@pytest.mark.parametrize("name", ["run.extxyz", "run.traj"])
+def test_charges_of_a_run_are_no_labels(name, tmp_path):
+    """Every model agreed with the Z* that it had given in a field."""
+    driven = drive(VelocityVerlet(crystal(), 0.1), SINE)
+    driven.dynamics.attach(FieldTrajectory(driven, tmp_path / name))
+    driven.dynamics.run(2)
+    with pytest.raises(ValueError, match="are a prediction, with 'field_forces' beside them"):
+        read_frames([tmp_path / name], DataConfig((), ()))
