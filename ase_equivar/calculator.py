@@ -266,12 +266,23 @@ class EquivarCalculator(Calculator):
         if CLAMPED_PIEZO in properties and available.has_head:
             self.results[CLAMPED_PIEZO] = self.predictor.piezoelectric_tensor(atoms)
         others = [name for name in properties if name not in of_model]
+        polarization = None
+        if raw is not None and with_field and self._wrapped.polarization_energy:
+            polarization = raw.polarization
+        ready = []
         if others:
-            in_field = self._settings.in_field
-            self._wrapped.fill(self.results, atoms, others, of_model, in_field=in_field)
+            in_field, has_polarization = self._settings.in_field, polarization is not None
+            ready = self._wrapped.fill(
+                self.results,
+                atoms,
+                others,
+                of_model,
+                in_field=in_field,
+                has_polarization=has_polarization,
+            )
         if raw is not None and self.electric_field is not None and with_field:
-            polarization = raw.polarization if self._wrapped.polarization_energy else None
-            add_field(self.results, with_field, atoms, self.electric_field, polarization)
+            names = {*with_field, *ready}
+            add_field(self.results, names, atoms, self.electric_field, polarization)
 
     def dielectric_tensor_parts(self, atoms: Atoms) -> NDArray[np.float64] | None:
         """Give the ε∞ that parts of the model predict, each with some channels left out.

@@ -80,13 +80,20 @@ class WrappedCalculator:
         of_model: Collection[str],
         *,
         in_field: bool,
-    ) -> None:
+        has_polarization: bool,
+    ) -> list[str]:
         """Put properties in `results`: these, and others that are ready and cost nothing.
 
-        Those `of_model` are never taken from the calculator.
+        Those `of_model` are never taken from the calculator, nor are those that lack what the field
+        adds to them; an energy does not if `has_polarization`.
+
+        Returns
+        -------
+        list of str
+            The others.
         """
         if self.calculator is None:
-            return
+            return []
         for name in names:
             results[name] = own(calculated_property(self.calculator, name, atoms))
         left_out = {*of_model}
@@ -95,10 +102,13 @@ class WrappedCalculator:
         if in_field and not self.stress_without_field:
             left_out.update(STRESS_NAMES)
         if in_field and self.polarization_energy:
-            left_out.update((*ENERGY_NAMES, "energies"))
+            left_out.update(("energies", *(() if has_polarization else ENERGY_NAMES)))
+        others = []
         for name in self.properties():
             if name in results or name in left_out or name not in all_properties:
                 continue
             value = self.calculator.get_property(name, atoms, allow_calculation=False)
             if value is not None:
                 results[name] = own(value)
+                others.append(name)
+        return others

@@ -8,6 +8,7 @@ from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.filters import FrechetCellFilter, UnitCellFilter
+from ase.io import read
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 from ase.stress import voigt_6_to_full_3x3_stress
@@ -223,3 +224,29 @@ def test_what_is_refused() -> None:
     atoms.pbc = (True, True, False)
     with pytest.raises(PropertyNotImplementedError, match="periodic in three directions"):
         atoms.get_stress()
+
+
+@pytest.mark.parametrize("first", [None, "energy", "born_charges"])
+def test_trajectories_have_the_energy_that_is_at_hand(tmp_path, first) -> None:
+    """Those of a dynamics ask for forces, and lacked energies, which AutoNEB reads."""
+    atoms = crystal()
+    if first:
+        atoms.get_property(first)
+    VelocityVerlet(atoms, 0.5 * units.fs, trajectory=str(tmp_path / "run.traj")).run(2)
+    frames = read(tmp_path / "run.traj", ":")
+    assert len(frames) == 3
+    for frame in frames:
+        alone = frame.copy()
+        alone.calc = calculator(Elastic(triclinic()))
+        assert frame.get_potential_energy() == pytest.approx(alone.get_potential_energy(), abs=1e-9)
+        without = calculator(Elastic(triclinic()), field=None)
+        assert abs(frame.get_potential_energy() - without.get_potential_energy(frame)) > 1e-4
+
+
+def test_an_energy_that_lacks_the_field_is_not_at_hand() -> None:
+    atoms = crystal()
+    atoms.get_property("born_charges")
+    assert {"energy", "energies"}.isdisjoint(atoms.calc.results)
+    atoms.get_forces()
+    assert "energy" in atoms.calc.results
+    assert "energies" not in atoms.calc.results

@@ -21,7 +21,14 @@ def ipi(
     port: Annotated[
         int, typer.Option(help="Port on which i-PI listens: <port> of its input.")
     ] = 31415,
-    stress: Annotated[bool, typer.Option("--stress", help="Also send the virial.")] = False,
+    stress: Annotated[
+        bool | None,
+        typer.Option(
+            "--stress/--no-stress",
+            help="Send the virial [default: where the calculator gives it, in crystals].",
+            show_default=False,
+        ),
+    ] = None,
     repeat: Repeat = (1, 1, 1),
     calculator: inputs.Forces = DEFAULT_POTENTIAL,
     model: inputs.Model = "universal",
@@ -41,4 +48,4 @@ def ipi(
         from ase_equivar.engines.ipi import run_ipi_client
 
         served = run_ipi_client(atoms, unixsocket=unix, host=host, port=port, with_stress=stress)
-        open_console().print(f"i-PI has closed the socket; structures calculated: {served}")
+        open_console().print(f"i-PI has ended; structures calculated: {served}")

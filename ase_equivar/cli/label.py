@@ -72,7 +72,7 @@ def label(
         from ase_equivar.io.structure_files import read_images
         from ase_equivar.labelling import Settings, label_all
         from ase_equivar.labelling.journal import journal_of
-        from ase_equivar.labelling.run import n_refused
+        from ase_equivar.labelling.run import earlier_results
 
         file, part = split_selection(structures)
         check_file(file)
@@ -91,13 +91,16 @@ def label(
             console.print(escape(_line(progress)), soft_wrap=True)
         if progress is None:
             told = "nothing left to do"
-            if refused := n_refused(images, output):
+            n_labelled, refused = earlier_results(images, output)
+            if refused:
                 told += (
                     f"; structures without a label from before: {refused}, for reasons in "
                     f"{journal_of(output)}: --retry tries them again"
                 )
             console.print(escape(told), soft_wrap=True)
-        elif not progress.n_labelled:
+        else:
+            n_labelled = progress.n_labelled
+        if not n_labelled:
             raise typer.Exit(inputs.FAILURE)  # nothing to go on with
 
 

@@ -113,13 +113,7 @@ class GivenField:
         """Do nothing."""
 
     def _at(self, time: float) -> NDArray[np.float64]:
-        value = self._field(time)
-        if np.ndim(value) == 0:
-            raise ValueError(
-                "the field is a scalar envelope; multiply it by a field: envelope * "
-                "ConstantField([Ex, Ey, Ez])"
-            )
-        return check_field(value)
+        return check_field(self._field(time))
 
 
 class FieldInSlab(GivenField):

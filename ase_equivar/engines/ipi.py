@@ -10,6 +10,7 @@ the first index, unlike here. i-PI adds Z* E(t) itself, so the calculator must n
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,14 +18,17 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import ArrayLike, NDArray
 
-from ase_equivar.arguments import whole_number
+from ase_equivar.arguments import born_charges_array, finite_real, whole_number
 from ase_equivar.calculator import EquivarCalculator
 from ase_equivar.charge_source import read_charges
 from ase_equivar.dynamics.checks import check_calculator
 from ase_equivar.engines.ipi_socket import Answer, IPISocket
 from ase_equivar.sum_rule import neutralize
+from ase_equivar.warning_types import FieldWarning
 
 DEFAULT_PORT = 31415
+SAME = 1e-6  # Å, of cell vectors
+ROUNDED = 1e-3  # Å, and Å² of their products: files have few decimals
 SUM_RULE = 1e-8
 """i-PI stops where an element of |Σ_i Z_i| / N exceeds this times N (``asr_threshold``)."""
 
@@ -47,9 +51,7 @@ def ipi_born_charges(born_charges: ArrayLike) -> NDArray[np.float64]:
     ValueError
         If the shape differs, or Z* do not sum to zero as closely as i-PI requires.
     """
-    charges = np.asarray(born_charges, dtype=np.float64)
-    if charges.ndim != 3 or charges.shape[1:] != (3, 3):
-        raise ValueError(f"born_charges has shape {charges.shape}, not (N, 3, 3)")
+    charges = born_charges_array("born_charges", born_charges)
     excess = float(np.abs(charges.sum(axis=0)).max())
     limit = SUM_RULE * len(charges) ** 2
     if excess > limit:
@@ -66,7 +68,7 @@ def run_ipi_client(
     unixsocket: str | None = None,
     host: str = "localhost",
     port: int = DEFAULT_PORT,
-    with_stress: bool = False,
+    with_stress: bool | None = None,
 ) -> int:
     """Serve forces and Z* to i-PI until it closes the socket or ends.
 
@@ -87,58 +89,101 @@ def run_ipi_client(
         Machine on which i-PI runs.
     port : int
         Port on which i-PI listens.
-    with_stress : bool
-        Also send the virial, for a barostat. It is the virial without field.
+    with_stress : bool, optional
+        Whether to send the virial, for a barostat. It is the virial without field. Default: if the
+        calculator gives the stress and the atoms are periodic in all directions.
 
     Returns
     -------
     int
-        Number of structures whose results i-PI has taken.
+        Number of structures whose results i-PI has taken, with those by which it fills a batch.
 
     Raises
     ------
     ValueError
-        If i-PI has another number of atoms, the calculator has its own field, or Z* violate the sum
-        rule.
+        If i-PI has another number of atoms, the calculator has its own field, Z* violate the sum
+        rule, a result is not finite, or if i-PI changes the cell and no virial is sent.
     ase.calculators.calculator.PropertyNotImplementedError
         If the calculator does not provide Z*, forces or energy.
     OSError
         If i-PI is not listening there.
+
+    Warns
+    -----
+    FieldWarning
+        If i-PI has turned the crystal: its fields are along its own axes.
+    InputWarning
+        If the connection was closed without a word.
     """
     port = whole_number("port", port, at_least=1, at_most=65535)
     if atoms.calc is None:
         raise ValueError("the atoms have no calculator; set atoms.calc first")
     check_calculator(atoms.calc)
-    needed = ("energy", "stress") if with_stress else ("energy",)
-    for name in needed:
-        if name not in atoms.calc.implemented_properties:
+    given = atoms.calc.implemented_properties
+    if with_stress is None:
+        with_stress = "stress" in given and atoms.cell.rank == 3 and bool(atoms.pbc.all())
+    for name in ("energy", "stress") if with_stress else ("energy",):
+        if name not in given:
             raise PropertyNotImplementedError(
                 f"the calculator {type(atoms.calc).__name__} does not give {name!r}, which i-PI "
                 "needs"
             )
     ipi_born_charges(read_charges(atoms.calc)(atoms))
-    served = 0
+    served, cell = 0, None
     with IPISocket.connected(unixsocket, host, port) as connection:
         while (images := connection.next_structures(atoms)) is not None:
+            if cell is None:
+                cell = images[0].cell.array
+                _warn_of_other_axes(atoms, cell)
+            if not with_stress and any(np.abs(one.cell - cell).max() > SAME for one in images):
+                raise ValueError(
+                    "i-PI changes the cell, but is sent no virial, as if there were no forces on "
+                    "the cell: send it (with_stress=True, --stress), by a calculator that gives "
+                    "the stress"
+                )
             if connection.answer(_answers(images, with_stress)):
                 served += len(images)
             atoms.cell, atoms.positions = images[-1].cell, images[-1].positions
     return served
 
 
+def _warn_of_other_axes(atoms: Atoms, cell: NDArray[np.float64]) -> None:
+    """Warn if i-PI has the cell of the atoms in other axes, as it has of most files."""
+    given = atoms.cell.array
+    turned = np.abs(given - cell).max() > ROUNDED
+    if atoms.cell.rank < 3 or not turned or np.abs(given @ given.T - cell @ cell.T).max() > ROUNDED:
+        return
+    axes = np.linalg.solve(cell, given)  # rows: those of i-PI along those of the structure
+    rows = (", ".join(f"{one:.3f}" for one in row) for row in np.round(axes, 3) + 0.0)
+    texts = [f"{name} is ({row})" for name, row in zip("xyz", rows, strict=True)]
+    warnings.warn(
+        "i-PI has the crystal in other axes than the structure given here: in those of the "
+        f"structure, i-PI's {'; '.join(texts)}. The field in i-PI's input is along i-PI's axes, "
+        "and so are its results",
+        FieldWarning,
+        stacklevel=3,
+    )
+
+
 def _answers(images: Sequence[Atoms], with_stress: bool) -> list[Answer]:
     """Calculate what i-PI expects of each structure; constraints are i-PI's own affair."""
-    return [
-        Answer(
-            energy=image.get_potential_energy(apply_constraint=False),
-            forces=image.get_forces(apply_constraint=False),
-            virial=-image.get_volume() * image.get_stress(voigt=False, apply_constraint=False)
-            if with_stress
-            else np.zeros((3, 3)),
-            extras=json.dumps({"BEC": ipi_born_charges(charges).tolist()}),
+    answers = []
+    for image, charges in zip(images, _born_charges(images), strict=True):
+        virial = np.zeros((3, 3))
+        energy = image.get_potential_energy(apply_constraint=False)
+        forces = image.get_forces(apply_constraint=False)
+        if with_stress:
+            virial = -image.get_volume() * image.get_stress(voigt=False, apply_constraint=False)
+        extras = json.dumps({"BEC": ipi_born_charges(charges).tolist()})
+        answers.append(
+            Answer(
+                energy=float(finite_real("the energy", energy, ())),
+                forces=finite_real("the forces", forces, (len(image), 3)),
+                virial=finite_real("the virial", virial, (3, 3)),
+                extras=extras,
+            )
         )
-        for image, charges in zip(images, _born_charges(images), strict=True)
-    ]
+    return answers
 
 
 def _born_charges(images: Sequence[Atoms]) -> list[NDArray[np.float64]]:

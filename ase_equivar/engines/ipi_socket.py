@@ -7,6 +7,8 @@ that it initializes a client with.
 
 from __future__ import annotations
 
+import select
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,9 @@ from ase import Atoms, units
 from ase.calculators.socketio import IPIProtocol, SocketClient, SocketClosed
 from numpy.typing import NDArray
 
+from ase_equivar.warning_types import InputWarning
+
+READ_AHEAD = 0.01  # s for a message that follows on positions; i-PI 3.3 sends both together
 HARTREE_PER_BOHR = units.Hartree / units.Bohr
 
 
@@ -50,6 +55,7 @@ class IPISocket:
         self._batch_size = 1
         self._state = "NEEDINIT"
         self._is_closed = False
+        self._read_ahead: str | None = None
 
     @classmethod
     @contextmanager
@@ -88,11 +94,17 @@ class IPISocket:
         ------
         ValueError
             If i-PI has another number of atoms, or sends positions that are not finite.
+
+        Warns
+        -----
+        InputWarning
+            If the connection was closed without a word.
         """
         while not self._is_closed:
             with self._noticing_the_end():
                 message = self._protocol.recvmsg()
                 if message == "EXIT":
+                    self._is_closed = True
                     return None
                 if message == "STATUS":
                     self._protocol.sendmsg(self._state)
@@ -101,7 +113,9 @@ class IPISocket:
                     self._batch_size = _announced_batch_size(bytes(text).decode(errors="replace"))
                     self._state = "READY"
                 elif message == "POSDATA":
-                    return self._structures(atoms)
+                    structures = self._structures(atoms)
+                    self._take_what_follows()
+                    return structures
                 else:
                     raise ValueError(f"i-PI sent {message!r}, which this client does not know")
         return None
@@ -116,7 +130,7 @@ class IPISocket:
         """
         self._state = "HAVEDATA"
         with self._noticing_the_end():
-            while (message := self._protocol.recvmsg()) == "STATUS":
+            while (message := self._next_message()) == "STATUS":
                 self._protocol.sendmsg(self._state)
             if message == "EXIT":
                 self._is_closed = True
@@ -133,26 +147,41 @@ class IPISocket:
 
     @contextmanager
     def _noticing_the_end(self) -> Iterator[None]:
-        """Note that i-PI has closed the connection, or is no longer there."""
+        """Note and tell that i-PI has closed the connection, or is no longer there."""
         try:
             yield
         except (SocketClosed, ConnectionError):
             self._is_closed = True
+            warnings.warn(
+                "i-PI is gone without having said that it ends (EXIT): look whether it was killed; "
+                "its checkpoint and this command again continue the run",
+                InputWarning,
+                stacklevel=4,
+            )
+
+    def _take_what_follows(self) -> None:
+        """Read what i-PI sends right after positions, before the forces are calculated.
+
+        If this process ends with a message unread, i-PI's connection is reset, on which i-PI 3.3
+        waits forever, for all clients.
+        """
+        if select.select([self._protocol.socket], [], [], READ_AHEAD)[0]:
+            self._read_ahead = self._protocol.recvmsg()
+
+    def _next_message(self) -> str:
+        message, self._read_ahead = self._read_ahead, None
+        return self._protocol.recvmsg() if message is None else message
 
     def _structures(self, atoms: Atoms) -> list[Atoms]:
+        # A cell and its inverse for each structure, vectors as columns; then all positions.
         if self._batch_size == 1:
-            try:
-                cell, _, positions = self._protocol.recvposdata()
-            except AssertionError as error:  # ASE's check of what it receives
-                raise ValueError("i-PI sent a cell or positions that are not finite") from error
-            cells, places = cell[None], positions[None]
-            self._check_number(len(positions), atoms)
+            pairs = self._receive((1, 2, 3, 3))
+            self._check_number(int(self._receive(1, np.int32)[0]), atoms)
         else:
             self._check_number(int(self._receive(1, np.int32)[0]), atoms)
-            size = self._batch_size
-            # A cell and its inverse for each structure, vectors as columns; then all positions.
-            cells = self._receive((size, 2, 3, 3))[:, 0].transpose(0, 2, 1) * units.Bohr
-            places = self._receive((size, len(atoms), 3)) * units.Bohr
+            pairs = self._receive((self._batch_size, 2, 3, 3))
+        cells = pairs[:, 0].transpose(0, 2, 1) * units.Bohr
+        places = self._receive((self._batch_size, len(atoms), 3)) * units.Bohr
         structures = []
         for cell, positions in zip(cells, places, strict=True):
             structure = atoms.copy()
@@ -163,7 +192,10 @@ class IPISocket:
 
     def _check_number(self, n_atoms: int, atoms: Atoms) -> None:
         if n_atoms != len(atoms):
-            raise ValueError(f"i-PI has {n_atoms} atoms, but this client has {len(atoms)}")
+            raise ValueError(
+                f"i-PI has {n_atoms} atoms, but this client has {len(atoms)}; if neither number is "
+                "wrong, the mode of ffsocket is: it must be 'unix' or 'inet'"
+            )
 
     def _send_several(self, answers: Sequence[Answer]) -> None:
         send = self._protocol.send
@@ -178,7 +210,10 @@ class IPISocket:
             send(extras, np.byte)
 
     def _receive(self, shape: Any, dtype: Any = np.float64) -> NDArray[Any]:
-        received: NDArray[Any] = self._protocol.recv(shape, dtype)
+        try:
+            received: NDArray[Any] = self._protocol.recv(shape, dtype)
+        except AssertionError as error:  # ASE's check of what it receives
+            raise ValueError("i-PI sent a cell or positions that are not finite") from error
         return received
 
 
@@ -187,6 +222,10 @@ def _announced_batch_size(text: str) -> int:
     for entry in text.split(","):
         name, _, value = entry.partition(":")
         if name.strip() == "batch_size":
+            if not value.strip().isdigit() or int(value) == 0:
+                raise ValueError(
+                    f"i-PI announced {entry.strip()!r}, which is no number of structures"
+                )
             return int(value)
     return 1
 

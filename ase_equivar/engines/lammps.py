@@ -16,16 +16,16 @@ each step, after LAMMPS has moved the atoms and calculated its own forces, so th
 remains of second order. With several processes, each evaluates its own atoms, and features of
 ghosts are fetched from their owners (`halo`); neutrality is imposed on the sum over all processes.
 
+**Order.** LAMMPS goes through its fixes in the order in which they were defined: those that set or
+project forces (``setforce``, ``planeforce``, ``shake`` and so on) come after the field.
+
 **An error stops the run.** LAMMPS ignores exceptions in callbacks. Here they stop the run, and the
 command that started it raises; with several processes, all of them exit with the message.
 """
 
 from __future__ import annotations
 
-import functools
-import re
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,14 @@ from numpy.typing import ArrayLike
 
 from ase_equivar.arguments import whole_number
 from ase_equivar.calculator import EquivarCalculator
+from ase_equivar.engines.lammps_commands import (
+    OWN_COMPUTES,
+    OWN_FIXES,
+    remove_field,
+    watch_commands,
+)
 from ase_equivar.engines.lammps_field import GHOST_MARGIN, FieldFix
+from ase_equivar.engines.lammps_info import check_no_fix_holds_before, ghost_cutoff
 from ase_equivar.engines.lammps_log import earlier_account, write_log
 from ase_equivar.engines.local_charges import charges_of
 from ase_equivar.fields import (
@@ -46,17 +53,9 @@ from ase_equivar.fields import (
     FieldOnAtoms,
     SpatialField,
 )
-from ase_equivar.fields.algebra import Field
+from ase_equivar.fields.algebra import Field, check_function_of_time
 from ase_equivar.fields.forces import check_field
-from ase_equivar.warning_types import FieldWarning
 
-REFUSED = {
-    "minimize": "a field has no energy that LAMMPS could minimize",
-    "min_style": "a field has no energy that LAMMPS could minimize",
-    "rerun": "the field belongs to the dynamics",
-    "run_style": "multiple time steps would take the field's forces at the wrong times",
-}
-MOST_INCLUDES = 16  # nesting depth of included files, the limit of LAMMPS
 VECTOR = 11  # work, field, change of polarization, current density; last, an uncertainty
 OF_ELEMENT = 6  # between these: transported charge, displacement
 
@@ -113,8 +112,9 @@ def field_fix(
     ------
     ValueError
         If the units are not supported, atom types and elements do not match, the model does not
-        support an element, the fix already exists, the group does not, or the log has no line at
-        the present time.
+        support an element, the fix already exists, the group does not, a fix that holds atoms is
+        defined before the field, or the log has no line at the present time; with a log, if
+        there is another field.
     TypeError
         If there are several processes and the calculator does not support them, or if the field
         cannot be used in LAMMPS.
@@ -130,20 +130,25 @@ def field_fix(
     if units not in ("metal", "real"):
         raise ValueError(f"LAMMPS has units {units}; Z* need 'metal' or 'real'")
     _check_elements(lmp, elements)
-    if lmp.has_id("fix", identifier):
-        raise ValueError(
-            f"LAMMPS already has a fix {identifier!r}; unfix it, or choose another identifier"
-        )
+    for kind, parts in (("fix", OWN_FIXES), ("compute", OWN_COMPUTES)):
+        for name in (identifier + part for part in parts):
+            if lmp.has_id(kind, name):
+                raise ValueError(
+                    f"LAMMPS already has a {kind} {name!r}; un{kind} it, or choose another "
+                    "identifier"
+                )
     if group not in lmp.available_ids("group"):
         raise ValueError(f"LAMMPS has no group {group!r}")
+    _check_other_fields(lmp, logged=log is not None)
     n_processes = lmp.extract_setting("world_size")
     communicator = lmp.get_mpi_comm() if n_processes > 1 else None
     if n_processes > 1 and communicator is None:
         raise ValueError("with several processes mpi4py is needed: pip install mpi4py")
+    check_no_fix_holds_before(lmp, communicator)
     charges, cutoff = charges_of(calculator or EquivarCalculator(), elements, communicator)
     ghosts = cutoff + GHOST_MARGIN if cutoff else 0.0
-    if ghosts:
-        lmp.command(f"comm_modify cutoff {ghosts}")
+    if ghosts > ghost_cutoff(lmp, communicator):
+        lmp.command(f"comm_modify mode single cutoff {ghosts}")
     fix = FieldFix(
         lmp,
         acting,
@@ -157,6 +162,21 @@ def field_fix(
         log_interval=None if log is None else log_interval,
     )
     earlier = None if log is None else earlier_account(lmp, log, fix.dipole_changes, communicator)
+    try:
+        _add(lmp, fix, identifier, group)
+        if log is not None:
+            if earlier is not None:
+                fix.resume(earlier)
+            write_log(lmp, identifier, log, log_interval, list(fix.dipole_changes), earlier)
+    except BaseException:
+        remove_field(lmp, lmp.command, identifier)
+        raise
+    watch_commands(lmp, fix, identifier, ghosts=ghosts, logged=log is not None)
+    return fix
+
+
+def _add(lmp: Any, fix: FieldFix, identifier: str, group: str) -> None:
+    """Define the fix in LAMMPS, and what it keeps of each atom."""
     lmp.command(
         f"fix {identifier}_atoms all property/atom d2_{identifier}_born 9 d2_{identifier}_last 6"
     )
@@ -164,12 +184,18 @@ def field_fix(
     lmp.command(f"fix_modify {identifier} energy yes")
     lmp.fix_external_set_vector_length(identifier, VECTOR + OF_ELEMENT * len(fix.dipole_changes))
     lmp.set_fix_external_callback(identifier, fix.callback, None)
-    if log is not None:
-        if earlier is not None:
-            fix.resume(earlier)
-        write_log(lmp, identifier, log, log_interval, list(fix.dipole_changes), earlier)
-    _watch_commands(lmp, fix, identifier, ghosts)
-    return fix
+
+
+def _check_other_fields(lmp: Any, *, logged: bool) -> None:
+    """Refuse a log beside another field, whose work is in LAMMPS' energy too."""
+    fixes = lmp.available_ids("fix")
+    others = [one for one in fixes if f"{one}_atoms" in fixes]
+    if others and (logged or any(f"{one}_log" in fixes for one in others)):
+        raise ValueError(
+            f"LAMMPS has a field already, {others[0]!r}, and the energies of a log are right for "
+            "one field only: give their sum as one field, such as ConstantField(…) + SineField(…), "
+            "or no log"
+        )
 
 
 def _checked_field(
@@ -196,7 +222,10 @@ def _checked_field(
                 "come from there"
             )
         return field
-    return field if callable(field) else ConstantField(check_field(field))
+    if not callable(field):
+        return ConstantField(check_field(field))
+    check_function_of_time("the field", field)
+    return field
 
 
 def _check_elements(lmp: Any, elements: Sequence[str]) -> None:
@@ -222,63 +251,3 @@ def _check_elements(lmp: Any, elements: Sequence[str]) -> None:
                 f"atom type {kind} has the mass {mass:g}, but {symbol} has {expected[symbol]:.4g}: "
                 "elements must be in the order of LAMMPS' atom types"
             )
-
-
-def _refuse(line: str, ghosts: float, depth: int = 0) -> None:
-    """Refuse a LAMMPS command that would make the field wrong."""
-    words = line.split("#")[0].split()
-    if not words:
-        return
-    if words[0].startswith("$"):
-        raise ValueError(
-            f"{line.strip()!r} in a field: the command is in a variable, and may be one that is "
-            "refused; write it out"
-        )
-    if words[0] == "include" and len(words) > 1 and depth < MOST_INCLUDES:
-        included = Path(words[1])
-        text = included.read_text(encoding="utf-8") if included.is_file() else ""
-        for one in _whole_lines(text):
-            _refuse(one, ghosts, depth + 1)
-    if words[0] == "if" or (words[0] == "run" and "every" in words):  # commands in quotation marks
-        words = " ".join(words).replace('"', " ").replace("'", " ").split()
-        words = words[next((k for k, word in enumerate(words) if word in REFUSED), 0) :]
-    if words[0] in REFUSED and (words[0] != "run_style" or "respa" in words):
-        raise ValueError(f"{' '.join(words[:2])} in a field: {REFUSED[words[0]]}")
-    cutoff = words.index("cutoff") + 1 if "cutoff" in words[:-1] else 0
-    if words[0] == "comm_modify" and cutoff and float(words[cutoff]) < ghosts:
-        raise ValueError(f"Z* need ghosts out to {ghosts} Å: 'comm_modify cutoff {ghosts}' or more")
-
-
-def _whole_lines(text: str) -> list[str]:
-    """Return the commands of a LAMMPS input, of which "&" continues one on the next line."""
-    return re.sub(r"&[ \t]*\n", " ", text).splitlines()
-
-
-def _watch_commands(lmp: Any, fix: FieldFix, identifier: str, ghosts: float) -> None:
-    """Let commands of LAMMPS refuse what is wrong in a field, raise its errors and tell its end."""
-
-    def watched(name: str) -> Callable[..., Any]:
-        plain = getattr(lmp, name)
-
-        @functools.wraps(plain)
-        def run(given: Any) -> Any:
-            there = lmp.has_id("fix", identifier)
-            if there:
-                text = Path(given).read_text() if name == "file" else given
-                for line in _whole_lines(text) if isinstance(text, str) else text:
-                    _refuse(line, ghosts)
-            result = plain(given)
-            fix.raise_error()
-            if there and not lmp.has_id("fix", identifier):
-                warnings.warn(
-                    f"the fix '{identifier}' was removed: the field has ended, and later runs are "
-                    "without it. Add it again with field_fix if that was not intended",
-                    FieldWarning,
-                    stacklevel=2,
-                )
-            return result
-
-        return run
-
-    for name in ("command", "commands_list", "commands_string", "file"):
-        setattr(lmp, name, watched(name))

@@ -38,14 +38,15 @@ class FieldWarnings:
         Parameters
         ----------
         born_charges : numpy.ndarray
-            Of the atoms of this process, |e|, shape=(n_local, 3, 3).
+            Of the atoms of this process on which the field acts, |e|, shape=(N, 3, 3).
         """
         net = float(np.abs(total(self._communicator, born_charges.sum(axis=0))).max())
         if net > NET_CHARGE_LIMIT and is_first(self._communicator):
             warnings.warn(
-                f"the Z* sum to {net:.3g} e, so a uniform field accelerates all atoms together, "
-                "without end unless LAMMPS holds some (fix setforce), holds the center of mass "
-                "(fix recenter, fix momentum) or has friction (fix langevin)",
+                f"the Z* of the atoms in the field sum to {net:.3g} e, so a uniform field "
+                "accelerates all atoms together, without end unless LAMMPS holds some (fix "
+                "setforce), holds the center of mass (fix recenter, fix momentum) or has friction "
+                "(fix langevin)",
                 FieldWarning,
                 stacklevel=2,
             )

@@ -25,6 +25,7 @@ from ase_equivar.units import A_PER_CM2, UC_PER_CM2
 logger = logging.getLogger(__name__)
 
 SECONDS_TO_READ = 0.5  # what mpiexec has not read when a process aborts is lost
+MINIMIZER = "MINIMIZE"  # fix that LAMMPS has while it minimizes
 GHOST_MARGIN = 2.0  # Å beyond the cutoff: atoms may move by half of it until lists are rebuilt
 
 
@@ -150,6 +151,8 @@ class FieldFix:
     def _forces(self, step: int) -> NDArray[np.float64]:
         """Return forces in eV/Å, shape=(n_local, 3), and update work and polarization."""
         lmp = self._lmp
+        if lmp.has_id("fix", MINIMIZER):
+            raise ValueError("minimize in a field, which has no energy that LAMMPS could minimize")
         if lmp.extract_global("respa_levels"):
             raise ValueError("run_style respa would take the field's forces at the wrong times")
         here = read_local_atoms(lmp, self._numbers)
@@ -161,8 +164,9 @@ class FieldFix:
             )
         if here.box_changes and not self._stress_without_field:
             raise ValueError(
-                "a fix changes the box, but LAMMPS' pressure lacks the field's contribution: give "
-                "stress_without_field=True to accept that"
+                "the box changes (a barostat, fix deform, fix balance, or a boundary that is "
+                "shrink-wrapped), but LAMMPS' pressure lacks the field's contribution: give "
+                "stress_without_field=True if nothing depends on the pressure, or to accept that"
             )
         follows = self._step is not None and step == self._step + 1
         n_before = self._n_atoms
@@ -186,14 +190,16 @@ class FieldFix:
             self.largest_uncertainty = self._largest(self._charges.largest_uncertainty())
         born = kept.reshape(-1, 3, 3)
         if self._step is None:
-            self._warnings.of_net_charge(born)
+            self._warnings.of_net_charge(born[self._in_group(here)])
         place, cell = here.fractional()
         moved = np.zeros((here.n_local, 3))
         if follows:
             # LAMMPS flips a box that is too oblique: then the same lattice has other vectors
             flip = np.rint(self._cell @ np.linalg.inv(cell))
             mean = (cell + np.linalg.inv(flip) @ self._cell) / 2
-            moved = (place - last[:, :3] @ flip) @ mean
+            moved = place - last[:, :3] @ flip
+            # in one step none goes half of the box; counts of images start again, every 1024 images
+            moved = (moved - np.where(here.periodic, np.rint(moved), 0.0)) @ mean
             self._carry(here, 0.5 * (before + born), moved, timestep)
         elif self._step is not None:
             apart = (place - last[:, :3], cell) if n_before == self._n_atoms else None
@@ -221,9 +227,7 @@ class FieldFix:
         else:
             field = check_field(self._field(self.time))
         on_atoms = np.array(np.broadcast_to(field, (here.n_local, 3)))
-        if here.n_local:
-            mask = self._lmp.numpy.extract_atom("mask")[: here.n_local]
-            on_atoms[(mask & self._group_bit) == 0] = 0.0
+        on_atoms[~self._in_group(here)] = 0.0
         if isinstance(self._field, SpatialField):
             self._warnings.of_jumps(self._field, on_atoms, here, self.time)
         if field.ndim == 2:
@@ -231,6 +235,13 @@ class FieldFix:
         else:
             self.electric_field = field
         return on_atoms
+
+    def _in_group(self, here: LocalAtoms) -> NDArray[np.bool_]:
+        """Return on which atoms of this process the field acts, shape=(n_local,)."""
+        if not here.n_local:
+            return np.zeros(0, dtype=bool)
+        mask = self._lmp.numpy.extract_atom("mask")[: here.n_local]
+        return np.asarray((mask & self._group_bit) != 0)
 
     def _carry(
         self,

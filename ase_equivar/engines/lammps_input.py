@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ase_equivar.engines.lammps_commands import (
+    MOST_INCLUDES,
+    included_text,
+    whole_lines,
+    words_inside,
+    words_of,
+)
 from ase_equivar.engines.lammps_field import FieldFix, end_all_processes
+from ase_equivar.engines.lammps_info import is_holding
 from ase_equivar.engines.processes import is_first
 from ase_equivar.extras import install_hint
 from ase_equivar.io.input_files import check_file
@@ -21,7 +29,10 @@ SECONDS_FOR_THE_FIRST = 2.0
 
 
 def split_input(text: str) -> tuple[str, str]:
-    """Split the text of an input file at its first ``run``.
+    """Split the text of an input file where the field is to be added.
+
+    That is before its first ``run``, and before fixes that hold atoms, which must come after the
+    field. Files that the input includes by their names are put in their places.
 
     Raises
     ------
@@ -29,27 +40,39 @@ def split_input(text: str) -> tuple[str, str]:
         If there is no ``run``, if the file has loops, which need the file as a whole, or if
         ``clear`` follows, which would remove the field.
     """
-    lines = text.splitlines(keepends=True)
-    first, continued = None, False
-    for number, line in enumerate(lines):
-        words = line.split("#")[0].split()
-        if words and not continued:
-            if words[0] in LOOPS:
-                raise ValueError(
-                    f"line {number + 1} of the input has {words[0]!r}: inputs with loops are run "
-                    "from Python, by ase_equivar.engines.lammps.field_fix"
-                )
-            if words[0] == "clear" and first is not None:
-                raise ValueError(
-                    f"line {number + 1} of the input has 'clear', which removes the field: put "
-                    "what follows into an input file of its own"
-                )
-            if words[0] == "run" and first is None:
-                first = number
-        continued = bool(words) and words[-1] == "&"
-    if first is None:
+    before: list[str] = []
+    after: list[str] = []
+    runs = False
+    for line in _with_included(text):
+        words = words_inside(line)
+        if words[0] in LOOPS:
+            raise ValueError(
+                f"the input has {words[0]!r} ({line.strip()}): inputs with loops are run from "
+                "Python, by ase_equivar.engines.lammps.field_fix"
+            )
+        if words[0] == "clear" and after:
+            raise ValueError(
+                "the input has 'clear' after its first run, or after a fix that holds atoms, which "
+                "removes the field: put what follows into an input file of its own"
+            )
+        is_run = words[0] == "run" or (words[0] == "if" and "run" in words)
+        holds = words[0] == "fix" and len(words) > 3 and is_holding(words[3])
+        runs |= is_run
+        (after if after or is_run or holds else before).append(line)
+    if not runs:
         raise ValueError("the input has no 'run' before which a field could be added")
-    return "".join(lines[:first]), "".join(lines[first:])
+    return "\n".join(before), "\n".join(after)
+
+
+def _with_included(text: str, depth: int = 0) -> Iterator[str]:
+    """Yield the commands of an input, and in the place of ``include`` those of the file."""
+    for line in whole_lines(text):
+        words = words_of(line)
+        included = included_text(words) if words[:1] == ["include"] else ""
+        if included and depth < MOST_INCLUDES:
+            yield from _with_included(included, depth + 1)
+        elif words:
+            yield line
 
 
 def run_input(path: str | Path, add_field: Callable[[Any], FieldFix]) -> FieldFix:
@@ -87,6 +110,11 @@ def run_input(path: str | Path, add_field: Callable[[Any], FieldFix]) -> FieldFi
     lmp = lammps()
     try:
         _run(lmp.commands_string, before)
+        if lmp.last_thermo() is not None:
+            raise ValueError(
+                "a run of the input has come before the field could be added: it is in a file "
+                "whose name is in a variable; write the name, or the run, into the input"
+            )
         fix = add_field(lmp)
         _run(lmp.commands_string, after)
     finally:

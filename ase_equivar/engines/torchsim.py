@@ -29,14 +29,17 @@ import torch
 from ase import units
 from torch_sim.integrators import INTEGRATOR_KWARG_UNITS, INTEGRATOR_REGISTRY, Integrator
 from torch_sim.models.interface import ModelInterface
-from torch_sim.neighbors import torchsim_nl
+from torch_sim.neighbors import torchsim_nl, vesin_nl
 from torch_sim.state import SimState
 
+from ase_equivar.arguments import finite_real
 from ase_equivar.calculator import EquivarCalculator
 from ase_equivar.dynamics.checks import check_resolution
+from ase_equivar.engines.torchsim_account import DIPOLE, TIME, account, new_account
 from ase_equivar.engines.torchsim_checks import (
     check_neutral,
     check_timestep,
+    completed,
     extra,
     refuse_close_atoms,
 )
@@ -50,7 +53,11 @@ from ase_equivar.units import UC_PER_CM2
 
 # Names in the state; those of the first line are TorchSim's.
 FIELD, BORN, POLARIZATION = "external_E_field", "born_effective_charges", "total_polarization"
-TIME, WORK, DIPOLE, FORCES = "field_time", "field_work", "dipole_change", "field_forces"
+FORCES = "field_forces"
+BATCHES = (
+    ". An autobatcher that measures memory calls the model before the run begins: give it "
+    "max_memory_scaler"
+)
 CONSTANT_VOLUME = ("nve", "nvt_langevin", "nvt_nose_hoover", "nvt_vrescale")
 
 
@@ -150,12 +157,12 @@ class FieldModel(ModelInterface):
             raise ValueError(
                 f"the state has no {FIELD} (V/Å) with a row for each of its {state.n_systems} "
                 "systems: run it with integrator=in_field(…), or store it with "
-                "state.store_model_extras"
+                f"state.store_model_extras{BATCHES}"
             )
         if state.has_extras(TIME):
             raise ValueError(
                 "the state comes from a run in_field, whose field would stand still now: run it on "
-                f"with integrator=in_field(…); its Z* are in state.{BORN}"
+                f"with integrator=in_field(…); its Z* are in state.{BORN}{BATCHES}"
             )
         return field
 
@@ -168,8 +175,10 @@ class FieldModel(ModelInterface):
         return raw.moments.to(state.dtype) + zeros.index_add(0, which, dipoles)
 
     def _graph(self, state: SimState) -> Graph:
-        cell = state.row_vector_cell
-        pairs, systems, images = torchsim_nl(
+        cell = completed(state.row_vector_cell)
+        # torchsim_nl fails in crystals of more than 0.2 atoms/Å³, but works on GPUs
+        search = torchsim_nl if cell.is_cuda else vesin_nl
+        pairs, systems, images = search(
             state.positions, cell, state.pbc, self.network.cutoff, state.system_idx
         )
         order = torch.argsort(pairs[0], stable=True)  # the network needs ascending receivers
@@ -188,7 +197,7 @@ class FieldModel(ModelInterface):
 
 
 def in_field(
-    integrator: Integrator, field: AnyField | Sequence[AnyField], *, start_time: float = 0.0
+    integrator: Integrator, field: AnyField | Sequence[AnyField], *, start_time: float | None = None
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return the two functions of an integrator that moves its systems in fields E(t) or E(r, t).
 
@@ -204,9 +213,10 @@ def in_field(
         has the one with the number that the state has as ``field_index`` (shape=(S,), from 0): an
         autobatcher changes the order of systems, so their order in the run says nothing. r is the
         position in the cell, and a `FieldOnAtoms` counts the atoms of each system from 0.
-    start_time : float
-        Time at the start of the run, fs. A state that a run in a field has returned goes on from
-        its own ``field_time``, ``field_work`` and ``dipole_change``.
+    start_time : float, optional
+        Time at the start of the run, fs; default: 0. A state that a run in a field has returned
+        goes on from its own ``field_time``, ``field_work`` and ``dipole_change``, and is refused
+        another time.
 
     Returns
     -------
@@ -219,9 +229,9 @@ def in_field(
     Raises
     ------
     ValueError
-        If the integrator changes the cell, there is no ``field_index`` for several fields, or the
-        time step is not one for all systems or too long for a field; in the run, if atoms come
-        closer than 0.5 Å.
+        If the integrator changes the cell, there is no field, or no ``field_index`` for several,
+        or the time step is not one for all systems or too long for a field; in the run, if atoms
+        come closer than 0.5 Å.
     TypeError
         If it is no integrator of TorchSim, or a field is no function of time.
 
@@ -237,6 +247,8 @@ def in_field(
             f"{integrator.value} changes the cell, but the stress of the field is not known: take "
             f"one of {', '.join(CONSTANT_VOLUME)}"
         )
+    if start_time is not None:
+        start_time = float(finite_real("start_time", start_time, (), unit="fs"))
     begin, advance = INTEGRATOR_REGISTRY[integrator]
     fields = SystemFields(field)
 
@@ -247,10 +259,8 @@ def in_field(
         if dt is not None:
             check_resolution(float(torch.as_tensor(dt)) / units.fs, fields.longest_step)
         model.check(state)
-        if not state.has_extras(TIME):
-            zeros = state.positions.new_zeros(state.n_systems, dtype=torch.float64)
-            extras = {TIME: zeros + start_time, WORK: zeros, DIPOLE: zeros[:, None].repeat(1, 3)}
-            state.store_model_extras(extras)
+        state = state.clone()
+        state.store_model_extras(new_account(state, start_time))
         time = state.field_time
         with model.timed(lambda now: fields.on(now, time)):
             return begin(state=state, model=model, dt=dt, **_internal(integrator, "init", options))
@@ -259,21 +269,25 @@ def in_field(
         before = state.positions.clone()
         charges, forces = state.born_effective_charges, state.field_forces
         time = state.field_time + torch.as_tensor(dt).to(state.field_time) / units.fs
-        with model.timed(lambda now: fields.on(now, time)):
+
+        def fields_on(now: SimState) -> FieldsNow:
+            if not bool(torch.isfinite(now.positions).all()):
+                raise FloatingPointError(
+                    f"positions are not finite after {float(time[0]):g} fs: the potential or the "
+                    "integrator diverged"
+                )
+            return fields.on(now, time)
+
+        with model.timed(fields_on):
             options = _internal(integrator, "step", options)
             state = advance(state=state, model=model, dt=dt, **options)
-        if not bool(torch.isfinite(state.positions).all()):
-            raise FloatingPointError(
-                f"positions are not finite after {float(time[0]):g} fs: the potential or the "
-                "integrator diverged"
-            )
         which, moved = state.system_idx, state.positions - before
         force = 0.5 * (forces + state.field_forces)
         work = state.field_work.index_add(0, which, (force * moved).sum(dim=1).double())
         mean = 0.5 * (charges + state.born_effective_charges)
         change = torch.einsum("iab,ib->ia", mean, moved)
         dipole = state.dipole_change.index_add(0, which, change.double())
-        state.store_model_extras({TIME: time, WORK: work, DIPOLE: dipole})
+        state.store_model_extras(account(time, work, dipole))
         return state
 
     return init, step
@@ -286,7 +300,8 @@ def polarization_change(state: SimState) -> torch.Tensor:
         raise ValueError(f"the state has no {DIPOLE}: it comes from no run in a field")
     if not bool(torch.as_tensor(state.pbc).all()):
         raise ValueError(f"only a periodic crystal has a polarization; use the state's {DIPOLE}")
-    return change / (state.volume.unsqueeze(1) * UC_PER_CM2)
+    volume = state.volume.abs().unsqueeze(1)  # negative for a left-handed cell
+    return change / (volume * UC_PER_CM2)
 
 
 def _internal(integrator: Integrator, channel: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from ase.geometry import complete_cell
 from torch_sim.state import SimState
 
 from ase_equivar.fields import check_field
@@ -30,6 +32,17 @@ def check_timestep(dt: Any) -> None:
             f"timestep has {torch.as_tensor(dt).numel()} numbers, but TorchSim's integrators take "
             "one for all systems: give a number, or run systems with different steps one by one"
         )
+
+
+def completed(cell: torch.Tensor) -> torch.Tensor:
+    """Return cells, shape (S, 3, 3), with vectors in place of those that are zero.
+
+    Neighbor lists of TorchSim give each atom no neighbors in other images where one is zero.
+    """
+    if bool((torch.linalg.vector_norm(cell, dim=2) > 0).all()):
+        return cell
+    found = [complete_cell(one) for one in cell.detach().cpu().double().numpy()]
+    return torch.as_tensor(np.array(found)).to(cell)
 
 
 def check_function_of_time(field: Any) -> None:

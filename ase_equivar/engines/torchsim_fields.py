@@ -44,11 +44,15 @@ class SystemFields:
     ------
     TypeError
         If one is no function of time.
+    ValueError
+        If there is none.
     """
 
     def __init__(self, field: AnyField | Sequence[AnyField]) -> None:
         self._of_each = isinstance(field, Sequence)
         self._fields = tuple(field) if isinstance(field, Sequence) else (field,)
+        if not self._fields:
+            raise ValueError("there is no field in the sequence of fields")
         for one in self._fields:
             if not isinstance(one, SpatialField):
                 check_function_of_time(one)

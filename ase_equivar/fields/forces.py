@@ -19,10 +19,13 @@ def check_field(field: ArrayLike) -> NDArray[np.float64]:
     name = "the electric field"
     vector = finite_real(name, field, None, unit="V/Å", largest=LARGEST_FIELD)
     if vector.shape != (3,):
-        per_atom = "; for a field that depends on the position, see FieldOfPosition"
+        more = {
+            0: "; multiply a scalar envelope by a field: envelope * ConstantField([Ex, Ey, Ez])",
+            2: "; for a field that depends on the position, see FieldOfPosition",
+        }
         raise ValueError(
             f"{name} has shape {vector.shape}; give three numbers (Ex, Ey, Ez) in V/Å"
-            f"{per_atom if vector.ndim == 2 else ''}"
+            f"{more.get(vector.ndim, '')}"
         )
     return vector
 

@@ -14,6 +14,7 @@ from pathlib import Path
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 STEP = 0.2  # s, polling interval of a running program
 WALL_PER_CPU = 10  # a program that hangs without using CPU time is ended as well
+MOST_SAID = 500  # characters of what a program says before it fails
 INSTALL = (
     "install Quantum ESPRESSO, on Debian and Ubuntu: apt-get install quantum-espresso "
     "libopenblas0-serial"
@@ -22,6 +23,14 @@ INSTALL = (
 
 class StoppedError(Exception):
     """The run was asked to stop."""
+
+
+class KilledError(Exception):
+    """Something else ended a program, which says nothing of its structure."""
+
+
+class UnusableError(RuntimeError):
+    """A program cannot be started here, whatever the structure."""
 
 
 class OutOfTimeError(Exception):
@@ -68,6 +77,10 @@ def run_program(
     Raises
     ------
     OutOfTimeError, StoppedError
+    KilledError
+        If SIGKILL or SIGTERM ended it.
+    UnusableError
+        If it failed without a word in its output, as where a library is missing.
     """
     name = Path(program).stem
     (folder / f"{name}.in").write_text(text)
@@ -96,7 +109,20 @@ def run_program(
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-    return (folder / f"{name}.out").read_text(errors="replace"), before
+    output = (folder / f"{name}.out").read_text(errors="replace")
+    if -process.returncode in (signal.SIGKILL, signal.SIGTERM):
+        ended_by = signal.Signals(-process.returncode).name
+        raise KilledError(
+            f"{name}.x was ended by {ended_by}, perhaps for want of memory; the next run tries it "
+            "again"
+        )
+    if process.returncode > 0 and not output.strip():
+        said = (folder / f"{name}.err").read_text(errors="replace").strip()
+        raise UnusableError(
+            f"{program} ends with status {process.returncode} and no output"
+            f"{': ' if said else ''}{said[-MOST_SAID:]}"
+        )
+    return output, before
 
 
 def _cpu_seconds(process: int) -> float:

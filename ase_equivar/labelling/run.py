@@ -37,7 +37,12 @@ from ase_equivar.labelling.journal import (
     labelled,
 )
 from ase_equivar.labelling.mesh import choose_mesh, compact_cell
-from ase_equivar.labelling.programs import StoppedError, find_program
+from ase_equivar.labelling.programs import (
+    KilledError,
+    StoppedError,
+    UnusableError,
+    find_program,
+)
 from ase_equivar.labelling.pseudopotentials import Pseudopotential, read_pseudopotentials
 from ase_equivar.labelling.quantum_espresso import n_electrons
 from ase_equivar.labelling.settings import Settings
@@ -91,7 +96,8 @@ def label_all(
     """Label structures and write each label as soon as it is available.
 
     Structures in the output file are not calculated again, nor are those in its journal of
-    failures. Both files may end in an incomplete line, as a killed run leaves them.
+    failures; those whose program something else ended are in neither. Both files may end in an
+    incomplete line, as a killed run leaves them.
 
     Parameters
     ----------
@@ -116,6 +122,8 @@ def label_all(
         If a program, the pseudopotentials or the folder of the output is missing.
     ValueError
         If no structure can be labelled, or the output was started with other settings.
+    RuntimeError
+        If a program cannot be started.
     BlockingIOError
         If another run is writing to the same file.
     """
@@ -144,11 +152,12 @@ def label_all(
         yield from run.go(processes)
 
 
-def n_refused(structures: Sequence[Atoms], output: Path) -> int:
-    """Count the structures that got no label in earlier runs and are not tried again."""
+def earlier_results(structures: Sequence[Atoms], output: Path) -> tuple[int, int]:
+    """Count the structures that earlier runs have labelled, and those that they could not."""
     with output.open("a+b") as file:
         done = labelled(file, output)
-    return len({identity(atoms) for atoms in structures} & failed(journal_of(output)) - done)
+    names = {identity(atoms) for atoms in structures}
+    return len(names & done), len(names & failed(journal_of(output)) - done)
 
 
 class _Run:
@@ -223,8 +232,11 @@ class _Run:
         atoms = self.structures[frame]
         try:
             found = task.result()
-        except StoppedError:
+        except (StoppedError, UnusableError):
             raise
+        except (KilledError, OSError) as error:  # not the structure's fault
+            self.n_failed += 1
+            return None, str(error)
         except Exception as error:  # the failure of one structure must not end the run
             if not isinstance(error, RefusedError):
                 logger.exception("structure %d", frame)

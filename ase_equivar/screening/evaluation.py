@@ -142,6 +142,8 @@ def make_calculators(recipe: Recipe) -> int:
     for make in (recipe.source, recipe.calculator):
         if make is not None:
             _calculator(make)
+    if recipe.calculator is not None:  # now, and not in the time of the first crystal
+        import ase_equivar.screening.lattice  # noqa: F401
     return 1 if _network(recipe) is None else BATCH
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class Journal:
         See `journal_path`.
     settings : mapping of str to str
         What the rows depend on. A journal with other settings is refused.
+    is_tried_again : callable
+        Says of a row whether its crystal is to be calculated again.
 
     Raises
     ------
@@ -40,8 +42,13 @@ class Journal:
         When the file was written with other settings, which are named, or is not a journal.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, str]) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, str],
+        is_tried_again: Callable[[Row], bool] = lambda _: False,
+    ) -> None:
+        self.path, self._is_tried_again = path, is_tried_again
         first = json.dumps({"settings": settings}).encode() + b"\n"
         # of what it held at the start: a number for each name and content, and where its line is
         self._keys = np.empty(0, dtype=np.uint64)
@@ -116,7 +123,7 @@ class Journal:
         return True
 
     def _read(self) -> None:
-        """Read which rows there are, and remove damaged lines."""
+        """Read which rows there are, and remove the lines of others."""
         keys, places = array("Q"), array("q")
         place = 0
         is_whole = True
@@ -137,17 +144,23 @@ class Journal:
         self._places = np.asarray(places)[order]
 
     def _lines(self, is_told: bool = False) -> Iterator[tuple[bytes, int | None]]:
-        """Yield lines, each with the key of its row; None for a damaged one, with a warning."""
+        """Yield lines, each with the key of its row.
+
+        It is None for one that is damaged, with a warning, or whose crystal is tried again.
+        """
         with open(self.path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 key: int | None = 0
+                row: Row | None
                 if number > 1:
                     try:
                         row, content = _row(json_data("it", line.decode()))
                         key = _key(row.name, content) if line.endswith(b"\n") else None
                     except (ValueError, TypeError, KeyError):
+                        row, key = None, None
+                    if key is not None and row is not None and self._is_tried_again(row):
                         key = None
-                    if key is None and line.strip(b"\0 \r\n") and not is_told:
+                    elif key is None and line.strip(b"\0 \r\n") and not is_told:
                         logger.warning(
                             "%s: line %d is damaged or cut off; its crystal is calculated again",
                             self.path,

@@ -28,6 +28,7 @@ from ase_equivar.screening.structures import Entry
 from ase_equivar.structures.formula import empirical_formula
 
 INTERVAL = 0.05  # s between two looks at the memory
+MORE_THAN, ENDED = "takes more than", "its process was ended twice"
 ATTEMPTS = 2  # a process may be ended by others, too
 
 
@@ -61,10 +62,31 @@ class Limits:
             Of the process that works on it.
         """
         if time.monotonic() - began > self.seconds:
-            return f"takes more than {self.seconds:g} s (--time-limit)"
+            return f"{MORE_THAN} {self.seconds:g} s (--time-limit)"
         if _memory(pid) > self.gigabytes:
-            return f"takes more than {self.gigabytes:g} GB (--memory-limit)"
+            return f"{MORE_THAN} {self.gigabytes:g} GB (--memory-limit)"
         return ""
+
+
+def could_go_further(row: Row, limits: Limits | None) -> bool:
+    """Whether a row tells of a limit below those given now, or of a process that was ended.
+
+    The latter without limits: there is no other process then, and it might end this one.
+
+    Parameters
+    ----------
+    row : Row
+        From a journal.
+    limits : Limits, optional
+        Those of the present run.
+    """
+    problem = row.problem or ""
+    if problem.startswith(MORE_THAN):
+        if limits is None:
+            return True
+        value, unit = problem.removeprefix(MORE_THAN).split()[:2]
+        return {"s": limits.seconds, "GB": limits.gigabytes}[unit] > float(value)
+    return limits is not None and problem.startswith(ENDED)
 
 
 @dataclass(frozen=True)
@@ -189,7 +211,7 @@ class WatchedProcess:
             if self._is_stopped:
                 raise RuntimeError("the screening was stopped") from None
             how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-            problem = f"its process was ended twice ({how}); out of memory, perhaps"
+            problem = f"{ENDED} ({how}); out of memory, perhaps"
             return _Failure(problem, number, False)
 
     def _started(self) -> tuple[subprocess.Popen[bytes], Connection]:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,7 +19,7 @@ from ase_equivar.arguments import whole_number
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import check_folder, remove_partial
 from ase_equivar.screening.journal import Journal, journal_path
-from ase_equivar.screening.limits import Limits
+from ase_equivar.screening.limits import Limits, could_go_further
 from ase_equivar.screening.output import check_table, opened
 from ase_equivar.screening.progress import Progress
 from ase_equivar.screening.row import Recipe
@@ -69,8 +70,8 @@ def screen(
     scheduler : str, optional
         Address of a dask scheduler whose workers are used instead.
     limits : Limits, optional
-        Time and memory for each crystal; one that exceeds them gets a row with the problem. Not on
-        Windows.
+        Time and memory for each crystal; one that exceeds them gets a row with the problem, and is
+        calculated again where a run goes on with larger ones. Not on Windows.
 
     Raises
     ------
@@ -117,7 +118,11 @@ def screen(
         with _calculating(recipe, workers, scheduler, limits) as those:
             if not journal_path(table).exists():  # begin none for calculators that cannot be made
                 those.batch_size()
-            journal = Journal(journal_path(table), {**settings, **_settings(recipe)})
+            journal = Journal(
+                journal_path(table),
+                {**settings, **_settings(recipe)},
+                partial(could_go_further, limits=limits),
+            )
             size = those.batch_size()
             total = total_size(paths, apart_from)
             with opened(table) as output, Progress(total) as progress:

@@ -1,5 +1,6 @@
 """Z* for i-PI: their order, and the real i-PI, driven by them, against our own driver."""
 
+import contextlib
 import shutil
 import socket
 import struct
@@ -8,11 +9,15 @@ import sys
 import threading
 import time
 import uuid
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import units
+from ase.build import bulk
+from ase.calculators.calculator import Calculator
+from ase.calculators.emt import EMT
 from ase.calculators.socketio import IPIProtocol
 from ase.constraints import FixAtoms, Hookean
 from ase.md.verlet import VelocityVerlet
@@ -27,6 +32,7 @@ from ase_equivar.dynamics import drive
 from ase_equivar.engines.ipi import _answers, _born_charges, ipi_born_charges, run_ipi_client
 from ase_equivar.engines.ipi_socket import Answer, IPISocket
 from ase_equivar.fields import GaussianPulse, field_forces
+from ase_equivar.warning_types import FieldWarning, InputWarning
 
 IPI = shutil.which("i-pi", path=str(Path(sys.executable).parent))
 needs_ipi = pytest.mark.skipif(IPI is None, reason="needs the extra ipi")
@@ -221,9 +227,146 @@ def test_ipi_may_end_while_the_client_calculates(last):
         np.testing.assert_allclose(received.positions, atoms.positions, atol=1e-12)
         theirs.sendall(last)
         theirs.close()
-        assert not connection.answer([Answer(0.0, np.zeros((N, 3)), np.zeros((3, 3)), "{}")])
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            assert not connection.answer([Answer(0.0, np.zeros((N, 3)), np.zeros((3, 3)), "{}")])
+        assert [one.category for one in told] == ([] if last else [InputWarning])
         assert connection.next_structures(atoms) is None
     ours.close()
+
+
+def initialized(text=b"\0"):
+    """Return a client's connection, and i-PI's end of it."""
+    ours, theirs = socket.socketpair()
+    protocol = IPIProtocol(theirs)
+    protocol.sendmsg("INIT")
+    for number in (0, len(text)):
+        protocol.send([number], np.int32)
+    protocol.send(np.frombuffer(text, dtype=np.byte), np.byte)
+    return IPISocket(IPIProtocol(ours)), protocol
+
+
+def test_nothing_is_unread_while_the_client_calculates():
+    """i-PI 3.3 waits forever for all its clients if one ends with its GETFORCE unread."""
+    atoms = start()
+    connection, protocol = initialized()
+    protocol.sendposdata(atoms.cell.array, np.linalg.inv(atoms.cell.array), atoms.positions)
+    protocol.sendmsg("GETFORCE")
+    connection.next_structures(atoms)
+    with pytest.raises(BlockingIOError):
+        connection._protocol.socket.recv(1, socket.MSG_DONTWAIT)
+    assert connection.answer([Answer(0.0, np.zeros((N, 3)), np.zeros((3, 3)), "{}")])
+    assert protocol.recvmsg() == "FORCEREADY"
+
+
+def test_what_i_pi_sends_amiss_is_named():
+    atoms = start()
+    cell = np.eye(3)
+    for positions in (np.full((N, 3), np.nan), np.zeros((N + 1, 3))):
+        connection, protocol = initialized()
+        protocol.sendposdata(cell, cell, positions)
+        with pytest.raises(ValueError, match=rf"not finite|i-PI has {N + 1} atoms, .* ffsocket"):
+            connection.next_structures(atoms)
+    connection, protocol = initialized(b"something, batch_size:2")
+    protocol.sendmsg("POSDATA")
+    protocol.send([N], np.int32)
+    protocol.send(np.ones((2, 2, 3, 3)), np.float64)
+    protocol.send(np.full((2, N, 3), np.inf), np.float64)
+    with pytest.raises(ValueError, match="positions that are not finite"):
+        connection.next_structures(atoms)
+    for number in (b"x", b"0", b"-1"):
+        connection, _ = initialized(b"batch_size:" + number)
+        with pytest.raises(ValueError, match=r"i-PI announced 'batch_size:.*'"):
+            connection.next_structures(atoms)
+
+
+class Scripted(IPISocket):
+    """A connection through which structures come that a test has made."""
+
+    def __init__(self, structures):
+        self.structures, self.answers = iter(structures), []
+
+    def next_structures(self, atoms):
+        one = next(self.structures, None)
+        if one is not None:
+            one.calc = atoms.calc
+        return None if one is None else [one]
+
+    def answer(self, answers):
+        self.answers += answers
+        return True
+
+
+def scripted(monkeypatch, atoms, structures, **settings):
+    """Run the client on structures; return its answers."""
+    connection = Scripted(structures)
+    monkeypatch.setattr(IPISocket, "connected", lambda *_: contextlib.nullcontext(connection))
+    run_ipi_client(atoms, **settings)
+    return connection.answers
+
+
+def test_a_cell_that_changes_needs_the_virial(monkeypatch):
+    """Without it a barostat let the crystal evaporate."""
+    atoms = bulk("Al", cubic=True)
+    atoms.calc = WithCharges(EMT())
+    larger = atoms.copy()
+    larger.set_cell(atoms.cell * 1.01, scale_atoms=True)
+    structures = [atoms.copy(), larger]
+    with pytest.raises(ValueError, match="i-PI changes the cell, but is sent no virial"):
+        scripted(monkeypatch, atoms, structures, with_stress=False)
+    atoms.cell = structures[0].cell
+    atoms.positions = structures[0].positions
+    first, second = scripted(monkeypatch, atoms, structures)
+    atoms.set_cell(larger.cell, scale_atoms=True)
+    expected = -atoms.get_volume() * atoms.get_stress(voigt=False)
+    np.testing.assert_allclose(second.virial, expected, atol=1e-9)
+    assert np.abs(first.virial - second.virial).max() > 0.1
+
+
+def test_turned_crystals_are_warned_of(monkeypatch):
+    """i-PI turns a crystal, so that a is along x; its field then is not along the file's axes."""
+    atoms = bulk("MgO", "rocksalt", 4.2)
+    atoms.calc = WithCharges(EMT())
+    atoms.symbols[:] = "Al"
+    turned = atoms.copy()
+    turned.set_cell(atoms.cell.standard_form()[0], scale_atoms=True)
+    with pytest.warns(FieldWarning, match=r"i-PI's x is \(0\.000, 0\.707, 0\.707\); y is .* z is"):
+        scripted(monkeypatch, atoms, [turned])
+    # the third axis of the standard form, in the structure's own axes: what is told is a rotation
+    rotation = np.linalg.solve(turned.cell.array, atoms.cell.array)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
+    np.testing.assert_allclose(turned.cell.array @ rotation, atoms.cell.array, atol=1e-9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scripted(monkeypatch, atoms, [atoms.copy()])
+
+
+@pytest.mark.parametrize("name", ["energy", "forces", "stress"])
+def test_results_that_are_not_finite_are_not_sent(monkeypatch, name):
+    atoms = bulk("Al", cubic=True)
+    atoms.calc = WithCharges(EMT(), spoilt=name)
+    with pytest.raises(ValueError, match=r"the (energy|forces|virial) .*finite"):
+        scripted(monkeypatch, atoms, [atoms.copy()])
+    with pytest.raises(ValueError, match=r"born_charges .*finite"):
+        ipi_born_charges(np.full((2, 3, 3), np.nan))
+
+
+class WithCharges(Calculator):
+    """A potential with Z* of zero, of whose results one may be spoilt."""
+
+    implemented_properties = ("energy", "forces", "stress", "born_effective_charges")
+
+    def __init__(self, potential, spoilt=None):
+        super().__init__()
+        self.potential, self.spoilt = potential, spoilt
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        names = ("energy", "forces", "stress")
+        self.results = {name: self.potential.get_property(name, atoms) for name in names}
+        self.results["born_effective_charges"] = np.zeros((len(atoms), 3, 3))
+        if self.spoilt:
+            self.results[self.spoilt] = self.results[self.spoilt] * np.nan
 
 
 @pytest.mark.parametrize("asks", [True, False], ids=["GETFORCE", "no GETFORCE"])

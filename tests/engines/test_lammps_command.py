@@ -8,7 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,9 +21,8 @@ from helpers.lammps_runs import SPRING, SYMBOLS, crystal
 import ase_equivar
 from ase_equivar import EquivarCalculator, SumRuleWarning
 from ase_equivar.dynamics import drive, read_field_log
-from ase_equivar.engines.lammps import _refuse as refuse
-from ase_equivar.engines.lammps import _watch_commands as watch_commands
-from ase_equivar.engines.lammps import _whole_lines as whole_lines
+from ase_equivar.engines import lammps_commands
+from ase_equivar.engines.lammps_commands import watch_commands, whole_lines
 from ase_equivar.engines.lammps_input import split_input
 from ase_equivar.fields import SineField
 from ase_equivar.warning_types import FieldWarning
@@ -115,16 +114,45 @@ def test_an_error_on_two_processes_is_told_and_ends_them(tmp_path: Path) -> None
 
 def test_the_field_comes_before_the_first_run() -> None:
     before, after = split_input("units metal\n# run 1\npair_coeff * * & \n run 2\nrun 5\nrun 6\n")
-    assert before == "units metal\n# run 1\npair_coeff * * & \n run 2\n"
-    assert after == "run 5\nrun 6\n"
+    assert before == "units metal\npair_coeff * *   run 2"
+    assert after == "run 5\nrun 6"
     with pytest.raises(ValueError, match="no 'run' before which"):
         split_input("units metal\nminimize 0 0 1 1\n")
-    with pytest.raises(ValueError, match="line 2 of the input has 'label'"):
+    with pytest.raises(ValueError, match=r"the input has 'label' \(label loop\)"):
         split_input("units metal\nlabel loop\nrun 5\njump SELF loop\n")
     with pytest.raises(
-        ValueError, match="line 3 of the input has 'clear', which removes the field"
+        ValueError, match=r"the input has 'clear' after its first run, .* removes the field"
     ):
         split_input("clear\nrun 5\nclear\nrun 5\n")
+
+
+def test_runs_in_other_files_and_conditions_are_found(tmp_path: Path, monkeypatch: Any) -> None:
+    """They were without a field, in silence."""
+    monkeypatch.chdir(tmp_path)
+    Path("in.run").write_text("thermo 5\nrun 10 # equilibrate\n")
+    Path("in.outer").write_text("include in.run\n")
+    before, after = split_input("units metal\ninclude in.outer\nrun 10\n")
+    assert before == "units metal\nthermo 5"
+    assert after == "run 10 # equilibrate\nrun 10"
+    for line in ("if '1 > 0' then 'run 10'", 'if "${n} > 0" then "print x" else "run 5"'):
+        assert split_input(f"units metal\n{line}\nrun 10\n")[0] == "units metal"
+    assert split_input('if "${run} > 0" then "print x"\nrun 1')[0].startswith("if")
+    assert split_input("include in.none\nrun 1")[0] == "include in.none"
+
+
+@pytest.mark.parametrize(
+    "style", ["setforce 0 0 0", "setforce/kk 0 0 0", "shake 1e-4 20 0 m 1.0", "enforce2d"]
+)
+def test_the_field_comes_before_fixes_that_hold_atoms(style: str) -> None:
+    before, after = split_input(f"fix move all nve\nfix hold mg {style}\nthermo 5\nrun 5")
+    assert before == "fix move all nve"
+    assert after == f"fix hold mg {style}\nthermo 5\nrun 5"
+    with pytest.raises(ValueError, match="no 'run' before which"):
+        split_input(f"fix move all nve\nfix hold mg {style}\n")
+
+
+def refuse(line: str, ghosts: float) -> None:
+    lammps_commands.refuse(line, "field", ghosts=ghosts, logged=False)
 
 
 def test_what_a_field_cannot_have_is_found_in_files_and_conditions(tmp_path: Path) -> None:
@@ -147,29 +175,62 @@ def test_what_a_field_cannot_have_is_found_in_files_and_conditions(tmp_path: Pat
         with pytest.raises(ValueError, match="Z\\* need ghosts out to 5"):
             refuse(line, 5.0)
         refuse(line, 3.0)
+    for line in ("comm_modify cutoff ${rc}", "comm_modify mode multi"):
+        with pytest.raises(ValueError, match="Z\\* need ghosts out to 5"):
+            refuse(line, 5.0)
+        refuse(line, 0.0)  # one process needs none
 
 
-def test_the_end_of_a_field_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+class Instance:
+    """The part of LAMMPS that is watched."""
+
+    def __init__(self) -> None:
+        self.fixes, self.given = {"field"}, []
+
+    def command(self, line: str) -> None:
+        self.given.append(line)
+        if line in ("unfix field", "clear"):
+            self.fixes.discard("field")
+
+    def commands_list(self, given: Any) -> None:
+        self.given.append(given)
+
+    commands_string = file = commands_list
+
+    def has_id(self, kind: str, name: str) -> bool:
+        return name in self.fixes
+
+
+def test_the_end_of_a_field_is_told() -> None:
     """Whatever command removes the fix, and once only."""
-
-    class Instance:
-        fixes: ClassVar = {"field"}
-
-        def command(self, line: str) -> None:
-            if line in ("unfix field", "clear"):
-                self.fixes.discard("field")
-
-        commands_list = commands_string = file = command
-
-        def has_id(self, kind: str, name: str) -> bool:
-            return name in self.fixes
-
     lmp = Instance()
-    watch_commands(lmp, SimpleNamespace(raise_error=lambda: None), "field", 0.0)
+    watch_commands(lmp, SimpleNamespace(raise_error=lambda: None), "field", ghosts=0.0, logged=True)
     lmp.command("run 5")
     with pytest.warns(FieldWarning, match="'field' was removed: the field has ended"):
         lmp.command("clear")
     lmp.command("run 5")
+    lmp.fixes.add("field")  # another one of this name
+    lmp.command("clear")
+
+
+def test_several_commands_are_given_one_after_the_other(tmp_path: Path) -> None:
+    """So that a minimization may follow on the end of a field, and nothing on its error."""
+    (tmp_path / "in.loop").write_text("label a\nrun 5\njump SELF a\n")
+    (tmp_path / "in.plain").write_text("thermo 5 # minimize\n\nrun &\n 5\n")
+    text = 'print """one\ntwo"""\n'
+    lmp = Instance()
+    watch_commands(lmp, SimpleNamespace(raise_error=lambda: None), "field", ghosts=0.0, logged=True)
+    with pytest.warns(FieldWarning, match="the field has ended"):
+        lmp.commands_list(["run 5", "unfix field", "minimize 0 0 1 1"])
+    lmp = Instance()
+    watch_commands(lmp, SimpleNamespace(raise_error=lambda: None), "field", ghosts=0.0, logged=True)
+    lmp.file(tmp_path / "in.plain")
+    lmp.commands_string(text)
+    lmp.file(tmp_path / "in.loop")
+    assert lmp.given == ["thermo 5 # minimize", "run   5", text, tmp_path / "in.loop"]
+    with pytest.raises(ValueError, match="reset_timestep in a field with a log"):
+        lmp.commands_string("run 5\nreset_timestep 0")
+    assert lmp.given[-1] == "run 5"
 
 
 WRONG = {

@@ -233,6 +233,12 @@ IN_FIELDS = in_field(Integrator.nve, FIELDS)
         (lambda state, springs: in_field("nve", FIELDS), "must be a torch_sim.Integrator"),
         (lambda state, springs: in_field(Integrator.npt_nose_hoover_isotropic, FIELDS), "cell"),
         (lambda state, springs: in_field(Integrator.nve, [[0, 0, 1]]), "function of time"),
+        (lambda state, springs: in_field(Integrator.nve, []), "there is no field"),
+        (
+            lambda state, springs: in_field(Integrator.nve, FIELDS, start_time="now"),
+            "start_time",
+        ),
+        (lambda state, springs: FieldModel(springs)(state), "give it max_memory_scaler"),
         (
             lambda state, springs: run(state, springs, in_field(Integrator.nve, FIELDS[:2])),
             r"field_index must lie between 0 and 1, not \[0, 1, 2\]",
@@ -285,6 +291,60 @@ def test_time_goes_on_in_single_precision():
     assert final.field_time[0] == pytest.approx(3e7 + 4 * TIMESTEP, abs=1e-3)
     expected = torch.as_tensor(FIELDS[0](float(final.field_time[0])))
     torch.testing.assert_close(final.external_E_field[0].double(), expected, atol=1e-5, rtol=0)
+
+
+def test_a_run_in_single_precision_goes_on_at_its_time():
+    """TorchSim rounds what a state carries to the precision of the potential: 2 fs at 3e7 fs."""
+    atoms = bulk("MgO", "rocksalt", a=4.212)
+    state = torch_sim.io.atoms_to_state([atoms], torch.device("cpu"), torch.float32)
+    springs = Springs(state.positions.clone())
+    state.store_model_extras({"site": torch.arange(2)})
+    half = run(state, springs, in_field(Integrator.nve, FIELDS[0], start_time=3e7 + 0.25), 3)
+    work = float(half.field_work[0])
+    final = run(half, springs, in_field(Integrator.nve, FIELDS[0]), 4)
+    assert float(final.field_time[0]) == pytest.approx(3e7 + 0.25 + 7 * TIMESTEP, abs=1e-6)
+    assert final.field_work.dtype == torch.float64
+    assert float(half.field_work[0]) == work  # the state that was given stays as it was
+    with pytest.raises(ValueError, match="start_time is 5 fs, but the state comes from a run"):
+        run(final, springs, in_field(Integrator.nve, FIELDS[0], start_time=5), 1)
+
+
+def charges_in(structures):
+    state, springs = start(structures)
+    field = torch.zeros(len(structures), 3, dtype=torch.float64)
+    state.store_model_extras({"external_E_field": field})
+    return FieldModel(springs, dtype="float64")(state)["born_effective_charges"]
+
+
+def test_charges_are_those_of_the_calculator_in_cells_of_all_kinds():
+    """A slab whose third cell vector is zero lost its images; a dense crystal was refused."""
+    slab = bulk("MgO", "rocksalt", a=4.2, cubic=True)
+    slab.rattle(0.05, seed=1)
+    slab.pbc, slab.cell[2] = (True, True, False), 0.0
+    dense = bulk("BeO", "wurtzite", a=2.30, c=3.74)
+    dense *= (2, 1, 1)
+    dense.rattle(0.02, seed=2)
+    left = bulk("ZnO", "wurtzite", a=3.25, c=5.2)
+    left.set_cell(left.cell[[1, 0, 2]])
+    for atoms in (slab, dense, left):
+        found = charges_in([atoms])
+        atoms.calc = EquivarCalculator(dtype="float64")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = atoms.get_property("born_charges")
+        np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+def test_polarization_does_not_depend_on_the_order_of_cell_vectors():
+    changes = []
+    for order in ([0, 1, 2], [1, 0, 2]):
+        atoms = crystals()[1]
+        atoms.set_cell(atoms.cell[order])
+        state, springs = start([atoms])
+        final = run(state, springs, in_field(Integrator.nve, FIELDS[0]), 5)
+        changes.append(polarization_change(final))
+    torch.testing.assert_close(changes[0], changes[1], rtol=1e-6, atol=1e-9)
+    assert float(changes[0].abs().max()) > 1e-4
 
 
 def test_a_run_that_diverges_stops():

@@ -219,6 +219,37 @@ def test_too_much_cpu_time_is_a_failure_of_one_structure(folder):
     assert "CPU time" in step.reason
 
 
+def test_a_program_that_cannot_start_ends_the_run(folder):
+    """Each structure was said to have no ground state, and was not tried again."""
+    program = folder / "programs/pw.x"
+    whole = program.read_text()
+    program.write_text("#!/bin/sh\necho error while loading shared libraries >&2\nexit 127\n")
+    arguments = (
+        *("label", folder / "structures.extxyz", "-o", folder / "out.extxyz"),
+        *("--pseudopotentials", folder / "pseudo", "--max-violation", 0.05),
+    )
+    assert_one_line_error(
+        run(*arguments), 1, r"pw\.x ends with status 127 and no output: error while loading shared"
+    )
+    assert not running_in(folder)
+    program.write_text(whole)
+    assert "4 of 4 done, 1 of them without a label" in run(*arguments).output
+
+
+@pytest.mark.parametrize("signal", ["KILL", "TERM"])
+def test_a_program_that_was_killed_says_nothing_of_its_structure(folder, signal):
+    program = folder / "programs/ph.x"
+    whole = program.read_text()
+    program.write_text(f"#!/bin/sh\necho half a response\nkill -{signal} $$\n")
+    output = folder / "out.extxyz"
+    (step,) = label_all(structures()[:1], output, settings(folder))
+    assert f"ph.x was ended by SIG{signal}" in step.reason
+    assert step.n_failed == 1
+    program.write_text(whole)
+    (step,) = label_all(structures()[:1], output, settings(folder))
+    assert step.label is not None
+
+
 def test_a_killed_run_leaves_no_program_behind(folder):
     (folder / "slow.txt").touch()
     output = folder / "out.extxyz"
@@ -303,7 +334,7 @@ def test_the_command_tells_of_each_structure(folder):
 
 def test_the_command_fails_where_no_structure_has_a_label(folder):
     """So that no other goes on with a file without labels."""
-    (folder / "programs/ph.x").write_text("#!/bin/sh\nexit 1\n")
+    (folder / "programs/ph.x").write_text("#!/bin/sh\necho no idea\nexit 1\n")
     arguments = (
         *("label", folder / "structures.extxyz", "-o", folder / "out.extxyz"),
         *("--pseudopotentials", folder / "pseudo"),
@@ -311,6 +342,9 @@ def test_the_command_fails_where_no_structure_has_a_label(folder):
     result = run(*arguments)
     assert "4 of 4 done, 4 of them without a label" in result.output
     assert result.exit_code == 1
+    again = run(*arguments)
+    assert "nothing left to do; structures without a label from before: 4" in again.output
+    assert again.exit_code == 1
 
 
 def test_names_of_files_may_have_an_at_sign(folder):

@@ -17,6 +17,8 @@ from helpers.screening_runs import FormalCharges, read, salts, screened
 
 from ase_equivar.screening import Limits, Recipe, screen
 from ase_equivar.screening.journal import Journal
+from ase_equivar.screening.limits import could_go_further
+from ase_equivar.screening.row import Row
 
 LIMITS = Limits(seconds=60.0, gigabytes=8.0)
 
@@ -78,6 +80,48 @@ def test_a_restart_does_not_meet_the_same_crystal_again(tmp_path, monkeypatch):
             screen(files, tmp_path / "t.csv", recipe, limits=LIMITS)
     assert "ended twice" in (tmp_path / "t.csv.partial").read_text()
     screen(files, tmp_path / "t.csv", recipe)  # would kill this process
+
+
+class Patient(FormalCharges):
+    """Answers at once."""
+
+
+@pytest.mark.slow
+def test_larger_limits_are_tried_again_and_others_not(tmp_path, monkeypatch):
+    """A restart kept what a smaller limit, or a machine without memory, had said of a crystal."""
+    lif, licl, _, libr = salts()[:4]
+    write(tmp_path / "x.extxyz", [lif, licl, libr, *oxides(1)])
+    files, name = [tmp_path / "x.extxyz"], tmp_path / "t.csv"
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "remove", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        limits = Limits(seconds=20.0, gigabytes=1.5)
+        with pytest.raises(KeyboardInterrupt):
+            screen(files, name, Recipe(Greedy, None), limits=limits)
+    journal = tmp_path / "t.csv.partial"
+    begun = journal.read_text()
+    journal.write_text(begun.replace("Greedy", "Patient"))  # the same recipe, on a better day
+    limits = Limits(seconds=30.0, gigabytes=1.5)
+    rows = screened(files, name, Recipe(Patient, None), limits=limits)
+    assert [bool(row.epsilon_infinity) for row in rows] == [True, True, False, True]
+    assert rows[2].problem == "takes more than 1.5 GB (--memory-limit)"
+
+
+@pytest.mark.parametrize(
+    ("problem", "limits", "expected"),
+    [
+        ("takes more than 20 s (--time-limit)", Limits(seconds=20.0), False),
+        ("takes more than 20 s (--time-limit)", Limits(seconds=21.0), True),
+        ("takes more than 1.5 GB (--memory-limit)", Limits(seconds=9e9, gigabytes=1.5), False),
+        ("takes more than 1.5 GB (--memory-limit)", Limits(gigabytes=2.0), True),
+        ("takes more than 1.5 GB (--memory-limit)", None, True),
+        ("its process was ended twice (SIGKILL); out of memory, perhaps", Limits(), True),
+        ("its process was ended twice (SIGKILL); out of memory, perhaps", None, False),
+        ("a metal", Limits(), False),
+        (None, Limits(), False),
+    ],
+)
+def test_what_a_restart_tries_again(problem, limits, expected):
+    assert could_go_further(Row("x", None, problem=problem), limits) is expected
 
 
 def unusable():
