@@ -4,7 +4,7 @@
 
 The crystal is the LiOH of dielectric/naccarato2019 (../shared/data/README.md), 6 atoms, which no
 model was trained on; forces are those of SevenNet-0. A frame every 50 fs, after 1 ps at each
-temperature. ``ase-equivar label`` makes the labels, see docs/developer/training.md.
+temperature. ``ase-equivar label`` makes the labels, see docs/developer/one_material.md.
 """
 
 from __future__ import annotations
