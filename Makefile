@@ -26,8 +26,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt $(P
 demo: $(VENV)/.ready-demo
 	$(BIN)/python examples/nacl_lo_to.py
 
-# A process for each core, of one thread each.
+# A process for each core, of one thread each. Modules are compiled once, whatever the environment
+# says, and not by each of the hundreds of processes that tests start.
 test test-fast test-lowest test-python: export OMP_NUM_THREADS ?= 1
+test test-fast test-lowest test-python: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/.ready-test
 	$(BIN)/$(PYTEST)
