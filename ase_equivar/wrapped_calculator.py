@@ -84,13 +84,14 @@ class WrappedCalculator:
     ) -> list[str]:
         """Put properties in `results`: these, and others that are ready and cost nothing.
 
-        Those `of_model` are never taken from the calculator, nor are those that lack what the field
-        adds to them; an energy does not if `has_polarization`.
+        Those `of_model` are never taken from the calculator, nor is what is ready but lacks the
+        field's part. With a polarization at hand (`has_polarization`) that of the energy is known,
+        and the energy is taken.
 
         Returns
         -------
         list of str
-            The others.
+            Names of what was ready.
         """
         if self.calculator is None:
             return []
@@ -103,12 +104,12 @@ class WrappedCalculator:
             left_out.update(STRESS_NAMES)
         if in_field and self.polarization_energy:
             left_out.update(("energies", *(() if has_polarization else ENERGY_NAMES)))
-        others = []
+        ready = []
         for name in self.properties():
             if name in results or name in left_out or name not in all_properties:
                 continue
             value = self.calculator.get_property(name, atoms, allow_calculation=False)
             if value is not None:
                 results[name] = own(value)
-                others.append(name)
-        return others
+                ready.append(name)
+        return ready

@@ -68,7 +68,7 @@ def lammps(
 ) -> None:
     """Run a LAMMPS input with an electric field, starting with its first run.
 
-    The field is added before that, or before the first fix that holds atoms (setforce and so on).
+    Fixes that hold atoms (setforce and so on) are defined again after the field.
 
     On several processes: mpiexec -n 4 ase-equivar lammps in.batio3 --elements Ba,O,Ti --field 0 0 2
     """

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.dynamics.checkpoint_checks import (
     check_same_atoms,
-    held,
+    named_by_constraints,
     numeric_arrays,
     problem_of,
 )
@@ -136,7 +136,7 @@ def _state(driven: Drive) -> dict[str, Any]:
         **numeric_arrays(atoms),
         "atoms/cell": atoms.cell.array,
         "pbc": atoms.pbc,
-        "constraints": held(atoms),
+        "constraints": named_by_constraints(atoms),
         **{f"dyn/{name}": value for name, value in _dynamics_state(driven.dynamics).items()},
         **{f"drive/{name}": value for name, value in driven.state().items()},
         **{

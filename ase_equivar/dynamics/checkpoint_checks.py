@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.constraints import FixAtoms
 from ase.data import atomic_masses
 from numpy.typing import NDArray
 
@@ -31,24 +32,47 @@ def check_same_atoms(content: dict[str, Any], atoms: Atoms, path: str | Path) ->
         raise ValueError(f"{path} belongs to other atoms than {atoms.get_chemical_formula()}")
     _check_masses(content, atoms, path)
     _check_pbc_and_arrays(content, atoms, path)
-    now = held(atoms)
+    now = named_by_constraints(atoms)
     before = content.get("constraints", now)
     if isinstance(before, list) and before != now:  # what is damaged is reported with the rest
+        missing = [one for one in before if one not in now]
+        further = [one for one in now if one not in before]
         raise ValueError(
-            f"{path} belongs to atoms with other constraints: {_listed(before)}, not "
-            f"{_listed(now)}; set the same ones, restore, and change them afterwards"
+            f"{path} belongs to atoms with other constraints: {_listed(missing)}, and not "
+            f"{_listed(further)}; set the same ones, restore, and change them afterwards"
         )
 
 
-def held(atoms: Atoms) -> list[str]:
-    """Return each constraint's name, with the atoms that it names."""
-    texts = []
+def named_by_constraints(atoms: Atoms) -> list[str]:
+    """Return each constraint's name, with the whole numbers it was made of: mostly atoms."""
+    fixed = {int(k) for one in atoms.constraints if _is_fixed(one) for k in one.get_indices()}
+    texts = [f"FixAtoms of {len(fixed)}: {sorted(fixed)}"] if fixed else []
     for constraint in atoms.constraints:
-        index = getattr(constraint, "index", ())
-        if isinstance(index, slice):  # FixCom's
-            index = range(len(atoms))[index]
-        texts.append(f"{type(constraint).__name__} {np.ravel(index).tolist()}")
-    return texts
+        if not _is_fixed(constraint):
+            texts.append(f"{type(constraint).__name__} {_whole_numbers(constraint)}")
+    return sorted(texts)
+
+
+def _is_fixed(constraint: Any) -> bool:
+    """Whether a constraint holds atoms where they are."""
+    return isinstance(constraint, FixAtoms)
+
+
+def _whole_numbers(constraint: Any) -> list[Any]:
+    """Return the arguments of a constraint that are whole numbers, not what it has worked out."""
+    try:
+        arguments = constraint.todict()["kwargs"].values()
+    except Exception:  # a constraint of the user's, or one whose arguments ASE cannot tell
+        return []
+    found = []
+    for value in arguments:
+        try:
+            array = np.asarray(value)
+        except ValueError:  # rows of different length
+            continue
+        if array.dtype.kind in "iub":
+            found.append(array.tolist())
+    return found
 
 
 def _listed(constraints: list[Any]) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.cell import Cell
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import born_charges_array, finite_real, whole_number
@@ -28,7 +29,7 @@ from ase_equivar.warning_types import FieldWarning
 
 DEFAULT_PORT = 31415
 SAME = 1e-6  # Å, of cell vectors
-ROUNDED = 1e-3  # Å, and Å² of their products: files have few decimals
+ROUNDED = 0.02  # Å, and degrees: files have few decimals
 SUM_RULE = 1e-8
 """i-PI stops where an element of |Σ_i Z_i| / N exceeds this times N (``asr_threshold``)."""
 
@@ -150,8 +151,9 @@ def run_ipi_client(
 def _warn_of_other_axes(atoms: Atoms, cell: NDArray[np.float64]) -> None:
     """Warn if i-PI has the cell of the atoms in other axes, as it has of most files."""
     given = atoms.cell.array
-    turned = np.abs(given - cell).max() > ROUNDED
-    if atoms.cell.rank < 3 or not turned or np.abs(given @ given.T - cell @ cell.T).max() > ROUNDED:
+    shapes = atoms.cell.cellpar(), Cell(cell).cellpar()
+    is_the_same = np.allclose(*shapes, rtol=0, atol=ROUNDED)
+    if atoms.cell.rank < 3 or not is_the_same or np.abs(given - cell).max() < ROUNDED:
         return
     axes = np.linalg.solve(cell, given)  # rows: those of i-PI along those of the structure
     rows = (", ".join(f"{one:.3f}" for one in row) for row in np.round(axes, 3) + 0.0)

@@ -147,8 +147,9 @@ def field_fix(
     check_no_fix_holds_before(lmp, communicator)
     charges, cutoff = charges_of(calculator or EquivarCalculator(), elements, communicator)
     ghosts = cutoff + GHOST_MARGIN if cutoff else 0.0
-    if ghosts > ghost_cutoff(lmp, communicator):
-        lmp.command(f"comm_modify mode single cutoff {ghosts}")
+    if ghosts:  # also where they reach far enough now, because of a potential that may change
+        farthest = max(ghosts, ghost_cutoff(lmp, communicator))
+        lmp.command(f"comm_modify mode single cutoff {farthest}")
     fix = FieldFix(
         lmp,
         acting,

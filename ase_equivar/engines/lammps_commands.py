@@ -18,13 +18,26 @@ REFUSED = {
     "run_style": "multiple time steps would take the field's forces at the wrong times",
 }
 MOST_INCLUDES = 16  # nesting depth of included files, the limit of LAMMPS
+TRIPLE = '"""'
+QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'")
 OWN_FIXES = ("_log", "", "_atoms")  # what their names have after that of the field
 OWN_COMPUTES = ("_pe", "_ke")
 
 
 def whole_lines(text: str) -> list[str]:
-    """Return the commands of a LAMMPS input, of which "&" continues one on the next line."""
-    return re.sub(r"&[ \t]*\n", " ", text).splitlines()
+    """Return the commands of a LAMMPS input.
+
+    "&" continues a command on the next line, and triple quotes hold lines together.
+    """
+    commands: list[str] = []
+    is_open = False
+    for line in re.sub(r"&[ \t]*\n", " ", text).splitlines():
+        if is_open:
+            commands[-1] += "\n" + line
+        else:
+            commands.append(line)
+        is_open ^= line.count(TRIPLE) % 2 == 1
+    return commands
 
 
 def words_of(line: str) -> list[str]:
@@ -37,10 +50,22 @@ def words_inside(line: str) -> list[str]:
     return " ".join(words_of(line)).replace('"', " ").replace("'", " ").split()
 
 
-def included_text(words: list[str]) -> str:
-    """Return the text that a command ``include FILE`` includes, if there is such a file."""
-    included = Path(words[1]) if len(words) > 1 else Path()
-    return included.read_text(encoding="utf-8") if included.is_file() else ""
+def commands_inside(line: str) -> list[str]:
+    """Return the commands that ``if`` or ``run every`` has in quotation marks."""
+    words = words_of(line)
+    if words[:1] == ["if"]:
+        line = " ".join(re.split(r"\sthen\s", line, maxsplit=1)[1:])
+    elif words[:1] != ["run"] or "every" not in words:
+        return []
+    return [one or other for one, other in QUOTED.findall(line)]
+
+
+def included_commands(line: str) -> list[str]:
+    """Return the commands of the file that a command includes, if there is such a file."""
+    words = words_inside(line)
+    if words[:1] != ["include"] or len(words) < 2 or not Path(words[1]).is_file():
+        return []
+    return whole_lines(Path(words[1]).read_text(encoding="utf-8"))
 
 
 def refuse(line: str, identifier: str, *, ghosts: float, logged: bool, depth: int = 0) -> None:
@@ -67,17 +92,15 @@ def refuse(line: str, identifier: str, *, ghosts: float, logged: bool, depth: in
     words = words_of(line)
     if not words:
         return
+    words[0] = words[0].strip("\"'")
     if words[0].startswith("$"):
         raise ValueError(
             f"{line.strip()!r} in a field: the command is in a variable, and may be one that is "
             "refused; write it out"
         )
-    if words[0] == "include" and depth < MOST_INCLUDES:
-        for one in whole_lines(included_text(words)):
+    if depth < MOST_INCLUDES:
+        for one in (*included_commands(line), *commands_inside(line)):
             refuse(one, identifier, ghosts=ghosts, logged=logged, depth=depth + 1)
-    if words[0] == "if" or (words[0] == "run" and "every" in words):
-        words = words_inside(line)
-        words = words[next((k for k, word in enumerate(words) if word in REFUSED), 0) :]
     if words[0] in REFUSED and (words[0] != "run_style" or "respa" in words):
         raise ValueError(f"{' '.join(words[:2])} in a field: {REFUSED[words[0]]}")
     if words[0] == "comm_modify" and ghosts:
@@ -87,7 +110,8 @@ def refuse(line: str, identifier: str, *, ghosts: float, logged: bool, depth: in
             "reset_timestep in a field with a log, whose times would not ascend: put it before "
             "field_fix, or unfix the field and add it again with another log"
         )
-    if words[:2] == ["fix_modify", identifier] and words[2:4] == ["energy", "no"]:
+    without_energy = "energy no" in " ".join(words[2:])
+    if words[:2] == ["fix_modify", identifier] and without_energy:
         raise ValueError(
             f"{' '.join(words)}: the work of the field is part of LAMMPS' energy, without which "
             "that is not conserved"
@@ -97,8 +121,8 @@ def refuse(line: str, identifier: str, *, ghosts: float, logged: bool, depth: in
 def _refuse_fewer_ghosts(words: list[str], ghosts: float) -> None:
     """Refuse ``comm_modify`` if it may leave less ghosts than Z* need."""
     needed = f"Z* need ghosts out to {ghosts} Å: 'comm_modify cutoff {ghosts}' or more"
-    if "multi" in words or "multi/old" in words:
-        raise ValueError(f"{' '.join(words)}: {needed}, in mode single")
+    if any(one in words for one in ("multi", "multi/old", "group")):
+        raise ValueError(f"{' '.join(words)}: {needed}, in mode single and of all atoms")
     if "cutoff" in words[:-1]:
         given = words[words.index("cutoff") + 1]
         try:
@@ -113,8 +137,8 @@ def watch_commands(lmp: Any, fix: Any, identifier: str, *, ghosts: float, logged
     """Let commands of LAMMPS refuse what is wrong in a field, raise its errors and tell its end.
 
     Texts and files of several commands are given to LAMMPS one command after the other, so that
-    none follows on an error of the field; but for those with loops or texts of several lines, which
-    LAMMPS must read as a whole.
+    none follows on an error of the field; but for those with loops or texts of several lines, and
+    for included files, which LAMMPS must read as a whole.
     """
     plain = lmp.command
     ended = False  # a later fix of this name is another field's
@@ -140,7 +164,8 @@ def watch_commands(lmp: Any, fix: Any, identifier: str, *, ghosts: float, logged
         if ended:
             warnings.warn(
                 f"the fix '{identifier}' was removed: the field has ended, and later runs are "
-                "without it. Add it again with field_fix if that was not intended",
+                f"without it and the Z* in d2_{identifier}_born. Add it again with field_fix if "
+                "that was not intended",
                 FieldWarning,
                 stacklevel=3,
             )
@@ -157,7 +182,7 @@ def watch_commands(lmp: Any, fix: Any, identifier: str, *, ghosts: float, logged
         def run(given: Any) -> Any:
             text = Path(given).read_text(encoding="utf-8") if name == "file" else given
             lines = whole_lines(text if isinstance(text, str) else "\n".join(text))
-            if any('"""' in line or "jump" in words_inside(line) for line in lines):
+            if any(TRIPLE in line or "jump" in words_inside(line) for line in lines):
                 return guarded(as_a_whole, given, lines)
             for line in lines:
                 if words_of(line):

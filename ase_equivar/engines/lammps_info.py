@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ase_equivar.engines.processes import is_first
+
 # They set, project or correct the forces that they find, and LAMMPS goes through its fixes in the
 # order in which they were defined.
 HOLDING = (
@@ -34,17 +36,17 @@ def check_no_fix_holds_before(lmp: Any, communicator: Any) -> None:
 
 
 def ghost_cutoff(lmp: Any, communicator: Any) -> float:
-    """Return the distance to which LAMMPS was told to have ghosts, Å; 0 if it was not told."""
+    """Return the distance to which LAMMPS has had ghosts, or was told to have them, Å."""
     found = GHOST_CUTOFF.search(_information(lmp, communicator, "comm"))
     return float(found[1]) if found else 0.0
 
 
 def _information(lmp: Any, communicator: Any, category: str) -> str:
-    """Return what ``info`` writes, which it does on the first process; all must call this."""
+    """Return what ``info`` writes, which the first process does; all must call this."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "info"
         if communicator is not None:
             path = communicator.bcast(path)
         lmp.command(f'info {category} out overwrite "{path}"')
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        text = path.read_text(errors="replace") if is_first(communicator) else ""
         return text if communicator is None else str(communicator.bcast(text))

@@ -11,7 +11,8 @@ from typing import Any
 
 from ase_equivar.engines.lammps_commands import (
     MOST_INCLUDES,
-    included_text,
+    commands_inside,
+    included_commands,
     whole_lines,
     words_inside,
     words_of,
@@ -29,10 +30,11 @@ SECONDS_FOR_THE_FIRST = 2.0
 
 
 def split_input(text: str) -> tuple[str, str]:
-    """Split the text of an input file where the field is to be added.
+    """Split the text of an input file at its first ``run``, where the field is to be added.
 
-    That is before its first ``run``, and before fixes that hold atoms, which must come after the
-    field. Files that the input includes by their names are put in their places.
+    Fixes that hold atoms must come after the field: those that there are at the first ``run`` are
+    removed before, and defined again after it. Files that have such a fix or a ``run`` are put in
+    the places where they are included.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def split_input(text: str) -> tuple[str, str]:
     """
     before: list[str] = []
     after: list[str] = []
-    runs = False
+    holding: dict[str, list[str]] = {}
     for line in _with_included(text):
         words = words_inside(line)
         if words[0] in LOOPS:
@@ -52,26 +54,53 @@ def split_input(text: str) -> tuple[str, str]:
             )
         if words[0] == "clear" and after:
             raise ValueError(
-                "the input has 'clear' after its first run, or after a fix that holds atoms, which "
-                "removes the field: put what follows into an input file of its own"
+                f"the input has {line.strip()!r} after its first run, which removes the field: put "
+                "what follows into an input file of its own"
             )
-        is_run = words[0] == "run" or (words[0] == "if" and "run" in words)
-        holds = words[0] == "fix" and len(words) > 3 and is_holding(words[3])
-        runs |= is_run
-        (after if after or is_run or holds else before).append(line)
-    if not runs:
+        if after or _is_run(line):
+            after.append(line)
+            continue
+        before.append(line)
+        if words[0] == "clear":
+            holding.clear()
+        elif words[0] == "unfix" and len(words) > 1:
+            holding.pop(words[1], None)
+        elif _is_holding_fix(line):
+            holding[words[1]] = [line]
+        elif words[0] == "fix_modify" and len(words) > 1 and words[1] in holding:
+            holding[words[1]].append(line)
+    if not after:
         raise ValueError("the input has no 'run' before which a field could be added")
-    return "\n".join(before), "\n".join(after)
+    before += [f"unfix {name}" for name in holding]
+    again = [line for lines in holding.values() for line in lines]
+    return "\n".join(before), "\n".join([*again, *after])
+
+
+def _is_run(line: str) -> bool:
+    words = words_of(line)
+    return words[0] == "run" or (
+        words[0] == "if" and any(words_of(one)[:1] == ["run"] for one in commands_inside(line))
+    )
+
+
+def _is_holding_fix(line: str) -> bool:
+    words = words_inside(line)
+    return words[0] == "fix" and len(words) > 3 and is_holding(words[3])
 
 
 def _with_included(text: str, depth: int = 0) -> Iterator[str]:
-    """Yield the commands of an input, and in the place of ``include`` those of the file."""
+    """Yield the commands of an input, and for ``include`` those of a file that has to be split."""
     for line in whole_lines(text):
-        words = words_of(line)
-        included = included_text(words) if words[:1] == ["include"] else ""
-        if included and depth < MOST_INCLUDES:
-            yield from _with_included(included, depth + 1)
-        elif words:
+        if not words_inside(line):
+            continue
+        included = (
+            list(_with_included("\n".join(included_commands(line)), depth + 1))
+            if (depth < MOST_INCLUDES)
+            else []
+        )
+        if any(_is_run(one) or _is_holding_fix(one) for one in included):
+            yield from included
+        else:
             yield line
 
 
@@ -110,10 +139,11 @@ def run_input(path: str | Path, add_field: Callable[[Any], FieldFix]) -> FieldFi
     lmp = lammps()
     try:
         _run(lmp.commands_string, before)
-        if lmp.last_thermo() is not None:
+        minimized = any("minimize" in words_inside(line) for line in whole_lines(before))
+        if lmp.last_thermo() is not None and not minimized:
             raise ValueError(
-                "a run of the input has come before the field could be added: it is in a file "
-                "whose name is in a variable; write the name, or the run, into the input"
+                "a run or minimization has come before the field could be added, in a file that "
+                "the input includes by a variable, or with loops: write it into the input"
             )
         fix = add_field(lmp)
         _run(lmp.commands_string, after)

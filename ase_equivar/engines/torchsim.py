@@ -33,6 +33,7 @@ from torch_sim.neighbors import torchsim_nl, vesin_nl
 from torch_sim.state import SimState
 
 from ase_equivar.arguments import finite_real
+from ase_equivar.ase_properties import FIELD_FORCES
 from ase_equivar.calculator import EquivarCalculator
 from ase_equivar.dynamics.checks import check_resolution
 from ase_equivar.engines.torchsim_account import DIPOLE, TIME, account, new_account
@@ -53,7 +54,6 @@ from ase_equivar.units import UC_PER_CM2
 
 # Names in the state; those of the first line are TorchSim's.
 FIELD, BORN, POLARIZATION = "external_E_field", "born_effective_charges", "total_polarization"
-FORCES = "field_forces"
 BATCHES = (
     ". An autobatcher that measures memory calls the model before the run begins: give it "
     "max_memory_scaler"
@@ -132,7 +132,7 @@ class FieldModel(ModelInterface):
             charges = charges.to(state.dtype)
             forces = torch.einsum("iab,ia->ib", charges, fields.on_atoms)
         found["forces"] = found["forces"] + forces
-        found |= {BORN: charges, FORCES: forces, FIELD: fields.of_systems}
+        found |= {BORN: charges, FIELD_FORCES: forces, FIELD: fields.of_systems}
         if raw.polarization is not None:
             found[POLARIZATION] = self._dipoles(state, raw.polarization)
         return found
@@ -176,7 +176,7 @@ class FieldModel(ModelInterface):
 
     def _graph(self, state: SimState) -> Graph:
         cell = completed(state.row_vector_cell)
-        # torchsim_nl fails in crystals of more than 0.2 atoms/Å³, but works on GPUs
+        # torchsim_nl may fail in crystals of more than 0.2 atoms/Å³; vesin_nl works on CPUs
         search = torchsim_nl if cell.is_cuda else vesin_nl
         pairs, systems, images = search(
             state.positions, cell, state.pbc, self.network.cutoff, state.system_idx

@@ -37,14 +37,20 @@ def new_account(state: SimState, start_time: float | None) -> dict[str, torch.Te
     ValueError
         If it goes on, and is given a time.
     """
-    if not state.has_extras(ACCOUNT):
+    if not state.has_extras(TIME):
         zeros = state.positions.new_zeros(state.n_systems, dtype=torch.float64)
         return account(zeros + (start_time or 0.0), zeros, zeros[:, None].repeat(1, 3))
-    numbers = state.field_account.view(torch.float64)
-    time, work, dipole = numbers[:, 0].clone(), numbers[:, 1].clone(), numbers[:, 2:].clone()
+    numbers = torch.cat(
+        [state.field_time[:, None], state.field_work[:, None], state.dipole_change], dim=1
+    )
+    if state.has_extras(ACCOUNT):
+        exact = state.field_account.view(torch.float64)
+        if torch.equal(exact.to(numbers.dtype), numbers):  # else they were set since then
+            numbers = exact
     if start_time is not None:
         raise ValueError(
             f"start_time is {start_time:g} fs, but the state comes from a run in a field and goes "
-            f"on from {float(time[0]):g} fs: leave start_time out"
+            f"on from {float(numbers[0, 0]):g} fs: leave start_time out"
         )
-    return account(time, work, dipole)
+    numbers = numbers.double()
+    return account(numbers[:, 0].clone(), numbers[:, 1].clone(), numbers[:, 2:].clone())

@@ -45,7 +45,7 @@ def completed(cell: torch.Tensor) -> torch.Tensor:
     return torch.as_tensor(np.array(found)).to(cell)
 
 
-def check_function_of_time(field: Any) -> None:
+def check_field_of_time(field: Any) -> None:
     """Refuse what is no field E(t)."""
     if not callable(field):
         raise TypeError(f"a field is a function of time such as SineField(…), not {field!r}")

@@ -10,7 +10,7 @@ import torch
 from torch_sim.state import SimState
 
 from ase_equivar.dynamics.field_at_positions import FieldAtPositions
-from ase_equivar.engines.torchsim_checks import check_function_of_time, extra
+from ase_equivar.engines.torchsim_checks import check_field_of_time, extra
 from ase_equivar.fields import Field, SpatialField, check_field
 from ase_equivar.fields.algebra import longest_step
 
@@ -55,7 +55,7 @@ class SystemFields:
             raise ValueError("there is no field in the sequence of fields")
         for one in self._fields:
             if not isinstance(one, SpatialField):
-                check_function_of_time(one)
+                check_field_of_time(one)
         # by field, cell and number of atoms, since the order of systems changes in batches
         self._at_positions: dict[tuple[int, bytes, int], FieldAtPositions] = {}
 

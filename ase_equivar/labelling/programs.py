@@ -110,16 +110,18 @@ def run_program(
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     output = (folder / f"{name}.out").read_text(errors="replace")
-    if -process.returncode in (signal.SIGKILL, signal.SIGTERM):
-        ended_by = signal.Signals(-process.returncode).name
+    code = process.returncode
+    number = -code if code < 0 else code - 128  # 128 more where a script or mpirun started it
+    if number in (signal.SIGKILL, signal.SIGTERM):
+        ended_by = signal.Signals(number).name
         raise KilledError(
             f"{name}.x was ended by {ended_by}, perhaps for want of memory; the next run tries it "
             "again"
         )
-    if process.returncode > 0 and not output.strip():
+    if code > 0 and not output.strip():
         said = (folder / f"{name}.err").read_text(errors="replace").strip()
         raise UnusableError(
-            f"{program} ends with status {process.returncode} and no output"
+            f"{program} ends with status {code} and no output"
             f"{': ' if said else ''}{said[-MOST_SAID:]}"
         )
     return output, before

@@ -152,6 +152,10 @@ def label_all(
         yield from run.go(processes)
 
 
+def _stops_the_run(task: Future[Label]) -> bool:
+    return isinstance(task.exception(), UnusableError)
+
+
 def earlier_results(structures: Sequence[Atoms], output: Path) -> tuple[int, int]:
     """Count the structures that earlier runs have labelled, and those that they could not."""
     with output.open("a+b") as file:
@@ -203,7 +207,8 @@ class _Run:
                 if not running:
                     return
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for task in finished:
+                # labels that are there are written, whatever else has happened
+                for task in sorted(finished, key=_stops_the_run):
                     frame, name, began = running.pop(task)
                     found, reason = self._record(task, frame, name, time.monotonic() - began)
                     done += self.costs[frame]

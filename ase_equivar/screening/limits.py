@@ -62,9 +62,9 @@ class Limits:
             Of the process that works on it.
         """
         if time.monotonic() - began > self.seconds:
-            return f"{MORE_THAN} {self.seconds:g} s (--time-limit)"
+            return f"{MORE_THAN} {self.seconds:.12g} s (--time-limit)"
         if _memory(pid) > self.gigabytes:
-            return f"{MORE_THAN} {self.gigabytes:g} GB (--memory-limit)"
+            return f"{MORE_THAN} {self.gigabytes:.12g} GB (--memory-limit)"
         return ""
 
 

@@ -70,8 +70,9 @@ def screen(
     scheduler : str, optional
         Address of a dask scheduler whose workers are used instead.
     limits : Limits, optional
-        Time and memory for each crystal; one that exceeds them gets a row with the problem, and is
-        calculated again where a run goes on with larger ones. Not on Windows.
+        Time and memory for each crystal; one that exceeds them gets a row with the problem. Where
+        a run goes on, it is calculated again if its limit is larger now, or if its process was
+        ended. Not on Windows.
 
     Raises
     ------

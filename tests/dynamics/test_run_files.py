@@ -6,7 +6,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import units
-from ase.constraints import FixAtoms, FixCom, Hookean
+from ase.constraints import FixAtoms, FixBondLengths, FixCom, Hookean
 from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
 from helpers.driven_crystal import SINE, crystal
@@ -165,20 +165,28 @@ def test_arrays_and_periodicity_of_other_atoms_are_named(tmp_path):
         restore_checkpoint(drive(VelocityVerlet(atoms, 0.1), SINE), path)
 
 
+def restored_with(constraints, path):
+    atoms = crystal()
+    atoms.set_constraint(constraints)
+    restore_checkpoint(drive(VelocityVerlet(atoms, 0.1), SINE), path)
+
+
 def test_other_constraints_than_those_of_the_checkpoint_are_named(tmp_path):
     path = tmp_path / "run.npz"
     held = crystal()
-    held.set_constraint([FixAtoms([2]), FixCom()])
+    held.set_constraint([FixAtoms([2, 0]), FixBondLengths([[0, 1]]), Hookean(0, 1, 30.0, rt=0.5)])
     save_checkpoint(drive(VelocityVerlet(held, 0.1), SINE), path)
-    again = crystal()
-    again.set_constraint([FixAtoms(mask=[False, False, True]), FixCom()])
-    restore_checkpoint(drive(VelocityVerlet(again, 0.1), SINE), path)
-    free, other = [], [FixAtoms([1]), FixCom()]
-    for constraints, named in ((free, "none"), (other, r"FixAtoms \[1\], FixCom .*")):
-        again = crystal()
-        again.set_constraint(constraints)
-        with pytest.raises(ValueError, match=rf"FixAtoms \[2\], FixCom .*, not {named}; set the"):
-            restore_checkpoint(drive(VelocityVerlet(again, 0.1), SINE), path)
+    bond, spring = FixBondLengths([[0, 1]]), Hookean(0, 1, 30.0, rt=0.5)
+    restored_with([spring, FixAtoms([0]), bond, FixAtoms(mask=[False, False, True])], path)
+    for constraints, lacking, further in (
+        ([], r"Fix.*, FixBondLengths .*, Hookean .*", "none"),
+        ([FixAtoms([1]), bond, spring], r"FixAtoms of 2: \[0, 2\]", r"FixAtoms of 1: \[1\]"),
+        ([FixAtoms([0, 2]), spring], r"FixBondLengths \[\[\[0, 1\]\]\]", "none"),
+        ([FixAtoms([0, 2]), bond, Hookean(1, 2, 30.0, rt=0.5)], "Hookean .*", "Hookean .*"),
+        ([FixAtoms([0, 2]), bond, spring, FixCom()], "none", "FixCom .*"),
+    ):
+        with pytest.raises(ValueError, match=rf": {lacking}, and not {further}; set the same"):
+            restored_with(constraints, path)
 
 
 @pytest.mark.parametrize("name", ["run.extxyz", "run.traj"])

@@ -143,12 +143,32 @@ def test_runs_in_other_files_and_conditions_are_found(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     "style", ["setforce 0 0 0", "setforce/kk 0 0 0", "shake 1e-4 20 0 m 1.0", "enforce2d"]
 )
-def test_the_field_comes_before_fixes_that_hold_atoms(style: str) -> None:
-    before, after = split_input(f"fix move all nve\nfix hold mg {style}\nthermo 5\nrun 5")
-    assert before == "fix move all nve"
-    assert after == f"fix hold mg {style}\nthermo 5\nrun 5"
-    with pytest.raises(ValueError, match="no 'run' before which"):
-        split_input(f"fix move all nve\nfix hold mg {style}\n")
+def test_fixes_that_hold_atoms_come_again_after_the_field(style: str) -> None:
+    hold, modify = f"fix hold mg {style}", "fix_modify hold respa 1"
+    before, after = split_input(f"{hold}\n{modify}\nminimize 0 0 1 1\nthermo 5\nrun 5\nrun 6")
+    assert before == f"{hold}\n{modify}\nminimize 0 0 1 1\nthermo 5\nunfix hold"
+    assert after == f"{hold}\n{modify}\nrun 5\nrun 6"
+    for gone in ("unfix hold", "clear"):
+        text = f"{hold}\nminimize 0 0 1 1\n{gone}\nrun 5"
+        assert split_input(text) == (text.removesuffix("\nrun 5"), "run 5")
+
+
+def test_texts_of_several_lines_are_one_command() -> None:
+    text = 'print """Usage:\nrun 100 of them\n"""'
+    assert whole_lines(f"units metal\n{text}\nrun 5") == ["units metal", text, "run 5"]
+    assert split_input(f"{text}\nrun 5\n{text}") == (text, f"run 5\n{text}")
+
+
+def test_files_with_loops_or_without_runs_are_left_to_lammps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.loop").write_text("label a\nthermo 5\nnext i\njump SELF a\n")
+    Path("in.plain").write_text("thermo 5\n")
+    for name in ("in.loop", "in.plain", '"in.plain"'):
+        assert split_input(f"include {name}\nrun 5") == (f"include {name}", "run 5")
+    Path("in.run").write_text("run 5\n")
+    assert split_input('units metal\ninclude "in.run"') == ("units metal", "run 5")
 
 
 def refuse(line: str, ghosts: float) -> None:
@@ -161,10 +181,14 @@ def test_what_a_field_cannot_have_is_found_in_files_and_conditions(tmp_path: Pat
     outer.write_text(f"thermo 5\ninclude {inner}\n")
     condition = 'if \'$n > 0\' then "min_style cg" else "run 5"'
     every = 'run 4 every 2 "minimize 0 0 5 5"'
-    for line in (f"include {outer}", condition, "minimize 0 0 1 1", every):
+    quoted = (f'include "{inner}"', '"minimize" 0 0 1 1')
+    for line in (f"include {outer}", condition, "minimize 0 0 1 1", every, *quoted):
         with pytest.raises(ValueError, match="has no energy that LAMMPS could minimize"):
             refuse(line, 0.0)
-    for line in ("if '$n > 0' then \"run_style verlet\"", f"include {tmp_path / 'none'}", "run 5"):
+    harmless = ("if '$n > 0' then \"print 'minimize it'\"", "if '${n} > 0' then \"run 5\"")
+    for line in (
+        *harmless, "if '$n > 0' then \"run_style verlet\"", f"include {tmp_path / 'none'}", "run 5"
+    ):  # fmt: skip
         refuse(line, 0.0)
     with pytest.raises(ValueError, match="the command is in a variable"):
         refuse("${m} 0 0 5 5", 0.0)
@@ -175,7 +199,10 @@ def test_what_a_field_cannot_have_is_found_in_files_and_conditions(tmp_path: Pat
         with pytest.raises(ValueError, match="Z\\* need ghosts out to 5"):
             refuse(line, 5.0)
         refuse(line, 3.0)
-    for line in ("comm_modify cutoff ${rc}", "comm_modify mode multi"):
+    inside = "if '1 > 0' then 'comm_modify cutoff 1'"
+    for line in (
+        "comm_modify cutoff ${rc}", "comm_modify mode multi", "comm_modify group mg", inside
+    ):  # fmt: skip
         with pytest.raises(ValueError, match="Z\\* need ghosts out to 5"):
             refuse(line, 5.0)
         refuse(line, 0.0)  # one process needs none
@@ -228,9 +255,13 @@ def test_several_commands_are_given_one_after_the_other(tmp_path: Path) -> None:
     lmp.commands_string(text)
     lmp.file(tmp_path / "in.loop")
     assert lmp.given == ["thermo 5 # minimize", "run   5", text, tmp_path / "in.loop"]
-    with pytest.raises(ValueError, match="reset_timestep in a field with a log"):
-        lmp.commands_string("run 5\nreset_timestep 0")
-    assert lmp.given[-1] == "run 5"
+    for reset in ("reset_timestep 0", '"reset_timestep" 0', 'run 9 every 3 "reset_timestep 0"'):
+        with pytest.raises(ValueError, match="reset_timestep in a field with a log"):
+            lmp.commands_string(f"run 5\n{reset}")
+        assert lmp.given[-1] == "run 5"
+    for options in ("energy no", "virial no energy no"):
+        with pytest.raises(ValueError, match="the work of the field is part of LAMMPS' energy"):
+            lmp.command(f"fix_modify field {options}")
 
 
 WRONG = {

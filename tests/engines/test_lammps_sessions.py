@@ -96,7 +96,7 @@ def test_a_field_on_some_atoms_accelerates_all(told: dict[str, Any]) -> None:
 
 def test_ghosts_are_never_fewer_than_asked_for() -> None:
     [found] = results(PROGRAM, 2, ("ghosts", {}))
-    assert found["cutoffs"] == {"12.0": 12.0, "3.0": 7.0}
+    assert found["cutoffs"] == {"12.0": 12.0, "3.0": 7.0, "of a potential": 11.0}
     assert len(found["told"]) == 3
     for message in found["told"].values():
         assert "Z* need ghosts out to 7.0 Å" in message

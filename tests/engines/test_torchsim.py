@@ -304,6 +304,13 @@ def test_a_run_in_single_precision_goes_on_at_its_time():
     final = run(half, springs, in_field(Integrator.nve, FIELDS[0]), 4)
     assert float(final.field_time[0]) == pytest.approx(3e7 + 0.25 + 7 * TIMESTEP, abs=1e-6)
     assert final.field_work.dtype == torch.float64
+    earlier = half.clone()  # as an earlier version left it, and as one who begins anew sets it
+    del earlier.system_extras["field_account"]
+    again = run(earlier, springs, in_field(Integrator.nve, FIELDS[0]), 1)
+    assert float(again.field_time[0]) == pytest.approx(float(half.field_time[0]), abs=3)
+    anew = half.clone()
+    anew.field_time = torch.zeros_like(anew.field_time)
+    assert float(run(anew, springs, in_field(Integrator.nve, FIELDS[0]), 1).field_time[0]) < 1
     assert float(half.field_work[0]) == work  # the state that was given stays as it was
     with pytest.raises(ValueError, match="start_time is 5 fs, but the state comes from a run"):
         run(final, springs, in_field(Integrator.nve, FIELDS[0], start_time=5), 1)

@@ -196,6 +196,11 @@ def ghosts() -> dict[str, Any]:
         lmp.command(f"comm_modify cutoff {given}")
         field_fix(lmp, FIELD, SYMBOLS, calculator=EquivarCalculator(device="cpu"))
         cutoffs[given] = ghost_cutoff(lmp, lmp.get_mpi_comm())
+    far = lammps_with(crystal((4, 1, 1)))
+    far.commands_list(["pair_style zero 9.0", "pair_coeff * *", "run 0"])
+    field_fix(far, FIELD, SYMBOLS, calculator=EquivarCalculator(device="cpu"))
+    far.commands_list(["pair_style zero 2.0", "pair_coeff * *", "run 0"])
+    cutoffs["of a potential"] = ghost_cutoff(far, far.get_mpi_comm())
     for command in ("comm_modify mode multi", "comm_modify cutoff ${far}", "comm_modify cutoff 6"):
         told[command] = error_of(lmp.command, command)
     return {"cutoffs": cutoffs, "told": told}

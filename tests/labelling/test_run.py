@@ -236,11 +236,14 @@ def test_a_program_that_cannot_start_ends_the_run(folder):
     assert "4 of 4 done, 1 of them without a label" in run(*arguments).output
 
 
+@pytest.mark.parametrize("wrapped", [True, False])
 @pytest.mark.parametrize("signal", ["KILL", "TERM"])
-def test_a_program_that_was_killed_says_nothing_of_its_structure(folder, signal):
+def test_a_program_that_was_killed_says_nothing_of_its_structure(folder, signal, wrapped):
     program = folder / "programs/ph.x"
     whole = program.read_text()
-    program.write_text(f"#!/bin/sh\necho half a response\nkill -{signal} $$\n")
+    kill = f"kill -{signal} $$"
+    end = f"sh -c '{kill}'\nexit $?" if wrapped else f"echo half a response\n{kill}"
+    program.write_text(f"#!/bin/sh\n{end}\n")
     output = folder / "out.extxyz"
     (step,) = label_all(structures()[:1], output, settings(folder))
     assert f"ph.x was ended by SIG{signal}" in step.reason
