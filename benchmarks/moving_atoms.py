@@ -4,8 +4,8 @@
 
 Mean absolute error over all components of Z* in e, after the sum rule is imposed, on the validation
 and test parts of the crystals at rest, on trajectories of three oxides, on liquid water, on quartz
-along its Raman modes, and on our own displaced structures (docs/developer/moving_atoms.md). Structures
-with elements that one of the models refuses are left out for all.
+along its Raman modes, and on our own displaced structures (docs/developer/moving_atoms.md).
+Structures with elements that one of the models refuses are left out for all.
 """
 
 from __future__ import annotations
