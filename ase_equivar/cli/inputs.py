@@ -136,6 +136,7 @@ def user_errors() -> Iterator[None]:
             logger.debug("the command failed", exc_info=True)
             console.print(f"[red]error:[/] {escape(' '.join(str(error).split()))}")
             failed = isinstance(error, RuntimeError | ArithmeticError)
+            failed &= not isinstance(error, NotImplementedError)  # of a calculator's property
             raise typer.Exit(FAILURE if failed else BAD_INPUT) from None
 
 

@@ -19,6 +19,7 @@ from ase_equivar.arguments import (
     LARGEST_CHARGE,
     finite_real,
     positive_number,
+    store_checked,
     whole_number,
 )
 from ase_equivar.charge_source import ChargeSource, is_fixed, read_charges
@@ -63,15 +64,14 @@ class Current:
 
     def __post_init__(self) -> None:
         current = finite_real("current", self.current, (None, 3), unit="|e| Å/fs")
-        checked = {
-            "timestep": positive_number("timestep", self.timestep, "fs"),
-            "current": current,
-            "dipole": finite_real("dipole", self.dipole, current.shape, unit="|e| Å"),
-            "volume": positive_number("volume", self.volume, "Å³"),
-            "temperature": positive_number("temperature", self.temperature, "K", zero=True),
-        }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        store_checked(
+            self,
+            timestep=positive_number("timestep", self.timestep, "fs"),
+            current=current,
+            dipole=finite_real("dipole", self.dipole, current.shape, unit="|e| Å"),
+            volume=positive_number("volume", self.volume, "Å³"),
+            temperature=positive_number("temperature", self.temperature, "K", zero=True),
+        )
 
 
 def trajectory_current(

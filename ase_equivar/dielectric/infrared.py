@@ -27,7 +27,6 @@ from ase_equivar.phonons.gamma import (
     NAC_FACTOR,
     check_units,
     checked_correction,
-    gamma_matrices,
     uncorrected_gamma_matrix,
 )
 from ase_equivar.phonons.irreps import named_sets
@@ -186,7 +185,6 @@ def infrared_modes(phonon: Phonopy, born_charges: ArrayLike | None = None) -> In
     cell, factor = phonon.primitive, phonon.unit_conversion_factor
     electronic: NDArray[np.float64] | None
     if born_charges is None:
-        without, _ = gamma_matrices(phonon, (0, 0, 1))
         for axis in np.eye(3):
             checked_correction(phonon, axis)
         matrix = cast(DynamicalMatrixNAC, phonon.dynamical_matrix)
@@ -197,10 +195,10 @@ def infrared_modes(phonon: Phonopy, born_charges: ArrayLike | None = None) -> In
         born = finite_real(
             "born_charges", born_charges, (len(cell), 3, 3), unit="|e|", largest=LARGEST_CHARGE
         )
-        without, electronic = uncorrected_gamma_matrix(phonon), None
+        electronic = None
     volume = abs(cell.volume)
 
-    squares, vectors = optical_modes(phonon, without)
+    squares, vectors = optical_modes(phonon)
     displacements = vectors.reshape(len(cell), 3, -1) / np.sqrt(cell.masses)[:, None, None]  # 1/√u
     weighted = weighted_charges(born, cell.masses)
     dipoles = (weighted @ vectors).T
@@ -238,16 +236,13 @@ def infrared_modes(phonon: Phonopy, born_charges: ArrayLike | None = None) -> In
     )
 
 
-def optical_modes(
-    phonon: Phonopy, matrix: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return eigenvalues and eigenvectors of a dynamical matrix at Γ, translations projected out.
+def optical_modes(phonon: Phonopy) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return eigenvalues and eigenvectors at Γ without macroscopic field or translations.
 
     Parameters
     ----------
     phonon : phonopy.Phonopy
-    matrix : ndarray, shape (3 N, 3 N)
-        Without macroscopic field, eV/(Å² u).
+        With force constants.
 
     Returns
     -------
@@ -259,7 +254,7 @@ def optical_modes(
     Raises
     ------
     ValueError
-        When there is only one atom.
+        When there is only one atom, or there are no force constants.
 
     Warns
     -----
@@ -270,6 +265,7 @@ def optical_modes(
     if len(masses) == 1:
         raise ValueError("a crystal with one atom per cell has no optical modes")
     internal = internal_basis(masses)
+    matrix = uncorrected_gamma_matrix(phonon)
     warn_if_translations_vibrate(phonon, matrix)
     squares, inside = np.linalg.eigh(internal.T @ matrix @ internal)
     return squares, internal @ inside

@@ -42,7 +42,6 @@ from ase_equivar.phonons.born_source import Source, given_dielectric
 from ase_equivar.phonons.cells import make_phonon, primitive_as_given
 from ase_equivar.phonons.electronic_correction import Corrected
 from ase_equivar.phonons.finite_displacement import force_constants, refuse_field
-from ase_equivar.phonons.gamma import uncorrected_gamma_matrix
 from ase_equivar.phonons.nac import apply_nac, nac_params
 from ase_equivar.phonons.operations import cartesian_operations, symmetrized
 from ase_equivar.phonons.relax_modes import RelaxMode, relax_mode
@@ -238,7 +237,7 @@ def _tensors(
 def _inverse_force_constants(phonon: Phonopy, response: StrainResponse) -> _Array:
     """Return Φ⁺, Å²/eV, shape (3 N, 3 N), without translations and uncoupled imaginary modes."""
     cell = phonon.primitive
-    squares, vectors = optical_modes(phonon, uncorrected_gamma_matrix(phonon))
+    squares, vectors = optical_modes(phonon)
     patterns = vectors / np.sqrt(np.repeat(cell.masses, 3))[:, None]  # 1/√u
     couplings = np.linalg.norm(patterns.T @ response.forces.reshape(-1, 6), axis=1)
     stable = squares > 0

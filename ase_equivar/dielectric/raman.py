@@ -96,13 +96,12 @@ def raman_modes(
         When the expected error of the tensors exceeds half of their size.
     """
     check_units(phonon)
-    matrix = require_force_constants(phonon)
+    require_force_constants(phonon)
     unit = None if direction is None else unit_vector(direction, "direction")
     if not isinstance(calculator, DielectricDerivative):
         check_step(step)
         require_dielectric(calculator)
-    matrix.run(np.zeros(3))
-    squares, vectors = optical_modes(phonon, np.array(matrix.dynamical_matrix).real)
+    squares, vectors = optical_modes(phonon)
     sets = transverse_sets(phonon, squares, vectors)
     if unit is not None:
         sets = longitudinal_sets(phonon, sets, unit)

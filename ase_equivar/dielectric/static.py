@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 
-from ase_equivar.arguments import finite_real, positive_number
+from ase_equivar.arguments import finite_real, positive_number, store_checked
 from ase_equivar.dielectric.infrared import InfraredModes
 from ase_equivar.phonons.gamma import gamma_matrices, unit_vector
 from ase_equivar.phonons.requirements import require_force_constants
@@ -54,8 +54,11 @@ class StaticDielectric:
     ionic: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        for name in ("electronic", "ionic"):
-            object.__setattr__(self, name, finite_real(name, getattr(self, name), (3, 3)))
+        store_checked(
+            self,
+            electronic=finite_real("electronic", self.electronic, (3, 3)),
+            ionic=finite_real("ionic", self.ionic, (3, 3)),
+        )
 
     @property
     def static(self) -> NDArray[np.float64]:

@@ -7,8 +7,8 @@ A typical calculation::
     dyn.run(1000)
     balance = atoms.get_total_energy() - driven.work
 
-Ready-made experiments are `hysteresis`, `ion_drift`, `pulse_response` and `finite_field`, and
-`ipi_client` is the client for i-PI; see docs/howto/dynamics.md.
+Ready-made experiments (hysteresis, drift of ions, response to a pulse, ε in finite fields) are in
+`ase_equivar.dynamics.experiments`; see docs/howto/dynamics.md.
 """
 
 from ase_equivar.dynamics.charge_refresh import RefreshReport

@@ -11,11 +11,11 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import dielectric_array, finite_real
+from ase_equivar.ase_properties import DIELECTRIC_TENSOR
 from ase_equivar.calculated_property import calculated_property
 from ase_equivar.dynamics.dipole_path import DipolePath
 from ase_equivar.dynamics.field_at_positions import FieldAtPositions
 from ase_equivar.dynamics.held_displacement import (
-    DIELECTRIC_TENSOR,
     HeldDisplacement,
     PolarizationOf,
 )

@@ -9,12 +9,12 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ase_equivar.ase_properties import DIELECTRIC_TENSOR
 from ase_equivar.dynamics.dipole_path import ROUNDING, DipolePath
 from ase_equivar.fields.displacement import ConstantDisplacement
 from ase_equivar.fields.text import field_text
 from ase_equivar.units import C_PER_M2, UC_PER_CM2
 
-DIELECTRIC_TENSOR = "dielectric_tensor"
 AT_START = "polarization_at_start"
 POSITIONS = "positions_at_start"
 

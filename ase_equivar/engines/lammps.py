@@ -45,6 +45,7 @@ from ase_equivar.engines.lammps_commands import (
 from ase_equivar.engines.lammps_field import GHOST_MARGIN, FieldFix
 from ase_equivar.engines.lammps_info import check_no_fix_holds_before, ghost_cutoff
 from ase_equivar.engines.lammps_log import earlier_account, write_log
+from ase_equivar.engines.lammps_vector import vector_names
 from ase_equivar.engines.local_charges import charges_of
 from ase_equivar.fields import (
     AppliedField,
@@ -55,9 +56,6 @@ from ase_equivar.fields import (
 )
 from ase_equivar.fields.algebra import Field, check_function_of_time
 from ase_equivar.fields.forces import check_field
-
-VECTOR = 11  # work, field, change of polarization, current density; last, an uncertainty
-OF_ELEMENT = 6  # between these: transported charge, displacement
 
 
 def field_fix(
@@ -183,7 +181,7 @@ def _add(lmp: Any, fix: FieldFix, identifier: str, group: str) -> None:
     )
     lmp.command(f"fix {identifier} {group} external pf/callback 1 1")
     lmp.command(f"fix_modify {identifier} energy yes")
-    lmp.fix_external_set_vector_length(identifier, VECTOR + OF_ELEMENT * len(fix.dipole_changes))
+    lmp.fix_external_set_vector_length(identifier, len(vector_names(fix.dipole_changes)))
     lmp.set_fix_external_callback(identifier, fix.callback, None)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ase_equivar.dynamics.checks import check_resolution
 from ase_equivar.engines.lammps_atoms import LocalAtoms, box_of, read_local_atoms
 from ase_equivar.engines.lammps_checks import FieldWarnings
+from ase_equivar.engines.lammps_info import time_of
 from ase_equivar.engines.lammps_log import EarlierAccount
 from ase_equivar.engines.local_charges import LocalCharges
 from ase_equivar.engines.processes import largest, total
@@ -172,10 +173,7 @@ class FieldFix:
         n_before = self._n_atoms
         self._check(here, follows)
         timestep = lmp.extract_global("dt") / lmp.extract_global("femtosecond")
-        self.time = (
-            lmp.extract_global("atime") / lmp.extract_global("femtosecond")
-            + (step - lmp.extract_global("atimestep")) * timestep
-        )
+        self.time = time_of(lmp, step)
         check_resolution(abs(timestep), self._longest_step)
         kept = lmp.numpy.extract_atom(f"d2_{self._identifier}_born")[: here.n_local]
         last = lmp.numpy.extract_atom(f"d2_{self._identifier}_last")[: here.n_local]
@@ -267,7 +265,7 @@ class FieldFix:
         self.polarization_change = dipole / here.volume / UC_PER_CM2
 
     def _publish(self, here: LocalAtoms) -> None:
-        """Pass work, field and polarization to LAMMPS, for its output and its energy."""
+        """Pass the numbers of `vector_names` to LAMMPS, and the energy."""
         lmp, name = self._lmp, self._identifier
         to_box = np.linalg.inv(here.cell)
         vector = [

@@ -1,4 +1,4 @@
-"""What LAMMPS says of itself by its command ``info``: its fixes, and how far its ghosts reach."""
+"""What LAMMPS says of itself: its fixes, how far its ghosts reach, and its time."""
 
 from __future__ import annotations
 
@@ -33,6 +33,13 @@ def check_no_fix_holds_before(lmp: Any, communicator: Any) -> None:
                 "added after it has acted on those of the atoms: unfix it, and define it again "
                 "after field_fix"
             )
+
+
+def time_of(lmp: Any, step: int) -> float:
+    """Return LAMMPS' time of a step, fs."""
+    steps = step - lmp.extract_global("atimestep")
+    time = lmp.extract_global("atime") + steps * lmp.extract_global("dt")
+    return float(time / lmp.extract_global("femtosecond"))
 
 
 def ghost_cutoff(lmp: Any, communicator: Any) -> float:

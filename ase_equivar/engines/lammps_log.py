@@ -21,6 +21,8 @@ from ase_equivar.dynamics.field_log import (
     columns_of_earlier,
     read_field_log,
 )
+from ase_equivar.engines.lammps_info import time_of
+from ase_equivar.engines.lammps_vector import AXES, OF_ALL, OF_ELEMENT, vector_names
 from ase_equivar.io.output_files import check_folder, write_text
 
 SAME_TIME = 1e-6  # fs
@@ -87,7 +89,8 @@ def write_log(
     lmp.command(f"compute {name}_pe all pe")
     lmp.command(f"compute {name}_ke all ke")
     ev = lmp.extract_global("qe2f")  # 1 eV in LAMMPS' energy unit
-    kinetic, work = f"c_{name}_ke/{ev!r}", f"f_{name}[1]"
+    of_field = {one: f"f_{name}[{k}]" for k, one in enumerate(vector_names(species), start=1)}
+    kinetic, work = f"c_{name}_ke/{ev!r}", of_field["work"]
     potential = f"(c_{name}_pe/{ev!r}+{work})"  # the work is subtracted from LAMMPS' energy
     numbers = [
         f"time/{lmp.extract_global('femtosecond')!r}",
@@ -98,15 +101,14 @@ def write_log(
         work,
         f"{potential}+{kinetic}-{work}",
     ]
-    numbers += [f"f_{name}[{index}]" for index in range(2, 11)]
-    first = 11  # of the first element: three transported charges, three displacements
-    for part in (0, 3):
-        numbers += [
-            f"f_{name}[{first + 6 * one + part + axis}]"
-            for one in range(len(species))
-            for axis in range(3)
-        ]
-    numbers.append(f"f_{name}[{first + 6 * len(species)}]")  # the uncertainty
+    numbers += [of_field[f"{quantity} {axis}"] for quantity in OF_ALL for axis in AXES]
+    numbers += [  # by element within each quantity, unlike in the vector
+        of_field[f"{quantity} {element} {axis}"]
+        for quantity in OF_ELEMENT
+        for element in species
+        for axis in AXES
+    ]
+    numbers.append(of_field["largest_uncertainty"])
     names = column_names(species) if earlier is None else earlier.columns
     line = " ".join(f"$({number}:{NUMBER})" for number in numbers[: len(names)])
     header = " ".join([*(column.rjust(24) for column in names), BY_LAMMPS])
@@ -124,9 +126,7 @@ def _read(lmp: Any, path: Path, species: list[str]) -> EarlierAccount | None:
     check_folder(path)
     if not path.exists():
         return None
-    steps = lmp.extract_global("ntimestep") - lmp.extract_global("atimestep")
-    time = lmp.extract_global("atime") + steps * lmp.extract_global("dt")
-    time /= lmp.extract_global("femtosecond")
+    time = time_of(lmp, lmp.extract_global("ntimestep"))
     if abs(time) < SAME_TIME:
         raise FileExistsError(
             f"{path} exists, but this is a new run: remove the file or choose another name; to "

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-PACKED: dict[bytes, Callable[..., Any]] = {
+OPENERS_BY_MARK: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
     b"\xfd7zXZ\x00": lzma.open,
@@ -23,8 +23,8 @@ PIECE = 4096  # bytes
 def open_unpacked(path: Path) -> BinaryIO:
     """Open a file for reading its bytes, unpacked if it is compressed."""
     with path.open("rb") as file:
-        start = file.read(max(map(len, PACKED)))
-    for mark, opener in PACKED.items():
+        start = file.read(max(map(len, OPENERS_BY_MARK)))
+    for mark, opener in OPENERS_BY_MARK.items():
         if start.startswith(mark):
             unpacked: BinaryIO = opener(path)
             return unpacked

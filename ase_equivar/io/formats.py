@@ -10,7 +10,7 @@ from ase.io.formats import ioformats
 from ase_equivar.io.compressed_files import read_head
 
 HEAD = 4096  # bytes
-ESPRESSO = re.compile(r"^\s*&(control|system)\b", re.IGNORECASE | re.MULTILINE)
+ESPRESSO_INPUT = re.compile(r"^\s*&(control|system)\b", re.IGNORECASE | re.MULTILINE)
 LAMMPS_COLUMNS = re.compile(r"^ITEM: ATOMS(.*)$", re.MULTILINE)
 
 
@@ -45,6 +45,6 @@ def file_format(path: str | Path, given: str | None = None) -> str | None:
                 f"the LAMMPS dump {path} names no elements (its columns:{columns[1]}): write it "
                 "with the column element, and dump_modify ID element Na Cl … for its types in order"
             )
-    if given is None and ESPRESSO.search(head):
+    if given is None and ESPRESSO_INPUT.search(head):
         return "espresso-in"
     return given

@@ -39,13 +39,13 @@ class FrameText:
 def frames_in_file(path: Path) -> Iterator[FrameText]:
     """Yield the frames of a file as they are read: it need not fit into memory.
 
-    It may be compressed, if its ending is one of `PACKED`.
+    It may be compressed, if its ending is one of `UNPACKERS_BY_SUFFIX`.
 
     Where the number of atoms is missing, or the file or its compressed data end too early, the last
     one says so.
     """
     with path.open("rb") as file:
-        unpacked = PACKED.get(path.suffix)
+        unpacked = UNPACKERS_BY_SUFFIX.get(path.suffix)
         lines = _Lines(file if unpacked is None else unpacked(file))
         for text in _frames(lines):
             yield FrameText(text.replace("\r\n", "\n"), position=file.tell())
@@ -175,7 +175,7 @@ def _unpacked_lines(
             raise _DamagedError(f"the compressed data are damaged ({error})") from error
 
 
-PACKED: dict[str, Callable[[BinaryIO], Iterator[bytes]]] = {
+UNPACKERS_BY_SUFFIX: dict[str, Callable[[BinaryIO], Iterator[bytes]]] = {
     ".gz": _unzipped_lines,
     ".bz2": partial(_unpacked_lines, bz2.BZ2File),
     ".xz": partial(_unpacked_lines, lzma.LZMAFile),

@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.io.formats import filetype, string2index
 
 from ase_equivar.io.formats import file_format
-from ase_equivar.io.frame_texts import PACKED, frames_in_file
+from ase_equivar.io.frame_texts import UNPACKERS_BY_SUFFIX, frames_in_file
 from ase_equivar.io.read_errors import reading, reason
 from ase_equivar.structures.validation import check_full_occupancy
 
@@ -170,7 +170,7 @@ def iterate_frames(filename: str | Path, format: str | None = None) -> Iterator[
 def is_compressed_extxyz(name: str) -> bool:
     """Recognize compressed extended XYZ by the name of the file."""
     base, ending = os.path.splitext(name)
-    return ending in PACKED and base.endswith(SUFFIXES)
+    return ending in UNPACKERS_BY_SUFFIX and base.endswith(SUFFIXES)
 
 
 def is_extxyz(name: str) -> bool:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
-from ase_equivar.arguments import positive_number
+from ase_equivar.arguments import positive_number, store_checked
 from ase_equivar.screening.row import Recipe, Row
 from ase_equivar.screening.structures import Entry
 from ase_equivar.structures.formula import empirical_formula
@@ -48,8 +48,11 @@ class Limits:
     gigabytes: float = 8.0
 
     def __post_init__(self) -> None:
-        for name, unit in (("seconds", "s"), ("gigabytes", "GB")):
-            object.__setattr__(self, name, positive_number(name, getattr(self, name), unit))
+        store_checked(
+            self,
+            seconds=positive_number("seconds", self.seconds, "s"),
+            gigabytes=positive_number("gigabytes", self.gigabytes, "GB"),
+        )
 
     def exceeded(self, began: float, pid: int) -> str:
         """Return what a crystal exceeds, or an empty text.

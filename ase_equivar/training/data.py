@@ -13,6 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.arguments import LARGEST_CHARGE, finite_real
+from ase_equivar.ase_properties import DIELECTRIC_TENSOR, EFFECTIVE_CHARGES
 from ase_equivar.io.extxyz import holds_predictions, mark_of_prediction
 from ase_equivar.io.file_selection import split_selection
 from ase_equivar.io.resumed import digest
@@ -29,7 +30,6 @@ logger = logging.getLogger(__name__)
 SYMMETRY_PRECISION = 1e-3  # Å, in the search for the space group of a labelled crystal
 N_OPERATIONS = 12
 USUAL_CHARGES, USUAL_DIELECTRIC = DataConfig((), ()).born_charges, DataConfig((), ()).dielectric
-ASE_CHARGES, ASE_DIELECTRIC = "born_effective_charges", "dielectric_tensor"
 
 
 @dataclass(frozen=True)
@@ -234,11 +234,11 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
 
 def _charges(frame: Frame, atoms: Atoms, config: DataConfig) -> NDArray[np.float64]:
     """Return Z*, row = field: by name in the order stated, or of a program or ASE in theirs."""
-    name = ASE_CHARGES if frame.program else config.born_charges
+    name = EFFECTIVE_CHARGES if frame.program else config.born_charges
     values = _array(atoms, name)
     in_known_order = bool(frame.program)
     if values is None and name == USUAL_CHARGES:
-        values, in_known_order = _array(atoms, ASE_CHARGES), True
+        values, in_known_order = _array(atoms, EFFECTIVE_CHARGES), True
     if values is None and frame.program:
         raise ValueError(f"{frame.program} calculated no Z* for it")
     if values is None:
@@ -279,9 +279,9 @@ def _dielectric(atoms: Atoms, config: DataConfig, program: str) -> NDArray[np.fl
     """Return ε∞, if need be from the polarizability; None if the frame has neither."""
     names = [config.dielectric, config.polarizability]
     if config.dielectric == USUAL_DIELECTRIC or (program and config.dielectric is not None):
-        names.append(ASE_DIELECTRIC)
+        names.append(DIELECTRIC_TENSOR)
     if holds_predictions(atoms, config.born_charges):
-        names = [name for name in names if name != ASE_DIELECTRIC or name == config.dielectric]
+        names = [name for name in names if name != DIELECTRIC_TENSOR or name == config.dielectric]
     there = _values(atoms)
     name = next((name for name in names if name and there.get(name) is not None), None)
     if name is None:

@@ -73,7 +73,8 @@ def test_counts_of_images_may_start_again(told: dict[str, Any]) -> None:
 def test_minimizations_are_found_wherever_they_come_from(told: dict[str, Any]) -> None:
     """Iterations of a minimization counted as steps, and the field worked in them."""
     for message, work, later in told["hidden_minimizations"].values():
-        assert "minimize in a field, which has no energy" in message
+        assert "minimize" in message
+        assert "no energy that LAMMPS could minimize" in message
         assert abs(work) < 0.1
         assert later == ""
 

@@ -20,14 +20,13 @@ from ase.io.espresso import label_to_symbol, read_espresso_ph
 from numpy.typing import NDArray
 
 from ase_equivar.io.compressed_files import read_head, read_text
+from ase_equivar.io.formats import ESPRESSO_INPUT, HEAD
 from ase_equivar.io.label_files.labels import numbers_in, with_labels
 from ase_equivar.io.read_errors import reading
 from ase_equivar.structures.lattice import nearest_images
 
 logger = logging.getLogger(__name__)
 
-HEAD = 4096  # bytes
-PW_INPUT = re.compile(r"^\s*&(control|system)\b", re.IGNORECASE | re.MULTILINE)
 PW_OUTPUT = "Program PWSCF"
 N_ATOMS = re.compile(r"number of atoms/cell\s*=\s*(\d+)")
 DIELECTRIC = re.compile(r"Dielectric constant in cartesian axis\s+((?:\([^)]*\)\s*){3})")
@@ -129,7 +128,7 @@ def _exact_structure(path: Path, rounded: Atoms) -> Atoms | None:
             continue
         head = read_head(file, HEAD).decode("utf-8", errors="replace")
         format = "espresso-out" if PW_OUTPUT in head else "espresso-in"
-        if format == "espresso-in" and PW_INPUT.search(head) is None:
+        if format == "espresso-in" and ESPRESSO_INPUT.search(head) is None:
             continue
         try:
             atoms = ase.io.read(file, -1, format=format, do_not_split_by_at_sign=True)
