@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from ase_equivar.inference.models import load_model
 from ase_equivar.io.structure_files import read_images
 from ase_equivar.training.comparison import compare
-from ase_equivar.training.config import TrainingConfig, read_config
+from ase_equivar.training.config import TrainingConfig, read_training_config
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import evaluate
 from ase_equivar.training.finetuning import FIT
@@ -70,7 +70,7 @@ def main() -> None:
 
 def run(start: str, file: Path, size: int) -> TrainingConfig:
     """Describe one run: its start, and frames to learn."""
-    recipe = read_config(ROOT / "models" / "universal-ensemble" / "light.yaml")
+    recipe = read_training_config(ROOT / "models" / "universal-ensemble" / "light.yaml")
     fine = start == "from universal"
     settings: dict[str, Any] = FIT if fine else {**FIT, "learning_rate": 4e-3}
     return replace(

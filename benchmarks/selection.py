@@ -31,7 +31,7 @@ from ase import Atoms
 from ase_equivar.inference.models import load_model
 from ase_equivar.io.structure_files import read_images
 from ase_equivar.training.comparison import compare
-from ase_equivar.training.config import TrainingConfig, read_config
+from ase_equivar.training.config import TrainingConfig, read_training_config
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import evaluate
 from ase_equivar.training.finetuning import FIT
@@ -131,7 +131,7 @@ def run(output: Path, frames: list[Atoms], seed: int) -> TrainingConfig:
     """Describe one run."""
     file = output.with_suffix(".extxyz")
     ase.io.write(file, frames, format="extxyz")
-    recipe = read_config(ROOT / "models" / "universal-ensemble" / "light.yaml")
+    recipe = read_training_config(ROOT / "models" / "universal-ensemble" / "light.yaml")
     settings: dict[str, Any] = {**FIT, "seed": seed}
     return replace(
         recipe,

@@ -18,7 +18,7 @@ from typing import Any
 from ase_equivar.inference.model_files import read_metadata
 from ase_equivar.inference.models import load_model
 from ase_equivar.training.comparison import compare
-from ase_equivar.training.config import TrainingConfig, read_config
+from ase_equivar.training.config import TrainingConfig, read_training_config
 from ase_equivar.training.curve import learning_curve
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import evaluate
@@ -61,7 +61,7 @@ ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 def row_config(name: str) -> TrainingConfig:
     """Recipe with the one change of this row."""
-    recipe = read_config(RECIPE)
+    recipe = read_training_config(RECIPE)
     network, changes = ROWS[name]
     return replace(
         recipe,
@@ -85,7 +85,7 @@ def main() -> None:
         if not (Path(config.output) / "weights.safetensors").is_file():
             print(f"training: {name}", flush=True)
             fit(config, progress=False)
-    recipe = read_config(RECIPE)
+    recipe = read_training_config(RECIPE)
     frames, _ = read_frames(recipe.data.valid, recipe.data)
     print("| change | parameters | Z* MAE (e) | diagonal | off-diagonal | violation (e/cell) "
           "| ε∞ trace | training MAE | s/epoch |")  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ase_equivar.training.config import read_config
+from ase_equivar.training.config import read_training_config
 from ase_equivar.training.fit import fit
 from ase_equivar.training.module import TrainingModule
 
@@ -75,7 +75,7 @@ def main() -> None:
         return watch.step(module, *arguments)
 
     TrainingModule.training_step = training_step  # type: ignore[method-assign, assignment]
-    fit(read_config(sys.argv[1]), progress=False)
+    fit(read_training_config(sys.argv[1]), progress=False)
 
 
 if __name__ == "__main__":

@@ -39,10 +39,10 @@ def train(
 ) -> None:
     """Train a model, or continue an interrupted run."""
     with training_errors():
-        from ase_equivar.training.config import read_config
+        from ase_equivar.training.config import read_training_config
         from ase_equivar.training.fit import fit
 
-        typer.echo(f"model: {fit(read_config(config), progress=progress)}")
+        typer.echo(f"model: {fit(read_training_config(config), progress=progress)}")
 
 
 def finetune(
@@ -72,7 +72,7 @@ def finetune(
     records.
     """
     with training_errors():
-        from ase_equivar.training.config import read_config
+        from ase_equivar.training.config import read_training_config
         from ase_equivar.training.finetuning import write_recipe
         from ase_equivar.training.fit import fit
 
@@ -89,7 +89,7 @@ def finetune(
             polar=polar,
         )
         typer.echo(f"recipe written: {recipe}")
-        typer.echo(f"model: {fit(read_config(recipe), progress=progress)}")
+        typer.echo(f"model: {fit(read_training_config(recipe), progress=progress)}")
 
 
 def combine(

@@ -61,7 +61,9 @@ def model_folder(name_or_path: str | Path) -> Path:
 
 def read_metadata(name_or_path: str | Path) -> dict[str, Any]:
     """Return the `metadata` given to `save_model`; errors as in `load_model`."""
-    metadata: dict[str, Any] = read_config(model_folder(name_or_path) / CONFIG_FILE)["metadata"]
+    metadata: dict[str, Any] = read_model_config(model_folder(name_or_path) / CONFIG_FILE)[
+        "metadata"
+    ]
     return metadata
 
 
@@ -92,7 +94,7 @@ def model_digest(name_or_path: str | Path) -> str:
     return digest(folder / CONFIG_FILE, folder / WEIGHTS_FILE, *more)
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_model_config(path: Path) -> dict[str, Any]:
     """Return what a config.json holds: the objects "network" and "metadata".
 
     Raises

@@ -17,7 +17,7 @@ from ase_equivar.inference.model_files import (
     PIEZOELECTRIC_FILE,
     WEIGHTS_FILE,
     model_folder,
-    read_config,
+    read_model_config,
 )
 from ase_equivar.io.output_files import make_folder, replacing
 from ase_equivar.network import Network, build_network
@@ -58,7 +58,7 @@ def load_model(
         If the files are damaged, of another format version, or do not fit each other.
     """
     folder = model_folder(name_or_path)
-    description = read_config(folder / CONFIG_FILE)["network"]
+    description = read_model_config(folder / CONFIG_FILE)["network"]
     try:
         with (
             # elsewhere, constants are drawn from other random numbers

@@ -48,7 +48,7 @@ class TrainingConfig:
     about: dict[str, str] = field(default_factory=dict)
 
 
-def read_config(path: str | Path) -> TrainingConfig:
+def read_training_config(path: str | Path) -> TrainingConfig:
     """Read a YAML file.
 
     Parameters

@@ -13,7 +13,7 @@ from ase_equivar.inference.model_files import (
     CONFIG_FILE,
     available_models,
     model_folder,
-    read_config,
+    read_model_config,
 )
 from ase_equivar.io.output_files import make_folder, write_text
 from ase_equivar.network import GatedNetwork, Network, PolarNetwork, build_network
@@ -116,7 +116,10 @@ def refuse_ensemble(model: str | Path) -> None:
     ValueError
         Saying what to start from.
     """
-    if read_config(model_folder(model) / CONFIG_FILE)["network"].get("architecture") == "ensemble":
+    if (
+        read_model_config(model_folder(model) / CONFIG_FILE)["network"].get("architecture")
+        == "ensemble"
+    ):
         raise ValueError(
             f"{model} is an ensemble, which cannot be fine-tuned; start from one network, such as "
             "'universal'"

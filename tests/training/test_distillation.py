@@ -21,7 +21,7 @@ from ase_equivar.training import distillation
 from ase_equivar.training.augmentation import augmented_copy
 from ase_equivar.training.batches import BatchOrder
 from ase_equivar.training.chemistry import table_groups
-from ase_equivar.training.config import TrainingConfig, read_config
+from ase_equivar.training.config import TrainingConfig, read_training_config
 from ase_equivar.training.curve import learning_curve
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.fit import fit
@@ -263,4 +263,4 @@ def test_wrong_settings_are_named(tmp_path: Path, teacher: object, message: str)
     file = tmp_path / "run.yaml"
     file.write_text(yaml.safe_dump(content))
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        read_config(file)
+        read_training_config(file)

@@ -22,7 +22,7 @@ from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.network import PolarNetwork, build_network
 from ase_equivar.plotting.models import plot_errors
 from ase_equivar.training.comparison import compare
-from ase_equivar.training.config import read_config
+from ase_equivar.training.config import read_training_config
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import evaluate
 from ase_equivar.training.finetuning import adapted, write_recipe
@@ -71,7 +71,7 @@ def test_recipe_is_not_overwritten_by_another(tmp_path: Path) -> None:
     """Once training has begun, nor if somebody wrote it by hand."""
     data = write(tmp_path / "data.extxyz", labelled(4))
     recipe = write_recipe(tmp_path / "new", "universal", f"{data}@::2", data, epochs=3)
-    config = read_config(recipe)
+    config = read_training_config(recipe)
     assert config.data.train == (str(Path(data).resolve()) + "@::2",)
     assert (config.start, config.fit.epochs) == ("universal", 3)
     assert write_recipe(tmp_path / "new", "universal", f"{data}@::2", data, epochs=3) == recipe
@@ -80,7 +80,7 @@ def test_recipe_is_not_overwritten_by_another(tmp_path: Path) -> None:
     checkpoint.touch()
     with pytest.raises(ValueError, match=r"holds another recipe; give another output"):
         write_recipe(tmp_path / "new", "universal", data, data, epochs=3)
-    assert read_config(recipe) == config
+    assert read_training_config(recipe) == config
     checkpoint.unlink()
     recipe.write_text("output: elsewhere\n")
     with pytest.raises(ValueError, match=r"holds another recipe; give another output"):
@@ -96,15 +96,18 @@ def test_a_name_is_that_of_the_bundled_model(
     files = "data.extxyz@::2", "data.extxyz"
     for _ in range(2):  # the second call continues
         recipe = write_recipe("universal", "universal", *files, epochs=3)
-        assert read_config(recipe).start == "universal"
+        assert read_training_config(recipe).start == "universal"
     save_model(make({**GATED, "elements": (8, 11, 12, 17)}), tmp_path / "universal")
-    assert read_config(write_recipe("new", "universal", *files, epochs=3)).start == "universal"
-    own = read_config(write_recipe("new", "./universal", *files, epochs=3)).start
+    assert (
+        read_training_config(write_recipe("new", "universal", *files, epochs=3)).start
+        == "universal"
+    )
+    own = read_training_config(write_recipe("new", "./universal", *files, epochs=3)).start
     assert own == str(tmp_path / "universal")
     shutil.copy(tmp_path / "new/training.yaml", "beside.yaml")
     text = Path("beside.yaml").read_text().replace("../", "")
     Path("beside.yaml").write_text(text.replace("output: .", "output: other"))
-    assert read_config("beside.yaml").start == "universal"
+    assert read_training_config("beside.yaml").start == "universal"
 
 
 def test_mistakes_do_not_lock_the_output(tmp_path: Path) -> None:
@@ -129,9 +132,9 @@ def test_mistakes_do_not_lock_the_output(tmp_path: Path) -> None:
     # a mistake that only the data show: the recipe is there, but nothing was trained
     recipe = write_recipe(folder, "universal", data, data, epochs=3, born_charges="zstar")
     with pytest.raises(ValueError, match="no per-atom array 'zstar'"):
-        fit(read_config(recipe), progress=False)
+        fit(read_training_config(recipe), progress=False)
     write_recipe(folder, "universal", data, data, epochs=3, dielectric="epsilon")
-    config = read_config(recipe)
+    config = read_training_config(recipe)
     assert (config.data.born_charges, config.data.dielectric) == ("born_charges", "epsilon")
 
 

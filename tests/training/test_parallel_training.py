@@ -15,7 +15,7 @@ from ase import Atoms
 from helpers.training_runs import NETWORK, labelled, write
 
 from ase_equivar.inference.models import load_model
-from ase_equivar.training.config import read_config
+from ase_equivar.training.config import read_training_config
 from ase_equivar.training.curve import learning_curve
 from ase_equivar.training.distillation import FOLDER
 from ase_equivar.training.fit import fit
@@ -73,7 +73,7 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     for name, more in cases.items():
         folder = tmp_path / name
         folder.mkdir()
-        alone = fit(read_config(config_file(folder, "alone", 2, **more)), progress=False)
+        alone = fit(read_training_config(config_file(folder, "alone", 2, **more)), progress=False)
         if more:
             shutil.copytree(alone / FOLDER, folder / "together" / FOLDER)
         files.append(str(config_file(folder, "together", 2, **more)))
@@ -93,14 +93,14 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
 def test_fewer_validation_frames_than_processes_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = read_config(config_file(tmp_path, "few", 70))
+    config = read_training_config(config_file(tmp_path, "few", 70))
     monkeypatch.setenv("WORLD_SIZE", "70")
     with pytest.raises(ValueError, match=r"has 65 usable frames for 70 processes; give one"):
         fit(config, progress=False)
 
 
 def test_uneven_shares_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = read_config(config_file(tmp_path, "uneven", 3))
+    config = read_training_config(config_file(tmp_path, "uneven", 3))
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match=r"batch_size is 3, which 2 processes cannot share"):
         fit(config, progress=False)

@@ -11,7 +11,7 @@ from helpers.paths import CRYSTALS, REPOSITORY, SIO2
 from helpers.training_runs import NETWORK, labelled, write
 
 from ase_equivar.io.file_selection import split_selection
-from ase_equivar.training.config import read_config
+from ase_equivar.training.config import read_training_config
 from ase_equivar.training.data import read_frames
 
 MODELS = REPOSITORY / "models"
@@ -49,7 +49,7 @@ def test_folder_with_an_at_sign(tmp_path: Path) -> None:
         "network": NETWORK,
     }
     (folder / "run.yaml").write_text(yaml.safe_dump(content))
-    config = read_config(folder / "run.yaml")
+    config = read_training_config(folder / "run.yaml")
     assert [len(read_frames(part, config.data)[0]) for part in (config.data.train, [file])] == [
         2,
         4,
@@ -123,7 +123,7 @@ def test_wrong_configuration(tmp_path: Path, change: dict[str, object], message:
     file = tmp_path / "run.yaml"
     file.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        read_config(file)
+        read_training_config(file)
 
 
 @pytest.mark.slow
@@ -144,7 +144,7 @@ def test_recipes_of_the_bundled_models_are_sound(recipe: Path, tmp_path: Path) -
         ]
         assert made != recipe
         shutil.copytree(MODELS / "universal", copy.parent / start)
-    for file in read_config(copy).data.train:  # nothing of the test parts
+    for file in read_training_config(copy).data.train:  # nothing of the test parts
         path, selection = split_selection(file)
         assert path.endswith("train.extxyz.gz") or selection in (
             "1::5",
