@@ -271,14 +271,13 @@ class EquivarCalculator(Calculator):
             polarization = raw.polarization
         ready = []
         if others:
-            in_field, has_polarization = self._settings.in_field, polarization is not None
             ready = self._wrapped.fill(
                 self.results,
                 atoms,
                 others,
                 of_model,
-                in_field=in_field,
-                has_polarization=has_polarization,
+                in_field=self._settings.in_field,
+                has_polarization=polarization is not None,
             )
         if raw is not None and self.electric_field is not None and with_field:
             names = {*with_field, *ready}

@@ -135,9 +135,11 @@ def user_errors() -> Iterator[None]:
                 raise
             logger.debug("the command failed", exc_info=True)
             console.print(f"[red]error:[/] {escape(' '.join(str(error).split()))}")
-            failed = isinstance(error, RuntimeError | ArithmeticError)
-            failed &= not isinstance(error, NotImplementedError)  # of a calculator's property
-            raise typer.Exit(FAILURE if failed else BAD_INPUT) from None
+            # NotImplementedError, a RuntimeError, is of a calculator without a property
+            is_bad_input = isinstance(error, NotImplementedError) or not isinstance(
+                error, RuntimeError | ArithmeticError
+            )
+            raise typer.Exit(BAD_INPUT if is_bad_input else FAILURE) from None
 
 
 def read_structure(path: Path, index: str | None = None, format: str | None = None) -> Atoms:

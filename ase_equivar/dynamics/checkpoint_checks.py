@@ -45,17 +45,16 @@ def check_same_atoms(content: dict[str, Any], atoms: Atoms, path: str | Path) ->
 
 def named_by_constraints(atoms: Atoms) -> list[str]:
     """Return each constraint's name, with the whole numbers it was made of: mostly atoms."""
-    fixed = {int(k) for one in atoms.constraints if _is_fixed(one) for k in one.get_indices()}
-    texts = [f"FixAtoms of {len(fixed)}: {sorted(fixed)}"] if fixed else []
+    fixed: set[int] = set()  # by one constraint or by several
+    texts = []
     for constraint in atoms.constraints:
-        if not _is_fixed(constraint):
+        if isinstance(constraint, FixAtoms):
+            fixed.update(constraint.get_indices().tolist())
+        else:
             texts.append(f"{type(constraint).__name__} {_whole_numbers(constraint)}")
+    if fixed:
+        texts.append(f"FixAtoms of {len(fixed)}: {sorted(fixed)}")
     return sorted(texts)
-
-
-def _is_fixed(constraint: Any) -> bool:
-    """Whether a constraint holds atoms where they are."""
-    return isinstance(constraint, FixAtoms)
 
 
 def _whole_numbers(constraint: Any) -> list[Any]:

@@ -167,7 +167,7 @@ def field_fix(
             if earlier is not None:
                 fix.resume(earlier)
             write_log(lmp, identifier, log, log_interval, list(fix.dipole_changes), earlier)
-    except BaseException:
+    except BaseException:  # an interruption too must not leave half a field
         remove_field(lmp, lmp.command, identifier)
         raise
     watch_commands(lmp, fix, identifier, ghosts=ghosts, logged=log is not None)

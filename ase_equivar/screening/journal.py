@@ -150,22 +150,23 @@ class Journal:
         """
         with open(self.path, "rb") as file:
             for number, line in enumerate(file, start=1):
-                key: int | None = 0
-                row: Row | None
-                if number > 1:
-                    try:
-                        row, content = _row(json_data("it", line.decode()))
-                        key = _key(row.name, content) if line.endswith(b"\n") else None
-                    except (ValueError, TypeError, KeyError):
-                        row, key = None, None
-                    if key is not None and row is not None and self._is_tried_again(row):
-                        key = None
-                    elif key is None and line.strip(b"\0 \r\n") and not is_told:
-                        logger.warning(
-                            "%s: line %d is damaged or cut off; its crystal is calculated again",
-                            self.path,
-                            number,
-                        )
+                if number == 1:  # the settings
+                    yield line, 0
+                    continue
+                is_damaged = not line.endswith(b"\n")
+                key = None
+                try:
+                    row, content = _row(json_data("it", line.decode()))
+                    if not is_damaged and not self._is_tried_again(row):
+                        key = _key(row.name, content)
+                except (ValueError, TypeError, KeyError):
+                    is_damaged = True
+                if is_damaged and line.strip(b"\0 \r\n") and not is_told:
+                    logger.warning(
+                        "%s: line %d is damaged or cut off; its crystal is calculated again",
+                        self.path,
+                        number,
+                    )
                 yield line, key
 
     def _no_journal(self) -> ValueError:

@@ -85,7 +85,7 @@ def writing_records(folder: Path, made_from: Mapping[str, Any]) -> Iterator[Reco
             yield writer
         except OSError:
             raise  # a full disk has no room for the index either
-        except BaseException:
+        except BaseException:  # what is written stays, also where this was interrupted
             writer.commit()
             raise
         finally:

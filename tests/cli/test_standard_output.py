@@ -1,4 +1,4 @@
-"""Files are written whatever becomes of standard output."""
+"""Files are written whatever becomes of standard output; exit codes say what went wrong."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+from ase.calculators.calculator import PropertyNotImplementedError
 from helpers.command_line import save_random_model, triclinic_salt
+
+from ase_equivar.cli.inputs import user_errors
 
 COMMAND = "from ase_equivar.cli.main import app; app()"
 
@@ -48,3 +52,22 @@ def test_a_full_disk(tmp_path: Path, salt: tuple[str, str]) -> None:
     assert done.returncode == 2
     assert "No space left on device" in done.stderr.splitlines()[-1]
     assert output.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PropertyNotImplementedError("no 'stress'"), 2),
+        (ValueError("a number is wrong"), 2),
+        (RuntimeError("the calculator failed"), 1),
+        (FloatingPointError("not finite"), 1),
+    ],
+)
+def test_exit_codes_tell_bad_input_from_failures(
+    error: Exception, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A calculator that cannot give a property was a failure in some commands, as ASE raises it."""
+    with pytest.raises(typer.Exit) as found, user_errors():
+        raise error
+    assert found.value.exit_code == code
+    assert f"error: {error}" in capsys.readouterr().err

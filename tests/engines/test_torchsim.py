@@ -235,6 +235,10 @@ IN_FIELDS = in_field(Integrator.nve, FIELDS)
         (lambda state, springs: in_field(Integrator.nve, [[0, 0, 1]]), "function of time"),
         (lambda state, springs: in_field(Integrator.nve, []), "there is no field"),
         (
+            lambda state, springs: in_field(Integrator.nve, lambda positions, time: positions),
+            "a function of two arguments, not of time alone",
+        ),
+        (
             lambda state, springs: in_field(Integrator.nve, FIELDS, start_time="now"),
             "start_time",
         ),

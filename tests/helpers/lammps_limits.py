@@ -20,6 +20,7 @@ from ase_equivar.warning_types import FieldWarning
 from helpers.given_charges import GivenCharges
 from helpers.lammps_runs import (
     FIELD,
+    FORMAL_CHARGES,
     SYMBOLS,
     TIMESTEP,
     crystal,
@@ -29,7 +30,6 @@ from helpers.lammps_runs import (
 )
 
 CHARGE = 0.5  # e, of the slab
-FORMAL_CHARGES = {"Ba": 2.0, "Ti": 4.0, "O": -2.0}  # e
 HELD = 3  # the atom of the slab that keeps the field from accelerating all of it
 
 

@@ -35,6 +35,7 @@ from ase_equivar.warning_types import FieldWarning
 SPRING = 6.0  # eV/Å²
 TIMESTEP = 1.0  # fs
 SYMBOLS = ("Ba", "O", "Ti")
+FORMAL_CHARGES = {"Ba": 2.0, "Ti": 4.0, "O": -2.0}  # e
 FIELD = SineField([0.3, -0.2, 0.4], frequency=6.0, phase=0.5)
 REPEAT = (2, 1, 2)
 

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from helpers.given_charges import GivenCharges
-from helpers.lammps_runs import FIELD, SYMBOLS, crystal, lammps_with, run_cases
+from helpers.lammps_runs import FIELD, FORMAL_CHARGES, SYMBOLS, crystal, lammps_with, run_cases
 
-FORMAL_CHARGES = {"Ba": 2.0, "Ti": 4.0, "O": -2.0}  # e
 STRONG = [0.0, 0.0, 0.5]  # V/Å
 
 
