@@ -66,3 +66,9 @@ class FrequencyUnit(StrEnum):
     def label(self) -> str:
         """The unit as it is written in a table or on an axis."""
         return "cm⁻¹" if self is FrequencyUnit.CM else self.value
+
+    @property
+    def axis_label(self) -> str:
+        """What an axis in this unit shows, with the unit, such as "energy (meV)"."""
+        kinds = {FrequencyUnit.CM: "wavenumber", FrequencyUnit.MEV: "energy"}
+        return f"{kinds.get(self, 'frequency')} ({self.label})"

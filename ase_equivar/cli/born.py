@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +16,8 @@ from ase_equivar.cli.corrected_phonon import Epsilon, epsilon_from
 from ase_equivar.cli.phonopy_files import is_phonopy_file, read_phonopy
 from ase_equivar.cli.tables import number, open_console, tensor_table
 from ase_equivar.cli.training import Charges, Order
-from ase_equivar.io.output_files import check_folder, write_text
+from ase_equivar.io.numbers_files import write_json
+from ase_equivar.io.output_files import check_folder
 from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.training.sections import DataConfig
 
@@ -141,7 +141,7 @@ def born(
             content = _content(atoms, charges, dielectric, excess, model, total_charge, source)
             if comparison is not None:
                 content["labels"] = {"file": compare, **comparison.as_dict()}
-            write_text(output, json.dumps(content, indent=1) + "\n")
+            write_json(output, content)
         console.print(f"written: {escape(str(output))}")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 USUAL = 2.0  # times the expected error; 95 % of normally distributed errors
 DOUBTFUL = 3.0  # times its own expected error, for an atom to be named
-SAME = 1e-6  # Å and e, between copies of a frame
+SAME_FRAME = 1e-6  # Å and e, between copies of a frame
 CLOSER = 0.5  # of the difference: labels in the right order have no other that is that close
 ANTISYMMETRIC = 0.03  # e, root mean square, from which on two orders of indices can be told apart
 
@@ -154,7 +154,7 @@ class Labels:
     def agree_with(self, others: Labels) -> bool:
         """Whether others are the same but for rounding."""
         pairs = (self.born_charges, others.born_charges), (self._tensor, others._tensor)
-        return all(np.allclose(*pair, rtol=0, atol=SAME, equal_nan=True) for pair in pairs)
+        return all(np.allclose(*pair, rtol=0, atol=SAME_FRAME, equal_nan=True) for pair in pairs)
 
     @property
     def _tensor(self) -> NDArray[np.float64]:
@@ -211,7 +211,7 @@ def labels_of(atoms: Atoms, file: str, config: DataConfig) -> Labels:
     # frames of a trajectory may differ by less than files are rounded
     least, nearest = min(found, key=lambda one: one[0])
     for distance, labels in found:
-        if distance <= least + SAME and not labels.agree_with(nearest):
+        if distance <= least + SAME_FRAME and not labels.agree_with(nearest):
             path, _ = split_selection(file)
             raise ValueError(
                 f"{path} has other labels for the same structure in frame {labels.frame} than in "

@@ -5,7 +5,6 @@ Imports that take time wait until a command runs.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import warnings
@@ -22,6 +21,7 @@ from ase_equivar.cli.training import (
     Polarizability,
     training_errors,
 )
+from ase_equivar.io.numbers_files import write_json
 from ase_equivar.io.output_files import check_output, replacing, write_text
 from ase_equivar.training.sections import DataConfig
 from ase_equivar.warning_types import InputWarning
@@ -78,8 +78,7 @@ def evaluate(
         )
         typer.echo(text)
         if output is not None:
-            content = json.dumps(found.as_dict(), indent=1, allow_nan=False)
-            write_text(output, content + "\n")
+            write_json(output, found.as_dict())
         if card:
             write_text(folder / "CARD.md", text)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
@@ -15,7 +14,8 @@ from rich.markup import escape
 from ase_equivar.cli import inputs
 from ase_equivar.cli.option_groups import Command, with_options
 from ase_equivar.cli.potentials import DEFAULT_POTENTIAL
-from ase_equivar.io.output_files import check_output, replacing, write_text
+from ase_equivar.io.numbers_files import write_json
+from ase_equivar.io.output_files import check_output, replacing
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -92,7 +92,7 @@ class FieldRunOptions:
         """Write the numbers as JSON and the picture, as the names of the outputs say."""
         for path in self.output or []:
             if path.suffix == ".json":
-                write_text(path, json.dumps(numbers, indent=1) + "\n")
+                write_json(path, numbers)
             else:
                 with replacing(path) as partial:
                     figure.savefig(partial)

@@ -109,7 +109,7 @@ def _trajectory(
 ) -> None:
     """Print or write the change of polarization of each frame, by its number in the file."""
     from ase_equivar.dielectric import trajectory_polarization
-    from ase_equivar.io.infrared_files import write_csv
+    from ase_equivar.io.numbers_files import write_csv
 
     changes = trajectory_polarization(inputs.read_frames(path, index, format), calc)
     if len(changes) == 1:

@@ -20,7 +20,7 @@ from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import PolarizationWarning
 
 AMBIGUOUS = 0.45  # of a lattice vector; beyond it, another periodic image could be the nearest
-SAME = 1e-6  # Å; finer than the displacements that anybody would differentiate by
+SAME_STRUCTURE = 1e-6  # Å; finer than the displacements that anybody would differentiate by
 STRAINED = 1e-4  # strain above which two cells count as different
 
 
@@ -98,12 +98,12 @@ def warn_if_same(start: Atoms, end: Atoms, step: NDArray[np.float64]) -> None:
     """Warn that two structures are the same, but for shift and rotation: nothing changes."""
     moved = (step - step.mean(axis=0)) @ end.cell.array
     strained = start.cell.array @ (stretch(start, end) - np.eye(3))
-    if max(np.abs(moved).max(), np.abs(strained).max()) > SAME:
+    if max(np.abs(moved).max(), np.abs(strained).max()) > SAME_STRUCTURE:
         return
     warnings.warn(
-        f"the two structures are the same within {SAME:g} Å, apart from a shift or rotation of the "
-        "whole crystal: in the axes of the crystal, the polarization does not change between them. "
-        "Was one file given twice?",
+        f"the two structures are the same within {SAME_STRUCTURE:g} Å, apart from a shift or "
+        "rotation of the whole crystal: in the axes of the crystal, the polarization does not "
+        "change between them. Was one file given twice?",
         PolarizationWarning,
         stacklevel=3,
     )

@@ -33,7 +33,7 @@ FRICTION = {
 """Dynamics that bring the cell as a whole to rest, if one of these attributes is not zero."""
 LARGEST_VELOCITY = 10.0  # Å/fs; hydrogen of 5 keV
 LONGEST_TIME_STEP = 100.0  # fs; ten times the limit of the heaviest atoms
-ROUNDING = 1e-9  # relative, for time steps and tabulated times
+RELATIVE_ROUNDING = 1e-9  # relative, for time steps and tabulated times
 NET_CHARGE_LIMIT = 0.01  # |e|, largest element of Σ Z*
 ENERGY_OPTIMIZERS = (
     "BFGSLineSearch",
@@ -129,7 +129,7 @@ def check_time_step(dyn: MolecularDynamics, field: ActingField) -> None:
 
 def check_resolution(step: float, longest: float) -> None:
     """Refuse a time step (fs) longer than `longest`, which resolves the field."""
-    if step > longest * (1 + ROUNDING):
+    if step > longest * (1 + RELATIVE_ROUNDING):
         raise ValueError(
             f"the time step of {step:.4g} fs is too long for this field: at most "
             f"{longest:.4g} fs resolves it, {SAMPLES_PER_PERIOD} steps in its shortest "

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.structures.lattice import nearest_images
 
-ROUNDING = 1e-6  # Å, of wrapped positions
+WRAP_ROUNDING = 1e-6  # Å, of wrapped positions
 
 
 class DipolePath:
@@ -53,7 +53,7 @@ class DipolePath:
         if moved is None:
             return 0.0
         largest = float(np.linalg.norm(moved - moved.mean(axis=0), axis=1).max())
-        return largest if largest > ROUNDING else 0.0
+        return largest if largest > WRAP_ROUNDING else 0.0
 
     def _since_last_step(self, atoms: Atoms, from_first: bool) -> NDArray[np.float64] | None:
         """Return displacements since the last step, perhaps from the first atom's, Å, (N, 3).

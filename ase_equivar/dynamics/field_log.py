@@ -25,7 +25,7 @@ DISPLACEMENT = "D_{}_{}[A]"
 UNCERTAINTY = "dZ_max[e]"
 BY_LAMMPS = "# by LAMMPS"  # which rewrite the initial state at the start of each run
 WIDTH = 24  # width of a number with all its digits
-ROUNDING = 0.5e-5  # fs
+TIME_ROUNDING = 0.5e-5  # fs
 LONGEST_GAP = 1.5  # between the end of a file and the present time, relative to its steps
 
 
@@ -94,7 +94,7 @@ class FieldLog:
             if not line.endswith("\n"):
                 continue  # of a run that was killed
             numbers = _numbers(line, len(self._names), f"{self._path}, line {number}")
-            if numbers[0] < end - ROUNDING:
+            if numbers[0] < end - TIME_ROUNDING:
                 kept.append(line)
                 times.append(numbers[0])
         warn_if_lost(self.driven, self._path, times)
@@ -208,7 +208,7 @@ def end_of_earlier(driven: Drive) -> float:
 
     What is after the checkpoint was written by a run that was killed, on another path.
     """
-    just_after = driven.continued_from + 2 * ROUNDING  # what is of the checkpoint's time stays
+    just_after = driven.continued_from + 2 * TIME_ROUNDING  # what is of the checkpoint's time stays
     return min(driven.time, just_after)
 
 

@@ -17,7 +17,7 @@ from ase.io.trajectory import Trajectory
 from ase_equivar.ase_properties import FIELD_FORCES
 from ase_equivar.dynamics.checks import check_times_ascend
 from ase_equivar.dynamics.driven import Drive, check_drive
-from ase_equivar.dynamics.field_log import ROUNDING, check_new, end_of_earlier, warn_if_lost
+from ase_equivar.dynamics.field_log import TIME_ROUNDING, check_new, end_of_earlier, warn_if_lost
 from ase_equivar.dynamics.observables import check_cell, observe
 from ase_equivar.io.extxyz import write_extxyz
 from ase_equivar.io.extxyz_entries import LAYOUT, unwritable_arrays
@@ -232,7 +232,7 @@ def _times_before(time: float, times: Iterable[float]) -> list[float]:
 
 
 def _is_before(one: float, time: float) -> bool:
-    return one < time - ROUNDING
+    return one < time - TIME_ROUNDING
 
 
 _WRITE: dict[str, Callable[[Path, Atoms], None]] = {

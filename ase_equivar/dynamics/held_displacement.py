@@ -10,7 +10,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_equivar.ase_properties import DIELECTRIC_TENSOR
-from ase_equivar.dynamics.dipole_path import ROUNDING, DipolePath
+from ase_equivar.dynamics.dipole_path import WRAP_ROUNDING, DipolePath
 from ase_equivar.fields.displacement import ConstantDisplacement
 from ase_equivar.fields.text import field_text
 from ase_equivar.units import C_PER_M2, UC_PER_CM2
@@ -99,7 +99,7 @@ class HeldDisplacement:
     def _unwrapped(self, atoms: Atoms) -> Atoms:
         """Return the atoms where they have gone: P differs between periodic images of an atom."""
         gone = self._positions_at_start + self._path.displacements + self._path.moved(atoms)
-        if np.allclose(gone, atoms.positions, rtol=0, atol=ROUNDING):
+        if np.allclose(gone, atoms.positions, rtol=0, atol=WRAP_ROUNDING):
             return atoms  # of which results are known
         whole = atoms.copy()
         whole.positions = gone

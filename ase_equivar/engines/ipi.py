@@ -28,7 +28,7 @@ from ase_equivar.sum_rule import neutralize
 from ase_equivar.warning_types import FieldWarning
 
 DEFAULT_PORT = 31415
-SAME = 1e-6  # Å, of cell vectors
+SAME_CELL = 1e-6  # Å, of cell vectors
 ROUNDED = 0.02  # Å, and degrees: files have few decimals
 SUM_RULE = 1e-8
 """i-PI stops where an element of |Σ_i Z_i| / N exceeds this times N (``asr_threshold``)."""
@@ -136,7 +136,7 @@ def run_ipi_client(
             if cell is None:
                 cell = images[0].cell.array
                 _warn_of_other_axes(atoms, cell)
-            if not with_stress and any(np.abs(one.cell - cell).max() > SAME for one in images):
+            if not with_stress and any(np.abs(one.cell - cell).max() > SAME_CELL for one in images):
                 raise ValueError(
                     "i-PI changes the cell, but is sent no virial, as if there were no forces on "
                     "the cell: send it (with_stress=True, --stress), by a calculator that gives "

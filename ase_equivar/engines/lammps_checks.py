@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ase_equivar.dynamics.checks import NET_CHARGE_LIMIT
-from ase_equivar.dynamics.dipole_path import ROUNDING
+from ase_equivar.dynamics.dipole_path import WRAP_ROUNDING
 from ase_equivar.dynamics.field_at_positions import jumps_at_faces, warn_of_jumps
 from ase_equivar.dynamics.run_warnings import describe_other_motion
 from ase_equivar.engines.lammps_atoms import LocalAtoms
@@ -93,7 +93,7 @@ class FieldWarnings:
             At constant D, which depends on the polarization.
         """
         away = np.inf if change is None else self._away(*change, here.periodic)
-        if away <= ROUNDING:
+        if away <= WRAP_ROUNDING:
             return
         what = "removed or added" if change is None else f"moved by up to {away:.3g} Å"
         if isinstance(field, ConstantDisplacement):

@@ -15,7 +15,7 @@ from vesin import NeighborList
 from ase_equivar.torch_settings import own_torch_settings
 
 MOST_CELLS = 5e4
-ROUNDING = 1e-6  # Å; far above the rounding of distances
+DISTANCE_ROUNDING = 1e-6  # Å; far above the rounding of distances
 VACUUM = 1.0  # Å beyond the reach of a search
 
 
@@ -67,7 +67,7 @@ def find_candidates(
     if len(atoms) == 0:  # as a process of LAMMPS may have, of which vesin finds no box
         none = torch.empty(0, dtype=torch.int64, device=device)
         return Candidates(none, none, torch.empty(0, 3, dtype=torch.int32, device=device))
-    reach, box = _searched_box(cutoff + ROUNDING, atoms, cell)
+    reach, box = _searched_box(cutoff + DISTANCE_ROUNDING, atoms, cell)
     search = NeighborList(cutoff=reach, full_list=True)
     with own_torch_settings(device):  # it makes tensors on the default device
         i, j, shifts = search.compute(

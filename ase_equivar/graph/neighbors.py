@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ase_equivar.arguments import LARGEST_LENGTH, positive_number
 from ase_equivar.compile_cache import KernelNotKeptError, numba_works
-from ase_equivar.graph.candidates import ROUNDING, Candidates, find_candidates
+from ase_equivar.graph.candidates import DISTANCE_ROUNDING, Candidates, find_candidates
 from ase_equivar.structures.lattice import compact_vectors
 from ase_equivar.structures.validation import check_pairs
 
@@ -59,7 +59,7 @@ class _Found:
         if not (np.array_equal(cell, self.cell) and np.array_equal(atoms.pbc, self.pbc)):
             return False
         moved = ((atoms.positions - self.positions) ** 2).sum(axis=1).max()
-        return bool(moved <= (0.5 * skin - ROUNDING) ** 2)
+        return bool(moved <= (0.5 * skin - DISTANCE_ROUNDING) ** 2)
 
 
 class NeighborSearch:

@@ -12,7 +12,7 @@ from ase_equivar.compile_cache import numba_works
 from ase_equivar.graph.neighbors import NeighborSearch, Pairs
 from ase_equivar.structures.validation import check_pairs
 
-ROUNDING = 1e-6  # far above that of positions divided by the width
+BOX_ROUNDING = 1e-6  # far above that of positions divided by the width
 BOXES_PER_ATOM = 4  # at most; boxes are wider where atoms are far apart
 
 
@@ -86,7 +86,7 @@ def _boxes(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return indices (N, 3) of the boxes of atoms, and `starts` and `order` of `open_kernel`."""
     low, extents = positions.min(axis=0), np.ptp(positions, axis=0)
-    width = cutoff * (1 + ROUNDING)
+    width = cutoff * (1 + BOX_ROUNDING)
     while (shape := (extents / width).astype(np.int64) + 1).prod(dtype=float) > (
         BOXES_PER_ATOM * len(positions)
     ):

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_equivar.io.infrared_files import (
-    spectrum_columns,
-    spectrum_content,
-    write_csv,
-)
-from ase_equivar.io.output_files import write_text
+from ase_equivar.io.infrared_files import spectrum_columns, spectrum_content
+from ase_equivar.io.numbers_files import write_csv, write_json
 from ase_equivar.structures.voigt import COMPONENTS, INDICES
 from ase_equivar.units import FrequencyUnit
 
@@ -98,7 +93,7 @@ def write_current_json(
             "still_correlated": conductivity.still_correlated,
             "correlations_decayed": conductivity.correlations_decayed,
         }
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_json(path, content)
 
 
 def _estimate(estimate: BlockEstimate) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from ase_equivar.io.structure_files import read_images
 TENSOR_NAMES = ("born_charges", "born_effective_charges", "dielectric_tensor")
 PREDICTED = (*TENSOR_NAMES, UNCERTAINTY, CLAMPED_PIEZO)
 """What this package's calculators give beside Z*."""
-SAME = 2e-8  # e; files have eight decimals
+SAME_CHARGE = 2e-8  # e; files have eight decimals
 
 
 def write_extxyz(
@@ -128,7 +128,8 @@ def holds_predictions(atoms: Atoms, labels: str = COLUMN) -> bool:
         if other is None or np.size(other) != rows.size:
             continue
         found = np.reshape(other, (-1, 3, 3))
-        same = (np.allclose(found, one, atol=SAME) for one in (rows, rows.transpose(0, 2, 1)))
+        either = (rows, rows.transpose(0, 2, 1))
+        same = (np.allclose(found, one, atol=SAME_CHARGE) for one in either)
         if not any(same):
             return True
     return False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ase_equivar.arguments import finite_real
-from ase_equivar.io.output_files import replacing, write_text
+from ase_equivar.io.numbers_files import write_csv, write_json
 from ase_equivar.structures.voigt import COMPONENTS, INDICES
 from ase_equivar.units import FrequencyUnit
 
@@ -134,7 +132,7 @@ def write_infrared_json(
         ],
         "spectrum": None if spectrum is None else spectrum_content(spectrum),
     }
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_json(path, content)
 
 
 def _mode(mode: InfraredMode) -> dict[str, Any]:
@@ -187,19 +185,6 @@ def spectrum_columns(
     yield "im_powder", powder.along(AXES["x"]).imag
     yield "loss_powder", powder.loss(AXES["x"])
     yield "reflectivity_powder", powder.reflectivity(AXES["x"], AXES["z"])
-
-
-def write_csv(path: str | os.PathLike[str], header: list[str], rows: list[list[Any]]) -> None:
-    """Write a table with eight significant digits."""
-    with (
-        replacing(path) as partial,
-        open(partial, "w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(
-            [value if isinstance(value, str) else f"{value:.8g}" for value in row] for row in rows
-        )
 
 
 def _widths(damping: ArrayLike | None, n_modes: int) -> list[float | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_equivar.io.infrared_files import write_csv
-from ase_equivar.io.output_files import replacing, write_text
+from ase_equivar.io.numbers_files import write_csv, write_json
+from ase_equivar.io.output_files import replacing
 from ase_equivar.structures.phonopy_objects import require_finite
 
 if TYPE_CHECKING:
@@ -142,7 +141,7 @@ def write_phonons_json(
             else density.corrected.tolist(),
         },
     }
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_json(path, content)
 
 
 def write_phonopy_yaml(path: str | os.PathLike[str], phonon: Phonopy) -> None:

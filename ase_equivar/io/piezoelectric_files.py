@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_equivar.io.infrared_files import write_csv
-from ase_equivar.io.output_files import write_text
+from ase_equivar.io.numbers_files import write_csv, write_json
 from ase_equivar.structures.voigt import COMPONENTS
 
 if TYPE_CHECKING:
@@ -65,7 +63,7 @@ def write_piezoelectric_json(
     if calculation is not None:
         content["calculation"] = dict(calculation)
     content |= piezoelectric_content(tensors)
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_json(path, content)
 
 
 def piezoelectric_content(tensors: PiezoelectricTensors) -> dict[str, Any]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_equivar.io.infrared_files import write_csv
-from ase_equivar.io.output_files import write_text
+from ase_equivar.io.numbers_files import write_csv, write_json
 from ase_equivar.structures.voigt import COMPONENTS, INDICES
 from ase_equivar.units import FrequencyUnit
 
@@ -140,7 +137,7 @@ def write_raman_json(
             for one in spectra
         ],
     }
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_json(path, content)
 
 
 def raman_mode_content(mode: RamanMode) -> dict[str, Any]:
@@ -154,6 +151,6 @@ def raman_mode_content(mode: RamanMode) -> dict[str, Any]:
         "tensors_A2_per_sqrt_u": mode.tensors.tolist(),
         "activity_A4_per_u": mode.activity,
         "depolarization": mode.depolarization,
-        "step_error": None if math.isnan(mode.step_error) else mode.step_error,
+        "step_error": mode.step_error,
         "expected_error": mode.expected_error,
     }

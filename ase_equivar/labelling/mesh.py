@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.structures.lattice import compact_vectors, is_skewed
 
-SAME = 1e-3  # Å
+SAME_LENGTH = 1e-3  # Å
 SAME_ANGLE = 0.1  # degrees
 LARGEST_EXCESS = 3  # numbers of points beyond the smallest to be tried along an axis
 
@@ -72,7 +72,9 @@ def choose_mesh(atoms: Atoms, period: float) -> Mesh:
     Mesh
     """
     lengths = atoms.cell.lengths()
-    equal = [(a, b) for a, b in ((0, 1), (0, 2), (1, 2)) if abs(lengths[a] - lengths[b]) < SAME]
+    equal = [
+        (a, b) for a, b in ((0, 1), (0, 2), (1, 2)) if abs(lengths[a] - lengths[b]) < SAME_LENGTH
+    ]
     least = np.maximum(1, np.ceil(period / lengths - 1e-6)).astype(int)
     first, second, third = (range(int(n), int(n) + LARGEST_EXCESS + 1) for n in least)
     choices = itertools.product(first, second, third)
@@ -99,6 +101,6 @@ def _shifts(atoms: Atoms) -> tuple[int, int, int]:
         a, b = (axis + 1) % 3, (axis + 2) % 3
         hexagonal = min(abs(angles[axis] - 120), abs(angles[axis] - 60)) < SAME_ANGLE
         normal = max(abs(angles[a] - 90), abs(angles[b] - 90)) < SAME_ANGLE
-        if abs(lengths[a] - lengths[b]) < SAME and hexagonal and normal:
+        if abs(lengths[a] - lengths[b]) < SAME_LENGTH and hexagonal and normal:
             shifts[a] = shifts[b] = 0
     return shifts[0], shifts[1], shifts[2]

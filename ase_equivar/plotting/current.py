@@ -72,10 +72,8 @@ def plot_current_spectrum(
     ax.set_ylim(bottom=low)
     if low:
         ax.axhline(0, color="0.6", linewidth=0.6, zorder=0)
-    kind = "energy" if unit is FrequencyUnit.MEV else "frequency"
-    name = "wavenumber" if unit is FrequencyUnit.CM else kind
     _draw_dielectric(below_it, spectrum, x, limit)
-    below_it.set_xlabel(f"{name} ({unit.label})")
+    below_it.set_xlabel(unit.axis_label)
     ax.set_ylabel("n α of a powder (cm⁻¹)")
     ax.legend(
         frameon=False,

@@ -14,7 +14,7 @@ from ase_equivar.plotting.figure import Figure
 from ase_equivar.units import FrequencyUnit
 
 COLORS = ("#c0392b", "#2c6fa8", "#3f8f4f")
-SAME = 1e-3  # relative difference, below which two axes share one curve
+SAME_CURVE = 1e-3  # relative difference, below which two axes share one curve
 
 
 def plot_infrared(
@@ -78,11 +78,7 @@ def plot_infrared(
     reflectivity.set_ylabel("reflectivity")
     reflectivity.set_ylim(0, 1.02)
     reflectivity.set_xlim(x[0], x[-1])
-    reflectivity.set_xlabel(
-        f"wavenumber ({unit.label})"
-        if unit is FrequencyUnit.CM
-        else f"{'energy' if unit is FrequencyUnit.MEV else 'frequency'} ({unit.label})"
-    )
+    reflectivity.set_xlabel(unit.axis_label)
     figure.align_ylabels()
     if title:
         figure.suptitle(title, fontsize="medium")
@@ -111,4 +107,4 @@ def _distinct_axes(spectrum: DielectricFunction) -> dict[str, str]:
 
 
 def _is_same(curve: NDArray[Any], first: NDArray[Any]) -> bool:
-    return bool(np.abs(curve - first).max() < SAME * np.abs(first).max())
+    return bool(np.abs(curve - first).max() < SAME_CURVE * np.abs(first).max())

@@ -80,12 +80,7 @@ def plot_raman(
         lower.set_ylim(bottom=0)
     ends = [float(one.frequencies[-1]) for one in spectra]
     lower.set_xlim(0, max(ends) * unit.per_thz)
-    what = "energy" if unit is FrequencyUnit.MEV else "frequency"
-    lower.set_xlabel(
-        f"Raman shift, wavenumber ({unit.label})"
-        if unit is FrequencyUnit.CM
-        else f"Raman shift, {what} ({unit.label})"
-    )
+    lower.set_xlabel(f"Raman shift, {unit.axis_label}")
     figure.align_ylabels()
     if title:
         figure.suptitle(title, fontsize="medium")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from helpers.given_charges import triclinic_pair
 import ase_equivar
 from ase_equivar import write_extxyz
 from ase_equivar.inference.models import load_model, save_model
-from ase_equivar.io.infrared_files import write_csv
+from ase_equivar.io.numbers_files import write_csv, write_json
 from ase_equivar.io.output_files import check_folder, make_folder, replacing, write_text
 from ase_equivar.phonons import write_born
 
@@ -46,6 +47,7 @@ def born(path: Path) -> None:
 
 WRITERS: dict[str, Callable[[Path], None]] = {
     "text.json": lambda path: write_text(path, "new"),
+    "numbers.json": lambda path: write_json(path, {"a": [1.0]}),
     "table.csv": lambda path: write_csv(path, ["a"], [[1.0]]),
     "BORN": born,
     "frames.extxyz": lambda path: write_extxyz(path, labelled()),
@@ -224,3 +226,14 @@ def test_output_in_an_encoding_without_greek_letters(tmp_path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "z.json").exists()
     assert done.stdout.isascii()
+
+
+def test_numbers_are_json_that_any_program_reads(tmp_path: Path) -> None:
+    content = {"error": float("nan"), "rows": [(1.0, float("inf")), {"low": -float("inf")}], "n": 2}
+    write_json(tmp_path / "numbers.json", content)
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    read = json.loads((tmp_path / "numbers.json").read_text(), parse_constant=refuse)
+    assert read == {"error": None, "rows": [[1.0, None], {"low": None}], "n": 2}

@@ -24,18 +24,27 @@ from ase_equivar.screening.journal import Journal
 from ase_equivar.screening.row import COLUMNS
 
 
-@pytest.fixture
-def files(tmp_path):
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
     """Good salts in one file; beside it what cannot be screened."""
+    folder = tmp_path_factory.mktemp("crystals")
     crystals = salts()
     crystals[0].info["band_gap"] = 13.6
     unknown, metal = bulk("KCl", "rocksalt", a=6.29), bulk("NaCl", "rocksalt", a=5.64)
     metal.info["band_gap"] = 0.0
-    write(tmp_path / "salts.extxyz", [*crystals, unknown, metal])
-    (tmp_path / "broken.cif").write_text("this is no crystal")
+    write(folder / "salts.extxyz", [*crystals, unknown, metal])
+    (folder / "broken.cif").write_text("this is no crystal")
     molecule = Atoms("LiF", [[0, 0, 0], [0, 0, 1.56]])
-    write(tmp_path / "molecule.xyz", molecule)
-    return [tmp_path / name for name in ("salts.extxyz", "broken.cif", "molecule.xyz")]
+    write(folder / "molecule.xyz", molecule)
+    return [folder / name for name in ("salts.extxyz", "broken.cif", "molecule.xyz")]
+
+
+@pytest.fixture(scope="module")
+def table(files, tmp_path_factory):
+    """Their table, by this process alone."""
+    path = tmp_path_factory.mktemp("table") / "one.csv"
+    screen(files, path, RECIPE)
+    return path
 
 
 @pytest.mark.slow
@@ -92,21 +101,19 @@ def test_bad_structures_are_reported_and_skipped(files, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 4])
-def test_any_number_of_workers_gives_the_same_table(files, tmp_path, workers):
-    screen(files, tmp_path / "one.csv", RECIPE)
+def test_any_number_of_workers_gives_the_same_table(files, table, tmp_path, workers):
     screen(files, tmp_path / "many.csv", RECIPE, workers=workers)
-    assert (tmp_path / "many.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+    assert (tmp_path / "many.csv").read_bytes() == table.read_bytes()
 
 
 @pytest.mark.slow
-def test_workers_of_a_scheduler_elsewhere(files, tmp_path):
+def test_workers_of_a_scheduler_elsewhere(files, table, tmp_path):
     distributed = pytest.importorskip("distributed", reason="dask is not installed")
-    screen(files, tmp_path / "one.csv", RECIPE)
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=3, processes=False, dashboard_address=None
     ) as cluster:
         screen(files, tmp_path / "far.csv", RECIPE, scheduler=cluster.scheduler_address)
-    assert (tmp_path / "far.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+    assert (tmp_path / "far.csv").read_bytes() == table.read_bytes()
 
 
 class Interrupting(Repulsion):
@@ -125,15 +132,14 @@ class Interrupting(Repulsion):
 
 
 @pytest.mark.slow
-def test_a_stopped_run_goes_on_where_it_was(files, tmp_path, monkeypatch):
-    screen(files, tmp_path / "whole.csv", RECIPE)
-    table, recipe = tmp_path / "table.csv", Recipe(FormalCharges, Interrupting, relax="none")
+def test_a_stopped_run_goes_on_where_it_was(files, table, tmp_path, monkeypatch):
+    stopped, recipe = tmp_path / "table.csv", Recipe(FormalCharges, Interrupting, relax="none")
     monkeypatch.setattr(Interrupting, "started", [])
     monkeypatch.setattr(Interrupting, "limit", 2)
     with pytest.raises(KeyboardInterrupt):
-        screen(files, table, recipe)
+        screen(files, stopped, recipe)
     assert Interrupting.started == ["LiF", "LiCl", "NaCl"]
-    assert [row["formula"] for row in read(table)] == ["LiF", "LiCl"]
+    assert [row["formula"] for row in read(stopped)] == ["LiF", "LiCl"]
     journal = tmp_path / "table.csv.partial"
     lines = journal.read_text().splitlines(keepends=True)
     assert sum("salts" in line for line in lines) == 2
@@ -141,9 +147,9 @@ def test_a_stopped_run_goes_on_where_it_was(files, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Interrupting, "started", [])
     monkeypatch.setattr(Interrupting, "limit", 9)
-    screen(files, table, recipe)
+    screen(files, stopped, recipe)
     assert Interrupting.started == ["NaCl", "LiBr", "NaBr"]
-    assert table.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert stopped.read_bytes() == table.read_bytes()
     assert not journal.exists()
 
 

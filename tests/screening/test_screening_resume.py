@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import sys
 import time
 
 import pytest
@@ -23,6 +25,10 @@ WITHOUT_FORCES = Recipe(FormalCharges, None)
 @pytest.fixture
 def stop(monkeypatch):
     """Let a run stop before its third row."""
+    return lambda: stop_in(monkeypatch)
+
+
+def stop_in(patch):
     add = Journal.add
 
     def stopping(journal, rows, contents):
@@ -30,30 +36,40 @@ def stop(monkeypatch):
             raise RuntimeError("stopped here")
         return add(journal, rows, contents)
 
-    return lambda: monkeypatch.setattr(Journal, "add", stopping)
+    patch.setattr(Journal, "add", stopping)
+
+
+FORCES = "forces_of_a_stopped_screening"  # a module that no other test imports
+COMMAND = ("screen", "salts.extxyz", "-o", "t.csv", "--model", "model", "--relax", "none")
+COMMAND = (*COMMAND, "--calculator", f"{FORCES}:make")
+
+
+@pytest.fixture(scope="module")
+def stopped_run(tmp_path_factory):
+    """The folder of a command that was stopped after two of three crystals."""
+    folder = tmp_path_factory.mktemp("stopped")
+    save_random_model(folder / "model")
+    salt = salts()[2]
+    salt.info["gap"] = 8.5
+    write(folder / "salts.extxyz", [salt] * 3)
+    (folder / f"{FORCES}.py").write_text(
+        "from helpers.screening_runs import Repulsion\n\ndef make():\n    return Repulsion()\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        stop_in(patch)
+        assert run(*COMMAND).exit_code == 1
+    assert len((folder / "t.csv.partial").read_text().splitlines()) == 3
+    return folder
 
 
 @pytest.fixture
-def stopped(tmp_path, monkeypatch, stop):
-    """The arguments of a command that was stopped after two of three crystals."""
-    model = save_random_model(tmp_path / "model")
-    salt = salts()[2]
-    salt.info["gap"] = 8.5
-    write(tmp_path / "salts.extxyz", [salt] * 3)
-    module = f"forces_of_{abs(hash(tmp_path))}"  # that no other test has imported
-    (tmp_path / f"{module}.py").write_text(
-        "from helpers.screening_runs import Repulsion\n\ndef make():\n    return Repulsion()\n"
-    )
+def stopped(stopped_run, tmp_path, monkeypatch):
+    """The arguments of the stopped command; the current folder is a copy of its own."""
+    shutil.copytree(stopped_run, tmp_path, dirs_exist_ok=True)
+    monkeypatch.delitem(sys.modules, FORCES, raising=False)
     monkeypatch.chdir(tmp_path)
-    arguments = ("screen", "salts.extxyz", "-o", "t.csv", "--model", model, "--relax", "none")
-    arguments = (*arguments, "--calculator", f"{module}:make")
-    with monkeypatch.context():
-        stop()
-        assert run(*arguments).exit_code == 1
-        assert len((tmp_path / "t.csv.partial").read_text().splitlines()) == 3
-        monkeypatch.undo()
-    monkeypatch.chdir(tmp_path)
-    return arguments
+    return COMMAND
 
 
 @pytest.mark.slow
@@ -84,8 +100,7 @@ def test_another_config_of_the_same_model_is_refused(stopped, tmp_path):
 
 @pytest.mark.slow
 def test_another_potential_under_the_same_name_is_refused(stopped, tmp_path):
-    (module,) = tmp_path.glob("forces_of_*.py")
-    with module.open("a") as file:
+    with (tmp_path / f"{FORCES}.py").open("a") as file:
         file.write("# edited\n")
     assert_one_line_error(run(*stopped), 2, "calculator was .*:make, [0-9a-f]{16}, is now")
 

@@ -40,7 +40,7 @@ from ase_equivar.dynamics.experiments.run_folder import (
     locked_run_folder,
     open_run_folder,
 )
-from ase_equivar.dynamics.field_log import ROUNDING, FieldLog, read_field_log
+from ase_equivar.dynamics.field_log import TIME_ROUNDING, FieldLog, read_field_log
 from ase_equivar.dynamics.observables import FieldRun, observe
 from ase_equivar.dynamics.recorder import Recorder
 from ase_equivar.fields.algebra import Field
@@ -250,7 +250,7 @@ def _check_log(log: Path, time: float, expected: int) -> None:
             f"{log} is missing, the log of the run until the checkpoint at {time:g} fs; "
             f"{start_again}"
         )
-    found = int((read_field_log(log).times < time - ROUNDING).sum()) if expected else 0
+    found = int((read_field_log(log).times < time - TIME_ROUNDING).sum()) if expected else 0
     if found != expected:
         raise ValueError(
             f"{log} has {found} lines before the checkpoint at {time:g} fs, not {expected}: a part "
