@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -300,6 +301,8 @@ def test_a_scheduler_without_dask(files, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_table_in_use_is_refused(files, tmp_path):
+    for file in files:
+        shutil.copy(file, tmp_path)
     table = tmp_path / "table.csv"
     with locked(tmp_path / "table.csv.lock", "the first screening"):
         expected = f"screening for {table} is in use by process {os.getpid()} on "
