@@ -18,6 +18,7 @@ from ase_equivar.inference.model_files import (
 )
 from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.network import Ensemble, Network
+from ase_equivar.training.config_paths import with_paths
 
 
 def combine(models: Sequence[str | Path], output: str | Path) -> Path:
@@ -83,19 +84,10 @@ def _seen_from(folder: Path, model: str | Path) -> dict[str, Any]:
     def moved(name: str) -> str:
         return os.path.relpath(own.resolve() / name, folder.resolve())
 
-    training = metadata.get("training", {})
-    data, teacher = training.get("data") or {}, training.get("teacher") or {}
-    for entries, name in (
-        (data, "train"),
-        (data, "valid"),
-        (teacher, "structures"),
-        (teacher, "left_out"),
-    ):
-        if name in entries:
-            entries[name] = [moved(file) for file in entries[name]]
-    for entries, name in ((training, "start"), (teacher, "model")):
-        if entries.get(name) not in (None, *available_models()):
-            entries[name] = moved(entries[name])
+    if "training" in metadata:
+        metadata["training"] = with_paths(
+            metadata["training"], moved, lambda model: model not in available_models()
+        )
     return metadata
 
 

@@ -13,6 +13,7 @@ from ase_equivar import __version__
 from ase_equivar.inference.model_files import model_digest
 from ase_equivar.io.resumed import differences
 from ase_equivar.training.config import TrainingConfig
+from ase_equivar.training.config_paths import with_paths
 from ase_equivar.training.label_summary import LabelSummary
 
 CHECKPOINT = Path("checkpoints") / "last.ckpt"
@@ -20,17 +21,11 @@ CHECKPOINT = Path("checkpoints") / "last.ckpt"
 
 def portable(config: TrainingConfig) -> dict[str, Any]:
     """Return the configuration with paths relative to the model's folder, valid on any machine."""
-    content = dataclasses.asdict(config)
-    files = [(content["data"], "train"), (content["data"], "valid")]
-    models = [(content, "start")]
-    if config.teacher is not None:
-        files += [(content["teacher"], "structures"), (content["teacher"], "left_out")]
-        models += [(content["teacher"], "model")]
-    for section, name in files:
-        section[name] = [os.path.relpath(file, config.output) for file in section[name]]
-    for section, name in models:
-        if section[name] is not None and Path(section[name]).is_absolute():
-            section[name] = os.path.relpath(section[name], config.output)
+    content = with_paths(
+        dataclasses.asdict(config),
+        lambda path: os.path.relpath(path, config.output),
+        lambda model: Path(model).is_absolute(),
+    )
     return {**content, "output": "."}
 
 
