@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ase_equivar.training.data import LabelledFrame
 
 LABEL_ENTRIES = ("born_charges", "order", "max_sum_rule_violation", "max_asymmetry")
-"""What determines how Z* of training data are read, of the section data of a recipe."""
+"""What determines how Z* of training data are read, of the section data of TrainingConfig."""
 
 Data = Annotated[
     str,

@@ -73,10 +73,10 @@ def finetune(
     """
     with training_errors():
         from ase_equivar.training.config import read_training_config
-        from ase_equivar.training.finetuning import write_recipe
+        from ase_equivar.training.finetuning import write_training_config
         from ase_equivar.training.fit import fit
 
-        recipe = write_recipe(
+        config_file = write_training_config(
             output,
             model,
             train,
@@ -88,8 +88,8 @@ def finetune(
             polarizability=polarizability,
             polar=polar,
         )
-        typer.echo(f"recipe written: {recipe}")
-        typer.echo(f"model: {fit(read_training_config(recipe), progress=progress)}")
+        typer.echo(f"training configuration written: {config_file}")
+        typer.echo(f"model: {fit(read_training_config(config_file), progress=progress)}")
 
 
 def combine(

@@ -29,11 +29,11 @@ FIT = {
     "violation_weight": 0.002,
     "averaging": 0.998,
 }
-RECIPE = "training.yaml"
+TRAINING_FILE = "training.yaml"
 HEADER = "# Written by ase-equivar finetune\n"
 
 
-def write_recipe(
+def write_training_config(
     output: str | Path,
     model: str,
     train: str,
@@ -92,16 +92,16 @@ def write_recipe(
         },
         "fit": {"epochs": epochs, **FIT},
     }
-    path = folder / RECIPE
-    parse_config(content, folder, "the recipe")
+    path = folder / TRAINING_FILE
+    parse_config(content, folder, "the configuration")
     refuse_ensemble(model)
     text = HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     before = path.read_text(encoding="utf-8") if path.is_file() else text
     begun = (folder / CHECKPOINT).exists() or not before.startswith(HEADER)
     if begun and yaml.safe_load(before) != content:
         raise ValueError(
-            f"{path} holds another recipe; give another output, or continue it with 'ase-equivar "
-            f"train {path}'"
+            f"{path} holds another configuration; give another output, or continue it with "
+            f"'ase-equivar train {path}'"
         )
     make_folder(folder)
     write_text(path, text)

@@ -25,7 +25,7 @@ from ase_equivar.training.comparison import compare
 from ase_equivar.training.config import read_training_config
 from ase_equivar.training.data import read_frames
 from ase_equivar.training.evaluate import evaluate
-from ase_equivar.training.finetuning import adapted, write_recipe
+from ase_equivar.training.finetuning import adapted, write_training_config
 from ase_equivar.training.fit import fit
 
 
@@ -67,24 +67,27 @@ def test_adapted_network_says_the_same_and_refuses_what_it_did_not_learn() -> No
         assert torch.allclose(*charges, atol=1e-6)
 
 
-def test_recipe_is_not_overwritten_by_another(tmp_path: Path) -> None:
+def test_training_configuration_is_not_overwritten_by_another(tmp_path: Path) -> None:
     """Once training has begun, nor if somebody wrote it by hand."""
     data = write(tmp_path / "data.extxyz", labelled(4))
-    recipe = write_recipe(tmp_path / "new", "universal", f"{data}@::2", data, epochs=3)
-    config = read_training_config(recipe)
+    written = write_training_config(tmp_path / "new", "universal", f"{data}@::2", data, epochs=3)
+    config = read_training_config(written)
     assert config.data.train == (str(Path(data).resolve()) + "@::2",)
     assert (config.start, config.fit.epochs) == ("universal", 3)
-    assert write_recipe(tmp_path / "new", "universal", f"{data}@::2", data, epochs=3) == recipe
+    assert (
+        write_training_config(tmp_path / "new", "universal", f"{data}@::2", data, epochs=3)
+        == written
+    )
     checkpoint = tmp_path / "new" / "checkpoints" / "last.ckpt"
     checkpoint.parent.mkdir()
     checkpoint.touch()
-    with pytest.raises(ValueError, match=r"holds another recipe; give another output"):
-        write_recipe(tmp_path / "new", "universal", data, data, epochs=3)
-    assert read_training_config(recipe) == config
+    with pytest.raises(ValueError, match=r"holds another configuration; give another output"):
+        write_training_config(tmp_path / "new", "universal", data, data, epochs=3)
+    assert read_training_config(written) == config
     checkpoint.unlink()
-    recipe.write_text("output: elsewhere\n")
-    with pytest.raises(ValueError, match=r"holds another recipe; give another output"):
-        write_recipe(tmp_path / "new", "universal", data, data, epochs=3)
+    written.write_text("output: elsewhere\n")
+    with pytest.raises(ValueError, match=r"holds another configuration; give another output"):
+        write_training_config(tmp_path / "new", "universal", data, data, epochs=3)
 
 
 def test_a_name_is_that_of_the_bundled_model(
@@ -95,14 +98,14 @@ def test_a_name_is_that_of_the_bundled_model(
     write(tmp_path / "data.extxyz", labelled(4))
     files = "data.extxyz@::2", "data.extxyz"
     for _ in range(2):  # the second call continues
-        recipe = write_recipe("universal", "universal", *files, epochs=3)
-        assert read_training_config(recipe).start == "universal"
+        written = write_training_config("universal", "universal", *files, epochs=3)
+        assert read_training_config(written).start == "universal"
     save_model(make({**GATED, "elements": (8, 11, 12, 17)}), tmp_path / "universal")
     assert (
-        read_training_config(write_recipe("new", "universal", *files, epochs=3)).start
+        read_training_config(write_training_config("new", "universal", *files, epochs=3)).start
         == "universal"
     )
-    own = read_training_config(write_recipe("new", "./universal", *files, epochs=3)).start
+    own = read_training_config(write_training_config("new", "./universal", *files, epochs=3)).start
     assert own == str(tmp_path / "universal")
     shutil.copy(tmp_path / "new/training.yaml", "beside.yaml")
     text = Path("beside.yaml").read_text().replace("../", "")
@@ -115,7 +118,12 @@ def test_mistakes_do_not_lock_the_output(tmp_path: Path) -> None:
     data = write(tmp_path / "data.extxyz", labelled(4))
     folder = tmp_path / "new"
     for model, train, order, message in (
-        ("universal", data, "displacment-first", "the recipe: data.order is 'displacment-first'"),
+        (
+            "universal",
+            data,
+            "displacment-first",
+            "the configuration: data.order is 'displacment-first'",
+        ),
         (
             "universal",
             "nowhere.extxyz",
@@ -125,16 +133,16 @@ def test_mistakes_do_not_lock_the_output(tmp_path: Path) -> None:
         ("univers", data, "field-first", "no model 'univers'"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
-            write_recipe(folder, model, train, data, epochs=3, order=order)
+            write_training_config(folder, model, train, data, epochs=3, order=order)
         assert not folder.exists()
     with pytest.raises(ValueError, match="epochs is 0; give a whole number from 1 on"):
-        write_recipe(folder, "universal", data, data, epochs=0)
-    # a mistake that only the data show: the recipe is there, but nothing was trained
-    recipe = write_recipe(folder, "universal", data, data, epochs=3, born_charges="zstar")
+        write_training_config(folder, "universal", data, data, epochs=0)
+    # a mistake that only the data show: the configuration is there, but nothing was trained
+    written = write_training_config(folder, "universal", data, data, epochs=3, born_charges="zstar")
     with pytest.raises(ValueError, match="no per-atom array 'zstar'"):
-        fit(read_training_config(recipe), progress=False)
-    write_recipe(folder, "universal", data, data, epochs=3, dielectric="epsilon")
-    config = read_training_config(recipe)
+        fit(read_training_config(written), progress=False)
+    write_training_config(folder, "universal", data, data, epochs=3, dielectric="epsilon")
+    config = read_training_config(written)
     assert (config.data.born_charges, config.data.dielectric) == ("born_charges", "epsilon")
 
 
@@ -155,7 +163,7 @@ def test_commands_from_data_to_picture(tmp_path: Path, kind: list[str]) -> None:
         "finetune", first, "--train", f"{data}@1:", "--valid", f"{data}@:1",
         "--output", folder, "--epochs", "2", "--no-progress", *kind,
     )  # fmt: skip
-    assert "recipe written" in output
+    assert "training configuration written" in output
     assert read_metadata(folder)["n_train"] == 4
     assert isinstance(load_model(folder), PolarNetwork) == bool(kind)
     assert "1 structures of" in run("evaluate", folder, f"{data}@:1", "--card")
