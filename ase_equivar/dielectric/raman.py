@@ -83,7 +83,7 @@ def raman_modes(
     ------
     ValueError
         When `phonon` lacks force constants or ``nac_params``, is not in eV and Å, or has only one
-        atom; as `dielectric_derivative`.
+        atom; when the derivative given is that of another crystal; as `dielectric_derivative`.
     RuntimeError
         When phonopy's correction is not the one that Z* and ε∞ give.
 
@@ -108,11 +108,7 @@ def raman_modes(
     warn_if_imaginary(min(one.frequency for one in sets), "at Γ")
     if isinstance(calculator, DielectricDerivative):
         derivative = calculator
-        if len(derivative.values) != len(phonon.primitive):
-            raise ValueError(
-                f"the derivative given as calculator is for {len(derivative.values)} atoms, but "
-                f"the primitive cell has {len(phonon.primitive)}"
-            )
+        derivative.check_crystal(to_ase(phonon.primitive))
     else:
         derivative = dielectric_derivative(phonon, calculator, step=step, progress=progress)
     found = RamanModes(

@@ -32,6 +32,7 @@ from ase_equivar.calculated_property import calculated_property
 from ase_equivar.phonons.born_source import METALLIC
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.operations import cartesian_operations
+from ase_equivar.structures.lattice import nearest_images
 from ase_equivar.structures.metals import refuse_metal
 from ase_equivar.structures.phonopy_objects import require_phonopy
 from ase_equivar.structures.symmetry import Operation
@@ -44,6 +45,7 @@ STEP = 0.01
 nonlinear terms contribute less than 0.1 % (quartz; see docs/howto/raman.md)."""
 LONGEST_STEP = 0.25  # Å; twice this displacement must not break bonds
 BROKEN_SYMMETRY = 0.02  # of ε∞
+SAME_CRYSTAL = 1e-3  # Å, between two calculations
 DRIFT = 0.1  # of the largest derivative
 NOISE = 1e-3  # 1/Å, from the rounding of a network in single precision
 
@@ -69,6 +71,8 @@ class DielectricDerivative:
         Displacement, Å.
     n_calculations : int
         Number of evaluations of ε∞ for `values`, `doubled` and `electronic`.
+    atoms : ase.Atoms
+        The primitive cell.
     """
 
     values: _Tensors
@@ -77,6 +81,34 @@ class DielectricDerivative:
     electronic: _Tensors
     step: float
     n_calculations: int
+    atoms: Atoms
+
+    def check_crystal(self, atoms: Atoms) -> None:
+        """Refuse another crystal than this is of, or other axes or another order of its atoms.
+
+        Raises
+        ------
+        ValueError
+            It names what differs.
+        """
+        if len(self.atoms) != len(atoms):
+            differs = f"has {len(self.atoms)} atoms, and this has {len(atoms)}"
+        elif (self.atoms.numbers != atoms.numbers).any():
+            differs = f"is {self.atoms.symbols}, and this is {atoms.symbols}"
+        elif (turned := np.abs(self.atoms.cell.array - atoms.cell.array).max()) > SAME_CRYSTAL:
+            differs = f"has cell vectors that differ by up to {turned:.3g} Å"
+        else:
+            steps = self.atoms.get_scaled_positions() - atoms.get_scaled_positions()
+            moved = np.linalg.norm(nearest_images(steps, atoms.cell.array) @ atoms.cell, axis=1)
+            if moved.max() <= SAME_CRYSTAL:
+                return
+            differs = (
+                f"has atom {moved.argmax()} ({atoms.symbols[moved.argmax()]}) {moved.max():.3g} Å "
+                "away from where it is here"
+            )
+        raise ValueError(
+            f"the derivative given as calculator is that of another primitive cell, which {differs}"
+        )
 
 
 def dielectric_derivative(
@@ -162,7 +194,7 @@ def dielectric_derivative(
             ]
         )
     values, doubled = found
-    return DielectricDerivative(values, doubled, of_parts, electronic, step, n_calculations)
+    return DielectricDerivative(values, doubled, of_parts, electronic, step, n_calculations, cell)
 
 
 def check_step(step: float) -> float:

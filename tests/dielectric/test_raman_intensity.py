@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import Atoms
 from helpers.bond_polarizability import BondPolarizability
 from helpers.polar_phonons import wurtzite
 from scipy.integrate import trapezoid
@@ -26,7 +27,7 @@ THZ_PER_CM = 0.0299792458
 def made_of(tensors, frequencies, direction=None):
     """Single modes with given tensors."""
     nothing = np.zeros((1, 3, 3, 3))
-    derivative = DielectricDerivative(nothing, nothing, None, np.eye(3), 0.01, 1)
+    derivative = DielectricDerivative(nothing, nothing, None, np.eye(3), 0.01, 1, Atoms())
     modes = tuple(
         RamanMode(f, np.array([t]), bool(np.any(t)), "A", 0.0, None)
         for t, f in zip(tensors, frequencies, strict=True)

@@ -266,8 +266,6 @@ def test_what_is_missing_or_wrong_is_named():
         raman_modes(phonon, None)
     with pytest.raises(ValueError, match="Springs does not give dielectric_tensor"):
         raman_modes(phonon, Springs(quartz(), 4.0))
-    with pytest.raises(ValueError, match="for 9 atoms, but the primitive cell has 2"):
-        raman_modes(phonon_of("diamond"), modes_of("quartz").derivative)
     with pytest.raises(ValueError, match="direction is zero"):
         raman_modes(phonon, BondPolarizability(), direction=(0, 0, 0))
     for step in (0.0, -0.01, np.nan, 3.0):
@@ -300,6 +298,50 @@ def test_doubt_of_a_model_is_handed_on():
         raman_modes(phonon_of("quartz"), modes.derivative, direction=(0, 0, 1))
     assert modes_of("quartz").expected_error is None
     assert modes_of("rock salt").expected_error is None
+
+
+def longer(atoms):
+    atoms.set_cell(atoms.cell.array * [1, 1, 1.002], scale_atoms=True)
+    return atoms
+
+
+def moved(atoms):
+    atoms.positions[1, 2] += 0.02
+    return atoms
+
+
+def turned(atoms):
+    atoms.set_cell(atoms.cell.array @ TURN.T, scale_atoms=True)
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (lambda _: bulk("Si", "diamond", a=5.43), "has 4 atoms, and this has 2"),
+        (lambda atoms: atoms[[1, 0, 2, 3]], "is ZnOZnO, and this is OZn2O"),
+        (lambda atoms: atoms[[2, 1, 0, 3]], r"has atom 0 \(Zn\) 3.21 Å away"),
+        (longer, "has cell vectors that differ by up to 0.0104 Å"),
+        (turned, "has cell vectors that differ by up to"),
+        (moved, r"has atom 1 \(O\) 0.02 Å away from where it is here"),
+    ],
+)
+def test_the_derivative_of_another_crystal_is_refused(changed, told):
+    """It was used for any crystal of as many atoms, in whatever order and axes."""
+    atoms = changed(CRYSTALS["wurtzite"]())
+    phonon = force_constants(atoms, Springs(atoms, 4.0), (1, 1, 1), progress=False)
+    with pytest.raises(ValueError, match=f"that of another primitive cell, which {told}"):
+        raman_modes(phonon, modes_of("wurtzite").derivative)
+
+
+def test_the_derivative_of_the_same_crystal_is_taken():
+    """Whole lattice vectors, and the last digits of a file, make no other crystal."""
+    atoms = CRYSTALS["wurtzite"]()
+    atoms.positions[2] += atoms.cell[0] - atoms.cell[1]
+    atoms.positions += 1e-7
+    modes = raman_modes(make(atoms), modes_of("wurtzite").derivative)
+    expected = [mode.activity for mode in modes_of("wurtzite")]
+    np.testing.assert_allclose([mode.activity for mode in modes], expected, rtol=1e-4, atol=1e-9)
 
 
 def test_activity_and_depolarization_of_known_tensors():

@@ -35,7 +35,9 @@ def zincblende() -> Atoms:
 @functools.cache
 def modes() -> dielectric.RamanModes:
     nothing = np.zeros((1, 3, 3, 3))
-    derivative = dielectric.DielectricDerivative(nothing, nothing, None, np.eye(3), 0.01, 1)
+    derivative = dielectric.DielectricDerivative(
+        nothing, nothing, None, np.eye(3), 0.01, 1, Atoms()
+    )
     mode = dielectric.RamanMode(10.0, np.eye(3)[None], True, "A", 0.0, None)
     return dielectric.RamanModes((mode,), None, derivative, ("Si", "O"), 40.0)
 
