@@ -141,9 +141,10 @@ def polarization_change(
     Raises
     ------
     ValueError
-        When the structures do not contain the same atoms or consist of metals only, when the path
-        is ambiguous, when one cell is right-handed and the other left-handed, or when the
-        calculator is for a charged cell.
+        When the structures do not contain the same atoms or consist of metals only, when atoms move
+        by nearly half a lattice vector relative to the others, so that the path is ambiguous,
+        when one cell is right-handed and the other left-handed or its vectors are others of the
+        same lattice, or when the calculator is for a charged cell.
     ase.calculators.calculator.PropertyNotImplementedError
         When a calculator does not give Z*.
 

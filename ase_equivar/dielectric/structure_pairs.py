@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import product
 
 import numpy as np
 from ase import Atoms
@@ -20,6 +21,11 @@ from ase_equivar.structures.validation import check_structure
 from ase_equivar.warning_types import PolarizationWarning
 
 AMBIGUOUS = 0.45  # of a lattice vector; beyond it, another periodic image could be the nearest
+LARGE_STRAIN = 0.1  # above it, cells may be of the same lattice with other vectors
+CHOICES = np.array(list(product((-1, 0, 1), repeat=9))).reshape(-1, 3, 3)
+CHOICES = CHOICES[np.linalg.det(CHOICES).round() == 1]
+"""Other vectors of the same lattice and handedness: the rows of these, times the vectors."""
+STEPS_OF_CHOICE = 3  # with so many of these in a row, vectors that are farther away are reached too
 SAME_STRUCTURE = 1e-6  # Å; finer than the displacements that anybody would differentiate by
 STRAINED = 1e-4  # strain above which two cells count as different
 
@@ -28,7 +34,8 @@ def check_pair(start: Atoms, end: Atoms) -> None:
     """Raise ValueError for structures that no path of crystals connects.
 
     They differ in their elements, are not crystals, or their cells differ in handedness: on any
-    path between a right-handed and a left-handed cell the volume vanishes somewhere.
+    path between a right-handed and a left-handed cell the volume vanishes somewhere. Or the vectors
+    of one cell are others of the same lattice: the crystal would be sheared along the path.
     """
     for atoms in (start, end):
         check_structure(atoms)
@@ -49,6 +56,31 @@ def check_pair(start: Atoms, end: Atoms) -> None:
             f"{hands[1]}: no path connects them. Choose the vectors of one along those of the "
             "other, by reversing or exchanging some with set_cell(vectors, scale_atoms=False), "
             "which leaves the atoms in place"
+        )
+    _check_vectors(start, end)
+
+
+def _check_vectors(start: Atoms, end: Atoms) -> None:
+    """Raise ValueError if other vectors of the second lattice are much closer to the first ones."""
+    given = float(np.abs(stretch(start, end) - np.eye(3)).max())
+    if given <= LARGE_STRAIN:
+        return
+    best = np.eye(3, dtype=int)
+    for _ in range(STEPS_OF_CHOICE):
+        choices = CHOICES @ best
+        deformations = np.linalg.solve(start.cell.array, choices @ end.cell.array)
+        # F Fᵀ does not change with a rotation of the crystal
+        strains = np.abs(deformations @ deformations.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2))
+        best = choices[strains.argmin()]
+    other = end.copy()
+    other.set_cell(best @ end.cell.array, apply_constraint=False)
+    least = float(np.abs(stretch(start, other) - np.eye(3)).max())
+    if least < given / 2:
+        raise ValueError(
+            f"the cell vectors of the second structure are strained by {given:.2f} with respect to "
+            f"those of the first, other vectors of its lattice by {least:.2f} only. Take these: "
+            f"set_cell({best.tolist()} @ cell, scale_atoms=False), which leaves atoms in place. "
+            "If the crystal does change its shape so much, insert an intermediate structure"
         )
 
 
@@ -83,15 +115,43 @@ def reduced_step(start: Atoms, end: Atoms) -> NDArray[np.float64]:
     step = nearest_images(step, cell)
     step = nearest_images(step - np.median(step, axis=0), cell)
     shortest = compact_vectors(cell, start.pbc, always=is_skewed(cell))
-    fractions = np.abs(step @ cell @ np.linalg.inv(shortest)).max(axis=1)
-    farthest = int(fractions.argmax())
-    if fractions[farthest] > AMBIGUOUS:
-        raise ValueError(
-            f"atom {farthest} ({start.symbols[farthest]}) moves by "
-            f"{fractions[farthest]:.2f} of a lattice vector relative to the others: its "
-            "nearest image is ambiguous; insert an intermediate structure"
-        )
+    _check_images(start, step @ cell @ np.linalg.inv(shortest))
     return step
+
+
+def _check_images(atoms: Atoms, steps: NDArray[np.float64]) -> None:
+    """Raise ValueError if other periodic images are nearly as near, or nearer.
+
+    If the k atoms that move farthest along a lattice vector went to their images one vector before,
+    the sum of squared displacements from the mean would grow by k (1 − k/N) − 2 Σ d, with their
+    displacements d from the mean: by nothing if they move by half a vector relative to the others.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    steps : ndarray, shape (N, 3)
+        Displacements in units of the shortest lattice vectors.
+    """
+    n = len(steps)
+    if n == 1:
+        return
+    order = np.argsort(-steps, axis=0)
+    sums = np.cumsum(np.take_along_axis(steps - steps.mean(axis=0), order, axis=0), axis=0)[:-1]
+    k = np.arange(1, n)[:, None]
+    relative = sums / (k * (1 - k / n))
+    moved, axis = np.unravel_index(int(relative.argmax()), relative.shape)
+    if relative[moved, axis] <= AMBIGUOUS:
+        return
+    ahead, behind = order[: moved + 1, axis], order[moved + 1 :, axis]
+    some = min(ahead, behind, key=len)
+    names = ", ".join(f"{one} ({atoms.symbols[one]})" for one in sorted(some)[:4])
+    moving = f"atom {names} moves" if len(some) == 1 else f"atoms {names} move"
+    if len(some) > 4:
+        moving = f"atoms {names} and {len(some) - 4} more move"
+    raise ValueError(
+        f"{moving} by {relative[moved, axis]:.2f} of a lattice vector relative to the others: "
+        "which periodic image is the nearest is ambiguous; insert an intermediate structure"
+    )
 
 
 def warn_if_same(start: Atoms, end: Atoms, step: NDArray[np.float64]) -> None:

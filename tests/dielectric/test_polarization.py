@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import warnings
 
 import ase.io
@@ -206,6 +208,61 @@ def test_structures_that_do_not_belong_together(end, message):
         polarization_change(structure(START), end, TriclinicIons())
 
 
+SHEARED = [
+    [[1, 0, 0], [0, 1, 0], [-1, 0, 1]],
+    [[1, 1, 0], [0, 1, 0], [0, 0, 1]],
+    [[1, 1, -1], [0, 1, -1], [0, 0, 1]],
+    [[2, 1, 0], [1, 1, 0], [0, 0, 1]],
+    [[1, 0, 0], [2, 1, 0], [0, -1, 1]],
+]
+
+
+@pytest.mark.parametrize("vectors", SHEARED)
+@pytest.mark.parametrize("ions", ["two", "three"])
+def test_other_vectors_of_the_same_lattice_are_refused(vectors, ions):
+    """Polarizations of another branch, or of none, came out: the path sheared the crystal."""
+    if ions == "two":
+        start = bulk("MgO", "rocksalt", a=4.21)
+        end, charges = start.copy(), np.array([2.1 * np.eye(3), -2.1 * np.eye(3)])
+        end.positions[1] += [0.05, -0.02, 0.1]
+    else:
+        start, end, charges = structure(START), structure(START + MOVES), TriclinicIons()
+    expected = polarization_change(start, end, charges).change
+    end.set_cell(np.array(vectors) @ end.cell.array, scale_atoms=False)
+    with pytest.raises(ValueError, match=r"other vectors of its lattice by 0\.0") as error:
+        polarization_change(start, end, charges)
+    told = re.search(r"set_cell\((.*) @ cell, scale", str(error.value)).group(1)
+    end.set_cell(np.array(json.loads(told)) @ end.cell.array, scale_atoms=False)
+    np.testing.assert_allclose(polarization_change(start, end, charges).change, expected)
+
+
+def test_a_crystal_that_changes_its_shape_is_no_other_lattice():
+    """Ferroelastic switching exchanges the long axis, along which the polarization was."""
+    along_z, along_x = [[0, 0, 0], [0.5, 0.5, 0.45]], [[0, 0, 0], [0.45, 0.5, 0.5]]
+    start = Atoms("TiO", scaled_positions=along_z, cell=[3.9, 3.9, 4.15], pbc=True)
+    end = Atoms("TiO", scaled_positions=along_x, cell=[4.15, 3.9, 3.9], pbc=True)
+    charges = np.array([4 * np.eye(3), -4 * np.eye(3)])
+    with pytest.warns(PolarizationWarning, match="both structures are polar"):
+        change = polarization_change(start, end, charges).change
+    quantum = 4 / np.linalg.det(start.cell.array) / UC_PER_CM2
+    np.testing.assert_allclose(
+        change, quantum * 0.05 * np.array([4.15, 0, -3.9]), rtol=1e-6, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("share", [0.46, 0.5, 0.54])
+@pytest.mark.parametrize("n_moved", [1, 2, 3])
+def test_half_of_the_atoms_do_not_hide_an_ambiguity(share, n_moved):
+    """Displacements were those from the median, which lies between two halves."""
+    start = Atoms("TiOTiO", pbc=True, cell=[[4.6, 0, 0], [0.2, 4.5, 0], [0, 0.3, 3.0]])
+    start.set_scaled_positions([[0, 0, 0], [0.3, 0.3, 0], [0.5, 0.5, 0.5], [0.8, 0.2, 0.5]])
+    end = start.copy()
+    end.positions[:n_moved] += share * start.cell[2]
+    charges = np.array([q * np.eye(3) for q in (3, -3, 3, -3)])
+    with pytest.raises(ValueError, match="of a lattice vector relative to the others"):
+        polarization_change(start, end, charges)
+
+
 def test_bad_arguments():
     start, end = structure(START), structure(START + MOVES)
     for n_points in (3, 8):
@@ -247,6 +304,10 @@ def test_two_images_that_are_the_same_are_told():
 
 
 def test_too_few_points_are_warned_about():
-    end = structure(START + 2.2 * MOVES)
+    class FasterIons(TriclinicIons):
+        def reduced(self, s):
+            return super().reduced(2.2 * s)
+
+    end = structure(START + MOVES)
     with pytest.warns(UserWarning, match="n_points=5: use more points"):
-        polarization_change(structure(START), end, TriclinicIons(), n_points=5)
+        polarization_change(structure(START), end, FasterIons(), n_points=5)
