@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.option_groups import Command, with_options
 from ase_equivar.cli.potentials import DEFAULT_POTENTIAL
+from ase_equivar.cli.written_files import numbers_first, save_figure, written_files
 from ase_equivar.io.numbers_files import write_json
-from ase_equivar.io.output_files import check_output, replacing
+from ase_equivar.io.output_files import check_output
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -90,13 +90,12 @@ class FieldRunOptions:
 
     def write(self, console: Console, numbers: dict[str, Any], figure: Figure) -> None:
         """Write the numbers as JSON and the picture, as the names of the outputs say."""
-        for path in self.output or []:
-            if path.suffix == ".json":
-                write_json(path, numbers)
-            else:
-                with replacing(path) as partial:
-                    figure.savefig(partial)
-            console.print(f"written: {escape(str(path))}")
+        with written_files(console) as write:
+            for path in numbers_first(self.output or []):
+                if path.suffix == ".json":
+                    write(path, lambda path: write_json(path, numbers))
+                else:
+                    write(path, lambda path: save_figure(path, figure))
 
 
 def field_command(*, temperature: float, friction: float) -> Callable[[Command], Command]:

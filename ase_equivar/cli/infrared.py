@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from ase_equivar.cli import inputs
 from ase_equivar.cli.corrected_phonon import charges_of, corrected_phonon, nac_method
 from ase_equivar.cli.crystal_options import CrystalOptions, check_spectrum_outputs, crystal_command
 from ase_equivar.cli.tables import number, open_console, tensor_table
-from ase_equivar.io.output_files import replacing
+from ase_equivar.cli.written_files import numbers_first, save_figure, written_files
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def infrared(
     Forces come from a universal potential, Z* and ε∞ from the model. A phonopy.yaml brings its own
     force constants, and its own Z* and ε∞ if it has any.
     """
-    with inputs.user_errors():
+    with inputs.user_errors(), ExitStack() as stack:
         outputs = check_spectrum_outputs(output, modes_table)
         for width in damping or []:
             if not 0 < width < math.inf:
@@ -79,23 +80,30 @@ def infrared(
         from ase_equivar import io as files
 
         console = open_console()
+        write = stack.enter_context(written_files(console))
         console.print(escape(made.origin))
         charges = None if nac is not None else charges_of(made, crystal)
         modes = di.infrared_modes(made.phonon, charges)
         console.print(_modes_table(modes, unit))
-        widths = _widths(modes, damping, unit)
         if modes_table is not None:
-            files.write_modes_csv(modes_table, modes)
-            console.print(f"written: {escape(str(modes_table))}")
+            write(modes_table, lambda path: files.write_modes_csv(path, modes))
         if modes.electronic is None:
             console.print("no ε∞, ε0 and ε(ω): they would depend on the vacuum of the cell")
-        if modes.electronic is None or not all(mode.frequency > 0 for mode in modes.active):
-            for path in outputs:
-                if path.suffix == ".json":
-                    files.write_infrared_json(path, modes, calculation=made.calculation)
-                    console.print(f"written, modes alone: {escape(str(path))}")
+        unstable = not all(mode.frequency > 0 for mode in modes.active)
+        miscounted = _miscounted(modes, damping)
+        for path in outputs:
+            if path.suffix == ".json" and (modes.electronic is None or unstable or miscounted):
+                write(
+                    path,
+                    lambda path: files.write_infrared_json(
+                        path, modes, calculation=made.calculation
+                    ),
+                    note="written, modes alone",
+                )
         if modes.electronic is None:
             return
+        if miscounted:
+            raise ValueError(miscounted)
         tensors = di.static_dielectric(modes)
         for name, tensor in (
             ("ε∞", tensors.electronic),
@@ -110,8 +118,10 @@ def infrared(
 
         console.print(f"sum rule of the oscillators holds within {modes.oscillator_error:.1e}")
 
+        widths = _widths(modes, damping, unit)
         spectrum = di.dielectric_function(modes, widths)
-        for path in outputs:
+
+        def write_one(path: Path) -> None:
             if path.suffix == ".csv":
                 files.write_spectrum_csv(path, spectrum, unit)
             elif path.suffix == ".json":
@@ -127,10 +137,10 @@ def infrared(
             else:
                 from ase_equivar.plotting import plot_infrared
 
-                figure = plot_infrared(modes, spectrum, unit, title=made.title)
-                with replacing(path) as partial:
-                    figure.savefig(partial)
-            console.print(f"written: {escape(str(path))}")
+                save_figure(path, plot_infrared(modes, spectrum, unit, title=made.title))
+
+        for path in numbers_first(outputs):
+            write(path, write_one)
 
 
 def _ionic_range(modes: InfraredModes) -> str:
@@ -153,15 +163,21 @@ def _ionic_range(modes: InfraredModes) -> str:
     )
 
 
+def _miscounted(modes: InfraredModes, damping: list[float] | None) -> str:
+    """Return what is wrong with the number of dampings, which nobody knows before the modes."""
+    n_active = len(modes.active)
+    if damping is None or len(damping) in (1, n_active):
+        return ""
+    return (
+        f"--damping is given {len(damping)} times: give it once, or once for each of the "
+        f"{n_active} modes listed"
+    )
+
+
 def _widths(modes: InfraredModes, damping: list[float] | None, unit: FrequencyUnit) -> list[float]:
     """Return the damping of each of all modes, THz; those that light does not excite need none."""
     given = damping or [DEFAULT_DAMPING * unit.per_thz]
     n_active = len(modes.active)
-    if len(given) not in (1, n_active):
-        raise ValueError(
-            f"--damping is given {len(given)} times: give it once, or once for each of the "
-            f"{n_active} modes listed"
-        )
     of_active = iter(given if len(given) == n_active else given * n_active)
     return [(next(of_active) if mode.is_active else given[0]) / unit.per_thz for mode in modes]
 

@@ -128,6 +128,9 @@ def user_errors() -> Iterator[None]:
         try:
             with files_before_output():
                 yield
+        except KeyboardInterrupt:
+            console.print("interrupted")
+            raise
         except (ValueError, OSError, ImportError, RuntimeError, ArithmeticError) as error:
             # A typer.Exit is also a RuntimeError, but not an error to report; typer itself ends
             # where nobody reads on, without a word.

@@ -15,13 +15,13 @@ from ase_equivar.cli import inputs
 from ase_equivar.cli.corrected_phonon import corrected_phonon, nac_method
 from ase_equivar.cli.crystal_options import CrystalOptions, crystal_command
 from ase_equivar.cli.tables import open_console
+from ase_equivar.cli.written_files import numbers_first, save_figure, written_files
 from ase_equivar.io.output_files import check_output, replacing
 from ase_equivar.units import THZ_TO_CM
 
 CELLS = (".cif", ".vasp", ".extxyz")
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from phonopy import Phonopy
 
     from ase_equivar.phonons import LoToSplitting
@@ -99,7 +99,8 @@ def phonons(
             console.print("modes at Γ (cm⁻¹): " + " ".join(f"{one:.1f}" for one in frequencies))
         else:
             console.print(_lo_to_table(splitting))
-        for name in outputs:
+
+        def write_one(name: Path) -> None:
             if name.suffix == ".csv":
                 files.write_bands_csv(name, segments)
             elif name.suffix == ".yaml":
@@ -116,23 +117,26 @@ def phonons(
             elif name.suffix in CELLS:
                 _write_cell(name, made.phonon)
             else:
-                _save(name, plotting.plot_bands(segments, title=made.title))
-            console.print(f"written: {escape(str(name))}")
-        if density is not None and states is not None:
-            if density.suffix == ".csv":
-                files.write_density_csv(density, states)
+                save_figure(name, plotting.plot_bands(segments, title=made.title))
+
+        def write_density(path: Path) -> None:
+            assert states is not None
+            if path.suffix == ".csv":
+                files.write_density_csv(path, states)
             else:
-                _save(density, plotting.plot_density_of_states(states, title=made.title))
-            console.print(f"written: {escape(str(density))}")
-        if angular is not None:
+                save_figure(path, plotting.plot_density_of_states(states, title=made.title))
+
+        def write_angular(path: Path) -> None:
             dispersion = ph.angular_dispersion(made.phonon)
-            _save(angular, plotting.plot_angular_dispersion(dispersion, title=made.title))
-            console.print(f"written: {escape(str(angular))}")
+            save_figure(path, plotting.plot_angular_dispersion(dispersion, title=made.title))
 
-
-def _save(path: Path, figure: Figure) -> None:
-    with replacing(path) as partial:
-        figure.savefig(partial)
+        with written_files(console) as write:
+            for name in numbers_first(outputs):
+                write(name, write_one)
+            if density is not None and states is not None:
+                write(density, write_density)
+            if angular is not None:
+                write(angular, write_angular)
 
 
 def _write_cell(path: Path, phonon: Phonopy) -> None:

@@ -19,6 +19,7 @@ from ase_equivar.cli.corrected_phonon import (
 )
 from ase_equivar.cli.crystal_options import CrystalOptions, crystal_command
 from ase_equivar.cli.tables import number, open_console, tensor_table
+from ase_equivar.cli.written_files import written_files
 from ase_equivar.io.output_files import check_folder
 from ase_equivar.structures.voigt import COMPONENTS
 
@@ -100,12 +101,15 @@ def piezo(
             )
         )
         _print(console, tensors)
-        for path in outputs:
-            if path.suffix == ".csv":
-                files.write_piezoelectric_csv(path, tensors)
-            else:
-                files.write_piezoelectric_json(path, tensors, calculation)
-            console.print(f"written: {escape(str(path))}")
+        with written_files(console) as write:
+            for path in outputs:
+                if path.suffix == ".csv":
+                    write(path, lambda path: files.write_piezoelectric_csv(path, tensors))
+                else:
+                    write(
+                        path,
+                        lambda path: files.write_piezoelectric_json(path, tensors, calculation),
+                    )
 
 
 def _print(console: Console, tensors: PiezoelectricTensors) -> None:

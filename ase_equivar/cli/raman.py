@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
@@ -14,7 +15,7 @@ from ase_equivar.cli import inputs
 from ase_equivar.cli.corrected_phonon import corrected_phonon
 from ase_equivar.cli.crystal_options import CrystalOptions, check_spectrum_outputs, crystal_command
 from ase_equivar.cli.tables import open_console
-from ase_equivar.io.output_files import replacing
+from ase_equivar.cli.written_files import numbers_first, save_figure, written_files
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def raman(
     absorption depend on. A phonopy.yaml brings its own force constants, and its own Z* and ε∞ if it
     has any.
     """
-    with inputs.user_errors():
+    with inputs.user_errors(), ExitStack() as stack:
         outputs = check_spectrum_outputs(output, modes_table)
         if damping is not None and not 0 < damping < math.inf:
             raise ValueError(f"--damping must be positive, got {damping}")
@@ -94,6 +95,7 @@ def raman(
         require_dielectric(tensors)
         made = corrected_phonon(crystal)
         console = open_console()
+        write = stack.enter_context(written_files(console))
         console.print(escape(made.origin))
         modes = di.raman_modes(made.phonon, tensors, step=step)
         derivative = modes.derivative
@@ -108,13 +110,14 @@ def raman(
         console.print(_modes_table(modes, powder, unit))
         console.print(escape(_own_doubt(modes, model)))
         if modes_table is not None:
-            files.write_raman_modes_csv(modes_table, modes)
-            console.print(f"written: {escape(str(modes_table))}")
-        if not stable:
-            for path in outputs:
-                if path.suffix == ".json":
-                    files.write_raman_json(path, modes, calculation=calculation)
-                    console.print(f"written, modes alone: {escape(str(path))}")
+            write(modes_table, lambda path: files.write_raman_modes_csv(path, modes))
+        for path in outputs:
+            if not stable and path.suffix == ".json":
+                write(
+                    path,
+                    lambda path: files.write_raman_json(path, modes, calculation=calculation),
+                    note="written, modes alone",
+                )
         modes.require_stable()
 
         width = DEFAULT_DAMPING if damping is None else damping / unit.per_thz
@@ -126,7 +129,8 @@ def raman(
         for one, found in zip(geometries, along, strict=True):
             spectra.append(di.raman_spectrum(found, width, one, frequencies=grid, **light))
             console.print(_polarized_table(spectra[-1], unit))
-        for path in outputs:
+
+        def write_one(path: Path) -> None:
             if path.suffix == ".csv":
                 files.write_raman_spectrum_csv(path, spectra, unit)
             elif path.suffix == ".json":
@@ -135,10 +139,10 @@ def raman(
                 from ase_equivar.plotting import plot_raman
 
                 infrared = di.dielectric_function(di.infrared_modes(made.phonon), width, grid)
-                figure = plot_raman(modes, spectra, infrared, unit, title=made.title)
-                with replacing(path) as partial:
-                    figure.savefig(partial)
-            console.print(f"written: {escape(str(path))}")
+                save_figure(path, plot_raman(modes, spectra, infrared, unit, title=made.title))
+
+        for path in numbers_first(outputs):
+            write(path, write_one)
 
 
 def _modes_table(

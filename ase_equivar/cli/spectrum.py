@@ -13,7 +13,8 @@ from rich.table import Table
 
 from ase_equivar.cli import inputs
 from ase_equivar.cli.tables import open_console, tensor_table
-from ase_equivar.io.output_files import check_output, replacing
+from ase_equivar.cli.written_files import numbers_first, save_figure, written_files
+from ase_equivar.io.output_files import check_output
 from ase_equivar.units import FrequencyUnit
 
 if TYPE_CHECKING:
@@ -141,7 +142,8 @@ def spectrum(
         ):
             table.add_row(name, f"{estimate.isotropic:.4g}", f"{estimate.isotropic_error:.2g}")
         console.print(table)
-        for path in outputs:
+
+        def write_one(path: Path) -> None:
             if path.suffix == ".csv":
                 files.write_current_csv(path, found, unit, correction=correction)
             elif path.suffix == ".json":
@@ -152,9 +154,11 @@ def spectrum(
                 figure = plot_current_spectrum(
                     found, unit, correction=correction, title=trajectory.name
                 )
-                with replacing(path) as partial:
-                    figure.savefig(partial)
-            console.print(f"written: {escape(str(path))}")
+                save_figure(path, figure)
+
+        with written_files(console) as write:
+            for path in numbers_first(outputs):
+                write(path, write_one)
 
 
 class _Survey(NamedTuple):

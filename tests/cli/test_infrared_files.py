@@ -11,16 +11,20 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
-from helpers.command_line import assert_one_line_error, run, save_random_model, triclinic_salt
+from helpers.command_line import (
+    assert_one_line_error,
+    run,
+    save_random_model,
+    save_salt,
+)
 from helpers.springs import Springs
-from phonopy import Phonopy
 
 import ase_equivar
 from ase_equivar import EquivarCalculator
 from ase_equivar.cli import inputs
 from ase_equivar.dielectric import dielectric_function, infrared_modes
 from ase_equivar.io.extxyz import read_extxyz
-from ase_equivar.phonons import apply_nac, force_constants
+from ase_equivar.phonons import force_constants
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.units import THZ_TO_CM
 
@@ -28,17 +32,6 @@ from ase_equivar.units import THZ_TO_CM
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return save_random_model(tmp_path_factory.mktemp("models") / "random")
-
-
-def save_salt(path, sign):
-    """Write a phonopy file with Z*, of springs that hold (sign 1) or push (−1)."""
-    atoms = triclinic_salt()
-    phonon = force_constants(atoms, Springs(atoms, 4.5), (1, 1, 1), progress=False)
-    charges = np.multiply.outer([1, 1, -1, -1], np.diag([1.0, 1.1, 1.2]))
-    apply_nac(phonon, (charges, np.diag([2.25, 2.5, 2.75])))
-    phonon.force_constants = sign * phonon.force_constants
-    Phonopy.save(phonon, path, settings={"force_constants": True})
-    return phonon
 
 
 @pytest.fixture
