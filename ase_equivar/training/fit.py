@@ -127,7 +127,7 @@ def _fit(config: TrainingConfig, *, progress: bool) -> Path:
         network.set_dropout(config.fit.dropout)
     if state is None or not is_finished(state, config):
         once("graphs", partial(store_all_graphs, config, network, progress=progress))
-        module = TrainingModule(network, config, inputs(config, train.summary))
+        module = TrainingModule(network, config, inputs(config, train.summary, valid.summary))
         _run(module, config, progress=progress)
         state = last_state(output)
         assert state is not None
@@ -158,7 +158,8 @@ def _read_data(config: TrainingConfig, state: dict[str, Any] | None, *, progress
     """Read and check all frames; refuse others than those with which the run was started."""
     store_all_frames(config, progress=progress)
     if state is not None:
-        refuse_others(state, "inputs", inputs(config, stored_frames(config)[0].summary), config)
+        summaries = (frames.summary for frames in stored_frames(config))
+        refuse_others(state, "inputs", inputs(config, *summaries), config)
     check_validation(config)
 
 

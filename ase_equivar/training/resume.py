@@ -38,7 +38,7 @@ def settings(config: TrainingConfig) -> dict[str, Any]:
     return flat
 
 
-def inputs(config: TrainingConfig, train: LabelSummary) -> dict[str, Any]:
+def inputs(config: TrainingConfig, train: LabelSummary, valid: LabelSummary) -> dict[str, Any]:
     """Return the inputs of a run: the contents of files, not their names, and the version."""
     models = {"start": config.start, "teacher": config.teacher and config.teacher.model}
     return {
@@ -46,6 +46,7 @@ def inputs(config: TrainingConfig, train: LabelSummary) -> dict[str, Any]:
         "number": train.number,
         "elements": list(train.elements),
         "structures and labels": train.content,
+        "those of validation": valid.content,  # the learning curve is of one set
         **{f"{name} weights": model_digest(model) for name, model in models.items() if model},
     }
 

@@ -101,6 +101,17 @@ def test_one_other_number_in_the_training_structures_is_refused(tmp_path: Path, 
         fit(config, progress=False)
 
 
+def test_other_structures_for_validation_are_refused(tmp_path: Path) -> None:
+    """One learning curve was of two sets."""
+    config = run_config(tmp_path)
+    (fit(config, progress=False) / "weights.safetensors").unlink()
+    others = labelled(3, seed=1)
+    others[1].positions[1, 2] += 1e-3
+    write(tmp_path / "valid.extxyz", others)
+    with pytest.raises(ValueError, match=r"inputs: those of validation was [0-9a-f]{16}, is now"):
+        fit(config, progress=False)
+
+
 def test_finished_run_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Calibration, log and times too; in a folder that was moved with its data as well."""
     (tmp_path / "here").mkdir()

@@ -13,6 +13,7 @@ from ase.io.jsonio import encode
 
 from ase_equivar.arguments import json_data
 from ase_equivar.dynamics.driven import Drive
+from ase_equivar.dynamics.field_calculator import FieldCalculator
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import make_folder, remove_partial, write_text
 
@@ -26,17 +27,23 @@ TOLERANCES = {
     "momenta": 1e-6,
     "energy": 1e-4,
     "forces": 1e-3,
+    "forces_when_displaced": 1e-3,
     "born_charges": 1e-3,
 }
+DISPLACEMENT = 0.02  # Å, root mean square in each direction
 
 
 def describe_start(driven: Drive) -> dict[str, Any]:
     """Return the initial atoms of a run and what acts on them, as plain data.
 
     Energy (eV per atom), forces (eV/Å) and Z* (|e|) identify calculators, models, fixed charges and
-    fields given as functions, independent of their names.
+    fields given as functions, independent of their names. At rest all forces may be zero, whatever
+    the calculator: those of slightly displaced atoms are not.
     """
     atoms = driven.atoms
+    displaced = atoms.copy()
+    displaced.positions += np.random.default_rng(0).normal(0, DISPLACEMENT, (len(atoms), 3))
+    calculator: FieldCalculator = atoms.calc
     return {
         "numbers": atoms.numbers.tolist(),
         "periodic": atoms.pbc.tolist(),
@@ -48,6 +55,7 @@ def describe_start(driven: Drive) -> dict[str, Any]:
         "energy": atoms.get_potential_energy() / len(atoms),
         "forces": atoms.get_forces(apply_constraint=False).tolist(),
         "born_charges": driven.born_charges.tolist(),
+        "forces_when_displaced": calculator.calculator.get_property("forces", displaced).tolist(),
     }
 
 

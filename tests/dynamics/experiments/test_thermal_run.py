@@ -82,7 +82,7 @@ class Stiffer(PolarCrystal):
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
-        ({"atoms": moved()}, "positions, energy, forces, born_charges"),
+        ({"atoms": moved()}, "positions, energy, forces, born_charges, forces_when_displaced"),
         ({"atoms": stretched()}, "cell"),
         ({"atoms": held(1)}, "constraints, momenta"),
         ({"atoms": crystal(Stiffer(quadratic=0.4))}, "energy"),
@@ -135,6 +135,26 @@ def test_results_are_the_same_with_and_without_a_folder(tmp_path, field):
         )
         for a, b in pairs:
             np.testing.assert_allclose(a, b, rtol=1e-14, atol=1e-300, err_msg=name)
+
+
+def test_another_potential_with_the_same_minimum_is_another_run(tmp_path):
+    """At rest, energy and forces of all springs are zero: results of others were given."""
+
+    class Harder(PolarCrystal):
+        def calculate(self, atoms=None, properties=("forces",), system_changes=()):
+            super().calculate(atoms, properties, system_changes)
+            for name in {"energy", "free_energy", *{"forces"}.intersection(properties)}:
+                self.results[name] = 4.0 * self.results[name]
+
+    at_rest, other = crystal(PolarCrystal()), crystal(Harder())
+    for atoms in (at_rest, other):
+        assert atoms.get_potential_energy() == 0
+        assert not atoms.get_forces().any()
+    first = field_run(at_rest, SINE, 10, SETTINGS, folder=tmp_path)
+    again = field_run(at_rest, SINE, 10, SETTINGS, folder=tmp_path)
+    np.testing.assert_array_equal(again.work, first.work)
+    with pytest.raises(ValueError, match="another run, which differs in forces_when_displaced"):
+        field_run(other, SINE, 10, SETTINGS, folder=tmp_path)
 
 
 def test_folder_in_use_is_refused_before_any_force_and_free_after_a_kill(tmp_path):
