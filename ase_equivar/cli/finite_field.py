@@ -41,17 +41,11 @@ def finite_field(
         options.check_outputs()
         md_settings = options.md_settings()
 
-        from ase_equivar.dynamics.experiments.finite_field import (
-            check_steps,
-            finite_field_dielectric,
-        )
+        from ase_equivar.dynamics.experiments.finite_field import finite_field_dielectric
         from ase_equivar.plotting import plot_finite_field
         from ase_equivar.units import MV_PER_CM, PICOSECOND
 
-        # before the phonons
-        check_steps(equilibration * PICOSECOND, duration * PICOSECOND, md_settings)
         atoms = options.charged_atoms()
-        phonons = _from_phonons(options.unit_cell(), atoms.calc)
         found = finite_field_dielectric(
             atoms,
             strength * MV_PER_CM,
@@ -60,6 +54,8 @@ def finite_field(
             md_settings=md_settings,
             folder=options.folder,
         )
+        # after the run, which is not repeated when the command is
+        phonons = _from_phonons(options.unit_cell(), atoms.calc)
         console = open_console()
         tensors = {
             "ionic part, from ⟨P⟩ in small fields": found.ionic,

@@ -18,6 +18,8 @@ from ase_equivar.dynamics.experiments.finite_field import FiniteFieldDielectric
 from ase_equivar.plotting import plot_finite_field, plot_ion_drift
 from ase_equivar.units import MV_PER_CM, UC_PER_CM2
 
+EXPERIMENT = "ase_equivar.dynamics.experiments.finite_field.finite_field_dielectric"
+
 
 def run(*arguments):
     return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
@@ -131,6 +133,22 @@ def test_finite_field(polar_crystal, tmp_path):
     assert "ionic part, from ⟨P⟩ in small fields\n" in result.output
     assert "warning: the phonons give no static dielectric tensor" in result.stderr
     assert (tmp_path / "epsilon.png").stat().st_size > 10_000
+
+
+def test_a_stopped_run_in_fields_repeats_no_phonons(polar_crystal, tmp_path, monkeypatch):
+    """They were calculated anew at each restart, before the run that goes on."""
+
+    def stopped(*_, **__):
+        raise RuntimeError("stopped here")
+
+    def no_phonons(*_, **__):
+        raise AssertionError("phonons of a run that is not finished")
+
+    monkeypatch.setattr(EXPERIMENT, stopped)
+    monkeypatch.setattr("ase_equivar.phonons.force_constants", no_phonons)
+    result = run("finite-field", polar_crystal, "--folder", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "stopped here" in result.stderr
 
 
 def test_what_a_user_does_wrong_is_one_line(polar_crystal, tmp_path):
