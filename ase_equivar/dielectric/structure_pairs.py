@@ -78,9 +78,10 @@ def _check_vectors(start: Atoms, end: Atoms) -> None:
     if least < given / 2:
         raise ValueError(
             f"the cell vectors of the second structure are strained by {given:.2f} with respect to "
-            f"those of the first, other vectors of its lattice by {least:.2f} only. Take these: "
-            f"set_cell({best.tolist()} @ cell, scale_atoms=False), which leaves atoms in place. "
-            "If the crystal does change its shape so much, insert an intermediate structure"
+            f"those of the first, other vectors of its lattice by {least:.2f} only. Take these, "
+            f"set_cell(np.array({best.tolist()}) @ cell, scale_atoms=False), which leaves "
+            "atoms in place. If the crystal does change its shape so much, insert an intermediate "
+            "structure"
         )
 
 

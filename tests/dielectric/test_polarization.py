@@ -231,7 +231,7 @@ def test_other_vectors_of_the_same_lattice_are_refused(vectors, ions):
     end.set_cell(np.array(vectors) @ end.cell.array, scale_atoms=False)
     with pytest.raises(ValueError, match=r"other vectors of its lattice by 0\.0") as error:
         polarization_change(start, end, charges)
-    told = re.search(r"set_cell\((.*) @ cell, scale", str(error.value)).group(1)
+    told = re.search(r"set_cell\(np\.array\((.*)\) @ cell, scale", str(error.value)).group(1)
     end.set_cell(np.array(json.loads(told)) @ end.cell.array, scale_atoms=False)
     np.testing.assert_allclose(polarization_change(start, end, charges).change, expected)
 
