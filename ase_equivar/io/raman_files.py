@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -151,6 +152,6 @@ def raman_mode_content(mode: RamanMode) -> dict[str, Any]:
         "tensors_A2_per_sqrt_u": mode.tensors.tolist(),
         "activity_A4_per_u": mode.activity,
         "depolarization": mode.depolarization,
-        "step_error": mode.step_error,
+        "step_error": None if math.isnan(mode.step_error) else mode.step_error,
         "expected_error": mode.expected_error,
     }

@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import signal
-import sys
 import time
+from pathlib import Path
 
 import pytest
 from ase.io import write
@@ -39,7 +39,7 @@ def stop_in(patch):
     patch.setattr(Journal, "add", stopping)
 
 
-FORCES = "forces_of_a_stopped_screening"  # a module that no other test imports
+FORCES = "forces_of_a_stopped_screening"
 COMMAND = ("screen", "salts.extxyz", "-o", "t.csv", "--model", "model", "--relax", "none")
 COMMAND = (*COMMAND, "--calculator", f"{FORCES}:make")
 
@@ -67,9 +67,12 @@ def stopped_run(tmp_path_factory):
 def stopped(stopped_run, tmp_path, monkeypatch):
     """The arguments of the stopped command; the current folder is a copy of its own."""
     shutil.copytree(stopped_run, tmp_path, dirs_exist_ok=True)
-    monkeypatch.delitem(sys.modules, FORCES, raising=False)
     monkeypatch.chdir(tmp_path)
-    return COMMAND
+    module = f"forces_of_{abs(hash(tmp_path))}"  # that no other test has imported
+    Path(f"{FORCES}.py").rename(f"{module}.py")
+    journal = Path("t.csv.partial")
+    journal.write_text(journal.read_text().replace(FORCES, module))
+    return tuple(part.replace(FORCES, module) for part in COMMAND)
 
 
 @pytest.mark.slow
@@ -100,7 +103,8 @@ def test_another_config_of_the_same_model_is_refused(stopped, tmp_path):
 
 @pytest.mark.slow
 def test_another_potential_under_the_same_name_is_refused(stopped, tmp_path):
-    with (tmp_path / f"{FORCES}.py").open("a") as file:
+    (module,) = tmp_path.glob("forces_of_*.py")
+    with module.open("a") as file:
         file.write("# edited\n")
     assert_one_line_error(run(*stopped), 2, "calculator was .*:make, [0-9a-f]{16}, is now")
 
