@@ -41,10 +41,15 @@ def finite_field(
         options.check_outputs()
         md_settings = options.md_settings()
 
-        from ase_equivar.dynamics.experiments.finite_field import finite_field_dielectric
+        from ase_equivar.dynamics.experiments.finite_field import (
+            check_steps,
+            finite_field_dielectric,
+        )
         from ase_equivar.plotting import plot_finite_field
         from ase_equivar.units import MV_PER_CM, PICOSECOND
 
+        # before the potential is loaded
+        check_steps(equilibration * PICOSECOND, duration * PICOSECOND, md_settings)
         atoms = options.charged_atoms()
         found = finite_field_dielectric(
             atoms,

@@ -96,7 +96,7 @@ def finite_field_dielectric(
     md_settings = md_settings or MDSettings()
     strength = positive_number("strength", strength, "V/Å", largest=LARGEST_FIELD)
     check_structure(atoms)
-    skipped, steps = _check_steps(equilibration, duration, md_settings)
+    skipped, steps = check_steps(equilibration, duration, md_settings)
     columns, errors = [], []
     for axis, name in enumerate("xyz"):
         found = []
@@ -121,7 +121,7 @@ def finite_field_dielectric(
     return FiniteFieldDielectric(np.array(columns).T, np.array(errors).T, electronic)
 
 
-def _check_steps(equilibration: float, duration: float, md_settings: MDSettings) -> tuple[int, int]:
+def check_steps(equilibration: float, duration: float, md_settings: MDSettings) -> tuple[int, int]:
     """Return the numbers of steps to leave out and to average over, or refuse them.
 
     Parameters
