@@ -21,8 +21,9 @@ from ase_equivar.cli.training import (
     Polarizability,
     training_errors,
 )
+from ase_equivar.cli.written_files import save_figure
 from ase_equivar.io.numbers_files import write_json
-from ase_equivar.io.output_files import check_output, replacing, write_text
+from ase_equivar.io.output_files import check_output, write_text
 from ase_equivar.training.sections import DataConfig
 from ase_equivar.warning_types import InputWarning
 
@@ -167,8 +168,7 @@ def plot(
         folder = model_folder(model)
         title = f"{folder.name} on {_short(data)}"
         figure = plot_errors(comparison, run(comparison), learning_curve(folder), title=title)
-        with replacing(output) as partial:
-            figure.savefig(partial)
+        save_figure(output, figure)
         typer.echo(f"picture written: {output}")
 
 

@@ -15,7 +15,7 @@ from ase_equivar.io.output_files import replacing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NUMBERS = (".json", ".csv")
+NUMBERS = (".json", ".csv", ".yaml", ".cif", ".vasp", ".extxyz")
 
 
 class Write(Protocol):
@@ -48,7 +48,7 @@ def written_files(console: Console) -> Iterator[Write]:
 
     try:
         yield write
-    except Exception:
+    except Exception:  # whatever ends the command: what failed before is told beside it
         for failure in failures:
             console.print(f"not written: {escape(failure)}", soft_wrap=True)
         raise

@@ -32,7 +32,7 @@ from ase_equivar.calculated_property import calculated_property
 from ase_equivar.phonons.born_source import METALLIC
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.operations import cartesian_operations
-from ase_equivar.structures.lattice import nearest_images
+from ase_equivar.structures.matching import same_atoms
 from ase_equivar.structures.metals import refuse_metal
 from ase_equivar.structures.phonopy_objects import require_phonopy
 from ase_equivar.structures.symmetry import Operation
@@ -91,24 +91,13 @@ class DielectricDerivative:
         ValueError
             It names what differs.
         """
-        if len(self.atoms) != len(atoms):
-            differs = f"has {len(self.atoms)} atoms, and this has {len(atoms)}"
-        elif (self.atoms.numbers != atoms.numbers).any():
-            differs = f"is {self.atoms.symbols}, and this is {atoms.symbols}"
-        elif (turned := np.abs(self.atoms.cell.array - atoms.cell.array).max()) > SAME_CRYSTAL:
-            differs = f"has cell vectors that differ by up to {turned:.3g} Å"
-        else:
-            steps = self.atoms.get_scaled_positions() - atoms.get_scaled_positions()
-            moved = np.linalg.norm(nearest_images(steps, atoms.cell.array) @ atoms.cell, axis=1)
-            if moved.max() <= SAME_CRYSTAL:
-                return
-            differs = (
-                f"has atom {moved.argmax()} ({atoms.symbols[moved.argmax()]}) {moved.max():.3g} Å "
-                "away from where it is here"
-            )
-        raise ValueError(
-            f"the derivative given as calculator is that of another primitive cell, which {differs}"
-        )
+        wrong = "the derivative given as calculator is not that of this primitive cell: "
+        try:
+            matched = same_atoms(self.atoms, atoms, SAME_CRYSTAL)
+        except ValueError as error:
+            raise ValueError(f"{wrong}{error}") from None
+        if (matched.order != np.arange(len(atoms))).any():
+            raise ValueError(f"{wrong}its atoms are in another order")
 
 
 def dielectric_derivative(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from itertools import product
 
@@ -22,9 +23,6 @@ from ase_equivar.warning_types import PolarizationWarning
 
 AMBIGUOUS = 0.45  # of a lattice vector; beyond it, another periodic image could be the nearest
 LARGE_STRAIN = 0.1  # above it, cells may be of the same lattice with other vectors
-CHOICES = np.array(list(product((-1, 0, 1), repeat=9))).reshape(-1, 3, 3)
-CHOICES = CHOICES[np.linalg.det(CHOICES).round() == 1]
-"""Other vectors of the same lattice and handedness: the rows of these, times the vectors."""
 STEPS_OF_CHOICE = 3  # with so many of these in a row, vectors that are farther away are reached too
 SAME_STRUCTURE = 1e-6  # Å; finer than the displacements that anybody would differentiate by
 STRAINED = 1e-4  # strain above which two cells count as different
@@ -67,7 +65,7 @@ def _check_vectors(start: Atoms, end: Atoms) -> None:
         return
     best = np.eye(3, dtype=int)
     for _ in range(STEPS_OF_CHOICE):
-        choices = CHOICES @ best
+        choices = _choices() @ best
         deformations = np.linalg.solve(start.cell.array, choices @ end.cell.array)
         # F Fᵀ does not change with a rotation of the crystal
         strains = np.abs(deformations @ deformations.swapaxes(1, 2) - np.eye(3)).max(axis=(1, 2))
@@ -83,6 +81,13 @@ def _check_vectors(start: Atoms, end: Atoms) -> None:
             "atoms in place. If the crystal does change its shape so much, insert an intermediate "
             "structure"
         )
+
+
+@functools.cache
+def _choices() -> NDArray[np.int64]:
+    """Return other vectors of a lattice, of the same handedness, in units of its own vectors."""
+    matrices = np.array(list(product((-1, 0, 1), repeat=9))).reshape(-1, 3, 3)
+    return matrices[np.linalg.det(matrices).round() == 1]
 
 
 def stretch(start: Atoms, end: Atoms) -> NDArray[np.float64]:
@@ -146,12 +151,13 @@ def _check_images(atoms: Atoms, steps: NDArray[np.float64]) -> None:
     ahead, behind = order[: moved + 1, axis], order[moved + 1 :, axis]
     some = min(ahead, behind, key=len)
     names = ", ".join(f"{one} ({atoms.symbols[one]})" for one in sorted(some)[:4])
-    moving = f"atom {names} moves" if len(some) == 1 else f"atoms {names} move"
-    if len(some) > 4:
-        moving = f"atoms {names} and {len(some) - 4} more move"
+    more = f" and {len(some) - 4} more" if len(some) > 4 else ""
+    moving, images = f"atoms {names}{more} move", "their nearest images are"
+    if len(some) == 1:
+        moving, images = f"atom {names} moves", "its nearest image is"
     raise ValueError(
         f"{moving} by {relative[moved, axis]:.2f} of a lattice vector relative to the others: "
-        "which periodic image is the nearest is ambiguous; insert an intermediate structure"
+        f"{images} ambiguous; insert an intermediate structure"
     )
 
 

@@ -29,7 +29,7 @@ class SameAtoms:
     farthest: float
 
 
-def same_atoms(atoms: Atoms, other: Atoms) -> SameAtoms:
+def same_atoms(atoms: Atoms, other: Atoms, tolerance: float = SAME_PLACE) -> SameAtoms:
     """Match the atoms of a structure in two files.
 
     Parameters
@@ -37,6 +37,8 @@ def same_atoms(atoms: Atoms, other: Atoms) -> SameAtoms:
     atoms, other : ase.Atoms
         The same structure with the same axes; atoms may be in another order, or differ by vectors
         of the cell.
+    tolerance : float
+        Largest difference of cell vectors and of places, Å.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def same_atoms(atoms: Atoms, other: Atoms) -> SameAtoms:
         found, wanted = (one.get_chemical_formula() for one in (other, atoms))
         raise ValueError(f"it has other atoms: {found}, not {wanted}")
     strain = np.linalg.norm(other.cell.array - atoms.cell.array, axis=1).max()
-    if strain > SAME_PLACE:
+    if strain > tolerance:
         raise ValueError(f"its cell vectors differ by up to {strain:.3f} Å")
     steps = other.positions[None] - atoms.positions[:, None]
     if atoms.cell.rank == 3:
@@ -61,6 +63,6 @@ def same_atoms(atoms: Atoms, other: Atoms) -> SameAtoms:
     distances[atoms.numbers[:, None] != other.numbers] = np.inf
     order: NDArray[np.int64] = distances.argmin(axis=1)
     farthest = float(distances.min(axis=1).max())
-    if farthest > SAME_PLACE or len(set(order.tolist())) < len(order):
+    if farthest > tolerance or len(set(order.tolist())) < len(order):
         raise ValueError(f"its atoms are displaced by up to {farthest:.3f} Å")
     return SameAtoms(order, farthest)

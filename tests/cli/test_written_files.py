@@ -83,9 +83,9 @@ def test_dampings_that_do_not_fit_cost_no_modes(yaml, tmp_path):
 
 
 def test_numbers_come_before_pictures(tmp_path):
-    names = ["a.png", "b.json", "c.pdf", "d.csv"]
+    names = ["a.png", "b.json", "c.pdf", "d.csv", "e.yaml", "f.vasp"]
     ordered = [path.name for path in numbers_first(tmp_path / name for name in names)]
-    assert ordered == ["b.json", "d.csv", "a.png", "c.pdf"]
+    assert ordered == ["b.json", "d.csv", "e.yaml", "f.vasp", "a.png", "c.pdf"]
 
 
 def test_an_interruption_is_told(tmp_path, monkeypatch):

@@ -95,7 +95,7 @@ def test_what_is_refused() -> None:
         trajectory_polarization([atoms, atoms[::-1]], CALCULATOR)
     half = atoms.copy()
     half.positions[0] += half.cell.array[0] / 2
-    with pytest.raises(ValueError, match="the nearest is ambiguous"):
+    with pytest.raises(ValueError, match="its nearest image is ambiguous"):
         trajectory_polarization([atoms, half], CALCULATOR)
     reversed_vector = atoms.copy()
     reversed_vector.set_cell(atoms.cell.array * [[1], [-1], [1]], scale_atoms=False)

@@ -266,6 +266,8 @@ def test_what_is_missing_or_wrong_is_named():
         raman_modes(phonon, None)
     with pytest.raises(ValueError, match="Springs does not give dielectric_tensor"):
         raman_modes(phonon, Springs(quartz(), 4.0))
+    with pytest.raises(ValueError, match="it has other atoms: Si2, not O6Si3"):
+        raman_modes(phonon_of("diamond"), modes_of("quartz").derivative)
     with pytest.raises(ValueError, match="direction is zero"):
         raman_modes(phonon, BondPolarizability(), direction=(0, 0, 0))
     for step in (0.0, -0.01, np.nan, 3.0):
@@ -318,19 +320,19 @@ def turned(atoms):
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        (lambda _: bulk("Si", "diamond", a=5.43), "has 4 atoms, and this has 2"),
-        (lambda atoms: atoms[[1, 0, 2, 3]], "is ZnOZnO, and this is OZn2O"),
-        (lambda atoms: atoms[[2, 1, 0, 3]], r"has atom 0 \(Zn\) 3.21 Å away"),
-        (longer, "has cell vectors that differ by up to 0.0104 Å"),
-        (turned, "has cell vectors that differ by up to"),
-        (moved, r"has atom 1 \(O\) 0.02 Å away from where it is here"),
+        (lambda _: bulk("Si", "diamond", a=5.43), "it has other atoms: Si2, not O2Zn2"),
+        (lambda atoms: atoms[[1, 0, 2, 3]], "its atoms are in another order"),
+        (lambda atoms: atoms[[2, 1, 0, 3]], "its atoms are in another order"),
+        (longer, r"its cell vectors differ by up to 0\.010 Å"),
+        (turned, r"its cell vectors differ by up to \d\.\d+ Å"),
+        (moved, r"its atoms are displaced by up to 0\.020 Å"),
     ],
 )
 def test_the_derivative_of_another_crystal_is_refused(changed, told):
     """It was used for any crystal of as many atoms, in whatever order and axes."""
     atoms = changed(CRYSTALS["wurtzite"]())
     phonon = force_constants(atoms, Springs(atoms, 4.0), (1, 1, 1), progress=False)
-    with pytest.raises(ValueError, match=f"that of another primitive cell, which {told}"):
+    with pytest.raises(ValueError, match=f"is not that of this primitive cell: {told}"):
         raman_modes(phonon, modes_of("wurtzite").derivative)
 
 
