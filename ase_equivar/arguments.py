@@ -246,6 +246,21 @@ def check_flag(name: str, value: object) -> None:
         raise TypeError(f"{name} is {_shown(value)}; give True or False")
 
 
+def known_word(name: str, value: object, known: Sequence[str]) -> Any:
+    """Return a word that is one of those known.
+
+    Raises
+    ------
+    ValueError
+        Naming them, if it is not.
+    """
+    if not isinstance(value, str) or value not in known:
+        *others, last = known
+        words = f"{', '.join(others)} or {last}" if others else last
+        raise ValueError(f"{name} is {_shown(value)}; give {words}")
+    return value
+
+
 def refuse_class(name: str, value: object) -> None:
     """Refuse a class where an object of it is meant: the parentheses are forgotten.
 

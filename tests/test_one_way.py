@@ -15,6 +15,7 @@ PACKAGE = Path(ase_equivar.__file__).parent
 BASIS = {
     "arguments",
     "extras",
+    "progress_bar",
     "units",
     "sum_rule",
     "structures",
@@ -30,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lazy_names": set(),
     "arguments": set(),
     "extras": set(),
+    "progress_bar": set(),
     "units": set(),
     "warning_types": set(),
     "sum_rule": {"arguments"},

@@ -6,10 +6,11 @@ import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from ase.cell import Cell
 
+from ase_equivar.arguments import known_word
 from ase_equivar.cli import inputs
 from ase_equivar.cli.crystal_options import CrystalOptions
 from ase_equivar.cli.phonopy_files import is_phonopy_file, read_phonopy
@@ -117,13 +118,11 @@ def corrected_phonon(
 
 def nac_method(name: str) -> NacMethod | None:
     """Return what --method names."""
-    if name == "gonze":
-        return "gonze"
-    if name == "wang":
-        return "wang"
-    if name == "none":
-        return None
-    raise ValueError(f"unknown --method {name!r}; there are gonze and wang, and none")
+    from ase_equivar.phonons import NacMethod
+
+    words = (*get_args(NacMethod), "none")
+    method: NacMethod | Literal["none"] = known_word("--method", name, words)
+    return None if method == "none" else method
 
 
 def charges_of(made: CorrectedPhonon, crystal: CrystalOptions) -> NDArray[np.float64]:

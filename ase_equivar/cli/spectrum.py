@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, Annotated, NamedTuple, get_args
 
 import typer
 from rich.markup import escape
@@ -72,18 +72,19 @@ def spectrum(
     with inputs.user_errors():
         from ase_equivar import dielectric as di
         from ase_equivar import io as files
-        from ase_equivar.arguments import LARGEST_TEMPERATURE, positive_number
+        from ase_equivar.arguments import LARGEST_TEMPERATURE, known_word, positive_number
         from ase_equivar.dielectric.current import split
         from ase_equivar.dielectric.fluctuations import QuantumCorrection, Window, count_lags
         from ase_equivar.dielectric.velocities import LOST
         from ase_equivar.structures.metals import refuse_metal
 
         outputs = [check_output(path, ".csv", ".json") for path in output or []]
-        _one_of(window, get_args(Window), "--window")
-        _one_of(quantum_correction, get_args(QuantumCorrection), "--quantum-correction")
+        kind: Window = known_word("--window", window, get_args(Window))
+        correction: QuantumCorrection = known_word(
+            "--quantum-correction", quantum_correction, get_args(QuantumCorrection)
+        )
         if temperature is not None:  # before any prediction
             positive_number("--temperature", temperature, "K", largest=LARGEST_TEMPERATURE)
-        kind, correction = cast(Window, window), cast(QuantumCorrection, quantum_correction)
         survey = _survey(inputs.read_frames(trajectory, index, format))
         if (every := _step(index)) > 1:
             timestep = positive_number("--timestep", timestep, "fs") * every
@@ -185,8 +186,3 @@ def _step(index: str) -> int:
 
     chosen = string2index(index)
     return abs(chosen.step or 1) if isinstance(chosen, slice) else 1
-
-
-def _one_of(name: str, known: tuple[str, ...], option: str) -> None:
-    if name not in known:
-        raise ValueError(f"unknown {option} {name!r}; there are {', '.join(known)}")

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms, units
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from ase_equivar.arguments import (
     LARGEST_CHARGE,
@@ -24,6 +22,7 @@ from ase_equivar.arguments import (
 )
 from ase_equivar.charge_source import ChargeSource, is_fixed, read_charges
 from ase_equivar.dielectric.temperature import MovingAtoms
+from ase_equivar.progress_bar import with_progress
 from ase_equivar.structures.lattice import nearest_images
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.sum_rule import neutralize, violation
@@ -117,9 +116,7 @@ def trajectory_current(
     steps: list[NDArray[np.float64]] = []
     volumes = []
     first = last = moving = None
-    console = Console(stderr=True)
-    hidden = not (progress and console.is_terminal)
-    for index, atoms in enumerate(track(frames, "current", console=console, disable=hidden)):
+    for index, atoms in enumerate(with_progress(frames, "current", shown=progress)):
         _check(atoms, atoms if first is None else first, index)
         given = charges(atoms, index)
         if first is None:

@@ -19,7 +19,12 @@ from ase import units
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
-from ase_equivar.arguments import LARGEST_TEMPERATURE, dielectric_array, positive_number
+from ase_equivar.arguments import (
+    LARGEST_TEMPERATURE,
+    dielectric_array,
+    known_word,
+    positive_number,
+)
 from ase_equivar.dielectric.current import LONGEST_TIMESTEP, Current, autocorrelation, split
 from ase_equivar.dielectric.function import DielectricFunction
 from ase_equivar.units import CONDUCTIVITY
@@ -87,11 +92,7 @@ class CurrentSpectrum:
         return self.isotropic_absorption_error * self._absorption_per_epsilon(correction)
 
     def _absorption_per_epsilon(self, correction: QuantumCorrection) -> NDArray[np.float64]:
-        if correction not in get_args(QuantumCorrection):
-            raise ValueError(
-                f"unknown quantum correction {correction!r}; there are "
-                f"{', '.join(get_args(QuantumCorrection))}"
-            )
+        known_word("quantum_correction", correction, get_args(QuantumCorrection))
         omega = 2e12 * np.pi * self.dielectric.frequencies
         x = constants.hbar * omega / (constants.k * self.temperature)
         factor = {
@@ -135,8 +136,7 @@ def current_spectrum(
         When the trajectory is too short, or an argument is out of its range.
     """
     epsilon_infinity = dielectric_array("dielectric_tensor", dielectric_tensor)
-    if window not in get_args(Window):
-        raise ValueError(f"unknown window {window!r}; there are {', '.join(get_args(Window))}")
+    known_word("window", window, get_args(Window))
     lags = count_lags(current.timestep, len(current.current), correlation_time)
     kelvin = positive_temperature(current, temperature)
     blocks = split(len(current.current), n_blocks, 2 * lags, "this correlation_time")

@@ -24,14 +24,13 @@ from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedErr
 from numpy.typing import NDArray
 from phonopy import Phonopy
 from phonopy.harmonic.displacement import get_least_displacements
-from rich.console import Console
-from rich.progress import Progress
 
 from ase_equivar.arguments import dielectric_array, finite_real, positive_number, refuse_class
 from ase_equivar.calculated_property import calculated_property
 from ase_equivar.phonons.born_source import METALLIC
 from ase_equivar.phonons.cells import to_ase
 from ase_equivar.phonons.operations import cartesian_operations
+from ase_equivar.progress_bar import progress_bar
 from ase_equivar.structures.matching import same_atoms
 from ase_equivar.structures.metals import refuse_metal
 from ase_equivar.structures.phonopy_objects import require_phonopy
@@ -155,12 +154,9 @@ def dielectric_derivative(
     n = len(cell)
     n_calculations = 2 * len(directions) + 1
     logger.info("ε∞ of %d crystals of %d atoms", n_calculations, n)
-    console = Console(stderr=True)
     found: list[_Tensors] = []
     parts: list[_Tensors] = []
-    with Progress(
-        console=console, transient=True, disable=not (progress and console.is_terminal)
-    ) as bar:
+    with progress_bar(progress) as bar:
         task = bar.add_task("ε∞ of displaced crystals", total=2 * len(directions))
         for size in (step, 2 * step):
             tensors = []

@@ -17,12 +17,11 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 
 from ase_equivar.arguments import finite_real, positive_number, refuse_class
 from ase_equivar.calculated_property import calculated_property
 from ase_equivar.phonons.operations import symmetrized, symmetrized_of_atoms
+from ase_equivar.progress_bar import progress_bar
 from ase_equivar.structures.symmetry import Operation
 from ase_equivar.structures.voigt import from_voigt, strain_tensor, to_voigt
 
@@ -82,10 +81,7 @@ def strain_responses(
     """
     has_stress = "stress" in calculator.implemented_properties
     found = []
-    console = Console(stderr=True)
-    with Progress(
-        console=console, transient=True, disable=not (progress and console.is_terminal)
-    ) as bar:
+    with progress_bar(progress) as bar:
         task = bar.add_task("forces of strained crystals", total=24)
         for size in (step, 2 * step):
             forces, stresses = [], []

@@ -28,6 +28,7 @@ from ase_equivar.arguments import (
     dielectric_array,
     finite_number,
     finite_real,
+    known_word,
     positive_number,
     store_checked,
 )
@@ -78,9 +79,7 @@ class ConstantDisplacement:
     source: PolarizationSource = "born_charges"
 
     def __post_init__(self) -> None:
-        if self.source not in get_args(PolarizationSource):
-            known = " or ".join(map(repr, get_args(PolarizationSource)))
-            raise ValueError(f"source is {self.source!r}; give {known}")
+        known_word("source", self.source, get_args(PolarizationSource))
         unit, largest = "µC/cm²", LARGEST_POLARIZATION
         if self.normal is None:
             held = finite_real("displacement", self.displacement, (3,), unit=unit, largest=largest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ase_equivar.arguments import DEEPEST, json_data
+from ase_equivar.arguments import DEEPEST, json_data, known_word
 from ase_equivar.fields.algebra import UNITS, Product, Sum, Waveform
 from ase_equivar.fields.tabulated import TabulatedField
 from ase_equivar.fields.waveforms import (
@@ -59,8 +59,7 @@ def _waveform(data: Mapping[str, Any], depth: int) -> Waveform:
     kinds = {kind.__name__: kind for kind in KINDS}
     settings = dict(data)
     name = settings.pop("type", None)
-    if not isinstance(name, str) or name not in kinds:
-        raise ValueError(f"there is no waveform {name!r}; there are {', '.join(kinds)}")
+    known_word("a waveform's type", name, list(kinds))
     if "parts" in settings:
         if not isinstance(settings["parts"], Sequence):
             raise ValueError(f"the parts of a {name} are a list, not {settings['parts']!r}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from ase import Atoms
 
-from ase_equivar.inference.prediction import Prediction, RawPrediction
+from ase_equivar.inference.prediction import Prediction
 from ase_equivar.inference.predictor import Predictor
 from ase_equivar.inference.warnings import warn_of_structures
+from ase_equivar.progress_bar import with_progress
 from ase_equivar.structures.conversion import as_atoms
 
 PROGRESS_FROM = 50  # structures; shorter lists need no progress bar
@@ -30,18 +31,10 @@ def predict_many(
         except ValueError as error:
             raise ValueError(f"structure {index} of {len(images)}: {error}") from error
     raw = predictor.predict(images, max_edges)
-    if len(images) >= PROGRESS_FROM:
-        raw = _with_progress_bar(raw, len(images))
     predictions, unusual_pairs = [], []
-    for one in raw:
+    shown = len(images) >= PROGRESS_FROM
+    for one in with_progress(raw, "Z*", total=len(images), shown=shown):
         predictions.append(Prediction.from_raw(one, total_charge, predictor.calibration))
         unusual_pairs.append(one.unusual_pairs)
     warn_of_structures(images, predictions, unusual_pairs, predictor.cutoff, total_charge)
     return predictions
-
-
-def _with_progress_bar(raw: Iterator[RawPrediction], total: int) -> Iterator[RawPrediction]:
-    from rich.console import Console  # imported only where there is a bar
-    from rich.progress import track
-
-    yield from track(raw, description="Z*", total=total, console=Console(stderr=True))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
+from ase_equivar.arguments import known_word
 from ase_equivar.network.ensemble import Ensemble
 from ase_equivar.network.equivar_config import PRESETS, EquivarConfig
 from ase_equivar.network.gated import GatedNetwork
@@ -62,9 +63,7 @@ def build_network(config: dict[str, Any]) -> Network:
     architecture = fields.pop("architecture", None)
     if architecture == "ensemble":
         return Ensemble([build_network(member) for member in fields["members"]])
-    if architecture not in _ARCHITECTURES:
-        known = ", ".join(map(repr, [*_ARCHITECTURES, "ensemble"]))
-        raise ValueError(f"unknown architecture {architecture!r}: known are {known}")
+    known_word("architecture", architecture, [*_ARCHITECTURES, "ensemble"])
     network, shape = _ARCHITECTURES[architecture]
     allowed = {field.name for field in dataclasses.fields(shape)}
     preset = fields.pop("preset", None) if shape is EquivarConfig else None
@@ -75,8 +74,7 @@ def build_network(config: dict[str, Any]) -> Network:
             f"it has {', '.join(sorted(allowed))}"
         )
     if preset is not None:
-        if preset not in PRESETS:
-            raise ValueError(f"unknown preset {preset!r}: known are {', '.join(PRESETS)}")
+        known_word("preset", preset, list(PRESETS))
         described = dataclasses.replace(PRESETS[preset], **fields)
     else:
         described = shape(**fields)

@@ -10,8 +10,6 @@ from ase import Atoms, units
 from ase.calculators.calculator import BaseCalculator
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
-from rich.console import Console
-from rich.progress import track
 
 from ase_equivar.arguments import positive_number, refuse_class
 from ase_equivar.calculated_property import all_within
@@ -22,6 +20,7 @@ from ase_equivar.phonons.cells import (
     places_in_supercell,
     warn_if_charges_break_symmetry,
 )
+from ase_equivar.progress_bar import with_progress
 from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.symmetry import SYMPREC
 from ase_equivar.warning_types import NotRelaxedWarning
@@ -100,16 +99,10 @@ def force_constants(
     ]
     task = f"{len(displaced)} displacements in a supercell of {len(phonon.supercell)} atoms"
     logger.info(task)
-    console = Console(stderr=True)
     phonon.forces = [
         forces - at_rest[places]
-        for forces in track(
-            forces_of_cells(displaced, calculator),
-            description=task,
-            total=len(displaced),
-            console=console,
-            transient=True,
-            disable=not (progress and console.is_terminal),
+        for forces in with_progress(
+            forces_of_cells(displaced, calculator), task, total=len(displaced), shown=progress
         )
     ]
     phonon.produce_force_constants()

@@ -23,6 +23,7 @@ from phonopy.harmonic.dynamical_matrix import DynamicalMatrixNAC, NacParams
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
+from ase_equivar.arguments import known_word
 from ase_equivar.phonons.born_source import (
     Source,
     given_dielectric,
@@ -115,10 +116,7 @@ def nac_params(
     """
     check_units(phonon)
     electronic = given_dielectric(dielectric_tensor, refractive_index)
-    if method not in get_args(NacMethod):
-        raise ValueError(
-            f"unknown method {method!r}; there are {' and '.join(get_args(NacMethod))}"
-        )
+    known_word("method", method, get_args(NacMethod))
     refuse_vacuum((phonon.unitcell, phonon.primitive))
     born, dielectric, of_unit_cell = read_source(phonon, source, electronic)
     cell: PhonopyAtoms = phonon.unitcell if of_unit_cell else phonon.primitive

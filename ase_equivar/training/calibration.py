@@ -11,8 +11,6 @@ import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from scipy.optimize import minimize
 
 from ase_equivar.graph import Graph
@@ -29,6 +27,7 @@ from ase_equivar.inference.uncertainty import (
 )
 from ase_equivar.io.resumed import digest
 from ase_equivar.network import Ensemble, GatedNetwork, Network, PolarNetwork
+from ase_equivar.progress_bar import with_progress
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.batches import make_loader
 from ase_equivar.training.comparison import tensors_of_each
@@ -240,11 +239,10 @@ def describe(
     if not left:
         raise ValueError("the model knows the elements of none of these structures")
     loader = make_loader(left, network, 16)
-    bar = track(loader, "predicting", disable=not progress, console=Console(stderr=True))
     seen = Described([], [], [], [], [])
     labels = iter(left)
     with torch.no_grad():
-        for batch in bar:
+        for batch in with_progress(loader, "predicting", shown=progress):
             graph = batch.graph
             found = network(graph)
             sizes = torch.bincount(graph.structure, minlength=graph.n_structures).tolist()

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from ase_equivar.graph import Graph
 from ase_equivar.network import Network
 from ase_equivar.network.readout import RawTensors
+from ase_equivar.progress_bar import with_progress
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.batches import make_loader
 from ase_equivar.training.data import LabelledFrame
@@ -87,8 +86,7 @@ def compare(
     raw_charges: list[NDArray[np.float64]] = []
     dielectric: list[NDArray[np.float64]] = []
     with torch.no_grad():
-        bar = track(loader, "predicting", disable=not progress, console=Console(stderr=True))
-        for batch in bar:
+        for batch in with_progress(loader, "predicting", shown=progress):
             for charges, tensor in tensors_of_each(network(batch.graph), batch.graph):
                 raw_charges.append(charges)
                 if tensor is not None:

@@ -12,8 +12,6 @@ import ase.io
 import numpy as np
 import torch
 from ase import Atoms
-from rich.console import Console
-from rich.progress import track
 
 from ase_equivar.graph import build_graph, check_atoms, collate
 from ase_equivar.inference.models import load_model
@@ -22,6 +20,7 @@ from ase_equivar.io.file_selection import split_selection
 from ase_equivar.io.output_files import make_folder, replacing, write_text
 from ase_equivar.io.structure_files import read_apart
 from ase_equivar.network import Network
+from ase_equivar.progress_bar import with_progress
 from ase_equivar.sum_rule import neutralize
 from ase_equivar.training.augmentation import augmented_copy
 from ase_equivar.training.comparison import tensors_of_each
@@ -81,9 +80,8 @@ def pseudo_labelled_frames(
         )
     _refuse_others(config, folder, len(structures))
     if missing:
-        console = Console(stderr=True)
         name = f"labels of {Path(config.teacher.model).name}"
-        for n in track(missing, name, console=console, disable=not progress):
+        for n in with_progress(missing, name, shown=progress):
             _label(network, structures[n * PIECE : (n + 1) * PIECE], files[n])
     frames, _ = read_frames(files, DataConfig((), (), max_asymmetry=np.inf))
     likely = [frame for frame in frames if _is_likely(frame)]

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ase_equivar import __version__
 from ase_equivar.graph import Graph, build_graph
 from ase_equivar.network import HybridNetwork, Network
+from ase_equivar.progress_bar import progress_bar
 from ase_equivar.training.data import LabelledFrame
 from ase_equivar.training.record_writer import is_complete, writing_records
 from ase_equivar.training.records import Record, Records
@@ -157,8 +156,7 @@ def store_examples(
     if is_complete(folder, made_from):
         return
     with writing_records(folder, made_from) as writer:
-        console = Console(stderr=True)
-        with Progress(console=console, disable=not progress, transient=True) as bar:
+        with progress_bar(progress) as bar:
             task = bar.add_task("building graphs", total=len(frames), completed=len(writer))
             for number in range(len(writer), len(frames)):
                 writer.append(example_record(make_example(frames[number], network)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ase_equivar.arguments import finite_number, positive_number, whole_number
+from ase_equivar.arguments import finite_number, known_word, positive_number, whole_number
 
 LOSSES = ("mae", "norm")
 ELEMENT_STARTS = ("chemistry", "random")
@@ -56,10 +56,7 @@ class DataConfig:
         for name in ("max_sum_rule_violation", "max_asymmetry"):
             if getattr(self, name) != float("inf"):  # infinity accepts all frames
                 positive_number(name, getattr(self, name), "e", zero=True)
-        if self.order not in ORDERS:
-            raise ValueError(
-                f"order is {self.order!r}; it must be {' or '.join(map(repr, ORDERS))}"
-            )
+        known_word("order", self.order, ORDERS)
 
 
 @dataclass(frozen=True)
@@ -118,9 +115,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         """Refuse settings that are out of range."""
         for name, known in (("loss", LOSSES), ("element_start", ELEMENT_STARTS)):
-            if getattr(self, name) not in known:
-                found = getattr(self, name)
-                raise ValueError(f"{name} is {found!r}; it must be one of {', '.join(known)}")
+            known_word(name, getattr(self, name), known)
         for name in ("epochs", "batch_size"):
             whole_number(name, getattr(self, name), at_least=1)
         whole_number("seed", self.seed)

@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
-from rich.console import Console
-from rich.progress import track
 
 from ase_equivar.arguments import finite_real, whole_number
 from ase_equivar.inference.features import structure_features
 from ase_equivar.inference.models import load_model
 from ase_equivar.inference.prediction import Prediction
 from ase_equivar.inference.predictor import Predictor
+from ase_equivar.progress_bar import with_progress
 
 COPY = 1e-5  # relative to the length of a vector: rounding in float32 of rotated structures
 
@@ -190,9 +189,8 @@ def choose(
         predictor.check(atoms)
     network = load_model(model, device=predictor.device)
     elements = sorted({int(z) for atoms in (*images, *known) for z in atoms.numbers})
-    bar = track(images, "structures", disable=not progress, console=Console(stderr=True))
     features, doubts = [], []
-    for atoms in bar:
+    for atoms in with_progress(images, "structures", shown=progress):
         features.append(structure_features(network, [atoms], elements)[0])
         raw = predictor.evaluate(atoms, uncertainty=True).raw
         doubt = Prediction.from_raw(raw, 0.0, predictor.calibration).born_charges_uncertainty

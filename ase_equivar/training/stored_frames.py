@@ -13,13 +13,12 @@ from typing import Any, overload
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 
 from ase_equivar import __version__
 from ase_equivar.io.file_selection import split_selection
 from ase_equivar.io.label_files.reading import program_of
 from ase_equivar.io.resumed import digest
+from ase_equivar.progress_bar import progress_bar
 from ase_equivar.training.data import (
     LabelledFrame,
     Rejected,
@@ -144,7 +143,7 @@ def _write(
         usable[index] += bool(len(record["numbers"]))
         if not len(record["numbers"]):
             reasons[index] = reasons[index] or _text(record)
-    with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
+    with progress_bar(progress) as bar:
         task = bar.add_task("reading structures", total=sum(sizes))
         for index, (path, selection) in enumerate(parts):
             for unread in islice(unread_frames(path, selection), done[index], None):

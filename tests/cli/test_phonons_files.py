@@ -67,7 +67,9 @@ def test_bad_options_of_phonons(nacl_file, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     common = ("phonons", nacl_file, "--model", model, "--supercell", 1, 1, 1)
     assert_one_line_error(run(*common, "--direction", "1 1"), 2, "three numbers, as '1 1 0'")
-    assert_one_line_error(run(*common, "--method", "ewald"), 2, "there are gonze and wang")
+    assert_one_line_error(
+        run(*common, "--method", "ewald"), 2, "--method is 'ewald'; give gonze, wang or none"
+    )
     assert_one_line_error(run(*common, "--density", "x.odd"), 2, "tells no format")
     # all before the first force
     monkeypatch.setattr(inputs, "forces_calculator", lambda *_: pytest.fail("forces asked for"))

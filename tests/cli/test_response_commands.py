@@ -131,9 +131,11 @@ def test_a_trajectory_too_short_is_refused_before_any_prediction(hot_salt, model
 
 def test_bad_options_of_spectrum(hot_salt, nacl_file, model, tmp_path):
     common = ("spectrum", hot_salt, "--model", model, "--timestep", 1.0)
-    assert_one_line_error(run(*common, "--window", "box"), 2, "unknown --window 'box'; there are")
+    assert_one_line_error(
+        run(*common, "--window", "box"), 2, "--window is 'box'; give hann or gaussian"
+    )
     result = run(*common, "--quantum-correction", "none")
-    assert_one_line_error(result, 2, "unknown --quantum-correction 'none'; there are harmonic")
+    assert_one_line_error(result, 2, "--quantum-correction is 'none'; give harmonic, standard or")
     assert_one_line_error(
         run(*common, "-o", "x.odd"), 2, "tells no format; use one of .csv, .json, "
     )

@@ -288,7 +288,7 @@ def test_bad_input_is_named():
         EXAMPLES["sine"] * "x"
     with pytest.raises(TypeError, match="is not a waveform and cannot be stored"):
         Sum((EXAMPLES["sine"], lambda time: E)).to_json()
-    with pytest.raises(ValueError, match="no waveform 'Square'; there are ConstantField, Sine"):
+    with pytest.raises(ValueError, match="a waveform's type is 'Square'; give ConstantField, Sine"):
         waveform_from_dict(UNITS | {"type": "Square"})
     for text in ("[1, 2]", "3", json.dumps(UNITS | {"type": "Sum", "parts": [1]}), "null"):
         with pytest.raises(ValueError, match="waveform's data are names and values"):

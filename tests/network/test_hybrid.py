@@ -287,7 +287,7 @@ def test_no_other_file_is_opened(
     torch.save({"model_state_dict": Evil()}, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     build_network(HYBRID)
-    with pytest.raises(ValueError, match="unknown potential"):
+    with pytest.raises(ValueError, match=r"potential is .*; give SevenNet-0_11July"):
         build_network({**HYBRID, "potential": str(tmp_path / name)})
     assert not opened.exists()
 
@@ -336,7 +336,7 @@ def test_without_sevennet(network: HybridNetwork, monkeypatch: pytest.MonkeyPatc
         ({"layers": ()}, "layers are"),
         ({"irreps": ("0e", "1e")}, "irreps are 0e, 1e; SevenNet-0_11July2024 gives"),
         ({"irreps": ("0e", "1o", "3o")}, "irreps are 0e, 1o, 3o"),
-        ({"potential": "7net-omni"}, "unknown potential '7net-omni'; known are SevenNet-0_11July"),
+        ({"potential": "7net-omni"}, "potential is '7net-omni'; give SevenNet-0_11July"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:

@@ -178,7 +178,7 @@ def test_commands_from_data_to_picture(tmp_path: Path, kind: list[str]) -> None:
         wrong = [command, str(folder), data, "--order", "displacment-first"]
         refused = CliRunner().invoke(app, wrong)
         assert refused.exit_code == 2
-        assert "order is 'displacment-first'; it must be 'field-first' or" in refused.output
+        assert "order is 'displacment-first'; give field-first or" in refused.output
 
 
 @pytest.mark.slow

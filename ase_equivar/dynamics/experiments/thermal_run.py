@@ -22,8 +22,6 @@ from ase.md.md import MolecularDynamics
 from ase.md.velocitydistribution import Stationary
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import ArrayLike
-from rich.console import Console
-from rich.progress import track
 
 from ase_equivar.arguments import (
     LARGEST_TEMPERATURE,
@@ -47,6 +45,7 @@ from ase_equivar.fields.algebra import Field
 from ase_equivar.fields.forces import check_field
 from ase_equivar.fields.text import field_text
 from ase_equivar.fields.waveforms import ConstantField
+from ase_equivar.progress_bar import with_progress
 from ase_equivar.structures.validation import check_structure
 
 MOST_STEPS = 10**9  # years of computing with any force field
@@ -228,12 +227,8 @@ def _field_run(
         dyn.attach(FieldLog(driven, log), interval=interval)
         dyn.attach(save_checkpoint, CHECKPOINT_INTERVAL, driven, checkpoint)
     left = steps - dyn.nsteps
-    for _ in track(
-        dyn.irun(left),
-        description=description,
-        total=left + 1,
-        console=Console(stderr=True),
-        disable=left < PROGRESS_FROM,
+    for _ in with_progress(
+        dyn.irun(left), description, total=left + 1, shown=left >= PROGRESS_FROM
     ):
         pass
     if folder is not None:

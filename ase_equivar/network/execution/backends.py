@@ -7,6 +7,7 @@ import os
 
 import torch
 
+from ase_equivar.arguments import known_word
 from ase_equivar.compile_cache import numba_works
 
 BACKENDS = ("auto", "numba", "triton", "torch", "e3nn")
@@ -15,8 +16,7 @@ COMPILED = ("numba", "triton")
 
 def check_backend(name: str) -> None:
     """Refuse an unknown backend, or "e3nn" with an e3nn that is too old."""
-    if name not in BACKENDS:
-        raise ValueError(f"unknown backend {name!r}: known are {', '.join(BACKENDS)}")
+    known_word("backend", name, BACKENDS)
     if name == "e3nn":
         from ase_equivar.network import e3nn_layers  # noqa: F401  # takes a second
 

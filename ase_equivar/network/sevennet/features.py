@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ase_equivar.arguments import known_word
 from ase_equivar.extras import install_hint
 from ase_equivar.graph import Graph
 from ase_equivar.network.execution.edge_features import (
@@ -221,8 +222,7 @@ def _limited(block: Tensor) -> Tensor:
 
 def _load(name: str) -> Any:
     """Load a potential in single precision, in which it was saved."""
-    if name not in POTENTIALS:
-        raise ValueError(f"unknown potential {name!r}; known are {', '.join(POTENTIALS)}")
+    known_word("potential", name, list(POTENTIALS))
     try:
         from sevenn.util import load_checkpoint, pretrained_name_to_path
     except ModuleNotFoundError as error:
