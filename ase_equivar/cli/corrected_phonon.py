@@ -73,9 +73,11 @@ def corrected_phonon(
         raise ValueError("an ε∞ is asked for, which --method none has no use for")
     if is_phonopy_file(path):
         inputs.refuse_selection(path, crystal.index, crystal.format)
-        if crystal.supercell is not None or mode != "none":
+        given = crystal.supercell, crystal.calculator
+        if given != (None, None) or mode != "none":
             raise ValueError(
-                f"{path.name} brings its own force constants: --supercell and --relax do not apply"
+                f"{path.name} brings its own force constants: --supercell, --calculator and "
+                "--relax do not apply"
             )
         return _from_phonopy(crystal, method, epsilon)
     if crystal.born is not None:
@@ -85,7 +87,7 @@ def corrected_phonon(
         _check_band_path(atoms, band_path, crystal.symprec)
     if method is None:
         return _uncorrected(atoms, crystal, mode)
-    model, calculator = crystal.model, crystal.calculator
+    model, calculator = crystal.model, crystal.potential
     calc = inputs.equivar_calculator(model=model, device=crystal.device)
     if not _is_given(epsilon):
         _require_dielectric(calc.implemented_properties, model)
@@ -150,7 +152,7 @@ def _uncorrected(atoms: Atoms, crystal: CrystalOptions, mode: RelaxMode) -> Corr
     """Calculate force constants alone, of a sheet say."""
     from ase_equivar import phonons as ph
 
-    calculator, symprec = crystal.calculator, crystal.symprec
+    calculator, symprec = crystal.potential, crystal.symprec
     ph.make_phonon(atoms, symprec=symprec)  # refuses what has no phonons before any force
     forces = inputs.forces_calculator(calculator, crystal.device)
     relaxed = ph.relax(atoms, forces, mode, symprec=symprec)

@@ -39,7 +39,9 @@ class CrystalOptions:
         tuple[int, int, int] | None,
         typer.Option(help="Repetitions of the cell; by default, images are 12 Å apart."),
     ] = None
-    calculator: inputs.Forces = DEFAULT_POTENTIAL
+    calculator: Annotated[
+        str | None, typer.Option(help=f"{inputs.FORCES_HELP} By default {DEFAULT_POTENTIAL}.")
+    ] = None
     relax: Annotated[
         str,
         typer.Option(
@@ -56,6 +58,11 @@ class CrystalOptions:
     device: inputs.Device = None
     index: inputs.Index = None
     format: inputs.Format = None
+
+    @property
+    def potential(self) -> str:
+        """Name of the potential that the forces come from."""
+        return DEFAULT_POTENTIAL if self.calculator is None else self.calculator
 
     def epsilon(self) -> NDArray[np.float64] | Literal["corrected"] | None:
         """Return the ε∞ that is given, shape (3, 3); "corrected", or None: the model's."""

@@ -55,14 +55,12 @@ Index = Annotated[
     ),
 ]
 Format = Annotated[str | None, typer.Option(help="ASE's name of the file's format.")]
-Forces = Annotated[
-    str,
-    typer.Option(
-        help="Potential for the forces: sevennet-l3i5, sevennet-0, nequix, nequix:FILE, mace, "
-        "chgnet, orb or mattersim, if installed; or module:factory, an importable function without "
-        "arguments that returns an ASE calculator."
-    ),
-]
+FORCES_HELP = (
+    "Potential for the forces: sevennet-l3i5, sevennet-0, nequix, nequix:FILE, mace, "
+    "chgnet, orb or mattersim, if installed; or module:factory, an importable function without "
+    "arguments that returns an ASE calculator."
+)
+Forces = Annotated[str, typer.Option(help=FORCES_HELP)]
 
 
 def given_epsilon(
@@ -145,10 +143,12 @@ def user_errors() -> Iterator[None]:
             raise typer.Exit(BAD_INPUT if is_bad_input else FAILURE) from None
 
 
-def read_structure(path: Path, index: str | None = None, format: str | None = None) -> Atoms:
+def read_structure(
+    path: Path, index: str | None = None, format: str | None = None, *, choice: str = "--index"
+) -> Atoms:
     """Return one structure of a file, by default the last, without its results.
 
-    If there are several, its number is reported on stderr.
+    If there are several, its number is reported on stderr, and by what `choice` to take another.
     """
     from ase_equivar.io.input_files import check_file
     from ase_equivar.io.label_files.reading import structure_of_program
@@ -167,7 +167,7 @@ def read_structure(path: Path, index: str | None = None, format: str | None = No
     atoms = frame.atoms
     assert atoms is not None
     if frame.total > 1:
-        last = ", the last one; --index takes another" if index is None else ""
+        last = f", the last one; {choice} takes another" if index is None else ""
         typer.echo(
             f"{path}: structure {frame.number} (counted from 0) of {frame.total}{last}", err=True
         )
@@ -195,22 +195,26 @@ def _frames(path: Path, index: str, format: str | None) -> Iterator[Atoms]:
     import ase.io
 
     from ase_equivar.io.compressed_files import read_text
+    from ase_equivar.io.file_selection import frame_index
     from ase_equivar.io.formats import file_format
     from ase_equivar.io.structure_files import is_compressed_extxyz
 
+    frame_index(index)  # refuses what is none, before the file is looked at
+    found = False
     with _reading(path, format):
         format = file_format(path, format)
         source: Any = path
         if format in (None, "extxyz") and is_compressed_extxyz(path.name):
             # ASE would restart from its beginning for each frame
             source, format = io.StringIO(read_text(path)), "extxyz"
-        found = False
         # ASE would read another file: what is before an @ in the name
         for atoms in ase.io.iread(source, index, format=format, do_not_split_by_at_sign=True):
             found = True
             yield atoms
-        if not found:
+        if not found and index == ":":
             raise ValueError("there is no structure in it")
+    if not found:
+        raise ValueError(f"{path} has no frame that --index {index} takes")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""No command writes into a file that it reads, or that its run keeps."""
+"""No command writes into a file that it reads, that its run keeps, or that it writes itself."""
 
 from __future__ import annotations
 
@@ -28,9 +28,14 @@ def spares_its_inputs(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def check_outputs(options: dict[str, Any]) -> None:
-    """Raise a ValueError if one of the `OUTPUTS` is a file to be read, or a run's own."""
+    """Raise a ValueError if one of the `OUTPUTS` is a file to be read, a run's own, or two."""
     read = [file for name in options if name not in OUTPUTS for file in _files(options[name])]
+    written: set[str] = set()
     for name in OUTPUTS:
+        for output in _named(options.get(name)):
+            if (where := os.path.realpath(output)) in written:
+                raise ValueError(f"{output} is the name of two outputs; give each another one")
+            written.add(where)
         for output in _files(options.get(name)):
             if any(os.path.samefile(output, file) for file in read):
                 raise ValueError(f"{output} is a file to be read; give the output another name")
@@ -57,6 +62,11 @@ def _named(value: Any) -> Iterator[str | Path]:
 
 
 def _files(value: Any) -> Iterator[Path]:
-    """Yield the existing files that the value of an option names; FILE@::5 is part of FILE."""
+    """Yield the existing files that the value of an option names: a file, or those of a model.
+
+    FILE@::5 is part of FILE.
+    """
     for one in _named(value):
         yield from filter(Path.is_file, {Path(one), Path(split_selection(one)[0])})
+        if (Path(one) / "config.json").is_file():
+            yield from filter(Path.is_file, Path(one).iterdir())

@@ -14,6 +14,7 @@ from rich.table import Table
 from ase_equivar.cli import inputs
 from ase_equivar.cli.corrected_phonon import corrected_phonon, nac_method
 from ase_equivar.cli.crystal_options import CrystalOptions, crystal_command
+from ase_equivar.cli.own_inputs import check_outputs
 from ase_equivar.cli.tables import open_console
 from ase_equivar.cli.written_files import numbers_first, save_figure, written_files
 from ase_equivar.io.output_files import check_output, replacing
@@ -69,6 +70,7 @@ def phonons(
     """
     with inputs.user_errors():
         outputs = output or [Path("phonons.png")]
+        check_outputs({"output": outputs, "density": density, "angular": angular})
         for path_ in outputs:
             check_output(path_, ".csv", ".json", ".yaml", *CELLS)
         if density is not None:
@@ -77,6 +79,8 @@ def phonons(
             if method == "none":
                 raise ValueError("--angular shows the correction, which --method none leaves out")
             check_output(angular)
+        if direction and method == "none":
+            raise ValueError("--direction is of the correction, which --method none leaves out")
         directions = [_direction(text) for text in direction or ("1 0 0", "0 1 0", "0 0 1")]
         made = corrected_phonon(crystal, nac_method(method), band_path=path)
 

@@ -76,7 +76,7 @@ def piezo(
         piezoelectric_crystal(atoms, symprec=crystal.symprec)
         tensors = piezoelectric(
             atoms,
-            inputs.forces_calculator(crystal.calculator, crystal.device),
+            inputs.forces_calculator(crystal.potential, crystal.device),
             inputs.equivar_calculator(model=crystal.model, device=crystal.device),
             clamped=given,
             relax=mode,
@@ -85,7 +85,7 @@ def piezo(
             symprec=crystal.symprec,
         )
         calculation = {
-            "forces": crystal.calculator,
+            "forces": crystal.potential,
             "relax": mode,
             "born_charges": crystal.model,
             "epsilon_infinity": epsilon_from(crystal.model, epsilon),
@@ -96,7 +96,7 @@ def piezo(
         console.print(escape(describe_relaxation(mode, tensors.atoms)))
         console.print(
             escape(
-                f"{describe_tensors(calculation)}, forces: {crystal.calculator}, clamped-ion part: "
+                f"{describe_tensors(calculation)}, forces: {crystal.potential}, clamped-ion part: "
                 f"{calculation.get('clamped', 'not known')}"
             )
         )

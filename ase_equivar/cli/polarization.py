@@ -9,18 +9,24 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from ase_equivar.arguments import whole_number
 from ase_equivar.cli import inputs
 from ase_equivar.cli.tables import number, open_console
+from ase_equivar.io.file_selection import frame_index, split_selection
 from ase_equivar.io.output_files import check_folder
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from ase_equivar.calculator import EquivarCalculator
 
 
 def polarization(
     start: Annotated[
         Path,
-        typer.Argument(help="Nonpolar structure, or a trajectory; any file that ASE reads."),
+        typer.Argument(
+            help="Nonpolar structure, FILE or FILE@0, or a trajectory; any file that ASE reads."
+        ),
     ],
     end: Annotated[
         Path | None, typer.Argument(help="The same atoms, displaced; elements in the same order.")
@@ -76,12 +82,14 @@ def polarization(
                     f"the model {model!r} gives Z* and no polarization; take a polar one, --model "
                     "universal-polar, or give a second structure to integrate Z* to"
                 )
-            _trajectory(start, index or ":", format, calc, output)
+            _trajectory(start, ":" if index is None else index, format, calc, output)
             return
         if output is not None:
             raise ValueError("--output is for a trajectory; leave it out with two structures")
         tensor = None if clamped is None else inputs.clamped_tensor("--clamped", clamped)
-        first, last = (inputs.read_structure(path, index, format) for path in (start, end))
+        if points is not None and (whole_number("--points", points) < 5 or points % 2 == 0):
+            raise ValueError(f"--points is {points}; give an odd number of at least 5")
+        first, last = (_structure(path, index, format) for path in (start, end))
         calc = inputs.equivar_calculator(model=model, device=device)
 
         from ase_equivar.dielectric import polarization_change
@@ -104,6 +112,14 @@ def polarization(
         console.print(f"uncertainty of the integral: {found.quadrature_error:.2g} µC/cm²")
 
 
+def _structure(file: Path, index: str | None, format: str | None) -> Atoms:
+    """Read one of two structures: FILE@3 is number 3 of FILE, whatever the index of both."""
+    path, selection = split_selection(file)
+    if selection == ":" or file.exists():
+        return inputs.read_structure(file, index, format, choice=f"{file}@0")
+    return inputs.read_structure(Path(path), selection, format)
+
+
 def _trajectory(
     path: Path, index: str, format: str | None, calc: EquivarCalculator, output: Path | None
 ) -> None:
@@ -113,9 +129,10 @@ def _trajectory(
 
     changes = trajectory_polarization(inputs.read_frames(path, index, format), calc)
     if len(changes) == 1:
+        of_it = f"{path.name} has" if index == ":" else f"--index {index} takes"
         raise ValueError(
-            f"{path.name} has one frame, and a polarization is a change: give a trajectory, or a "
-            "second structure"
+            f"{of_it} one frame, and a polarization is a change: give a trajectory, or a second "
+            "structure"
         )
     numbers = _numbers_in_file(path, index, format, len(changes))
     rows = zip(numbers, changes.tolist(), strict=False)  # not strict: a run may still write it
@@ -135,9 +152,8 @@ def _trajectory(
 
 def _numbers_in_file(path: Path, index: str, format: str | None, n_used: int) -> range:
     """Return the numbers of the frames that an index takes, from 0."""
-    if index == ":":
+    chosen = frame_index(index)
+    if index == ":" or not isinstance(chosen, slice):
         return range(n_used)
-    from ase.io.formats import string2index
-
     total = sum(1 for _ in inputs.read_frames(path, format=format))
-    return range(total)[string2index(index)]
+    return range(total)[chosen]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from ase_equivar.arguments import whole_number
 from ase_equivar.cli import inputs
 from ase_equivar.cli.tables import open_console
 
@@ -51,6 +52,7 @@ def select(
         from ase_equivar.io.output_files import check_folder, replacing
 
         check_folder(output)
+        whole_number("--number", number, at_least=1)
         import ase.io
 
         from ase_equivar.io.extxyz_entries import leave_out_unwritable
@@ -62,6 +64,8 @@ def select(
         for file in (str(trajectory), *(split_selection(one)[0] for one in known or ())):
             check_file(file)
         images = read_numbered(trajectory, index, format)
+        if not images:
+            raise ValueError(f"{trajectory} has no frame that --index {index} takes")
         numbers = list(images)
         of_known = [atoms for one in known or () for atoms in read_images(*split_selection(one))]
         choices = choose(

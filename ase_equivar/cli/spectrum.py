@@ -182,7 +182,7 @@ def _survey(frames: Iterable[Atoms]) -> _Survey:
 
 def _step(index: str) -> int:
     """Return how many frames of the file a slice takes from one to the next."""
-    from ase.io.formats import string2index
+    from ase_equivar.io.file_selection import frame_index
 
-    chosen = string2index(index)
+    chosen = frame_index(index)
     return abs(chosen.step or 1) if isinstance(chosen, slice) else 1

@@ -39,10 +39,18 @@ def train(
 ) -> None:
     """Train a model, or continue an interrupted run."""
     with training_errors():
-        from ase_equivar.training.config import read_training_config
-        from ase_equivar.training.fit import fit
+        _train(config, progress)
 
-        typer.echo(f"model: {fit(read_training_config(config), progress=progress)}")
+
+def _train(config: Path, progress: bool) -> None:
+    """Train what a configuration says, and tell where the model is."""
+    from ase_equivar.training.config import read_training_config
+    from ase_equivar.training.fit import fit
+    from ase_equivar.training.processes import rank
+
+    model = fit(read_training_config(config), progress=progress)
+    if rank() == 0:  # of the processes that torchrun started
+        typer.echo(f"model: {model}")
 
 
 def finetune(
@@ -72,9 +80,7 @@ def finetune(
     records.
     """
     with training_errors():
-        from ase_equivar.training.config import read_training_config
         from ase_equivar.training.finetuning import write_training_config
-        from ase_equivar.training.fit import fit
 
         config_file = write_training_config(
             output,
@@ -89,7 +95,7 @@ def finetune(
             polar=polar,
         )
         typer.echo(f"training configuration written: {config_file}")
-        typer.echo(f"model: {fit(read_training_config(config_file), progress=progress)}")
+        _train(config_file, progress)
 
 
 def combine(

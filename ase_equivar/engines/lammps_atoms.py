@@ -62,6 +62,25 @@ class LocalAtoms:
         cell = np.asarray(complete_cell(np.where(self.periodic[:, None], self.cell, 0.0)))
         return (self.unwrapped - self.corner) @ np.linalg.inv(cell), cell
 
+    def displacements(
+        self, before: NDArray[np.float64], cell_before: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return by how much own atoms moved in one step, Å, shape=(n_local, 3).
+
+        Parameters
+        ----------
+        before : ndarray, shape (n_local, 3)
+            `fractional` coordinates one step ago, in `cell_before`.
+        cell_before : ndarray, shape (3, 3)
+        """
+        place, cell = self.fractional()
+        # LAMMPS flips a box that is too oblique: then the same lattice has other vectors
+        flip = np.rint(cell_before @ np.linalg.inv(cell))
+        mean = (cell + np.linalg.inv(flip) @ cell_before) / 2
+        moved = place - before @ flip
+        # in one step none goes half of the box; counts of images start again, every 1024 images
+        return np.asarray((moved - np.where(self.periodic, np.rint(moved), 0.0)) @ mean)
+
     def in_box(self) -> NDArray[np.float64]:
         """Return positions of own atoms, wrapped into the box, Å, shape=(n_local, 3)."""
         scaled, cell = self.fractional()

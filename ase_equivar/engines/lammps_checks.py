@@ -1,4 +1,4 @@
-"""Warnings of a field in LAMMPS that `drive` issues with ASE, by the first process, once each."""
+"""What a field in LAMMPS refuses, and warns of as `drive` does with ASE."""
 
 from __future__ import annotations
 
@@ -17,9 +17,39 @@ from ase_equivar.engines.processes import is_first, largest, total
 from ase_equivar.fields import ConstantDisplacement, SpatialField
 from ase_equivar.warning_types import FieldWarning
 
+MINIMIZER = "MINIMIZE"  # fix that LAMMPS has while it minimizes
+
+
+def refuse_run_style(lmp: Any) -> None:
+    """Refuse what takes forces at other times than in a run of equal steps."""
+    if lmp.has_id("fix", MINIMIZER):
+        raise ValueError("minimize in a field, which has no energy that LAMMPS could minimize")
+    if lmp.extract_global("respa_levels"):
+        raise ValueError("run_style respa would take the field's forces at the wrong times")
+
+
+def refuse_box(here: LocalAtoms, field: object, stress_without_field: bool) -> None:
+    """Refuse a box in which the field would be wrong.
+
+    Parameters
+    ----------
+    here : LocalAtoms
+    field : AnyField
+    stress_without_field : bool
+        Whether a pressure without the field's contribution is accepted.
+    """
+    if isinstance(field, ConstantDisplacement) and (here.box_changes or not here.periodic.all()):
+        raise ValueError("a constant D requires a constant box that is periodic in all directions")
+    if here.box_changes and not stress_without_field:
+        raise ValueError(
+            "the box changes (a barostat, fix deform, fix balance, or a boundary that is "
+            "shrink-wrapped), but LAMMPS' pressure lacks the field's contribution: give "
+            "stress_without_field=True if nothing depends on the pressure, or to accept that"
+        )
+
 
 class FieldWarnings:
-    """Looks at a field in LAMMPS; all processes must call each method together.
+    """Warns by the first process, once of each; all processes must call each method together.
 
     Parameters
     ----------

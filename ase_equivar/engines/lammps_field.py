@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.dynamics.checks import check_resolution
 from ase_equivar.engines.lammps_atoms import LocalAtoms, box_of, read_local_atoms
-from ase_equivar.engines.lammps_checks import FieldWarnings
+from ase_equivar.engines.lammps_checks import FieldWarnings, refuse_box, refuse_run_style
 from ase_equivar.engines.lammps_info import time_of
 from ase_equivar.engines.lammps_log import EarlierAccount
 from ase_equivar.engines.local_charges import LocalCharges
@@ -26,7 +26,6 @@ from ase_equivar.units import A_PER_CM2, UC_PER_CM2
 logger = logging.getLogger(__name__)
 
 SECONDS_TO_READ = 0.5  # what mpiexec has not read when a process aborts is lost
-MINIMIZER = "MINIMIZE"  # fix that LAMMPS has while it minimizes
 GHOST_MARGIN = 2.0  # Å beyond the cutoff: atoms may move by half of it until lists are rebuilt
 
 
@@ -152,23 +151,9 @@ class FieldFix:
     def _forces(self, step: int) -> NDArray[np.float64]:
         """Return forces in eV/Å, shape=(n_local, 3), and update work and polarization."""
         lmp = self._lmp
-        if lmp.has_id("fix", MINIMIZER):
-            raise ValueError("minimize in a field, which has no energy that LAMMPS could minimize")
-        if lmp.extract_global("respa_levels"):
-            raise ValueError("run_style respa would take the field's forces at the wrong times")
+        refuse_run_style(lmp)
         here = read_local_atoms(lmp, self._numbers)
-        if isinstance(self._field, ConstantDisplacement) and (
-            here.box_changes or not here.periodic.all()
-        ):
-            raise ValueError(
-                "a constant D requires a constant box that is periodic in all directions"
-            )
-        if here.box_changes and not self._stress_without_field:
-            raise ValueError(
-                "the box changes (a barostat, fix deform, fix balance, or a boundary that is "
-                "shrink-wrapped), but LAMMPS' pressure lacks the field's contribution: give "
-                "stress_without_field=True if nothing depends on the pressure, or to accept that"
-            )
+        refuse_box(here, self._field, self._stress_without_field)
         follows = self._step is not None and step == self._step + 1
         n_before = self._n_atoms
         self._check(here, follows)
@@ -178,26 +163,14 @@ class FieldFix:
         kept = lmp.numpy.extract_atom(f"d2_{self._identifier}_born")[: here.n_local]
         last = lmp.numpy.extract_atom(f"d2_{self._identifier}_last")[: here.n_local]
         before = kept.reshape(-1, 3, 3).copy()
-        self._since_update += 1
-        self._new_lists |= here.steps_since_lists == 0 or not follows
-        if not follows or self._since_update >= self._update_interval:
-            kept[:] = self._charges(here, same_ghosts=not self._new_lists).reshape(-1, 9)
-            self._charges.warn_if_doubtful(step)
-            self._since_update, self._new_lists = 0, False
-        if self._log_interval is not None and step % self._log_interval == 0:
-            self.largest_uncertainty = self._largest(self._charges.largest_uncertainty())
+        self._update_charges(here, kept, step, follows)
         born = kept.reshape(-1, 3, 3)
         if self._step is None:
             self._warnings.of_net_charge(born[self._in_group(here)])
         place, cell = here.fractional()
         moved = np.zeros((here.n_local, 3))
         if follows:
-            # LAMMPS flips a box that is too oblique: then the same lattice has other vectors
-            flip = np.rint(self._cell @ np.linalg.inv(cell))
-            mean = (cell + np.linalg.inv(flip) @ self._cell) / 2
-            moved = place - last[:, :3] @ flip
-            # in one step none goes half of the box; counts of images start again, every 1024 images
-            moved = (moved - np.where(here.periodic, np.rint(moved), 0.0)) @ mean
+            moved = here.displacements(last[:, :3], self._cell)
             self._carry(here, 0.5 * (before + born), moved, timestep)
         elif self._step is not None:
             apart = (place - last[:, :3], cell) if n_before == self._n_atoms else None
@@ -211,6 +184,19 @@ class FieldFix:
         self._cell, self._step = cell, step
         self._publish(here)
         return field_forces(born, field) if here.n_local else np.zeros((0, 3))
+
+    def _update_charges(
+        self, here: LocalAtoms, kept: NDArray[np.float64], step: int, follows: bool
+    ) -> None:
+        """Put new Z* into `kept`, shape=(n_local, 9), in the steps in which they are due."""
+        self._since_update += 1
+        self._new_lists |= here.steps_since_lists == 0 or not follows
+        if not follows or self._since_update >= self._update_interval:
+            kept[:] = self._charges(here, same_ghosts=not self._new_lists).reshape(-1, 9)
+            self._charges.warn_if_doubtful(step)
+            self._since_update, self._new_lists = 0, False
+        if self._log_interval is not None and step % self._log_interval == 0:
+            self.largest_uncertainty = self._largest(self._charges.largest_uncertainty())
 
     def _field_on(self, here: LocalAtoms) -> NDArray[np.float64]:
         """Return the field on the atoms of this process, V/Å, shape=(n_local, 3)."""

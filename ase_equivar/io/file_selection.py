@@ -5,7 +5,27 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ase.io.formats import string2index
+
 SELECTION = re.compile(r"-?\d+|-?\d*:-?\d*(:-?\d*)?")  # 7, ::5, -20:
+
+
+def frame_index(index: str) -> int | slice:
+    """Return which frames of a file an index in ASE's notation takes.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a whole number nor a slice; ASE has names of databases besides.
+    """
+    if SELECTION.fullmatch(index.strip().removeprefix("+")):
+        chosen = string2index(index)
+        if not isinstance(chosen, slice) or chosen.step != 0:
+            return chosen
+    raise ValueError(
+        f"the index {index!r} is neither the number of a frame, such as 0 or -1, nor a slice, "
+        "such as ::5"
+    )
 
 
 def split_selection(file: str | Path) -> tuple[str, str]:

@@ -26,6 +26,8 @@ def check_folder(path: str | Path) -> Path:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into")
     target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{path} is a link to {target}, and there is no such folder")
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file")
     if target.exists() and not os.access(target, os.W_OK):

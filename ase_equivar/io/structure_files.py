@@ -11,8 +11,9 @@ from pathlib import Path
 
 import ase.io
 from ase import Atoms
-from ase.io.formats import filetype, string2index
+from ase.io.formats import filetype
 
+from ase_equivar.io.file_selection import frame_index
 from ase_equivar.io.formats import file_format
 from ase_equivar.io.frame_texts import UNPACKERS_BY_SUFFIX, frames_in_file
 from ase_equivar.io.read_errors import reading, reason
@@ -185,7 +186,7 @@ def is_extxyz(name: str) -> bool:
 
 def _selected(number: int, index: str, name: str) -> range:
     """Return the numbers of the frames that ASE's `index` selects among `number`."""
-    chosen = string2index(index)
+    chosen = frame_index(index)
     if isinstance(chosen, slice):
         return range(number)[chosen]
     if number == 0:

@@ -126,6 +126,10 @@ class Share(DistributedSampler[int]):
 class BatchOrder(DistributedSampler[int]):
     """Order of examples in which each batch has a given number with labels of a teacher.
 
+    Each example with its own labels occurs once per epoch, as with one process. PyTorch's own
+    sampler repeats some to equalize the shares of the processes. Here this is done only if a
+    process has nothing for the last batch; see `is_repetition`.
+
     Parameters
     ----------
     n_own, n_taught : int
@@ -143,19 +147,26 @@ class BatchOrder(DistributedSampler[int]):
             seed=seed,
         )
         self.n_own, self.n_taught, self.own, self.besides = n_own, n_taught, own, besides
+        self._n_batches = -(-self.num_samples // own)  # the same for all processes
+        mine = len(range(self.rank, n_own, self.num_replicas))  # the first of each share
+        self._repeats = besides == 0 and mine <= (self._n_batches - 1) * own
+        self._n_mine = mine + self._repeats
 
     def __iter__(self) -> Iterator[int]:
         """Yield the indices of one epoch; Lightning sets its number."""
-        own = list(super().__iter__())
+        own = list(super().__iter__())[: self._n_mine]
         pseudo_labelled = self._pseudo_labelled()
-        for start in range(0, len(own), self.own):
+        for start in range(0, self._n_batches * self.own, self.own):
             yield from own[start : start + self.own]
             yield from (next(pseudo_labelled) for _ in range(self.besides))
 
     def __len__(self) -> int:
         """Count the examples of one epoch, for one process."""
-        n_batches = -(-self.num_samples // self.own)
-        return self.num_samples + n_batches * self.besides
+        return self._n_mine + self._n_batches * self.besides
+
+    def is_repetition(self, batch: int) -> bool:
+        """Whether this batch only holds what another process has, and must not count."""
+        return self._repeats and batch == self._n_batches - 1
 
     def _pseudo_labelled(self) -> Iterator[int]:
         """Yield those with labels of a teacher; none is repeated before all are used."""

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ase.io.formats import string2index
-
+from ase_equivar.io.file_selection import frame_index
 from ase_equivar.io.formats import file_format
 from ase_equivar.io.frame_texts import frames_in_file
 from ase_equivar.io.label_files.reading import label_frames, program_of
@@ -55,7 +54,7 @@ def unread_frames(path: str, selection: str) -> Iterator[Unread]:
     ValueError
         As `label_frames`.
     """
-    numbers = _ascending(path, string2index(selection))
+    numbers = _ascending(path, frame_index(selection))
     if numbers is None:
         size = Path(path).stat().st_size
         for frame in label_frames(path, selection):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import lightning as pl
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from ase_equivar.network import Network
-from ase_equivar.training.batches import Batch
+from ase_equivar.training.batches import Batch, BatchOrder
 from ase_equivar.training.config import TrainingConfig
 from ase_equivar.training.objective import Errors, errors
 from ase_equivar.training.resume import settings
@@ -75,6 +76,9 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one step, and log the errors of the epoch."""
         found = errors(self.network, batch, self.config.fit.loss)
+        order = self.trainer.train_dataloader.sampler
+        if isinstance(order, BatchOrder) and order.is_repetition(batch_idx):
+            found = replace(found, counts=torch.zeros_like(found.counts))
         self._log_errors("train", found)
         return found.total(self.config.fit, self._shares(found.counts))
 

@@ -36,6 +36,8 @@ molecule
     Closed-shell molecules of ASE's G2 set in a box with 6 Å of vacuum; displaced.
 water
     Two to four water molecules, packed at random at 0.8 to 1.8 g/cm³; clusters of water in a box.
+ice
+    Two molecules of ice under pressure, at 1.5 to 4 g/cm³; displaced. Not in the mix.
 relaxed
     Crystals of Petousis 2017 and Naccarato 2019 that have no Z* label anywhere, as they are.
 
@@ -71,12 +73,14 @@ from ase import Atoms
 from ase.build import molecule
 from ase.io import write
 from structure_bases import Base, collect_bases, reduced, split_of, valences
+from structure_ice import make_ice
 from structure_kinds import MAKERS, make_molecule, make_water, molecules, too_close
 from structure_polar import make_polar, make_polar_supercell, perovskites
 
 from ase_equivar.labelling.mesh import choose_mesh, compact_cell
 
 MAKERS_OF_CRYSTALS = MAKERS | {"polar": make_polar, "polar_supercell": make_polar_supercell}
+OF_MOLECULES = ("molecule", "water", "ice")
 MIX = (
     "thermal relaxed strained substitution thermal molecule volume slab "
     "thermal relaxed vacancy thermal strained water thermal frenkel"
@@ -151,10 +155,10 @@ def make_all(
             name = names[int(rng.integers(len(names)))]
             group = reduced(molecule(name))
             result = (make_molecule(name, rng), f"g2:{name}", group, split_of(group, trained))
-        elif kind == "water":
-            water = make_water(rng)
+        elif kind in ("water", "ice"):
+            water = make_water(rng) if kind == "water" else make_ice(rng)
             if water is not None:
-                result = (water, "water", "H2O", split_of("H2O", trained))
+                result = (water, kind, "H2O", split_of("H2O", trained))
         else:
             labelled: bool | None = None
             if element is None and groups is None and not ideal:
@@ -227,7 +231,7 @@ def main() -> None:
     parser.add_argument("--pseudopotentials", type=Path, required=True)
     parser.add_argument("--number", type=int, default=900)
     parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--kinds", nargs="+", choices=[*MAKERS_OF_CRYSTALS, "molecule", "water"])
+    parser.add_argument("--kinds", nargs="+", choices=[*MAKERS_OF_CRYSTALS, *OF_MOLECULES])
     parser.add_argument("--element", help="only from crystals with this element, labelled or not")
     parser.add_argument("--groups", nargs="*", help="only compositions such as KNbO3")
     parser.add_argument("--perovskites", action="store_true", help="ideal ones, and no others")

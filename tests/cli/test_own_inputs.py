@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
+import shutil
 
 import ase.io
 import pytest
 from helpers.command_line import assert_one_line_error, run, triclinic_salt
+from helpers.paths import REPOSITORY
 
 from ase_equivar.cli.main import app
 from ase_equivar.cli.own_inputs import OUTPUTS, check_outputs
@@ -65,6 +67,44 @@ def test_another_name_of_the_same_file_is_refused_too(crystal, monkeypatch):
     with pytest.raises(ValueError, match=r"link\.extxyz is a file to be read"):
         check_outputs({"trajectory": crystal, "output": [link]})
     check_outputs({"trajectory": crystal, "output": [crystal.with_name("new.extxyz")]})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("evaluate", "MODEL", "FILE", "--output", "MODEL/config.json"),
+        ("plot", "MODEL", "FILE", "--output", "MODEL/weights.safetensors"),
+        ("born", "FILE", "--model", "MODEL", "-o", "MODEL/CARD.md"),
+    ],
+)
+def test_files_of_a_model_in_use_are_no_output(crystal, arguments, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(REPOSITORY / "models" / "universal", folder)
+    names = {"FILE": str(crystal), "MODEL": str(folder)}
+    words = [arguments[0]]
+    for word in arguments[1:]:
+        first, slash, rest = word.partition("/")
+        words.append(names.get(first, first) + slash + rest)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert_one_line_error(run(*words), 2, "is a file to be read; give the output another name")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        ("-o", "x.csv", "--density", "x.csv"),
+        ("-o", "x.png", "-o", "./x.png"),
+        ("--density", "phonons.png"),  # the default of --output
+        ("-o", "x.png", "--angular", "link.png"),
+    ],
+)
+def test_two_outputs_of_one_name_are_refused(crystal, outputs, monkeypatch):
+    monkeypatch.chdir(crystal.parent)
+    os.symlink("x.png", "link.png")
+    result = run("phonons", crystal, *outputs)
+    assert_one_line_error(result, 2, "is the name of two outputs; give each another one")
+    assert sorted(os.listdir(crystal.parent)) == ["crystal.extxyz", "link.png"]
 
 
 def test_files_of_a_run_are_no_output(tmp_path):

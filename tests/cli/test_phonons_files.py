@@ -71,6 +71,9 @@ def test_bad_options_of_phonons(nacl_file, model, tmp_path, monkeypatch):
         run(*common, "--method", "ewald"), 2, "--method is 'ewald'; give gonze, wang or none"
     )
     assert_one_line_error(run(*common, "--density", "x.odd"), 2, "tells no format")
+    assert_one_line_error(
+        run(*common, "--method", "none", "--direction", "1 1 0"), 2, "which --method none leaves"
+    )
     # all before the first force
     monkeypatch.setattr(inputs, "forces_calculator", lambda *_: pytest.fail("forces asked for"))
     for zero in ("0 0 0", "nan 0 1"):
@@ -143,8 +146,9 @@ def test_phonopy_files_that_do_not_serve(tmp_path, model, salt_yaml, monkeypatch
     for command in ("born", "infrared"):
         assert_one_line_error(run(command, "no.yaml"), 2, "no file no.yaml")
         assert_one_line_error(run(command, "other.yaml"), 2, "phonopy cannot read other.yaml")
-    result = run("phonons", salt_yaml, "--relax", "cell", "--model", model)
-    assert_one_line_error(result, 2, "--supercell and --relax do not apply")
+    for option in (("--relax", "cell"), ("--calculator", "sevennet-l3i5")):
+        result = run("phonons", salt_yaml, *option, "--model", model)
+        assert_one_line_error(result, 2, "--supercell, --calculator and --relax do not apply")
 
 
 @pytest.mark.slow

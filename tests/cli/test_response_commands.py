@@ -141,7 +141,7 @@ def test_bad_options_of_spectrum(hot_salt, nacl_file, model, tmp_path):
     )
     assert_one_line_error(run(*common), 2, "too short")  # for the correlation time
     result = run(*common, "--index", "a:b")
-    assert_one_line_error(result, 2, "ASE cannot read .*run.extxyz .*'a'")
+    assert_one_line_error(result, 2, "index 'a:b' is neither the number of a frame")
     still = run("spectrum", nacl_file, "--model", model, "--timestep", 1.0)
     assert_one_line_error(still, 2, "two frames or more")
     assert_one_line_error(
@@ -171,7 +171,9 @@ def test_polarization(nacl_file, model, tmp_path):
     expected = 1602.1766 * 0.1 * anions / atoms.get_volume()
     assert float(change[3]) == pytest.approx(expected, rel=0.1)
     assert_one_line_error(
-        run("polarization", nacl_file, end, "--model", model, "--points", 4), 2, "must be odd"
+        run("polarization", nacl_file, end, "--model", model, "--points", 4),
+        2,
+        "--points is 4; give an odd",
     )
 
 
@@ -318,7 +320,10 @@ def test_polarization_along_a_trajectory(nacl_file, model, tmp_path):
         ((frames, "-o", tmp_path / "p.json"), "should end in .csv"),
         ((frames, "--points", 8), "--points is for the path between two structures"),
         ((frames, "--points", 9), "a trajectory needs no integral: leave it out"),
-        ((frames, "--model", "universal-polar", "--index", "1:"), "has one frame, and a polariz"),
+        (
+            (frames, "--model", "universal-polar", "--index", "1:"),
+            "--index 1: takes one frame, and a",
+        ),
         ((nacl_file, frames, "-o", table), "--output is for a trajectory"),
     ):
         assert_one_line_error(run("polarization", *arguments), 2, text)

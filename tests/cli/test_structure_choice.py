@@ -123,6 +123,50 @@ def test_an_index_that_is_none_is_refused(tmp_path, model, index, message):
     assert_one_line_error(result, 2, message)
 
 
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("select", ("--number", 1, "-o", "s.extxyz")),
+        ("spectrum", ("--timestep", 1.0)),
+        ("polarization", ("--model", "universal-polar")),
+    ],
+)
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ("abc", "the index 'abc' is neither the number of a frame"),
+        ("1,2", "the index '1,2' is neither the number of a frame"),
+        ("", "the index '' is neither the number of a frame"),
+        ("::0", "the index '::0' is neither the number of a frame"),
+        ("17:", r"x\.traj has no frame that --index 17: takes"),
+    ],
+)
+def test_indices_of_frames_that_are_none(tmp_path, monkeypatch, command, options, index, message):
+    """The file is not blamed for them."""
+    monkeypatch.chdir(tmp_path)
+    write("x.traj", images())
+    assert_one_line_error(run(command, "x.traj", *options, "--index", index), 2, message)
+    assert os.listdir() == ["x.traj"]
+
+
+def test_two_frames_of_one_trajectory(tmp_path, monkeypatch, model):
+    """FILE@0 and FILE@1, as in two files of their own, and whatever the format."""
+    monkeypatch.chdir(tmp_path)
+    write("x.traj", images()[:2])
+    for number, atoms in enumerate(images()[:2]):
+        write(f"{number}.vasp", atoms)
+    tables = []
+    for start, end in (("x.traj@0", "x.traj@1"), ("0.vasp", "x.traj@-1"), ("0.vasp", "1.vasp")):
+        result = run("polarization", start, end, "--model", model)
+        assert result.exit_code == 0, result.output
+        tables.append(result.stdout)
+    assert tables[0] == tables[1] == tables[2]
+    told = run("polarization", "x.traj", "0.vasp", "--model", model).stderr
+    assert "of 2, the last one; x.traj@0 takes another" in told
+    refused = run("polarization", "x.traj@7", "x.traj@0", "--model", model)
+    assert_one_line_error(refused, 2, "x.traj has 2 frames, so there is no frame 7")
+
+
 def test_commands_take_the_structure_that_is_asked_for(tmp_path, model):
     write(tmp_path / "x.extxyz", images())
     write(tmp_path / "one.extxyz", images()[1])

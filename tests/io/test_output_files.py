@@ -193,6 +193,9 @@ def test_what_cannot_be_written_is_refused_before_any_work(tmp_path, monkeypatch
     (tmp_path / "folder").mkdir()
     with pytest.raises(IsADirectoryError, match="folder is a folder; give the name of a file"):
         check_folder(tmp_path / "folder")
+    (tmp_path / "dangling").symlink_to("nowhere/x.json")
+    with pytest.raises(FileNotFoundError, match=r"dangling is a link to .*nowhere/x\.json, and"):
+        check_folder(tmp_path / "dangling")
     (tmp_path / "kept").write_text("DFPT")
     (tmp_path / "kept").chmod(0o444)
     (tmp_path / "link").symlink_to("kept")

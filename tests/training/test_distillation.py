@@ -211,6 +211,30 @@ def test_processes_share_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:
         assert batch == {i for part in parts for i in part[3 * number : 3 * number + 3]}
 
 
+@pytest.mark.parametrize("n_own", [9, 11, 12, 13])
+@pytest.mark.parametrize("besides", [0, 3])
+def test_processes_repeat_nothing_that_counts(
+    monkeypatch: pytest.MonkeyPatch, n_own: int, besides: int
+) -> None:
+    """As many batches for each process; a batch that repeats says so."""
+    counted, sizes = [], []
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    for rank in "012":
+        monkeypatch.setenv("RANK", rank)
+        order = BatchOrder(
+            n_own=n_own, n_taught=20 if besides else 0, own=2, besides=besides, seed=5
+        )
+        indices = list(order)
+        assert len(indices) == len(order)
+        batches = [indices[i : i + 2 + besides] for i in range(0, len(indices), 2 + besides)]
+        sizes.append(len(batches))
+        for number, batch in enumerate(batches):
+            if not order.is_repetition(number):
+                counted += [i for i in batch if i < n_own]
+    assert sorted(counted) == list(range(n_own))
+    assert len(set(sizes)) == 1
+
+
 @pytest.mark.slow
 def test_a_stopped_run_goes_on_with_the_same_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -21,7 +21,7 @@ from ase_equivar.training.distillation import FOLDER
 from ase_equivar.training.fit import fit
 from ase_equivar.training.module import ERRORS
 
-N_FRAMES = 6
+N_FRAMES = 7
 TEACHER = {"model": "universal", "copies": 2, "batch_size": 2}
 
 
@@ -67,16 +67,24 @@ for file in sys.argv[1:]:
 
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path) -> None:
-    """Three steps an epoch, each with the same frames in both runs; without and with a teacher."""
+    """Each step with the same frames in both runs; without and with a teacher.
+
+    The last of an epoch has one frame, or two for one process and one for the other.
+    """
     files, pairs = [], []
-    cases: dict[str, dict[str, Any]] = {"plain": {}, "taught": {"teacher": TEACHER}}
-    for name, more in cases.items():
+    cases: dict[str, tuple[int, dict[str, Any]]] = {
+        "plain": (2, {}),
+        "uneven": (4, {}),
+        "taught": (2, {"teacher": TEACHER}),
+    }
+    for name, (size, more) in cases.items():
         folder = tmp_path / name
         folder.mkdir()
-        alone = fit(read_training_config(config_file(folder, "alone", 2, **more)), progress=False)
+        recipe = config_file(folder, "alone", size, **more)
+        alone = fit(read_training_config(recipe), progress=False)
         if more:
             shutil.copytree(alone / FOLDER, folder / "together" / FOLDER)
-        files.append(str(config_file(folder, "together", 2, **more)))
+        files.append(str(config_file(folder, "together", size, **more)))
         pairs.append((alone, folder / "together"))
     call = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     call += ["--no-python", sys.executable, "-c", TRAIN_ALL, *files]

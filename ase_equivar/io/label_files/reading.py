@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ase import Atoms
-from ase.io.formats import string2index
 
 from ase_equivar.io.compressed_files import read_head
 from ase_equivar.io.extxyz import read_extxyz
+from ase_equivar.io.file_selection import frame_index
 from ase_equivar.io.input_files import check_file
 from ase_equivar.io.label_files import abinit, castep, espresso, phonopy_born, vasp
 from ase_equivar.io.structure_files import Frame, read_apart
@@ -57,7 +57,7 @@ def label_frames(path: str | Path, selection: str = ":") -> list[Frame]:
     if reader is None:
         return read_apart(path, selection)
     frame = Frame(0, reader(path), total=1, program=program)
-    chosen = string2index(selection)
+    chosen = frame_index(selection)
     if isinstance(chosen, slice):
         return [frame][chosen]
     if chosen not in (0, -1):
