@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "structures": {"arguments", "sum_rule", "units", "warning_types"},
     "io": {*BASIS, "lazy_names"},
     # Atoms → graph → network → neutral tensors
-    "labelling": {"arguments", "units", "io", "structures"},
+    "labelling": {"arguments", "ase_properties", "units", "io", "structures"},
     "graph": {
         "arguments",
         "compile_cache",

@@ -39,9 +39,10 @@ from ase_equivar.dielectric.strain_response import (
 )
 from ase_equivar.phonons import relaxation
 from ase_equivar.phonons.born_source import Source, given_dielectric
-from ase_equivar.phonons.cells import make_phonon, primitive_as_given
+from ase_equivar.phonons.cells import make_phonon
 from ase_equivar.phonons.electronic_correction import Corrected
 from ase_equivar.phonons.finite_displacement import force_constants, refuse_field
+from ase_equivar.phonons.given_entries import primitive_as_given
 from ase_equivar.phonons.nac import apply_nac, nac_params
 from ase_equivar.phonons.operations import cartesian_operations, symmetrized
 from ase_equivar.phonons.relax_modes import RelaxMode, relax_mode

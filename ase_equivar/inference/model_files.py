@@ -94,6 +94,11 @@ def model_digest(name_or_path: str | Path) -> str:
     return digest(folder / CONFIG_FILE, folder / WEIGHTS_FILE, *more)
 
 
+def weights_digest(name_or_path: str | Path) -> str:
+    """Return what identifies the weights of a model, calibrated or not; errors as `load_model`."""
+    return digest(model_folder(name_or_path) / WEIGHTS_FILE)
+
+
 def read_model_config(path: Path) -> dict[str, Any]:
     """Return what a config.json holds: the objects "network" and "metadata".
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,9 +132,10 @@ def remove_partial(path: str | os.PathLike[str]) -> None:
         The output file, which no other process may be writing: the caller holds its lock.
     """
     target = Path(os.path.realpath(path))
-    stem, suffix = glob.escape(target.stem), glob.escape(target.suffix)
-    for partial in target.parent.glob(f".{stem}.*.partial{suffix}"):
-        partial.unlink(missing_ok=True)
+    own = re.compile(rf"\.{re.escape(target.stem)}\.\d+\.partial{re.escape(target.suffix)}")
+    for path in target.parent.glob(".*.partial*"):  # none where there is no such folder
+        if own.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import threading
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ase_equivar.io.label_files.espresso import Response, read_response
 from ase_equivar.labelling.mesh import Mesh, choose_mesh, compact_cell
-from ase_equivar.labelling.programs import OutOfTimeError, run_program
+from ase_equivar.labelling.programs import KilledError, OutOfTimeError, run_program
 from ase_equivar.labelling.pseudopotentials import Pseudopotential
 from ase_equivar.labelling.quantum_espresso import (
     GroundState,
@@ -24,7 +25,9 @@ from ase_equivar.labelling.quantum_espresso import (
     read_ground_state,
 )
 from ase_equivar.labelling.settings import Settings
-from ase_equivar.structures.validation import check_structure
+from ase_equivar.structures.validation import TOTAL_CHARGES, check_structure
+
+logger = logging.getLogger(__name__)
 
 MIXINGS = (0.7, 0.3)  # the second value is used if the first does not converge
 UNUSABLE_ROTATIONS = ("Error in routine divide_class", "FFT grid incompatible with symmetry")
@@ -35,6 +38,10 @@ ACCEPTED = 2.0  # times the violation aimed at, if no denser mesh can be afforde
 
 class RefusedError(ValueError):
     """The reason why a structure gets no label."""
+
+
+class MetalError(RefusedError):
+    """A structure has no band gap."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,12 @@ def refuse_unfit(atoms: Atoms, pseudopotentials: dict[str, Pseudopotential]) -> 
         raise RefusedError(str(error)) from error
     if not atoms.pbc.all():
         raise RefusedError("not periodic in three directions; put it into a box with some vacuum")
+    if charge := next((atoms.info[key] for key in TOTAL_CHARGES if atoms.info.get(key)), None):
+        raise RefusedError(f"a total charge of {charge} e; labels are of neutral cells")
+    if atoms.get_initial_magnetic_moments().any():
+        raise RefusedError(
+            "initial magnetic moments; labels are of nonmagnetic crystals: remove them if it is one"
+        )
     missing = sorted(set(atoms.get_chemical_symbols()) - set(pseudopotentials))
     if missing:
         raise RefusedError("no pseudopotential for " + ", ".join(missing))
@@ -150,6 +163,11 @@ def label(
             reason = f"; more than {settings.cpu_limit:.0f} s of CPU time with the mesh {mesh}"
             spent = settings.cpu_limit
             break
+        except (RefusedError, KilledError) as error:
+            if isinstance(error, MetalError) or found is None or not _is_accepted(found, settings):
+                raise
+            logger.info("the label is that of the mesh %s; with %s: %s", found.mesh, mesh, error)
+            break
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         last, spent = one.spent - spent, one.spent
@@ -158,10 +176,15 @@ def label(
             return _checked(found)
     if found is None:
         raise RefusedError(reason.removeprefix("; "))
-    if _violation(found) <= ACCEPTED * settings.max_violation:
+    if _is_accepted(found, settings):
         return _checked(replace(found, cpu_seconds=spent))
     told = f"the sum rule is off by {_violation(found):.3f} e per atom with the mesh {found.mesh}"
     raise RefusedError(told + reason)
+
+
+def _is_accepted(label: Label, settings: Settings) -> bool:
+    """Whether a label is good enough if no denser mesh can be had."""
+    return _violation(label) <= ACCEPTED * settings.max_violation
 
 
 def _violation(label: Label) -> float:
@@ -248,7 +271,7 @@ class _Calculation:
                 if mixing == MIXINGS[-1]:
                     raise RefusedError(str(error)) from error
         if not ground.gap >= self.settings.min_gap:
-            raise RefusedError(
+            raise MetalError(
                 f"a gap of {ground.gap:.3f} eV, less than {self.settings.min_gap} eV: a metal"
             )
         return ground

@@ -37,6 +37,7 @@ def check_settings(
     pseudopotentials: Mapping[str, Pseudopotential],
     *,
     old: bool,
+    begun: bool,
 ) -> None:
     """Refuse to mix labels of different settings in one file, and store the settings.
 
@@ -51,6 +52,8 @@ def check_settings(
         Compared by the contents of their files.
     old : bool
         Whether the output already holds labels.
+    begun : bool
+        Whether there are results of earlier settings, labels or failures, at all.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def check_settings(
         for element, entry in pseudopotentials.items()
     }
     then: dict[str, Any] = {}
-    if path.exists():
+    if path.exists() and begun:
         try:
             then = dict(json_data("it", path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:

@@ -48,7 +48,7 @@ def find_program(name: str) -> str:
     path = shutil.which(name)
     if path is None:
         raise FileNotFoundError(f"there is no program {name}; {INSTALL}")
-    return path
+    return os.path.abspath(path)  # it is started in another folder
 
 
 def run_program(

@@ -23,6 +23,7 @@ from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_equivar.arguments import whole_number
+from ase_equivar.ase_properties import FIELD_FORCES
 from ase_equivar.io.extxyz_entries import COLUMN, DIELECTRIC_KEY, leave_out_unwritable
 from ase_equivar.io.lock import locked
 from ase_equivar.io.output_files import check_folder
@@ -182,13 +183,15 @@ class _Run:
         self.journal = journal_of(output)
         done = labelled(file, output)
         refused = set() if retry else failed(self.journal)
-        check_settings(output, settings, pseudopotentials, old=bool(done))
+        begun = bool(done or failed(self.journal))
+        check_settings(output, settings, pseudopotentials, old=bool(done), begun=begun)
         names = [identity(atoms) for atoms in structures]
         self.n_labelled = len(done & set(names))
         self.n_failed = len((refused - done) & set(names))
         first = {name: frame for frame, name in reversed(list(enumerate(names)))}
         self.n_all = len(first)
-        self.queue = [(frame, name) for name, frame in first.items() if name not in done | refused]
+        finished = done | refused
+        self.queue = [(frame, name) for name, frame in first.items() if name not in finished]
         self.queue.sort()
         self.costs = {frame: self._cost(structures[frame]) for frame, _ in self.queue}
         self.stop = threading.Event()
@@ -277,7 +280,7 @@ class _Run:
 def _frame_text(atoms: Atoms, found: Label, settings: Settings, name: str, functional: str) -> str:
     """Return a frame of extended XYZ in the layout of `io.extxyz`, with its provenance."""
     frame = atoms.copy()
-    for name_of_result in all_properties:
+    for name_of_result in (*all_properties, FIELD_FORCES):  # of the run that the frame is from
         frame.arrays.pop(name_of_result, None)
         frame.info.pop(name_of_result, None)
     frame.arrays[COLUMN] = found.born_charges.reshape(-1, 9)

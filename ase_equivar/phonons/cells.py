@@ -9,7 +9,7 @@ atoms unchanged.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from ase import Atoms
@@ -29,12 +29,10 @@ from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.lattice import compact_atoms, compact_vectors
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC, warn_if_nearly_symmetric
 from ase_equivar.structures.validation import check_masses_positive, check_structure
-from ase_equivar.warning_types import SymmetryWarning
 
 MOST_ATOMS = 20_000  # of a supercell, 29 GB of force constants
 LONGEST_SUPERCELL = 1e4  # Å, or cells
 SAME_MASS = 1e-4  # u; masses in files are rounded
-SAME_CHARGE = 0.1  # e; those of population analyses differ a little between equivalent atoms
 
 
 def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
@@ -106,66 +104,6 @@ def symbols_by_mass(symbols: Iterable[str], masses: NDArray[np.float64]) -> list
 def to_ase(cell: PhonopyAtoms) -> Atoms:
     """Return phonopy's cell as ASE Atoms, in the same atom order."""
     return as_atoms(cell)
-
-
-def as_given(cell: PhonopyAtoms, atoms: Atoms, places: Sequence[int]) -> Atoms:
-    """Return phonopy's cell as ASE Atoms with all that the atoms it was made from carry.
-
-    Initial charges, tags, other arrays and `info` may matter to a potential; phonopy keeps none.
-
-    Parameters
-    ----------
-    cell : PhonopyAtoms
-    atoms : ase.Atoms
-        What `make_phonon` was given.
-    places : sequence of int, shape (N,)
-        Which of `atoms` each atom of the cell is, or is an image of.
-    """
-    found = to_ase(cell)
-    for name, values in atoms.arrays.items():
-        if name not in found.arrays and name != "momenta":
-            found.set_array(name, values[places])
-    found.info = dict(atoms.info)
-    return found
-
-
-def places_in_supercell(phonon: Phonopy) -> list[int]:
-    """Return of which atom of the unit cell each atom of the supercell is an image."""
-    cell = phonon.supercell
-    return [int(cell.u2u_map[place]) for place in cell.s2u_map]
-
-
-def primitive_as_given(phonon: Phonopy, atoms: Atoms) -> Atoms:
-    """Return the primitive cell of a phonon with all that `atoms`, its unit cell, carry."""
-    places = places_in_supercell(phonon)
-    cell = phonon.primitive
-    return as_given(cell, atoms, [places[place] for place in cell.p2s_map])
-
-
-def warn_if_charges_break_symmetry(
-    atoms: Atoms, places: Sequence[int], equivalent: NDArray[np.int64]
-) -> None:
-    """Warn if atoms that are equivalent have different initial charges.
-
-    Parameters
-    ----------
-    atoms : ase.Atoms
-    places : sequence of int
-        Which of `atoms` each of n atoms is, or is an image of.
-    equivalent : ndarray, shape (n,)
-        The first of those that each of the n is equivalent to.
-    """
-    charges = atoms.get_initial_charges()[places]
-    apart = np.abs(charges - charges[equivalent])
-    if apart.max() > SAME_CHARGE:
-        i = int(apart.argmax())
-        warnings.warn(
-            f"atoms {places[i]} and {places[equivalent[i]]} have different initial charges, but "
-            "are equivalent by symmetry: forces of one are taken for those of the other. Give the "
-            "two slightly different masses to tell them apart",
-            SymmetryWarning,
-            stacklevel=3,
-        )
 
 
 def make_phonon(

@@ -14,9 +14,9 @@ from phonopy import Phonopy
 from ase_equivar.arguments import positive_number, refuse_class
 from ase_equivar.calculated_property import all_within
 from ase_equivar.phonons.cell_forces import forces_of_cells
-from ase_equivar.phonons.cells import (
+from ase_equivar.phonons.cells import make_phonon
+from ase_equivar.phonons.given_entries import (
     as_given,
-    make_phonon,
     places_in_supercell,
     warn_if_charges_break_symmetry,
 )

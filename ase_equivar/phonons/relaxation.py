@@ -19,10 +19,11 @@ from ase_equivar.structures.conversion import as_atoms
 from ase_equivar.structures.lattice import compact_atoms
 from ase_equivar.structures.symmetry import LONGEST_SYMPREC, SYMPREC, require_space_group
 from ase_equivar.structures.validation import check_structure
-from ase_equivar.warning_types import CellChangeWarning, InputWarning
+from ase_equivar.warning_types import CellChangeWarning, InputWarning, NotRelaxedWarning
 
 logger = logging.getLogger(__name__)
 
+LEFT = 10  # times fmax, of forces that the symmetry of the structure forbids
 CELL_CHANGE = 0.03  # relative change of volume; 1 % of a lattice constant
 
 
@@ -64,6 +65,8 @@ def relax(
     -----
     InputWarning
         If `atoms` have constraints, which are ignored: the space group alone is kept.
+    NotRelaxedWarning
+        If forces remain that do not have the symmetry of the structure.
     CellChangeWarning
         If the volume of the relaxed cell differs by more than 3 % from that of the given one.
     """
@@ -106,6 +109,15 @@ def relax(
         "relaxed in %d steps to a volume of %.3f Å³", optimizer.nsteps, relaxed.get_volume()
     )
     relaxed.set_constraint()
+    left = float(np.linalg.norm(relaxed.get_forces(), axis=1).max())
+    if left > LEFT * fmax:
+        warnings.warn(
+            f"forces of up to {left:.2g} eV/Å are left, which do not have the symmetry of the "
+            "structure: initial magnetic moments or charges break it, or the calculator does not "
+            "respect it",
+            NotRelaxedWarning,
+            stacklevel=2,
+        )
     relaxed.calc = None
     if mode == "positions":
         relaxed.set_cell(atoms.cell)  # restore the last bits, which the constraint rounds

@@ -14,12 +14,8 @@ from phonopy.structure.cells import Primitive
 
 from ase_equivar.inference.known_bonds import UnusualPair
 from ase_equivar.inference.prediction import Prediction
-from ase_equivar.phonons.cells import (
-    as_given,
-    check_crystal_cell,
-    primitive_cell,
-    warn_if_charges_break_symmetry,
-)
+from ase_equivar.phonons.cells import check_crystal_cell, primitive_cell
+from ase_equivar.phonons.given_entries import as_given, warn_if_charges_break_symmetry
 from ase_equivar.screening.row import Recipe, Row
 from ase_equivar.screening.structures import Entry
 from ase_equivar.structures.formula import empirical_formula
@@ -97,7 +93,8 @@ class Crystal:
         if self.atoms is None:
             self.primitive = primitive_cell(atoms, symprec=recipe.symprec)
             if recipe.calculator is not None:
-                _check_charges(atoms, self.primitive)
+                places = range(len(atoms))
+                warn_if_charges_break_symmetry(atoms, places, self.primitive.s2p_map)
             self.atoms = as_given(self.primitive, atoms, self.primitive.p2s_map)
 
     def row(self) -> Row:
@@ -105,16 +102,6 @@ class Crystal:
         found = {} if self.problem else self.columns
         notes = "; ".join(dict.fromkeys(self.notes))
         return Row(self.name, self.formula, **found, problem=self.problem, notes=notes)
-
-
-def _check_charges(atoms: Atoms, primitive: Primitive) -> None:
-    """Look at what forces may depend on, and what is lost where a cell is reduced."""
-    warn_if_charges_break_symmetry(atoms, range(len(atoms)), primitive.s2p_map)
-    if atoms.info.get("charge") and len(primitive) < len(atoms):
-        raise ValueError(
-            f"its info['charge'] of {atoms.info['charge']} is that of {len(atoms)} atoms, of which "
-            f"{len(primitive)} are a primitive cell: give the primitive cell with its charge"
-        )
 
 
 def _reduced(atoms: Atoms, symprec: float) -> Atoms | None:

@@ -31,6 +31,7 @@ MIN_VOLUME = 1.0  # Å³ per atom; hydrogen at 500 GPa has 1.1
 MAX_PAIRS = 20_000  # per atom; 17 Å around an atom at the smallest volume
 FULL = 0.01  # a site is full if its occupancies add up to 1 within this
 SMALLEST_MASS = 1e-3  # u, twice that of an electron
+TOTAL_CHARGES = ("charge", "total_charge")  # entries of info, e, as calculators name them
 NAMED = 4  # number of sites named in the message
 
 

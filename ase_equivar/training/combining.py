@@ -12,9 +12,9 @@ from ase.data import chemical_symbols
 from ase_equivar.inference.model_files import (
     CONFIG_FILE,
     available_models,
-    model_digest,
     model_folder,
     read_metadata,
+    weights_digest,
 )
 from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.network import Ensemble, Network
@@ -60,7 +60,7 @@ def _check_members(models: Sequence[str | Path], networks: Sequence[Network]) ->
     """Refuse the same model twice, and models of different elements, by their names."""
     first_of: dict[str, str | Path] = {}
     for model in models:
-        digest = model_digest(model)
+        digest = weights_digest(model)
         if digest in first_of:
             raise ValueError(
                 f"{first_of[digest]} and {model} are the same model: their mean is no better than "

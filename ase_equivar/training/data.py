@@ -12,23 +12,22 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_equivar.arguments import LARGEST_CHARGE, finite_real
+from ase_equivar.arguments import LARGEST_CHARGE, dielectric_array, finite_real
 from ase_equivar.ase_properties import DIELECTRIC_TENSOR, EFFECTIVE_CHARGES
 from ase_equivar.io.extxyz import holds_predictions, mark_of_prediction
 from ase_equivar.io.file_selection import split_selection
 from ase_equivar.io.resumed import digest
 from ase_equivar.io.structure_files import Frame
-from ase_equivar.structures.lattice import compact_atoms
-from ase_equivar.structures.symmetry import Operation, space_group, spglib_cell
 from ase_equivar.structures.validation import check_structure
 from ase_equivar.training.frame_source import Unread, unread_frames
+from ase_equivar.training.label_symmetry import label_asymmetry
 from ase_equivar.training.polarizability import dielectric_of
 from ase_equivar.training.sections import DataConfig
 
 logger = logging.getLogger(__name__)
 
-SYMMETRY_PRECISION = 1e-3  # Å, in the search for the space group of a labelled crystal
-N_OPERATIONS = 12
+# Relative to ε∞ - 1. Meshes of k-points that lack the symmetry of a crystal leave up to 0.09 of it.
+MAX_DIELECTRIC_ASYMMETRY = 0.15
 USUAL_CHARGES, USUAL_DIELECTRIC = DataConfig((), ()).born_charges, DataConfig((), ()).dielectric
 
 
@@ -223,13 +222,19 @@ def _labelled(frame: Frame, config: DataConfig) -> LabelledFrame:
         raise ValueError(
             f"Σ Z* is off by {violation:.3f} e, more than {config.max_sum_rule_violation} e"
         )
-    asymmetry = _asymmetry(atoms, charges)
+    dielectric = _dielectric(atoms, config, frame.program)
+    asymmetry, of_dielectric = label_asymmetry(atoms, charges, dielectric)
     if asymmetry > config.max_asymmetry:
         raise ValueError(
             f"Z* violate the crystal's own space group by {asymmetry:.3f} e, more than "
             f"{config.max_asymmetry} e: check the order of atoms and indices"
         )
-    return LabelledFrame(atoms, charges, _dielectric(atoms, config, frame.program))
+    if of_dielectric > MAX_DIELECTRIC_ASYMMETRY:
+        raise ValueError(
+            f"ε∞ violates the crystal's own space group by {100 * of_dielectric:.0f} % of ε∞ - 1: "
+            "check the axes, or remove that entry to take Z* alone"
+        )
+    return LabelledFrame(atoms, charges, dielectric)
 
 
 def _charges(frame: Frame, atoms: Atoms, config: DataConfig) -> NDArray[np.float64]:
@@ -291,29 +296,7 @@ def _dielectric(atoms: Atoms, config: DataConfig, program: str) -> NDArray[np.fl
         raise ValueError(f"{name!r} is not a finite 3×3 tensor")
     tensor = tensor.reshape(3, 3)
     dielectric = tensor if name != config.polarizability else dielectric_of(tensor, atoms)
-    if np.linalg.eigvalsh(0.5 * (dielectric + dielectric.T)).min() < 1.0:
-        raise ValueError(f"ε∞ from {name!r} is below 1")
-    return dielectric
-
-
-def _asymmetry(atoms: Atoms, charges: NDArray[np.float64]) -> float:
-    """Largest change of a component of Z* by operations of the crystal's space group, e.
-
-    A dozen random operations generate the whole group almost certainly.
-    """
-    if not atoms.pbc.all():
-        return 0.0
-    atoms = compact_atoms(atoms)
-    cell = spglib_cell(atoms)
-    group = space_group(cell, SYMMETRY_PRECISION)
-    if group is None:
-        return 0.0
-    largest = 0.0
-    for k in np.random.default_rng(0).permutation(len(group.rotations))[:N_OPERATIONS]:
-        one = Operation.of(cell, group.rotations[k], group.translations[k])
-        rotated = one.rotation @ charges @ one.rotation.T
-        largest = max(largest, float(np.abs(rotated - charges[one.images]).max()))
-    return largest
+    return dielectric_array(f"ε∞ from {name!r}", dielectric)
 
 
 def elements_of(frames: Iterable[LabelledFrame]) -> tuple[int, ...]:

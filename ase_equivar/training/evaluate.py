@@ -155,7 +155,7 @@ def crystal_system(atoms: Atoms) -> str:
 
 def _label_quality(atoms: Atoms) -> str:
     own = atoms.info.get("raw_sum_rule_violation")
-    if own is None:
+    if not isinstance(own, int | float | np.number):
         return "label's own sum-rule violation not given"
     side = "up to" if own <= CLEAN_LABEL else "above"
     return f"label's own sum-rule violation {side} {CLEAN_LABEL} e"

@@ -98,7 +98,7 @@ def write_training_config(
     text = HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     before = path.read_text(encoding="utf-8") if path.is_file() else text
     begun = (folder / CHECKPOINT).exists() or not before.startswith(HEADER)
-    if begun and yaml.safe_load(before) != content:
+    if begun and _parsed(before) != content:
         raise ValueError(
             f"{path} holds another configuration; give another output, or continue it with "
             f"'ase-equivar train {path}'"
@@ -106,6 +106,14 @@ def write_training_config(
     make_folder(folder)
     write_text(path, text)
     return path
+
+
+def _parsed(text: str) -> object:
+    """Return what YAML text says, or None if it is none."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
 
 
 def refuse_ensemble(model: str | Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ase_equivar import __version__
-from ase_equivar.inference.model_files import model_digest
+from ase_equivar.inference.model_files import weights_digest
 from ase_equivar.io.resumed import differences
 from ase_equivar.training.config import TrainingConfig
 from ase_equivar.training.config_paths import with_paths
@@ -47,7 +47,7 @@ def inputs(config: TrainingConfig, train: LabelSummary, valid: LabelSummary) -> 
         "elements": list(train.elements),
         "structures and labels": train.content,
         "those of validation": valid.content,  # the learning curve is of one set
-        **{f"{name} weights": model_digest(model) for name, model in models.items() if model},
+        **{f"{name} weights": weights_digest(model) for name, model in models.items() if model},
     }
 
 

@@ -26,7 +26,13 @@ import ase_equivar
 from ase_equivar import write_extxyz
 from ase_equivar.inference.models import load_model, save_model
 from ase_equivar.io.numbers_files import write_csv, write_json
-from ase_equivar.io.output_files import check_folder, make_folder, replacing, write_text
+from ase_equivar.io.output_files import (
+    check_folder,
+    make_folder,
+    remove_partial,
+    replacing,
+    write_text,
+)
 from ase_equivar.phonons import write_born
 
 PACKAGE = Path(ase_equivar.__file__).parent
@@ -143,6 +149,17 @@ def test_errors_of_the_writer_come_out_and_a_missing_folder_is_named(tmp_path: P
     assert not list(tmp_path.iterdir())
     with pytest.raises(FileNotFoundError, match=r"no folder .*absent"):
         write_text(tmp_path / "absent/x", "")
+
+
+def test_what_another_file_is_written_to_is_left(tmp_path: Path) -> None:
+    """The names of both begin alike."""
+    with replacing(tmp_path / "run.2.json") as partial:
+        partial.write_text("half")
+        (tmp_path / ".run.77.partial.json").write_text("left by a killed process")
+        remove_partial(tmp_path / "run.json")
+        assert [path.name for path in tmp_path.iterdir()] == [partial.name]
+        partial.write_text("whole")
+    assert (tmp_path / "run.2.json").read_text() == "whole"
 
 
 @pytest.mark.slow

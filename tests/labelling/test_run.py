@@ -21,8 +21,10 @@ from ase_equivar.io.extxyz import read_extxyz
 from ase_equivar.io.label_files.espresso import read_response
 from ase_equivar.labelling import Settings, label_all
 from ase_equivar.labelling.journal import journal_of
-from ase_equivar.labelling.programs import OutOfTimeError
+from ase_equivar.labelling.programs import KilledError, OutOfTimeError
 from ase_equivar.labelling.run import identity
+from ase_equivar.training.data import read_frames
+from ase_equivar.training.sections import DataConfig
 from ase_equivar.warning_types import InputWarning
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -108,6 +110,54 @@ def test_entries_that_the_format_cannot_hold_cost_no_label(folder):
     for atoms in found:
         assert atoms.calc.results["dielectric_tensor"].shape == (3, 3)
         assert "comment" not in atoms.info
+
+
+@pytest.mark.parametrize("place", ["arrays", "info"])
+def test_frames_of_a_run_in_a_field_have_labels_to_train_on(folder, place):
+    """Forces of the field beside Z* would tell that these were predicted."""
+    atoms = structures()[0]
+    getattr(atoms, place)["field_forces"] = np.zeros((4, 3))
+    output = folder / "out.extxyz"
+    list(label_all([atoms], output, settings(folder)))
+    kept, rejected = read_frames([str(output)], DataConfig((), ()))
+    assert (len(kept), rejected) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda atoms: atoms.info.update(charge=2), "a total charge of 2 e; labels are of neutral"),
+        (lambda atoms: atoms.info.update(total_charge=-1), "a total charge of -1 e"),
+        (lambda atoms: atoms.set_initial_magnetic_moments([1, 0, 0, -1]), "magnetic moments"),
+    ],
+)
+def test_states_that_are_not_calculated_are_refused(folder, change, told):
+    atoms = structures()[0]
+    change(atoms)
+    (step,) = label_all([atoms], folder / "out.extxyz", settings(folder))
+    assert step.label is None
+    assert told in step.reason
+    assert not (folder / "starts.txt").exists()
+
+
+def test_programs_beside_the_working_folder(folder, monkeypatch):
+    """They are started in folders of their own."""
+    monkeypatch.chdir(folder)
+    beside = replace(settings(folder), pw="./programs/pw.x", ph="./programs/ph.x")
+    (step,) = label_all(structures()[:1], "out.extxyz", beside)
+    assert step.label is not None
+
+
+def test_a_run_without_results_binds_nobody(folder):
+    """It was stopped before its first label, say."""
+    output = folder / "out.extxyz"
+    list(label_all(structures()[:1], output, settings(folder)))
+    output.write_bytes(b"")
+    other = replace(settings(folder), cutoff=60.0)
+    (step,) = label_all(structures()[:1], output, other)
+    assert step.label is not None
+    with pytest.raises(ValueError, match=r"was started with other settings: cutoff"):
+        list(label_all(structures(), output, settings(folder)))
 
 
 @pytest.mark.parametrize("cut", [1, 5, 200, 700])
@@ -396,6 +446,37 @@ def test_the_last_mesh_is_accepted_up_to_twice_the_violation(folder, monkeypatch
         assert f"off by {violation:.3f} e per atom" in step.reason
         assert end == "no denser mesh" or end in step.reason
     assert (len(meshes) > 2) == (end == "no denser mesh")
+
+
+@pytest.mark.parametrize("end", ["killed", "not converged", "metal"])
+def test_a_denser_mesh_that_fails_costs_no_label_that_is_there(folder, monkeypatch, end):
+    """The first mesh has a label that would be accepted; only a metal has none at all."""
+    recorded = read_response((RECORDED / "ph.out").read_text(), 4).born_charges
+    aim = np.abs(recorded.sum(axis=0)).max() / 4 / 1.9
+    meshes = []
+
+    def record(program, text, folder, left, stop):
+        name = Path(program).stem
+        meshes.extend(["mesh"] * (name == "pw"))
+        if len(meshes) > 1 and end == "killed":
+            raise KilledError("ph.x was ended by SIGKILL")
+        if len(meshes) > 1 and name == "ph" and end == "not converged":
+            return "no convergence", 1.0
+        output = (RECORDED / f"{name}.out").read_text()
+        if len(meshes) > 1 and end == "metal":
+            output = re.sub(
+                r"(highest occupied, lowest unoccupied .*:\s+)(\S+)\s+\S+", r"\1\2 \2", output
+            )
+        return output, 1.0
+
+    monkeypatch.setattr("ase_equivar.labelling.calculation.run_program", record)
+    (step,) = label_all(
+        structures()[:1], folder / "out.extxyz", Settings(folder / "pseudo", max_violation=aim)
+    )
+    assert len(meshes) > 1
+    assert (step.label is None) == (end == "metal")
+    if end == "metal":
+        assert "a metal" in step.reason
 
 
 def test_an_empty_part_of_a_file_is_refused(folder):

@@ -17,12 +17,8 @@ from helpers.springs import Springs
 
 from ase_equivar.dielectric import piezoelectric
 from ase_equivar.phonons import force_constants
-from ase_equivar.phonons.cells import (
-    as_given,
-    make_phonon,
-    places_in_supercell,
-    primitive_as_given,
-)
+from ase_equivar.phonons.cells import make_phonon
+from ase_equivar.phonons.given_entries import as_given, places_in_supercell, primitive_as_given
 
 SUPERCELL = [[1, 1, 0], [0, 2, 0], [0, 0, 1]]  # columns
 
@@ -57,6 +53,19 @@ def crystal():
 
 def all_of_it(phonon, atoms):
     return as_given(phonon.supercell, atoms, places_in_supercell(phonon))
+
+
+def test_a_total_charge_has_the_size_of_the_cell():
+    atoms = crystal()
+    phonon = make_phonon(atoms, SUPERCELL)
+    assert len(phonon.supercell) == 2 * len(atoms)
+    assert all_of_it(phonon, atoms).info["charge"] == 4
+    large = atoms.repeat((2, 1, 1))  # whose info is that of one cell
+    phonon = make_phonon(large)
+    assert primitive_as_given(phonon, large).info["charge"] == 1
+    large.info["charge"] = 1
+    with pytest.raises(ValueError, match=r"broken charge of 0\.5 e: give the primitive cell"):
+        primitive_as_given(phonon, large)
 
 
 def test_force_constants_are_those_of_a_supercell_with_charges():

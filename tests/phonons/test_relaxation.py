@@ -7,7 +7,9 @@ import warnings
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
+from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.io import write
@@ -17,7 +19,7 @@ from helpers.springs import Springs
 
 from ase_equivar.cli import inputs
 from ase_equivar.phonons import lo_to_splitting, make_phonon, nac_params, polar_phonon, relax
-from ase_equivar.warning_types import CellChangeWarning, InputWarning
+from ase_equivar.warning_types import CellChangeWarning, InputWarning, NotRelaxedWarning
 
 
 def alloy():
@@ -133,6 +135,31 @@ def test_commands_name_what_they_used(tmp_path, model, monkeypatch):
     ):
         result = run("born", *arguments, option, value)
         assert_one_line_error(result, 2, message)
+
+
+class Exchange(Calculator):
+    """Neighbors with equal moments attract each other along x, others repel."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, atoms=None, properties=("forces",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        moments = atoms.get_initial_magnetic_moments()
+        forces = np.zeros((len(atoms), 3))
+        pull = 0.08 * moments * np.roll(moments, -1)  # from each atom to the next
+        forces[:, 0] = pull - np.roll(pull, 1)
+        self.results = {"energy": 0.0, "forces": forces}
+
+
+def test_forces_that_symmetry_forbids_are_told():
+    """Positions alone make the four atoms equivalent, moments do not."""
+    atoms = Atoms("Mn4", [[2.5 * i, 0, 0] for i in range(4)], cell=[10, 3, 3], pbc=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        relax(atoms, Exchange(), "positions")
+    atoms.set_initial_magnetic_moments([1, 1, -1, -1])
+    with pytest.warns(NotRelaxedWarning, match=r"forces of up to 0\.16 eV/Å are left"):
+        relax(atoms, Exchange(), "positions")
 
 
 def test_constraints_are_ignored_and_that_is_told():

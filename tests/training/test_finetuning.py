@@ -85,9 +85,10 @@ def test_training_configuration_is_not_overwritten_by_another(tmp_path: Path) ->
         write_training_config(tmp_path / "new", "universal", data, data, epochs=3)
     assert read_training_config(written) == config
     checkpoint.unlink()
-    written.write_text("output: elsewhere\n")
-    with pytest.raises(ValueError, match=r"holds another configuration; give another output"):
-        write_training_config(tmp_path / "new", "universal", data, data, epochs=3)
+    for other in ("output: elsewhere\n", "output: [no yaml\n"):
+        written.write_text(other)
+        with pytest.raises(ValueError, match=r"holds another configuration; give another output"):
+            write_training_config(tmp_path / "new", "universal", data, data, epochs=3)
 
 
 def test_a_name_is_that_of_the_bundled_model(

@@ -17,6 +17,7 @@ import pytest
 import torch
 import yaml
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.spacegroup import crystal
 from helpers.training_runs import NETWORK, labelled, run_config, write
@@ -66,7 +67,9 @@ def test_doubtful_frames_are_named_and_kept_out(
     assert len(kept) == 1
     assert [entry.frame for entry in rejected] == [1, 2, 3, 4]
     for entry, reason in zip(
-        rejected, ["off by 0.9", "not finite", "below 1", "no per-atom"], strict=True
+        rejected,
+        ["off by 0.9", "not finite", "is 0.5; that of a dielectric tensor is 1", "no per-atom"],
+        strict=True,
     ):
         assert reason in entry.reason
         assert f"frame {entry.frame}" in caplog.text
@@ -115,6 +118,19 @@ def test_labels_that_break_the_space_group(tmp_path: Path) -> None:
     assert [one.frame for one in rejected] == [1, 2]
     for one in rejected:
         assert "violate the crystal's own space group by" in one.reason, one.reason
+
+
+def test_dielectric_tensors_that_break_the_space_group(tmp_path: Path) -> None:
+    frames = []
+    for tensor in (np.diag([2.4, 2.4, 2.4]), np.diag([2.3, 2.4, 2.6]), np.eye(3, k=1) + 2.4):
+        salt = bulk("NaCl", "rocksalt", a=5.64)
+        salt.set_array("born_charges", np.outer([1.1, -1.1], np.eye(3)).reshape(2, 9))
+        salt.info["electronic_dielectric_tensor"] = tensor
+        frames.append(salt)
+    kept, rejected = read_frames([write(tmp_path / "x.extxyz", frames)], DataConfig((), ()))
+    assert len(kept) == 1
+    assert "ε∞ violates the crystal's own space group by 19 % of ε∞ - 1" in rejected[0].reason
+    assert "is not symmetric: components across the diagonal differ" in rejected[1].reason
 
 
 def test_zipped_frames_are_the_same(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ from ase_equivar.plotting.models import plot_errors
 from ase_equivar.training.card import model_card
 from ase_equivar.training.comparison import Comparison, compare
 from ase_equivar.training.curve import learning_curve
-from ase_equivar.training.data import n_different, read_frames
-from ase_equivar.training.evaluate import evaluate
+from ase_equivar.training.data import LabelledFrame, n_different, read_frames
+from ase_equivar.training.evaluate import CLEAN_LABEL, evaluate
 from ase_equivar.training.fit import fit
 from ase_equivar.training.sections import DataConfig
 
@@ -189,3 +189,19 @@ def test_one_epoch_is_a_point(comparison: Comparison) -> None:
     assert low < 1 < high
     inside = [tick for tick in learning.get_xticks() if low <= tick <= high]
     assert inside == [1]
+
+
+def test_labels_are_grouped_by_a_violation_that_is_a_number() -> None:
+    """What else a file has under that name says nothing of the label."""
+    frames = []
+    for own in (0.001, 5.0, "0.001", np.zeros((3, 3)), None):
+        atoms = labelled(1)[0]
+        atoms.info["raw_sum_rule_violation"] = own
+        frames.append(LabelledFrame(atoms, np.zeros((len(atoms), 3, 3)), None))
+    charges = [frame.born_charges for frame in frames]
+    found = evaluate(Comparison(frames, charges, charges, [], ()))
+    counts = {
+        name.rpartition("violation ")[2]: one.n_atoms // len(charges[0])
+        for name, one in found.by_label.items()
+    }
+    assert counts == {f"up to {CLEAN_LABEL} e": 1, f"above {CLEAN_LABEL} e": 1, "not given": 3}
