@@ -67,7 +67,8 @@ def test_evaluation_is_all_that_stdout_gets(folder: Path, tmp_path: Path) -> Non
     """The progress bar is no part of a card that is redirected to a file."""
     data = write(tmp_path / "more.extxyz", labelled(3, seed=2))
     output = tmp_path / "errors.json"
-    result = CliRunner().invoke(app, ["evaluate", str(folder), data, "--output", str(output)])
+    command = ["evaluate", str(folder), data, "--output", str(output)]
+    result = CliRunner().invoke(app, command, env={"FORCE_COLOR": "1"})  # stderr is a terminal
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("# Model `model`\n\nPrinted by `ase-equivar evaluate ")
     assert "--card" not in result.stdout  # for a bundled model it would be refused
