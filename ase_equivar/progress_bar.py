@@ -23,7 +23,9 @@ def progress_bar(shown: bool = True) -> Progress:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not (shown and console.is_terminal))
+    hidden = not (shown and console.is_terminal)
+    console.quiet = hidden  # rich 13.0 ends with an empty line even where there was no bar
+    return Progress(console=console, transient=True, disable=hidden)
 
 
 def with_progress(

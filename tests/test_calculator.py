@@ -332,7 +332,8 @@ def test_predict_shows_progress_of_long_lists_on_a_terminal(capsys, monkeypatch)
     calc = calculator()
     calc.predict([structures.wire()] * 60)  # stderr is a file: no bar in it
     assert capsys.readouterr().err == ""
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes any file for a terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     calc.predict([structures.wire()] * 5)
     assert capsys.readouterr().err == ""
     calc.predict([structures.wire()] * 60)
