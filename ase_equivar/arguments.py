@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
@@ -246,7 +246,7 @@ def check_flag(name: str, value: object) -> None:
         raise TypeError(f"{name} is {_shown(value)}; give True or False")
 
 
-def known_word(name: str, value: object, known: Sequence[str]) -> Any:
+def known_word(name: str, value: object, known: Collection[str]) -> Any:
     """Return a word that is one of those known.
 
     Raises

@@ -22,6 +22,7 @@ atoms = Atoms("MgOOMg", positions, cell=cell, pbc=True).repeat((2, 1, 1))
 atoms.calc = EquivarCalculator(model=MODEL)
 assert atoms.calc.get_property("born_charges", atoms).shape == (8, 3, 3)
 assert atoms.calc.get_property("dielectric_tensor", atoms).shape == (3, 3)
+assert len(atoms.calc.predict([atoms])) == 1
 print(after_import, [name for name in HEAVY if name in sys.modules])
 """
 
@@ -34,3 +35,10 @@ def test_neither_the_import_nor_the_first_prediction_imports_heavy_libraries() -
             [sys.executable, "-c", code], capture_output=True, text=True, check=False
         )
         assert found.stdout.split("\n")[0] == "[] []", found.stderr
+
+
+@pytest.mark.slow
+def test_the_command_line_starts_without_the_readers_of_structures() -> None:
+    code = "import sys, ase_equivar.cli.main; print('ase.io.formats' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"

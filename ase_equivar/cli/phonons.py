@@ -70,6 +70,7 @@ def phonons(
     """
     with inputs.user_errors():
         outputs = output or [Path("phonons.png")]
+        # once more, with the default
         check_outputs({"output": outputs, "density": density, "angular": angular})
         for path_ in outputs:
             check_output(path_, ".csv", ".json", ".yaml", *CELLS)

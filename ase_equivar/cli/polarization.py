@@ -9,7 +9,6 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from ase_equivar.arguments import whole_number
 from ase_equivar.cli import inputs
 from ase_equivar.cli.tables import number, open_console
 from ase_equivar.io.file_selection import frame_index, split_selection
@@ -87,18 +86,17 @@ def polarization(
         if output is not None:
             raise ValueError("--output is for a trajectory; leave it out with two structures")
         tensor = None if clamped is None else inputs.clamped_tensor("--clamped", clamped)
-        if points is not None and (whole_number("--points", points) < 5 or points % 2 == 0):
-            raise ValueError(f"--points is {points}; give an odd number of at least 5")
+        from ase_equivar.dielectric import polarization_change
+        from ase_equivar.dielectric.polarization import check_points
+
+        n_points = 9 if points is None else check_points("--points", points)
         first, last = (_structure(path, index, format) for path in (start, end))
         calc = inputs.equivar_calculator(model=model, device=device)
-
-        from ase_equivar.dielectric import polarization_change
-
         found = polarization_change(
             first,
             last,
             calc,
-            n_points=9 if points is None else points,
+            n_points=n_points,
             clamped_piezoelectric=tensor,
         )
         table = Table(title="Change of polarization (µC/cm²)", box=None, padding=(0, 1))
@@ -152,8 +150,9 @@ def _trajectory(
 
 def _numbers_in_file(path: Path, index: str, format: str | None, n_used: int) -> range:
     """Return the numbers of the frames that an index takes, from 0."""
-    chosen = frame_index(index)
-    if index == ":" or not isinstance(chosen, slice):
+    if index == ":":
         return range(n_used)
+    chosen = frame_index(index)
+    assert isinstance(chosen, slice)  # a single frame has been refused
     total = sum(1 for _ in inputs.read_frames(path, format=format))
     return range(total)[chosen]

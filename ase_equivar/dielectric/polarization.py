@@ -160,9 +160,7 @@ def polarization_change(
         strained relative to the other, so that the polarization of the first one in its own cell is
         not known.
     """
-    n_points = whole_number("n_points", n_points)
-    if n_points < 5 or n_points % 2 == 0:
-        raise ValueError(f"n_points must be odd and at least 5, got {n_points}")
+    n_points = check_points("n_points", n_points)
     clamped = None
     if clamped_piezoelectric is not None:
         clamped = clamped_array("clamped_piezoelectric", clamped_piezoelectric)
@@ -208,6 +206,14 @@ def polarization_change(
             stacklevel=2,
         )
     return result
+
+
+def check_points(name: str, value: object) -> int:
+    """Return how many structures are predicted on a path, or refuse what Simpson's rule cannot."""
+    number = whole_number(name, value)
+    if number < 5 or number % 2 == 0:
+        raise ValueError(f"{name} must be odd and at least 5, got {number}")
+    return number
 
 
 def polarization_along(

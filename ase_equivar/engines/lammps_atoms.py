@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +54,9 @@ class LocalAtoms:
         """Volume of the box, Å³."""
         return float(abs(np.linalg.det(self.cell)))
 
+    @functools.cached_property
     def fractional(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return unwrapped fractional coordinates (n_local, 3) of own atoms, and their cell.
+        """Unwrapped fractional coordinates (n_local, 3) of own atoms, and their cell.
 
         Along nonperiodic directions they are Cartesian: a change of the box there, such as
         shrink-wrapping, does not move the atoms.
@@ -73,7 +75,7 @@ class LocalAtoms:
             `fractional` coordinates one step ago, in `cell_before`.
         cell_before : ndarray, shape (3, 3)
         """
-        place, cell = self.fractional()
+        place, cell = self.fractional
         # LAMMPS flips a box that is too oblique: then the same lattice has other vectors
         flip = np.rint(cell_before @ np.linalg.inv(cell))
         mean = (cell + np.linalg.inv(flip) @ cell_before) / 2
@@ -83,7 +85,7 @@ class LocalAtoms:
 
     def in_box(self) -> NDArray[np.float64]:
         """Return positions of own atoms, wrapped into the box, Å, shape=(n_local, 3)."""
-        scaled, cell = self.fractional()
+        scaled, cell = self.fractional
         whole = np.where(self.periodic, np.floor(scaled), 0.0)
         return np.asarray((scaled - whole) @ cell + self.corner)
 

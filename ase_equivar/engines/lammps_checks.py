@@ -92,7 +92,7 @@ class FieldWarnings:
         if not strongest:
             return
         self._faces_are_seen = True
-        _, cell = here.fractional()
+        _, cell = here.fractional
         jumps = jumps_at_faces(field, here.in_box(), cell, here.periodic, time, here.corner)
         jumps = largest(self._communicator, jumps)
         if is_first(self._communicator):

@@ -167,7 +167,7 @@ class FieldFix:
         born = kept.reshape(-1, 3, 3)
         if self._step is None:
             self._warnings.of_net_charge(born[self._in_group(here)])
-        place, cell = here.fractional()
+        place, cell = here.fractional
         moved = np.zeros((here.n_local, 3))
         if follows:
             moved = here.displacements(last[:, :3], self._cell)

@@ -59,7 +59,7 @@ def _waveform(data: Mapping[str, Any], depth: int) -> Waveform:
     kinds = {kind.__name__: kind for kind in KINDS}
     settings = dict(data)
     name = settings.pop("type", None)
-    known_word("a waveform's type", name, list(kinds))
+    known_word("a waveform's type", name, kinds)
     if "parts" in settings:
         if not isinstance(settings["parts"], Sequence):
             raise ValueError(f"the parts of a {name} are a list, not {settings['parts']!r}")

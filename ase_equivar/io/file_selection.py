@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ase.io.formats import string2index
-
 SELECTION = re.compile(r"-?\d+|-?\d*:-?\d*(:-?\d*)?")  # 7, ::5, -20:
 
 
@@ -19,6 +17,8 @@ def frame_index(index: str) -> int | slice:
         If it is neither a whole number nor a slice; ASE has names of databases besides.
     """
     if SELECTION.fullmatch(index.strip().removeprefix("+")):
+        from ase.io.formats import string2index  # every command imports this module at its start
+
         chosen = string2index(index)
         if not isinstance(chosen, slice) or chosen.step != 0:
             return chosen

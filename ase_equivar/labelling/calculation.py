@@ -167,6 +167,7 @@ def label(
             if isinstance(error, MetalError) or found is None or not _is_accepted(found, settings):
                 raise
             logger.info("the label is that of the mesh %s; with %s: %s", found.mesh, mesh, error)
+            spent = one.spent
             break
         finally:
             shutil.rmtree(folder, ignore_errors=True)

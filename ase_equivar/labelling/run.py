@@ -182,8 +182,9 @@ class _Run:
         self.pseudopotentials, self.file = pseudopotentials, file
         self.journal = journal_of(output)
         done = labelled(file, output)
-        refused = set() if retry else failed(self.journal)
-        begun = bool(done or failed(self.journal))
+        recorded = failed(self.journal)
+        refused = set() if retry else recorded
+        begun = bool(done or recorded)
         check_settings(output, settings, pseudopotentials, old=bool(done), begun=begun)
         names = [identity(atoms) for atoms in structures]
         self.n_labelled = len(done & set(names))

@@ -74,7 +74,7 @@ def build_network(config: dict[str, Any]) -> Network:
             f"it has {', '.join(sorted(allowed))}"
         )
     if preset is not None:
-        known_word("preset", preset, list(PRESETS))
+        known_word("preset", preset, PRESETS)
         described = dataclasses.replace(PRESETS[preset], **fields)
     else:
         described = shape(**fields)

@@ -20,6 +20,7 @@ from ase_equivar.io.structure_files import (
     parsed_frame,
     read_apart,
 )
+from ase_equivar.structures.validation import TOTAL_CHARGES
 
 LARGEST_OF_ONE = 10_000_000  # bytes; hardly a file of one crystal is as large
 
@@ -132,8 +133,9 @@ def fingerprint(atoms: Atoms, gap: object = None) -> str:
     for name in ("initial_magmoms", "initial_charges"):  # what forces may depend on
         if atoms.has(name):
             others.append(f"{name} {atoms.arrays[name].tolist()}")
-    if atoms.info.get("charge") is not None:
-        others.append(f"charge {atoms.info['charge']!r}")
+    others += [
+        f"{key} {atoms.info[key]!r}" for key in TOTAL_CHARGES if atoms.info.get(key) is not None
+    ]
     return digest(*(part.tobytes() for part in parts), *(one.encode() for one in others))
 
 

@@ -76,8 +76,8 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one step, and log the errors of the epoch."""
         found = errors(self.network, batch, self.config.fit.loss)
-        order = self.trainer.train_dataloader.sampler
-        if isinstance(order, BatchOrder) and order.is_repetition(batch_idx):
+        order: BatchOrder = self.trainer.train_dataloader.sampler
+        if order.is_repetition(batch_idx):
             found = replace(found, counts=torch.zeros_like(found.counts))
         self._log_errors("train", found)
         return found.total(self.config.fit, self._shares(found.counts))

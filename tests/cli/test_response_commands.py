@@ -173,7 +173,7 @@ def test_polarization(nacl_file, model, tmp_path):
     assert_one_line_error(
         run("polarization", nacl_file, end, "--model", model, "--points", 4),
         2,
-        "--points is 4; give an odd",
+        "--points must be odd and at least 5, got 4",
     )
 
 

@@ -453,13 +453,14 @@ def test_a_denser_mesh_that_fails_costs_no_label_that_is_there(folder, monkeypat
     """The first mesh has a label that would be accepted; only a metal has none at all."""
     recorded = read_response((RECORDED / "ph.out").read_text(), 4).born_charges
     aim = np.abs(recorded.sum(axis=0)).max() / 4 / 1.9
-    meshes = []
+    meshes, calls = [], []
 
     def record(program, text, folder, left, stop):
         name = Path(program).stem
         meshes.extend(["mesh"] * (name == "pw"))
         if len(meshes) > 1 and end == "killed":
             raise KilledError("ph.x was ended by SIGKILL")
+        calls.append(name)  # 1 s of CPU time each
         if len(meshes) > 1 and name == "ph" and end == "not converged":
             return "no convergence", 1.0
         output = (RECORDED / f"{name}.out").read_text()
@@ -477,6 +478,8 @@ def test_a_denser_mesh_that_fails_costs_no_label_that_is_there(folder, monkeypat
     assert (step.label is None) == (end == "metal")
     if end == "metal":
         assert "a metal" in step.reason
+    else:
+        assert step.label.cpu_seconds == len(calls)
 
 
 def test_an_empty_part_of_a_file_is_refused(folder):

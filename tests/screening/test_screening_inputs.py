@@ -201,9 +201,11 @@ def test_fingerprint_tells_what_a_row_depends_on():
     magnetic.set_initial_magnetic_moments([1.0, -1.0])
     charged.set_initial_charges([1.0, -1.0])
     ion.info["charge"] = 1
-    several = (salt, moved, strained, magnetic, charged, ion)
+    other = salts()[2]
+    other.info["total_charge"] = 1  # the name that other calculators have for it
+    several = (salt, moved, strained, magnetic, charged, ion, other)
     prints = [*map(fingerprint, several), fingerprint(salt, 8.5)]
-    assert len(set(prints)) == 7
+    assert len(set(prints)) == 8
     assert fingerprint(salts()[2]) == prints[0]
 
 

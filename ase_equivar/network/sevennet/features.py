@@ -222,7 +222,7 @@ def _limited(block: Tensor) -> Tensor:
 
 def _load(name: str) -> Any:
     """Load a potential in single precision, in which it was saved."""
-    known_word("potential", name, list(POTENTIALS))
+    known_word("potential", name, POTENTIALS)
     try:
         from sevenn.util import load_checkpoint, pretrained_name_to_path
     except ModuleNotFoundError as error:
