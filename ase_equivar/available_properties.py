@@ -142,7 +142,8 @@ class AvailableProperties:
             if calculator is None
             else f"the wrapped {type(calculator).__name__} does not list it either"
         )
-        return f"{name!r} is not predicted by the model {model}; {remedy}"
+        own = ", ".join(self.of_model)
+        return f"{name!r} is not predicted by the model {model}, which gives {own}; {remedy}"
 
     @property
     def has_head(self) -> bool:

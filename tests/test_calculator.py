@@ -204,6 +204,13 @@ def test_missing_forces_say_what_to_do(atoms):
         atoms.get_magnetic_moments()
 
 
+def test_a_property_of_another_name_is_answered_with_the_names_that_there_are(atoms):
+    """Labels of ε∞ in files are called electronic_dielectric_tensor, the property is not."""
+    atoms.calc = calculator()
+    with pytest.raises(PropertyNotImplementedError, match=r"which gives born_.*, dielectric_ten"):
+        atoms.get_property("electronic_dielectric_tensor")
+
+
 def test_nothing_is_calculated_that_was_not_asked_for(atoms):
     wrapped = CountingCalculator()
     atoms.calc = calculator(wrapped)

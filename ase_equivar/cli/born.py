@@ -12,7 +12,7 @@ from rich.table import Table
 from ase_equivar.ase_properties import UNCERTAINTY
 from ase_equivar.cli import inputs
 from ase_equivar.cli.born_comparison import comparison_table, labelled_structure, labels_of
-from ase_equivar.cli.corrected_phonon import Epsilon, epsilon_from
+from ase_equivar.cli.phonon_input import Epsilon, epsilon_from
 from ase_equivar.cli.phonopy_files import is_phonopy_file, read_phonopy
 from ase_equivar.cli.tables import number, open_console, tensor_table
 from ase_equivar.cli.training import Charges, Order

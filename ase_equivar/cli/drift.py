@@ -50,7 +50,7 @@ def drift(
         if nominal is not None:
             charges["nominal charges"] = _charges(nominal)
         md_settings = options.md_settings()
-        atoms = options.charged_atoms(total_charge)
+        atoms = options.atoms_with_calculator(total_charge)
 
         import numpy as np
 

@@ -82,9 +82,9 @@ class FieldRunOptions:
         """Return the structure as the file has it."""
         return inputs.read_structure(self.structure, self.index, self.format)
 
-    def charged_atoms(self, total_charge: float = 0.0) -> Atoms:
+    def atoms_with_calculator(self, total_charge: float = 0.0) -> Atoms:
         """Return the repeated cell with forces, and Z* that sum to the charge."""
-        return charged_atoms(
+        return atoms_with_calculator(
             self.unit_cell(), self.repeat, self.calculator, self.model, self.device, total_charge
         )
 
@@ -128,7 +128,7 @@ def check_time(option: str, time: float, *, zero: bool = False) -> None:
     positive_number(option, time, "ps", zero=zero)
 
 
-def charged_atoms(
+def atoms_with_calculator(
     unit_cell: Atoms,
     repeat: tuple[int, int, int],
     calculator: str,

@@ -50,7 +50,7 @@ def finite_field(
 
         # before the potential is loaded
         check_steps(equilibration * PICOSECOND, duration * PICOSECOND, md_settings)
-        atoms = options.charged_atoms()
+        atoms = options.atoms_with_calculator()
         found = finite_field_dielectric(
             atoms,
             strength * MV_PER_CM,

@@ -41,7 +41,7 @@ def hysteresis(
         check_time("--period", period)
         options.check_outputs()
         md_settings = options.md_settings()
-        atoms = options.charged_atoms()
+        atoms = options.atoms_with_calculator()
 
         import numpy as np
         from ase import units

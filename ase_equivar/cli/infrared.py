@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.corrected_phonon import charges_of, corrected_phonon, nac_method
 from ase_equivar.cli.crystal_options import CrystalOptions, check_spectrum_outputs, crystal_command
+from ase_equivar.cli.phonon_input import charges_of, nac_method, phonon_input
 from ase_equivar.cli.tables import number, open_console, tensor_table
 from ase_equivar.cli.written_files import numbers_first, save_figure, written_files
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
@@ -74,7 +74,7 @@ def infrared(
             )
         if nac is None and damping:
             raise ValueError("--damping is of ε(ω), which --method none leaves out")
-        made = corrected_phonon(crystal, nac)
+        made = phonon_input(crystal, nac)
 
         from ase_equivar import dielectric as di
         from ase_equivar import io as files

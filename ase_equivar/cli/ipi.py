@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.field_options import Repeat, Structure, charged_atoms
+from ase_equivar.cli.field_options import Repeat, Structure, atoms_with_calculator
 from ase_equivar.cli.potentials import DEFAULT_POTENTIAL
 from ase_equivar.cli.tables import open_console
 
@@ -43,7 +43,7 @@ def ipi(
     """
     with inputs.user_errors():
         unit_cell = inputs.read_structure(structure, index, format)
-        atoms = charged_atoms(unit_cell, repeat, calculator, model, device)
+        atoms = atoms_with_calculator(unit_cell, repeat, calculator, model, device)
 
         from ase_equivar.engines.ipi import run_ipi_client
 

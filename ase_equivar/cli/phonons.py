@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.corrected_phonon import corrected_phonon, nac_method
 from ase_equivar.cli.crystal_options import CrystalOptions, crystal_command
 from ase_equivar.cli.own_inputs import check_outputs
+from ase_equivar.cli.phonon_input import nac_method, phonon_input
 from ase_equivar.cli.tables import open_console
 from ase_equivar.cli.written_files import numbers_first, save_figure, written_files
 from ase_equivar.io.output_files import check_output, replacing
@@ -83,7 +83,7 @@ def phonons(
         if direction and method == "none":
             raise ValueError("--direction is of the correction, which --method none leaves out")
         directions = [_direction(text) for text in direction or ("1 0 0", "0 1 0", "0 0 1")]
-        made = corrected_phonon(crystal, nac_method(method), band_path=path)
+        made = phonon_input(crystal, nac_method(method), band_path=path)
 
         from ase_equivar import phonons as ph
         from ase_equivar import plotting

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +16,8 @@ from ase_equivar.warning_types import InputWarning
 if TYPE_CHECKING:
     from phonopy import Phonopy
     from phonopy.interface.phonopy_yaml import PhonopyYaml
+
+    from ase_equivar.io.phonopy_yaml import YamlContent
 
 CONSTANTS = ("FORCE_CONSTANTS", "force_constants.hdf5")
 OF_SECOND_ORDER = ("phonon_supercell", "phonon_displacement", "phonon_primitive")
@@ -86,36 +86,22 @@ def read_phonopy(
     UserWarning
         When a BORN file lies beside the yaml and is not read.
     """
-    import phonopy
-    from phonopy.interface.phonopy_yaml import load_phonopy_yaml, load_yaml
-    from phonopy.physical_units import get_calculator_physical_units
-
     from ase_equivar.io.input_files import check_file
+    from ase_equivar.io.phonopy_yaml import load_phonon, read_yaml
+    from ase_equivar.io.read_errors import reading
     from ase_equivar.phonons.read_cell import converted
 
     symprec = positive_number("symprec", symprec, "Å", largest=LONGEST_SYMPREC)
     for needed in (path, born):
         if needed is not None:
             check_file(needed)
-    with _reading(str(path)):
-        content: Any = load_yaml(path)
-        held = load_phonopy_yaml(content)
-        source = _forces_from(path, held) if with_force_constants else None
-        length = get_calculator_physical_units(held.calculator).distance_to_A
+    content = read_yaml(path)
+    source: Path | None = None
     if with_force_constants:
-        _refuse_second_order(path, content)
-    # phonopy looks for files in the current folder alone.
-    with (
-        _reading(str(path) if source in (None, path) else f"{path} with {source}"),
-        contextlib.chdir(path.parent),
-    ):
-        phonon = phonopy.load(
-            path.name,
-            is_nac=False,
-            produce_fc=with_force_constants,
-            symprec=symprec / length,
-            log_level=0,
-        )
+        _refuse_second_order(path, content.keys)
+        with reading(path, "phonopy"):
+            source = _forces_from(path, content.parsed)
+    phonon = load_phonon(content, symprec, forces=source)
     phonon = converted(phonon, with_masses=with_force_constants)
     lattice, positions, kinds, *_ = phonon.unitcell.totuple(distinguish_symbol_index=True)
     warn_if_nearly_symmetric((lattice, positions, kinds), symprec)
@@ -126,7 +112,7 @@ def read_phonopy(
             f"{path} has no force constants or forces, nor is there a FORCE_SETS, "
             f"{' or '.join(CONSTANTS)} beside it, in {path.parent}"
         )
-    born_from = _set_born(phonon, path, held, born)
+    born_from = _set_born(phonon, content, born)
     return PhonopyFile(phonon, source, born_from)
 
 
@@ -144,40 +130,27 @@ def _forces_from(path: Path, held: PhonopyYaml) -> Path | None:
     return sets if sets.exists() else None
 
 
-def _set_born(phonon: Phonopy, path: Path, held: PhonopyYaml, born: Path | None) -> Path | None:
+def _set_born(phonon: Phonopy, content: YamlContent, born: Path | None) -> Path | None:
     """Give the Phonopy object Z* and ε∞, and return the file that they are from."""
+    from ase_equivar.io.phonopy_yaml import read_born
     from ase_equivar.phonons.gamma import NAC_FACTOR
 
+    own = content.parsed.nac_params
     if born is not None:
-        from phonopy.file_IO import parse_BORN
-
-        with _reading(f"{born} for the primitive cell of {path}"):
-            tolerance = phonon.symmetry.tolerance
-            params = parse_BORN(phonon.primitive, symprec=tolerance, filename=born)
-        params["factor"] = NAC_FACTOR  # which the file need not hold
-        phonon.nac_params = params
+        params = read_born(born, phonon, content.path)
+        phonon.nac_params = {**params, "factor": NAC_FACTOR}  # which the file need not hold
         return born
-    beside = path.parent / "BORN"
+    beside = content.path.parent / "BORN"
     if beside.exists():
         warnings.warn(
             f"{beside} is not read; --born {beside} takes Z* and ε∞ of it",
             InputWarning,
             stacklevel=4,
         )
-    if held.nac_params is None:
+    if own is None:
         return None
-    phonon.nac_params = {**held.nac_params, "factor": NAC_FACTOR}  # of our units
-    return path
-
-
-@contextlib.contextmanager
-def _reading(what: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # a damaged file can raise anything
-        from ase_equivar.io.read_errors import reason
-
-        raise ValueError(f"phonopy cannot read {what}: {reason(error, 'phonopy')}") from error
+    phonon.nac_params = {**own, "factor": NAC_FACTOR}  # of our units
+    return content.path
 
 
 def _refuse_second_order(path: Path, content: dict[str, Any]) -> None:

@@ -11,13 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.corrected_phonon import (
+from ase_equivar.cli.crystal_options import CrystalOptions, crystal_command
+from ase_equivar.cli.phonon_input import (
     GIVEN,
     describe_relaxation,
     describe_tensors,
     epsilon_from,
 )
-from ase_equivar.cli.crystal_options import CrystalOptions, crystal_command
 from ase_equivar.cli.tables import number, open_console, tensor_table
 from ase_equivar.cli.written_files import written_files
 from ase_equivar.io.output_files import check_folder

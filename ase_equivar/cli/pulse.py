@@ -48,7 +48,7 @@ def pulse(
         md_settings = options.md_settings()
         if not width > 0:
             raise ValueError(f"--width must be positive, got {width}")
-        atoms = options.charged_atoms()
+        atoms = options.atoms_with_calculator()
 
         import numpy as np
 

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ase_equivar.cli import inputs
-from ase_equivar.cli.corrected_phonon import corrected_phonon
 from ase_equivar.cli.crystal_options import CrystalOptions, check_spectrum_outputs, crystal_command
+from ase_equivar.cli.phonon_input import phonon_input
 from ase_equivar.cli.tables import open_console
 from ase_equivar.cli.written_files import numbers_first, save_figure, written_files
 from ase_equivar.units import THZ_TO_CM, FrequencyUnit
@@ -93,7 +93,7 @@ def raman(
         model = crystal.model
         tensors = inputs.equivar_calculator(model=model, device=crystal.device)
         require_dielectric(tensors)
-        made = corrected_phonon(crystal)
+        made = phonon_input(crystal)
         console = open_console()
         write = stack.enter_context(written_files(console))
         console.print(escape(made.origin))

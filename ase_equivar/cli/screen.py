@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from ase_equivar.arguments import positive_number
 from ase_equivar.cli import inputs
-from ase_equivar.cli.corrected_phonon import epsilon_from
+from ase_equivar.cli.phonon_input import epsilon_from
 from ase_equivar.cli.potentials import DEFAULT_POTENTIAL, calculator_identity
 from ase_equivar.cli.tables import open_console
 from ase_equivar.io.output_files import check_folder

@@ -18,6 +18,7 @@ from ase_equivar.inference.model_files import (
 from ase_equivar.io.output_files import make_folder, write_text
 from ase_equivar.network import GatedNetwork, Network, PolarNetwork, build_network
 from ase_equivar.training.config import POLAR, parse_config
+from ase_equivar.training.processes import n_processes
 from ase_equivar.training.resume import CHECKPOINT
 
 # Determined with the bundled SiO2 and BaTiO3 models: single structures per step, a lower rate than
@@ -73,8 +74,9 @@ def write_training_config(
     Raises
     ------
     FileNotFoundError, ValueError
-        If a file is missing or a setting is wrong, before anything is written; if the file exists
-        with other contents, and training has begun or the file was not written by this function.
+        If a file is missing or a setting is wrong, or there are several processes, before anything
+        is written; if the file exists with other contents, and training has begun or the file was
+        not written by this function.
     """
     folder = Path(output).resolve()
     is_folder = model not in available_models() and Path(model).is_dir()
@@ -95,6 +97,11 @@ def write_training_config(
     path = folder / TRAINING_FILE
     parse_config(content, folder, "the configuration")
     refuse_ensemble(model)
+    if n_processes() > 1:
+        raise ValueError(
+            f"fine-tuning takes one structure a step, which {n_processes()} processes cannot "
+            "share; run it without torchrun"
+        )
     text = HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     before = path.read_text(encoding="utf-8") if path.is_file() else text
     begun = (folder / CHECKPOINT).exists() or not before.startswith(HEADER)

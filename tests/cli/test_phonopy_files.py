@@ -77,7 +77,7 @@ def test_a_born_file_is_read_when_named_and_told_when_not(tmp_path, model):
     assert read.born_from == folder / "BORN"
     (folder / "BORN").write_text("14.4\n1 2 3\n")
     result = run("infrared", path, "--born", folder / "BORN", "--model", model)
-    assert_one_line_error(result, 2, "cannot read .*BORN for the primitive cell")
+    assert_one_line_error(result, 2, "phonopy, for the primitive cell of .*, cannot read .*BORN")
     result = run("infrared", path, "--born", folder / "no", "--model", model)
     assert_one_line_error(result, 2, "there is no file .*no")
     result = run("infrared", "x.cif", "--born", folder / "BORN", "--model", model)

@@ -91,6 +91,18 @@ def test_training_configuration_is_not_overwritten_by_another(tmp_path: Path) ->
             write_training_config(tmp_path / "new", "universal", data, data, epochs=3)
 
 
+def test_several_processes_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "data.extxyz", labelled(4))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(
+        ValueError, match=r"which 2 processes cannot share; run it without torchrun"
+    ):
+        write_training_config(tmp_path / "new", "universal", data, data, epochs=3)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_name_is_that_of_the_bundled_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class CorrectedPhonon:
+class PhononInput:
     """A Phonopy object with force constants, Z* and ε∞, and where they come from.
 
     Attributes
@@ -58,9 +58,9 @@ class CorrectedPhonon:
     born_charges: NDArray[np.float64] | None = None
 
 
-def corrected_phonon(
+def phonon_input(
     crystal: CrystalOptions, method: NacMethod | None = "gonze", *, band_path: str | None = None
-) -> CorrectedPhonon:
+) -> PhononInput:
     """Calculate force constants, or read them from a phonopy.yaml, and add Z* and ε∞.
 
     A path of bands that the lattice does not have is refused before any force is calculated.
@@ -108,7 +108,7 @@ def corrected_phonon(
         "born_charges": model,
         "epsilon_infinity": epsilon_from(model, epsilon),
     }
-    return CorrectedPhonon(
+    return PhononInput(
         phonon,
         origin=f"{describe_relaxation(mode, phonon.unitcell)}\n"
         f"{_describe_supercell(phonon)}; "
@@ -127,7 +127,7 @@ def nac_method(name: str) -> NacMethod | None:
     return None if method == "none" else method
 
 
-def charges_of(made: CorrectedPhonon, crystal: CrystalOptions) -> NDArray[np.float64]:
+def charges_of(made: PhononInput, crystal: CrystalOptions) -> NDArray[np.float64]:
     """Return Z* of the primitive cell for a phonon without correction: a file's, or a model's.
 
     Returns
@@ -148,7 +148,7 @@ def charges_of(made: CorrectedPhonon, crystal: CrystalOptions) -> NDArray[np.flo
     return charges
 
 
-def _uncorrected(atoms: Atoms, crystal: CrystalOptions, mode: RelaxMode) -> CorrectedPhonon:
+def _uncorrected(atoms: Atoms, crystal: CrystalOptions, mode: RelaxMode) -> PhononInput:
     """Calculate force constants alone, of a sheet say."""
     from ase_equivar import phonons as ph
 
@@ -158,7 +158,7 @@ def _uncorrected(atoms: Atoms, crystal: CrystalOptions, mode: RelaxMode) -> Corr
     relaxed = ph.relax(atoms, forces, mode, symprec=symprec)
     cells = crystal.supercell or ph.supercell_for_length(relaxed)
     phonon = ph.force_constants(relaxed, forces, cells, symprec=symprec)
-    return CorrectedPhonon(
+    return PhononInput(
         phonon,
         origin=f"{describe_relaxation(mode, phonon.unitcell)}\n"
         f"{_describe_supercell(phonon)}; no correction, "
@@ -212,7 +212,7 @@ def _cell(relaxed: PhonopyAtoms | Atoms) -> str:
 
 def _from_phonopy(
     crystal: CrystalOptions, method: NacMethod | None, epsilon: Epsilon
-) -> CorrectedPhonon:
+) -> PhononInput:
     """Read force constants, and Z* and ε∞ if they are there."""
     import numpy as np
 
@@ -231,7 +231,7 @@ def _from_phonopy(
         born = None if given is None else np.array(given["born"])
         if born is not None:
             calculation["born_charges"] = _name(read.born_from, path)
-        return CorrectedPhonon(phonon, origin, formula, calculation, born)
+        return PhononInput(phonon, origin, formula, calculation, born)
     if given is None:
         calc = inputs.equivar_calculator(model=model, device=device)
         if not _is_given(epsilon):
@@ -249,7 +249,7 @@ def _from_phonopy(
         "born_charges": tensors_from,
         "epsilon_infinity": epsilon_from(tensors_from, epsilon),
     }
-    return CorrectedPhonon(
+    return PhononInput(
         phonon,
         origin=f"supercell of {len(phonon.supercell)} atoms; {describe_tensors(calculation)}, "
         f"force constants: {calculation['forces']}",
