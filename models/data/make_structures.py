@@ -38,6 +38,11 @@ water
     Two to four water molecules, packed at random at 0.8 to 1.8 g/cm³; clusters of water in a box.
 ice
     Two molecules of ice under pressure, at 1.5 to 4 g/cm³; displaced. Not in the mix.
+dense
+    Two or three small molecules under pressure, alike or not, relaxed a little by SevenNet-0
+    (extra ``sevennet``) and displaced. Not in the mix.
+scaled
+    A crystal at 0.5 to 1.35 of its volume; every fourth is displaced. Not in the mix.
 relaxed
     Crystals of Petousis 2017 and Naccarato 2019 that have no Z* label anywhere, as they are.
 
@@ -73,14 +78,19 @@ from ase import Atoms
 from ase.build import molecule
 from ase.io import write
 from structure_bases import Base, collect_bases, reduced, split_of, valences
+from structure_dense import light_molecules, make_dense, make_scaled
 from structure_ice import make_ice
 from structure_kinds import MAKERS, make_molecule, make_water, molecules, too_close
 from structure_polar import make_polar, make_polar_supercell, perovskites
 
 from ase_equivar.labelling.mesh import choose_mesh, compact_cell
 
-MAKERS_OF_CRYSTALS = MAKERS | {"polar": make_polar, "polar_supercell": make_polar_supercell}
-OF_MOLECULES = ("molecule", "water", "ice")
+MAKERS_OF_CRYSTALS = MAKERS | {
+    "polar": make_polar,
+    "polar_supercell": make_polar_supercell,
+    "scaled": make_scaled,
+}
+OF_MOLECULES = ("molecule", "water", "ice", "dense")
 MIX = (
     "thermal relaxed strained substitution thermal molecule volume slab "
     "thermal relaxed vacancy thermal strained water thermal frenkel"
@@ -159,6 +169,10 @@ def make_all(
             water = make_water(rng) if kind == "water" else make_ice(rng)
             if water is not None:
                 result = (water, kind, "H2O", split_of("H2O", trained))
+        elif kind == "dense":
+            dense = make_dense(light_molecules(names), valence, rng)
+            if dense is not None and (group := reduced(dense)) not in excluded:
+                result = (dense, kind, group, split_of(group, trained))
         else:
             labelled: bool | None = None
             if element is None and groups is None and not ideal:

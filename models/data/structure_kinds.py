@@ -246,18 +246,20 @@ def molecules(valence: dict[str, int], excluded: set[str]) -> list[str]:
 def make_molecule(name: str, rng: np.random.Generator) -> Atoms:
     """Put a molecule, turned at random, into a box."""
     atoms = molecule(name)
-    atoms.rotate(*_random_turn(rng))
+    atoms.rotate(*random_turn(rng))
     atoms.set_cell(np.diag(np.ptp(atoms.positions, axis=0) + 6))
     atoms.center()
     atoms.pbc = True
-    return displace(_clean(atoms), rng, float(rng.uniform(0.02, 0.08)))
+    return displace(positions_alone(atoms), rng, float(rng.uniform(0.02, 0.08)))
 
 
-def _random_turn(rng: np.random.Generator) -> tuple[float, np.ndarray]:
+def random_turn(rng: np.random.Generator) -> tuple[float, np.ndarray]:
+    """Return an angle, degrees, and an axis."""
     return float(rng.uniform(0, 360)), rng.normal(size=3)
 
 
-def _clean(atoms: Atoms) -> Atoms:
+def positions_alone(atoms: Atoms) -> Atoms:
+    """Return a copy with nothing but atoms and cell, periodic."""
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
 
 
@@ -277,10 +279,10 @@ def make_water(rng: np.random.Generator) -> Atoms | None:
         new = Atoms(cell=lengths, pbc=True)
         for _ in range(count):
             one = molecule("H2O")
-            one.rotate(*_random_turn(rng))
+            one.rotate(*random_turn(rng))
             place = rng.random(3) * (lengths - 5 if cluster else lengths)
             one.positions += place - one.positions[0]
-            new += _clean(one)
+            new += positions_alone(one)
         far = distances(new)
         far[np.repeat(np.arange(count), 3)[:, None] == np.repeat(np.arange(count), 3)] = np.inf
         pair = [[limits[min(a, b), max(a, b)] for b in new.numbers] for a in new.numbers]

@@ -129,3 +129,49 @@ def test_perovskites_do_not_hold_what_is_excluded(monkeypatch):
     # measured at room temperature: 3.905, 3.989 and 4.171 Å
     for group, measured in (("SrTiO3", 3.905), ("KTaO3", 3.989), ("BaHfO3", 4.171)):
         assert lengths[group] == pytest.approx(measured, rel=0.025)
+
+
+def test_scaled_crystals_have_other_volumes_and_most_their_symmetry(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    import structure_bases
+    import structure_dense
+
+    quartz = crystal(["Si", "O"], [(0.47, 0, 1 / 3), (0.41, 0.27, 0.21)], spacegroup=152,
+                     cellpar=[4.91, 4.91, 5.41, 90, 90, 120])  # fmt: skip
+    base = structure_bases.Base(quartz, "quartz", "O2Si", "train", True, 2.4)
+    ratios, symmetric = [], 0
+    for seed in range(40):
+        made = structure_dense.make_scaled(base, np.random.default_rng(seed), 9)
+        ratios.append(made.get_volume() / quartz.get_volume())
+        symmetric += np.allclose(made.get_scaled_positions(), quartz.get_scaled_positions())
+    assert min(ratios) > 0.5
+    assert max(ratios) < 1.35
+    assert np.ptp(ratios) > 0.7
+    assert 22 <= symmetric <= 38
+
+
+def test_dense_molecules_stay_within_the_limits_and_apart(monkeypatch):
+    pytest.importorskip("sevenn")
+    monkeypatch.syspath_prepend(FOLDER)
+    import structure_dense
+    import structure_kinds
+
+    valence = {"H": 1, "C": 4, "N": 5, "O": 6, "F": 7}
+    names = structure_dense.light_molecules(["H2O", "CH4", "NH3", "HF", "C6H6", "LiF"])
+    assert names == ["H2O", "CH4", "NH3", "HF"]
+    found = 0
+    for seed in (1, 2, 3):
+        made = structure_dense.make_dense(names, valence, np.random.default_rng(seed))
+        again = structure_dense.make_dense(names, valence, np.random.default_rng(seed))
+        if made is None:
+            assert again is None
+            continue
+        found += 1
+        assert np.allclose(made.positions, again.positions, atol=1e-3)
+        assert len(made) <= structure_dense.MOST_ATOMS
+        electrons = sum(valence[symbol] for symbol in made.get_chemical_symbols())
+        assert electrons <= structure_dense.MOST_ELECTRONS
+        assert not structure_kinds.too_close(made)
+        assert made.pbc.all()
+        assert made.calc is None
+    assert found >= 2
